@@ -1,0 +1,1 @@
+"""Pure array functions: how good draws are, whatever method made them."""

@@ -1,0 +1,45 @@
+"""Activation normalisation (Kingma and Dhariwal 2018)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sbi_inn.inn.bijection import Bijection
+
+
+class ActNorm(Bijection):
+    """A learned scale and shift per dimension, set by the first training batch.
+
+    Parameters
+    ----------
+    dim : int
+        Number of dimensions.
+    """
+
+    is_set: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(dim))
+        self.shift = nn.Parameter(torch.zeros(dim))
+        self.register_buffer("is_set", torch.tensor(False))
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift; in training, the first batch of two or more rows sets both."""
+        if self.training and not self.is_set and len(x) > 1:
+            self._set(x.detach())
+        log_det = self.log_scale.sum().expand(len(x))
+        return (x - self.shift) * self.log_scale.exp(), log_det
+
+    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Undo the scale and the shift."""
+        log_det = -self.log_scale.sum().expand(len(z))
+        return z * torch.exp(-self.log_scale) + self.shift, log_det
+
+    @torch.no_grad()
+    def _set(self, x: Tensor) -> None:
+        deviation = x.std(dim=0).clamp(min=1e-3)
+        self.shift.copy_(x.mean(dim=0))
+        self.log_scale.copy_(-deviation.log())
+        self.is_set.fill_(True)

@@ -1,0 +1,37 @@
+"""Fixed mixing of the dimensions between blocks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sbi_inn.inn.bijection import Bijection
+
+
+class Orthogonal(Bijection):
+    """Multiply by a fixed random orthogonal matrix (sec. 3.5: learned ones brought nothing).
+
+    Parameters
+    ----------
+    dim : int
+        Number of dimensions.
+    generator : torch.Generator
+        Where the matrix comes from.
+    """
+
+    matrix: Tensor
+
+    def __init__(self, dim: int, generator: torch.Generator) -> None:
+        super().__init__()
+        square = torch.randn(dim, dim, generator=generator, dtype=torch.float64)
+        q, r = torch.linalg.qr(square)
+        # The signs make the draw uniform over the orthogonal group (Mezzadri 2007).
+        self.register_buffer("matrix", (q * r.diagonal().sign()).to(torch.get_default_dtype()))
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotate."""
+        return x @ self.matrix, x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotate back."""
+        return z @ self.matrix.T, z.new_zeros(len(z))

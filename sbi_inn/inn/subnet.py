@@ -1,0 +1,44 @@
+"""The networks inside coupling blocks."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class MLP(nn.Module):
+    """A multilayer perceptron of a vector and a context.
+
+    Its first layer treats the two apart, so that a context shared by all rows costs one row. The
+    last layer starts at zero: a coupling block starts as the identity.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Width of the input vector (0: the context alone) and of the output.
+    context : int
+        Width of the context.
+    hidden : int
+        Width of the hidden layers.
+    depth : int
+        Number of hidden layers, at least one.
+    """
+
+    def __init__(self, n_in: int, n_out: int, *, context: int, hidden: int, depth: int) -> None:
+        super().__init__()
+        self.n_in = n_in
+        self.steer = nn.Linear(context, hidden)
+        self.enter = nn.Linear(n_in, hidden, bias=False) if n_in else None
+        self.hidden = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(depth - 1))
+        self.leave = nn.Linear(hidden, n_out)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Map `x` (batch, n_in) and the context (batch or 1, context) to (batch, n_out)."""
+        h = self.steer(context)
+        if self.enter is not None:
+            h = h + self.enter(x)
+        for layer in self.hidden:
+            h = layer(F.silu(h))
+        return self.leave(F.silu(h))

@@ -1,0 +1,138 @@
+"""Ticks that fit their axis, and labels that say name, units and scale."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from itertools import pairwise
+from math import ceil, floor, log10
+
+from matplotlib.axis import Axis, XAxis
+
+from sbi_inn.draws import Column
+from sbi_inn.plots.style import SMALL_PT, TEXT_PT
+
+_MAX_TICKS = 4
+_STEPS = (1, 2, 5, 4, 2.5)  # of two steps that give as many ticks, the first is taken
+_DIGIT_EM, _LETTER_EM = 0.62, 0.57  # typical widths in units of the font size
+
+Span = tuple[float, float]
+
+
+def dress_axis(axis: Axis, span: Span, room_pt: float, column: Column) -> None:
+    """Set the ticks, their labels and the label of an axis.
+
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+        Of x or y.
+    span : (float, float)
+        Its limits.
+    room_pt : float
+        Its length on paper, in points.
+    column : Column
+        What it shows.
+    """
+    offset, order = scale_of(span)
+    scaled = (span[0] - offset) / 10.0**order, (span[1] - offset) / 10.0**order
+    across = isinstance(axis, XAxis)
+    ticks = _fitting_ticks(scaled, room_pt, across)
+    if len(ticks) < 2 and across:
+        ticks = _fitting_ticks(scaled, room_pt, across=False)
+        axis.set_tick_params(rotation=90)
+    axis.set_ticks([offset + tick * 10.0**order for tick in ticks], labels=list(ticks.values()))
+    _set_label(axis, axis_label(column, offset, order, room_pt), room_pt)
+
+
+def _set_label(axis: Axis, text: str, room_pt: float) -> None:
+    """Set the label along the axis, or across it where a line is too long for its panel."""
+    if max(map(_length_pt, text.split("\n"))) <= 1.1 * room_pt:
+        axis.set_label_text(text, multialignment="center")
+    elif isinstance(axis, XAxis):
+        axis.set_label_text(text, rotation=90)
+    else:
+        axis.set_label_text(
+            text, rotation=0, horizontalalignment="right", verticalalignment="center"
+        )
+
+
+def scale_of(span: Span) -> tuple[float, int]:
+    """Return offset and power of ten that make the numbers on an axis short.
+
+    Examples
+    --------
+    >>> scale_of((-1.5, 2.0)), scale_of((1234.4996, 1234.5003))
+    ((0.0, 0), (1234.5, -4))
+    """
+    width, largest = span[1] - span[0], max(abs(span[0]), abs(span[1]))
+    offset = 0.0
+    if width < 1e-3 * largest:
+        digits = -ceil(log10(width))
+        offset = round((span[0] + span[1]) / 2, digits)
+    order = floor(log10(max(abs(span[0] - offset), abs(span[1] - offset))))
+    return offset, order if not -3 <= order < 4 else 0
+
+
+def _fitting_ticks(span: Span, room_pt: float, across: bool) -> dict[float, str]:
+    """Return the most ticks, up to four, whose labels neither touch nor leave the axis.
+
+    `across`: the text runs along the axis, so that its length counts, not its height.
+    """
+    points = room_pt / (span[1] - span[0])
+    best: dict[float, str] = {}
+    for ticks in _candidates(span):
+        longest = max(map(len, ticks.values()), default=0)
+        size, gap = (SMALL_PT * _DIGIT_EM * longest, 4.0) if across else (SMALL_PT, 2.0)
+        inside = {
+            tick: text
+            for tick, text in ticks.items()
+            if min(tick - span[0], span[1] - tick) * points >= size / 2 - 1
+        }
+        clear = all((b - a) * points >= size + gap for a, b in pairwise(inside))
+        if clear and len(best) < len(inside) <= _MAX_TICKS:
+            best = inside
+    return best
+
+
+def _candidates(span: Span) -> Iterator[dict[float, str]]:
+    """Yield the multiples of round steps within the span, with their texts; best steps first."""
+    magnitude = floor(log10(span[1] - span[0]))
+    for digit in _STEPS:
+        for power in (magnitude - 1, magnitude):
+            step = digit * 10.0**power
+            decimals = max(0, -power + (digit != int(digit)))
+            counts = range(ceil(span[0] / step), floor(span[1] / step) + 1)
+            yield {i * step: f"{i * step:.{decimals}f}".replace("-", "−") for i in counts}
+
+
+def axis_label(column: Column, offset: float = 0, order: int = 0, room_pt: float = 1e3) -> str:
+    r"""Return the text of an axis: label, offset, power of ten and units.
+
+    Examples
+    --------
+    >>> axis_label(Column("elbow", "elbow", "elbow", "rad", 1.0), offset=2.5, order=-3)
+    'elbow −\xa02.5 [$10^{-3}$ rad]'
+    """
+    shift = f" {'−' if offset > 0 else '+'}\u00a0{abs(offset):.12g}" if offset else ""
+    power = f"$10^{{{order}}}$" if order else ""
+    units = " ".join(filter(None, [power, column.units]))
+    lines = _wrapped(column.label + shift, room_pt)
+    if not units:
+        return "\n".join(lines)
+    joined = f"{lines[-1]} [{units}]"
+    if _length_pt(joined) <= room_pt:
+        return "\n".join([*lines[:-1], joined])
+    return "\n".join([*lines, f"[{units}]"])
+
+
+def _wrapped(text: str, room_pt: float) -> list[str]:
+    """Break a label into lines at its blanks; words and formulae stay whole."""
+    if "$" in text or _length_pt(text) <= room_pt:
+        return [text]
+    letters = max(int(room_pt / (TEXT_PT * _LETTER_EM)), 1)
+    return textwrap.wrap(text, letters, break_long_words=False)
+
+
+def _length_pt(text: str) -> float:
+    """Return about how long a text is on paper, in points."""
+    return TEXT_PT * _LETTER_EM * sum(letter not in "\\${}^_" for letter in text)

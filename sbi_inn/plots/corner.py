@@ -1,0 +1,276 @@
+"""The corner plot: marginals of one and two parameters, several sets of draws overlaid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from sbi_inn.draws import Column, columns_of, flat, make_draws
+from sbi_inn.errors import ShapeError
+from sbi_inn.plots.axes import dress_axis
+from sbi_inn.plots.marginals import draw_histogram, draw_pair, draw_prior, span_of
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, new_figure, style
+
+_T = TypeVar("_T")
+
+_TRUTH: dict[str, Any] = {"color": "black", "linewidth": 0.6, "linestyle": "--"}
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One set of draws: its colour and its columns."""
+
+    label: str
+    colour: str
+    values: dict[str, NDArray[np.float64]]
+
+
+def corner(
+    draws: xr.Dataset | Mapping[str, xr.Dataset],
+    *,
+    truth: Mapping[str, Any] | xr.Dataset | None = None,
+    prior: Mapping[str, Any] | xr.Dataset | None = None,
+    names: Sequence[str] | None = None,
+    width_mm: float = DOUBLE_COLUMN_MM,
+) -> Figure:
+    """Plot the marginals of every parameter and every pair.
+
+    On the diagonal histograms, normalised to densities. Below it the smallest regions that hold
+    50 % and 90 % of the draws, by mass (not the 1 and 2 sigma of a Gaussian). Bins and smoothing
+    are chosen by cross-validation. Where there are fewer than 50 draws, or a parameter is
+    constant, the draws themselves. Axes span the draws of all sets but for .1 % at either end.
+
+    Parameters
+    ----------
+    draws : xarray.Dataset, or mapping of label to Dataset
+        One or several sets of draws, such as ``{"cINN": draws, "ABC": other}``. Parameters that
+        all sets have in common are shown, in the order of the first.
+    truth : mapping of name to value, or Dataset, optional
+        True parameters, drawn in black; a vector parameter takes an array. Names not shown are
+        ignored.
+    prior : Dataset, or mapping of name to array, optional
+        Draws of the prior, whose density is drawn in grey on the diagonal.
+    names : sequence of str, optional
+        Which variables (``"theta"``) or columns (``"theta[0]"``) to show, in this order.
+    width_mm : float
+        Width on paper: 180 for a double column, 85 for a single one.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Save with ``.savefig("corner.pdf")``.
+
+    Raises
+    ------
+    ShapeError
+        If the sets share no parameter, a name is unknown, draws are missing or not finite, or none
+        of the parameters of `truth` or `prior` is shown.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> draws = make_draws({"x": rng.normal(size=500), "y": rng.normal(size=500)})
+    >>> len(corner(draws, truth={"x": 0, "y": 0}).axes)
+    3
+    """
+    sets = {"posterior": draws} if isinstance(draws, xr.Dataset) else dict(draws)
+    columns = _shown_columns(sets, names)
+    layers = [
+        _Layer(label, COLOURS[i % len(COLOURS)], _columns_as_dict(label, one, columns))
+        for i, (label, one) in enumerate(sets.items())
+    ]
+    truths = {} if truth is None else _shown("truth", _truth_by_column(truth), columns)
+    priors = {} if prior is None else _shown("prior", _prior_by_column(prior), columns)
+    spans = {column.name: _span(column.name, layers, truths) for column in columns}
+    with style():
+        figure = new_figure(width_mm, width_mm * (0.7 if len(columns) == 1 else 1.0))
+        for (row, col), ax in _grid(figure, len(columns)).items():
+            x, y = columns[col].name, columns[row].name
+            ax.set_xlim(spans[x])
+            if row == col:
+                _draw_diagonal(ax, x, layers, priors.get(x), truths.get(x))
+            else:
+                ax.set_ylim(spans[y])
+                _draw_off_diagonal(ax, (x, y), layers, truths)
+        _dress(figure, columns, spans)
+        _add_legend(figure, layers, bool(truths), bool(priors), len(columns))
+    return figure
+
+
+def _shown_columns(
+    sets: Mapping[str, xr.Dataset], names: Sequence[str] | None
+) -> tuple[Column, ...]:
+    """Return the columns all sets share, or those asked for."""
+    if not sets:
+        raise ShapeError("corner: at least one set of draws is needed; got an empty mapping")
+    columns_by_set = {label: columns_of(draws) for label, draws in sets.items()}
+    first, *others = columns_by_set.values()
+    shared = set(column.name for column in first).intersection(
+        *({column.name for column in columns} for columns in others)
+    )
+    columns = tuple(column for column in first if column.name in shared)
+    if not columns:
+        found = {label: [c.name for c in columns] for label, columns in columns_by_set.items()}
+        raise ShapeError(f"corner: the sets of draws share no parameter; got {found}")
+    if names is None:
+        return columns
+    return _chosen(columns, names)
+
+
+def _chosen(columns: tuple[Column, ...], names: Sequence[str]) -> tuple[Column, ...]:
+    """Return the columns of these names, each of a variable or of a column."""
+    if isinstance(names, str):
+        names = [names]
+    known = {column.name for column in columns} | {column.variable for column in columns}
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise ShapeError(
+            f"corner: names must be among {[column.name for column in columns]}; "
+            f"got {list(unknown) or 'none'}"
+        )
+    chosen = (c for name in names for c in columns if name in (c.name, c.variable))
+    return tuple(dict.fromkeys(chosen))
+
+
+def _columns_as_dict(
+    label: str, draws: xr.Dataset, columns: tuple[Column, ...]
+) -> dict[str, NDArray[np.float64]]:
+    """Return one array a column, all finite and not empty."""
+    by_name = _by_column(draws)
+    values = {column.name: by_name[column.name] for column in columns}
+    for name, array in values.items():
+        bad = np.count_nonzero(~np.isfinite(array))
+        if bad or array.size == 0:
+            raise ShapeError(
+                f"corner: draws of {name!r} in {label!r} must be finite and at least one; "
+                f"got {array.size} draws, {bad} not finite"
+            )
+    return values
+
+
+def _by_column(draws: xr.Dataset) -> dict[str, NDArray[np.float64]]:
+    """Return one array a column."""
+    names, array = flat(draws)
+    return dict(zip(names, array.T, strict=True))
+
+
+def _prior_by_column(prior: Mapping[str, Any] | xr.Dataset) -> dict[str, NDArray[np.float64]]:
+    """Return the prior's draws, one array a column."""
+    return _by_column(prior if isinstance(prior, xr.Dataset) else make_draws(prior))
+
+
+def _truth_by_column(truth: Mapping[str, Any] | xr.Dataset) -> dict[str, float]:
+    """Return the true values, one a column."""
+    one_draw = {str(name): np.asarray(value)[None] for name, value in truth.items()}
+    truths = {name: float(value[0]) for name, value in _by_column(make_draws(one_draw)).items()}
+    if not np.all(np.isfinite(list(truths.values()))):
+        raise ShapeError(f"corner: true values must be finite; got {truths}")
+    return truths
+
+
+def _shown(role: str, by_column: dict[str, _T], columns: Sequence[Column]) -> dict[str, _T]:
+    """Keep what belongs to the columns shown, at least one."""
+    kept = {c.name: by_column[c.name] for c in columns if c.name in by_column}
+    if not kept:
+        raise ShapeError(
+            f"corner: {role} must name at least one of {[column.name for column in columns]}; "
+            f"got {list(by_column)}"
+        )
+    return kept
+
+
+def _span(name: str, layers: Sequence[_Layer], truths: Mapping[str, float]) -> tuple[float, float]:
+    """Return the ends of an axis that shows all sets, and the truth wherever it lies."""
+    ends = [end for layer in layers for end in span_of(layer.values[name])]
+    ends += [truths[name]] if name in truths else []
+    low, high = min(ends), max(ends)
+    tiny = 1e-9 * max(abs(low), abs(high))
+    margin = 0.03 * (high - low) if high - low > tiny else 0.1 * abs(low) or 1.0
+    return low - margin, high + margin
+
+
+def _grid(figure: Figure, d: int) -> dict[tuple[int, int], Axes]:
+    """Add the axes of the diagonal and of the triangle below it."""
+    cells = figure.add_gridspec(d, d)
+    return {
+        (row, col): figure.add_subplot(cells[row, col])
+        for row in range(d)
+        for col in range(row + 1)
+    }
+
+
+def _draw_diagonal(
+    ax: Axes,
+    name: str,
+    layers: Sequence[_Layer],
+    prior: NDArray[np.float64] | None,
+    truth: float | None,
+) -> None:
+    """Draw the histograms of one parameter, its prior and its true value."""
+    tops = [] if prior is None else [draw_prior(ax, prior, ax.get_xlim())]
+    tops += [draw_histogram(ax, layer.values[name], layer.colour) for layer in layers]
+    ax.set_ylim(0, 1.1 * max(tops) or 1.0)
+    if truth is not None:
+        ax.axvline(truth, **_TRUTH)
+
+
+def _draw_off_diagonal(
+    ax: Axes, names: tuple[str, str], layers: Sequence[_Layer], truths: Mapping[str, float]
+) -> None:
+    """Draw the regions of two parameters and their true values."""
+    x, y = names
+    for layer in layers:
+        limits = ax.get_xlim(), ax.get_ylim()
+        draw_pair(ax, layer.values[x], layer.values[y], layer.colour)
+        ax.set(xlim=limits[0], ylim=limits[1])
+    if x in truths:
+        ax.axvline(truths[x], **_TRUTH)
+    if y in truths:
+        ax.axhline(truths[y], **_TRUTH)
+    if x in truths and y in truths:
+        ax.plot(truths[x], truths[y], "s", color="black", markersize=2.5)
+
+
+def _dress(
+    figure: Figure, columns: Sequence[Column], spans: Mapping[str, tuple[float, float]]
+) -> None:
+    """Set ticks everywhere, their labels and the axis labels on the outer panels."""
+    d = len(columns)
+    room_pt = 72 * (figure.get_figwidth() - 0.6) / d - 4
+    for ax in figure.axes:
+        spec = ax.get_subplotspec()
+        if spec is None:
+            continue
+        row, col = spec.rowspan.start, spec.colspan.start
+        dress_axis(ax.xaxis, spans[columns[col].name], room_pt, columns[col])
+        if row == col:
+            ax.yaxis.set_visible(False)
+        else:
+            dress_axis(ax.yaxis, spans[columns[row].name], room_pt, columns[row])
+        ax.label_outer()
+    figure.align_labels()
+
+
+def _add_legend(
+    figure: Figure, layers: Sequence[_Layer], has_truth: bool, has_prior: bool, d: int
+) -> None:
+    """Name what is drawn, in the empty corner; a single set alone needs no name."""
+    handles = [Line2D([], [], color=one.colour, linewidth=2, label=one.label) for one in layers]
+    if has_prior:
+        handles.append(Line2D([], [], color=GREY, linewidth=0.7, label="prior"))
+    if has_truth:
+        handles.append(Line2D([], [], **_TRUTH, marker="s", markersize=2.5, label="truth"))
+    if len(handles) == 1:
+        return
+    if d == 1:
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    else:
+        figure.legend(handles=handles, loc="upper right")

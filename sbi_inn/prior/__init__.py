@@ -1,0 +1,5 @@
+"""Priors: named scipy distributions and their exact map to and from N(0, I)."""
+
+from sbi_inn.prior.prior import Prior
+
+__all__ = ["Prior"]

@@ -1,0 +1,72 @@
+"""What one parameter of a prior can do, whatever its distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Parents = Mapping[str, Array]
+
+NORMAL_MAX = 1e6
+"""Latents of normal parameters are held within this: finite, squared, in float32 as well."""
+
+
+class Component(Protocol):
+    """One parameter: n draws of it, their density, and the map to and from N(0, I).
+
+    Below, values have shape ``(n, *shape)``, latents ``(n, width)``, and `parents` holds the n
+    values of every earlier parameter; only a dependent component looks at it.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one draw: () or (k,)."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """How many latents it takes."""
+        ...
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Bounds that hold for every entry of every draw."""
+        ...
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The earlier parameters that its distribution needs."""
+        ...
+
+    @property
+    def source(self) -> object:
+        """What the user gave."""
+        ...
+
+    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
+        """Draw n values, each inside the support and of finite density."""
+        ...
+
+    def log_prob(self, values: Array, parents: Parents) -> Array:
+        """Log density (n,): -inf outside the support."""
+        ...
+
+    def to_latent(self, values: Array, parents: Parents) -> Array:
+        """Map values to finite latents; outside the support, to those of its nearest end."""
+        ...
+
+    def from_latent(self, latents: Array, parents: Parents) -> Array:
+        """Map latents to values inside the support and of finite density."""
+        ...
+
+    def config(self) -> dict[str, Any] | None:
+        """Public scipy name and arguments, or None for what is code."""
+        ...
+
+    def describe(self) -> str:
+        """Return a short text for `repr`."""
+        ...

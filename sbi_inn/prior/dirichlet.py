@@ -1,0 +1,117 @@
+"""A vector parameter on the simplex."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.special import betainc, betaincinv, gammaln, ndtr, ndtri, xlogy
+
+from sbi_inn.errors import PriorError
+from sbi_inn.prior.component import Array, Parents
+from sbi_inn.prior.families import multivariate_config
+from sbi_inn.prior.univariate import LATENT_MAX
+
+SMALLEST = float(np.finfo(float).tiny)
+"""No entry of a draw is smaller, so that its density is finite whatever the concentration."""
+
+SUM_TOLERANCE = 1e-6
+"""Entries may miss the sum 1 by this, as those that went through float32 do."""
+
+
+class Concentrated(Protocol):
+    """What scipy.stats.dirichlet offers once frozen."""
+
+    alpha: Array
+
+    def rvs(self, size: int, random_state: np.random.Generator) -> Array: ...  # noqa: D102
+
+
+@dataclass(frozen=True, eq=False)
+class Dirichlet:
+    """A vector of k positive entries with sum 1, by stick breaking with k - 1 latents.
+
+    Of what entries 0 ... i - 1 leave over, entry i takes a share that is
+    Beta(alpha_i, alpha_(i+1) + ... + alpha_(k-1)), independently of the other shares. Densities
+    are, as scipy's, with respect to the first k - 1 entries: the last follows from them.
+
+    Attributes
+    ----------
+    source : frozen distribution
+        scipy.stats.dirichlet.
+    alpha : array (k,)
+        Concentrations.
+    rest : array (k - 1,)
+        Sums of the concentrations after each entry but the last.
+    """
+
+    source: Concentrated
+    alpha: Array
+    rest: Array
+
+    support = (0.0, 1.0)
+    parents = ()
+
+    @classmethod
+    def of(cls, name: str, source: Concentrated) -> Dirichlet:
+        """Read the concentrations; PriorError for fewer than two."""
+        alpha = np.array(source.alpha, dtype=float)
+        if alpha.ndim != 1 or len(alpha) < 2:
+            raise PriorError(
+                f"parameter {name!r}: dirichlet needs at least two concentrations; got {alpha}"
+            )
+        return cls(source, alpha, np.cumsum(alpha[::-1])[-2::-1])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(k,)."""
+        return self.alpha.shape
+
+    @property
+    def width(self) -> int:
+        """One latent an entry but the last."""
+        return len(self.rest)
+
+    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
+        """Draw n values, shape (n, k)."""
+        return np.maximum(self.source.rvs(size=n, random_state=rng), SMALLEST)
+
+    def log_prob(self, values: Array, parents: Parents) -> Array:
+        """Log density with respect to the first k - 1 entries, shape (n,)."""
+        inside = (values >= 0).all(1) & (np.abs(values.sum(1) - 1) < SUM_TOLERANCE)
+        log_prob = xlogy(self.alpha - 1, np.where(inside[:, None], values, 0.5)).sum(1)
+        log_prob += gammaln(self.alpha.sum()) - gammaln(self.alpha).sum()
+        return np.where(inside & ~np.isnan(log_prob), log_prob, -np.inf)
+
+    def to_latent(self, values: Array, parents: Parents) -> Array:
+        """Map values (n, k) to latents (n, k - 1)."""
+        values = np.clip(values, SMALLEST, 1)
+        # The sticks' ends are added up from the far side: 1 minus a sum would lose small ones.
+        left = np.cumsum(values[:, ::-1], axis=1)[:, ::-1]
+        taken, rest = values[:, :-1] / left[:, :-1], left[:, 1:] / left[:, :-1]
+        below = betainc(self.alpha[:-1], self.rest, taken)
+        above = betainc(self.rest, self.alpha[:-1], rest)
+        z = np.where(below < above, ndtri(below), -ndtri(above))
+        return np.clip(z, -LATENT_MAX, LATENT_MAX)
+
+    def from_latent(self, latents: Array, parents: Parents) -> Array:
+        """Map latents (n, k - 1) to values (n, k)."""
+        z = np.clip(latents, -LATENT_MAX, LATENT_MAX)
+        tail = ndtr(-np.abs(z))
+        below = betaincinv(self.alpha[:-1], self.rest, np.where(z < 0, tail, 0.5))
+        above = betaincinv(self.rest, self.alpha[:-1], np.where(z < 0, 0.5, tail))
+        taken, rest = np.where(z < 0, below, 1 - above), np.where(z < 0, 1 - below, above)
+        left = np.cumprod(rest, axis=1)
+        values = np.empty((len(z), len(self.alpha)))
+        values[:, 0], values[:, -1] = taken[:, 0], left[:, -1]
+        values[:, 1:-1] = taken[:, 1:] * left[:, :-1]
+        return np.maximum(values, SMALLEST)
+
+    def config(self) -> dict[str, Any]:
+        """Public scipy name and arguments."""
+        return multivariate_config("dirichlet", alpha=self.alpha)
+
+    def describe(self) -> str:
+        """Name and concentrations."""
+        return f"dirichlet([{', '.join(f'{value:g}' for value in self.alpha)}])"

@@ -1,0 +1,111 @@
+"""Distributions by their public scipy.stats names: what a file may hold, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+
+from sbi_inn.errors import LoadError
+
+CONTINUOUS = frozenset(
+    """
+    alpha anglit arcsine argus beta betaprime bradford burr burr12 cauchy chi chi2 cosine
+    crystalball dgamma dpareto_lognorm dweibull erlang expon exponnorm exponpow exponweib f
+    fatiguelife fisk foldcauchy foldnorm gamma gausshyper genexpon genextreme gengamma
+    genhalflogistic genhyperbolic geninvgauss genlogistic gennorm genpareto gibrat gompertz
+    gumbel_l gumbel_r halfcauchy halfgennorm halflogistic halfnorm hypsecant invgamma invgauss
+    invweibull irwinhall jf_skew_t johnsonsb johnsonsu kappa3 kappa4 ksone kstwo kstwobign landau
+    laplace laplace_asymmetric levy levy_l loggamma logistic loglaplace lognorm
+    loguniform lomax maxwell mielke moyal nakagami ncf nct ncx2 norm norminvgauss pareto pearson3
+    powerlaw powerlognorm powernorm rayleigh rdist recipinvgauss reciprocal rel_breitwigner rice
+    semicircular skewcauchy skewnorm t trapezoid triang truncexpon truncnorm
+    truncpareto truncweibull_min tukeylambda uniform vonmises_line wald weibull_max weibull_min
+    wrapcauchy
+    """.split()
+)
+"""Continuous univariate distributions, as of scipy 1.17, but for those of ``UNSUITABLE``."""
+
+UNSUITABLE = {
+    "vonmises": "its density repeats on the whole line; use vonmises_line, one turn of it",
+    "levy_stable": "scipy takes seconds for a single quantile of it",
+    "studentized_range": "scipy takes seconds for a single quantile of it",
+}
+"""Distributions that cannot serve as a prior, and why."""
+
+MULTIVARIATE = frozenset({"multivariate_normal", "multivariate_t", "dirichlet"})
+
+
+def family(frozen: object) -> str | None:
+    """Public name of a frozen univariate distribution, or None if it is not scipy's own."""
+    generator = getattr(frozen, "dist", None)
+    name = getattr(generator, "name", None)
+    if name not in CONTINUOUS or not hasattr(scipy.stats, name):
+        return None
+    return name if type(generator) is type(getattr(scipy.stats, name)) else None
+
+
+def continuous_config(frozen: object) -> dict[str, Any] | None:
+    """Name and arguments of a frozen univariate distribution; None if it cannot be stored."""
+    name = family(frozen)
+    if name is None:
+        return None
+    args = [np.asarray(value).item() for value in getattr(frozen, "args", ())]
+    kwds = {key: np.asarray(value).item() for key, value in getattr(frozen, "kwds", {}).items()}
+    return {"kind": "continuous", "distribution": name, "args": args, "kwds": kwds}
+
+
+def multivariate_config(name: str, **kwds: npt.ArrayLike) -> dict[str, Any]:
+    """Name and arguments of a multivariate distribution."""
+    numbers = {key: np.asarray(value).tolist() for key, value in kwds.items()}
+    return {"kind": "multivariate", "distribution": name, "args": [], "kwds": numbers}
+
+
+def restore(config: dict[str, Any]) -> tuple[str, Any]:
+    """Rebuild one parameter from its entry in a file.
+
+    Parameters
+    ----------
+    config : dict
+        With "name", "kind", "distribution", "args" and "kwds"; anything else is a LoadError.
+
+    Returns
+    -------
+    tuple
+        The parameter's name and its frozen scipy distribution.
+
+    Raises
+    ------
+    LoadError
+        For a distribution that is not on the list, and arguments that are not numbers.
+    """
+    try:
+        name, kind, distribution = config["name"], config["kind"], config["distribution"]
+        args, kwds = list(config["args"]), dict(config["kwds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise LoadError(
+            "a parameter of a stored prior needs name, kind, distribution, args and kwds; "
+            f"got {config!r}"
+        ) from error
+    allowed = {"continuous": CONTINUOUS, "multivariate": MULTIVARIATE}.get(kind, frozenset())
+    if distribution not in allowed or not hasattr(scipy.stats, distribution):
+        raise LoadError(
+            f"parameter {name!r}: stored priors hold continuous distributions of scipy.stats "
+            f"{scipy.__version__} and {', '.join(sorted(MULTIVARIATE))}; "
+            f"got {kind!r} {distribution!r}"
+        )
+    if not all(map(_numeric, (*args, *kwds.values()))):
+        raise LoadError(f"parameter {name!r}: arguments must be numbers; got {args!r}, {kwds!r}")
+    try:
+        return name, getattr(scipy.stats, distribution)(*args, **kwds)
+    except (TypeError, ValueError) as error:
+        raise LoadError(f"parameter {name!r}, {distribution}: {error}") from error
+
+
+def _numeric(value: object) -> bool:
+    """Whether a value is a number, or nested lists of numbers."""
+    if isinstance(value, list):
+        return all(map(_numeric, value))
+    return isinstance(value, int | float) and not isinstance(value, bool)

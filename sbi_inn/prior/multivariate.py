@@ -1,0 +1,227 @@
+"""Vector parameters: multivariate normal and multivariate t, through a Cholesky factor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.stats
+from scipy.linalg import solve_triangular
+from scipy.special import gammaln
+
+from sbi_inn.errors import PriorError
+from sbi_inn.prior.component import NORMAL_MAX, Array, Parents
+from sbi_inn.prior.continuous import Continuous
+from sbi_inn.prior.families import multivariate_config
+
+LARGEST = 1e100
+"""Largest standardised coordinate of a t draw: its square still fits in float64."""
+
+
+class FrozenNormal(Protocol):
+    """What scipy.stats.multivariate_normal offers once frozen."""
+
+    mean: Array
+    cov: Array
+
+    def rvs(self, size: int, random_state: np.random.Generator) -> Array: ...  # noqa: D102
+
+
+class FrozenT(Protocol):
+    """What scipy.stats.multivariate_t offers once frozen."""
+
+    loc: Array
+    shape: Array
+    df: float
+
+    def rvs(self, size: int, random_state: np.random.Generator) -> Array: ...  # noqa: D102
+
+
+@dataclass(frozen=True, eq=False)
+class MultivariateNormal:
+    """A vector parameter theta = mean + L z with L L' = cov.
+
+    Attributes
+    ----------
+    source : frozen distribution
+        scipy.stats.multivariate_normal.
+    location : array (k,)
+    cholesky : array (k, k)
+        L, lower triangular.
+    """
+
+    source: FrozenNormal
+    location: Array
+    cholesky: Array
+
+    support = (-np.inf, np.inf)
+    parents = ()
+
+    @classmethod
+    def of(cls, name: str, source: FrozenNormal) -> MultivariateNormal:
+        """Factorise; PriorError unless the covariance is positive definite."""
+        return cls(source, np.atleast_1d(source.mean), cholesky(name, "cov", source.cov))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(k,)."""
+        return self.location.shape
+
+    @property
+    def width(self) -> int:
+        """One latent an entry."""
+        return len(self.location)
+
+    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
+        """Draw n values, shape (n, k)."""
+        return np.reshape(self.source.rvs(size=n, random_state=rng), (n, self.width))
+
+    def log_prob(self, values: Array, parents: Parents) -> Array:
+        """Log density, shape (n,)."""
+        standard = standardise(values, self.location, self.cholesky)
+        log_prob = -0.5 * (standard**2).sum(1) - self.width / 2 * np.log(2 * np.pi)
+        log_prob -= np.log(np.diag(self.cholesky)).sum()
+        return np.where(np.isnan(log_prob), -np.inf, log_prob)
+
+    def to_latent(self, values: Array, parents: Parents) -> Array:
+        """Map values (n, k) to latents (n, k)."""
+        latents = standardise(values, self.location, self.cholesky)
+        return np.clip(np.nan_to_num(latents), -NORMAL_MAX, NORMAL_MAX)
+
+    def from_latent(self, latents: Array, parents: Parents) -> Array:
+        """Map latents (n, k) to values (n, k)."""
+        return self.location + np.clip(latents, -NORMAL_MAX, NORMAL_MAX) @ self.cholesky.T
+
+    def config(self) -> dict[str, Any]:
+        """Public scipy name and arguments."""
+        return multivariate_config(
+            "multivariate_normal", mean=self.location, cov=np.atleast_2d(self.source.cov)
+        )
+
+    def describe(self) -> str:
+        """Name and size."""
+        return f"multivariate_normal of {self.width} entries"
+
+
+@dataclass(frozen=True, eq=False)
+class MultivariateT:
+    """A vector parameter theta = loc + L y with L L' = shape and y standard multivariate t.
+
+    y is built one coordinate at a time from its conditionals: given the first i coordinates,
+    y_i sqrt((df + i) / (df + y_0^2 + ... + y_(i-1)^2)) is univariate t with df + i degrees of
+    freedom. That is a bijection R^k -> R^k, unlike a normal vector over a common chi-squared.
+
+    Attributes
+    ----------
+    source : frozen distribution
+        scipy.stats.multivariate_t.
+    location : array (k,)
+    cholesky : array (k, k)
+        L, lower triangular.
+    conditionals : tuple of Continuous
+        Univariate t with df, df + 1, ... degrees of freedom.
+
+    Notes
+    -----
+    Ding, P. (2016), On the conditional distribution of the multivariate t distribution, The
+    American Statistician 70, 293-295.
+    """
+
+    source: FrozenT
+    location: Array
+    cholesky: Array
+    conditionals: tuple[Continuous, ...]
+
+    support = (-np.inf, np.inf)
+    parents = ()
+
+    @classmethod
+    def of(cls, name: str, source: FrozenT) -> MultivariateT:
+        """Factorise; PriorError unless shape is positive definite and df is finite."""
+        if not np.isfinite(source.df):
+            raise PriorError(
+                f"parameter {name!r}: multivariate_t needs finite df; got {source.df}. "
+                "Use multivariate_normal"
+            )
+        factor = cholesky(name, "shape", source.shape)
+        t: Any = scipy.stats.t
+        conditionals = tuple(Continuous.of(name, t(source.df + i)) for i in range(len(factor)))
+        return cls(source, np.atleast_1d(source.loc), factor, conditionals)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(k,)."""
+        return self.location.shape
+
+    @property
+    def width(self) -> int:
+        """One latent an entry."""
+        return len(self.location)
+
+    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
+        """Draw n values, shape (n, k)."""
+        draws = np.reshape(self.source.rvs(size=n, random_state=rng), (n, self.width))
+        bad = ~np.isfinite(self.log_prob(draws, parents))
+        draws[bad] = self.from_latent(self.to_latent(draws[bad], parents), parents)
+        return draws
+
+    def log_prob(self, values: Array, parents: Parents) -> Array:
+        """Log density, shape (n,)."""
+        df, k = float(self.source.df), self.width
+        squared = (standardise(values, self.location, self.cholesky) ** 2).sum(1)
+        log_prob = gammaln((df + k) / 2) - gammaln(df / 2) - k / 2 * np.log(df * np.pi)
+        log_prob -= np.log(np.diag(self.cholesky)).sum()
+        log_prob = log_prob - (df + k) / 2 * np.log1p(squared / df)
+        return np.where(np.isnan(log_prob), -np.inf, log_prob)
+
+    def to_latent(self, values: Array, parents: Parents) -> Array:
+        """Map values (n, k) to latents (n, k)."""
+        standard = np.nan_to_num(standardise(values, self.location, self.cholesky))
+        standard = np.clip(standard, -LARGEST, LARGEST)
+        latents = np.empty(standard.shape)
+        for i, conditional in enumerate(self.conditionals):
+            scaled = standard[:, i] / self._scale(standard[:, :i])
+            latents[:, i] = conditional.to_latent(scaled, parents)[:, 0]
+        return latents
+
+    def from_latent(self, latents: Array, parents: Parents) -> Array:
+        """Map latents (n, k) to values (n, k)."""
+        standard = np.empty(latents.shape)
+        for i, conditional in enumerate(self.conditionals):
+            scaled = conditional.from_latent(latents[:, i : i + 1], parents)
+            standard[:, i] = np.clip(scaled * self._scale(standard[:, :i]), -LARGEST, LARGEST)
+        return self.location + standard @ self.cholesky.T
+
+    def config(self) -> dict[str, Any]:
+        """Public scipy name and arguments."""
+        shape = np.atleast_2d(self.source.shape)
+        return multivariate_config(
+            "multivariate_t", loc=self.location, shape=shape, df=float(self.source.df)
+        )
+
+    def describe(self) -> str:
+        """Name, size and degrees of freedom."""
+        return f"multivariate_t of {self.width} entries, df={self.source.df:g}"
+
+    def _scale(self, before: Array) -> Array:
+        """Scale of the next coordinate given those before it (n, i)."""
+        df = float(self.source.df)
+        return np.sqrt((df + (before**2).sum(1)) / (df + before.shape[1]))
+
+
+def cholesky(name: str, role: str, matrix: Array) -> Array:
+    """Lower triangular factor, or a PriorError that names the parameter."""
+    try:
+        return np.asarray(np.linalg.cholesky(np.atleast_2d(matrix)), dtype=float)
+    except np.linalg.LinAlgError as error:
+        raise PriorError(
+            f"parameter {name!r}: {role} must be positive definite; "
+            f"got eigenvalues {np.linalg.eigvalsh(np.atleast_2d(matrix))}"
+        ) from error
+
+
+def standardise(values: Array, location: Array, factor: Array) -> Array:
+    """Solve values = location + L y for y, shape (n, k)."""
+    standard = solve_triangular(factor, (values - location).T, lower=True, check_finite=False)
+    return np.asarray(standard.T, dtype=float)

@@ -1,0 +1,367 @@
+"""Prior: named, ordered scipy distributions with an exact map to and from N(0, I)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sbi_inn.errors import LoadError, PriorError
+from sbi_inn.names import check_names
+from sbi_inn.prior.build import build
+from sbi_inn.prior.component import Array, Component, Parents
+from sbi_inn.prior.families import restore
+from sbi_inn.prior.univariate import quietly
+
+Distributions = Mapping[str, Any] | Iterable[tuple[str, Any]]
+
+
+class Prior:
+    """Named, ordered distributions of the parameters.
+
+    Every parameter is mapped to standard normal latents by its own distribution function (below
+    the median cdf and ppf, above it sf and isf), so networks that work on the latents can never
+    leave the prior's support, and densities stay normalised. Any latent, however extreme, gives a
+    draw that is finite, strictly inside the support, and of finite density.
+
+    Parameters
+    ----------
+    distributions : mapping or iterable of (name, distribution), optional
+        Positional only; its parameters come first.
+    **named
+        Parameters by name. A distribution is a frozen continuous univariate one of scipy.stats;
+        multivariate_normal, multivariate_t or dirichlet for a vector; or a function of earlier
+        parameters, by name, that returns a univariate one. The function is called with float64
+        arrays of shape (n,), or (n, k) for a vector.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The parameters, in order.
+    columns : tuple of str
+        The scalars, in order: "elbow", or "theta[0]", "theta[1]" for a vector parameter.
+    dim : int
+        Number of columns.
+    latent_dim : int
+        Number of latents. It is `dim`, less one for every dirichlet, whose last entry follows from
+        the others.
+
+    Raises
+    ------
+    PriorError
+        For a name that is not an identifier, is reserved, or comes twice; for no parameter at all;
+        and for a value that is not one of the distributions above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scipy.stats as st
+    >>> prior = Prior(beta=st.uniform(0.1, 0.9), gamma=lambda beta: st.uniform(0, beta))
+    >>> prior
+    Prior(
+        beta=uniform(0.1, 0.9),
+        gamma=function of beta,
+    )
+    >>> draws = prior.sample(1000, np.random.default_rng(1))
+    >>> bool((draws["gamma"] < draws["beta"]).all())
+    True
+    >>> prior.log_prob({"beta": 0.5, "gamma": [0.25, 0.75]}).round(3)
+    array([0.799,  -inf])
+    """
+
+    def __init__(self, distributions: Distributions | None = None, /, **named: object) -> None:
+        pairs = [*_pairs(distributions), *named.items()]
+        check_names([name for name, _ in pairs], role="parameter", error=PriorError)
+        if not pairs:
+            raise PriorError("a prior needs at least one parameter, as in Prior(x=norm(0, 1))")
+        self._components: dict[str, Component] = {}
+        with quietly():
+            for name, value in pairs:
+                self._components[name] = build(name, value, tuple(self._components))
+        self.names = tuple(self._components)
+        self.columns = tuple(column for name in self.names for column in self._columns_of(name))
+        self.dim = len(self.columns)
+        self.latent_dim = sum(component.width for component in self._components.values())
+        self._needed = {name for c in self._components.values() for name in c.parents}
+        # A dependent parameter shows its mistakes when it is called, so call it now.
+        self.from_latent(np.linspace(-1, 1, 3)[:, None].repeat(self.latent_dim, 1))
+
+    @property
+    def support(self) -> dict[str, tuple[float, float]]:
+        """Lower and upper bound of each parameter.
+
+        One pair serves all entries of a vector. A dependent parameter, whose bounds differ from
+        row to row, has (-inf, inf).
+        """
+        return {name: component.support for name, component in self._components.items()}
+
+    @property
+    def storable(self) -> bool:
+        """Whether a file can hold the prior: no function, and no distribution but scipy's."""
+        return not self._code()
+
+    def sample(self, n: int, rng: np.random.Generator) -> dict[str, Array]:
+        """Draw from the prior.
+
+        Parameters
+        ----------
+        n : int
+            Number of draws.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        dict of float64 arrays
+            (n,) for a scalar parameter, (n, k) for a vector.
+        """
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng must be a numpy.random.Generator; got {type(rng).__name__}")
+        draws: dict[str, Array] = {}
+        with quietly():
+            for name, component in self._components.items():
+                draws[name] = component.sample(n, rng, draws)
+        return draws
+
+    def log_prob(self, parameters: Mapping[str, Any]) -> Array:
+        """Joint log density in parameter units.
+
+        A dirichlet counts by its density with respect to all entries but the last, as in scipy.
+
+        Parameters
+        ----------
+        parameters : mapping (or Dataset, or DataFrame)
+            One entry for each name: scalars or arrays (n,), for a vector (k,) or (n, k). Scalars
+            and single rows serve all n.
+
+        Returns
+        -------
+        float64 array, shape (n,)
+            -inf outside the support and for nan.
+
+        Raises
+        ------
+        PriorError
+            For missing or unknown names, and shapes that do not fit together.
+        """
+        values, n = self._arrays(parameters)
+        total, inside = np.zeros(n), np.ones(n, dtype=bool)
+        parents: dict[str, Array] = {}
+        with quietly():
+            for name, component in self._components.items():
+                log_prob = component.log_prob(values[name], parents)
+                total, inside = total + log_prob, inside & (log_prob > -np.inf)
+                parents[name] = self._as_parent(component, values[name], log_prob, parents)
+        return np.where(inside, total, -np.inf)
+
+    def to_latent(self, parameters: Mapping[str, Any]) -> Array:
+        """Map parameters to standard normal latents; the inverse of `from_latent`.
+
+        Parameters
+        ----------
+        parameters : mapping (or Dataset, or DataFrame)
+            As for `log_prob`.
+
+        Returns
+        -------
+        float64 array, shape (n, latent_dim)
+            Finite: values outside the support go where its nearest end goes.
+
+        Raises
+        ------
+        PriorError
+            As for `log_prob`, and for nan.
+        """
+        values, n = self._arrays(parameters)
+        for name, array in values.items():
+            if np.isnan(array).any():
+                raise PriorError(f"parameter {name!r}: nan has no latent")
+        latents = [np.empty((n, 0))]
+        parents: dict[str, Array] = {}
+        with quietly():
+            for name, component in self._components.items():
+                latents.append(component.to_latent(values[name], parents))
+                parents[name] = values[name]
+                if name in self._needed:
+                    log_prob = component.log_prob(values[name], parents)
+                    parents[name] = self._as_parent(component, values[name], log_prob, parents)
+        return np.concatenate(latents, axis=1)
+
+    def from_latent(self, latents: npt.ArrayLike) -> dict[str, Array]:
+        """Map standard normal latents to parameters.
+
+        Parameters
+        ----------
+        latents : array, shape (n, latent_dim)
+            Any size, infinite ones included, gives a draw that is finite, strictly inside the
+            support and of finite density.
+
+        Returns
+        -------
+        dict of float64 arrays
+            (n,) for a scalar parameter, (n, k) for a vector.
+
+        Raises
+        ------
+        ValueError
+            For nan, and for another shape.
+        """
+        z = np.asarray(latents, dtype=float)
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise ValueError(f"latents must have shape (n, {self.latent_dim}); got {z.shape}")
+        if np.isnan(z).any():
+            raise ValueError(f"latents must not be nan; {np.isnan(z).any(1).sum()} rows are")
+        draws: dict[str, Array] = {}
+        start = 0
+        with quietly():
+            for name, component in self._components.items():
+                draws[name] = component.from_latent(z[:, start : start + component.width], draws)
+                start += component.width
+        return draws
+
+    def flatten(self, parameters: Mapping[str, Any]) -> Array:
+        """Parameters side by side in the order of `columns`, shape (n, dim)."""
+        values, n = self._arrays(parameters)
+        return np.concatenate([values[name].reshape(n, -1) for name in self.names], axis=1)
+
+    def unflatten(self, array: npt.ArrayLike) -> dict[str, Array]:
+        """Take `flatten`'s array (n, dim) apart again."""
+        flat = np.asarray(array, dtype=float)
+        if flat.ndim != 2 or flat.shape[1] != self.dim:
+            raise PriorError(
+                f"expected shape (n, {self.dim}), with columns {', '.join(self.columns)}; "
+                f"got {flat.shape}"
+            )
+        values: dict[str, Array] = {}
+        start = 0
+        for name, component in self._components.items():
+            stop = start + len(self._columns_of(name))
+            values[name] = flat[:, start:stop].reshape(len(flat), *component.shape)
+            start = stop
+        return values
+
+    def to_config(self) -> dict[str, Any]:
+        """Describe the prior in numbers, lists and text, for a file.
+
+        Returns
+        -------
+        dict
+            {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}, or for what
+            is code {"name", "kind": "code", "width"}, which has to be given again on loading.
+        """
+        entries = []
+        for name, component in self._components.items():
+            code = {"kind": "code", "width": component.width}
+            entries.append({"name": name, **(component.config() or code)})
+        return {"parameters": entries}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Prior:
+        """Rebuild a prior from `to_config`'s dict.
+
+        Raises
+        ------
+        LoadError
+            If a parameter is code, if its distribution is not one of scipy's continuous ones, or
+            if the dict is not of this form.
+        """
+        try:
+            entries = list(config["parameters"])
+            code = [entry["name"] for entry in entries if entry["kind"] == "code"]
+        except (KeyError, TypeError) as error:
+            raise LoadError(f"a stored prior needs named parameters; got {config!r}") from error
+        if code:
+            raise LoadError(
+                f"the prior of {', '.join(map(repr, code))} is code, which files do not hold; "
+                "give the whole prior again with prior="
+            )
+        try:
+            return cls([restore(entry) for entry in entries])
+        except PriorError as error:
+            raise LoadError(f"the stored prior cannot be used: {error}") from error
+
+    def __repr__(self) -> str:
+        """One parameter a line."""
+        lines = [f"    {name}={c.describe()},\n" for name, c in self._components.items()]
+        return f"Prior(\n{''.join(lines)})"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare parameters and order; functions are equal only to themselves."""
+        if not isinstance(other, Prior):
+            return NotImplemented
+        return self.to_config() == other.to_config() and self._code() == other._code()
+
+    def __hash__(self) -> int:
+        """Of the names: equal priors have equal ones."""
+        return hash(self.names)
+
+    def _code(self) -> dict[str, object]:
+        """Collect what was given for the parameters that cannot be stored."""
+        return {
+            name: component.source
+            for name, component in self._components.items()
+            if component.config() is None
+        }
+
+    def _columns_of(self, name: str) -> list[str]:
+        shape = self._components[name].shape
+        return [f"{name}[{i}]" for i in range(shape[0])] if shape else [name]
+
+    def _as_parent(
+        self, component: Component, values: Array, log_prob: Array, parents: Parents
+    ) -> Array:
+        """Values for later functions, medians where the support was left: they may rely on it."""
+        outside = log_prob == -np.inf
+        if not outside.any():
+            return values
+        medians = component.from_latent(np.zeros((len(values), component.width)), parents)
+        return np.where(outside.reshape(-1, *[1] * (values.ndim - 1)), medians, values)
+
+    def _arrays(self, parameters: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
+        """Float64 arrays of every parameter with n rows each, and n."""
+        given = [str(name) for name in parameters]
+        if set(given) != set(self.names):
+            raise PriorError(
+                f"expected the parameters {', '.join(self.names)}; got {', '.join(given) or 'none'}"
+            )
+        arrays = {name: self._array(name, parameters[name]) for name in self.names}
+        sizes = {len(array) for array in arrays.values()} - {1} or {1}
+        if len(sizes) > 1:
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+            raise PriorError(f"parameters must have one number of rows; got {shapes}")
+        n = sizes.pop()
+        rows = {
+            name: array if len(array) == n else np.broadcast_to(array, (n, *array.shape[1:]))
+            for name, array in arrays.items()
+        }
+        return rows, n
+
+    def _array(self, name: str, value: npt.ArrayLike) -> Array:
+        """Float64 array of one parameter with a leading axis of rows."""
+        shape = self._components[name].shape
+        try:
+            array = np.asarray(value, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise PriorError(f"parameter {name!r} must be numbers: {error}") from error
+        array = array if array.ndim > len(shape) else array[None]
+        if array.shape[1:] != shape:
+            expected = str(shape), str(("n", *shape)).replace("'", "")
+            raise PriorError(
+                f"parameter {name!r} must have shape {' or '.join(expected)}; got {np.shape(value)}"
+            )
+        return array
+
+
+def _pairs(distributions: Distributions | None) -> list[tuple[str, Any]]:
+    """Names and distributions, in order."""
+    if distributions is None:
+        return []
+    pairs: Callable[..., Any] | Any = getattr(distributions, "items", lambda: distributions)
+    try:
+        return [(name, value) for name, value in pairs()]
+    except (TypeError, ValueError) as error:
+        raise PriorError(
+            "a prior takes a mapping or (name, distribution) pairs; "
+            f"got {type(distributions).__name__}"
+        ) from error

@@ -1,0 +1,376 @@
+"""What one observation looks like, learned from the simulations, and the way in for real data.
+
+A `Schema` knows the names and shapes of the observables, which of them are columns of an exchangeable
+set, and which givens vary. It turns whatever a user calls an observation into `Observations`: plain
+float arrays that the networks and the diagnostics work on.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from sbi_inn.errors import ShapeError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PaddedSet:
+    """A batch of exchangeable sets of different sizes, padded to the largest.
+
+    Attributes
+    ----------
+    values : array, shape (batch, largest size, columns)
+        Entries beyond a set's size are zero.
+    sizes : array of int, shape (batch,)
+    """
+
+    values: FloatArray
+    sizes: IntArray
+
+    def __getitem__(self, rows: Any) -> PaddedSet:
+        sizes = self.sizes[rows]
+        return PaddedSet(self.values[rows, : sizes.max(initial=0)], sizes)
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """True where there is an entry, shape (batch, largest size)."""
+        return np.arange(self.values.shape[1]) < self.sizes[:, None]
+
+
+@dataclass(frozen=True)
+class Observations:
+    """A batch of observations as arrays.
+
+    Attributes
+    ----------
+    vector : array, shape (batch, features)
+        The observables of fixed shape, flattened, then the givens.
+    sets : dict of str to PaddedSet
+        One entry per exchangeable set, under the name of its length.
+    """
+
+    vector: FloatArray
+    sets: dict[str, PaddedSet]
+
+    def __len__(self) -> int:
+        return len(self.vector)
+
+    def __getitem__(self, rows: Any) -> Observations:
+        """Choose rows by slice, mask or indices; always a batch."""
+        return Observations(self.vector[rows], {n: s[rows] for n, s in self.sets.items()})
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Names, shapes and meaning of the observables and givens of a study.
+
+    Attributes
+    ----------
+    observables : dict of str to tuple of int
+        Name and shape of each observable; of a set's column, the shape of one entry.
+    sets : dict of str to tuple of str
+        The name of a length, and the observables that are paired columns of that set.
+    givens : tuple of str
+        Givens that vary between simulations and are no lengths; each a number.
+    constants : dict of str to float
+        Givens with one value, never asked for.
+    trained : dict of str to (low, high)
+        The range of every given and set size seen in training.
+    """
+
+    observables: dict[str, tuple[int, ...]]
+    sets: dict[str, tuple[str, ...]]
+    givens: tuple[str, ...]
+    constants: dict[str, float]
+    trained: dict[str, Range]
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The observables that belong to no set."""
+        paired = {name for columns in self.sets.values() for name in columns}
+        return tuple(name for name in self.observables if name not in paired)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names an observation must have."""
+        return (*self.observables, *self.givens)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """One name for each feature of `Observations.vector`."""
+        names = [c for name in self.fixed for c in scalar_names(name, self.observables[name])]
+        return (*names, *self.givens)
+
+    def observable_columns(self) -> int:
+        """Count the leading features of `Observations.vector` that are observables, not givens."""
+        return len(self.columns) - len(self.givens)
+
+    def example(self) -> str:
+        """Write an observation as a user would type it."""
+        if len(self.asked) == 1 and not self.sets:
+            (name,) = self.asked
+            shape = self.observables[name]
+            return f"an array of shape {shape}" if shape else "a number"
+        lengths = {c: f"({n}, ...)" if self.observables[c] else f"({n},)"
+                   for n, columns in self.sets.items() for c in columns}
+        parts = [f"{n!r}: {lengths.get(n, self.observables.get(n, ()) or 'number')}"
+                 for n in self.asked]
+        return "{" + ", ".join(parts) + "}"
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def read(self, y: Any) -> Observations:
+        """Turn one observation into a batch of one.
+
+        Parameters
+        ----------
+        y : mapping, Dataset or array
+            Values by name; a bare array or number where there is one observable.
+
+        Raises
+        ------
+        ShapeError
+            If a name is missing or unknown, a shape differs, or a value is not finite.
+        """
+        values = self._by_name(y)
+        sizes: dict[str, IntArray] = {}
+        for length, columns in self.sets.items():
+            found = {c: len(values[c]) if values[c].ndim else 0 for c in columns}
+            if len(set(found.values())) > 1 or min(found.values()) == 0:
+                raise ShapeError(
+                    f"the columns {', '.join(columns)} are one set of {length} entries and need "
+                    f"the same length of at least 1; got lengths {found}"
+                )
+            size = found[columns[0]]
+            if length in values and int(values[length]) != size:
+                raise ShapeError(f"{length} = {values[length]} was given with {size} entries")
+            sizes[length] = np.array([size])
+        observations = self.stack({n: values[n][None] for n in self.asked}, sizes)
+        self.warn_outside(observations)
+        return observations
+
+    def read_many(self, ys: Any) -> Observations:
+        """Turn many observations into a batch.
+
+        Parameters
+        ----------
+        ys : Dataset with dim "observation", DataFrame with one row an observation, or sequence
+            A sequence holds observations as `read` takes them, ragged or not.
+
+        Raises
+        ------
+        ShapeError
+            As `read`, naming the observation; or if there is none.
+        """
+        if isinstance(ys, xr.Dataset):
+            if "observation" not in ys.dims:
+                raise ShapeError(f"expected a dim 'observation'; got dims {tuple(ys.dims)}")
+            ys = [self._row(ys, i) for i in range(ys.sizes["observation"])]
+        elif isinstance(ys, pd.DataFrame):
+            ys = self._rows_of_table(ys)
+        elif isinstance(ys, Mapping) or not isinstance(ys, Sequence | np.ndarray):
+            raise ShapeError(
+                "expected many observations: a list, a DataFrame with one row an observation or a "
+                f"Dataset with dim 'observation'; got {type(ys).__name__}"
+            )
+        if len(ys) == 0:
+            raise ShapeError("expected at least one observation; got none")
+        batch = []
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for index, y in enumerate(ys):
+                try:
+                    batch.append(self.read(y))
+                except ShapeError as error:
+                    raise ShapeError(f"observation {index}: {error}") from None
+        for message in dict.fromkeys(str(w.message) for w in caught):
+            warnings.warn(message, stacklevel=2)
+        return join(batch)
+
+    def stack(
+        self, values: Mapping[str, npt.NDArray[Any]], sizes: Mapping[str, IntArray]
+    ) -> Observations:
+        """Build a batch from arrays with a leading axis; sets are padded to their largest size.
+
+        Parameters
+        ----------
+        values : mapping of str to array, shape (batch, ...)
+        sizes : mapping of str to array of int, shape (batch,)
+            The size of every set.
+
+        Raises
+        ------
+        ShapeError
+            If a shape differs from the schema's, or a value is not finite.
+        """
+        batch = len(next(iter(values.values())))
+        features = [self._features(name, values[name]) for name in (*self.fixed, *self.givens)]
+        vector = np.concatenate(features, axis=1) if features else np.empty((batch, 0))
+        sets = {
+            length: self._pad(columns, values, np.asarray(sizes[length], np.int64))
+            for length, columns in self.sets.items()
+        }
+        return Observations(vector, sets)
+
+    def unstack(self, observations: Observations, row: int) -> dict[str, npt.NDArray[Any]]:
+        """Write one row of a batch as the mapping a user would pass; the inverse of `read`."""
+        values: dict[str, npt.NDArray[Any]] = {}
+        start = 0
+        for name in (*self.fixed, *self.givens):
+            shape = self.observables.get(name, ())
+            width = int(np.prod(shape))
+            values[name] = observations.vector[row, start : start + width].reshape(shape)
+            start += width
+        for length, columns in self.sets.items():
+            padded, start = observations.sets[length], 0
+            for name in columns:
+                shape = self.observables[name]
+                width = int(np.prod(shape))
+                entries = padded.values[row, : padded.sizes[row], start : start + width]
+                values[name] = entries.reshape(-1, *shape)
+                start += width
+        return values
+
+    def outside(self, observations: Observations) -> list[str]:
+        """Say which givens and set sizes lie outside the range seen in training."""
+        first = len(self.columns) - len(self.givens)
+        seen = {n: observations.vector[:, first + i] for i, n in enumerate(self.givens)}
+        seen |= {n: s.sizes for n, s in observations.sets.items()}
+        sentences = []
+        for name, (low, high) in self.trained.items():
+            out = seen[name][(seen[name] < low) | (seen[name] > high)]
+            if out.size:
+                sentences.append(
+                    f"{name} = {out[0]:g} is outside the trained range {low:g} to {high:g}"
+                )
+        return sentences
+
+    def warn_outside(self, observations: Observations) -> None:
+        """Warn about every given or set size outside the trained range."""
+        for sentence in self.outside(observations):
+            warnings.warn(f"{sentence}: the posterior extrapolates", stacklevel=3)
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    def _by_name(self, y: Any) -> dict[str, npt.NDArray[Any]]:
+        if isinstance(y, xr.Dataset):
+            y = {str(name): y[name].values for name in y.data_vars}
+        if not isinstance(y, Mapping):
+            if len(self.asked) != 1:
+                raise ShapeError(f"expected an observation like {self.example()}; got {_brief(y)}")
+            y = {self.asked[0]: y}
+        missing = [name for name in self.asked if name not in y]
+        unknown = [n for n in y if n not in (*self.asked, *self.sets, *self.constants)]
+        if missing or unknown:
+            parts = [f"{', '.join(missing)} missing"] if missing else []
+            parts += [f"{', '.join(map(str, unknown))} unknown"] if unknown else []
+            raise ShapeError(
+                f"expected an observation like {self.example()}; got names "
+                f"{', '.join(map(str, y)) or '(none)'}: {'; '.join(parts)}"
+            )
+        for name, constant in self.constants.items():
+            if name in y and float(y[name]) != constant:
+                raise ShapeError(f"{name} is {constant:g} in every simulation; got {y[name]}")
+        return {name: _numbers(name, value) for name, value in y.items()}
+
+    def _features(self, name: str, value: npt.NDArray[Any]) -> FloatArray:
+        shape = self.observables.get(name, ())
+        value = _numbers(name, value)
+        if value.shape[1:] != shape:
+            raise ShapeError(f"expected {name} of shape {shape}; got {value.shape[1:]}")
+        if not np.isfinite(value).all():
+            raise ShapeError(
+                f"expected finite numbers in {name}; got NaN or infinity, and training has seen "
+                "no missing values"
+            )
+        return value.reshape(len(value), -1)
+
+    def _pad(
+        self, columns: Sequence[str], values: Mapping[str, npt.NDArray[Any]], sizes: IntArray
+    ) -> PaddedSet:
+        width = int(sizes.max(initial=0))
+        entries = np.arange(width) < sizes[:, None]
+        parts = []
+        for name in columns:
+            value = _numbers(name, values[name])
+            if value.shape[2:] != self.observables[name] or value.shape[1] < width:
+                raise ShapeError(
+                    f"expected {name} of shape {(width, *self.observables[name])}; "
+                    f"got {value.shape[1:]}"
+                )
+            part = value[:, :width].reshape(len(value), width, -1)
+            if not np.isfinite(part[entries]).all():
+                raise ShapeError(f"expected finite numbers in {name}; got NaN or infinity")
+            parts.append(np.where(entries[:, :, None], part, 0.0))
+        return PaddedSet(np.concatenate(parts, axis=2), sizes)
+
+    def _row(self, dataset: xr.Dataset, row: int) -> dict[str, Any]:
+        values = {str(n): v.isel(observation=row).values if "observation" in v.dims else v.values
+                  for n, v in dataset.data_vars.items()}
+        for length, columns in self.sets.items():
+            if length in values:
+                values |= {c: values[c][: int(values[length])] for c in columns if c in values}
+        return values
+
+    def _rows_of_table(self, table: pd.DataFrame) -> list[dict[str, Any]]:
+        rows = []
+        wide = {n: scalar_names(n, self.observables[n]) for n in self.fixed}
+        for record in table.to_dict("records"):
+            row: dict[str, Any] = {str(name): value for name, value in record.items()}
+            for name, columns in wide.items():
+                if columns != (name,) and all(c in row for c in columns):
+                    entries = [row.pop(c) for c in columns]
+                    row[name] = np.reshape(entries, self.observables[name])
+            rows.append(row)
+        return rows
+
+
+def scalar_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Name the entries of an array: `y` stays `y`, a vector gives `y[0]`, `y[1]`, ...
+
+    >>> scalar_names("flux", (2,))
+    ('flux[0]', 'flux[1]')
+    """
+    if not shape:
+        return (name,)
+    return tuple(f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(*shape))
+
+
+def join(batches: Sequence[Observations]) -> Observations:
+    """Put batches of observations one after another."""
+    sets = {}
+    for name in batches[0].sets:
+        parts = [batch.sets[name] for batch in batches]
+        width = max(part.values.shape[1] for part in parts)
+        padded = [
+            np.pad(part.values, ((0, 0), (0, width - part.values.shape[1]), (0, 0)))
+            for part in parts
+        ]
+        sets[name] = PaddedSet(np.concatenate(padded), np.concatenate([p.sizes for p in parts]))
+    return Observations(np.concatenate([batch.vector for batch in batches]), sets)
+
+
+def _numbers(name: str, value: Any) -> npt.NDArray[Any]:
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ShapeError(f"expected numbers in {name}; got {_brief(value)}") from None
+    return array.astype(np.float64, copy=False)
+
+
+def _brief(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return f"an array of shape {shape}" if shape is not None else repr(value)[:80]

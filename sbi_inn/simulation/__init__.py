@@ -1,0 +1,6 @@
+"""From a simulator and a prior to a table of simulations.
+
+`simulator.py` and `problem.py` hold what the user states, `binding.py` how arguments are filled,
+`inputs.py` and `outputs.py` what goes in and comes out, `blocks.py` what a worker runs, `look.py` the look
+before a run, `pool.py` the cores, `table.py` the result, `run.py` the front door.
+"""

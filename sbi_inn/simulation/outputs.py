@@ -1,0 +1,283 @@
+"""What comes out of the simulator: outputs of many kinds become arrays of known names and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sbi_inn.names import check_names
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Sets = Mapping[str, Sequence[str]]
+
+BARE = "y"  # the observable of a simulator that returns one array or number
+
+
+class WrongOutput(Exception):
+    """An output no table can hold: of a wrong kind, or unlike the outputs before it.
+
+    Attributes
+    ----------
+    row : int
+        The simulation.
+    """
+
+    def __init__(self, row: int, message: str) -> None:
+        super().__init__(f"simulation {row}: {message}")
+        self.row = row
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and shapes of the observables.
+
+    Attributes
+    ----------
+    shapes : dict of str to tuple of int
+        Of a set's column, the shape of one entry.
+    sets : dict of str to tuple of str
+        The columns of each set, under the name of its length.
+    row : int
+        The simulation it was learned from.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    sets: Sets
+    row: int
+
+    def length_of(self, name: str) -> str | None:
+        """Name the length of the set that `name` is a column of, if it is."""
+        return next((n for n, columns in self.sets.items() if name in columns), None)
+
+    def describe(self, name: str) -> str:
+        """Write an observable with its shape, as in `y (n, 2)`; a number is its name alone."""
+        axes = [axis for axis in (self.length_of(name), *self.shapes[name]) if axis is not None]
+        return f"{name} ({', '.join(map(str, axes))})" if axes else name
+
+    def check_names(self, names: Iterable[Any], row: int) -> None:
+        """Raise WrongOutput if an output has other names."""
+        names = list(names)
+        if set(names) != set(self.shapes):
+            raise WrongOutput(
+                row,
+                f"expected the observables {', '.join(self.shapes)}, as in simulation {self.row}; "
+                f"got {', '.join(map(str, names)) or 'none'}",
+            )
+
+    def check_shape(self, name: str, found: tuple[int, ...], row: int) -> None:
+        """Raise WrongOutput if an observable has another shape; a varying length is explained."""
+        expected = self.shapes[name]
+        if found == expected:
+            return
+        message = f"expected {name} of shape {expected}, as in simulation {self.row}; got {found}"
+        if len(found) == len(expected) > 0 and found[1:] == expected[1:]:
+            message += (
+                ". If its length varies because it is a set of exchangeable measurements, declare "
+                f"@si.simulator(sets={{'n': ['{name}']}}) and draw the length, given={{'n': "
+                "st.randint(...)}; else pad it to one length"
+            )
+        raise WrongOutput(row, message)
+
+
+def read_rows(
+    outputs: Sequence[Any], rows: Sequence[int], lengths: Mapping[str, IntArray], layout: Layout
+) -> dict[str, FloatArray]:
+    """Stack the outputs of single simulations.
+
+    Parameters
+    ----------
+    outputs : sequence
+        One a simulation.
+    rows : sequence of int
+        The number of each simulation, for messages.
+    lengths : mapping of str to array of int, shape (simulations,)
+        The length of every set.
+    layout : Layout
+
+    Returns
+    -------
+    dict of str to array, shape (simulations, ...)
+        Sets are padded with NaN to their largest length.
+
+    Raises
+    ------
+    WrongOutput
+        At the first simulation whose output does not fit the layout.
+    """
+    named = [output if type(output) is dict else name_output(output, row)
+             for output, row in zip(outputs, rows, strict=True)]
+    expected = layout.shapes.keys()
+    for output, row in zip(named, rows, strict=True):
+        if output.keys() != expected:
+            layout.check_names(output, row)
+    values: dict[str, FloatArray] = {}
+    for name in layout.shapes:
+        column = [output[name] for output in named]
+        length = layout.length_of(name)
+        if length is None:
+            values[name] = _stack(name, column, rows, layout)
+        else:
+            values[name] = _stack_set(name, column, rows, layout, lengths[length])
+    return values
+
+
+def read_batch(
+    output: Any, row: int, size: int, lengths: Mapping[str, IntArray], layout: Layout
+) -> dict[str, FloatArray]:
+    """Read the output of a batched simulator; `row` is the first of its `size` simulations.
+
+    Raises
+    ------
+    WrongOutput
+        If names, the leading axis or the shapes do not fit.
+    """
+    named = name_output(output, row)
+    layout.check_names(named, row)
+    values = {}
+    for name in layout.shapes:
+        value = _batch_array(name, named[name], row, size)
+        length = layout.length_of(name)
+        if length is None:
+            layout.check_shape(name, value.shape[1:], row)
+            values[name] = value
+            continue
+        largest = int(lengths[length].max())
+        if value.ndim < 2 or value.shape[1] < largest:
+            raise WrongOutput(
+                row,
+                f"expected {name} of shape (B, L) with L >= {largest}, the largest {length} of the "
+                f"batch; got {value.shape}",
+            )
+        layout.check_shape(name, value.shape[2:], row)
+        values[name] = value[:, :largest].copy()
+        values[name][np.arange(largest) >= lengths[length][:, None]] = np.nan
+    return values
+
+
+def learn(
+    output: Any, row: int, sets: Sets, taken: Sequence[str], *, batch: int | None = None
+) -> Layout:
+    """Learn names and shapes from one output, or from that of a batch of `batch` rows.
+
+    Raises
+    ------
+    WrongOutput
+        If it holds no numbers, lacks the columns of a set, or has a name that is taken.
+    """
+    named = name_output(output, row)
+    _check_free(named, row, taken)
+    paired = [column for columns in sets.values() for column in columns]
+    missing = [column for column in paired if column not in named]
+    if missing:
+        raise WrongOutput(
+            row, f"sets= names {missing[0]!r}, but the simulator returns {', '.join(map(str, named))}"
+        )
+    shapes = {}
+    for name, value in named.items():
+        array = _array(name, value, row) if batch is None else _batch_array(name, value, row, batch)[0]
+        if name in paired and array.ndim == 0:
+            raise WrongOutput(row, f"{name} is a column of a set, but has no axis for its entries")
+        if 0 in array.shape:
+            raise WrongOutput(row, f"{name} is empty, of shape {array.shape}")
+        shapes[name] = array.shape[1:] if name in paired else array.shape
+    return Layout(shapes, sets, row)
+
+
+def finite(values: Mapping[str, FloatArray], lengths: Mapping[str, IntArray], layout: Layout) -> npt.NDArray[np.bool_]:
+    """Say which rows are finite, within each set's own length; shape (rows,)."""
+    good: Any = True
+    for name, value in values.items():
+        fine = np.isfinite(value)
+        length = layout.length_of(name)
+        if length is not None:
+            beyond = np.arange(value.shape[1]) >= lengths[length][:, None]
+            fine = fine | beyond.reshape(*beyond.shape, *(1,) * (value.ndim - 2))
+        good = good & fine.reshape(len(value), -1).all(axis=1)
+    return good
+
+
+def name_output(output: Any, row: int) -> dict[Any, Any]:
+    """Make a dict of any output: a mapping or Dataset by name, anything else the observable `y`."""
+    if output is None:
+        raise WrongOutput(
+            row,
+            "expected numbers; got None. Return the observables; to mark a failed simulation, raise an "
+            "exception or return NaN",
+        )
+    return dict(output) if isinstance(output, Mapping) else {BARE: output}
+
+
+def _check_free(named: Mapping[Any, Any], row: int, taken: Sequence[str]) -> None:
+    if not named:
+        raise WrongOutput(row, "expected at least one observable; got an empty dict")
+    try:
+        check_names(named, role="observable", error=ValueError)
+    except ValueError as error:
+        raise WrongOutput(row, str(error)) from None
+    clash = [name for name in named if name in taken]
+    if clash:
+        raise WrongOutput(
+            row,
+            f"the observable {clash[0]!r} has the name of a parameter or given; rename one of them "
+            "(a dict names the observables; a bare array is called y)",
+        )
+
+
+def _stack(name: str, column: list[Any], rows: Sequence[int], layout: Layout) -> FloatArray:
+    shape = layout.shapes[name]
+    try:
+        array = np.array(column)
+    except (ValueError, TypeError):  # ragged, or nothing numpy knows: find the row that differs
+        array = None
+    if array is not None and array.dtype.kind in "biuf" and array.shape[1:] == shape:
+        return array.astype(np.float64, copy=False)
+    single = []
+    for value, row in zip(column, rows, strict=True):
+        single.append(_array(name, value, row))
+        layout.check_shape(name, single[-1].shape, row)
+    return np.stack(single)
+
+
+def _stack_set(
+    name: str, column: list[Any], rows: Sequence[int], layout: Layout, lengths: IntArray
+) -> FloatArray:
+    padded = np.full((len(column), int(lengths.max()), *layout.shapes[name]), np.nan)
+    for index, (value, row) in enumerate(zip(column, rows, strict=True)):
+        array = _array(name, value, row)
+        if array.ndim == 0 or len(array) != lengths[index]:
+            raise WrongOutput(
+                row,
+                f"expected {name} with {lengths[index]} entries, the simulation's "
+                f"{layout.length_of(name)}; got shape {array.shape}",
+            )
+        layout.check_shape(name, array.shape[1:], row)
+        padded[index, : len(array)] = array
+    return padded
+
+
+def _batch_array(name: str, value: Any, row: int, size: int) -> FloatArray:
+    array = _array(name, value, row)
+    if array.ndim == 0 or len(array) != size:
+        raise WrongOutput(
+            row,
+            f"a batched simulator must return arrays with leading axis B = {size}; got {name} of "
+            f"shape {array.shape}",
+        )
+    return array
+
+
+def _array(name: str, value: Any, row: int) -> FloatArray:
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise WrongOutput(row, f"expected numbers in {name}; got {value!r:.80} ({error})") from None
+    if array.dtype.kind not in "biuf":
+        raise WrongOutput(
+            row, f"expected numbers in {name}; got {value!r:.80} ({array.dtype.name})"
+        )
+    return array.astype(np.float64, copy=False)

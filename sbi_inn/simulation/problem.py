@@ -1,0 +1,146 @@
+"""Problem: the one record of a study."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from sbi_inn.errors import PriorError, SimulationError
+from sbi_inn.names import check_names
+from sbi_inn.prior import Prior
+from sbi_inn.simulation.binding import Binding, bind
+from sbi_inn.simulation.simulator import Simulator, as_simulator
+
+Given = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A simulator, a prior, and what the experimenter knows.
+
+    Attributes
+    ----------
+    simulator : Simulator
+        Any callable is made one.
+    prior : Prior
+    given : dict of str to number or frozen scipy distribution
+        What is known and not inferred: a number is a constant, a distribution is drawn from for every
+        simulation. The lengths of sets are givens.
+    labels, units : dict of str to str
+        For figures and tables; of parameters, givens and observables.
+    source : str
+        Where the problem comes from.
+    name : str
+        The name it is registered under, if it is.
+
+    Raises
+    ------
+    PriorError
+        If `prior` is no Prior, a given clashes with a parameter, has a reserved name, or is neither a number nor
+        a distribution of numbers.
+    SimulationError
+        If the simulator's arguments cannot be filled, or a set's length is no given.
+
+    Examples
+    --------
+    >>> import scipy.stats as st
+    >>> def coin(p, n, rng):
+    ...     return {"heads": rng.binomial(n, p)}
+    >>> problem = Problem(coin, Prior(p=st.uniform(0, 1)), given={"n": st.randint(1, 100)})
+    >>> problem.binding.named
+    ('p', 'n')
+    """
+
+    simulator: Simulator
+    prior: Prior
+    _: KW_ONLY
+    given: Given = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "simulator", as_simulator(self.simulator))
+        object.__setattr__(self, "given", dict(self.given or {}))
+        if not isinstance(self.prior, Prior):
+            raise PriorError(f"expected a Prior; got {type(self.prior).__name__}")
+        check_names(self.given, role="given", error=PriorError)
+        check_names((*self.prior.names, *self.given), role="parameter and given", error=PriorError)
+        for name, value in self.given.items():
+            _check_given(name, value)
+        missing = [length for length in self.simulator.sets if length not in self.given]
+        if missing:
+            raise SimulationError(
+                f"sets= names the length {missing[0]!r}, which is no given; add "
+                f"given={{{missing[0]!r}: st.randint(1, 101)}}, or a number"
+            )
+        _ = self.binding
+
+    @property
+    def binding(self) -> Binding:
+        """How the simulator's arguments are filled."""
+        return bind(self.simulator.function, self.prior.names, tuple(self.given))
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """The givens that have one value."""
+        return {n: float(v) for n, v in self.given.items() if isinstance(v, Real)}
+
+
+def as_problem(
+    simulator: Problem | Simulator | Callable[..., Any] | str,
+    prior: Prior | None = None,
+    given: Given | None = None,
+) -> Problem:
+    """Make a Problem of a simulator and its prior, or find the one registered under a name.
+
+    Parameters
+    ----------
+    simulator : callable, Problem or str
+    prior : Prior, optional
+        Needed with a callable; replaces the prior of a Problem.
+    given : mapping, optional
+        Added to the givens of a Problem, by name.
+
+    Raises
+    ------
+    KeyError
+        If no problem is registered under the name.
+    PriorError, SimulationError
+        As `Problem`.
+    """
+    from sbi_inn.simulation.registry import get  # the registry is made of problems
+
+    problem = get(simulator) if isinstance(simulator, str) else simulator
+    if isinstance(problem, Problem):
+        if prior is None and not given:
+            return problem
+        given = {**problem.given, **(given or {})}
+        return replace(problem, prior=prior or problem.prior, given=given)
+    if prior is None:
+        raise PriorError(
+            "a simulator needs a prior: pass prior=si.Prior(...), a Problem, or a registered name"
+        )
+    return Problem(as_simulator(problem), prior, given=given or {})
+
+
+def _check_given(name: str, value: Any) -> None:
+    if isinstance(value, Real):
+        if not math.isfinite(value):
+            raise PriorError(f"given {name!r} must be finite; got {value}")
+        return
+    try:
+        drawn = np.asarray(value.rvs(size=2, random_state=np.random.default_rng(0)))
+    except (AttributeError, TypeError, ValueError):
+        drawn = None
+    if drawn is None or drawn.shape != (2,) or drawn.dtype.kind not in "biuf":
+        raise PriorError(
+            f"given {name!r} must be a number or a frozen scipy distribution of numbers, such as "
+            f"st.randint(80, 901); got {value!r:.80}"
+        )

@@ -1,0 +1,89 @@
+"""Problems by name: those of this session, and those that installed packages bring along."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+
+import pandas as pd
+
+from sbi_inn.simulation.problem import Problem
+
+GROUP = "sbi_inn.problems"
+_registered: dict[str, Problem] = {}
+
+
+def register(name: str, problem: Problem) -> Problem:
+    """Register a problem under a name for this session; the name may be taken again.
+
+    A package makes its problems known by an entry point of group "sbi_inn.problems".
+
+    Raises
+    ------
+    TypeError
+        If it is no Problem.
+
+    Examples
+    --------
+    >>> import scipy.stats as st
+    >>> from sbi_inn.prior import Prior
+    >>> _ = register("doubled", Problem(lambda x: 2 * x, Prior(x=st.norm(0, 1))))
+    >>> get("doubled").name
+    'doubled'
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"expected a Problem to register as {name!r}; got {type(problem).__name__}")
+    _registered[name] = replace(problem, name=name)
+    return _registered[name]
+
+
+def get(name: str) -> Problem:
+    """Find a problem by its name.
+
+    Raises
+    ------
+    KeyError
+        If there is none; the message offers names that come close.
+    """
+    if name in _registered:
+        return _registered[name]
+    installed = _installed()
+    if name in installed:
+        return _load(name, installed[name])
+    known = sorted({*installed, *_registered})
+    close = get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known) or 'none'}"
+    raise KeyError(f"no problem is registered as {name}; {hint}")
+
+
+def problems() -> pd.DataFrame:
+    """List the problems: a table by name with columns description, parameters and source.
+
+    A problem that cannot be loaded is listed with the reason.
+    """
+    rows = {}
+    for name in sorted({*_installed(), *_registered}):
+        try:
+            problem = get(name)
+        except Exception as error:  # another package's code: whatever it raises, the list stands
+            rows[name] = (f"cannot be loaded: {error}", "", "")
+        else:
+            parameters = ", ".join(problem.prior.names)
+            rows[name] = (problem.simulator.description, parameters, problem.source)
+    columns = ["description", "parameters", "source"]
+    index = pd.Index(list(rows), name="name", dtype=object)
+    return pd.DataFrame(list(rows.values()), index=index, columns=pd.Index(columns))
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _load(name: str, point: EntryPoint) -> Problem:
+    problem = point.load()
+    if not isinstance(problem, Problem):
+        raise TypeError(
+            f"the entry point {name!r} ({point.value}) is a {type(problem).__name__}, not a Problem"
+        )
+    return replace(problem, name=name)

@@ -1,0 +1,66 @@
+"""Scaled observations as tensors: what conditioning networks read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sbi_inn.schema import Observations
+from sbi_inn.summary.scaling import Scaling
+
+
+@dataclass(frozen=True)
+class SetBatch:
+    """Sets of different sizes, one after another, without padding.
+
+    Attributes
+    ----------
+    entries : Tensor, shape (sum of sizes, columns)
+    sizes : Tensor of int64, shape (batch,)
+    """
+
+    entries: Tensor
+    sizes: Tensor
+
+    def __getitem__(self, rows: Tensor) -> SetBatch:
+        sizes = self.sizes[rows]
+        starts = (self.sizes.cumsum(0) - self.sizes)[rows]
+        # Entry k of row r stands at starts[r] + k; k counts anew in every row.
+        shift = starts - (sizes.cumsum(0) - sizes)
+        index = torch.repeat_interleave(shift, sizes) + torch.arange(int(sizes.sum()))
+        return SetBatch(self.entries[index], sizes)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of scaled observations.
+
+    Attributes
+    ----------
+    vector : Tensor, shape (batch, features)
+    sets : mapping of str to SetBatch
+    """
+
+    vector: Tensor
+    sets: Mapping[str, SetBatch]
+
+    @classmethod
+    def of(cls, observations: Observations, scaling: Scaling) -> Batch:
+        """Scale observations and make them tensors."""
+        sets = {
+            name: SetBatch(
+                torch.from_numpy(scaling.entries(observations, name)),
+                torch.from_numpy(padded.sizes),
+            )
+            for name, padded in observations.sets.items()
+        }
+        return cls(torch.from_numpy(scaling.vectors(observations)), sets)
+
+    def __len__(self) -> int:
+        return len(self.vector)
+
+    def __getitem__(self, rows: Tensor) -> Batch:
+        return Batch(self.vector[rows], {name: s[rows] for name, s in self.sets.items()})

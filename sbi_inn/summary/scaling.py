@@ -1,0 +1,64 @@
+"""Robust scaling of observations, so that no unit, constant column or outlier ruins training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sbi_inn.schema import Observations
+
+# Up to here a scaled value passes unchanged; beyond, it grows like a logarithm.
+LINEAR = 5.0
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Centre and scale of each feature, from the training rows.
+
+    Attributes
+    ----------
+    vector : array, shape (2, features)
+        Median and spread of each feature of `Observations.vector`.
+    sets : dict of str to array, shape (2, columns)
+        The same for the columns of each set, pooled over all entries.
+    """
+
+    vector: npt.NDArray[np.float64]
+    sets: dict[str, npt.NDArray[np.float64]]
+
+    @classmethod
+    def fit(cls, observations: Observations) -> Scaling:
+        """Learn centre and scale from a batch of observations."""
+        sets = {name: _location_scale(s.values[s.mask]) for name, s in observations.sets.items()}
+        return cls(_location_scale(observations.vector), sets)
+
+    def vectors(self, observations: Observations) -> npt.NDArray[np.float32]:
+        """Scale the features of fixed shape, shape (batch, features)."""
+        return _squash(observations.vector, self.vector)
+
+    def entries(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
+        """Scale the entries of a set, one after another, shape (sum of sizes, columns)."""
+        padded = observations.sets[name]
+        return _squash(padded.values[padded.mask], self.sets[name])
+
+
+def _location_scale(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Median and robust standard deviation of each column, shape (2, columns)."""
+    low, center, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+    scale = (high - low) / 1.349
+    # Mostly constant columns have no quartile range; wholly constant ones no spread at all.
+    scale = np.where(scale > 0, scale, values.std(axis=0))
+    tiny = 1e-12 * np.maximum(1.0, np.abs(center))
+    return np.stack([center, np.where(scale > tiny, scale, 1.0)])
+
+
+def _squash(
+    values: npt.NDArray[np.float64], location_scale: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
+    center, scale = location_scale
+    scaled = (values - center) / scale
+    size = np.abs(scaled)
+    beyond = np.log1p(np.maximum(size - LINEAR, 0))
+    return (np.sign(scaled) * (np.minimum(size, LINEAR) + beyond)).astype(np.float32)

@@ -1,0 +1,317 @@
+"""One training loop for all methods."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+WARM_UP = 0.03
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and how a network is trained; what is None follows from the simulations.
+
+    Parameters
+    ----------
+    epochs : int or None
+        Passes over the training rows.
+    max_seconds : float or None
+        Budget: the learning rate is annealed to reach zero when it ends.
+    batch_size : int or None
+    learning_rate : float or None
+        Peak of the schedule (linear warm-up, cosine decay).
+    early_stopping : bool
+        Stop when the validation loss has not improved for `patience` validations. The weights with
+        the best validation loss are kept either way.
+    patience : int
+    weight_decay : float
+        Of AdamW.
+    gradient_clip : float
+        Largest norm of the gradient ("vital", dissertation sec. 3.5).
+    averaging : float
+        Decay of the exponential moving average of the weights, which is what is validated and kept.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    epochs: int | None = None
+    max_seconds: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    early_stopping: bool = True
+    patience: int = 15
+    weight_decay: float = 1e-4
+    gradient_clip: float = 5.0
+    averaging: float = 0.99
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "max_seconds", "batch_size", "learning_rate", "patience"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"Training({name}=...) must be positive; got {value!r}")
+        if not self.gradient_clip > 0 or self.weight_decay < 0 or not 0 <= self.averaging < 1:
+            raise ValueError(
+                "expected gradient_clip > 0, weight_decay >= 0 and 0 <= averaging < 1; got "
+                f"{self.gradient_clip!r}, {self.weight_decay!r} and {self.averaging!r}"
+            )
+
+    def resolve(self, n_train: int) -> Training:
+        """Fill in what is None from the number of training rows.
+
+        Larger tables take larger batches and fewer passes: the number of steps grows like the
+        square root of the rows.
+        """
+        batch_size = self.batch_size or int(np.clip(2 ** round(math.log2(n_train / 64)), 32, 1024))
+        steps = 3000 * math.sqrt(n_train / 90_000) * 1.0
+        epochs = self.epochs or max(1, round(steps * batch_size / n_train))
+        return replace(
+            self,
+            batch_size=min(batch_size, n_train),
+            epochs=epochs,
+            learning_rate=self.learning_rate or 2e-3,
+        )
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened in training.
+
+    Attributes
+    ----------
+    epoch : tuple of float
+        When the network was validated, in passes over the training rows.
+    train_loss, validation_loss : tuple of float
+        Negative log-likelihood in nats, of the training batches since the last validation and of
+        the validation rows.
+    best_epoch : float
+        The validation whose weights were kept.
+    stopped : str
+        "finished", "early" (no more improvement), "time", "interrupted" or "diverged".
+    steps : int
+    seconds : float
+    """
+
+    epoch: tuple[float, ...]
+    train_loss: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    best_epoch: float
+    stopped: str
+    steps: int
+    seconds: float
+
+    def to_config(self) -> dict[str, Any]:
+        """Give the record as JSON would hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> History:
+        """Read back what `to_config` gave."""
+        lists = {k: tuple(v) for k, v in config.items() if isinstance(v, list | tuple)}
+        return cls(**(config | lists))
+
+
+class Rows(Protocol):
+    """Training rows: anything that has a length and can be indexed by a tensor of indices."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: Tensor) -> Any: ...
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Build networks reproducibly and leave torch's global generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def fit(
+    module: nn.Module,
+    loss: Callable[[Any], Tensor],
+    train: Rows,
+    validation: Rows,
+    settings: Training,
+    *,
+    seed: int,
+    progress: bool = True,
+) -> History:
+    """Train a module in place; it ends with its best averaged weights.
+
+    Parameters
+    ----------
+    module : Module
+        What is trained.
+    loss : callable
+        Gives the loss of each row, shape (batch,), of what `train[rows]` returns.
+    train, validation : Rows
+    settings : Training
+    seed : int
+        Of the order of the rows.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    History
+        A loss that turns non-finite, or Ctrl-C, ends training with the best weights so far;
+        `History.stopped` says so.
+    """
+    run = _Run(module, loss, train, validation, settings.resolve(len(train)), seed)
+    with tqdm(total=100, disable=not progress, desc="training", bar_format=_BAR) as bar:
+        try:
+            run.go(bar)
+        except KeyboardInterrupt:
+            run.stopped = "interrupted"
+    return run.finish()
+
+
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+
+
+class _Run:
+    """The state of one training run."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        loss: Callable[[Any], Tensor],
+        train: Rows,
+        validation: Rows,
+        settings: Training,
+        seed: int,
+    ) -> None:
+        self.module, self.loss = module, loss
+        self.train, self.validation, self.settings = train, validation, settings
+        assert settings.epochs and settings.batch_size and settings.learning_rate
+        self.batch_size = settings.batch_size
+        self.peak = settings.learning_rate
+        self.steps_an_epoch = max(1, len(train) // self.batch_size)
+        self.total = settings.epochs * self.steps_an_epoch
+        # Validate about fifty times, or once an epoch where that is rarer.
+        self.interval = max(self.steps_an_epoch, self.total // 50)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.parameters,
+            lr=self.peak,
+            betas=(0.9, 0.99),
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.best = self.average
+        self.log: list[tuple[float, float, float]] = []
+        self.best_loss, self.best_epoch = math.inf, 0.0
+        self.since_best = 0
+        self.step = 0
+        self.stopped = "finished"
+        self.start = time.perf_counter()
+
+    def go(self, bar: tqdm) -> None:
+        losses: list[float] = []
+        while self.step < self.total:
+            for rows in self._shuffled():
+                done = self._done()
+                value = self._update(self.train[rows], done)
+                if not math.isfinite(value):
+                    self.stopped = "diverged"
+                    return
+                losses.append(value)
+                self.step += 1
+                bar.update(int(100 * done) - bar.n)
+                last = self.step == self.total or self._done() >= 1
+                if self.step % self.interval == 0 or last:
+                    going = self._validate(float(np.mean(losses)), bar)
+                    losses = []
+                    if last or not going:
+                        return
+
+    def finish(self) -> History:
+        with torch.no_grad():
+            for parameter, best in zip(self.parameters, self.best, strict=True):
+                parameter.copy_(best)
+        self.module.eval()
+        epoch, train_loss, validation_loss = zip(*self.log, strict=True) if self.log else ((),) * 3
+        return History(
+            epoch=epoch,
+            train_loss=train_loss,
+            validation_loss=validation_loss,
+            best_epoch=self.best_epoch,
+            stopped=self.stopped,
+            steps=self.step,
+            seconds=time.perf_counter() - self.start,
+        )
+
+    def _shuffled(self) -> Iterator[Tensor]:
+        order = torch.randperm(len(self.train), generator=self.generator)
+        for start in range(0, self.steps_an_epoch * self.batch_size, self.batch_size):
+            yield order[start : start + self.batch_size]
+
+    def _done(self) -> float:
+        """Share of the run that is over: of its steps, or of its time where that is more."""
+        done = self.step / self.total
+        if self.settings.max_seconds is not None:
+            spent = (time.perf_counter() - self.start) / self.settings.max_seconds
+            if spent >= 1 > done:
+                self.stopped = "time"
+            done = max(done, spent)
+        return min(done, 1.0)
+
+    def _update(self, batch: Any, done: float) -> float:
+        rise = min(1.0, (self.step + 1) / (WARM_UP * self.total + 1))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.peak * rise * (0.5 + 0.5 * math.cos(math.pi * done))
+        self.module.train()
+        value = self.loss(batch).mean()
+        self.optimizer.zero_grad()
+        value.backward()
+        nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
+        self.optimizer.step()
+        # The average forgets its start quickly, then settles at the decay that was asked for.
+        decay = min(self.settings.averaging, self.step / (self.step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
+        return value.item()
+
+    @torch.no_grad()
+    def _validate(self, train_loss: float, bar: tqdm) -> bool:
+        """Validate the averaged weights; False means that training should stop."""
+        current = [p.clone() for p in self.parameters]
+        self._load(self.average)
+        value = self._validation_loss()
+        self._load(current)
+        epoch = self.step / self.steps_an_epoch
+        self.log.append((epoch, train_loss, value))
+        bar.set_postfix_str(f"validation loss {value:.3f}")
+        if value < self.best_loss:
+            self.best_loss, self.best_epoch, self.since_best = value, epoch, 0
+            self.best = [p.clone() for p in self.average]
+            return True
+        self.since_best += 1
+        if self.settings.early_stopping and self.since_best >= self.settings.patience:
+            self.stopped = "early"
+            return False
+        return True
+
+    def _validation_loss(self) -> float:
+        self.module.eval()
+        rows = torch.arange(len(self.validation)).split(2048)
+        values = torch.cat([self.loss(self.validation[r]) for r in rows])
+        return values.double().mean().item()
+
+    def _load(self, values: list[Tensor]) -> None:
+        for parameter, value in zip(self.parameters, values, strict=True):
+            parameter.copy_(value)

@@ -1,0 +1,6 @@
+"""What pyproject.toml cannot say: every folder of sbi_inn/, and simulators/ beside them."""
+
+from setuptools import find_packages, setup
+
+rooms = [f"sbi_inn.{room}" for room in find_packages("sbi_inn")]
+setup(packages=["sbi_inn", *rooms, "sbi_inn.simulators"])

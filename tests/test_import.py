@@ -1,0 +1,72 @@
+"""Importing the package is light, and changes nothing for anyone else in the process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run_python(code: str, folder: Path) -> str:
+    """Return what code prints in a fresh Python, away from the repo."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_import_loads_neither_torch_nor_matplotlib(tmp_path: Path) -> None:
+    code = "import sys, sbi_inn; print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
+    assert run_python(code, tmp_path) == "[]"
+
+
+GLOBAL_STATE = """
+import pickle, random, sys, warnings
+import matplotlib, numpy, torch
+
+def state():
+    return {
+        "torch default dtype": torch.get_default_dtype(),
+        "torch gradients": torch.is_grad_enabled(),
+        "torch generator": torch.get_rng_state().numpy().tobytes(),
+        "torch threads": torch.get_num_threads(),
+        "torch deterministic": torch.are_deterministic_algorithms_enabled(),
+        "numpy generator": pickle.dumps(numpy.random.get_state()),
+        "numpy errors": numpy.geterr(),
+        "numpy printing": repr(numpy.get_printoptions()),
+        "random generator": random.getstate(),
+        "matplotlib backend": dict.__getitem__(matplotlib.rcParams, "backend"),
+        "matplotlib settings": dict(matplotlib.rcParams.copy()),
+        "warnings filters": list(warnings.filters),
+    }
+
+# Scientific packages add filters of their own when loaded; ours must add none on top.
+import pandas, scipy.stats, xarray
+torch.rand(1), numpy.random.rand(1), random.random()
+before = state()
+%s
+after = state()
+print([name for name in before if before[name] != after[name]])
+"""
+
+
+# Every public name is loaded on first use, so the first use has to be watched too.
+ALL_NAMES = "import sbi_inn\nfor name in sbi_inn.__all__: getattr(sbi_inn, name)"
+
+
+@pytest.mark.parametrize("code", ["import sbi_inn", ALL_NAMES], ids=["import", "every name"])
+def test_import_changes_no_global_state(code: str, tmp_path: Path) -> None:
+    assert run_python(GLOBAL_STATE % code, tmp_path) == "[]"
+
+
+def test_a_change_of_global_state_would_be_seen(tmp_path: Path) -> None:
+    code = "torch.set_default_dtype(torch.float64); numpy.random.seed(0); matplotlib.use('svg')"
+    found = run_python(GLOBAL_STATE % code, tmp_path)
+    for name in ("torch default dtype", "numpy generator", "matplotlib backend"):
+        assert name in found
