@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -71,6 +71,10 @@ class Simulations:
         values = {name: self.dataset[name].values[rows] for name in schema.asked}
         sizes = {name: self.dataset[name].values[rows].astype(np.int64) for name in schema.sets}
         return schema.stack(values, sizes)
+
+    def take(self, rows: Any) -> Simulations:
+        """Choose rows, by indices."""
+        return replace(self, dataset=self.dataset.isel(simulation=rows), failures=self.failures[:0])
 
     def attrs(self, names: tuple[str, ...]) -> dict[str, Mapping[str, str]]:
         """Label and units of each name, as stored with its variable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -132,10 +133,8 @@ def flat(draws: xr.Dataset) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     (('a', 'theta[0]', 'theta[1]'), (2, 3))
     """
     names = tuple(column.name for column in columns_of(draws))
-    arrays = [
-        variable.transpose("draw", ...).to_numpy().reshape(draws.sizes["draw"], -1)
-        for _, variable in _variables(draws)
-    ]
+    arrays = [variable.transpose("draw", ...).to_numpy() for _, variable in _variables(draws)]
+    arrays = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays]
     return names, np.concatenate(arrays, axis=1, dtype=np.float64)
 
 

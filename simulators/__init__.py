@@ -1,1 +1,1 @@
-"""Problems to learn from and to test on, one a file: the prior, the simulator, where it comes from."""
+"""Problems to learn from and to test on, one a file: prior, simulator, source."""

@@ -26,12 +26,12 @@ VARIANCE = 0.1  # of the prior and of the noise, in each direction
 
 @simulator(batched=True)
 def gaussian_linear(theta: Array, rng: np.random.Generator) -> Array:
-    """Each of ten means with Gaussian noise of variance 0.1."""
+    """Measure each of ten means with Gaussian noise of variance 0.1."""
     return theta + rng.normal(0, np.sqrt(VARIANCE), theta.shape)
 
 
 def posterior(y: npt.ArrayLike) -> tuple[Array, Array]:
-    """Mean, shape (10,), and covariance, shape (10, 10), of the exact posterior at `y`."""
+    """Give the mean, shape (10,), and covariance, shape (10, 10), of the exact posterior at `y`."""
     return np.asarray(y, np.float64) / 2, VARIANCE / 2 * np.eye(DIM)
 
 

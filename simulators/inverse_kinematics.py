@@ -1,10 +1,10 @@
-"""A robot arm: which poses put its hand where it was seen?
+"""A robot arm, and the poses that put its hand where it was seen.
 
-The arm slides up and down a rail and turns at three joints. With all angles zero it reaches straight
-out from the rail. Four numbers decide two, so that most end points are reached by many poses, and remote
-ones by two distinct families: elbow up and elbow down.
+The arm slides up and down a rail and turns at three joints. With all angles zero it reaches
+straight out from the rail. Four numbers decide two: every end point is reached by many poses, and
+some by two distinct families, with the elbow bent up or down.
 
-Lengths are in metres, with the third arm, of length 1, as the thesis's unit; angles in radians.
+Angles are in radians. The thesis gives its lengths no unit; here they are metres.
 
 >>> end = arm(height=0.1, shoulder=0.0, elbow=0.0, wrist=0.0)
 >>> float(end["across"]), float(end["up"])
@@ -30,11 +30,11 @@ LENGTHS = (0.5, 0.5, 1.0)
 
 @simulator(batched=True)
 def arm(height: Array, shoulder: Array, elbow: Array, wrist: Array) -> dict[str, Any]:
-    """End point of an articulated arm on a rail, from its height and three joint angles."""
+    """Find the end point of an arm on a rail from its height and three joint angles."""
     angles = (shoulder, elbow - shoulder, wrist - shoulder - elbow)
     return {
-        "across": sum(l * np.cos(a) for l, a in zip(LENGTHS, angles, strict=True)),
-        "up": height + sum(l * np.sin(a) for l, a in zip(LENGTHS, angles, strict=True)),
+        "across": sum(length * np.cos(a) for length, a in zip(LENGTHS, angles, strict=True)),
+        "up": height + sum(length * np.sin(a) for length, a in zip(LENGTHS, angles, strict=True)),
     }
 
 
@@ -47,7 +47,12 @@ problem = Problem(
         wrist=st.norm(0, 0.5),
     ),
     units={
-        "height": "m", "shoulder": "rad", "elbow": "rad", "wrist": "rad", "across": "m", "up": "m"
+        "height": "m",
+        "shoulder": "rad",
+        "elbow": "rad",
+        "wrist": "rad",
+        "across": "m",
+        "up": "m",
     },
     labels={
         "height": "height on the rail",

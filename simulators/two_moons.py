@@ -1,8 +1,8 @@
 """Two moons: a posterior of two thin crescents, global and local structure at once.
 
-A point on a crescent-shaped cloud is shifted by the parameters, which enter only through |theta1 + theta2| and
-theta2 - theta1: every observation has two crescents of parameters that explain it, mirror images in the line
-theta1 + theta2 = 0.
+A point on a crescent-shaped cloud is shifted by the parameters, which enter only through
+|theta1 + theta2| and theta2 - theta1: every observation has two crescents of parameters that
+explain it, mirror images in the line theta1 + theta2 = 0.
 
 >>> rng = np.random.default_rng(0)
 >>> y = two_moons(np.zeros(1000), np.zeros(1000), rng)
@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float64]
 
 @simulator(batched=True)
 def two_moons(theta1: Array, theta2: Array, rng: np.random.Generator) -> Array:
-    """Point on a noisy half circle, shifted by two parameters that it cannot tell from their mirror."""
+    """Put a point on a noisy half circle and shift it by two parameters, up to a mirror."""
     angle = rng.uniform(-np.pi / 2, np.pi / 2, len(theta1))
     radius = rng.normal(0.1, 0.01, len(theta1))
     return np.column_stack(

@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+import sbi_inn
 
 
 def run_python(code: str, folder: Path) -> str:
@@ -24,6 +27,10 @@ def run_python(code: str, folder: Path) -> str:
 def test_import_loads_neither_torch_nor_matplotlib(tmp_path: Path) -> None:
     code = "import sys, sbi_inn; print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
     assert run_python(code, tmp_path) == "[]"
+
+
+def test_the_version_is_the_installed_one() -> None:
+    assert sbi_inn.__version__ == version("sbi-inn")
 
 
 GLOBAL_STATE = """
@@ -56,7 +63,7 @@ print([name for name in before if before[name] != after[name]])
 """
 
 
-# Every public name is loaded on first use, so the first use has to be watched too.
+# Public names are loaded on first use, which has to be watched too.
 ALL_NAMES = "import sbi_inn\nfor name in sbi_inn.__all__: getattr(sbi_inn, name)"
 
 

@@ -59,6 +59,7 @@ class CINN:
     """
 
     name: ClassVar[str] = "cinn"
+    label: ClassVar[str] = "cINN"
 
     blocks: int | None = None
     hidden: int | None = None

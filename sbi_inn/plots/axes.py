@@ -37,23 +37,24 @@ def dress_axis(axis: Axis, span: Span, room_pt: float, column: Column) -> None:
     scaled = (span[0] - offset) / 10.0**order, (span[1] - offset) / 10.0**order
     across = isinstance(axis, XAxis)
     ticks = _fitting_ticks(scaled, room_pt, across)
-    if len(ticks) < 2 and across:
+    turned = across and len(ticks) < 2
+    if turned:
         ticks = _fitting_ticks(scaled, room_pt, across=False)
-        axis.set_tick_params(rotation=90)
+    axis.set_tick_params(rotation=90 if turned else 0)
     axis.set_ticks([offset + tick * 10.0**order for tick in ticks], labels=list(ticks.values()))
     _set_label(axis, axis_label(column, offset, order, room_pt), room_pt)
 
 
 def _set_label(axis: Axis, text: str, room_pt: float) -> None:
     """Set the label along the axis, or across it where a line is too long for its panel."""
-    if max(map(_length_pt, text.split("\n"))) <= 1.1 * room_pt:
-        axis.set_label_text(text, multialignment="center")
-    elif isinstance(axis, XAxis):
-        axis.set_label_text(text, rotation=90)
+    along = max(map(_length_pt, text.split("\n"))) <= 1.1 * room_pt
+    axis.set_label_text(text, multialignment="center")
+    if isinstance(axis, XAxis):
+        axis.label.set(rotation=0 if along else 90)
+    elif along:
+        axis.label.set(rotation=90, horizontalalignment="center", verticalalignment="bottom")
     else:
-        axis.set_label_text(
-            text, rotation=0, horizontalalignment="right", verticalalignment="center"
-        )
+        axis.label.set(rotation=0, horizontalalignment="right", verticalalignment="center")
 
 
 def scale_of(span: Span) -> tuple[float, int]:

@@ -73,25 +73,35 @@ def plot_calibration(
             f"plot_calibration: ranks must have shape (n, {len(columns)}) for the columns "
             f"{list(columns)}; got {ranks.shape}"
         )
-    n = len(ranks)
     stacked = width_mm < _SINGLE_COLUMN_MM
     ncols, nrows = _legend_shape(columns, width_mm)
     height_mm = width_mm * (1.2 if stacked else 0.47) + _LEGEND_ROW_MM * nrows
     with style():
         figure = new_figure(width_mm, height_mm)
         left, right = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
-        band = pointwise_band(n, LEVELS, confidence)
-        _draw_excess(left, coverage(ranks, LEVELS), columns, band)
-        _draw_excess(right, _shares_below(ranks), columns, band)
-        left.set(xlabel="level of the central interval [%]", ylabel="coverage − level [%]")
-        right.set(xlabel="rank r of the truth [%]", ylabel="share below r − r [%]")
-        _explain(left, "too wide", "too narrow")
-        _explain(right, "draws too high", "draws too low")
+        _draw_panels(left, right, ranks, columns, confidence)
         figure.suptitle(_verdict(ranks, floor, stacked))
         handles, labels = left.get_legend_handles_labels()
         labels[0] = f"{100 * confidence:g} % band"
         figure.legend(handles, labels, loc="outside lower center", ncols=ncols)
     return figure
+
+
+def _draw_panels(
+    left: Axes,
+    right: Axes,
+    ranks: NDArray[np.float64],
+    columns: Sequence[str],
+    confidence: float,
+) -> None:
+    """Draw the coverage on the left and the distribution of the ranks on the right."""
+    band = pointwise_band(len(ranks), LEVELS, confidence)
+    _draw_excess(left, coverage(ranks, LEVELS), columns, band)
+    _draw_excess(right, _shares_below(ranks), columns, band)
+    left.set(xlabel="level of the central interval [%]", ylabel="coverage − level [%]")
+    right.set(xlabel="rank r of the truth [%]", ylabel="share below r − r [%]")
+    _explain(left, "too wide", "too narrow")
+    _explain(right, "draws too high", "draws too low")
 
 
 def _shares_below(ranks: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -89,18 +89,9 @@ def corner(
     ]
     truths = {} if truth is None else _shown("truth", _truth_by_column(truth), columns)
     priors = {} if prior is None else _shown("prior", _prior_by_column(prior), columns)
-    spans = {column.name: _span(column.name, layers, truths) for column in columns}
     with style():
         figure = new_figure(width_mm, width_mm * (0.7 if len(columns) == 1 else 1.0))
-        for (row, col), ax in _grid(figure, len(columns)).items():
-            x, y = columns[col].name, columns[row].name
-            ax.set_xlim(spans[x])
-            if row == col:
-                _draw_diagonal(ax, x, layers, priors.get(x), truths.get(x))
-            else:
-                ax.set_ylim(spans[y])
-                _draw_off_diagonal(ax, (x, y), layers, truths)
-        _dress(figure, columns, spans)
+        _draw_panels(figure, columns, layers, truths, priors)
         _add_legend(figure, layers, bool(truths), bool(priors), len(columns))
     return figure
 
@@ -193,7 +184,7 @@ def _span(name: str, layers: Sequence[_Layer], truths: Mapping[str, float]) -> t
     ends += [truths[name]] if name in truths else []
     low, high = min(ends), max(ends)
     tiny = 1e-9 * max(abs(low), abs(high))
-    margin = 0.03 * (high - low) if high - low > tiny else 0.1 * abs(low) or 1.0
+    margin = 0.06 * (high - low) if high - low > tiny else 0.1 * abs(low) or 1.0
     return low - margin, high + margin
 
 
@@ -205,6 +196,29 @@ def _grid(figure: Figure, d: int) -> dict[tuple[int, int], Axes]:
         for row in range(d)
         for col in range(row + 1)
     }
+
+
+def _draw_panels(
+    figure: Figure,
+    columns: Sequence[Column],
+    layers: Sequence[_Layer],
+    truths: Mapping[str, float],
+    priors: Mapping[str, NDArray[np.float64]],
+) -> None:
+    """Draw every panel and dress its axes."""
+    spans = {column.name: _span(column.name, layers, truths) for column in columns}
+    for (row, col), ax in _grid(figure, len(columns)).items():
+        x, y = columns[col].name, columns[row].name
+        ax.set_xlim(spans[x])
+        if row == col:
+            _draw_diagonal(ax, x, layers, priors.get(x), truths.get(x))
+        else:
+            ax.set_ylim(spans[y])
+            _draw_off_diagonal(ax, (x, y), layers, truths)
+    # Labels take room from the panels, and the panels' size decides which labels fit.
+    _dress(figure, columns, spans, 72 * figure.get_figwidth() / (len(columns) + 0.5))
+    figure.draw_without_rendering()
+    _dress(figure, columns, spans, 72 / figure.dpi * figure.axes[-1].get_window_extent().width)
 
 
 def _draw_diagonal(
@@ -240,11 +254,12 @@ def _draw_off_diagonal(
 
 
 def _dress(
-    figure: Figure, columns: Sequence[Column], spans: Mapping[str, tuple[float, float]]
+    figure: Figure,
+    columns: Sequence[Column],
+    spans: Mapping[str, tuple[float, float]],
+    room_pt: float,
 ) -> None:
     """Set ticks everywhere, their labels and the axis labels on the outer panels."""
-    d = len(columns)
-    room_pt = 72 * (figure.get_figwidth() - 0.6) / d - 4
     for ax in figure.axes:
         spec = ax.get_subplotspec()
         if spec is None:

@@ -22,10 +22,12 @@ _WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)  # of the smoothing, in 
 
 
 def span_of(values: Array) -> tuple[float, float]:
-    """Return the range of the draws, without .1 % at either end, with room for the contours."""
+    """Return the range of the draws, without .1 % at either end.
+
+    No margin: where draws pile up at a bound of the prior, histograms and contours end there.
+    """
     low, high = np.quantile(values, [_TAIL, 1 - _TAIL])
-    margin = 0.05 * (high - low)
-    return float(low - margin), float(high + margin)
+    return float(low), float(high)
 
 
 def is_constant(values: Array) -> bool:
@@ -101,14 +103,15 @@ def draw_pair(ax: Axes, x: Array, y: Array, colour: str) -> None:
         return
     spans = [span_of(x), span_of(y)]
     counts, _, _ = np.histogram2d(x, y, _BINS_2D, range=spans)
+    smoothing = best_smoothing(counts)
     hist2d(
         x,
         y,
         ax=ax,
         bins=_BINS_2D,
         range=spans,
-        levels=MASSES,
-        smooth=best_smoothing(counts),
+        levels=_levels(counts, gaussian_filter(counts, smoothing), len(x)),
+        smooth=smoothing,
         color=colour,
         quiet=True,
         plot_datapoints=False,
@@ -121,6 +124,19 @@ def draw_pair(ax: Axes, x: Array, y: Array, colour: str) -> None:
         },
         contour_kwargs={"colors": colour, "linewidths": 0.7},
     )
+
+
+def _levels(counts: Array, smooth: Array, m: int) -> Array:
+    """Return which shares of a smoothed histogram hold 50 % and 90 % of m draws.
+
+    Smoothing spreads the histogram: the region with half of the smoothed mass would hold more than
+    half of the draws.
+    """
+    densest_first = np.argsort(smooth, axis=None)[::-1]
+    held = np.cumsum(counts.ravel()[densest_first]) / m
+    smooth_mass = np.cumsum(smooth.ravel()[densest_first]) / smooth.sum()
+    last = np.minimum(np.searchsorted(held, MASSES), held.size - 1)
+    return smooth_mass[last]
 
 
 def best_smoothing(counts: Array) -> float:

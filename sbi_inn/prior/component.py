@@ -11,8 +11,8 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 Parents = Mapping[str, Array]
 
-NORMAL_MAX = 1e6
-"""Latents of normal parameters are held within this: finite, squared, in float32 as well."""
+LATENT_MAX = 37.5
+"""Latents are held within this: Phi(-37.5) = 5e-308 is about the smallest normal float64."""
 
 
 class Component(Protocol):

@@ -9,11 +9,11 @@ import numpy as np
 
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import univariate
-from sbi_inn.prior.component import Array, Parents
+from sbi_inn.prior.component import LATENT_MAX, Array, Parents
 from sbi_inn.prior.families import UNSUITABLE, continuous_config
 from sbi_inn.prior.univariate import Frozen
 
-GRID = np.linspace(0, 1, 76)
+GRID = np.linspace(0, LATENT_MAX, 76)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ def _centre(name: str, source: Frozen) -> float:
 
 def _end(source: Frozen, centre: float, sign: float) -> float:
     """Latent furthest from the median such that all before it are usable."""
-    z = sign * univariate.limit(source) * GRID
+    z = sign * GRID
     z[0] = centre
     bad = ~univariate.usable(source, z, univariate.quantile(source, z))
     if not bad.any():

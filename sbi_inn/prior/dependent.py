@@ -11,7 +11,7 @@ import numpy as np
 
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import univariate
-from sbi_inn.prior.component import Array, Parents
+from sbi_inn.prior.component import LATENT_MAX, Array, Parents
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Dependent:
     def from_latent(self, latents: Array, parents: Parents) -> Array:
         """Map latents (n, 1) to values (n,) given the parents."""
         frozen = self._at(parents, len(latents))
-        z = np.clip(latents[:, 0], -univariate.limit(frozen), univariate.limit(frozen))
+        z = np.clip(latents[:, 0], -LATENT_MAX, LATENT_MAX)
         return self._usable(frozen, z, univariate.quantile(frozen, z))
 
     def config(self) -> None:

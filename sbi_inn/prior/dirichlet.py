@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.special import betainc, betaincinv, gammaln, ndtr, ndtri, xlogy
+from scipy.special import betainc, betaincinv, betaln, gammaln, log_softmax, ndtr, ndtri, xlogy
 
 from sbi_inn.errors import PriorError
-from sbi_inn.prior.component import Array, Parents
+from sbi_inn.prior.component import LATENT_MAX, Array, Parents
 from sbi_inn.prior.families import multivariate_config
-from sbi_inn.prior.univariate import LATENT_MAX
 
 SMALLEST = float(np.finfo(float).tiny)
 """No entry of a draw is smaller, so that its density is finite whatever the concentration."""
@@ -24,8 +23,6 @@ class Concentrated(Protocol):
     """What scipy.stats.dirichlet offers once frozen."""
 
     alpha: Array
-
-    def rvs(self, size: int, random_state: np.random.Generator) -> Array: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +72,11 @@ class Dirichlet:
 
     def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
         """Draw n values, shape (n, k)."""
-        return np.maximum(self.source.rvs(size=n, random_state=rng), SMALLEST)
+        # Gamma(alpha) is Gamma(alpha + 1) times U^(1 / alpha): logs keep entries that numpy's
+        # own draws round to zero where alpha is small.
+        gammas = np.log(rng.standard_gamma(self.alpha + 1, size=(n, len(self.alpha))))
+        gammas -= rng.standard_exponential(gammas.shape) / self.alpha
+        return np.maximum(np.exp(log_softmax(gammas, axis=1)), SMALLEST)
 
     def log_prob(self, values: Array, parents: Parents) -> Array:
         """Log density with respect to the first k - 1 entries, shape (n,)."""
@@ -99,8 +100,8 @@ class Dirichlet:
         """Map latents (n, k - 1) to values (n, k)."""
         z = np.clip(latents, -LATENT_MAX, LATENT_MAX)
         tail = ndtr(-np.abs(z))
-        below = betaincinv(self.alpha[:-1], self.rest, np.where(z < 0, tail, 0.5))
-        above = betaincinv(self.rest, self.alpha[:-1], np.where(z < 0, 0.5, tail))
+        below = _beta_quantile(self.alpha[:-1], self.rest, np.where(z < 0, tail, 0.5))
+        above = _beta_quantile(self.rest, self.alpha[:-1], np.where(z < 0, 0.5, tail))
         taken, rest = np.where(z < 0, below, 1 - above), np.where(z < 0, 1 - below, above)
         left = np.cumprod(rest, axis=1)
         values = np.empty((len(z), len(self.alpha)))
@@ -115,3 +116,10 @@ class Dirichlet:
     def describe(self) -> str:
         """Name and concentrations."""
         return f"dirichlet([{', '.join(f'{value:g}' for value in self.alpha)}])"
+
+
+def _beta_quantile(a: Array, b: Array, probability: Array) -> Array:
+    """Quantiles of Beta(a, b); where scipy finds none in the far tail, of its leading term."""
+    values = betaincinv(a, b, probability)
+    leading = np.exp((np.log(probability) + np.log(a) + betaln(a, b)) / a)
+    return np.where(np.isnan(values), np.minimum(leading, 0.5), values)

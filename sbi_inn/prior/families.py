@@ -89,8 +89,8 @@ def restore(config: dict[str, Any]) -> tuple[str, Any]:
             "a parameter of a stored prior needs name, kind, distribution, args and kwds; "
             f"got {config!r}"
         ) from error
-    allowed = {"continuous": CONTINUOUS, "multivariate": MULTIVARIATE}.get(kind, frozenset())
-    if distribution not in allowed or not hasattr(scipy.stats, distribution):
+    allowed = {"continuous": CONTINUOUS, "multivariate": MULTIVARIATE}.get(str(kind), frozenset())
+    if str(distribution) not in allowed or not hasattr(scipy.stats, distribution):
         raise LoadError(
             f"parameter {name!r}: stored priors hold continuous distributions of scipy.stats "
             f"{scipy.__version__} and {', '.join(sorted(MULTIVARIATE))}; "

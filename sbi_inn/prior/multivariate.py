@@ -11,7 +11,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import gammaln
 
 from sbi_inn.errors import PriorError
-from sbi_inn.prior.component import NORMAL_MAX, Array, Parents
+from sbi_inn.prior.component import LATENT_MAX, Array, Parents
 from sbi_inn.prior.continuous import Continuous
 from sbi_inn.prior.families import multivariate_config
 
@@ -87,11 +87,11 @@ class MultivariateNormal:
     def to_latent(self, values: Array, parents: Parents) -> Array:
         """Map values (n, k) to latents (n, k)."""
         latents = standardise(values, self.location, self.cholesky)
-        return np.clip(np.nan_to_num(latents), -NORMAL_MAX, NORMAL_MAX)
+        return np.clip(np.nan_to_num(latents), -LATENT_MAX, LATENT_MAX)
 
     def from_latent(self, latents: Array, parents: Parents) -> Array:
         """Map latents (n, k) to values (n, k)."""
-        return self.location + np.clip(latents, -NORMAL_MAX, NORMAL_MAX) @ self.cholesky.T
+        return self.location + np.clip(latents, -LATENT_MAX, LATENT_MAX) @ self.cholesky.T
 
     def config(self) -> dict[str, Any]:
         """Public scipy name and arguments."""
@@ -138,12 +138,7 @@ class MultivariateT:
 
     @classmethod
     def of(cls, name: str, source: FrozenT) -> MultivariateT:
-        """Factorise; PriorError unless shape is positive definite and df is finite."""
-        if not np.isfinite(source.df):
-            raise PriorError(
-                f"parameter {name!r}: multivariate_t needs finite df; got {source.df}. "
-                "Use multivariate_normal"
-            )
+        """Factorise; PriorError unless shape is positive definite."""
         factor = cholesky(name, "shape", source.shape)
         t: Any = scipy.stats.t
         conditionals = tuple(Continuous.of(name, t(source.df + i)) for i in range(len(factor)))

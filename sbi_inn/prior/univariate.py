@@ -17,11 +17,8 @@ import numpy.typing as npt
 from scipy.integrate import IntegrationWarning
 from scipy.special import ndtr, ndtri
 
-from sbi_inn.prior.component import NORMAL_MAX, Array
+from sbi_inn.prior.component import LATENT_MAX, Array
 from sbi_inn.prior.families import family
-
-LATENT_MAX = 37.5
-"""Phi(-37.5) = 5e-308 is about the smallest probability that float64 holds to full accuracy."""
 
 ROUND_TRIP = 0.05
 """How far a latent may come back from its value before the latent counts as out of reach."""
@@ -101,7 +98,7 @@ def latent(frozen: Frozen, values: Array) -> Array:
         upper = probability > 0.5
         z = ndtri(probability)
         z[upper] = -ndtri(rows(frozen, upper).sf(values[upper]))
-    return np.clip(z, -limit(frozen), limit(frozen))
+    return np.clip(z, -LATENT_MAX, LATENT_MAX)
 
 
 def log_density(frozen: Frozen, values: Array) -> Array:
@@ -114,7 +111,7 @@ def usable(frozen: Frozen, z: Array, values: Array) -> npt.NDArray[np.bool_]:
     """Whether values are strictly inside the support, of finite density, and map back to z."""
     low, high = frozen.support()
     inside = (low < values) & (values < high) & np.isfinite(log_density(frozen, values))
-    return inside & (np.abs(latent(frozen, values) - z) < ROUND_TRIP * np.maximum(1, np.abs(z)))
+    return inside & (np.abs(latent(frozen, values) - z) < ROUND_TRIP)
 
 
 def reach(frozen: Frozen, inner: Array, outer: Array) -> Array:
@@ -128,11 +125,6 @@ def reach(frozen: Frozen, inner: Array, outer: Array) -> Array:
         good = usable(frozen, middle, quantile(frozen, middle))
         inner, outer = np.where(good, middle, inner), np.where(good, outer, middle)
     return inner
-
-
-def limit(frozen: object) -> float:
-    """Largest latent in use; a normal's own map is linear and needs no probabilities."""
-    return NORMAL_MAX if family(frozen) == "norm" else LATENT_MAX
 
 
 def location_scale(frozen: Frozen) -> tuple[Array, Array]:

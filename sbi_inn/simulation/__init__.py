@@ -1,6 +1,13 @@
 """From a simulator and a prior to a table of simulations.
 
-`simulator.py` and `problem.py` hold what the user states, `binding.py` how arguments are filled,
-`inputs.py` and `outputs.py` what goes in and comes out, `blocks.py` what a worker runs, `look.py` the look
-before a run, `pool.py` the cores, `table.py` the result, `run.py` the front door.
+`simulator.py` and `problem.py` hold what the user states, `registry.py` problems by name,
+`binding.py` how arguments are filled, `inputs.py` and `outputs.py` what goes in and comes out,
+`blocks.py` what a worker runs, `look.py` the look before a run, `pool.py` the cores,
+`collect.py` and `table.py` the result, `run.py` the front door.
 """
+
+from sbi_inn.simulation.again import givens_of, simulate_again
+from sbi_inn.simulation.problem import Problem, as_problem
+from sbi_inn.simulation.run import run, simulate
+
+__all__ = ["Problem", "as_problem", "givens_of", "run", "simulate", "simulate_again"]

@@ -35,14 +35,13 @@ class Binding:
     leading: tuple[str, ...]
 
 
-def bind(
-    function: Callable[..., Any], parameters: Sequence[str], givens: Sequence[str]
-) -> Binding:
+def bind(function: Callable[..., Any], parameters: Sequence[str], givens: Sequence[str]) -> Binding:
     """Read a simulator's signature.
 
-    Arguments that carry the name of a parameter or given receive it, `**kwargs` receives all of them; `rng`
-    and `seed` receive randomness. A single other positional argument, where no parameter is named, receives the
-    vector of all parameters. Any other argument must have a default, and keeps it.
+    Arguments that carry the name of a parameter or given receive it, `**kwargs` receives all of
+    them; `rng` and `seed` receive randomness. A single other positional argument, where no
+    parameter is named, receives the vector of all parameters. Any other argument must have a
+    default, and keeps it.
 
     Raises
     ------
@@ -57,22 +56,21 @@ def bind(
     'theta'
     """
     arguments = _arguments(function)
+    single = [a for a in arguments if a.kind not in (a.VAR_KEYWORD, a.VAR_POSITIONAL)]
     known = (*parameters, *givens)
     everything = any(a.kind is Parameter.VAR_KEYWORD for a in arguments)
-    single = [a for a in arguments if a.kind not in (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)]
     asked = [a.name for a in single]
     named = known if everything else tuple(name for name in known if name in asked)
     strangers = [
-        a for a in single
-        if a.name not in (*known, "rng", "seed") and a.default is Parameter.empty
+        a for a in single if a.name not in (*known, "rng", "seed") and a.default is Parameter.empty
     ]
     vector = _vector(strangers, named, parameters)
     if strangers and vector is None:
         raise SimulationError(_unknown([a.name for a in strangers], parameters, givens))
     if vector is None and not set(named) & set(parameters):
         raise SimulationError(
-            f"the simulator takes none of the parameters ({', '.join(parameters)}); its arguments are "
-            f"({', '.join(map(str, arguments))}). Name them, or take one vector of all"
+            f"the simulator takes none of the parameters ({', '.join(parameters)}); its arguments "
+            f"are ({', '.join(map(str, arguments))}). Name them, or take one vector of all"
         )
     leading = (a for a in single if a.kind is Parameter.POSITIONAL_ONLY)
     filled = (*named, vector, "rng", "seed")
@@ -90,8 +88,8 @@ def _arguments(function: Callable[..., Any]) -> list[Parameter]:
         return list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         raise SimulationError(
-            f"the signature of {function!r:.80} cannot be read; wrap it in a function whose arguments "
-            "are the parameters"
+            f"the signature of {function!r:.80} cannot be read; wrap it in a function whose "
+            "arguments are the parameters"
         ) from None
 
 

@@ -28,7 +28,7 @@ from sbi_inn.simulation.outputs import (
 from sbi_inn.simulation.simulator import Simulator
 
 STATUS = ("ok", "failed", "invalid")
-OK, FAILED, INVALID = np.arange(3, dtype=np.int8)  # indices of STATUS
+OK, FAILED, INVALID = range(3)  # indices of STATUS
 Arguments = tuple[list[Any], dict[str, Any]]
 
 
@@ -144,7 +144,7 @@ class Call:
 def _run_rows(call: Call, inputs: Inputs, start: int, layout: Layout | None) -> Block:
     function = call.simulator.function
     seeds = call.seeds.rows(start, start + len(inputs)) if call.random else None
-    outputs: dict[int, Any] = {}
+    outputs: dict[int, object] = {}
     failures = []
     for row, (args, kwargs) in enumerate(call.rows(inputs, seeds), start):
         try:
@@ -158,7 +158,7 @@ def _settle(
     call: Call,
     inputs: Inputs,
     start: int,
-    outputs: dict[int, Any],
+    outputs: dict[int, object],
     failures: list[Failure],
     layout: Layout | None,
 ) -> Block:
@@ -181,18 +181,18 @@ def _read(
     call: Call,
     inputs: Inputs,
     start: int,
-    outputs: dict[int, Any],
+    outputs: dict[int, object],
     failures: list[Failure],
     layout: Layout | None,
 ) -> Block:
     if not outputs:
-        return Block(start, np.full(len(inputs), FAILED), {}, layout, failures)
+        return Block(start, np.full(len(inputs), FAILED, np.int8), {}, layout, failures)
     rows = list(outputs)
     layout = layout or learn(outputs[rows[0]], rows[0], call.simulator.sets, call.taken)
     kept = np.array(rows) - start
     lengths = {name: inputs.givens[name][kept] for name in call.simulator.sets}
     values = read_rows(list(outputs.values()), rows, lengths, layout)
-    status = np.full(len(inputs), FAILED)
+    status = np.full(len(inputs), FAILED, np.int8)
     good = finite(values, lengths, layout)
     status[kept] = np.where(good, OK, INVALID)
     invalid = [_invalid(row) for row in kept[~good] + start]
@@ -201,9 +201,7 @@ def _read(
     return Block(start, status, values, layout, [*failures, *invalid])
 
 
-def _run_batch(
-    call: Call, inputs: Inputs, start: int, layout: Layout | None
-) -> Iterator[Block]:
+def _run_batch(call: Call, inputs: Inputs, start: int, layout: Layout | None) -> Iterator[Block]:
     seed = call.seeds.batch(start // call.seeds.block) if call.random else 0
     args, kwargs = call.batch(inputs, seed)
     try:
@@ -214,9 +212,7 @@ def _run_batch(
         yield _read_batch(call, inputs, start, output, layout)
 
 
-def _run_singly(
-    call: Call, inputs: Inputs, start: int, layout: Layout | None
-) -> Iterator[Block]:
+def _run_singly(call: Call, inputs: Inputs, start: int, layout: Layout | None) -> Iterator[Block]:
     """Run the rows of a batch that failed as batches of one."""
     seeds = call.seeds.rows(start, start + len(inputs))
     for index, seed in enumerate(seeds):
@@ -225,7 +221,7 @@ def _run_singly(
         try:
             output = call.simulator.function(*args, **kwargs)
         except (Exception, SystemExit) as error:
-            yield Block(row, np.full(1, FAILED), {}, layout, [_failure(row, error)])
+            yield Block(row, np.full(1, FAILED, np.int8), {}, layout, [_failure(row, error)])
             continue
         block = _read_batch(call, single, row, output, layout)
         layout = block.layout
@@ -235,19 +231,18 @@ def _run_singly(
 
 
 def _read_batch(
-    call: Call, inputs: Inputs, start: int, output: Any, layout: Layout | None
+    call: Call, inputs: Inputs, start: int, output: object, layout: Layout | None
 ) -> Block:
     lengths = {name: inputs.givens[name] for name in call.simulator.sets}
     try:
-        layout = layout or learn(
-            output, start, call.simulator.sets, call.taken, batch=len(inputs)
-        )
+        layout = layout or learn(output, start, call.simulator.sets, call.taken, batch=len(inputs))
         values = read_batch(output, start, len(inputs), lengths, layout)
     except WrongOutput as error:
         return Block(start, np.empty(0, np.int8), {}, layout, [], str(error))
     good = finite(values, lengths, layout)
-    status = np.where(good, OK, INVALID)
-    return Block(start, status, values, layout, [_invalid(r) for r in np.flatnonzero(~good) + start])
+    status = np.where(good, OK, INVALID).astype(np.int8)
+    invalid = [_invalid(row) for row in np.flatnonzero(~good) + start]
+    return Block(start, status, values, layout, invalid)
 
 
 def _scatter(value: FloatArray, kept: npt.NDArray[np.int64], size: int) -> FloatArray:
@@ -257,11 +252,11 @@ def _scatter(value: FloatArray, kept: npt.NDArray[np.int64], size: int) -> Float
 
 
 def _failure(row: int, error: BaseException) -> Failure:
-    # The first frame is ours. Equal texts are kept once: a run may fail in the same way 10,000 times.
+    # The first frame is ours. Equal texts are kept once: thousands may fail in the same way.
     inner = error.__traceback__.tb_next if error.__traceback__ else None
     text = "".join(traceback.format_exception(type(error), error, inner))
     return Failure(row, FAILED, f"{type(error).__name__}: {error}", sys.intern(text))
 
 
-def _invalid(row: int) -> Failure:
+def _invalid(row: np.int64) -> Failure:
     return Failure(int(row), INVALID, "the output holds NaN or infinity", "")

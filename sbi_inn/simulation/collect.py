@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from sbi_inn.simulation.blocks import FAILED, OK, Block, Failure
-from sbi_inn.simulation.outputs import FloatArray, Layout, WrongOutput
+from sbi_inn.simulation.outputs import FloatArray, Layout
 
 
 class Collected:
@@ -33,7 +33,7 @@ class Collected:
 
     def __init__(self, rows: int, widths: Mapping[str, int]) -> None:
         self.done = 0
-        self.status = np.full(rows, FAILED)
+        self.status = np.full(rows, FAILED, np.int8)
         self.values: dict[str, FloatArray] = {}
         self.layout: Layout | None = None
         self.failures: list[Failure] = []

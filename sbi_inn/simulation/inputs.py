@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +14,15 @@ import numpy.typing as npt
 from sbi_inn.errors import SimulationError
 
 if TYPE_CHECKING:
+    from sbi_inn.prior import Prior
     from sbi_inn.simulation.problem import Problem
 
 Array = npt.NDArray[Any]
+Given = Any  # a number or a frozen scipy distribution
+Sampler = Callable[[int, np.random.Generator], Array]
 
 BLOCK = 256
+TABULATED = 2**16  # values of a discrete distribution
 _INPUTS, _ROWS, _BATCH = 0, 1, 2  # what a block's seed sequence is for: the last word of its key
 
 
@@ -38,15 +44,15 @@ class Seeds:
     block: int = BLOCK
 
     def inputs(self, block: int) -> np.random.Generator:
-        """Generator that a block's parameters and givens are drawn with."""
+        """Make the generator that a block's parameters and givens are drawn with."""
         return np.random.default_rng(self._sequence(block, _INPUTS))
 
     def batch(self, block: int) -> int:
-        """Seed of a whole block of a batched simulator."""
+        """Give the seed of a whole block of a batched simulator."""
         return int(self._sequence(block, _BATCH).generate_state(1, np.uint64)[0] >> 1)
 
     def rows(self, start: int, stop: int) -> list[int]:
-        """Seed of each simulation from `start` to `stop`; it fits a signed 64-bit integer."""
+        """Give the seed of each simulation from `start` to `stop`, of 63 bits."""
         first, last = start // self.block, (stop - 1) // self.block
         states = [
             self._sequence(block, _ROWS).generate_state(self.block, np.uint64)
@@ -82,7 +88,8 @@ class Inputs:
 
     def vector(self) -> Array:
         """Write all parameters side by side in prior order, shape (rows, k)."""
-        return np.concatenate([v.reshape(len(v), -1) for v in self.parameters.values()], axis=1)
+        columns = self.parameters.values()
+        return np.concatenate([v.reshape(len(v), math.prod(v.shape[1:])) for v in columns], axis=1)
 
 
 def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
@@ -94,7 +101,11 @@ def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
         If the length of a set is not an integer of at least 1.
     """
     blocks = -(-n // seeds.block)
-    drawn = [_draw_block(problem, seeds.block, seeds.inputs(block)) for block in range(blocks)]
+    samplers = {name: _sampler(value) for name, value in problem.given.items()}
+    drawn = [
+        _draw_block(problem.prior, samplers, seeds.block, seeds.inputs(block))
+        for block in range(blocks)
+    ]
     inputs = Inputs(
         {k: np.concatenate([b.parameters[k] for b in drawn]) for k in problem.prior.names},
         {k: np.concatenate([b.givens[k] for b in drawn]) for k in problem.given},
@@ -103,18 +114,29 @@ def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
     return inputs
 
 
-def _draw_block(problem: Problem, rows: int, rng: np.random.Generator) -> Inputs:
-    parameters = problem.prior.sample(rows, rng)
-    givens = {
-        name: np.full(rows, int(value) if is_whole(value) else float(value))
-        if name in problem.constants
-        else np.asarray(value.rvs(size=rows, random_state=rng))
-        for name, value in problem.given.items()
-    }
-    return Inputs({name: parameters[name] for name in problem.prior.names}, givens)
+def _draw_block(
+    prior: Prior, samplers: dict[str, Sampler], rows: int, rng: np.random.Generator
+) -> Inputs:
+    parameters = prior.sample(rows, rng)
+    givens = {name: draw(rows, rng) for name, draw in samplers.items()}
+    return Inputs({name: parameters[name] for name in prior.names}, givens)
 
 
-def is_whole(given: Any) -> bool:
+def _sampler(given: Given) -> Sampler:
+    if isinstance(given, Real):
+        number: Any = given
+        value = int(number) if is_whole(number) else float(number)
+        return lambda rows, rng: np.full(rows, value)
+    low, high = given.support() if is_whole(given) else (-np.inf, np.inf)
+    if high - low >= TABULATED:
+        return lambda rows, rng: np.asarray(given.rvs(size=rows, random_state=rng))
+    # rvs of many discrete distributions searches for every draw alone: tabulate it once instead.
+    steps = np.arange(int(low), int(high) + 1)
+    below = given.cdf(steps)[:-1]
+    return lambda rows, rng: steps[np.searchsorted(below, rng.random(rows), side="right")]
+
+
+def is_whole(given: Given) -> bool:
     """Whether a given's values are integers: an integer, or a discrete distribution."""
     return isinstance(given, Integral) or hasattr(given, "pmf") or hasattr(given, "logpmf")
 

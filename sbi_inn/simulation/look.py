@@ -1,4 +1,4 @@
-"""The look before a run: does it work, is it repeatable, how long does it take?"""
+"""The look before a run: whether it works, is repeatable, and how long it takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sbi_inn.simulation.outputs import Layout
 TRIES = 10  # simulations, where the first ones fail
 PATIENCE = 5.0  # seconds, likewise
 CHEAP = 1e-3  # seconds; below this one simulation is too short to be timed alone
-TIMED = 100
+TIMED, REPEATS = 100, 3
 
 
 @dataclass(frozen=True)
@@ -40,36 +40,37 @@ class Look:
 
 
 def look(call: Call, inputs: Inputs) -> Look:
-    """Run the first simulation that works twice; of a batched simulator, the first block that does."""
+    """Run the first simulation that works, or block of a batched simulator, twice."""
     step = call.seeds.block if call.simulator.batched else 1
     started = perf_counter()
     for start in range(0, min(len(inputs), TRIES * step), step):
         first = _run(call, inputs, start, step)
         if _worked(first) or perf_counter() - started > PATIENCE:
             break
+    wrong = next((block.wrong for block in first if block.wrong), "")
+    if wrong:
+        return Look(0.0, None, True, wrong)
     again = perf_counter()
     second = _run(call, inputs, start, step)
     seconds = (perf_counter() - again) / step
     if step == 1 and seconds < CHEAP:
-        seconds = _mean_time(call, inputs)
+        seconds = _time(call, inputs)
     layouts = [block.layout for block in first if block.layout is not None]
-    return Look(
-        seconds,
-        layouts[0] if layouts else None,
-        _same(first, second),
-        next((block.wrong for block in first if block.wrong), ""),
-    )
+    return Look(seconds, layouts[0] if layouts else None, _same(first, second), "")
 
 
 def _run(call: Call, inputs: Inputs, start: int, step: int) -> list[Block]:
     return list(call.run(inputs[start : start + step], start, None))
 
 
-def _mean_time(call: Call, inputs: Inputs) -> float:
+def _time(call: Call, inputs: Inputs) -> float:
     rows = min(len(inputs), TIMED)
-    started = perf_counter()
-    _run(call, inputs, 0, rows)
-    return (perf_counter() - started) / rows
+    times = []
+    for _ in range(REPEATS):
+        started = perf_counter()
+        _run(call, inputs, 0, rows)
+        times.append(perf_counter() - started)
+    return min(times) / rows
 
 
 def _worked(blocks: list[Block]) -> bool:

@@ -1,4 +1,4 @@
-"""What comes out of the simulator: outputs of many kinds become arrays of known names and shapes."""
+"""What comes out of the simulator: outputs of any kind become arrays of known shape."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Layout:
 
 
 def read_rows(
-    outputs: Sequence[Any], rows: Sequence[int], lengths: Mapping[str, IntArray], layout: Layout
+    outputs: Sequence[object], rows: Sequence[int], lengths: Mapping[str, IntArray], layout: Layout
 ) -> dict[str, FloatArray]:
     """Stack the outputs of single simulations.
 
@@ -109,8 +109,10 @@ def read_rows(
     WrongOutput
         At the first simulation whose output does not fit the layout.
     """
-    named = [output if type(output) is dict else name_output(output, row)
-             for output, row in zip(outputs, rows, strict=True)]
+    named = [
+        output if type(output) is dict else name_output(output, row)
+        for output, row in zip(outputs, rows, strict=True)
+    ]
     expected = layout.shapes.keys()
     for output, row in zip(named, rows, strict=True):
         if output.keys() != expected:
@@ -127,7 +129,7 @@ def read_rows(
 
 
 def read_batch(
-    output: Any, row: int, size: int, lengths: Mapping[str, IntArray], layout: Layout
+    output: object, row: int, size: int, lengths: Mapping[str, IntArray], layout: Layout
 ) -> dict[str, FloatArray]:
     """Read the output of a batched simulator; `row` is the first of its `size` simulations.
 
@@ -160,7 +162,7 @@ def read_batch(
 
 
 def learn(
-    output: Any, row: int, sets: Sets, taken: Sequence[str], *, batch: int | None = None
+    output: object, row: int, sets: Sets, taken: Sequence[str], *, batch: int | None = None
 ) -> Layout:
     """Learn names and shapes from one output, or from that of a batch of `batch` rows.
 
@@ -175,11 +177,14 @@ def learn(
     missing = [column for column in paired if column not in named]
     if missing:
         raise WrongOutput(
-            row, f"sets= names {missing[0]!r}, but the simulator returns {', '.join(map(str, named))}"
+            row,
+            f"sets= names {missing[0]!r}, but the simulator returns {', '.join(map(str, named))}",
         )
     shapes = {}
     for name, value in named.items():
-        array = _array(name, value, row) if batch is None else _batch_array(name, value, row, batch)[0]
+        array = _array(name, value, row)
+        if batch is not None:
+            array = _batch_array(name, array, row, batch)[0]
         if name in paired and array.ndim == 0:
             raise WrongOutput(row, f"{name} is a column of a set, but has no axis for its entries")
         if 0 in array.shape:
@@ -188,7 +193,9 @@ def learn(
     return Layout(shapes, sets, row)
 
 
-def finite(values: Mapping[str, FloatArray], lengths: Mapping[str, IntArray], layout: Layout) -> npt.NDArray[np.bool_]:
+def finite(
+    values: Mapping[str, FloatArray], lengths: Mapping[str, IntArray], layout: Layout
+) -> npt.NDArray[np.bool_]:
     """Say which rows are finite, within each set's own length; shape (rows,)."""
     good: Any = True
     for name, value in values.items():
@@ -201,13 +208,13 @@ def finite(values: Mapping[str, FloatArray], lengths: Mapping[str, IntArray], la
     return good
 
 
-def name_output(output: Any, row: int) -> dict[Any, Any]:
+def name_output(output: object, row: int) -> dict[Any, Any]:
     """Make a dict of any output: a mapping or Dataset by name, anything else the observable `y`."""
     if output is None:
         raise WrongOutput(
             row,
-            "expected numbers; got None. Return the observables; to mark a failed simulation, raise an "
-            "exception or return NaN",
+            "expected numbers; got None. Return the observables; to mark a failed simulation, "
+            "raise an exception or return NaN",
         )
     return dict(output) if isinstance(output, Mapping) else {BARE: output}
 
@@ -228,7 +235,7 @@ def _check_free(named: Mapping[Any, Any], row: int, taken: Sequence[str]) -> Non
         )
 
 
-def _stack(name: str, column: list[Any], rows: Sequence[int], layout: Layout) -> FloatArray:
+def _stack(name: str, column: list[object], rows: Sequence[int], layout: Layout) -> FloatArray:
     shape = layout.shapes[name]
     try:
         array = np.array(column)
@@ -244,7 +251,7 @@ def _stack(name: str, column: list[Any], rows: Sequence[int], layout: Layout) ->
 
 
 def _stack_set(
-    name: str, column: list[Any], rows: Sequence[int], layout: Layout, lengths: IntArray
+    name: str, column: list[object], rows: Sequence[int], layout: Layout, lengths: IntArray
 ) -> FloatArray:
     padded = np.full((len(column), int(lengths.max()), *layout.shapes[name]), np.nan)
     for index, (value, row) in enumerate(zip(column, rows, strict=True)):
@@ -260,7 +267,7 @@ def _stack_set(
     return padded
 
 
-def _batch_array(name: str, value: Any, row: int, size: int) -> FloatArray:
+def _batch_array(name: str, value: object, row: int, size: int) -> FloatArray:
     array = _array(name, value, row)
     if array.ndim == 0 or len(array) != size:
         raise WrongOutput(
@@ -271,7 +278,7 @@ def _batch_array(name: str, value: Any, row: int, size: int) -> FloatArray:
     return array
 
 
-def _array(name: str, value: Any, row: int) -> FloatArray:
+def _array(name: str, value: object, row: int) -> FloatArray:
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import joblib
 
@@ -18,13 +20,13 @@ LARGEST = 2**16  # rows in a task, whose raw outputs are all in memory
 
 
 def cores(n_jobs: int, work: float) -> int:
-    """Count the processes for `work` seconds on one core; `n_jobs` as in joblib, -1 for all cores."""
+    """Count the processes for `work` seconds on one core; `n_jobs` as in joblib."""
     return 1 if work < WORTH_IT else joblib.effective_n_jobs(n_jobs)
 
 
 def run_all(
     call: Call, inputs: Inputs, *, jobs: int, seconds: float, layout: Layout | None
-) -> Iterator[Block]:
+) -> Generator[Block]:
     """Simulate all inputs and yield the outcome in order.
 
     Parameters
@@ -51,16 +53,21 @@ def run_all(
                 layout = layout or block.layout
                 yield block
         return
-    pool = joblib.Parallel(n_jobs=jobs, return_as="generator", batch_size=1)
+    pool = joblib.Parallel(n_jobs=jobs, return_as="generator")
     work = (joblib.delayed(_run)(call, inputs[a:b], a, layout) for a, b in tasks)
+    done: Any = pool(work)  # a generator, in the order of the tasks
     try:
-        for blocks in pool(work):
+        for blocks in done:
             yield from blocks
     except Exception as error:  # what the simulator raises is in the blocks: this is the pool's
         raise SimulationError(
-            f"the worker processes stopped ({type(error).__name__}: {error}); n_jobs=1 simulates in "
-            "this process"
+            f"the worker processes stopped ({type(error).__name__}: {error}); n_jobs=1 simulates "
+            "in this process"
         ) from error
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib's, where a run is stopped before its end
+            done.close()
 
 
 def _tasks(rows: int, call: Call, jobs: int, seconds: float) -> Iterator[tuple[int, int]]:

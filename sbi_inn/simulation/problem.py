@@ -14,9 +14,10 @@ from sbi_inn.errors import PriorError, SimulationError
 from sbi_inn.names import check_names
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.binding import Binding, bind
+from sbi_inn.simulation.inputs import Given
 from sbi_inn.simulation.simulator import Simulator, as_simulator
 
-Given = Mapping[str, Any]
+Givens = Mapping[str, Given]
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Problem:
         Any callable is made one.
     prior : Prior
     given : dict of str to number or frozen scipy distribution
-        What is known and not inferred: a number is a constant, a distribution is drawn from for every
-        simulation. The lengths of sets are givens.
+        What is known and not inferred: a number is a constant, a distribution is drawn from for
+        every simulation. The lengths of sets are givens.
     labels, units : dict of str to str
         For figures and tables; of parameters, givens and observables.
     source : str
@@ -41,8 +42,8 @@ class Problem:
     Raises
     ------
     PriorError
-        If `prior` is no Prior, a given clashes with a parameter, has a reserved name, or is neither a number nor
-        a distribution of numbers.
+        If `prior` is no Prior; or a given clashes with a parameter, has a reserved name, or is
+        neither a number nor a distribution of numbers.
     SimulationError
         If the simulator's arguments cannot be filled, or a set's length is no given.
 
@@ -59,7 +60,7 @@ class Problem:
     simulator: Simulator
     prior: Prior
     _: KW_ONLY
-    given: Given = field(default_factory=dict)
+    given: Givens = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
@@ -96,7 +97,7 @@ class Problem:
 def as_problem(
     simulator: Problem | Simulator | Callable[..., Any] | str,
     prior: Prior | None = None,
-    given: Given | None = None,
+    given: Givens | None = None,
 ) -> Problem:
     """Make a Problem of a simulator and its prior, or find the one registered under a name.
 
@@ -130,7 +131,7 @@ def as_problem(
     return Problem(as_simulator(problem), prior, given=given or {})
 
 
-def _check_given(name: str, value: Any) -> None:
+def _check_given(name: str, value: Given) -> None:
     if isinstance(value, Real):
         if not math.isfinite(value):
             raise PriorError(f"given {name!r} must be finite; got {value}")

@@ -53,7 +53,7 @@ def get(name: str) -> Problem:
         return _load(name, installed[name])
     known = sorted({*installed, *_registered})
     close = get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known) or 'none'}"
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
     raise KeyError(f"no problem is registered as {name}; {hint}")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sbi_inn.data import Simulations
 from sbi_inn.errors import SimulationError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import pool, table
-from sbi_inn.simulation.blocks import OK, STATUS, Block, Call
+from sbi_inn.simulation.blocks import FAILED, INVALID, OK, STATUS, Block, Call
 from sbi_inn.simulation.collect import Collected
 from sbi_inn.simulation.inputs import (
     BLOCK,
@@ -26,7 +27,7 @@ from sbi_inn.simulation.inputs import (
 )
 from sbi_inn.simulation.look import Look, look
 from sbi_inn.simulation.outputs import FloatArray, WrongOutput
-from sbi_inn.simulation.problem import Given, Problem, as_problem
+from sbi_inn.simulation.problem import Givens, Problem, as_problem
 from sbi_inn.simulation.progress import bar
 from sbi_inn.simulation.simulator import Simulator
 
@@ -40,7 +41,7 @@ def simulate(
     prior: Prior | None = None,
     *,
     n: int | None = None,
-    given: Given | None = None,
+    given: Givens | None = None,
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
@@ -66,14 +67,14 @@ def simulate(
     Returns
     -------
     Simulations
-        Rows keyed by the seed and their number: the first rows of a longer run are those of a shorter one.
+        Rows are keyed by the seed and their number: a longer run begins with a shorter one.
 
     Raises
     ------
     SimulationError
-        If the simulator's arguments or outputs cannot be understood, every simulation fails, or the
-        run would take over ten minutes and no `n` was given. `.simulations` holds the table so far, as
-        it does on a KeyboardInterrupt.
+        If the simulator's arguments or outputs cannot be understood, every simulation fails, or
+        the run would take over ten minutes and no `n` was given. `.simulations` holds the table so
+        far, as it does on a KeyboardInterrupt.
 
     Examples
     --------
@@ -123,7 +124,8 @@ def run(
     except KeyboardInterrupt as interrupt:
         setattr(interrupt, "simulations", so_far())  # noqa: B010 (the class has no such attribute)
         print(
-            f"stopped after {collected.done:,} of {rows:,} simulations: `sys.last_value.simulations`"
+            f"stopped after {collected.done:,} of {rows:,} simulations; they are in "
+            "`sys.last_value.simulations`"
         )
         raise
     except (SimulationError, WrongOutput) as error:
@@ -193,8 +195,11 @@ def _widths(problem: Problem, inputs: Inputs) -> dict[str, int]:
     return {length: int(inputs.givens[length].max()) for length in problem.simulator.sets}
 
 
-def _gather(collected: Collected, blocks: Iterable[Block], progress: bool) -> None:
-    with bar(len(collected.status), "simulate", unit=" rows", show=progress) as shown:
+def _gather(collected: Collected, blocks: Generator[Block], progress: bool) -> None:
+    with (
+        closing(blocks),
+        bar(len(collected.status), "simulate", unit=" rows", show=progress) as shown,
+    ):
         for block in blocks:
             before = collected.done
             collected.add(block)
@@ -209,9 +214,9 @@ def _before(
     """Say what the look has found, and stop a long run that nobody asked for."""
     if not seen.repeatable:
         warnings.warn(
-            "hidden global randomness: the same simulation with the same generator gave two results, so "
-            "the simulations cannot be repeated. Draw from an argument `rng` (a numpy Generator) or seed "
-            "from an argument `seed`",
+            "hidden global randomness: the same simulation with the same generator gave two "
+            "results, so the simulations cannot be repeated. Draw from an argument `rng` (a numpy "
+            "Generator), or seed from an argument `seed`",
             stacklevel=4,
         )
     cost = (
@@ -220,8 +225,8 @@ def _before(
     )
     if not asked and seen.seconds * rows / jobs > TOO_LONG:
         raise SimulationError(
-            f"{cost}. Say that you want it with n={rows}, or a smaller number; n_jobs= sets the number of "
-            "cores"
+            f"{cost}. Say that you want it with n={rows}, or a smaller number; n_jobs= sets the "
+            "number of cores"
         )
     if progress:
         print(f"{_understood(problem, seen)}\n{cost}")
@@ -248,8 +253,9 @@ def _all_failed(collected: Collected) -> str:
     counts = np.bincount(collected.status, minlength=len(STATUS))
     first = min(collected.failures, key=lambda failure: failure.row)
     return (
-        f"all {collected.done:,} simulations failed: {counts[1]:,} raised, {counts[2]:,} returned NaN or "
-        f"infinity. The first:\n{first.traceback or first.error}"
+        f"all {collected.done:,} simulations failed: {counts[FAILED]:,} raised, "
+        f"{counts[INVALID]:,} returned NaN or infinity. The first:\n"
+        f"{first.traceback or first.error}"
     )
 
 

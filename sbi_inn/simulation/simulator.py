@@ -51,14 +51,13 @@ class Simulator:
                 f"got {dict(self.sets)}"
             )
         object.__setattr__(self, "sets", sets)
+        # `inspect.signature` and `help` see through the record.
+        object.__setattr__(self, "__wrapped__", self.function)
+        object.__setattr__(self, "__doc__", self.function.__doc__)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 (any output)
+        """Call the function."""
         return self.function(*args, **kwargs)
-
-    @property
-    def __wrapped__(self) -> Callable[..., Any]:
-        """The function, so that `inspect.signature` and `help` see through the record."""
-        return self.function
 
     @property
     def description(self) -> str:
@@ -90,9 +89,9 @@ def simulator(
     Parameters
     ----------
     batched : bool
-        The simulator takes arrays with a leading axis B and one Generator, and returns arrays with a
-        leading axis B. Columns of a set are returned padded, shape (B, L), with anything beyond a row's own
-        length.
+        The simulator takes arrays with a leading axis B and one Generator, and returns arrays with
+        a leading axis B. Columns of a set are returned padded, shape (B, L), with anything beyond a
+        row's own length.
     sets : mapping of str to sequence of str, optional
         Observables that are paired columns of an exchangeable set, under the name of the given that
         is its length.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
@@ -50,9 +51,7 @@ def to_simulations(
     )
 
 
-def _variable(
-    problem: Problem, name: str, value: Array, length: str | None = None
-) -> xr.Variable:
+def _variable(problem: Problem, name: str, value: Array, length: str | None = None) -> xr.Variable:
     entry = [f"{length}_entry"] if length else []
     axes = value.ndim - 1 - len(entry)
     own = [f"{name}_dim"] if axes == 1 else [f"{name}_dim_{i}" for i in range(axes)]
@@ -76,14 +75,12 @@ def _schema(problem: Problem, inputs: Inputs, collected: Collected) -> Schema | 
     )
 
 
-def _range(givens: Mapping[str, Array], name: str, ok: Any) -> Range:
+def _range(givens: Mapping[str, Array], name: str, ok: npt.NDArray[np.bool_]) -> Range:
     seen = givens[name][ok]
     return float(seen.min()), float(seen.max())
 
 
-def _failures(
-    problem: Problem, call: Call, inputs: Inputs, collected: Collected
-) -> pd.DataFrame:
+def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected) -> pd.DataFrame:
     failures = sorted(collected.failures, key=lambda failure: failure.row)
     rows = [failure.row for failure in failures]
     vector = inputs.vector()[rows]

@@ -1,0 +1,105 @@
+"""The front door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sbi_inn import fitting
+from sbi_inn.data import Simulations
+from sbi_inn.methods import CINN
+from sbi_inn.posterior import Posterior
+from sbi_inn.prior import Prior
+from sbi_inn.simulation import Problem, as_problem, run
+from sbi_inn.simulation.inputs import fresh_seed
+from sbi_inn.training import Training
+
+METHODS = {"cinn": CINN}
+
+
+def fit_posterior(
+    simulator: Callable[..., Any] | Problem | Simulations | str,
+    prior: Prior | None = None,
+    *,
+    n_simulations: int | None = None,
+    method: CINN | str = "cinn",
+    training: Training | None = None,
+    given: Mapping[str, Any] | None = None,
+    n_jobs: int = -1,
+    seed: int | None = None,
+    progress: bool = True,
+) -> Posterior:
+    """Simulate, train, and hold out a test set.
+
+    Parameters
+    ----------
+    simulator : callable, Problem, str or Simulations
+        A callable with its prior, a Problem, the name of a registered one, or simulations already done.
+    prior : Prior, optional
+        Named scipy distributions; needed with a callable.
+    n_simulations : int, optional
+        Default 10,000, if that takes less than ten minutes.
+    method : CINN or str
+        Settings of the method; "cinn" is short for `CINN()`.
+    training : Training, optional
+        How long and how to train; what is not said follows from the simulations.
+    given : mapping, optional
+        What is known and not inferred: numbers, or frozen scipy distributions drawn from for every
+        simulation, such as `{"n_trials": st.randint(80, 901)}`.
+    n_jobs : int
+        Processes to simulate on; -1 for all cores. It does not change the result.
+    seed : int, optional
+        Of everything random; by default fresh entropy, recorded in `posterior.seed`.
+    progress : bool
+        Say what was understood, and show progress bars.
+
+    Returns
+    -------
+    Posterior
+
+    Raises
+    ------
+    PriorError
+        If the prior is missing or cannot be used.
+    SimulationError
+        If the simulator cannot be used, or too few simulations succeed; `.simulations` holds the
+        table so far.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scipy.stats as st
+    >>> import sbi_inn as si
+    >>> def throw(speed, angle):
+    ...     return {"reach": speed**2 * np.sin(2 * angle) / 9.81}
+    >>> prior = si.Prior(speed=st.uniform(1, 9), angle=st.uniform(0.2, 1.1))
+    >>> posterior = si.fit_posterior(
+    ...     throw, prior, n_simulations=500, training=si.Training(epochs=2), seed=1, progress=False
+    ... )
+    >>> posterior.sample({"reach": 4.0}, 3).sizes
+    Frozen({'draw': 3})
+    """
+    if isinstance(method, str):
+        if method not in METHODS:
+            raise ValueError(f"expected a method among {', '.join(METHODS)}; got {method!r}")
+        method = METHODS[method]()
+    seed = fresh_seed(seed)
+    if isinstance(simulator, Simulations):
+        problem, simulations = None, simulator
+    else:
+        problem = as_problem(simulator, prior, given)
+        simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
+    _say_failures(simulations, progress)
+    fitted, parts = fitting.fit(
+        simulations, method, training or Training(), seed=seed, progress=progress
+    )
+    return Posterior(fitted, simulations, parts.test, seed=seed, problem=problem)
+
+
+def _say_failures(simulations: Simulations, progress: bool) -> None:
+    failed = len(simulations) - len(simulations.ok)
+    if failed and progress:
+        print(
+            f"{failed:,} of {len(simulations):,} simulations failed, {failed / len(simulations):.1%} of "
+            "the prior's mass: the posterior knows nothing there. See posterior.simulations.failures"
+        )

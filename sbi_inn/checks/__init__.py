@@ -1,0 +1,17 @@
+"""Checks: each takes anything that can draw, and returns a frozen record of what it found."""
+
+from sbi_inn.checks.calibration import Calibration, calibrate
+from sbi_inn.checks.record import Record, Sampler, TestSet
+from sbi_inn.checks.resimulation import Fit, Resimulation, resimulate, resimulate_at
+
+__all__ = [
+    "Calibration",
+    "Fit",
+    "Record",
+    "Resimulation",
+    "Sampler",
+    "TestSet",
+    "calibrate",
+    "resimulate",
+    "resimulate_at",
+]

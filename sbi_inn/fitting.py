@@ -1,0 +1,90 @@
+"""From a table of simulations to a trained method: split, map to the latent side, train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sbi_inn.data import Simulations
+from sbi_inn.errors import SimulationError
+from sbi_inn.methods import CINN, Fitted
+from sbi_inn.training import Training
+
+FEWEST = 100
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows of a table serve for what; failed rows serve for nothing.
+
+    Attributes
+    ----------
+    train, validation, test : array of int
+        Neither training nor early stopping ever sees the test rows.
+    """
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+def split(simulations: Simulations, seed: int) -> Split:
+    """Hold out 10 % for testing (at least 50, at most 5,000), and 10 % for validation.
+
+    Raises
+    ------
+    SimulationError
+        If fewer than 100 simulations succeeded.
+    """
+    n = len(simulations.ok)
+    if n < FEWEST:
+        raise SimulationError(
+            f"expected at least {FEWEST} successful simulations to train, validate and test on; "
+            f"got {n} of {len(simulations)}",
+            simulations,
+        )
+    rows = np.random.default_rng([seed, 1]).permutation(simulations.ok)
+    test = int(np.clip(n // 10, 50, 5_000))
+    validation = int(np.clip(n // 10, 10, 5_000))
+    return Split(rows[test + validation :], rows[test : test + validation], rows[:test])
+
+
+def fit(
+    simulations: Simulations,
+    method: CINN,
+    training: Training,
+    *,
+    seed: int,
+    progress: bool = True,
+) -> tuple[Fitted, Split]:
+    """Train a method on a table of simulations.
+
+    Parameters
+    ----------
+    simulations : Simulations
+    method : CINN
+    training : Training
+    seed : int
+        Of the split, the initial weights and the order of the rows.
+    progress : bool
+
+    Raises
+    ------
+    SimulationError
+        If there are too few simulations.
+    """
+    parts = split(simulations, seed)
+    rows = np.concatenate([parts.train, parts.validation])
+    fitted = method.fit(
+        simulations.prior.to_latent(simulations.parameters(rows)),
+        simulations.observations(rows),
+        np.arange(len(parts.train)),
+        np.arange(len(parts.train), len(rows)),
+        training,
+        seed=seed,
+        progress=progress,
+    )
+    return fitted, parts

@@ -1,0 +1,477 @@
+"""Posterior: what a fit returns, whatever the method behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from sbi_inn import draws as labelled
+from sbi_inn.data import Simulations
+from sbi_inn.errors import SimulationError
+from sbi_inn.maximum import climb
+from sbi_inn.methods.abc import rejection_abc
+from sbi_inn.methods.fitted import Fitted
+from sbi_inn.prior import Prior
+from sbi_inn.schema import Observations, Schema
+from sbi_inn.simulation import Problem, givens_of, run, simulate_again
+from sbi_inn.statistics import spread, statistics
+from sbi_inn.training import History
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sbi_inn.checks import Calibration, TestSet
+    from sbi_inn.report import Check
+    from sbi_inn.report.judge import Judge
+
+FloatArray = npt.NDArray[np.float64]
+
+# Streams of the seed, so that the parts of a study are independent of each other.
+RESIMULATE, TOP_UP, ABC = 1, 2, 3
+
+TEST_ROWS = 5_000
+TOP_UP_SECONDS = 10.0
+
+
+class Posterior:
+    """The posterior of a study, for any observation.
+
+    Made by `fit_posterior` or `load_posterior`. An observation `y` is a dict of observables (and
+    givens), a Dataset, or the bare array where there is one observable. Without `seed=`, all calls
+    share the fit's own seed: `summary(y)`, `corner(y)` and `sample(y)` show the same draws.
+
+    Attributes
+    ----------
+    simulations : Simulations
+        What it was learned from; after loading, the held-out test simulations.
+    n_simulations : int
+        How many simulations it was learned from.
+    seed : int
+    last_check : str
+        Verdict of the last general check, empty before.
+    """
+
+    def __init__(
+        self,
+        fitted: Fitted,
+        simulations: Simulations,
+        test_rows: npt.NDArray[np.int64],
+        *,
+        seed: int,
+        problem: Problem | None = None,
+        n_simulations: int | None = None,
+        last_check: str = "",
+    ) -> None:
+        if simulations.schema is None:
+            raise SimulationError("no simulation succeeded, so there is no posterior", simulations)
+        self.fitted = fitted
+        self.simulations = simulations
+        self.test_rows = test_rows
+        self.seed = seed
+        self.problem = problem
+        self.n_simulations = n_simulations or len(simulations)
+        self.last_check = last_check
+        self._schema = simulations.schema
+
+    @property
+    def prior(self) -> Prior:
+        """The prior."""
+        return self.simulations.prior
+
+    @property
+    def schema(self) -> Schema:
+        """The observation as understood."""
+        return self._schema
+
+    @property
+    def history(self) -> History:
+        """What happened in training."""
+        return self.fitted.history
+
+    @property
+    def settings(self) -> Any:
+        """Settings of the method, with everything that was chosen from the data."""
+        return self.fitted.settings
+
+    # -- draws and densities -----------------------------------------------------------------------
+
+    def sample(self, y: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
+        """Draw from the posterior.
+
+        Parameters
+        ----------
+        y : mapping, Dataset or array
+            One observation.
+        n : int
+            Number of draws.
+        seed : int, optional
+            By default the fit's own.
+
+        Returns
+        -------
+        xarray.Dataset
+            One variable per parameter, dim `draw`, with labels and units; every draw lies inside the
+            prior's support.
+
+        Raises
+        ------
+        ShapeError
+            If `y` does not fit the observations that were simulated.
+        """
+        flat = self.draw(self.schema.read(y), n, self._rng(seed))[0]
+        return self._label(flat)
+
+    def sample_each(self, ys: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
+        """Draw from the posterior of each of many observations.
+
+        Parameters
+        ----------
+        ys : Dataset with dim "observation", DataFrame with one row an observation, or list
+        n : int
+            Draws an observation.
+        seed : int, optional
+
+        Returns
+        -------
+        xarray.Dataset
+            Dims `observation` and `draw`.
+
+        Raises
+        ------
+        ShapeError
+            If an observation does not fit; the message says which.
+        """
+        flat = self.draw(self.schema.read_many(ys), n, self._rng(seed))
+        together = self._label(flat.reshape(-1, flat.shape[2]))
+        variables = {
+            name: (
+                ("observation", *variable.dims),
+                variable.values.reshape(len(flat), n, *variable.shape[1:]),
+                variable.attrs,
+            )
+            for name, variable in together.data_vars.items()
+        }
+        return xr.Dataset(variables, attrs=together.attrs)
+
+    def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw flat parameter vectors, shape (observations, n, dim), as checks need them."""
+        if n < 1:
+            raise ValueError(f"expected at least one draw; got n = {n}")
+        latent = self.fitted.sample(observations, n, rng)
+        flat = self.prior.flatten(self.prior.from_latent(latent.reshape(-1, latent.shape[2])))
+        return flat.reshape(len(observations), n, -1)
+
+    def log_prob(
+        self, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any], y: Any
+    ) -> xr.DataArray:
+        """Log posterior density in parameter units, normalised.
+
+        Parameters
+        ----------
+        parameters : Dataset with dim "draw", DataFrame, or dict of scalars or arrays
+            Variables that are no parameters, such as derived ones, are passed over.
+        y : mapping, Dataset or array
+            One observation.
+
+        Returns
+        -------
+        xarray.DataArray
+            Dim `draw`; -inf outside the prior's support.
+
+        Raises
+        ------
+        PriorError
+            If a parameter is missing.
+        ShapeError
+            If `y` does not fit.
+        """
+        observation = self.schema.read(y)
+        names = [name for name in self.prior.names if name in parameters]
+        named = {name: np.asarray(parameters[name]) for name in names}
+        log_prior = self.prior.log_prob(named)
+        log_prob = np.full(log_prior.shape, -np.inf)
+        inside = np.isfinite(log_prior)
+        if inside.any():
+            flat = np.broadcast_to(self.prior.flatten(named), (len(inside), self.prior.dim))
+            latent = self.prior.to_latent(self.prior.unflatten(flat[inside]))
+            log_prob[inside] = log_prior[inside] + self._log_ratio(latent, observation)
+        return xr.DataArray(log_prob, dims="draw", name="log_prob")
+
+    def map_estimate(self, y: Any, *, seed: int | None = None) -> dict[str, Any]:
+        """Find the parameters of highest posterior density (in parameter units, as `log_prob`).
+
+        Starts from 4,096 draws, then climbs.
+
+        Returns
+        -------
+        dict
+            Parameter name to number, or to an array for a vector parameter.
+        """
+        observation, rng = self.schema.read(y), self._rng(seed)
+
+        def height(latent: FloatArray) -> FloatArray:
+            log_prior = self.prior.log_prob(self.prior.from_latent(latent))
+            return log_prior + self._log_ratio(latent, observation)
+
+        best = climb(height, self.fitted.sample(observation, 4096, rng)[0], rng)
+        found = self.prior.from_latent(best[None])
+        return {n: float(v[0]) if v.ndim == 1 else v[0] for n, v in found.items()}
+
+    def summary(self, y: Any, n: int = 10_000, *, seed: int | None = None) -> pd.DataFrame:
+        """Summarise the posterior, one row a parameter.
+
+        Returns
+        -------
+        DataFrame
+            Mean, sd, median, 68 % and 95 % intervals, and the width relative to the prior's.
+        """
+        return labelled.summary(self.sample(y, n, seed=seed))
+
+    # -- against the simulator ---------------------------------------------------------------------
+
+    def resimulate(self, y: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
+        """Simulate again at posterior draws, with the observation's own givens.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dim `draw`: the observables; `error`, the Euclidean distance from the observation in the
+            observables' own units; `scaled_error`, each observable divided by its spread over the
+            simulations. Sets are compared by mean, standard deviation and quantiles. NaN where
+            a simulation failed.
+
+        Raises
+        ------
+        SimulationError
+            If there is no simulator.
+        """
+        problem = self._needs_simulator("to re-simulate")
+        observation = self.schema.read(y)
+        flat = self.draw(observation, n, self._rng(seed))[0]
+        values, rows = simulate_again(
+            problem,
+            self.schema,
+            flat,
+            observation[np.zeros(n, np.int64)],
+            seed=self.seed if seed is None else seed,
+            stream=RESIMULATE,
+            n_jobs=-1,
+        )
+        names = tuple(self.schema.observables)
+        about, table = self.simulations.attrs(names), self.simulations.dataset
+        again = xr.Dataset(
+            {name: (("draw", *table[name].dims[1:]), values[name], about[name]) for name in names}
+        )
+        gap = rows - statistics(observation, self.schema)
+        again["error"] = ("draw", np.linalg.norm(gap, axis=1))
+        again["scaled_error"] = ("draw", np.linalg.norm(gap / self._scale, axis=1))
+        return again
+
+    def rejection_abc(
+        self,
+        y: Any,
+        *,
+        quantile: float | None = None,
+        epsilon: float | None = None,
+        n_simulations: int | None = None,
+        seed: int | None = None,
+    ) -> xr.Dataset:
+        """Draw from the posterior by rejection ABC, the baseline beside the network.
+
+        Parameters
+        ----------
+        y : mapping, Dataset or array
+        quantile, epsilon : float, optional
+            As in `sbi_inn.rejection_abc`; by default the closest .005 of the simulations.
+        n_simulations : int, optional
+            Simulate this many anew, at the observation's own givens. By default the fit's simulations
+            are used again, unless givens vary: then as many are simulated anew.
+        seed : int, optional
+
+        Returns
+        -------
+        xarray.Dataset
+            Draws, with `acceptance_rate`, `epsilon` and `n_simulations` in the attributes.
+        """
+        observation = self.schema.read(y)
+        table = self.simulations
+        if n_simulations is not None or self.schema.trained:
+            problem = self._needs_simulator("for ABC with fresh simulations")
+            known = {n: v[0].item() for n, v in givens_of(observation, self.schema).items()}
+            table = run(
+                replace(problem, given={**problem.given, **known}),
+                n=n_simulations or self.n_simulations,
+                seed=self.seed if seed is None else seed,
+                progress=False,
+                stream=ABC,
+            )
+        return rejection_abc(table, y, quantile=quantile, epsilon=epsilon)
+
+    # -- checks ------------------------------------------------------------------------------------
+
+    def check(self, y: Any = None) -> Check:
+        """Say whether to trust the posterior, in general or at an observation.
+
+        Parameters
+        ----------
+        y : mapping, Dataset or array, optional
+            With it, also whether draws at `y`, simulated again, land on it.
+
+        Returns
+        -------
+        Check
+            `.verdict` ("trust", "caution", "do not trust"), `.sentence`, `.table`, `.figures`.
+        """
+        if y is not None:
+            return self._judge.check_at(self.schema.read(y))
+        check = self._judge.check()
+        self.last_check = check.sentence
+        return check
+
+    def calibration(self) -> Calibration:
+        """Calibration over the test simulations: ranks, error, floor, table and plot."""
+        return self._judge.calibration
+
+    def tests(self, n: int = TEST_ROWS) -> TestSet:
+        """Give simulations that training has never seen, topped up with fresh ones where cheap.
+
+        Parameters
+        ----------
+        n : int
+            How many are wanted.
+        """
+        from sbi_inn.checks import TestSet
+        from sbi_inn.schema import join
+
+        rows = self.test_rows[:n]
+        truth = self.prior.flatten(self.simulations.parameters(rows))
+        observations = self.simulations.observations(rows)
+        missing = n - len(rows)
+        if missing > 0 and self.problem and missing * self._seconds <= TOP_UP_SECONDS:
+            fresh = run(self.problem, n=missing, seed=self.seed, progress=False, stream=TOP_UP)
+            truth = np.concatenate([truth, self.prior.flatten(fresh.parameters())])
+            observations = join([observations, fresh.observations()])
+        return TestSet(truth, observations)
+
+    # -- figures -----------------------------------------------------------------------------------
+
+    def corner(
+        self,
+        y: Any,
+        n: int = 10_000,
+        *,
+        truth: Mapping[str, Any] | None = None,
+        compare: Mapping[str, xr.Dataset] | None = None,
+        seed: int | None = None,
+    ) -> Figure:
+        """Plot all marginals of one and two parameters, with the prior in grey.
+
+        Parameters
+        ----------
+        y : mapping, Dataset or array
+        n : int
+            Number of draws.
+        truth : mapping of str to float, optional
+            True parameters, marked in the figure.
+        compare : mapping of str to Dataset, optional
+            Other draws to overlay, by label, such as `{"ABC": posterior.rejection_abc(y)}`.
+        seed : int, optional
+        """
+        from sbi_inn.plots.corner import corner
+
+        mine = self.sample(y, n, seed=seed)
+        prior = self._label(self._prior_draws)
+        if not compare:
+            return corner(mine, truth=truth, prior=prior)
+        return corner({self.fitted.settings.label: mine, **compare}, truth=truth, prior=prior)
+
+    def plot_calibration(self) -> Figure:
+        """Plot coverage and ranks over the test simulations."""
+        return self.calibration().plot()
+
+    def plot_training(self) -> Figure:
+        """Plot training and validation loss."""
+        from sbi_inn.plots.training import plot_training
+
+        return plot_training(asdict(self.history))
+
+    # -- files -------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write the posterior to a file that `load_posterior` reads; no code is stored."""
+        from sbi_inn.storage import save_posterior
+
+        save_posterior(self, path)
+
+    def __repr__(self) -> str:
+        how = self.fitted.describe()
+        seen = self.last_check or "not checked yet"
+        lines = [
+            f"<sbi_inn.Posterior of {', '.join(self.prior.names)} given {self.schema.example()}>",
+            f"  {how}, trained on {self.n_simulations:,} simulations "
+            f"in {self.history.seconds:.0f} s ({self.history.stopped})",
+            f"  last check: {seen}",
+            "  next: posterior.check()",
+            "        posterior.sample(y, 10_000)",
+            "        posterior.corner(y)",
+        ]
+        return "\n".join(lines)
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    def _log_ratio(self, latent: FloatArray, observation: Observations) -> FloatArray:
+        """Log of posterior over prior density: the same on the latent side and in parameter units."""
+        standard = -0.5 * (latent**2).sum(axis=1) - 0.5 * latent.shape[1] * np.log(2 * np.pi)
+        return self.fitted.log_prob(latent, observation) - standard
+
+    def _label(self, flat: FloatArray) -> xr.Dataset:
+        about = self.simulations.attrs(self.prior.names)
+        return labelled.make_draws(
+            self.prior.unflatten(flat),
+            labels={name: attrs["label"] for name, attrs in about.items()},
+            units={name: attrs["units"] for name, attrs in about.items()},
+            prior_widths=self._prior_widths,
+        )
+
+    def _rng(self, seed: int | None) -> np.random.Generator:
+        return np.random.default_rng(self.seed if seed is None else seed)
+
+    def _needs_simulator(self, purpose: str) -> Problem:
+        if self.problem is None:
+            raise SimulationError(
+                f"{purpose}, a simulator is needed, and this posterior has none: give it to "
+                "load_posterior(path, simulator=...)"
+            )
+        return self.problem
+
+    @cached_property
+    def _prior_draws(self) -> FloatArray:
+        return self.prior.flatten(self.prior.sample(20_000, np.random.default_rng(0)))
+
+    @cached_property
+    def _prior_widths(self) -> dict[str, FloatArray]:
+        low, high = np.quantile(self._prior_draws, labelled.INTERVAL_95, axis=0)
+        return {name: width[0] for name, width in self.prior.unflatten((high - low)[None]).items()}
+
+    @cached_property
+    def _scale(self) -> FloatArray:
+        return spread(statistics(self.simulations.observations(), self.schema))
+
+    @property
+    def _seconds(self) -> float:
+        return float(self.simulations.dataset.attrs.get("seconds_per_simulation", np.inf))
+
+    @cached_property
+    def _judge(self) -> Judge:
+        from sbi_inn.report.judge import Judge
+
+        tests = self.tests()
+        return Judge(self, tests, self._scale, self.problem, self._seconds, self.seed)

@@ -1,0 +1,5 @@
+"""From records to a verdict that a user can act on."""
+
+from sbi_inn.report.check import Check
+
+__all__ = ["Check"]

@@ -1,0 +1,65 @@
+"""Observations as plain rows of numbers, so that a distance between two of them has a meaning."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sbi_inn.schema import Observations, PaddedSet, Schema
+
+FloatArray = npt.NDArray[np.float64]
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def statistics(observations: Observations, schema: Schema) -> FloatArray:
+    """Write the observables of each observation as one row of numbers.
+
+    Observables of fixed shape stand as they are. An exchangeable set has no order to compare by: each
+    of its columns gives its mean, standard deviation and five quantiles. Givens are left out.
+
+    Returns
+    -------
+    array, shape (batch, k)
+    """
+    width = len(schema.columns) - len(schema.givens)
+    parts = [observations.vector[:, :width]]
+    parts += [_describe(padded) for padded in observations.sets.values()]
+    return np.concatenate(parts, axis=1)
+
+
+def spread(rows: FloatArray) -> FloatArray:
+    """Robust standard deviation of each column, for scaling; 1 where a column is constant.
+
+    Parameters
+    ----------
+    rows : array, shape (n, k)
+
+    Returns
+    -------
+    array, shape (k,)
+    """
+    deviation = 1.4826 * np.median(np.abs(rows - np.median(rows, axis=0)), axis=0)
+    deviation = np.where(deviation > 0, deviation, rows.std(axis=0))
+    return np.where(deviation > 0, deviation, 1.0)
+
+
+def _describe(padded: PaddedSet) -> FloatArray:
+    """Mean, standard deviation and quantiles of the columns, shape (batch, 7 * columns)."""
+    values = np.where(padded.mask[:, :, None], padded.values, np.inf)
+    ordered = np.sort(values, axis=1)  # the padding sorts to the end
+    last = (padded.sizes - 1)[:, None, None]
+    parts = [_moments(padded)]
+    for quantile in QUANTILES:
+        position = quantile * last
+        low = np.floor(position).astype(np.int64)
+        below = np.take_along_axis(ordered, low, axis=1)[:, 0]
+        above = np.take_along_axis(ordered, np.minimum(low + 1, last), axis=1)[:, 0]
+        parts.append(below + (position - low)[:, 0] * (above - below))
+    return np.concatenate(parts, axis=1)
+
+
+def _moments(padded: PaddedSet) -> FloatArray:
+    sizes = padded.sizes[:, None]
+    mean = padded.values.sum(axis=1) / sizes
+    centred = np.where(padded.mask[:, :, None], padded.values - mean[:, None], 0.0)
+    return np.concatenate([mean, np.sqrt((centred**2).sum(axis=1) / sizes)], axis=1)

@@ -1,0 +1,166 @@
+"""A posterior in one file, and back: JSON and arrays, never code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from sbi_inn import files
+from sbi_inn.data import OK, Simulations
+from sbi_inn.errors import LoadError
+from sbi_inn.methods import from_arrays
+from sbi_inn.posterior import Posterior
+from sbi_inn.prior import Prior
+from sbi_inn.schema import Schema
+from sbi_inn.simulation import Problem
+from sbi_inn.simulation.registry import get
+
+Arrays = Mapping[str, Mapping[str, npt.NDArray[Any]]]
+
+
+def save_posterior(posterior: Posterior, path: str | Path) -> None:
+    """Write method, weights, prior, schema and held-out simulations to one file."""
+    method, arrays = posterior.fitted.to_arrays()
+    held_out = posterior.simulations.dataset.isel(simulation=posterior.test_rows)
+    variables = {str(n): v for n, v in held_out.data_vars.items() if n != "status"}
+    config = {
+        "kind": "posterior",
+        "name": posterior.problem.name if posterior.problem else "",
+        "method": method,
+        "prior": posterior.prior.to_config(),
+        "schema": asdict(posterior.schema),
+        "variables": {n: {"dims": v.dims, "attrs": v.attrs} for n, v in variables.items()},
+        "attrs": held_out.attrs,
+        "seed": posterior.seed,
+        "n_simulations": posterior.n_simulations,
+        "last_check": posterior.last_check,
+    }
+    held = {name: variable.values for name, variable in variables.items()}
+    files.write(path, config, {**arrays, "held_out": held})
+
+
+def load_posterior(
+    path: str | Path,
+    *,
+    simulator: Problem | Callable[..., Any] | str | None = None,
+    prior: Prior | None = None,
+) -> Posterior:
+    """Read a posterior back; the file holds no code, and none is run.
+
+    Parameters
+    ----------
+    path : str or Path
+    simulator : callable, Problem or str, optional
+        The simulator, for what simulates again. A problem saved under its registered name is found by it.
+    prior : Prior, optional
+        Needed where the prior is code (a dependent parameter, a distribution that is not scipy's) and the
+        problem is not registered.
+
+    Returns
+    -------
+    Posterior
+        Its draws are those of the posterior that was saved.
+
+    Raises
+    ------
+    LoadError
+        If the file is truncated, of a newer format or not a posterior, or its prior is code.
+
+    Examples
+    --------
+    >>> load_posterior("no_such_file.sbi")
+    Traceback (most recent call last):
+    ...
+    sbi_inn.errors.LoadError: ...
+    """
+    config, arrays = files.read(path)
+    if config.get("kind") != "posterior":
+        raise LoadError(f"{path}: expected a posterior; the file holds {config.get('kind')!r}")
+    try:
+        problem = _find_problem(config, simulator)
+        simulations = _held_out(config, arrays, prior or _prior(config, problem))
+        schema = simulations.schema
+        assert schema is not None
+        fitted = from_arrays(config["method"], arrays)
+        if simulator is not None and problem is None:
+            problem = _bind(simulator, simulations.prior, schema)
+        return Posterior(
+            fitted,
+            simulations,
+            np.arange(len(simulations)),
+            seed=config["seed"],
+            problem=problem,
+            n_simulations=config["n_simulations"],
+            last_check=config["last_check"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise LoadError(f"{path}: the file is incomplete or damaged: {error!r}") from error
+
+
+def _find_problem(
+    config: Mapping[str, Any], simulator: Problem | Callable[..., Any] | str | None
+) -> Problem | None:
+    """The problem that was given again, or the registered one, or None."""
+    if isinstance(simulator, Problem):
+        return simulator
+    if isinstance(simulator, str):
+        return get(simulator)
+    if simulator is None and config["name"]:
+        try:
+            return get(config["name"])
+        except KeyError:
+            return None
+    return None
+
+
+def _prior(config: Mapping[str, Any], problem: Problem | None) -> Prior:
+    """The prior as stored; that of the problem where it is code."""
+    try:
+        return Prior.from_config(config["prior"])
+    except LoadError:
+        if problem is None:
+            raise
+        return problem.prior
+
+
+def _held_out(config: Mapping[str, Any], arrays: Arrays, prior: Prior) -> Simulations:
+    variables = {
+        name: xr.Variable(tuple(about["dims"]), arrays["held_out"][name], about["attrs"])
+        for name, about in config["variables"].items()
+    }
+    dataset = xr.Dataset(variables, attrs=config["attrs"])
+    missing = [name for name in prior.names if name not in dataset]
+    if missing:
+        raise LoadError(
+            f"the prior names {', '.join(prior.names)}; the file has no {', '.join(missing)}"
+        )
+    dataset["status"] = ("simulation", np.full(dataset.sizes["simulation"], OK))
+    return Simulations(dataset, prior, _schema(config["schema"]), pd.DataFrame())
+
+
+def _schema(config: Mapping[str, Any]) -> Schema:
+    return Schema(
+        observables={name: tuple(shape) for name, shape in config["observables"].items()},
+        sets={name: tuple(columns) for name, columns in config["sets"].items()},
+        givens=tuple(config["givens"]),
+        constants=config["constants"],
+        trained={name: (low, high) for name, (low, high) in config["trained"].items()},
+    )
+
+
+def _bind(simulator: Callable[..., Any] | str, prior: Prior, schema: Schema) -> Problem:
+    """Make a problem of a bare simulator; givens that vary must come with a Problem."""
+    if schema.trained:
+        raise LoadError(
+            f"givens vary in this study ({', '.join(schema.trained)}): pass "
+            "simulator=si.Problem(simulator, prior, given=...)"
+        )
+    assert callable(simulator)
+    return Problem(simulator, prior, given=schema.constants)

@@ -1,0 +1,64 @@
+"""The calibration plot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sbi_inn.diagnostics.calibration import calibration_floor
+from sbi_inn.errors import ShapeError
+from sbi_inn.plots.calibration import plot_calibration
+
+
+@pytest.fixture
+def ranks():
+    return np.random.default_rng(0).random((500, 2))
+
+
+def line_of(ax, label):
+    (line,) = (line for line in ax.lines if line.get_label() == label)
+    return line.get_ydata()
+
+
+def test_too_narrow_is_below_zero_and_too_high_above():
+    u = (np.arange(1_000) + 0.5)[:, None] / 1_000
+    narrow, high = np.where(u < 0.5, 2 * u**2, 1 - 2 * (1 - u) ** 2), u**2
+    left, right = plot_calibration(np.hstack([narrow, high]), ["narrow", "high"]).axes
+    # Coverage at 50 % of ranks 2 u^2 (mirrored): 1 - sqrt(1 / 2); ECDF of u^2 at r: sqrt(r).
+    assert line_of(left, "narrow")[49] == pytest.approx(100 * (0.5 - np.sqrt(0.5)), abs=0.2)
+    assert line_of(right, "high")[24] == pytest.approx(25, abs=0.2)
+
+
+def test_texts_say_error_size_and_floor(ranks):
+    floor = calibration_floor(500, 2, rng=np.random.default_rng(1))
+    title = plot_calibration(ranks, ["a", "b"], floor=floor).get_suptitle()
+    assert "calibration error" in title
+    assert "500 observations" in title
+    assert f"{100 * floor.pooled[0]:.2f} % (median)" in title
+    assert "exact" not in plot_calibration(ranks, ["a", "b"]).get_suptitle()
+
+
+def test_legend_names_every_parameter_and_the_band(ranks):
+    (legend,) = plot_calibration(ranks, ["a", "b"], confidence=0.9).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["90 % band", "a", "b"]
+
+
+@pytest.mark.parametrize(("width_mm", "d"), [(180, 4), (85, 4), (85, 13)])
+def test_nothing_leaves_the_page_and_lines_differ(width_mm, d):
+    ranks = np.random.default_rng(2).random((200, d))
+    floor = calibration_floor(200, d, rng=np.random.default_rng(3))
+    columns = [f"theta[{i}]" for i in range(d)]
+    figure = plot_calibration(ranks, columns, floor=floor, width_mm=width_mm)
+    assert figure.get_figwidth() == pytest.approx(width_mm / 25.4)
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert 0 <= box.x0 < box.x1 <= width
+    assert 0 <= box.y0 < box.y1 <= height
+    lines = [line for line in figure.axes[0].lines if line.get_label() in columns]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == d
+
+
+def test_columns_must_fit_the_ranks(ranks):
+    with pytest.raises(ShapeError, match=r"\(n, 3\).*got \(500, 2\)"):
+        plot_calibration(ranks, ["a", "b", "c"])

@@ -1,0 +1,226 @@
+"""Runs that go wrong: what is said, and what is kept."""
+
+import time
+
+import numpy as np
+import pytest
+import scipy.stats as st
+
+from sbi_inn.errors import SimulationError
+from sbi_inn.prior import Prior
+from sbi_inn.simulation.run import simulate
+from sbi_inn.simulation.simulator import simulator
+
+PRIOR = Prior(a=st.uniform(0, 1), b=st.norm(0, 1))
+
+
+def fails(function, *, n=500, **settings):
+    with pytest.raises(SimulationError) as caught:
+        simulate(function, PRIOR, n=n, seed=1, n_jobs=1, progress=False, **settings)
+    return caught.value
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_simulator_that_always_raises(batched):
+    def broken(a):
+        raise ZeroDivisionError("by nothing")
+
+    error = fails(simulator(broken, batched=batched))
+    assert "all 500 simulations failed: 500 raised, 0 returned NaN" in str(error)
+    assert "in broken" in str(error)
+    assert "by nothing" in str(error)
+    assert len(error.simulations) == len(error.simulations.failures) == 500
+    assert error.simulations.schema is None
+    assert np.isfinite(error.simulations.dataset["a"].values).all()
+    with pytest.raises(SimulationError, match="no simulation succeeded"):
+        error.simulations.observations()
+
+
+def test_a_simulator_that_never_returns_a_number():
+    error = fails(lambda a: np.nan)
+    assert "0 raised, 500 returned NaN" in str(error)
+    assert "NaN or infinity" in error.simulations.failures["error"].iloc[0]
+
+
+def test_an_exit_is_a_failure_of_the_row():
+    def leaves(a):
+        if a < 0.5:
+            raise SystemExit(3)
+        return a
+
+    simulations = simulate(leaves, PRIOR, n=50, seed=1, n_jobs=1, progress=False)
+    assert (simulations.dataset["a"].values[simulations.ok] >= 0.5).all()
+    assert 0 < len(simulations.ok) < 50
+
+
+WRONG = {
+    "none": (lambda a: None, "expected numbers; got None"),
+    "string": (lambda a: "high", r"expected numbers in y; got 'high' \(str"),
+    "digits": (lambda a: {"q": "1.5"}, "expected numbers in q; got '1.5'"),
+    "object": (lambda a: {"q": object()}, "expected numbers in q; got <object"),
+    "complex": (lambda a: a + 1j, "expected numbers in y.*complex"),
+    "ragged": (lambda a: [[1.0], [1.0, 2.0]], "expected numbers in y"),
+    "empty dict": (lambda a: {}, "at least one observable"),
+    "empty array": (lambda a: np.empty((0, 2)), r"y is empty, of shape \(0, 2\)"),
+    "taken": (lambda a: {"b": a}, "observable 'b' has the name of a parameter"),
+    "reserved": (lambda a: {"draw": a}, "'draw' is reserved"),
+    "not a name": (lambda a: {3: a}, "must be Python identifiers"),
+}
+
+
+@pytest.mark.parametrize(("function", "message"), WRONG.values(), ids=list(WRONG))
+def test_outputs_of_a_wrong_kind_stop_at_once(function, message):
+    calls = []
+
+    def counted(a):
+        calls.append(a)
+        return function(a)
+
+    error = fails(counted, n=100_000)
+    assert pytest.raises(SimulationError, match=message).matches(error)
+    assert str(error).startswith("simulation 0: ")
+    assert len(error.simulations) == 0
+    assert len(calls) == 1
+
+
+def later(then, first=1.0):
+    """Return `first`, but `then` at the 301st row of the run; rows are told apart by a."""
+    table = simulate(lambda a: a, PRIOR, n=500, seed=1, n_jobs=1, progress=False).dataset
+    strange = table["a"].values[300]
+    return lambda a: then if a == strange else first
+
+
+LATER = {
+    "none": (None, 1.0, "got None"),
+    "string": ("x", 1.0, "got 'x'"),
+    "names": ({"p": 1}, {"q": 1}, "expected the observables q, as in simulation 0; got p"),
+    "more axes": (
+        np.ones((2, 2)),
+        np.ones(2),
+        r"y of shape \(2,\), as in simulation 0; got \(2, 2\)",
+    ),
+    "length": (np.ones(3), np.ones(2), r"got \(3,\).*@si.simulator\(sets=.*pad it to one length"),
+}
+
+
+@pytest.mark.parametrize(("then", "first", "message"), LATER.values(), ids=list(LATER))
+def test_outputs_that_change_name_the_row_and_keep_the_rest(then, first, message):
+    error = fails(later(then, first))
+    assert pytest.raises(SimulationError, match=f"^simulation 300: .*{message}").matches(error)
+    assert len(error.simulations) == len(error.simulations.ok) == 300
+
+
+def test_the_first_of_several_wrong_rows_is_named():
+    a = simulate(lambda a: a, PRIOR, n=500, seed=1, n_jobs=1, progress=False).dataset["a"].values
+
+    def drifting(a_row):
+        p, q = 1 + (a_row == a[400]), 1 + (a_row == a[350])
+        return {"p": np.ones(p), "q": np.ones(q)}
+
+    error = fails(lambda a: drifting(a))
+    assert "simulation 350: expected q" in str(error)
+    assert len(error.simulations) == 350
+
+
+def test_a_length_that_is_not_its_given():
+    sets = simulator(lambda a, n: {"x": np.ones(n + (a > 0.99))}, sets={"n": ["x"]})
+    error = fails(sets, given={"n": st.randint(1, 5)})
+    assert "entries, the simulation's n; got shape" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (st.uniform(1, 9), "must be an integer.*discrete distribution"),
+        (5.0, "must be an integer; got 5"),
+        (st.randint(0, 3), "must be at least 1; got 0"),
+    ],
+)
+def test_lengths_that_are_none(given, message):
+    sets = simulator(lambda a, n: {"x": np.ones(int(n))}, sets={"n": ["x"]})
+    assert pytest.raises(SimulationError, match=message).matches(fails(sets, given={"n": given}))
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (lambda a, n: a.mean(), r"leading axis B = 256; got y of shape \(\)"),
+        (lambda a, n: np.ones((3, 2)), r"leading axis B = 256; got y of shape \(3, 2\)"),
+        (lambda a, n: np.ones((len(a), 2)), r"with L >= \d+, the largest n of the batch"),
+        (lambda a, n: a, "y is a column of a set, but has no axis"),
+        (lambda a, n: {"z": a}, "sets= names 'y', but the simulator returns z"),
+    ],
+)
+def test_batches_of_a_wrong_shape(output, message):
+    batched = simulator(output, batched=True, sets={"n": ["y"]})
+    error = fails(batched, given={"n": st.randint(1, 9)})
+    assert pytest.raises(SimulationError, match=message).matches(error)
+
+
+def test_hidden_global_randomness_is_reported():
+    for batched in (False, True):
+
+        def hidden(a):
+            return a + np.random.default_rng().normal()
+
+        with pytest.warns(UserWarning, match="hidden global randomness"):
+            simulate(simulator(hidden, batched=batched), PRIOR, n=20, n_jobs=1, progress=False)
+
+
+def test_a_long_run_must_be_asked_for():
+    def slow(a):
+        time.sleep(0.07)
+        return a
+
+    with pytest.raises(
+        SimulationError, match=r"7\d\.?\d* ms a simulation: about 1\d.* min for 10,000 on 1 core"
+    ):
+        simulate(slow, PRIOR, n_jobs=1, progress=False)
+    assert len(simulate(slow, PRIOR, n=2, n_jobs=1, progress=False)) == 2
+
+
+@pytest.mark.parametrize("n", [0, -5, 2.5])
+def test_a_wrong_number_of_simulations(n):
+    assert "at least 1" in str(fails(lambda a: a, n=n))
+
+
+def test_control_c_keeps_the_table_so_far(capsys):
+    calls = []
+
+    def interrupted(a):
+        calls.append(a)
+        if len(calls) == 70:
+            raise KeyboardInterrupt
+        time.sleep(0.02)
+        return a
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        simulate(interrupted, PRIOR, n=500, seed=1, n_jobs=1, progress=False)
+    kept = caught.value.simulations
+    assert 0 < len(kept) == len(kept.ok) < 70
+    assert f"stopped after {len(kept)} of 500 simulations" in capsys.readouterr().out
+
+
+def test_the_run_goes_on_when_the_first_simulations_fail():
+    rows = simulate(lambda a: a, PRIOR, n=500, seed=1, n_jobs=1, progress=False).dataset
+    late = rows["a"].values[20:]
+
+    def starts_late(a):
+        if a not in late:
+            raise ValueError("too early")
+        return a
+
+    simulations = simulate(starts_late, PRIOR, n=500, seed=1, n_jobs=1, progress=False)
+    assert np.array_equal(simulations.ok, np.arange(20, 500))
+
+
+def test_two_lines_say_what_was_understood(capsys):
+    @simulator(sets={"n": ["x"]})
+    def both(a, b, n):
+        return {"x": np.ones((n, 2)), "z": a}
+
+    simulate(both, PRIOR, n=10, given={"n": st.randint(1, 9)}, seed=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "a, b | n -> x (n, 2), z"
+    assert lines[1].endswith("for 10 on 1 core")
+    assert len(lines) == 2

@@ -1,0 +1,125 @@
+"""What a prior refuses: each bad input with its message, from users and from files."""
+
+import re
+
+import numpy as np
+import pytest
+import scipy.stats as st
+
+from sbi_inn.errors import LoadError, PriorError
+from sbi_inn.prior import Prior
+
+NORM = Prior(x=st.norm(2, 0.5))
+THREE = Prior(b=st.expon(), a=st.uniform(), c=st.t(4))
+VECTOR = Prior(x=st.multivariate_t([1, 2, 3], df=4))
+CHAIN = Prior(a=st.norm(), b=lambda a: st.norm(a), c=lambda b: st.norm(b))
+
+
+BAD = {
+    "nothing": (lambda: Prior(), "at least one parameter"),
+    "empty": (lambda: Prior({}), "at least one parameter"),
+    "number": (lambda: Prior(x=3.0), "'x': expected any frozen.*dirichlet.*got float 3.0"),
+    "none": (lambda: Prior(x=None), "got NoneType None"),
+    "twice": (lambda: Prior([("x", st.norm()), ("x", st.norm())]), "'x' given twice"),
+    "twice mixed": (lambda: Prior({"x": st.norm()}, x=st.norm()), "'x' given twice"),
+    "reserved": (lambda: Prior(seed=st.norm()), "'seed' is reserved"),
+    "no identifier": (lambda: Prior({"a b": st.norm()}), "identifiers.*'a b'"),
+    "no text": (lambda: Prior({1: st.norm()}), "identifiers.*1"),
+    "no pairs": (lambda: Prior([st.norm()]), "mapping or .* pairs"),
+    "not iterable": (lambda: Prior(3), "mapping or .* pairs; got int"),
+    "unfrozen": (lambda: Prior(x=st.norm), "call it"),
+    "discrete": (lambda: Prior(x=st.poisson(3)), "discrete.*later release"),
+    "multinomial": (lambda: Prior(x=st.multinomial(3, [0.5, 0.5])), "discrete.*later release"),
+    "wishart": (lambda: Prior(x=st.wishart(3, np.eye(2))), "multivariate_t or dirichlet.*wishart"),
+    "array arguments": (lambda: Prior(x=st.norm([0, 1], 1)), r"must be numbers.*shape \(2,\)"),
+    "negative scale": (lambda: Prior(x=st.gamma(-1)), r"gamma\(-1\).*in the range"),
+    "negative norm": (lambda: Prior(x=st.norm(0, -1)), "in the range"),
+    "no width": (lambda: Prior(x=st.uniform(1, 1e-17)), "in the range|tell its draws apart"),
+    "vonmises": (lambda: Prior(x=st.vonmises(1)), "vonmises_line"),
+    "singular": (
+        lambda: Prior(x=st.multivariate_normal([0, 0], np.ones((2, 2)), allow_singular=True)),
+        "cov must be positive definite",
+    ),
+    "later": (
+        lambda: Prior(gamma=lambda beta: st.uniform(0, beta), beta=st.uniform()),
+        r"earlier parameters \(there are none\); got beta",
+    ),
+    "unknown": (
+        lambda: Prior(beta=st.uniform(), gamma=lambda delta: st.uniform(0, delta)),
+        r"earlier parameters \(beta\); got delta",
+    ),
+    "no argument": (lambda: Prior(a=st.norm(), b=lambda: st.norm()), "got no argument"),
+    "all arguments": (lambda: Prior(a=st.norm(), b=lambda **all: st.norm()), "got all"),
+    "branch": (
+        lambda: Prior(a=st.norm(), b=lambda a: st.norm(a) if a > 0 else st.expon()),
+        "failed when called with arrays.*numpy.where",
+    ),
+    "no distribution": (lambda: Prior(a=st.norm(), b=lambda a: a), "must return.*got ndarray"),
+    "discrete b": (lambda: Prior(a=st.norm(), b=lambda a: st.poisson(a)), "must return"),
+    "unfrozen b": (lambda: Prior(a=st.norm(), b=lambda a: st.norm), "must return.*got norm_gen"),
+    "shape": (lambda: Prior(a=st.norm(), b=lambda a: st.norm(a[:, None])), r"got \(3, 1\)"),
+    "range": (
+        lambda: Prior(a=st.norm(), b=lambda a: st.norm(0, a)),
+        "'b': for some values of a within their prior",
+    ),
+    "missing": (lambda: THREE.log_prob({"a": 1}), "parameters b, a, c; got a"),
+    "extra": (lambda: NORM.log_prob({"x": 1, "y": 1}), "expected .* x; got x, y"),
+    "rows": (
+        lambda: THREE.log_prob({"b": [1, 2], "a": [1, 2, 3], "c": 1}),
+        r"one number of rows; got b \(2,\), a \(3,\)",
+    ),
+    "text": (lambda: NORM.log_prob({"x": "one"}), "'x' must be numbers"),
+    "scalar shape": (lambda: NORM.log_prob({"x": [[1]]}), r"shape \(\) or \(n,\); got"),
+    "vector shape": (
+        lambda: VECTOR.log_prob({"x": [1, 2]}),
+        r"shape \(3,\) or \(n, 3\); got \(2,\)",
+    ),
+    "nan": (lambda: NORM.to_latent({"x": [1, np.nan]}), "'x': nan has no latent"),
+    "flat": (lambda: NORM.unflatten(np.ones((2, 3))), r"shape \(n, 1\).*got \(2, 3\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(case):
+    call, message = BAD[case]
+    with pytest.raises(PriorError, match=re.compile(message, re.DOTALL)):
+        call()
+
+
+def test_bad_latents_and_generators():
+    with pytest.raises(ValueError, match=r"shape \(n, 3\); got \(3,\)"):
+        THREE.from_latent(np.zeros(3))
+    with pytest.raises(TypeError, match="numpy.random.Generator; got int"):
+        THREE.sample(3, 1)
+
+
+def entry(**changes):
+    good = {"name": "x", "kind": "continuous", "distribution": "norm", "args": [], "kwds": {}}
+    return {"parameters": [{**good, **changes}]}
+
+
+LOADS = {
+    "nothing": ({}, "needs named parameters"),
+    "not a dict": (3, "needs named parameters"),
+    "no args": ({"parameters": [{"name": "x", "kind": "continuous"}]}, "needs name, kind"),
+    "unlisted": (entry(distribution="os.system"), "hold continuous distributions.*os.system"),
+    "private": (entry(distribution="rv_continuous"), "rv_continuous"),
+    "discrete": (entry(distribution="poisson", args=[3]), "poisson"),
+    "list as name": (entry(distribution=["norm"]), "norm"),
+    "kind": (entry(kind="other"), "other"),
+    "list as kind": (entry(kind=["continuous"]), "continuous"),
+    "text argument": (entry(args=["__import__"]), "must be numbers"),
+    "dict argument": (entry(kwds={"loc": {}}), "must be numbers"),
+    "too many": (entry(args=[1, 2, 3, 4]), "'x', norm"),
+    "unknown argument": (entry(kwds={"shape": 1}), "'x', norm"),
+    "out of range": (entry(args=[0, -1]), "cannot be used"),
+    "reserved": (entry(name="seed"), "cannot be used.*reserved"),
+    "code": (CHAIN.to_config(), "prior of 'b', 'c' is code.*prior="),
+}
+
+
+@pytest.mark.parametrize("case", LOADS)
+def test_bad_configs(case):
+    config, message = LOADS[case]
+    with pytest.raises(LoadError, match=re.compile(message, re.DOTALL)):
+        Prior.from_config(config)
