@@ -10,8 +10,9 @@ from sbi_inn.data import Simulations
 from sbi_inn.methods import CINN
 from sbi_inn.posterior import Posterior
 from sbi_inn.prior import Prior
-from sbi_inn.simulation import Problem, as_problem, run
 from sbi_inn.simulation.inputs import fresh_seed
+from sbi_inn.simulation.problem import Problem, as_problem
+from sbi_inn.simulation.run import run
 from sbi_inn.training import Training
 
 METHODS = {"cinn": CINN}
@@ -34,7 +35,8 @@ def fit_posterior(
     Parameters
     ----------
     simulator : callable, Problem, str or Simulations
-        A callable with its prior, a Problem, the name of a registered one, or simulations already done.
+        A callable with its prior, a Problem, the name of a registered one, or simulations
+        already done.
     prior : Prior, optional
         Named scipy distributions; needed with a callable.
     n_simulations : int, optional
@@ -100,6 +102,7 @@ def _say_failures(simulations: Simulations, progress: bool) -> None:
     failed = len(simulations) - len(simulations.ok)
     if failed and progress:
         print(
-            f"{failed:,} of {len(simulations):,} simulations failed, {failed / len(simulations):.1%} of "
-            "the prior's mass: the posterior knows nothing there. See posterior.simulations.failures"
+            f"{failed:,} of {len(simulations):,} simulations failed, "
+            f"{failed / len(simulations):.1%} of the prior's mass: the posterior knows nothing "
+            "there. See posterior.simulations.failures"
         )

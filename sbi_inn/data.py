@@ -26,10 +26,10 @@ class Simulations:
     Attributes
     ----------
     dataset : xarray.Dataset
-        Dim `simulation`. One variable per parameter, given and observable, and `status`: "ok", "failed"
-        (the simulator raised) or "invalid" (it returned NaN or infinity). Columns of a set are
-        padded with NaN beyond the row's own length. Variables carry `label` and `units`; the
-        attributes carry `seed` and `seconds_per_simulation`.
+        Dim `simulation`. One variable per parameter, given and observable, and `status`: "ok",
+        "failed" (the simulator raised) or "invalid" (it returned NaN or infinity). Columns of a
+        set are padded with NaN beyond the row's own length. Variables carry `label` and `units`;
+        the attributes carry `seed` and `seconds_per_simulation`.
     prior : Prior
         What the parameters were drawn from.
     schema : Schema or None
@@ -78,9 +78,7 @@ class Simulations:
 
     def attrs(self, names: tuple[str, ...]) -> dict[str, Mapping[str, str]]:
         """Label and units of each name, as stored with its variable."""
-        return {
-            name: {k: str(v) for k, v in self.dataset[name].attrs.items()} for name in names
-        }
+        return {name: {k: str(v) for k, v in self.dataset[name].attrs.items()} for name in names}
 
     def __repr__(self) -> str:
         counts = pd.Series(self.dataset["status"].values).value_counts()

@@ -233,7 +233,7 @@ def _encode_key(key: object, where: str) -> str:
     return key
 
 
-def _decode(found: dict[str, Any]) -> Any:  # noqa: ANN401
+def _decode(found: dict[str, Any]) -> Any:
     """Return what a JSON object stands for: a non-finite number, or itself."""
     return _NON_FINITE[found[_FLOAT]] if _FLOAT in found else found
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-RESERVED = frozenset({"rng", "seed", "draw", "chain", "simulation", "observation", "status", "given"})
+RESERVED = frozenset(
+    {"rng", "seed", "draw", "chain", "simulation", "observation", "status", "given"}
+)
 
 
 def check_names(names: Iterable[str], *, role: str, error: type[Exception]) -> None:

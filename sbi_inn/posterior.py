@@ -21,7 +21,9 @@ from sbi_inn.methods.abc import rejection_abc
 from sbi_inn.methods.fitted import Fitted
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations, Schema
-from sbi_inn.simulation import Problem, givens_of, run, simulate_again
+from sbi_inn.simulation.again import givens_of, simulate_again
+from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.run import run
 from sbi_inn.statistics import spread, statistics
 from sbi_inn.training import History
 
@@ -101,6 +103,11 @@ class Posterior:
         """Settings of the method, with everything that was chosen from the data."""
         return self.fitted.settings
 
+    @property
+    def seen_rows(self) -> npt.NDArray[np.int64]:
+        """Rows of `simulations` that training or early stopping has seen."""
+        return np.setdiff1d(self.simulations.ok, self.test_rows)
+
     # -- draws and densities -----------------------------------------------------------------------
 
     def sample(self, y: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
@@ -118,8 +125,8 @@ class Posterior:
         Returns
         -------
         xarray.Dataset
-            One variable per parameter, dim `draw`, with labels and units; every draw lies inside the
-            prior's support.
+            One variable per parameter, dim `draw`, with labels and units; every draw lies inside
+            the prior's support.
 
         Raises
         ------
@@ -292,8 +299,8 @@ class Posterior:
         quantile, epsilon : float, optional
             As in `sbi_inn.rejection_abc`; by default the closest .005 of the simulations.
         n_simulations : int, optional
-            Simulate this many anew, at the observation's own givens. By default the fit's simulations
-            are used again, unless givens vary: then as many are simulated anew.
+            Simulate this many anew, at the observation's own givens. By default the fit's
+            simulations are used again, unless givens vary: then as many are simulated anew.
         seed : int, optional
 
         Returns
@@ -331,14 +338,21 @@ class Posterior:
             `.verdict` ("trust", "caution", "do not trust"), `.sentence`, `.table`, `.figures`.
         """
         if y is not None:
-            return self._judge.check_at(self.schema.read(y))
-        check = self._judge.check()
+            return self.judge.check_at(self.schema.read(y))
+        check = self.judge.check()
         self.last_check = check.sentence
         return check
 
     def calibration(self) -> Calibration:
         """Calibration over the test simulations: ranks, error, floor, table and plot."""
-        return self._judge.calibration
+        return self.judge.calibration
+
+    @cached_property
+    def judge(self) -> Judge:
+        """What the checks share: test simulations, scales, the simulator."""
+        from sbi_inn.report.judge import Judge
+
+        return Judge(self, self.tests(), self._scale, self.problem, self._seconds, self.seed)
 
     def tests(self, n: int = TEST_ROWS) -> TestSet:
         """Give simulations that training has never seen, topped up with fresh ones where cheap.
@@ -428,7 +442,7 @@ class Posterior:
     # -- helpers -----------------------------------------------------------------------------------
 
     def _log_ratio(self, latent: FloatArray, observation: Observations) -> FloatArray:
-        """Log of posterior over prior density: the same on the latent side and in parameter units."""
+        """Log of posterior over prior density, the same on both sides of the prior's map."""
         standard = -0.5 * (latent**2).sum(axis=1) - 0.5 * latent.shape[1] * np.log(2 * np.pi)
         return self.fitted.log_prob(latent, observation) - standard
 
@@ -468,10 +482,3 @@ class Posterior:
     @property
     def _seconds(self) -> float:
         return float(self.simulations.dataset.attrs.get("seconds_per_simulation", np.inf))
-
-    @cached_property
-    def _judge(self) -> Judge:
-        from sbi_inn.report.judge import Judge
-
-        tests = self.tests()
-        return Judge(self, tests, self._scale, self.problem, self._seconds, self.seed)

@@ -1,8 +1,8 @@
 """What one observation looks like, learned from the simulations, and the way in for real data.
 
-A `Schema` knows the names and shapes of the observables, which of them are columns of an exchangeable
-set, and which givens vary. It turns whatever a user calls an observation into `Observations`: plain
-float arrays that the networks and the diagnostics work on.
+A `Schema` knows the names and shapes of the observables, which of them are columns of an
+exchangeable set, and which givens vary. It turns whatever a user calls an observation into
+`Observations`: plain float arrays that the networks and the diagnostics work on.
 """
 
 from __future__ import annotations
@@ -122,10 +122,14 @@ class Schema:
             (name,) = self.asked
             shape = self.observables[name]
             return f"an array of shape {shape}" if shape else "a number"
-        lengths = {c: f"({n}, ...)" if self.observables[c] else f"({n},)"
-                   for n, columns in self.sets.items() for c in columns}
-        parts = [f"{n!r}: {lengths.get(n, self.observables.get(n, ()) or 'number')}"
-                 for n in self.asked]
+        lengths = {
+            c: f"({n}, ...)" if self.observables[c] else f"({n},)"
+            for n, columns in self.sets.items()
+            for c in columns
+        }
+        parts = [
+            f"{n!r}: {lengths.get(n, self.observables.get(n, ()) or 'number')}" for n in self.asked
+        ]
         return "{" + ", ".join(parts) + "}"
 
     # -- reading -----------------------------------------------------------------------------------
@@ -316,8 +320,10 @@ class Schema:
         return PaddedSet(np.concatenate(parts, axis=2), sizes)
 
     def _row(self, dataset: xr.Dataset, row: int) -> dict[str, Any]:
-        values = {str(n): v.isel(observation=row).values if "observation" in v.dims else v.values
-                  for n, v in dataset.data_vars.items()}
+        values = {
+            str(n): v.isel(observation=row).values if "observation" in v.dims else v.values
+            for n, v in dataset.data_vars.items()
+        }
         for length, columns in self.sets.items():
             if length in values:
                 values |= {c: values[c][: int(values[length])] for c in columns if c in values}

@@ -14,8 +14,8 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 def statistics(observations: Observations, schema: Schema) -> FloatArray:
     """Write the observables of each observation as one row of numbers.
 
-    Observables of fixed shape stand as they are. An exchangeable set has no order to compare by: each
-    of its columns gives its mean, standard deviation and five quantiles. Givens are left out.
+    Observables of fixed shape stand as they are. An exchangeable set has no order to compare by:
+    each of its columns gives its mean, standard deviation and five quantiles. Givens are left out.
 
     Returns
     -------
@@ -48,13 +48,14 @@ def _describe(padded: PaddedSet) -> FloatArray:
     values = np.where(padded.mask[:, :, None], padded.values, np.inf)
     ordered = np.sort(values, axis=1)  # the padding sorts to the end
     last = (padded.sizes - 1)[:, None, None]
-    parts = [_moments(padded)]
+    parts: list[FloatArray] = [_moments(padded)]
     for quantile in QUANTILES:
         position = quantile * last
         low = np.floor(position).astype(np.int64)
         below = np.take_along_axis(ordered, low, axis=1)[:, 0]
         above = np.take_along_axis(ordered, np.minimum(low + 1, last), axis=1)[:, 0]
-        parts.append(below + (position - low)[:, 0] * (above - below))
+        between = (position - low)[:, 0]
+        parts.append(np.asarray((1 - between) * below + between * above, np.float64))
     return np.concatenate(parts, axis=1)
 
 

@@ -19,8 +19,9 @@ from sbi_inn.methods import from_arrays
 from sbi_inn.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Schema
-from sbi_inn.simulation import Problem
+from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get
+from sbi_inn.simulation.simulator import as_simulator
 
 Arrays = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 
@@ -58,10 +59,11 @@ def load_posterior(
     ----------
     path : str or Path
     simulator : callable, Problem or str, optional
-        The simulator, for what simulates again. A problem saved under its registered name is found by it.
+        The simulator, for what simulates again. A problem saved under its registered name is found
+        by it.
     prior : Prior, optional
-        Needed where the prior is code (a dependent parameter, a distribution that is not scipy's) and the
-        problem is not registered.
+        Needed where the prior is code (a dependent parameter, a distribution that is not scipy's)
+        and the problem is not registered.
 
     Returns
     -------
@@ -89,7 +91,7 @@ def load_posterior(
         schema = simulations.schema
         assert schema is not None
         fitted = from_arrays(config["method"], arrays)
-        if simulator is not None and problem is None:
+        if problem is None and callable(simulator):
             problem = _bind(simulator, simulations.prior, schema)
         return Posterior(
             fitted,
@@ -107,7 +109,7 @@ def load_posterior(
 def _find_problem(
     config: Mapping[str, Any], simulator: Problem | Callable[..., Any] | str | None
 ) -> Problem | None:
-    """The problem that was given again, or the registered one, or None."""
+    """Find the problem: the one given again, or the registered one, or None."""
     if isinstance(simulator, Problem):
         return simulator
     if isinstance(simulator, str):
@@ -121,7 +123,7 @@ def _find_problem(
 
 
 def _prior(config: Mapping[str, Any], problem: Problem | None) -> Prior:
-    """The prior as stored; that of the problem where it is code."""
+    """Read the prior as stored; take that of the problem where it is code."""
     try:
         return Prior.from_config(config["prior"])
     except LoadError:
@@ -155,12 +157,11 @@ def _schema(config: Mapping[str, Any]) -> Schema:
     )
 
 
-def _bind(simulator: Callable[..., Any] | str, prior: Prior, schema: Schema) -> Problem:
+def _bind(simulator: Callable[..., Any], prior: Prior, schema: Schema) -> Problem:
     """Make a problem of a bare simulator; givens that vary must come with a Problem."""
     if schema.trained:
         raise LoadError(
             f"givens vary in this study ({', '.join(schema.trained)}): pass "
             "simulator=si.Problem(simulator, prior, given=...)"
         )
-    assert callable(simulator)
-    return Problem(simulator, prior, given=schema.constants)
+    return Problem(as_simulator(simulator), prior, given=schema.constants)

@@ -119,8 +119,11 @@ class History:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> History:
         """Read back what `to_config` gave."""
-        lists = {k: tuple(v) for k, v in config.items() if isinstance(v, list | tuple)}
-        return cls(**(config | lists))
+        record: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config.items()
+        }
+        return cls(**record)
 
 
 class Rows(Protocol):
@@ -195,7 +198,9 @@ class _Run:
     ) -> None:
         self.module, self.loss = module, loss
         self.train, self.validation, self.settings = train, validation, settings
-        assert settings.epochs and settings.batch_size and settings.learning_rate
+        assert settings.epochs is not None
+        assert settings.batch_size is not None
+        assert settings.learning_rate is not None
         self.batch_size = settings.batch_size
         self.peak = settings.learning_rate
         self.steps_an_epoch = max(1, len(train) // self.batch_size)
@@ -283,7 +288,8 @@ class _Run:
         # The average forgets its start quickly, then settles at the decay that was asked for.
         decay = min(self.settings.averaging, self.step / (self.step + 10))
         with torch.no_grad():
-            torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
+            for average, parameter in zip(self.average, self.parameters, strict=True):
+                average.lerp_(parameter, 1 - decay)
         return value.item()
 
     @torch.no_grad()

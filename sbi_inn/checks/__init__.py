@@ -2,7 +2,13 @@
 
 from sbi_inn.checks.calibration import Calibration, calibrate
 from sbi_inn.checks.record import Record, Sampler, TestSet
-from sbi_inn.checks.resimulation import Fit, Resimulation, resimulate, resimulate_at
+from sbi_inn.checks.resimulation import (
+    Fit,
+    Resimulation,
+    Simulate,
+    resimulate,
+    resimulate_at,
+)
 
 __all__ = [
     "Calibration",
@@ -10,6 +16,7 @@ __all__ = [
     "Record",
     "Resimulation",
     "Sampler",
+    "Simulate",
     "TestSet",
     "calibrate",
     "resimulate",

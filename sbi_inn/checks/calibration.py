@@ -1,4 +1,4 @@
-"""Are the posteriors as wide as they should be? Coverage of central intervals (sec. 4.2)."""
+"""Whether the posteriors are as wide as they should be: coverage of intervals (sec. 4.2)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from sbi_inn.diagnostics.calibration import (
 )
 from sbi_inn.plots.calibration import plot_calibration
 
-# Effects worth a word: the pooled error beyond what an exact posterior shows by chance, and the same of
-# the worst single parameter, which noise alone makes about twice as large.
+# Effects worth a word: the pooled error beyond what an exact posterior shows by chance, and the
+# same of the worst single parameter, which noise alone makes about twice as large.
 POOLED = (0.01, 0.03)
 WORST = (0.02, 0.05)
 
@@ -104,7 +104,7 @@ class Calibration:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a parameter: its calibration error, and how often two intervals hold the truth."""
+        """One row a parameter: calibration error, and how often two intervals hold the truth."""
         held = coverage(self.ranks, [0.68, 0.95])
         return pd.DataFrame(
             {"calibration_error": self.found.per_parameter, "held68": held[0], "held95": held[1]},

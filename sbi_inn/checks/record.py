@@ -22,9 +22,15 @@ class Sampler(Protocol):
     """Anything that draws parameters for a batch of observations."""
 
     @property
-    def prior(self) -> Prior: ...
+    def prior(self) -> Prior:
+        """What the parameters were drawn from."""
+        ...
+
     @property
-    def schema(self) -> Schema: ...
+    def schema(self) -> Schema:
+        """What one observation looks like."""
+        ...
+
     def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw `n` flat parameter vectors an observation, shape (observations, n, dim)."""
         ...
@@ -34,20 +40,43 @@ class Record(Protocol):
     """What a check found."""
 
     @property
-    def value(self) -> float: ...
+    def value(self) -> float:
+        """The effect that was measured."""
+        ...
+
     @property
-    def error(self) -> float: ...
+    def error(self) -> float:
+        """How far chance alone takes it."""
+        ...
+
     @property
-    def threshold(self) -> float: ...
+    def threshold(self) -> float:
+        """Above this, caution."""
+        ...
+
     @property
-    def passed(self) -> bool: ...
+    def passed(self) -> bool:
+        """Whether the verdict is "trust"."""
+        ...
+
     @property
-    def verdict(self) -> Verdict: ...
+    def verdict(self) -> Verdict:
+        """What to make of it."""
+        ...
+
     @property
-    def sentence(self) -> str: ...
+    def sentence(self) -> str:
+        """Say it in plain words."""
+        ...
+
     @property
-    def table(self) -> pd.DataFrame: ...
-    def plot(self) -> Figure: ...
+    def table(self) -> pd.DataFrame:
+        """The evidence."""
+        ...
+
+    def plot(self) -> Figure:
+        """Show the evidence as a figure."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Do posterior draws, simulated again, land on the observation (sec. 4.2.2)?"""
+"""Whether posterior draws, simulated again, land on the observation (sec. 4.2.2)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sbi_inn.checks.record import VERDICTS, FloatArray, Sampler, TestSet, Verdic
 from sbi_inn.plots.resimulation import plot_errors
 from sbi_inn.schema import Observations
 
-# Given flat parameters (m, dim) and one observation for its givens: rows of statistics (m, k), NaN where
-# the simulator failed.
+# Given flat parameters (m, dim) and as many observations, for their givens: rows of statistics
+# (m, k), NaN where the simulator failed.
 Simulate = Callable[[FloatArray, Observations], FloatArray]
 
 # An exact posterior re-simulates with at most sqrt(2) times the noise of the simulator itself.
@@ -73,8 +73,8 @@ class Resimulation:
         noise = float(np.nanmedian(self.noise))
         beside = f"a new simulation at the truth: {noise:.2g}" if noise > 0 else "no noise"
         return (
-            f"draws re-simulated land {self.value:.2g} spreads of the observables from the observation "
-            f"({beside})"
+            f"draws re-simulated land {self.value:.2g} spreads of the observables from the "
+            f"observation ({beside})"
         )
 
     @property
@@ -142,8 +142,8 @@ class Fit:
     def sentence(self) -> str:
         """Say how the observation compares with those the simulator makes."""
         said = (
-            f"draws at this observation, re-simulated, land {self.value:.2g} spreads from it; 99 % of "
-            f"held-out observations stay below {self.threshold:.2g}"
+            f"draws at this observation, re-simulated, land {self.value:.2g} spreads from it; "
+            f"99 % of held-out observations stay below {self.threshold:.2g}"
         )
         return said if self.passed else f"{said}: the simulator may not explain this observation"
 

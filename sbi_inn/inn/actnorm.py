@@ -15,6 +15,14 @@ class ActNorm(Bijection):
     ----------
     dim : int
         Number of dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.inn import ActNorm
+    >>> x = torch.tensor([[90.0], [100.0], [110.0]])
+    >>> ActNorm(1)(x, torch.zeros(1, 0))[0].flatten().tolist()
+    [-1.0, 0.0, 1.0]
     """
 
     is_set: Tensor

@@ -44,11 +44,27 @@ class Affine(Elementwise):
     ----------
     clamp : float
         Bound on |s|, "alpha" in the source.
+
+    Raises
+    ------
+    ValueError
+        If the clamp is not positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.inn import Affine
+    >>> far = torch.tensor([[1e6, 0.5]])  # raw log scale, shift
+    >>> z, log_slope = Affine(clamp=2.0).forward(torch.tensor([[1.0]]), far)
+    >>> z, log_slope
+    (tensor([[7.8891]]), tensor([2.]))
     """
 
     n_parameters = 2
 
     def __init__(self, clamp: float = 2.0) -> None:
+        if not clamp > 0:
+            raise ValueError(f"Affine(clamp=...) must be positive; got {clamp!r}")
         self.clamp = clamp
 
     def forward(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,6 +96,17 @@ class Coupling(Bijection):
     subnet : callable (n_in, n_out) -> Module
         Makes the networks; each is called with a half (batch, n_in) and the context, and gives
         (batch, n_out), or (1, n_out) if neither varies.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from functools import partial
+    >>> from sbi_inn.inn import MLP, Affine, Coupling
+    >>> coupling = Coupling(3, Affine(), partial(MLP, context=2, hidden=16, depth=1))
+    >>> x, context = torch.ones(5, 3), torch.zeros(1, 2)
+    >>> z, log_det = coupling(x, context)
+    >>> torch.equal(z, x), log_det.shape
+    (True, torch.Size([5]))
     """
 
     def __init__(

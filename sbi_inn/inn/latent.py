@@ -9,7 +9,22 @@ from torch import Tensor
 
 
 class Normal:
-    """The standard normal distribution in `dim` dimensions."""
+    """The standard normal distribution in `dim` dimensions.
+
+    Parameters
+    ----------
+    dim : int
+        Number of dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.inn import Normal
+    >>> Normal(2).log_prob(torch.zeros(1, 2))
+    tensor([-1.8379])
+    >>> Normal(2).sample(3, torch.Generator().manual_seed(1)).shape
+    torch.Size([3, 2])
+    """
 
     def __init__(self, dim: int) -> None:
         self.dim = dim

@@ -17,6 +17,15 @@ class Orthogonal(Bijection):
         Number of dimensions.
     generator : torch.Generator
         Where the matrix comes from.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.inn import Orthogonal
+    >>> mixing = Orthogonal(2, torch.Generator().manual_seed(1))
+    >>> z, log_det = mixing(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 0))
+    >>> round(z.norm().item(), 4), log_det.item()
+    (5.0, 0.0)
     """
 
     matrix: Tensor

@@ -22,12 +22,36 @@ class RationalQuadraticSpline(Elementwise):
     Parameters
     ----------
     bins : int
-        Number of pieces.
+        Number of pieces, at least 2: a single one could only be the identity.
     bound : float
         Where the linear tails begin.
+
+    Raises
+    ------
+    ValueError
+        If there are too few or too many bins, or the bound is not positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.inn import RationalQuadraticSpline
+    >>> spline = RationalQuadraticSpline(bins=2, bound=1.0)
+    >>> steep = torch.tensor([[0.0, 0.0, 0.0, 0.0, 3.0]])  # widths, heights, the slope between
+    >>> z, log_slope = spline.forward(torch.tensor([[0.1]]), steep)
+    >>> spline.inverse(z, steep)[0].round(decimals=4), z.item() > 0.1, log_slope.item() > 0
+    (tensor([[0.1000]]), True, True)
     """
 
     def __init__(self, bins: int = 8, bound: float = 5.0) -> None:
+        if not 2 <= bins < 1 / SMALLEST_BIN:
+            raise ValueError(
+                f"RationalQuadraticSpline(bins=...) must be at least 2 and less than "
+                f"{1 / SMALLEST_BIN:g}; got {bins!r}"
+            )
+        if not bound > 0:
+            raise ValueError(
+                f"RationalQuadraticSpline(bound=...) must be positive; got {bound!r}"
+            )
         self.bins = bins
         self.bound = bound
         self.n_parameters = 3 * bins - 1
@@ -53,7 +77,12 @@ class RationalQuadraticSpline(Elementwise):
         a = height * (slope - d0) + rise * bend
         b = height * d0 - rise * bend
         c = -slope * rise
-        t = 2 * c / (-b - torch.sqrt((b.square() - 4 * a * c).clamp(min=0)))
+        root = torch.sqrt((b.square() - 4 * a * c).clamp(min=0))
+        # Of the two ways to write the solution, the one without cancellation: the source's (b > 0)
+        # loses all digits of float32 where slopes differ much.
+        direct = b > 0
+        t = torch.where(direct, -2 * c, root - b) / torch.where(direct, b + root, 2 * a)
+        t = t.clamp(0, 1)
         _, log_slope = _evaluate(t, y0, height, slope, d0, d1)
         x = torch.where(inside, t * width + x0, z)
         return x, -torch.where(inside, log_slope, 0.0).sum(dim=1)

@@ -16,6 +16,16 @@ class Stack(Bijection):
     Parameters
     ----------
     bijections : iterable of Bijection
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.inn import ActNorm, Orthogonal, Stack
+    >>> stack = Stack([ActNorm(2), Orthogonal(2, torch.Generator().manual_seed(1)), ActNorm(2)])
+    >>> x, context = torch.tensor([[1.0, 2.0]]), torch.zeros(1, 0)
+    >>> z, _ = stack(x, context)
+    >>> torch.allclose(stack.inverse(z, context)[0], x)
+    True
     """
 
     def __init__(self, bijections: Iterable[Bijection]) -> None:

@@ -22,6 +22,14 @@ class MLP(nn.Module):
         Width of the hidden layers.
     depth : int
         Number of hidden layers, at least one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.inn import MLP
+    >>> net = MLP(2, 4, context=3, hidden=16, depth=2)
+    >>> net(torch.randn(5, 2), torch.randn(1, 3)).shape
+    torch.Size([5, 4])
     """
 
     def __init__(self, n_in: int, n_out: int, *, context: int, hidden: int, depth: int) -> None:

@@ -1,17 +1,21 @@
-"""Rejection ABC: keep the simulations closest to the observation (dissertation, secs. 4.2.2, B.4)."""
+"""Rejection ABC: keep the simulations closest to the observation (secs. 4.2.2, B.4)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from sbi_inn.data import Simulations
 from sbi_inn.draws import make_draws
 from sbi_inn.errors import ShapeError
-from sbi_inn.schema import Observations
+from sbi_inn.schema import Observations, Schema
+from sbi_inn.simulation.again import givens_of
 from sbi_inn.statistics import spread, statistics
+
+FloatArray = npt.NDArray[np.float64]
 
 QUANTILE = 0.005
 
@@ -25,8 +29,8 @@ def rejection_abc(
 ) -> xr.Dataset:
     """Draw from the posterior by rejection.
 
-    The distance is Euclidean, each observable divided by its robust spread over the simulations; a set
-    is compared by mean, standard deviation and quantiles.
+    The distance is Euclidean, each observable divided by its robust spread over the simulations; a
+    set is compared by mean, standard deviation and quantiles.
 
     Parameters
     ----------
@@ -42,8 +46,8 @@ def rejection_abc(
     Returns
     -------
     xarray.Dataset
-        Draws, dim `draw`, closest first, with coordinate `distance`; `acceptance_rate`, `epsilon` (the largest
-        distance kept) and `n_simulations` in the attributes.
+        Draws, dim `draw`, closest first, with coordinate `distance`; in the attributes
+        `acceptance_rate`, `epsilon` (the largest distance kept) and `n_simulations`.
 
     Raises
     ------
@@ -53,31 +57,15 @@ def rejection_abc(
         If the observation does not fit the simulations, or givens vary: then simulate with the
         observation's own givens first.
     """
-    if quantile is not None and epsilon is not None:
-        raise ValueError("expected quantile= or epsilon=, not both")
-    if quantile is not None and not 0 < quantile <= 1:
-        raise ValueError(f"expected a quantile in (0, 1]; got {quantile!r}")
-    if epsilon is not None and not epsilon >= 0:
-        raise ValueError(f"expected an epsilon >= 0; got {epsilon!r}")
     table = simulations.observations()
     schema = simulations.schema
     assert schema is not None
     observed = schema.read(y)
-    _same_givens(simulations, observed)
+    _same_givens(schema, observed)
     rows = statistics(table, schema)
-    scaled = (rows - statistics(observed, schema)) / spread(rows)
-    distance = np.sqrt((scaled**2).sum(axis=1))
-    order = np.argsort(distance, kind="stable")
-    if epsilon is None:
-        kept = max(1, round((quantile or QUANTILE) * len(order)))
-    else:
-        kept = int((distance <= epsilon).sum())
-    if not kept:
-        raise ValueError(
-            f"no simulation lies within epsilon = {epsilon:g} of the observation; the closest of "
-            f"{len(order):,} is at {distance.min():.3g}"
-        )
-    closest = order[:kept]
+    closest, distance = nearest(
+        rows, statistics(observed, schema)[0], spread(rows), quantile=quantile, epsilon=epsilon
+    )
     about = simulations.attrs(simulations.prior.names)
     draws = make_draws(
         simulations.parameters(simulations.ok[closest]),
@@ -85,25 +73,70 @@ def rejection_abc(
         units={name: attrs["units"] for name, attrs in about.items()},
         attrs={
             "method": "rejection ABC",
-            "acceptance_rate": kept / len(order),
-            "epsilon": float(distance[closest[-1]]) if epsilon is None else float(epsilon),
-            "n_simulations": len(order),
+            "acceptance_rate": len(closest) / len(rows),
+            "epsilon": float(distance[-1]) if epsilon is None else float(epsilon),
+            "n_simulations": len(rows),
         },
     )
-    return draws.assign_coords(distance=("draw", distance[closest]))
+    return draws.assign_coords(distance=("draw", distance))
 
 
-def _same_givens(simulations: Simulations, observed: Observations) -> None:
+def nearest(
+    rows: FloatArray,
+    target: FloatArray,
+    scale: FloatArray,
+    *,
+    quantile: float | None = None,
+    epsilon: float | None = None,
+) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Find the rows closest to a target.
+
+    Parameters
+    ----------
+    rows : array, shape (n, k)
+    target, scale : array, shape (k,)
+        What to be close to, and what to divide each column's difference by.
+    quantile, epsilon : float, optional
+        As in `rejection_abc`.
+
+    Returns
+    -------
+    index : array of int, shape (m,)
+        Closest first.
+    distance : array, shape (m,)
+
+    Raises
+    ------
+    ValueError
+        As `rejection_abc`.
+    """
+    if quantile is not None and epsilon is not None:
+        raise ValueError("expected quantile= or epsilon=, not both")
+    if quantile is not None and not 0 < quantile <= 1:
+        raise ValueError(f"expected a quantile in (0, 1]; got {quantile!r}")
+    if epsilon is not None and not epsilon >= 0:
+        raise ValueError(f"expected an epsilon >= 0; got {epsilon!r}")
+    distance = np.linalg.norm((rows - target) / scale, axis=1)
+    if epsilon is None:
+        kept = max(1, round((QUANTILE if quantile is None else quantile) * len(rows)))
+    else:
+        kept = int((distance <= epsilon).sum())
+    if not kept:
+        raise ValueError(
+            f"no simulation lies within epsilon = {epsilon:g} of the observation; the closest of "
+            f"{len(rows):,} is at {distance.min():.3g}"
+        )
+    index = np.argpartition(distance, kept - 1)[:kept] if kept < len(rows) else np.arange(kept)
+    index = index[np.argsort(distance[index], kind="stable")]
+    return index, distance[index]
+
+
+def _same_givens(schema: Schema, observed: Observations) -> None:
     """Raise unless every simulation was made with the observation's givens."""
-    schema = simulations.schema
-    assert schema is not None
-    first = len(schema.columns) - len(schema.givens)
-    values = {name: observed.vector[0, first + i] for i, name in enumerate(schema.givens)}
-    values |= {name: padded.sizes[0] for name, padded in observed.sets.items()}
-    for name, value in values.items():
-        low, high = schema.trained.get(name, (value, value))
-        if not low == high == value:
+    for name, value in givens_of(observed, schema).items():
+        low, high = schema.trained.get(name, (value[0], value[0]))
+        if not low == high == value[0]:
             raise ShapeError(
-                f"{name} is {value:g} in the observation and {low:g} to {high:g} in the "
-                f"simulations; simulate with given={{{name!r}: {value:g}}} first"
+                f"{name} is {value[0]:g} in the observation and {low:g} to {high:g} in the "
+                f"simulations; simulate with given={{{name!r}: {value[0]:g}}} first"
             )

@@ -173,7 +173,7 @@ class FittedCINN:
         return f"cINN of {s.blocks} {s.transform} coupling blocks, {weights:,} weights"
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, npt.NDArray[Any]]]]:
-        """Settings as JSON would hold them, and arrays in named groups."""
+        """Give settings as JSON would hold them, and arrays in named groups."""
         config = {
             "name": CINN.name,
             "settings": asdict(self.settings),
@@ -233,7 +233,8 @@ class _Network(nn.Module):
 
     def __init__(self, settings: CINN, shape: _Shape) -> None:
         super().__init__()
-        assert settings.blocks and settings.hidden
+        assert settings.blocks is not None
+        assert settings.hidden is not None
         self.summary = Fusion(
             shape.vector, shape.sets, features=settings.features, hidden=settings.hidden
         )

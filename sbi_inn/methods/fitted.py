@@ -19,12 +19,17 @@ FloatArray = npt.NDArray[np.float64]
 class Fitted(Protocol):
     """A trained posterior on the latent side of the prior, where the prior is N(0, I)."""
 
-    settings: Any
-    history: History
+    @property
+    def settings(self) -> Any:
+        """Settings of the method, nothing left open."""
+        ...
 
-    def sample(
-        self, observations: Observations, n: int, rng: np.random.Generator
-    ) -> FloatArray:
+    @property
+    def history(self) -> History:
+        """What happened in training."""
+        ...
+
+    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim)."""
         ...
 
@@ -37,7 +42,7 @@ class Fitted(Protocol):
         ...
 
     def to_arrays(self) -> tuple[dict[str, Any], Mapping[str, Mapping[str, npt.NDArray[Any]]]]:
-        """Settings as JSON would hold them, and arrays in named groups."""
+        """Give settings as JSON would hold them, and arrays in named groups."""
         ...
 
 

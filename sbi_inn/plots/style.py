@@ -62,7 +62,7 @@ class PaperFigure(Figure):
     300 dots per inch and TrueType fonts unless told otherwise.
     """
 
-    def savefig(self, fname: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as in matplotlib
+    def savefig(self, fname: Any, **kwargs: Any) -> None:
         """Save the figure; see `matplotlib.figure.Figure.savefig`."""
         with style():
             super().savefig(fname, **kwargs)

@@ -20,7 +20,8 @@ from sbi_inn.checks import (
 )
 from sbi_inn.report.check import Check
 from sbi_inn.schema import Observations
-from sbi_inn.simulation import Problem, simulate_again
+from sbi_inn.simulation.again import simulate_again
+from sbi_inn.simulation.problem import Problem
 from sbi_inn.statistics import statistics
 
 FloatArray = npt.NDArray[np.float64]
@@ -66,12 +67,12 @@ class Judge:
     @cached_property
     def resimulation(self) -> Resimulation:
         """Re-simulation error over as many test observations as the budget allows."""
-        affordable = self._affordable() // (AGAIN + 1)
+        affordable = self.affordable // (AGAIN + 1)
         tests = self.tests.head(max(20, affordable))
         return resimulate(
             self.sampler,
             tests,
-            self._simulate,
+            self.simulate,
             observed=statistics(tests.observations, self.sampler.schema),
             scale=self.scale,
             draws=AGAIN,
@@ -95,20 +96,22 @@ class Judge:
         fit = resimulate_at(
             self.sampler,
             observation,
-            self._simulate,
+            self.simulate,
             self.resimulation,
             observed=statistics(observation, self.sampler.schema),
             scale=self.scale,
-            draws=max(20, min(AGAIN_HERE, self._affordable())),
+            draws=max(20, min(AGAIN_HERE, self.affordable)),
             rng=self._rng(),
         )
         return Check({**general.records, "fit at y": fit}, notes)
 
-    def _affordable(self) -> int:
+    @property
+    def affordable(self) -> int:
         """How many simulations fit into the budget."""
         return int(SECONDS / max(self.seconds, 1e-9))
 
-    def _simulate(self, flat: FloatArray, observations: Observations) -> FloatArray:
+    def simulate(self, flat: FloatArray, observations: Observations) -> FloatArray:
+        """Simulate again at flat parameters: rows of statistics, NaN where that failed."""
         assert self.problem is not None
         _, rows = simulate_again(
             self.problem,

@@ -5,9 +5,3 @@
 `blocks.py` what a worker runs, `look.py` the look before a run, `pool.py` the cores,
 `collect.py` and `table.py` the result, `run.py` the front door.
 """
-
-from sbi_inn.simulation.again import givens_of, simulate_again
-from sbi_inn.simulation.problem import Problem, as_problem
-from sbi_inn.simulation.run import run, simulate
-
-__all__ = ["Problem", "as_problem", "givens_of", "run", "simulate", "simulate_again"]

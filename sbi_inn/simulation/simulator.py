@@ -55,7 +55,7 @@ class Simulator:
         object.__setattr__(self, "__wrapped__", self.function)
         object.__setattr__(self, "__doc__", self.function.__doc__)
 
-    def __call__(self, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 (any output)
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         """Call the function."""
         return self.function(*args, **kwargs)
 

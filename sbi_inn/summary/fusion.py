@@ -27,9 +27,7 @@ class Fusion(nn.Module):
         Width of the hidden layers.
     """
 
-    def __init__(
-        self, vector: int, sets: Mapping[str, int], *, features: int, hidden: int
-    ) -> None:
+    def __init__(self, vector: int, sets: Mapping[str, int], *, features: int, hidden: int) -> None:
         super().__init__()
         self.vector = VectorNet(vector, features=features, hidden=hidden) if vector else None
         self.sets = nn.ModuleDict(

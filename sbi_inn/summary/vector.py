@@ -24,9 +24,7 @@ class VectorNet(nn.Module):
     def __init__(self, n_in: int, *, features: int, hidden: int) -> None:
         super().__init__()
         self.features = n_in + features
-        self.net = nn.Sequential(
-            nn.Linear(n_in, hidden), nn.SiLU(), nn.Linear(hidden, features)
-        )
+        self.net = nn.Sequential(nn.Linear(n_in, hidden), nn.SiLU(), nn.Linear(hidden, features))
 
     def forward(self, vector: Tensor) -> Tensor:
         """Map (batch, n_in) to (batch, features)."""
