@@ -12,11 +12,13 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from sbi_inn.draws import INTERVAL_95, make_draws
 from sbi_inn.errors import SimulationError
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations, Schema
 
 OK, FAILED, INVALID = "ok", "failed", "invalid"
+PRIOR_DRAWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,56 @@ class Simulations:
     def attrs(self, names: tuple[str, ...]) -> dict[str, Mapping[str, str]]:
         """Label and units of each name, as stored with its variable."""
         return {name: {k: str(v) for k, v in self.dataset[name].attrs.items()} for name in names}
+
+    def label(
+        self, parameters: Mapping[str, npt.ArrayLike], attrs: Mapping[str, Any] | None = None
+    ) -> xr.Dataset:
+        """Label draws of the parameters with what is known of them: labels, units, prior widths.
+
+        Parameters
+        ----------
+        parameters : mapping of str to array, shape (m,) or (m, k)
+        attrs : mapping, optional
+            What belongs to all draws.
+        """
+        about = self.attrs(self.prior.names)
+        return make_draws(
+            parameters,
+            labels={name: attrs["label"] for name, attrs in about.items()},
+            units={name: attrs["units"] for name, attrs in about.items()},
+            prior_widths=self._prior_widths,
+            attrs=attrs,
+        )
+
+    def label_each(self, flat: npt.NDArray[np.float64]) -> xr.Dataset:
+        """Label flat draws of shape (observations, m, dim): dims `observation` and `draw`."""
+        together = self.label(self.prior.unflatten(flat.reshape(-1, flat.shape[2])))
+        variables = {
+            name: (
+                ("observation", *variable.dims),
+                variable.values.reshape(*flat.shape[:2], *variable.shape[1:]),
+                variable.attrs,
+            )
+            for name, variable in together.data_vars.items()
+        }
+        return xr.Dataset(variables)
+
+    @cached_property
+    def prior_draws(self) -> xr.Dataset:
+        """Draws of the prior, labelled, the same every time."""
+        return self.label(self._prior_sample)
+
+    @cached_property
+    def _prior_sample(self) -> dict[str, npt.NDArray[np.float64]]:
+        return self.prior.sample(PRIOR_DRAWS, np.random.default_rng(0))
+
+    @cached_property
+    def _prior_widths(self) -> dict[str, npt.NDArray[np.float64]]:
+        low, high = INTERVAL_95
+        return {
+            name: np.quantile(values, high, axis=0) - np.quantile(values, low, axis=0)
+            for name, values in self._prior_sample.items()
+        }
 
     def __repr__(self) -> str:
         counts = pd.Series(self.dataset["status"].values).value_counts()

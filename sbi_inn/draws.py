@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +137,38 @@ def flat(draws: xr.Dataset) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     arrays = [variable.transpose("draw", ...).to_numpy() for _, variable in _variables(draws)]
     arrays = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays]
     return names, np.concatenate(arrays, axis=1, dtype=np.float64)
+
+
+def by_name(
+    parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any], names: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    """Give parameters as arrays by name, whatever they are kept in; other variables are left out.
+
+    Parameters
+    ----------
+    parameters : Dataset with dim ``draw``, DataFrame, or mapping
+        In a DataFrame a vector ``theta`` is the columns ``theta[0]``, ``theta[1]``, ...
+    names : sequence of str
+        Those that are not found are left out too.
+
+    Examples
+    --------
+    >>> by_name(pd.DataFrame({"theta[0]": [1, 2], "theta[1]": [3, 4], "b": 5}), ["theta"])
+    {'theta': array([[1, 3],
+           [2, 4]])}
+    """
+    found: dict[str, NDArray[Any]] = {}
+    for name in names:
+        if name in parameters:
+            value = parameters[name]
+            rows_first = isinstance(value, xr.DataArray) and "draw" in value.dims
+            found[name] = np.asarray(value.transpose("draw", ...) if rows_first else value)
+        elif f"{name}[0]" in parameters:
+            elements = itertools.takewhile(
+                lambda column: column in parameters, (f"{name}[{i}]" for i in itertools.count())
+            )
+            found[name] = np.stack([np.asarray(parameters[e]) for e in elements], axis=-1)
+    return found
 
 
 def columns_of(draws: xr.Dataset) -> tuple[Column, ...]:

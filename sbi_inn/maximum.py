@@ -30,6 +30,15 @@ def climb(
     Returns
     -------
     array, shape (dim,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sbi_inn.maximum import climb
+    >>> rng = np.random.default_rng(1)
+    >>> draws = rng.normal(3.0, 1.0, (1000, 2))
+    >>> climb(lambda points: -((points - 3) ** 2).sum(axis=1), draws, rng).round(2)
+    array([3., 3.])
     """
     heights = height(start)
     order = np.argsort(heights)[::-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,13 @@ import xarray as xr
 
 from sbi_inn import draws as labelled
 from sbi_inn.data import Simulations
+from sbi_inn.density import Density
 from sbi_inn.errors import SimulationError
-from sbi_inn.maximum import climb
 from sbi_inn.methods.abc import rejection_abc
 from sbi_inn.methods.fitted import Fitted
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations, Schema
-from sbi_inn.simulation.again import givens_of, simulate_again
+from sbi_inn.simulation.again import at_givens_of, resimulated
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
 from sbi_inn.statistics import spread, statistics
@@ -37,10 +37,9 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 # Streams of the seed, so that the parts of a study are independent of each other.
-RESIMULATE, TOP_UP, ABC = 1, 2, 3
+RESIMULATE, ABC = 1, 3
 
 TEST_ROWS = 5_000
-TOP_UP_SECONDS = 10.0
 
 
 class Posterior:
@@ -71,6 +70,7 @@ class Posterior:
         problem: Problem | None = None,
         n_simulations: int | None = None,
         last_check: str = "",
+        scale: FloatArray | None = None,
     ) -> None:
         if simulations.schema is None:
             raise SimulationError("no simulation succeeded, so there is no posterior", simulations)
@@ -81,7 +81,9 @@ class Posterior:
         self.problem = problem
         self.n_simulations = n_simulations or len(simulations)
         self.last_check = last_check
+        self.density = Density(fitted, simulations.prior)
         self._schema = simulations.schema
+        self._scale = scale
 
     @property
     def prior(self) -> Prior:
@@ -107,6 +109,13 @@ class Posterior:
     def seen_rows(self) -> npt.NDArray[np.int64]:
         """Rows of `simulations` that training or early stopping has seen."""
         return np.setdiff1d(self.simulations.ok, self.test_rows)
+
+    @property
+    def scale(self) -> FloatArray:
+        """Spread of each observable over all simulations, which distances are divided by."""
+        if self._scale is None:
+            self._scale = spread(statistics(self.simulations.observations(), self.schema))
+        return self._scale
 
     # -- draws and densities -----------------------------------------------------------------------
 
@@ -134,7 +143,7 @@ class Posterior:
             If `y` does not fit the observations that were simulated.
         """
         flat = self.draw(self.schema.read(y), n, self._rng(seed))[0]
-        return self._label(flat)
+        return self.simulations.label(self.prior.unflatten(flat))
 
     def sample_each(self, ys: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
         """Draw from the posterior of each of many observations.
@@ -157,24 +166,11 @@ class Posterior:
             If an observation does not fit; the message says which.
         """
         flat = self.draw(self.schema.read_many(ys), n, self._rng(seed))
-        together = self._label(flat.reshape(-1, flat.shape[2]))
-        variables = {
-            name: (
-                ("observation", *variable.dims),
-                variable.values.reshape(len(flat), n, *variable.shape[1:]),
-                variable.attrs,
-            )
-            for name, variable in together.data_vars.items()
-        }
-        return xr.Dataset(variables, attrs=together.attrs)
+        return self.simulations.label_each(flat)
 
     def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw flat parameter vectors, shape (observations, n, dim), as checks need them."""
-        if n < 1:
-            raise ValueError(f"expected at least one draw; got n = {n}")
-        latent = self.fitted.sample(observations, n, rng)
-        flat = self.prior.flatten(self.prior.from_latent(latent.reshape(-1, latent.shape[2])))
-        return flat.reshape(len(observations), n, -1)
+        return self.density.draw(observations, n, rng)
 
     def log_prob(
         self, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any], y: Any
@@ -201,15 +197,8 @@ class Posterior:
             If `y` does not fit.
         """
         observation = self.schema.read(y)
-        names = [name for name in self.prior.names if name in parameters]
-        named = {name: np.asarray(parameters[name]) for name in names}
-        log_prior = self.prior.log_prob(named)
-        log_prob = np.full(log_prior.shape, -np.inf)
-        inside = np.isfinite(log_prior)
-        if inside.any():
-            flat = np.broadcast_to(self.prior.flatten(named), (len(inside), self.prior.dim))
-            latent = self.prior.to_latent(self.prior.unflatten(flat[inside]))
-            log_prob[inside] = log_prior[inside] + self._log_ratio(latent, observation)
+        named = labelled.by_name(parameters, self.prior.names)
+        log_prob = self.density.log_prob(named, observation)
         return xr.DataArray(log_prob, dims="draw", name="log_prob")
 
     def map_estimate(self, y: Any, *, seed: int | None = None) -> dict[str, Any]:
@@ -222,14 +211,7 @@ class Posterior:
         dict
             Parameter name to number, or to an array for a vector parameter.
         """
-        observation, rng = self.schema.read(y), self._rng(seed)
-
-        def height(latent: FloatArray) -> FloatArray:
-            log_prior = self.prior.log_prob(self.prior.from_latent(latent))
-            return log_prior + self._log_ratio(latent, observation)
-
-        best = climb(height, self.fitted.sample(observation, 4096, rng)[0], rng)
-        found = self.prior.from_latent(best[None])
+        found = self.density.highest(self.schema.read(y), self._rng(seed))
         return {n: float(v[0]) if v.ndim == 1 else v[0] for n, v in found.items()}
 
     def summary(self, y: Any, n: int = 10_000, *, seed: int | None = None) -> pd.DataFrame:
@@ -262,24 +244,17 @@ class Posterior:
         """
         problem = self._needs_simulator("to re-simulate")
         observation = self.schema.read(y)
-        flat = self.draw(observation, n, self._rng(seed))[0]
-        values, rows = simulate_again(
+        again, rows = resimulated(
             problem,
-            self.schema,
-            flat,
-            observation[np.zeros(n, np.int64)],
+            self.simulations,
+            self.draw(observation, n, self._rng(seed))[0],
+            observation,
             seed=self.seed if seed is None else seed,
             stream=RESIMULATE,
-            n_jobs=-1,
-        )
-        names = tuple(self.schema.observables)
-        about, table = self.simulations.attrs(names), self.simulations.dataset
-        again = xr.Dataset(
-            {name: (("draw", *table[name].dims[1:]), values[name], about[name]) for name in names}
         )
         gap = rows - statistics(observation, self.schema)
         again["error"] = ("draw", np.linalg.norm(gap, axis=1))
-        again["scaled_error"] = ("draw", np.linalg.norm(gap / self._scale, axis=1))
+        again["scaled_error"] = ("draw", np.linalg.norm(gap / self.scale, axis=1))
         return again
 
     def rejection_abc(
@@ -312,9 +287,8 @@ class Posterior:
         table = self.simulations
         if n_simulations is not None or self.schema.trained:
             problem = self._needs_simulator("for ABC with fresh simulations")
-            known = {n: v[0].item() for n, v in givens_of(observation, self.schema).items()}
             table = run(
-                replace(problem, given={**problem.given, **known}),
+                at_givens_of(observation, self.schema, problem),
                 n=n_simulations or self.n_simulations,
                 seed=self.seed if seed is None else seed,
                 progress=False,
@@ -352,7 +326,7 @@ class Posterior:
         """What the checks share: test simulations, scales, the simulator."""
         from sbi_inn.report.judge import Judge
 
-        return Judge(self, self.tests(), self._scale, self.problem, self._seconds, self.seed)
+        return Judge(self, self.tests(), self.scale, self.problem, self._seconds, self.seed)
 
     def tests(self, n: int = TEST_ROWS) -> TestSet:
         """Give simulations that training has never seen, topped up with fresh ones where cheap.
@@ -363,17 +337,9 @@ class Posterior:
             How many are wanted.
         """
         from sbi_inn.checks import TestSet
-        from sbi_inn.schema import join
 
-        rows = self.test_rows[:n]
-        truth = self.prior.flatten(self.simulations.parameters(rows))
-        observations = self.simulations.observations(rows)
-        missing = n - len(rows)
-        if missing > 0 and self.problem and missing * self._seconds <= TOP_UP_SECONDS:
-            fresh = run(self.problem, n=missing, seed=self.seed, progress=False, stream=TOP_UP)
-            truth = np.concatenate([truth, self.prior.flatten(fresh.parameters())])
-            observations = join([observations, fresh.observations()])
-        return TestSet(truth, observations)
+        held_out = TestSet.of(self.simulations, self.test_rows[:n])
+        return held_out.topped_up(n, self.problem, self._seconds, self.seed)
 
     # -- figures -----------------------------------------------------------------------------------
 
@@ -402,7 +368,7 @@ class Posterior:
         from sbi_inn.plots.corner import corner
 
         mine = self.sample(y, n, seed=seed)
-        prior = self._label(self._prior_draws)
+        prior = self.simulations.prior_draws
         if not compare:
             return corner(mine, truth=truth, prior=prior)
         return corner({self.fitted.settings.label: mine, **compare}, truth=truth, prior=prior)
@@ -441,20 +407,6 @@ class Posterior:
 
     # -- helpers -----------------------------------------------------------------------------------
 
-    def _log_ratio(self, latent: FloatArray, observation: Observations) -> FloatArray:
-        """Log of posterior over prior density, the same on both sides of the prior's map."""
-        standard = -0.5 * (latent**2).sum(axis=1) - 0.5 * latent.shape[1] * np.log(2 * np.pi)
-        return self.fitted.log_prob(latent, observation) - standard
-
-    def _label(self, flat: FloatArray) -> xr.Dataset:
-        about = self.simulations.attrs(self.prior.names)
-        return labelled.make_draws(
-            self.prior.unflatten(flat),
-            labels={name: attrs["label"] for name, attrs in about.items()},
-            units={name: attrs["units"] for name, attrs in about.items()},
-            prior_widths=self._prior_widths,
-        )
-
     def _rng(self, seed: int | None) -> np.random.Generator:
         return np.random.default_rng(self.seed if seed is None else seed)
 
@@ -465,19 +417,6 @@ class Posterior:
                 "load_posterior(path, simulator=...)"
             )
         return self.problem
-
-    @cached_property
-    def _prior_draws(self) -> FloatArray:
-        return self.prior.flatten(self.prior.sample(20_000, np.random.default_rng(0)))
-
-    @cached_property
-    def _prior_widths(self) -> dict[str, FloatArray]:
-        low, high = np.quantile(self._prior_draws, labelled.INTERVAL_95, axis=0)
-        return {name: width[0] for name, width in self.prior.unflatten((high - low)[None]).items()}
-
-    @cached_property
-    def _scale(self) -> FloatArray:
-        return spread(statistics(self.simulations.observations(), self.schema))
 
     @property
     def _seconds(self) -> float:

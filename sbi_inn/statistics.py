@@ -20,6 +20,14 @@ def statistics(observations: Observations, schema: Schema) -> FloatArray:
     Returns
     -------
     array, shape (batch, k)
+
+    Examples
+    --------
+    >>> from sbi_inn.schema import Schema
+    >>> from sbi_inn.statistics import statistics
+    >>> schema = Schema({"x": ()}, sets={"n": ("x",)}, givens=(), constants={}, trained={"n": (1, 9)})
+    >>> statistics(schema.read({"x": [3.0, 1.0, 2.0]}), schema).round(2)
+    array([[2.  , 0.82, 1.1 , 1.5 , 2.  , 2.5 , 2.9 ]])
     """
     width = len(schema.columns) - len(schema.givens)
     parts = [observations.vector[:, :width]]
@@ -37,10 +45,19 @@ def spread(rows: FloatArray) -> FloatArray:
     Returns
     -------
     array, shape (k,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sbi_inn.statistics import spread
+    >>> spread(np.array([[-1.0, 0.1], [0.0, 0.1], [1.0, 0.1], [1e6, 0.1]])).round(2)
+    array([1.48, 1.  ])
     """
-    deviation = 1.4826 * np.median(np.abs(rows - np.median(rows, axis=0)), axis=0)
+    center = np.median(rows, axis=0)
+    deviation = 1.4826 * np.median(np.abs(rows - center), axis=0)
     deviation = np.where(deviation > 0, deviation, rows.std(axis=0))
-    return np.where(deviation > 0, deviation, 1.0)
+    # What rounding leaves of a constant is no spread.
+    return np.where(deviation > 1e-12 * np.abs(center), deviation, 1.0)
 
 
 def _describe(padded: PaddedSet) -> FloatArray:

@@ -44,7 +44,8 @@ def save_posterior(posterior: Posterior, path: str | Path) -> None:
         "last_check": posterior.last_check,
     }
     held = {name: variable.values for name, variable in variables.items()}
-    files.write(path, config, {**arrays, "held_out": held})
+    reference = {"scale": posterior.scale}
+    files.write(path, config, {**arrays, "held_out": held, "reference": reference})
 
 
 def load_posterior(
@@ -73,7 +74,10 @@ def load_posterior(
     Raises
     ------
     LoadError
-        If the file is truncated, of a newer format or not a posterior, or its prior is code.
+        If the file is truncated, of a newer format or not a posterior, its prior is code, or the
+        simulator is of another study.
+    KeyError
+        If no problem is registered under the name that is asked for.
 
     Examples
     --------
@@ -85,25 +89,39 @@ def load_posterior(
     config, arrays = files.read(path)
     if config.get("kind") != "posterior":
         raise LoadError(f"{path}: expected a posterior; the file holds {config.get('kind')!r}")
+    problem = _find_problem(config, simulator)
     try:
-        problem = _find_problem(config, simulator)
         simulations = _held_out(config, arrays, prior or _prior(config, problem))
-        schema = simulations.schema
-        assert schema is not None
-        fitted = from_arrays(config["method"], arrays)
-        if problem is None and callable(simulator):
-            problem = _bind(simulator, simulations.prior, schema)
-        return Posterior(
-            fitted,
+        posterior = Posterior(
+            from_arrays(config["method"], arrays),
             simulations,
             np.arange(len(simulations)),
             seed=config["seed"],
             problem=problem,
             n_simulations=config["n_simulations"],
             last_check=config["last_check"],
+            scale=arrays["reference"]["scale"],
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise LoadError(f"{path}: the file is incomplete or damaged: {error!r}") from error
+    if problem is None and simulator is not None:
+        posterior.problem = _bind(simulator, posterior.prior, posterior.schema)
+    _check_fits(posterior)
+    return posterior
+
+
+def _check_fits(posterior: Posterior) -> None:
+    """Raise LoadError if the problem is that of another study."""
+    if posterior.problem is None:
+        return
+    names = (*posterior.problem.prior.names, *posterior.problem.given)
+    schema = posterior.schema
+    expected = (*posterior.prior.names, *schema.constants, *schema.givens, *schema.sets)
+    if set(names) != set(expected):
+        raise LoadError(
+            f"expected a problem of {', '.join(expected)}, as in the file; got one of "
+            f"{', '.join(names)}"
+        )
 
 
 def _find_problem(
@@ -114,7 +132,7 @@ def _find_problem(
         return simulator
     if isinstance(simulator, str):
         return get(simulator)
-    if simulator is None and config["name"]:
+    if simulator is None and config.get("name"):
         try:
             return get(config["name"])
         except KeyError:

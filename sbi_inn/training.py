@@ -45,6 +45,15 @@ class Training:
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> from sbi_inn.training import Training
+    >>> Training(epochs=10).resolve(n_train=50_000).batch_size
+    1024
+    >>> Training(max_seconds=-1)
+    Traceback (most recent call last):
+    ValueError: Training(max_seconds=...) must be positive; got -1
     """
 
     epochs: int | None = None
@@ -62,7 +71,7 @@ class Training:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"Training({name}=...) must be positive; got {value!r}")
-        if not self.gradient_clip > 0 or self.weight_decay < 0 or not 0 <= self.averaging < 1:
+        if not (self.gradient_clip > 0 and self.weight_decay >= 0 and 0 <= self.averaging < 1):
             raise ValueError(
                 "expected gradient_clip > 0, weight_decay >= 0 and 0 <= averaging < 1; got "
                 f"{self.gradient_clip!r}, {self.weight_decay!r} and {self.averaging!r}"
@@ -95,13 +104,21 @@ class History:
         When the network was validated, in passes over the training rows.
     train_loss, validation_loss : tuple of float
         Negative log-likelihood in nats, of the training batches since the last validation and of
-        the validation rows.
+        the validation rows. Training that ended before its first validation is validated once
+        at its end, and has NaN for the first of the two.
     best_epoch : float
-        The validation whose weights were kept.
+        The validation whose weights were kept; one of `epoch`.
     stopped : str
         "finished", "early" (no more improvement), "time", "interrupted" or "diverged".
     steps : int
     seconds : float
+
+    Examples
+    --------
+    >>> from sbi_inn.training import History
+    >>> history = History((1.0, 2.0), (3.0, 2.5), (3.1, 2.9), 2.0, "finished", 40, 1.5)
+    >>> History.from_config(history.to_config()) == history
+    True
     """
 
     epoch: tuple[float, ...]
@@ -126,6 +143,9 @@ class History:
         return cls(**record)
 
 
+Augment = Callable[[Any, float, torch.Generator], Any]
+
+
 class Rows(Protocol):
     """Training rows: anything that has a length and can be indexed by a tensor of indices."""
 
@@ -135,7 +155,15 @@ class Rows(Protocol):
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Build networks reproducibly and leave torch's global generator as it was."""
+    """Build networks reproducibly and leave torch's global generator as it was.
+
+    >>> with seeded(1):
+    ...     one = nn.Linear(2, 2)
+    >>> with seeded(1):
+    ...     other = nn.Linear(2, 2)
+    >>> torch.equal(one.weight, other.weight)
+    True
+    """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
@@ -149,6 +177,7 @@ def fit(
     settings: Training,
     *,
     seed: int,
+    augment: Augment | None = None,
     progress: bool = True,
 ) -> History:
     """Train a module in place; it ends with its best averaged weights.
@@ -163,6 +192,8 @@ def fit(
     settings : Training
     seed : int
         Of the order of the rows.
+    augment : callable, optional
+        Changes every training batch, with the share of the training that is over and a generator.
     progress : bool
         Show a progress bar.
 
@@ -171,14 +202,33 @@ def fit(
     History
         A loss that turns non-finite, or Ctrl-C, ends training with the best weights so far;
         `History.stopped` says so.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.training import Training, fit
+    >>> line = torch.nn.Linear(1, 1)
+    >>> x = torch.linspace(-1, 1, 200).unsqueeze(1)
+    >>> table = torch.cat([x, 2 * x], dim=1)  # rows of x and y
+    >>> history = fit(
+    ...     line,
+    ...     lambda rows: (line(rows[:, :1]) - rows[:, 1:]).square().sum(dim=1),
+    ...     train=table[::2],
+    ...     validation=table[1::2],
+    ...     settings=Training(epochs=100, learning_rate=0.1, early_stopping=False),
+    ...     seed=1,
+    ...     progress=False,
+    ... )
+    >>> round(line.weight.item(), 1)
+    2.0
     """
-    run = _Run(module, loss, train, validation, settings.resolve(len(train)), seed)
+    run = _Run(module, loss, train, validation, settings.resolve(len(train)), seed, augment)
     with tqdm(total=100, disable=not progress, desc="training", bar_format=_BAR) as bar:
         try:
             run.go(bar)
         except KeyboardInterrupt:
             run.stopped = "interrupted"
-    return run.finish()
+        return run.finish(bar)
 
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
@@ -195,8 +245,9 @@ class _Run:
         validation: Rows,
         settings: Training,
         seed: int,
+        augment: Augment | None,
     ) -> None:
-        self.module, self.loss = module, loss
+        self.module, self.loss, self.augment = module, loss, augment
         self.train, self.validation, self.settings = train, validation, settings
         assert settings.epochs is not None
         assert settings.batch_size is not None
@@ -236,20 +287,23 @@ class _Run:
                     return
                 losses.append(value)
                 self.step += 1
+                done = self._done()
                 bar.update(int(100 * done) - bar.n)
-                last = self.step == self.total or self._done() >= 1
+                last = done >= 1
                 if self.step % self.interval == 0 or last:
                     going = self._validate(float(np.mean(losses)), bar)
                     losses = []
                     if last or not going:
                         return
 
-    def finish(self) -> History:
+    def finish(self, bar: tqdm) -> History:
+        if not self.log:  # it ended before its first validation
+            self._validate(math.nan, bar)
         with torch.no_grad():
             for parameter, best in zip(self.parameters, self.best, strict=True):
                 parameter.copy_(best)
         self.module.eval()
-        epoch, train_loss, validation_loss = zip(*self.log, strict=True) if self.log else ((),) * 3
+        epoch, train_loss, validation_loss = zip(*self.log, strict=True)
         return History(
             epoch=epoch,
             train_loss=train_loss,
@@ -276,14 +330,19 @@ class _Run:
         return min(done, 1.0)
 
     def _update(self, batch: Any, done: float) -> float:
-        rise = min(1.0, (self.step + 1) / (WARM_UP * self.total + 1))
+        # In shares of the run, not in steps: a budget of time may end it long before its last step.
+        rise = min(1.0, (done * self.total + 1) / (WARM_UP * self.total + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = self.peak * rise * (0.5 + 0.5 * math.cos(math.pi * done))
         self.module.train()
+        if self.augment is not None:
+            batch = self.augment(batch, done, self.generator)
         value = self.loss(batch).mean()
         self.optimizer.zero_grad()
         value.backward()
-        nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
+        if not torch.isfinite(value + norm):
+            return math.nan  # before it can reach the weights and their average
         self.optimizer.step()
         # The average forgets its start quickly, then settles at the decay that was asked for.
         decay = min(self.settings.averaging, self.step / (self.step + 10))
@@ -300,10 +359,12 @@ class _Run:
         value = self._validation_loss()
         self._load(current)
         epoch = self.step / self.steps_an_epoch
+        better = value < self.best_loss or not self.log
         self.log.append((epoch, train_loss, value))
         bar.set_postfix_str(f"validation loss {value:.3f}")
-        if value < self.best_loss:
-            self.best_loss, self.best_epoch, self.since_best = value, epoch, 0
+        if better:
+            self.best_loss = value if math.isfinite(value) else math.inf
+            self.best_epoch, self.since_best = epoch, 0
             self.best = [p.clone() for p in self.average]
             return True
         self.since_best += 1

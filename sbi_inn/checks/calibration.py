@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sbi_inn.checks.record import VERDICTS, FloatArray, Sampler, TestSet, Verdict
+from sbi_inn.checks.held_out import TestSet
+from sbi_inn.checks.record import VERDICTS, FloatArray, Sampler, Verdict
 from sbi_inn.diagnostics.calibration import (
     CalibrationError,
     CalibrationFloor,

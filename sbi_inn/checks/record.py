@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -77,26 +76,3 @@ class Record(Protocol):
     def plot(self) -> Figure:
         """Show the evidence as a figure."""
         ...
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """Simulations that training has never seen.
-
-    Attributes
-    ----------
-    truth : array, shape (n, dim)
-        True parameters, flat.
-    observations : Observations
-        As many rows.
-    """
-
-    truth: FloatArray
-    observations: Observations
-
-    def __len__(self) -> int:
-        return len(self.truth)
-
-    def head(self, n: int) -> TestSet:
-        """Keep the first `n`."""
-        return TestSet(self.truth[:n], self.observations[:n])

@@ -21,8 +21,9 @@ class ActNorm(Bijection):
     >>> import torch
     >>> from sbi_inn.inn import ActNorm
     >>> x = torch.tensor([[90.0], [100.0], [110.0]])
-    >>> ActNorm(1)(x, torch.zeros(1, 0))[0].flatten().tolist()
-    [-1.0, 0.0, 1.0]
+    >>> z, _ = ActNorm(1)(x, torch.zeros(1, 0))
+    >>> [round(value) for value in z.flatten().tolist()]
+    [-1, 0, 1]
     """
 
     is_set: Tensor

@@ -49,9 +49,7 @@ class RationalQuadraticSpline(Elementwise):
                 f"{1 / SMALLEST_BIN:g}; got {bins!r}"
             )
         if not bound > 0:
-            raise ValueError(
-                f"RationalQuadraticSpline(bound=...) must be positive; got {bound!r}"
-            )
+            raise ValueError(f"RationalQuadraticSpline(bound=...) must be positive; got {bound!r}")
         self.bins = bins
         self.bound = bound
         self.n_parameters = 3 * bins - 1

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import xarray as xr
 
 from sbi_inn.data import Simulations
-from sbi_inn.draws import make_draws
 from sbi_inn.errors import ShapeError
 from sbi_inn.schema import Observations, Schema
 from sbi_inn.simulation.again import givens_of
@@ -66,11 +65,8 @@ def rejection_abc(
     closest, distance = nearest(
         rows, statistics(observed, schema)[0], spread(rows), quantile=quantile, epsilon=epsilon
     )
-    about = simulations.attrs(simulations.prior.names)
-    draws = make_draws(
+    draws = simulations.label(
         simulations.parameters(simulations.ok[closest]),
-        labels={name: attrs["label"] for name, attrs in about.items()},
-        units={name: attrs["units"] for name, attrs in about.items()},
         attrs={
             "method": "rejection ABC",
             "acceptance_rate": len(closest) / len(rows),

@@ -30,6 +30,9 @@ from sbi_inn.training import History, Training, fit, seeded
 
 FloatArray = npt.NDArray[np.float64]
 
+# Share of the training after which the blur of the observations no longer fades.
+FADED = 0.7
+
 # Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.
 ROWS = 16_384
 
@@ -56,6 +59,10 @@ class CINN:
         Pieces of a spline.
     features : int
         Features that the summary network learns of each part of an observation.
+    blur : (float, float)
+        Standard deviation of the noise added to scaled observations of fixed shape, at the start of
+        training and from two thirds of it on: the second bounds how sharp a posterior can be, in
+        units of the observables' spread.
     """
 
     name: ClassVar[str] = "cinn"
@@ -68,12 +75,15 @@ class CINN:
     clamp: float = 2.0
     bins: int = 8
     features: int = 32
+    blur: tuple[float, float] = (0.5, 0.002)
 
     def __post_init__(self) -> None:
         for name in ("blocks", "hidden", "depth", "clamp", "bins", "features"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"CINN({name}=...) must be positive; got {value!r}")
+        if not self.blur[0] >= self.blur[1] > 0:
+            raise ValueError(f"CINN(blur=...) must be positive and fall; got {self.blur!r}")
         if self.transform not in ("affine", "spline"):
             raise ValueError(
                 f"CINN(transform=...) must be 'affine' or 'spline'; got {self.transform!r}"
@@ -123,6 +133,7 @@ class CINN:
             _Pairs(rows[validation], Batch.of(observations[validation], scaling)),
             training,
             seed=seed,
+            augment=_Blur(settings.blur),
             progress=progress,
         )
         return FittedCINN(settings, history, scaling, network, shape)
@@ -189,7 +200,9 @@ class FittedCINN:
         cls, config: dict[str, Any], arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]]
     ) -> FittedCINN:
         """Read back what `to_arrays` gave."""
-        settings, shape = CINN(**config["settings"]), _Shape(**config["shape"])
+        stored = config["settings"]
+        settings = CINN(**stored | {"blur": tuple(stored["blur"])})
+        shape = _Shape(**config["shape"])
         with seeded(0):
             network = _Network(settings, shape)
         network.load_state_dict({n: torch.from_numpy(v) for n, v in arrays["weights"].items()})
@@ -226,6 +239,25 @@ class _Pairs:
 
     def __getitem__(self, rows: Tensor) -> _Pairs:
         return _Pairs(self.latent[rows], self.batch[rows])
+
+
+@dataclass(frozen=True)
+class _Blur:
+    """Noise on scaled observations that fades away in training.
+
+    A deterministic simulator has posteriors without width across the observables. A network that
+    meets them sharp from the start learns where single training rows lie; one that meets them
+    blurred learns their shape first, then sharpens it.
+    """
+
+    levels: tuple[float, float]
+
+    def __call__(self, pairs: _Pairs, done: float, generator: torch.Generator) -> _Pairs:
+        first, last = self.levels
+        level = last * (first / last) ** max(0.0, 1 - done / FADED)
+        vector = pairs.batch.vector
+        noise = torch.randn(vector.shape, generator=generator)
+        return replace(pairs, batch=replace(pairs.batch, vector=vector + level * noise))
 
 
 class _Network(nn.Module):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
+from sbi_inn.data import Simulations
 from sbi_inn.schema import Observations, Schema
+from sbi_inn.simulation.inputs import is_whole
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import resimulate_rows
 from sbi_inn.statistics import statistics
@@ -20,6 +24,15 @@ def givens_of(observations: Observations, schema: Schema) -> dict[str, npt.NDArr
     first = len(schema.columns) - len(schema.givens)
     values = {name: observations.vector[:, first + i] for i, name in enumerate(schema.givens)}
     return values | {name: padded.sizes for name, padded in observations.sets.items()}
+
+
+def at_givens_of(observation: Observations, schema: Schema, problem: Problem) -> Problem:
+    """Hold the givens of a problem fixed at those of one observation."""
+    given = dict(problem.given)
+    for name, value in givens_of(observation, schema).items():
+        whole = is_whole(given[name])
+        given[name] = int(value[0]) if whole else float(value[0])
+    return replace(problem, given=given)
 
 
 def simulate_again(
@@ -66,3 +79,41 @@ def simulate_again(
     rows = np.full((len(flat), found.shape[1]), np.nan)
     rows[ok] = found
     return values, rows
+
+
+def resimulated(
+    problem: Problem,
+    simulations: Simulations,
+    flat: FloatArray,
+    observation: Observations,
+    *,
+    seed: int,
+    stream: int,
+) -> tuple[xr.Dataset, FloatArray]:
+    """Simulate at draws of one observation's posterior, and label the observables.
+
+    Parameters
+    ----------
+    problem : Problem
+    simulations : Simulations
+        For labels, units and dims of the observables.
+    flat : array, shape (m, dim)
+    observation : Observations
+        A batch of one.
+    seed, stream : int
+
+    Returns
+    -------
+    observables : xarray.Dataset
+        Dim `draw`; NaN where a simulation failed.
+    rows : array, shape (m, k)
+        Their statistics, NaN where a simulation failed.
+    """
+    schema, table = simulations.schema, simulations.dataset
+    assert schema is not None
+    same = observation[np.zeros(len(flat), np.int64)]
+    values, rows = simulate_again(problem, schema, flat, same, seed=seed, stream=stream, n_jobs=-1)
+    names = tuple(schema.observables)
+    about = simulations.attrs(names)
+    variables = {n: (("draw", *table[n].dims[1:]), values[n], about[n]) for n in names}
+    return xr.Dataset(variables), rows

@@ -20,12 +20,21 @@ class SetBatch:
     ----------
     entries : Tensor, shape (sum of sizes, columns)
     sizes : Tensor of int64, shape (batch,)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.summary import SetBatch
+    >>> batch = SetBatch(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([1, 2]))
+    >>> batch[torch.tensor([1])].entries.tolist()
+    [[2.0], [3.0]]
     """
 
     entries: Tensor
     sizes: Tensor
 
     def __getitem__(self, rows: Tensor) -> SetBatch:
+        """Choose sets by index, in any order."""
         sizes = self.sizes[rows]
         starts = (self.sizes.cumsum(0) - self.sizes)[rows]
         # Entry k of row r stands at starts[r] + k; k counts anew in every row.
@@ -42,6 +51,13 @@ class Batch:
     ----------
     vector : Tensor, shape (batch, features)
     sets : mapping of str to SetBatch
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.summary import Batch
+    >>> Batch(torch.tensor([[1.0], [2.0]]), {})[torch.tensor([1, 1, 0])].vector.T
+    tensor([[2., 2., 1.]])
     """
 
     vector: Tensor
@@ -63,4 +79,5 @@ class Batch:
         return len(self.vector)
 
     def __getitem__(self, rows: Tensor) -> Batch:
+        """Choose observations by index, in any order."""
         return Batch(self.vector[rows], {name: s[rows] for name, s in self.sets.items()})

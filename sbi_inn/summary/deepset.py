@@ -23,6 +23,15 @@ class DeepSet(nn.Module):
         Number of features learned beside the three statistics.
     hidden : int
         Width of psi and rho.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.summary import DeepSet, SetBatch
+    >>> one_and_three = SetBatch(torch.tensor([[5.0], [1.0], [2.0], [3.0]]), torch.tensor([1, 3]))
+    >>> features = DeepSet(1, features=8, hidden=16)(one_and_three)
+    >>> features.shape, features[:, 0].tolist()  # the first feature is the mean
+    (torch.Size([2, 11]), [5.0, 2.0])
     """
 
     def __init__(self, columns: int, *, features: int, hidden: int) -> None:

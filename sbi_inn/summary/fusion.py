@@ -11,6 +11,8 @@ from sbi_inn.summary.batch import Batch
 from sbi_inn.summary.deepset import DeepSet
 from sbi_inn.summary.vector import VectorNet
 
+SET = "set:"
+
 
 class Fusion(nn.Module):
     """Features of the vector part and of every set, side by side.
@@ -25,13 +27,26 @@ class Fusion(nn.Module):
         Learned features of each part.
     hidden : int
         Width of the hidden layers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.summary import Batch, Fusion, SetBatch
+    >>> trials = SetBatch(torch.randn(7, 2), torch.tensor([3, 4]))
+    >>> net = Fusion(5, {"n_trials": 2}, features=8, hidden=16)
+    >>> net(Batch(torch.randn(2, 5), {"n_trials": trials})).shape == (2, net.features)
+    True
     """
 
     def __init__(self, vector: int, sets: Mapping[str, int], *, features: int, hidden: int) -> None:
         super().__init__()
         self.vector = VectorNet(vector, features=features, hidden=hidden) if vector else None
+        # The prefix sets the users' names apart from those that a module already has, such as items.
         self.sets = nn.ModuleDict(
-            {n: DeepSet(columns, features=features, hidden=hidden) for n, columns in sets.items()}
+            {
+                f"{SET}{name}": DeepSet(columns, features=features, hidden=hidden)
+                for name, columns in sets.items()
+            }
         )
         parts = [self.vector] if self.vector is not None else []
         self.features = sum(int(part.features) for part in [*parts, *self.sets.values()])
@@ -39,5 +54,5 @@ class Fusion(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Map a batch of observations to features, shape (batch, features)."""
         parts = [self.vector(batch.vector)] if self.vector is not None else []
-        parts += [net(batch.sets[name]) for name, net in self.sets.items()]
+        parts += [net(batch.sets[name.removeprefix(SET)]) for name, net in self.sets.items()]
         return torch.cat(parts, dim=1)

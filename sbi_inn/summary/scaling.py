@@ -23,6 +23,16 @@ class Scaling:
         Median and spread of each feature of `Observations.vector`.
     sets : dict of str to array, shape (2, columns)
         The same for the columns of each set, pooled over all entries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sbi_inn.schema import Observations
+    >>> from sbi_inn.summary import Scaling
+    >>> metres = np.array([[0.0], [1e-9], [2e-9], [3e-9], [1e6]])
+    >>> observations = Observations(metres, {})
+    >>> Scaling.fit(observations).vectors(observations).T.round(1)
+    array([[-1.3, -0.7,  0. ,  0.7, 39.1]], dtype=float32)
     """
 
     vector: npt.NDArray[np.float64]
@@ -50,7 +60,8 @@ def _location_scale(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     scale = (high - low) / 1.349
     # Mostly constant columns have no quartile range; wholly constant ones no spread at all.
     scale = np.where(scale > 0, scale, values.std(axis=0))
-    tiny = 1e-12 * np.maximum(1.0, np.abs(center))
+    # What rounding leaves of a constant is no spread. Relative, for any unit.
+    tiny = 1e-12 * np.abs(center)
     return np.stack([center, np.where(scale > tiny, scale, 1.0)])
 
 

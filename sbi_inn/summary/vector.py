@@ -19,6 +19,15 @@ class VectorNet(nn.Module):
         Number of features learned beside it.
     hidden : int
         Width of the hidden layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.summary import VectorNet
+    >>> vector = torch.randn(4, 3)
+    >>> features = VectorNet(3, features=8, hidden=16)(vector)
+    >>> features.shape, torch.equal(features[:, :3], vector)
+    (torch.Size([4, 11]), True)
     """
 
     def __init__(self, n_in: int, *, features: int, hidden: int) -> None:

@@ -1,0 +1,66 @@
+"""Simulations that training has never seen, for the checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sbi_inn.checks.record import FloatArray
+from sbi_inn.data import Simulations
+from sbi_inn.schema import Observations, join
+from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.run import run
+
+STREAM = 2  # of the seed, for fresh simulations
+SECONDS = 10.0  # what they may take
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Simulations that training has never seen.
+
+    Attributes
+    ----------
+    truth : array, shape (n, dim)
+        True parameters, flat.
+    observations : Observations
+        As many rows.
+    """
+
+    truth: FloatArray
+    observations: Observations
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def head(self, n: int) -> TestSet:
+        """Keep the first `n`."""
+        return TestSet(self.truth[:n], self.observations[:n])
+
+    @classmethod
+    def of(cls, simulations: Simulations, rows: Any = None) -> TestSet:
+        """Take rows of a table (default: those that succeeded)."""
+        truth = simulations.prior.flatten(simulations.parameters(rows))
+        return cls(truth, simulations.observations(rows))
+
+    def topped_up(self, n: int, problem: Problem | None, seconds: float, seed: int) -> TestSet:
+        """Add fresh simulations up to `n` where a simulator is at hand and cheap.
+
+        Parameters
+        ----------
+        n : int
+        problem : Problem or None
+        seconds : float
+            What one simulation takes.
+        seed : int
+        """
+        missing = n - len(self)
+        if missing <= 0 or problem is None or missing * seconds > SECONDS:
+            return self
+        fresh = TestSet.of(run(problem, n=missing, seed=seed, progress=False, stream=STREAM))
+        return TestSet(
+            np.concatenate([self.truth, fresh.truth]),
+            join([self.observations, fresh.observations]),
+        )
