@@ -5,7 +5,9 @@ Names are loaded on first use, so that a process which only simulates never load
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -88,3 +90,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+class _Package(ModuleType):
+    """Keeps a public name from being taken by the folder of that name: `summary` is a function."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+# Importing a submodule binds it in its package, whatever that name stood for before.
+sys.modules[__name__].__class__ = _Package

@@ -7,7 +7,8 @@ import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
+
+import xarray as xr
 
 from sbi_inn.api import fit_posterior
 from sbi_inn.errors import LoadError, PriorError, ShapeError, SimulationError
@@ -17,6 +18,8 @@ from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get, problems
 
 DEFAULT = 10_000
+DRAWS = 50_000  # in the corner plot
+SHOWN = 200_000  # simulations for the ABC beside it, where the simulator is fast: 1,000 draws
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,9 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (KeyError, LoadError, PriorError, ShapeError, SimulationError, OSError) as error:
-        said = error.args[0] if isinstance(error, KeyError) else error
-        print(f"sbi_inn: {said}", file=sys.stderr)
+    except (LoadError, PriorError, ShapeError, SimulationError, OSError) as error:
+        print(f"sbi_inn: {error}", file=sys.stderr)
         return 1
 
 
@@ -47,18 +49,33 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    problem = _problem(options.name)
-    started = perf_counter()
-    posterior = fit_posterior(problem, n_simulations=options.simulations, seed=options.seed)
-    seconds = perf_counter() - started
-    print(f"\n{posterior}\nsimulated and trained in {seconds:.0f} s\n")
-    seen = posterior.simulations.take(posterior.seen_rows)
-    table = beside_abc(posterior.judge, seen, posterior.settings.label)
-    print(table.to_string(float_format="{:.4g}".format))
-    print(f"\n{posterior.check()}")
+    posterior = fit_posterior(
+        _problem(options.name), n_simulations=options.simulations, seed=options.seed
+    )
+    print(f"\n{posterior.fitted.describe()}\n\n{_comparison(posterior)}\n\n{posterior.check()}")
     if options.out is not None:
         _write(posterior, options.out)
+    print(f"\nseed {posterior.seed}")
     return 0
+
+
+def _comparison(posterior: Posterior) -> str:
+    """Say how the posterior does beside ABC, as a table."""
+    table = beside_abc(
+        posterior.judge,
+        posterior.simulations.take(posterior.seen_rows),
+        posterior.settings.label,
+        training_seconds=posterior.history.seconds,
+    )
+    lines = [
+        f"learned from {posterior.n_simulations:,} simulations, "
+        f"measured at {len(posterior.judge.tests):,} others:",
+        table.rename_axis(None).to_string(float_format="{:.3g}".format),
+    ]
+    if posterior.schema.trained:
+        known = ", ".join(posterior.schema.trained)
+        lines += [f"(no ABC: {known} varies, so that every observation needs its own simulations)"]
+    return "\n".join(lines)
 
 
 def _write(posterior: Posterior, out: Path) -> None:
@@ -67,26 +84,41 @@ def _write(posterior: Posterior, out: Path) -> None:
     row = posterior.tests(1)
     y = posterior.schema.unstack(row.observations, 0)
     truth = {n: v[0] for n, v in posterior.prior.unflatten(row.truth[:1]).items()}
-    corner = posterior.corner(y, truth=truth, compare={"ABC": posterior.rejection_abc(y)})
+    corner = posterior.corner(y, DRAWS, truth=truth, compare=_abc(posterior, y))
     calibration = posterior.plot_calibration()
     for suffix in ("png", "pdf"):
         corner.savefig(out / f"corner.{suffix}")
     calibration.savefig(out / "calibration.png")
     posterior.save(out / "posterior.sbi")
-    written = "corner.png, corner.pdf, calibration.png, posterior.sbi"
-    print(f"\nwritten to {out}/: {written}\nseed {posterior.seed}")
+    print(f"\nwritten to {out}/: corner.png, corner.pdf, calibration.png, posterior.sbi")
+
+
+def _abc(posterior: Posterior, y: object) -> dict[str, xr.Dataset]:
+    """Draw by ABC for the figure: simulate more where cheap, as a few draws make no contours."""
+    fresh = min(SHOWN, posterior.judge.affordable)
+    more = fresh if fresh > posterior.n_simulations else None
+    draws = posterior.rejection_abc(y, n_simulations=more)
+    return {f"ABC, {draws.attrs['n_simulations']:,} simulations": draws}
 
 
 def _list(options: argparse.Namespace) -> int:
-    print(problems().to_string())
+    for name, problem in problems().iterrows():
+        print(f"{name}: {problem['description']}")
+        lines = (problem["parameters"] and f"infers {problem['parameters']}", problem["source"])
+        print(*(f"    {line}" for line in lines if line), sep="\n")
     return 0
 
 
 def _problem(name: str) -> Problem:
     """Find a problem by its registered name, or as `file.py:problem`."""
+    if name.endswith(".py"):
+        raise LoadError(f"which of its problems? write {name}:NAME")
     path, colon, attribute = name.rpartition(":")
     if not colon or not path.endswith(".py"):
-        return get(name)
+        try:
+            return get(name)
+        except KeyError as error:
+            raise LoadError(error.args[0]) from None
     found = runpy.run_path(path).get(attribute)
     if not isinstance(found, Problem):
         raise LoadError(f"expected a Problem named {attribute!r} in {path}; got {found!r:.80}")

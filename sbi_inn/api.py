@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -95,6 +96,12 @@ def fit_posterior(
     fitted, parts = fitting.fit(
         simulations, method, training or Training(), seed=seed, progress=progress
     )
+    if fitted.history.stopped == "diverged":
+        warnings.warn(
+            f"the loss turned non-finite after {fitted.history.steps:,} steps: training ended "
+            "there, with the best weights so far. A smaller Training(learning_rate=...) may help",
+            stacklevel=2,
+        )
     return Posterior(fitted, simulations, parts.test, seed=seed, problem=problem)
 
 

@@ -25,7 +25,7 @@ def statistics(observations: Observations, schema: Schema) -> FloatArray:
     --------
     >>> from sbi_inn.schema import Schema
     >>> from sbi_inn.statistics import statistics
-    >>> schema = Schema({"x": ()}, sets={"n": ("x",)}, givens=(), constants={}, trained={"n": (1, 9)})
+    >>> schema = Schema({"x": ()}, sets={"n": ("x",)}, givens=(), constants={}, trained={})
     >>> statistics(schema.read({"x": [3.0, 1.0, 2.0]}), schema).round(2)
     array([[2.  , 0.82, 1.1 , 1.5 , 2.  , 2.5 , 2.9 ]])
     """

@@ -102,9 +102,11 @@ def load_posterior(
             last_check=config["last_check"],
             scale=arrays["reference"]["scale"],
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except LoadError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LoadError(f"{path}: the file is incomplete or damaged: {error!r}") from error
-    if problem is None and simulator is not None:
+    if not isinstance(simulator, Problem | str | None):
         posterior.problem = _bind(simulator, posterior.prior, posterior.schema)
     _check_fits(posterior)
     return posterior

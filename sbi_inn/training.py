@@ -14,7 +14,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+# Share of the training in which the learning rate rises to its peak.
 WARM_UP = 0.03
+LEARNING_RATE = 3e-3
+SMALLEST_BATCH, LARGEST_BATCH = 64, 1024
+# Steps of the optimiser at this many training rows.
+STEPS, STEPS_AT = 3_000, 90_000
 
 
 @dataclass(frozen=True)
@@ -81,16 +86,17 @@ class Training:
         """Fill in what is None from the number of training rows.
 
         Larger tables take larger batches and fewer passes: the number of steps grows like the
-        square root of the rows.
+        fourth root of the rows.
         """
-        batch_size = self.batch_size or int(np.clip(2 ** round(math.log2(n_train / 64)), 32, 1024))
-        steps = 3000 * math.sqrt(n_train / 90_000) * 1.0
+        power = round(math.log2(n_train / 32))
+        batch_size = self.batch_size or int(np.clip(2**power, SMALLEST_BATCH, LARGEST_BATCH))
+        steps = STEPS * (n_train / STEPS_AT) ** 0.25
         epochs = self.epochs or max(1, round(steps * batch_size / n_train))
         return replace(
             self,
             batch_size=min(batch_size, n_train),
             epochs=epochs,
-            learning_rate=self.learning_rate or 2e-3,
+            learning_rate=self.learning_rate or LEARNING_RATE,
         )
 
 
@@ -206,8 +212,9 @@ def fit(
     Examples
     --------
     >>> import torch
-    >>> from sbi_inn.training import Training, fit
-    >>> line = torch.nn.Linear(1, 1)
+    >>> from sbi_inn.training import Training, fit, seeded
+    >>> with seeded(1):
+    ...     line = torch.nn.Linear(1, 1)
     >>> x = torch.linspace(-1, 1, 200).unsqueeze(1)
     >>> table = torch.cat([x, 2 * x], dim=1)  # rows of x and y
     >>> history = fit(
@@ -215,7 +222,7 @@ def fit(
     ...     lambda rows: (line(rows[:, :1]) - rows[:, 1:]).square().sum(dim=1),
     ...     train=table[::2],
     ...     validation=table[1::2],
-    ...     settings=Training(epochs=100, learning_rate=0.1, early_stopping=False),
+    ...     settings=Training(epochs=200, learning_rate=0.1),
     ...     seed=1,
     ...     progress=False,
     ... )

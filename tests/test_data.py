@@ -70,3 +70,37 @@ def test_repr_says_what_it_holds(simulations):
     assert f"{counts['invalid']} invalid" in text
     assert "parameters: a, b" in text
     assert "{'x': (n,), 'z': number, 'sd': number}" in text
+
+
+def test_draws_are_labelled_like_the_simulations(simulations):
+    draws = simulations.label({"a": [0.1, 0.2], "b": [[1, 2], [3, 4]]}, attrs={"epsilon": 0.5})
+    assert draws.a.attrs["units"] == "m"
+    assert draws.b.dims == ("draw", "b_dim")
+    assert draws.attrs == {"epsilon": 0.5}
+    # 95 % of a uniform distribution of width 1, and 2 * 1.96 sd of a normal one.
+    assert draws.a.attrs["prior_width95"] == pytest.approx(0.95, abs=0.02)
+    assert draws.b.attrs["prior_width95"] == pytest.approx([3.92, 3.92], rel=0.03)
+
+
+def test_draws_of_many_observations(simulations):
+    flat = np.arange(24.0).reshape(2, 4, 3)
+    draws = simulations.label_each(flat)
+    assert draws.a.dims == ("observation", "draw")
+    assert draws.b.dims == ("observation", "draw", "b_dim")
+    assert np.array_equal(draws.a, flat[..., 0])
+    assert np.array_equal(draws.b, flat[..., 1:])
+
+
+def test_draws_of_the_prior(simulations):
+    draws = simulations.prior_draws
+    assert draws.identical(simulations.prior_draws)
+    assert 0 <= draws.a.min()
+    assert draws.a.max() <= 1
+    assert draws.a.mean().item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_rows_that_are_taken(simulations):
+    few = simulations.take([5, 2, 9])
+    assert np.array_equal(few.dataset["a"], simulations.dataset["a"].values[[5, 2, 9]])
+    assert len(few) == 3
+    assert few.schema == simulations.schema

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats as st
 import xarray as xr
 
-from sbi_inn.draws import columns_of, flat, make_draws, summary
+from sbi_inn.draws import by_name, columns_of, flat, make_draws, summary
 from sbi_inn.errors import ShapeError
 
 
@@ -152,3 +153,19 @@ def test_summary_of_one_draw_and_of_none():
 def test_a_derived_variable_has_no_width_even_where_its_parameter_is_gone(draws):
     draws["elbow_deg"] = np.rad2deg(draws.elbow)
     assert np.isnan(summary(draws[["elbow_deg"]]).loc["elbow_deg", "width"])
+
+
+def test_parameters_by_name_whatever_they_are_kept_in(draws):
+    names = list(draws.data_vars)
+    expected = {name: draws[name].to_numpy() for name in names}
+    frame = pd.DataFrame(dict(zip(*_columns(draws), strict=True)))
+    for form in (draws, draws.transpose(), frame, {**expected, "other": 3}):
+        found = by_name(form, names)
+        assert list(found) == names
+        assert all(np.array_equal(found[name], expected[name]) for name in names)
+    assert by_name({"x": 1}, ["y"]) == {}
+
+
+def _columns(draws):
+    names, array = flat(draws)
+    return names, array.T

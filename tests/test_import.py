@@ -77,3 +77,11 @@ def test_a_change_of_global_state_would_be_seen(tmp_path: Path) -> None:
     found = run_python(GLOBAL_STATE % code, tmp_path)
     for name in ("torch default dtype", "numpy generator", "matplotlib backend"):
         assert name in found
+
+
+def test_public_names_are_not_taken_by_folders(tmp_path: Path) -> None:
+    # `sbi_inn.summary` is a function, and `sbi_inn/summary/` a folder.
+    code = "import sbi_inn.summary, sbi_inn.plots.corner, sbi_inn.simulation.simulator, sbi_inn\n"
+    code += "print([n for n in sbi_inn.__all__ if not callable(getattr(sbi_inn, n))])\n"
+    code += "from sbi_inn.summary import Fusion"
+    assert run_python(code, tmp_path) == "[]"

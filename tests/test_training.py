@@ -1,4 +1,4 @@
-"""The training loop: it learns, it stops, and it keeps the best weights."""
+"""The training loop: its settings, what it learns, and what it leaves alone."""
 
 import json
 import math
@@ -7,66 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from lines import Line, after, line_data, train_line, validated, weights
 from torch import nn
 
 from sbi_inn.training import WARM_UP, History, Training, fit, seeded
-
-
-class Line(nn.Module):
-    """y | x ~ N(w x + b, exp(s)^2), trained on rows of (x, y)."""
-
-    def __init__(self):
-        super().__init__()
-        self.w, self.b, self.s = (nn.Parameter(torch.zeros(1)) for _ in range(3))
-
-    def loss(self, rows):
-        x, y = rows.T
-        gap = (y - self.w * x - self.b) / self.s.exp()
-        return 0.5 * gap.square() + self.s + 0.5 * math.log(2 * math.pi)
-
-
-def line_data(n, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    x, noise = torch.randn(2, n, generator=generator)
-    return torch.stack([x, 2 * x - 1 + 0.5 * noise], dim=1)
-
-
-def train_line(settings=None, *, loss=None, seed=0, **options):
-    line = Line()
-    settings = settings or Training(epochs=40, learning_rate=0.03)
-    loss = line.loss if loss is None else loss(line)
-    data = line_data(500), line_data(300, seed=1)
-    return line, fit(line, loss, *data, settings, seed=seed, progress=False, **options)
-
-
-def weights(module):
-    return nn.utils.parameters_to_vector(module.parameters()).detach()
-
-
-def validated(line):
-    with torch.no_grad():
-        return line.loss(line_data(300, seed=1)).double().mean().item()
-
-
-def after(step, event):
-    """Make a loss that does `event` to the values of each training batch from `step` (0, ...) on."""
-
-    def make(line):
-        calls = 0
-
-        def loss(rows):
-            nonlocal calls
-            values = line.loss(rows)
-            if line.training:
-                calls += 1
-                if calls > step:
-                    return event(values)
-            return values
-
-        return loss
-
-    return make
-
 
 # -- settings --------------------------------------------------------------------------------------
 
@@ -110,12 +54,11 @@ def test_what_is_none_follows_from_the_rows(n_train):
     assert settings.resolve(n_train) == settings
 
 
-def test_more_rows_take_more_steps_and_fewer_passes():
+def test_more_rows_take_more_steps_and_larger_batches():
     small, large = (Training().resolve(n) for n in (1_000, 100_000))
-    assert large.batch_size >= small.batch_size
-    assert large.epochs <= small.epochs
+    assert large.batch_size > small.batch_size
     steps = [n // s.batch_size * s.epochs for n, s in ((1_000, small), (100_000, large))]
-    assert steps[0] < steps[1]
+    assert steps[0] < steps[1] < 100 * steps[0]
 
 
 def test_what_is_given_stays():
@@ -271,133 +214,20 @@ def test_the_learning_rate_warms_up_and_falls_like_a_cosine():
 
 def test_a_budget_of_time_ends_the_run_and_anneals():
     slope = Slope()
-    rates = slope.rates(Training(epochs=10**7, max_seconds=0.5))
+    rates = slope.rates(Training(epochs=10**7, max_seconds=0.8))
     assert slope.history.stopped == "time"
-    assert 0.5 <= slope.history.seconds < 5
+    assert 0.8 <= slope.history.seconds < 10
     assert slope.history.steps < 10**7
     assert len(slope.history.epoch) >= 1
     # The whole schedule passes in this time: up to the peak, and down to nothing.
     assert 0.08 < rates.max() <= 0.1 + 1e-6
     assert rates[0] < 0.02
-    assert rates[-1] < 0.01
+    assert rates[-1] < 0.03
 
 
 def test_a_budget_that_is_not_needed_changes_nothing():
     _, history = train_line(Training(epochs=2, max_seconds=1e6))
     assert history.stopped == "finished"
-
-
-# -- stopping --------------------------------------------------------------------------------------
-
-
-def overfit(settings):
-    """Fit 15 weights to 20 noisy rows, which many passes learn by heart."""
-    generator = torch.Generator().manual_seed(0)
-    truth = 0.3 * torch.randn(15, generator=generator)
-    x = torch.randn(220, 15, generator=generator)
-    y = x @ truth + torch.randn(220, generator=generator)
-    rows = torch.cat([x, y[:, None]], dim=1)
-    net = nn.Linear(15, 1)
-    nn.init.zeros_(net.weight)
-
-    def loss(rows):
-        return (net(rows[:, :15])[:, 0] - rows[:, 15]).square()
-
-    history = fit(net, loss, rows[:20], rows[20:], settings, seed=0, progress=False)
-    with torch.no_grad():
-        return history, loss(rows[20:]).double().mean().item()
-
-
-def test_early_stopping_keeps_the_best_weights():
-    settings = Training(epochs=2000, learning_rate=0.01, patience=5)
-    history, final = overfit(settings)
-    best = min(history.validation_loss)
-    assert history.stopped == "early"
-    assert history.steps < 2000
-    assert history.validation_loss[-1] > best + 0.01
-    assert final == pytest.approx(best, rel=1e-5)
-    assert history.best_epoch == history.epoch[-1 - 5]
-
-
-def test_the_best_weights_are_kept_without_early_stopping_too():
-    history, final = overfit(Training(epochs=2000, learning_rate=0.01, early_stopping=False))
-    assert history.stopped == "finished"
-    assert history.steps == 2000
-    assert history.validation_loss[-1] > min(history.validation_loss) + 0.1
-    assert final == pytest.approx(min(history.validation_loss), rel=1e-5)
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_diverges_ends_the_run_with_the_best_weights(value):
-    settings = Training(epochs=20, batch_size=100, learning_rate=0.1)
-    line, history = train_line(settings, loss=after(23, lambda values: values * value))
-    assert history.stopped == "diverged"
-    assert history.steps == 23
-    assert len(history.epoch) == 4
-    assert weights(line).isfinite().all()
-    assert validated(line) == pytest.approx(min(history.validation_loss), abs=1e-6)
-
-
-@pytest.mark.parametrize("step", [0, 3])
-def test_a_loss_that_diverges_before_the_first_validation(step):
-    settings = Training(epochs=20, batch_size=100, learning_rate=0.1)
-    line, history = train_line(settings, loss=after(step, lambda values: values * math.nan))
-    assert history.stopped == "diverged"
-    assert history.steps == step
-    assert history.epoch == history.validation_loss == ()
-    assert weights(line).isfinite().all()
-    assert weights(line).any() == (step > 0)
-
-
-def test_a_gradient_that_diverges_never_reaches_the_weights():
-    # The square root of zero: a finite loss whose slope is infinite.
-    line, history = train_line(loss=after(0, lambda v: v.detach() + (v - v.detach()).sqrt()))
-    assert history.stopped == "diverged"
-    assert not weights(line).any()
-
-
-def stop(_):
-    raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("step", [0, 3, 23])
-def test_an_interruption_keeps_the_best_weights(step):
-    settings = Training(epochs=20, batch_size=100, learning_rate=0.1)
-    line, history = train_line(settings, loss=after(step, stop))
-    assert history.stopped == "interrupted"
-    assert history.steps == step
-    assert len(history.epoch) == step // 5
-    assert weights(line).any() == (step > 0)
-    if history.epoch:
-        assert validated(line) == pytest.approx(min(history.validation_loss), abs=1e-6)
-
-
-def test_an_interruption_during_validation():
-    def make(line):
-        validations = 0
-
-        def loss(rows):
-            nonlocal validations
-            validations += not line.training
-            if validations == 3:
-                raise KeyboardInterrupt
-            return line.loss(rows)
-
-        return loss
-
-    settings = Training(epochs=20, batch_size=100, learning_rate=0.1)
-    line, history = train_line(settings, loss=make)
-    assert history.stopped == "interrupted"
-    assert len(history.epoch) == 2
-    assert validated(line) == pytest.approx(min(history.validation_loss), abs=1e-6)
-
-
-def test_other_errors_pass():
-    def fail(_):
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        train_line(loss=after(2, fail))
 
 
 # -- randomness ------------------------------------------------------------------------------------

@@ -92,16 +92,8 @@ class Calibration:
                 f"{self.floor.pooled[0]:.1%} by chance)"
             )
         worst = int(self.found.per_parameter.argmax())
-        held = float(coverage(self.ranks[:, worst : worst + 1], [0.68])[0, 0])
-        noise = np.sqrt(0.68 * 0.32 / n)
-        if abs(held - 0.68) < 2 * noise:
-            how = "they are off to one side"
-        else:
-            how = "they are too narrow" if held < 0.68 else "they are too wide"
-        return (
-            f"calibration error {self.value:.1%} over {n:,} test simulations; 68 % intervals of "
-            f"{self.columns[worst]} hold the truth in {held:.0%} +- {noise:.0%} of cases: {how}"
-        )
+        said = f"calibration error {self.value:.1%} over {n:,} test simulations"
+        return f"{said}; {_how(self.ranks[:, worst], self.columns[worst])}"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -115,6 +107,23 @@ class Calibration:
     def plot(self) -> Figure:
         """Coverage and ranks against nominal, with the band of an exact posterior."""
         return plot_calibration(self.ranks, self.columns, floor=self.floor)
+
+
+def _how(ranks: FloatArray, name: str) -> str:
+    """Say how posteriors of one parameter are wrong: what stands out most from its noise."""
+    n = len(ranks)
+    below, held = float((ranks < 0.5).mean()), float(coverage(ranks[:, None], [0.68])[0, 0])
+    half, most = np.sqrt(0.25 / n), np.sqrt(0.68 * 0.32 / n)
+    if abs(below - 0.5) / half > abs(held - 0.68) / most:
+        return (
+            f"the truth lies below the median of {name} in {below:.0%} +- {half:.0%} of cases, not "
+            f"in 50 %: posteriors are off to one side, too {'high' if below > 0.5 else 'low'}"
+        )
+    how = "too narrow" if held < 0.68 else "too wide"
+    return (
+        f"68 % intervals of {name} hold the truth in {held:.0%} +- {most:.0%} of cases: "
+        f"they are {how}"
+    )
 
 
 def calibrate(

@@ -80,7 +80,7 @@ class RationalQuadraticSpline(Elementwise):
         # loses all digits of float32 where slopes differ much.
         direct = b > 0
         t = torch.where(direct, -2 * c, root - b) / torch.where(direct, b + root, 2 * a)
-        t = t.clamp(0, 1)
+        t = t.clamp(0, 1)  # rounding must not lead out of the piece
         _, log_slope = _evaluate(t, y0, height, slope, d0, d1)
         x = torch.where(inside, t * width + x0, z)
         return x, -torch.where(inside, log_slope, 0.0).sum(dim=1)

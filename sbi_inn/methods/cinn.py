@@ -30,8 +30,13 @@ from sbi_inn.training import History, Training, fit, seeded
 
 FloatArray = npt.NDArray[np.float64]
 
+TRANSFORMS = ("mixed", "affine", "spline")
+
 # Share of the training after which the blur of the observations no longer fades.
 FADED = 0.7
+
+# Width of the hidden layers in the summary network.
+SUMMARY_HIDDEN = 64
 
 # Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.
 ROWS = 16_384
@@ -51,8 +56,8 @@ class CINN:
         Width of the hidden layers in the coupling blocks.
     depth : int
         Hidden layers in each of their networks.
-    transform : {"affine", "spline"}
-        What a coupling block does to each number.
+    transform : {"mixed", "affine", "spline"}
+        What a coupling block does to each number; "mixed" takes turns, affine first.
     clamp : float
         Bound on the log scale of an affine block (eq. 3.13).
     bins : int
@@ -71,7 +76,7 @@ class CINN:
     blocks: int | None = None
     hidden: int | None = None
     depth: int = 2
-    transform: Literal["affine", "spline"] = "affine"
+    transform: Literal["mixed", "affine", "spline"] = "mixed"
     clamp: float = 2.0
     bins: int = 8
     features: int = 32
@@ -84,9 +89,10 @@ class CINN:
                 raise ValueError(f"CINN({name}=...) must be positive; got {value!r}")
         if not self.blur[0] >= self.blur[1] > 0:
             raise ValueError(f"CINN(blur=...) must be positive and fall; got {self.blur!r}")
-        if self.transform not in ("affine", "spline"):
+        if self.transform not in TRANSFORMS:
+            known = ", ".join(map(repr, TRANSFORMS))
             raise ValueError(
-                f"CINN(transform=...) must be 'affine' or 'spline'; got {self.transform!r}"
+                f"CINN(transform=...) must be one of {known}; got {self.transform!r}"
             )
 
     def resolve(self, n_train: int, dim: int) -> CINN:
@@ -268,7 +274,7 @@ class _Network(nn.Module):
         assert settings.blocks is not None
         assert settings.hidden is not None
         self.summary = Fusion(
-            shape.vector, shape.sets, features=settings.features, hidden=settings.hidden
+            shape.vector, shape.sets, features=settings.features, hidden=SUMMARY_HIDDEN
         )
         subnet = partial(
             MLP, context=self.summary.features, hidden=settings.hidden, depth=settings.depth
@@ -278,7 +284,7 @@ class _Network(nn.Module):
         for block in range(settings.blocks):
             if block:
                 blocks += [Orthogonal(shape.dim, generator)]
-            blocks += [ActNorm(shape.dim), Coupling(shape.dim, _transform(settings), subnet)]
+            blocks += [ActNorm(shape.dim), Coupling(shape.dim, _transform(settings, block), subnet)]
         self.flow = Stack(blocks)
         self.latent = Normal(shape.dim)
 
@@ -288,10 +294,9 @@ class _Network(nn.Module):
         return self.latent.log_prob(z) + log_det
 
 
-def _transform(settings: CINN) -> Affine | RationalQuadraticSpline:
-    if settings.transform == "affine":
-        return Affine(settings.clamp)
-    return RationalQuadraticSpline(settings.bins)
+def _transform(settings: CINN, block: int) -> Affine | RationalQuadraticSpline:
+    affine = {"affine": True, "spline": False, "mixed": block % 2 == 0}[settings.transform]
+    return Affine(settings.clamp) if affine else RationalQuadraticSpline(settings.bins)
 
 
 def _chunks(observations: int, n: int) -> list[tuple[slice, slice]]:

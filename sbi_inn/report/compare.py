@@ -93,22 +93,20 @@ def beside_abc(
         1,000 draws. ABC is left out where givens vary, as it would need a table of its own for
         every observation.
     """
-    error = f"re-simulation error{_shared_units(simulations)}"
-    rows = {label: _measure(judge, error) | {"training [s]": training_seconds}}
+    rows = {label: _measure(judge, simulations, training_seconds)}
     if not judge.sampler.schema.trained:
         other = replace(judge, sampler=Rejection.of(simulations))
-        rows["ABC"] = _measure(other, error) | {"training [s]": 0.0}
+        rows["ABC"] = _measure(other, simulations, 0.0)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
 
 
-def _measure(judge: Judge, error: str) -> dict[str, float]:
-    errors = np.array(np.nan) if judge.problem is None else judge.resimulation.errors
-    return {
-        "calibration error [%]": 100 * judge.calibration.value,
-        f"{error}, mean": float(np.nanmean(errors)),
-        f"{error}, median": float(np.nanmedian(errors)),
-        "1,000 draws [ms]": 1e3 * _seconds(judge),
-    }
+def _measure(judge: Judge, simulations: Simulations, training_seconds: float) -> dict[str, float]:
+    found = {"calibration error [%]": 100 * judge.calibration.value}
+    if judge.problem is not None:
+        errors, units = judge.resimulation.errors, _shared_units(simulations)
+        found[f"re-simulation error{units}, mean"] = float(np.nanmean(errors))
+        found["median"] = float(np.nanmedian(errors))
+    return found | {"training [s]": training_seconds, "1,000 draws [ms]": 1e3 * _seconds(judge)}
 
 
 def _seconds(judge: Judge) -> float:
@@ -125,6 +123,6 @@ def _seconds(judge: Judge) -> float:
 def _shared_units(simulations: Simulations) -> str:
     """Units of a distance between observations, if all observables have the same."""
     assert simulations.schema is not None
-    names = (*simulations.schema.observables, *sum(simulations.schema.sets.values(), ()))
-    units = {about["units"] for about in simulations.attrs(names).values()}
+    observables = tuple(simulations.schema.observables)
+    units = {about["units"] for about in simulations.attrs(observables).values()}
     return f" [{units.pop()}]" if len(units) == 1 and units != {""} else ""

@@ -41,7 +41,7 @@ class Fusion(nn.Module):
     def __init__(self, vector: int, sets: Mapping[str, int], *, features: int, hidden: int) -> None:
         super().__init__()
         self.vector = VectorNet(vector, features=features, hidden=hidden) if vector else None
-        # The prefix sets the users' names apart from those that a module already has, such as items.
+        # The prefix keeps the users' names apart from those a module already has, such as items.
         self.sets = nn.ModuleDict(
             {
                 f"{SET}{name}": DeepSet(columns, features=features, hidden=hidden)

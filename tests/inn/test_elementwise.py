@@ -75,6 +75,17 @@ def test_extreme_splines_stay_invertible(bins, seed, dtype):
         torch.testing.assert_close(back, z, rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize(("bins", "seed"), [(2, 2), (16, 1)])
+def test_extreme_splines_never_leave_their_bound_by_rounding(bins, seed):
+    # One in a hundred thousand would, or would have no slope, if the inverse could leave its piece.
+    spline, generator = SPLINES[bins], torch.Generator().manual_seed(seed)
+    parameters = 1e3 * torch.randn(100_000, spline.n_parameters, generator=generator)
+    z = 2 * BOUND * torch.rand(100_000, 1, generator=generator) - BOUND
+    x, log_slope = spline.inverse(z, parameters)
+    assert (x.abs() <= BOUND).all()
+    assert log_slope.isfinite().all()
+
+
 @pytest.mark.parametrize("bins", [-1, 0, 1, int(1 / SMALLEST_BIN)])
 def test_splines_need_room_for_their_pieces(bins):
     with pytest.raises(ValueError, match="bins"):

@@ -68,8 +68,8 @@ def test_mixing_is_orthogonal_and_follows_its_generator(dim):
 
 
 def test_mixing_matrices_are_uniform():
-    # Every entry of a uniform orthogonal matrix has mean 0 and variance 1 / dim; without the signs of
-    # Mezzadri's remedy the diagonal is one-sided.
+    # Every entry of a uniform orthogonal matrix has mean 0 and variance 1 / dim; without the signs
+    # of Mezzadri's remedy the diagonal is one-sided.
     generator = torch.Generator().manual_seed(0)
     draws = torch.stack([Orthogonal(3, generator).matrix for _ in range(2000)])
     error = (1 / 3 / 2000) ** 0.5

@@ -227,7 +227,9 @@ def test_a_batch_of_observations_equals_its_members(rows):
     close(net(batch[torch.tensor(rows)]), torch.cat(alone))
 
 
-@pytest.mark.parametrize(("vector", "sets"), [(3, {}), (0, {"items": 2}), (0, {"items": 2, "m": 1})])
+@pytest.mark.parametrize(
+    ("vector", "sets"), [(3, {}), (0, {"items": 2}), (0, {"items": 2, "m": 1})]
+)
 def test_fusion_of_fewer_parts(vector, sets):
     net, batch = fusion(vector, sets), small_batch()
     assert net(batch).shape == (5, net.features)

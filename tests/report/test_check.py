@@ -1,0 +1,181 @@
+"""The verdict: made of records, printed for people."""
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats as st
+from studies import ExactLine, briefly, exact_posterior, quick_fit
+
+import sbi_inn as si
+from sbi_inn.report import Check
+from sbi_inn.report.compare import Rejection, beside_abc
+
+
+@dataclass(frozen=True)
+class Found:
+    verdict: str
+    sentence: str
+    value: float = 0.01
+    error: float = 0.002
+    threshold: float = 0.02
+
+    @property
+    def passed(self):
+        return self.verdict == "trust"
+
+    @property
+    def table(self):
+        return pd.DataFrame()
+
+    def plot(self):
+        return plt.figure()
+
+
+@si.simulator(batched=True)
+def scaled(a, k, rng):
+    return a * k + rng.normal(size=len(a))
+
+
+SCALED = si.Problem(scaled, si.Prior(a=st.norm(0, 1)), given={"k": st.uniform(1, 1)})
+
+GOOD = Found("trust", "all well")
+DOUBTFUL = Found("caution", "a little wide")
+BAD = Found("do not trust", "far <off>")
+
+
+@pytest.mark.parametrize(
+    ("records", "notes", "verdict", "sentence"),
+    [
+        ([GOOD, GOOD], (), "trust", "Trust this posterior: all well; all well."),
+        ([GOOD, DOUBTFUL], (), "caution", "Use this posterior with caution: a little wide."),
+        ([BAD, DOUBTFUL], (), "do not trust", "Do not trust this posterior: far <off>."),
+        ([GOOD], ("k is 9",), "caution", "Use this posterior with caution: k is 9."),
+        ([BAD], ("k is 9",), "do not trust", "Do not trust this posterior: far <off>; k is 9."),
+    ],
+)
+def test_the_verdict_is_the_worst_and_says_why(records, notes, verdict, sentence):
+    check = Check(dict(enumerate(records)), notes)
+    assert check.verdict == verdict
+    assert check.sentence == sentence
+
+
+def test_advice_only_where_there_is_something_to_do():
+    assert Check({"one": GOOD}).advice == ""
+    assert "Simulate more" in Check({"one": BAD}).advice
+    assert "Widen" in Check({"one": GOOD}, ("k is 9",)).advice
+
+
+def test_the_table_has_a_row_a_check():
+    table = Check({"one": GOOD, "two": BAD}).table
+    assert table.index.to_list() == ["one", "two"]
+    assert table.loc["two"].to_list() == [0.01, 0.002, 0.02, False, "do not trust"]
+
+
+def test_what_is_printed():
+    check = Check({"one": GOOD, "two": BAD}, skipped={"fit": "no simulator"})
+    text = repr(check)
+    assert text.startswith(check.sentence)
+    assert "skipped: fit (no simulator)" in text
+    assert check.advice in text
+    html = check._repr_html_()
+    assert "far &lt;off&gt;" in html
+    assert "<table" in html
+    assert "skipped: fit (no simulator)" in html
+
+
+def test_figures_by_name():
+    figures = Check({"one": GOOD, "two": BAD}).figures
+    assert list(figures) == ["one", "two"]
+    assert all(isinstance(figure, plt.Figure) for figure in figures.values())
+    plt.close("all")
+
+
+# -- of a posterior --------------------------------------------------------------------------------
+
+
+def test_an_exact_posterior_is_trusted_in_general_and_at_an_observation():
+    posterior = exact_posterior()
+    check = posterior.check()
+    assert check.verdict == "trust"
+    assert list(check.records) == ["calibration", "re-simulation"]
+    assert check.records["calibration"].ranks.shape == (5_000, 2)  # topped up
+    at = posterior.check([0.5, -1.0])
+    assert at.verdict == "trust"
+    assert list(at.records) == ["calibration", "re-simulation", "fit at y"]
+    assert set(at.figures) == set(at.records)
+    assert posterior.plot_calibration().axes
+    plt.close("all")
+
+
+@pytest.mark.parametrize("fitted", [ExactLine(width=0.7), ExactLine(shift=0.5)])
+def test_a_wrong_posterior_is_not_trusted(fitted):
+    posterior = exact_posterior(fitted=fitted)
+    check = posterior.check()
+    assert check.verdict != "trust"
+    assert posterior.calibration() is check.records["calibration"]
+    assert check.sentence in repr(posterior)
+
+
+def test_a_check_without_a_simulator_says_what_is_skipped():
+    check = exact_posterior(n=2_000, test=1_000, simulator=False).check()
+    assert check.verdict == "trust"
+    assert list(check.records) == ["calibration"]
+    assert "skipped: re-simulation (no simulator; give it to load_posterior" in repr(check)
+    assert check.records["calibration"].ranks.shape == (1_000, 2)
+
+
+def test_an_arm_that_does_not_reach():
+    posterior = briefly(quick_fit("inverse_kinematics", n=2_000, epochs=10))
+    reachable = posterior.check({"across": 1.6, "up": 0.1}).records["fit at y"]
+    assert reachable.verdict == "trust"
+    # The arm is two metres long: no pose, however wrong the network, lands on four.
+    check = posterior.check({"across": 4.0, "up": 0.0})
+    fit = check.records["fit at y"]
+    assert check.verdict == fit.verdict == "do not trust"
+    assert fit.value > 2 / posterior.scale[0]
+    assert "the simulator may not explain this observation" in check.sentence
+
+
+def test_givens_outside_the_trained_range():
+    posterior = briefly(quick_fit(SCALED, n=2_000, epochs=10))
+    with pytest.warns(UserWarning, match="k = 9 is outside the trained range 1"):
+        check = posterior.check({"y": 2.0, "k": 9.0})
+    assert check.verdict != "trust"
+    assert "k = 9 is outside the trained range" in check.sentence
+    inside = posterior.check({"y": 2.0, "k": 1.5})
+    assert not inside.notes
+    with pytest.warns(UserWarning, match="k = 9 is outside the trained range"):
+        posterior.sample({"y": 2.0, "k": 9.0}, 5)
+
+
+# -- beside ABC ------------------------------------------------------------------------------------
+
+
+def test_rejection_draws_from_its_closest_simulations():
+    posterior = exact_posterior(n=2_000)
+    table = posterior.simulations.take(posterior.seen_rows)
+    rejection = Rejection.of(table)
+    observations = posterior.tests(3).observations
+    draws = rejection.draw(observations, 50, np.random.default_rng(1))
+    assert draws.shape == (3, 50, 2)
+    for row, y in enumerate(observations.vector):
+        kept = si.rejection_abc(table, y)
+        assert set(draws[row, :, 0]) <= set(kept.a.values)
+
+
+def test_the_network_beside_abc():
+    posterior = exact_posterior(n=2_000)
+    seen = posterior.simulations.take(posterior.seen_rows)
+    table = beside_abc(briefly(posterior).judge, seen, "exact", training_seconds=1.0)
+    assert table.index.to_list() == ["exact", "ABC"]
+    error = table.filter(like="median").to_numpy(dtype=float).ravel()
+    assert error[0] < error[1]  # ABC spreads its draws over a neighbourhood
+
+
+def test_abc_is_left_out_where_givens_vary():
+    judge = briefly(quick_fit(SCALED)).judge
+    table = beside_abc(judge, judge.sampler.simulations, "cINN", training_seconds=1.0)
+    assert table.index.to_list() == ["cINN"]

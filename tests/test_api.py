@@ -1,0 +1,220 @@
+"""The front door: every way in, every mistake, and endings that are not the planned one."""
+
+import numpy as np
+import pytest
+import scipy.stats as st
+import torch
+from studies import LINE, SMALL, quick_fit
+
+import sbi_inn as si
+from sbi_inn import training
+from sbi_inn.simulation import pool
+
+Y = [1.0, -0.5]
+PRIOR = LINE.prior
+
+
+def scalar(a, b, rng):
+    return a + b + rng.normal(0, 0.5)
+
+
+# -- ways in ---------------------------------------------------------------------------------------
+
+
+def test_every_form_of_a_simulator_gives_the_same_posterior():
+    table = si.simulate(LINE, n=300, seed=1, n_jobs=1, progress=False)
+    forms = [quick_fit(LINE), quick_fit(LINE.simulator, PRIOR), quick_fit(table)]
+    expected = forms[0].sample(Y, 20)
+    assert all(np.array_equal(f.sample(Y, 20).a, expected.a) for f in forms)
+    assert forms[2].problem is None
+    assert forms[0].problem is LINE
+    assert quick_fit("two_moons").problem == si.get("two_moons")
+
+
+def test_the_prior_and_the_givens_of_a_problem_can_be_replaced():
+    other = si.Prior(a=st.uniform(0, 1), b=st.uniform(0, 1))
+    assert quick_fit(LINE, other).sample(Y, 500).a.max() <= 1
+
+    def scaled(a, b, k, rng):
+        return a * k + b
+
+    posterior = quick_fit(scaled, PRIOR, given={"k": 3})
+    assert posterior.schema.constants == {"k": 3.0}
+
+
+def test_a_method_by_name_and_by_settings():
+    assert quick_fit(LINE, method="cinn").settings.name == "cinn"
+    assert quick_fit(LINE, method=SMALL).settings.hidden == 32
+    splines = si.CINN(blocks=2, hidden=16, transform="spline")
+    assert np.isfinite(quick_fit(LINE, method=splines).sample(Y, 100).a).all()
+    with pytest.raises(ValueError, match="a method among cinn; got 'flow'"):
+        quick_fit(LINE, method="flow")
+
+
+def test_the_same_seed_gives_the_same_draws_whatever_the_number_of_workers(monkeypatch):
+    monkeypatch.setattr(pool, "WORTH_IT", 0.0)  # or one process would do it all
+    one, two = (quick_fit(scalar, PRIOR, n_jobs=n) for n in (1, 2))
+    assert one.simulations.dataset["y"].equals(two.simulations.dataset["y"])
+    assert one.sample(0.5, 100).identical(two.sample(0.5, 100))
+    other = quick_fit(scalar, PRIOR, seed=2)
+    assert not other.sample(0.5, 100).equals(one.sample(0.5, 100))
+
+
+def test_without_a_seed_one_is_drawn_and_recorded():
+    first, second = (quick_fit(LINE, seed=None) for _ in range(2))
+    assert first.seed != second.seed
+    again = quick_fit(LINE, seed=first.seed)
+    assert again.sample(Y, 20).identical(first.sample(Y, 20))
+
+
+def test_no_global_generator_is_read_or_set():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    posterior = quick_fit(LINE)
+    draws = posterior.sample(Y, 10)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(4)
+    assert quick_fit(LINE).sample(Y, 10).identical(draws)
+
+
+def test_a_held_out_set_of_a_tenth():
+    posterior = quick_fit(LINE, n=1_000)
+    assert len(posterior.test_rows) == 100
+    assert len(posterior.seen_rows) == 900
+    assert not set(posterior.test_rows) & set(posterior.seen_rows)
+
+
+# -- what cannot be fitted -------------------------------------------------------------------------
+
+
+def test_a_prior_that_is_missing():
+    with pytest.raises(si.PriorError, match="a simulator needs a prior"):
+        quick_fit(scalar)
+
+
+def test_an_argument_that_is_no_parameter():
+    with pytest.raises(si.SimulationError, match="'c' is no parameter"):
+        quick_fit(lambda a, b, c: a, PRIOR)
+
+
+def test_an_unknown_name():
+    with pytest.raises(KeyError, match="did you mean two_moons"):
+        quick_fit("two_moon")
+
+
+def test_fewer_simulations_than_can_be_split():
+    with pytest.raises(si.SimulationError, match="at least 100 successful.*got 60 of 60") as caught:
+        quick_fit(scalar, PRIOR, n=60)
+    assert len(caught.value.simulations.ok) == 60
+
+
+def test_too_few_that_succeed_keep_the_table():
+    def fragile(a, b):
+        if a > -1:
+            raise ArithmeticError("overflow")
+        return b
+
+    with pytest.raises(si.SimulationError, match=r"got \d+ of 300") as caught:
+        quick_fit(fragile, PRIOR)
+    table = caught.value.simulations
+    assert 0 < len(table.ok) < 100
+    assert len(table.ok) + len(table.failures) == 300
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda a, b: None, "expected numbers; got None"),
+        (lambda a, b: "high", "expected numbers in y; got 'high'"),
+        (lambda a, b: np.ones(2 if a > 0 else 3), r"expected y of shape .*sets="),
+        (lambda a, b: np.nan, "all 300 simulations failed: 0 raised, 300 returned NaN"),
+    ],
+)
+def test_outputs_that_cannot_be_used(function, message):
+    with pytest.raises(si.SimulationError, match=message) as caught:
+        quick_fit(function, PRIOR)
+    assert caught.value.simulations is not None
+
+
+def test_a_simulator_that_always_fails():
+    def broken(a, b):
+        raise ZeroDivisionError("by nothing")
+
+    with pytest.raises(
+        si.SimulationError, match="all 300 simulations failed: 300 raised"
+    ) as caught:
+        quick_fit(broken, PRIOR)
+    assert "in broken" in str(caught.value)  # the first traceback
+    assert len(caught.value.simulations) == 300
+
+
+def test_failures_are_said(capsys):
+    def fragile(a, b):
+        return np.nan if a > 1 else a + b
+
+    si.fit_posterior(
+        fragile, PRIOR, n_simulations=300, method=SMALL, training=si.Training(epochs=1), seed=1
+    )
+    out = capsys.readouterr().out
+    assert "of 300 simulations failed" in out
+    assert "of the prior's mass" in out
+    assert "posterior.simulations.failures" in out
+
+
+# -- endings ---------------------------------------------------------------------------------------
+
+
+def usable(posterior):
+    draws = posterior.sample(Y, 200)
+    assert np.isfinite(draws.a).all()
+    assert np.isfinite(posterior.log_prob(draws, Y)).all()
+    history = posterior.history
+    assert history.best_epoch in history.epoch
+    assert len(history.epoch) == len(history.train_loss) == len(history.validation_loss)
+    assert posterior.plot_training().axes
+    assert f"({history.stopped})" in repr(posterior)
+    return True
+
+
+def ends(monkeypatch, *, after, how):
+    """Let training end in some way after a number of batches; give the posterior."""
+    calls, update = [], training._Run._update
+
+    def ending(run, batch, done):
+        calls.append(done)
+        if len(calls) > after:
+            return how(run, batch, done, update)
+        return update(run, batch, done)
+
+    monkeypatch.setattr(training._Run, "_update", ending)
+    return quick_fit(LINE, n=500, epochs=12)
+
+
+def interrupt(run, batch, done, update):
+    raise KeyboardInterrupt
+
+
+def diverge(run, batch, done, update):
+    loss = run.loss
+    run.loss = lambda rows: loss(rows) * torch.nan
+    try:
+        return update(run, batch, done)
+    finally:
+        run.loss = loss
+
+
+@pytest.mark.parametrize("after", [0, 1, 20], ids=["at once", "at the second batch", "late"])
+@pytest.mark.parametrize(("how", "stopped"), [(interrupt, "interrupted"), (diverge, "diverged")])
+def test_training_that_ends_early_leaves_a_posterior(monkeypatch, tmp_path, after, how, stopped):
+    if how is diverge:
+        with pytest.warns(UserWarning, match="the loss turned non-finite"):
+            posterior = ends(monkeypatch, after=after, how=how)
+    else:
+        posterior = ends(monkeypatch, after=after, how=how)
+    assert posterior.history.stopped == stopped
+    assert posterior.history.steps == after
+    assert usable(posterior)
+    posterior.save(tmp_path / "ended.sbi")
+    loaded = si.load_posterior(tmp_path / "ended.sbi")
+    assert loaded.sample(Y, 50).identical(posterior.sample(Y, 50))
+    assert usable(loaded)

@@ -1,0 +1,185 @@
+"""The command line, called in-process as a user would type it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sbi_inn import __main__ as command_line
+from sbi_inn.api import fit_posterior
+from sbi_inn.methods import CINN
+from sbi_inn.storage import load_posterior
+from sbi_inn.training import Training
+
+STUDY = '''
+import numpy as np
+import scipy.stats as st
+import sbi_inn as si
+
+LENGTHS = np.array([1.0, 2.0])
+
+def fall(height, rng):
+    """Time two falls."""
+    return {"seconds": np.sqrt(height * LENGTHS / 9.81) + rng.normal(0, 0.01, 2)}
+
+study = si.Problem(fall, si.Prior(height=st.uniform(1, 9)), units={"height": "m", "seconds": "s"})
+'''
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the network, the training and the figure small."""
+
+    def fit_small(problem, *, n_simulations, seed):
+        method = CINN(blocks=2, hidden=16, transform="affine")
+        return fit_posterior(
+            problem,
+            n_simulations=n_simulations,
+            method=method,
+            training=Training(epochs=2),
+            n_jobs=1,
+            seed=seed,
+        )
+
+    monkeypatch.setattr(command_line, "fit_posterior", fit_small)
+    monkeypatch.setattr(command_line, "DRAWS", 500)
+    monkeypatch.setattr(command_line, "SHOWN", 2_000)
+
+
+def rows_of(table: str, *methods: str) -> dict[str, list[float]]:
+    """Read the numbers behind the methods' names."""
+    lines = {line.split()[0]: line.split()[1:] for line in table.splitlines() if line.strip()}
+    return {method: [float(number) for number in lines[method]] for method in methods}
+
+
+def test_fit_prints_the_comparison_and_writes_the_figures(tmp_path: Path, capsys) -> None:
+    out = tmp_path / "made" / "here"
+    arguments = ["fit", "two_moons", "--simulations", "300", "--out", str(out), "--seed", "1"]
+    assert command_line.main(arguments) == 0
+
+    said = capsys.readouterr().out
+    (header,) = [line for line in said.splitlines() if "calibration error [%]" in line]
+    columns = re.split(r"\s{2,}", header.strip())
+    assert columns == [
+        "calibration error [%]",
+        "re-simulation error, mean",
+        "median",
+        "training [s]",
+        "1,000 draws [ms]",
+    ]
+    rows = rows_of(said, "cINN", "ABC")
+    for numbers in rows.values():
+        calibration, mean, median, _, milliseconds = numbers
+        assert 0 < calibration <= 50
+        assert 0 < median < mean < 5
+        assert milliseconds > 0
+    assert rows["cINN"][3] > 0
+    assert rows["ABC"][3] == 0
+    assert "learned from 300 simulations, measured at 5,000 others" in said
+    assert "rust this posterior" in said or "with caution" in said
+    assert said.endswith("seed 1\n")
+
+    starts = {
+        "corner.png": b"\x89PNG\r\n\x1a\n",
+        "corner.pdf": b"%PDF-",
+        "calibration.png": b"\x89PNG\r\n\x1a\n",
+        "posterior.sbi": b"PK",
+    }
+    assert {file.name for file in out.iterdir()} == set(starts)
+    for name, start in starts.items():
+        content = (out / name).read_bytes()
+        assert content.startswith(start), name
+        assert len(content) > 5_000, name
+    assert load_posterior(out / "posterior.sbi").n_simulations == 300
+
+
+def test_the_table_and_the_verdict_say_the_same(capsys) -> None:
+    assert command_line.main(["fit", "two_moons", "--simulations", "300", "--seed", "2"]) == 0
+    said = capsys.readouterr().out
+    in_table = rows_of(said, "cINN")["cINN"][0]
+    in_sentence = re.search(r"^calibration +([\d.]+)", said, re.MULTILINE)
+    assert in_sentence is not None
+    assert in_table == pytest.approx(100 * float(in_sentence[1]), rel=0.01)
+
+
+def test_a_problem_in_a_file(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "falls.py"
+    file.write_text(STUDY)
+    assert command_line.main(["fit", f"{file}:study", "--simulations", "200", "--seed", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "re-simulation error [s], mean" in said
+    assert "written to" not in said
+
+
+def test_where_givens_vary_abc_is_left_out_and_that_is_said(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "falls.py"
+    file.write_text(
+        STUDY.replace("def fall(height", "def fall(height, n")
+        .replace("0.01, 2)", "0.01, 2) * n")
+        .replace("units=", 'given={"n": st.uniform(1, 2)}, units=')
+    )
+    arguments = ["fit", f"{file}:study", "--simulations", "200", "--out", str(tmp_path / "out")]
+    assert command_line.main([*arguments, "--seed", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "no ABC: n varies" in said
+    assert not re.search(r"^ABC ", said, re.MULTILINE)
+    assert (tmp_path / "out" / "corner.png").exists()
+
+
+def test_list_has_what_ships(capsys) -> None:
+    assert command_line.main(["list"]) == 0
+    said = capsys.readouterr().out
+    for name in ("gaussian_linear", "inverse_kinematics", "normal_sample", "two_moons"):
+        assert re.search(rf"^{name}: [A-Z].*\.$", said, re.MULTILINE)
+    assert "    infers height, shoulder, elbow, wrist\n" in said
+    assert max(map(len, said.splitlines())) < 140
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["two_mons"], "no problem is registered as two_mons; did you mean two_moons?"),
+        (["{folder}/nowhere.py:study"], "nowhere.py"),
+        (["{folder}/falls.py:stduy"], "expected a Problem named 'stduy' in {folder}/falls.py"),
+        (["{folder}/falls.py:fall"], "expected a Problem named 'fall' in {folder}/falls.py"),
+        (["{folder}/falls.py"], "write {folder}/falls.py:NAME"),
+        (["two_moons", "--simulations", "0"], "at least 1; got 0"),
+        (["two_moons", "--simulations", "60"], "at least 100 successful simulations"),
+    ],
+)
+def test_what_cannot_work_is_said_in_a_line(
+    arguments: list[str], message: str, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "falls.py").write_text(STUDY)
+    arguments = [argument.format(folder=tmp_path) for argument in arguments]
+    assert command_line.main(["fit", *arguments]) == 1
+    said = capsys.readouterr().err.split("\r")[-1].strip().splitlines()[-1]
+    assert said.startswith("sbi_inn: ")
+    assert message.format(folder=tmp_path) in said
+
+
+def test_an_error_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object, **options: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(command_line, "fit_posterior", broken)
+    with pytest.raises(KeyError, match="a bug"):
+        command_line.main(["fit", "two_moons"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "two_moons", "--epochs", "3"], "unrecognized arguments: --epochs 3"),
+        (["fit", "two_moons", "--simulations", "many"], "invalid int value: 'many'"),
+        (["fit"], "required: NAME"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_a_bad_option_shows_the_usage(arguments: list[str], message: str, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main(arguments)
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("usage: python -m sbi_inn")
+    assert message in said

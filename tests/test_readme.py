@@ -1,0 +1,77 @@
+"""What a user reads works: every python block of README and docs/ runs, every link leads somewhere.
+
+The blocks of a page run in order and in one namespace, as a reader would type them. Only how much is
+simulated and trained is changed behind their back.
+"""
+
+import re
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import sbi_inn as si
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+
+
+def blocks(page: Path) -> list[tuple[int, str]]:
+    """Return the line and the text of every python block."""
+    text = page.read_text(encoding="utf-8")
+    return [(text[: m.start(1)].count("\n"), m[1]) for m in BLOCK.finditer(text)]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Make every fit small, and files go to an empty folder."""
+    fit = si.fit_posterior
+
+    def fit_small(simulator, prior=None, *, n_simulations=0, training=None, **options):
+        if not isinstance(simulator, si.Simulations):
+            options["n_simulations"] = 300
+        return fit(
+            simulator,
+            prior,
+            method=si.CINN(blocks=2, hidden=16, transform="affine"),
+            training=si.Training(epochs=1),
+            n_jobs=1,
+            progress=False,
+            **options,
+        )
+
+    monkeypatch.setattr(si, "fit_posterior", fit_small)
+    monkeypatch.setattr(si, "simulate", partial(si.simulate, n_jobs=1, progress=False))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=name)
+def test_every_block_runs(page: Path) -> None:
+    namespace: dict[str, object] = {}
+    for line, text in blocks(page):
+        # The padding makes a traceback point to the line of the page.
+        exec(compile("\n" * line + text, str(page), "exec"), namespace)
+
+
+def test_pages_with_blocks_are_found() -> None:
+    assert {"README.md", "docs/quickstart.md"} <= {name(page) for page in PAGES if blocks(page)}
+
+
+def test_the_example_of_the_readme_stays_short() -> None:
+    _, example = blocks(ROOT / "README.md")[0]
+    after = example.partition("posterior = si.fit_posterior(")[2]
+    assert len(after.splitlines()) <= 11
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = LINK.findall(page.read_text(encoding="utf-8"))
+    broken = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not broken

@@ -1,0 +1,279 @@
+"""A posterior in a file, and back."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import scipy.stats as st
+from studies import LINE, briefly, quick_fit
+
+import sbi_inn as si
+from sbi_inn import files
+from sbi_inn.simulation import registry
+from sbi_inn.storage import load_posterior
+
+Y = [1.0, -0.5]
+
+
+@pytest.fixture(scope="module")
+def posterior():
+    return briefly(quick_fit(LINE, n=1_000, epochs=3))
+
+
+@pytest.fixture(scope="module")
+def path(posterior, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "line.sbi"
+    posterior.check()
+    posterior.save(path)
+    return path
+
+
+def same(one, other):
+    """Whether two posteriors say the same of everything that needs no simulator."""
+    draws = one.sample(Y, 200)
+    assert other.sample(Y, 200).identical(draws)
+    assert other.sample_each([Y, Y], 5).identical(one.sample_each([Y, Y], 5))
+    assert np.array_equal(other.log_prob(draws, Y), one.log_prob(draws, Y))
+    assert other.map_estimate(Y) == one.map_estimate(Y)
+    assert other.summary(Y, 500).equals(one.summary(Y, 500))
+    assert np.array_equal(other.scale, one.scale)
+    return True
+
+
+# -- with everything at hand -----------------------------------------------------------------------
+
+
+def test_nothing_changes(posterior, path):
+    loaded = load_posterior(path, simulator=LINE)
+    assert same(posterior, loaded)
+    assert loaded.seed == posterior.seed
+    assert loaded.history == posterior.history
+    assert loaded.settings == posterior.settings
+    assert loaded.schema == posterior.schema
+    assert loaded.prior == posterior.prior
+    assert loaded.last_check == posterior.last_check != ""
+    assert repr(loaded) == repr(posterior)
+    assert loaded.resimulate(Y, 50).identical(posterior.resimulate(Y, 50))
+
+
+def test_checks_find_the_same(posterior, path):
+    loaded = briefly(load_posterior(path, simulator=LINE))
+    for y in (None, Y):
+        before, after = posterior.check(y), loaded.check(y)
+        assert after.table.equals(before.table)
+        assert after.sentence == before.sentence
+
+
+def test_a_loaded_posterior_can_be_saved_again(path, tmp_path):
+    loaded = load_posterior(path)
+    loaded.save(tmp_path / "again.sbi")
+    assert same(loaded, load_posterior(tmp_path / "again.sbi"))
+
+
+def test_held_out_simulations_are_inside(posterior, path):
+    loaded = load_posterior(path)
+    held_out = posterior.simulations.dataset.isel(simulation=posterior.test_rows)
+    assert len(loaded.simulations) == 100
+    for name in ("a", "b", "y"):
+        assert loaded.simulations.dataset[name].identical(held_out[name])
+    assert loaded.n_simulations == 1_000
+    assert loaded.seen_rows.size == 0
+    before, after = posterior.tests(100), loaded.tests(100)
+    assert np.array_equal(before.truth, after.truth)
+    assert np.array_equal(before.observations.vector, after.observations.vector)
+
+
+# -- without the simulator -------------------------------------------------------------------------
+
+
+def test_without_its_simulator_all_but_resimulation_works(posterior, path):
+    loaded = load_posterior(path)
+    assert loaded.problem is None
+    assert same(posterior, loaded)
+    assert loaded.rejection_abc(Y, quantile=0.1).sizes == {"draw": 10}
+    check = loaded.check(Y)
+    assert list(check.records) == ["calibration"]
+    assert set(check.skipped) == {"re-simulation", "fit"}
+    with pytest.raises(si.SimulationError, match=r"load_posterior\(path, simulator=...\)"):
+        loaded.resimulate(Y)
+
+
+def test_the_raw_simulator_given_again(posterior, path):
+    for simulator in (LINE.simulator, LINE):
+        loaded = load_posterior(path, simulator=simulator)
+        assert loaded.resimulate(Y, 50).y.equals(posterior.resimulate(Y, 50).y)
+
+
+def test_a_simulator_of_another_study_is_refused(path):
+    with pytest.raises(si.SimulationError, match="'c' is no parameter"):
+        load_posterior(path, simulator=lambda a, b, c: a)
+    other = si.Problem(lambda p: p, si.Prior(p=st.norm()), given={"k": 1})
+    with pytest.raises(si.LoadError, match="expected a problem of a, b, .* got one of p, k"):
+        load_posterior(path, simulator=other)
+    with pytest.raises(si.SimulationError, match="can be called; got 3"):
+        load_posterior(path, simulator=3)
+
+
+def test_a_registered_problem_is_found_by_its_name(path, monkeypatch, tmp_path):
+    monkeypatch.setattr(registry, "_registered", {})
+    si.register("a line", LINE)
+    named = quick_fit("a line")
+    named.save(tmp_path / "named.sbi")
+    assert load_posterior(tmp_path / "named.sbi").problem == si.get("a line")
+    assert load_posterior(path, simulator="a line").problem == si.get("a line")
+    monkeypatch.setattr(registry, "_registered", {})
+    assert load_posterior(tmp_path / "named.sbi").problem is None
+    with pytest.raises(KeyError, match="no problem is registered as a line"):
+        load_posterior(tmp_path / "named.sbi", simulator="a line")
+
+
+def test_simulations_alone_make_a_posterior_that_can_be_saved(tmp_path):
+    table = si.simulate(LINE, n=300, seed=1, n_jobs=1, progress=False)
+    posterior = quick_fit(table)
+    posterior.save(tmp_path / "table.sbi")
+    assert same(posterior, load_posterior(tmp_path / "table.sbi"))
+
+
+# -- sets, givens and priors that are code ---------------------------------------------------------
+
+
+def test_sets_and_a_registered_prior_that_is_code(tmp_path):
+    path, y = tmp_path / "sample.sbi", {"y": [0.5, 1.0, -0.2]}
+    posterior = quick_fit("normal_sample")
+    posterior.save(path)
+    loaded = load_posterior(path)
+    assert loaded.problem == si.get("normal_sample")
+    draws = posterior.sample(y, 50)
+    assert loaded.sample(y, 50).identical(draws)
+    assert np.array_equal(loaded.log_prob(draws, y), posterior.log_prob(draws, y))
+    assert loaded.resimulate(y, 20).identical(posterior.resimulate(y, 20))
+
+
+@pytest.fixture(scope="module")
+def dependent(tmp_path_factory):
+    prior = si.Prior(beta=st.uniform(0, 1), gamma=lambda beta: st.uniform(0, beta))
+
+    def rates(beta, gamma, k, rng):
+        return k * beta - gamma + rng.normal(0, 0.1)
+
+    problem = si.Problem(rates, prior, given={"k": st.uniform(1, 1)})
+    path = tmp_path_factory.mktemp("saved") / "rates.sbi"
+    posterior = quick_fit(problem)
+    posterior.save(path)
+    return posterior, path
+
+
+def test_a_prior_that_is_code_is_given_again(dependent):
+    posterior, path = dependent
+    with pytest.raises(si.LoadError, match="the prior of 'gamma' is code.*prior="):
+        load_posterior(path)
+    y = {"y": 0.5, "k": 1.5}
+    for again in ({"prior": posterior.prior}, {"simulator": posterior.problem}):
+        loaded = load_posterior(path, **again)
+        draws = loaded.sample(y, 50)
+        assert draws.identical(posterior.sample(y, 50))
+        assert (draws.gamma <= draws.beta).all()
+    with pytest.raises(si.LoadError, match="the prior names x; the file has no x"):
+        load_posterior(path, prior=si.Prior(x=st.norm()))
+
+
+def test_givens_that_vary_come_with_a_problem(dependent):
+    posterior, path = dependent
+    with pytest.raises(si.LoadError, match=r"givens vary in this study \(k\).*si.Problem"):
+        load_posterior(path, simulator=lambda beta, k: beta, prior=posterior.prior)
+    loaded = load_posterior(path, simulator=posterior.problem)
+    y = {"y": 0.5, "k": 1.5}
+    assert loaded.resimulate(y, 20).identical(posterior.resimulate(y, 20))
+    with pytest.warns(UserWarning, match="k = 7 is outside the trained range"):
+        loaded.sample({"y": 0.5, "k": 7.0}, 5)
+
+
+def test_failed_rows_are_not_held_out(tmp_path):
+    def fragile(a, b, rng):
+        return np.nan if a > 1 else a + b
+
+    posterior = quick_fit(fragile, LINE.prior)
+    posterior.save(tmp_path / "fragile.sbi")
+    loaded = load_posterior(tmp_path / "fragile.sbi")
+    assert len(loaded.simulations.ok) == len(loaded.simulations) == 50
+    assert loaded.sample(0.5, 20).identical(posterior.sample(0.5, 20))
+
+
+# -- what cannot be loaded -------------------------------------------------------------------------
+
+
+def test_nothing_is_pickled(path):
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+        assert names == {
+            "config.json",
+            *(f"{g}.safetensors" for g in ("weights", "scaling", "held_out", "reference")),
+        }
+        config = json.loads(archive.read("config.json"))
+    assert config["kind"] == "posterior"
+    assert "lambda" not in json.dumps(config)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.7, 0.999])
+def test_a_truncated_file(path, tmp_path, share):
+    content = path.read_bytes()
+    short = tmp_path / "short.sbi"
+    short.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(si.LoadError, match="short.sbi"):
+        load_posterior(short)
+
+
+def test_a_newer_format(path, tmp_path, monkeypatch):
+    config, arrays = files.read(path)
+    monkeypatch.setattr(files, "FORMAT", files.FORMAT + 1)
+    files.write(tmp_path / "newer.sbi", config, arrays)
+    monkeypatch.undo()
+    with pytest.raises(si.LoadError, match="format 2.*Upgrade sbi_inn"):
+        load_posterior(tmp_path / "newer.sbi")
+
+
+def test_a_zip_of_someone_else(tmp_path):
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(si.LoadError, match="other.zip"):
+        load_posterior(tmp_path / "other.zip")
+
+
+def test_one_of_our_files_that_is_no_posterior(tmp_path):
+    files.write(tmp_path / "other.sbi", {"kind": "comparison"}, {})
+    with pytest.raises(si.LoadError, match="expected a posterior; the file holds 'comparison'"):
+        load_posterior(tmp_path / "other.sbi")
+
+
+def changed(path, to, change):
+    config, arrays = files.read(path)
+    change(config, arrays)
+    files.write(to, config, arrays)
+    return to
+
+
+DAMAGE = {
+    "no schema": lambda config, arrays: config.pop("schema"),
+    "no name": lambda config, arrays: config.pop("prior"),
+    "no weights": lambda config, arrays: arrays.pop("weights"),
+    "fewer weights": lambda config, arrays: arrays["weights"].popitem(),
+    "other method": lambda config, arrays: config["method"].update(name="magic"),
+    "other width": lambda config, arrays: config["method"]["shape"].update(dim=3),
+    "no held-out rows": lambda config, arrays: arrays["held_out"].pop("y"),
+    "rows that differ": lambda config, arrays: arrays["held_out"].update(a=np.zeros(3)),
+    "no scale": lambda config, arrays: arrays.pop("reference"),
+    "other dims": lambda config, arrays: config["variables"]["a"].update(dims=["x", "z"]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_files_whose_parts_do_not_fit(path, tmp_path, damage):
+    broken = changed(path, tmp_path / "broken.sbi", DAMAGE[damage])
+    with pytest.raises(si.LoadError):
+        load_posterior(broken)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(si.LoadError, match="no such file"):
+        load_posterior(tmp_path / "none.sbi")
