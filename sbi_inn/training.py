@@ -19,7 +19,7 @@ WARM_UP = 0.03
 LEARNING_RATE = 3e-3
 SMALLEST_BATCH, LARGEST_BATCH = 64, 1024
 # Steps of the optimiser at this many training rows.
-STEPS, STEPS_AT = 3_000, 90_000
+STEPS, STEPS_AT = 2_000, 90_000
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,16 @@ class Training:
         """Fill in what is None from the number of training rows.
 
         Larger tables take larger batches and fewer passes: the number of steps grows like the
-        fourth root of the rows.
+        sixth root of the rows.
         """
         power = round(math.log2(n_train / 32))
-        batch_size = self.batch_size or int(np.clip(2**power, SMALLEST_BATCH, LARGEST_BATCH))
-        steps = STEPS * (n_train / STEPS_AT) ** 0.25
+        chosen = int(np.clip(2**power, SMALLEST_BATCH, LARGEST_BATCH))
+        batch_size = min(self.batch_size or chosen, n_train)
+        steps = STEPS * (n_train / STEPS_AT) ** (1 / 6)
         epochs = self.epochs or max(1, round(steps * batch_size / n_train))
         return replace(
             self,
-            batch_size=min(batch_size, n_train),
+            batch_size=batch_size,
             epochs=epochs,
             learning_rate=self.learning_rate or LEARNING_RATE,
         )
@@ -263,8 +264,9 @@ class _Run:
         self.peak = settings.learning_rate
         self.steps_an_epoch = max(1, len(train) // self.batch_size)
         self.total = settings.epochs * self.steps_an_epoch
-        # Validate about fifty times, or once an epoch where that is rarer.
-        self.interval = max(self.steps_an_epoch, self.total // 50)
+        # Validate about fifty times, or once an epoch where that is rarer; a budget in seconds may
+        # end the run long before its last epoch.
+        self.interval = max(self.steps_an_epoch, min(self.total // 50, 500))
         self.generator = torch.Generator().manual_seed(seed)
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(

@@ -30,7 +30,7 @@ from sbi_inn.training import History, Training, fit, seeded
 
 FloatArray = npt.NDArray[np.float64]
 
-TRANSFORMS = ("mixed", "affine", "spline")
+TRANSFORMS = ("affine", "spline", "mixed")
 
 # Share of the training after which the blur of the observations no longer fades.
 FADED = 0.7
@@ -56,7 +56,7 @@ class CINN:
         Width of the hidden layers in the coupling blocks.
     depth : int
         Hidden layers in each of their networks.
-    transform : {"mixed", "affine", "spline"}
+    transform : {"affine", "spline", "mixed"}
         What a coupling block does to each number; "mixed" takes turns, affine first.
     clamp : float
         Bound on the log scale of an affine block (eq. 3.13).
@@ -76,7 +76,7 @@ class CINN:
     blocks: int | None = None
     hidden: int | None = None
     depth: int = 2
-    transform: Literal["mixed", "affine", "spline"] = "mixed"
+    transform: Literal["affine", "spline", "mixed"] = "affine"
     clamp: float = 2.0
     bins: int = 8
     features: int = 32
@@ -91,9 +91,7 @@ class CINN:
             raise ValueError(f"CINN(blur=...) must be positive and fall; got {self.blur!r}")
         if self.transform not in TRANSFORMS:
             known = ", ".join(map(repr, TRANSFORMS))
-            raise ValueError(
-                f"CINN(transform=...) must be one of {known}; got {self.transform!r}"
-            )
+            raise ValueError(f"CINN(transform=...) must be one of {known}; got {self.transform!r}")
 
     def resolve(self, n_train: int, dim: int) -> CINN:
         """Fill in what is None."""
