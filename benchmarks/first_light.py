@@ -2,8 +2,8 @@
 
     python benchmarks/first_light.py [--only NAME ...] [--json FILE]
 
-Each section runs in a process of its own, so that its peak memory is its own too. Targets stand beside
-what was measured. METHODS: re-simulation error and calibration error as in L. Ardizzone's
+Each section runs in a process of its own, so that its peak memory is its own too. Targets stand
+beside what was measured. METHODS: re-simulation error and calibration error as in L. Ardizzone's
 dissertation, sec. 4.2.2; C2ST as in Lueckmann et al. 2021.
 """
 
@@ -46,13 +46,16 @@ def arm(n_simulations):
         errors.append(np.linalg.norm(again - repeated.vector, axis=1))
     calibration = Calibration(np.concatenate(places), posterior.prior.columns)
     errors = np.concatenate(errors)
-    each = calibration.found.per_parameter
+    each = calibration.table["calibration_error"]
     return {
         "test observations": len(tests),
         "re-simulation error, mean": errors.mean(),
         "re-simulation error, median": np.median(errors),
         "calibration error": calibration.value,
-        **{f"calibration error of {n}": e for n, e in zip(posterior.prior.columns, each)},
+        **{
+            f"calibration error of {n}": e
+            for n, e in zip(posterior.prior.columns, each, strict=True)
+        },
         "calibration error of an exact posterior, median": calibration.floor.pooled[0],
         "training [s]": posterior.history.seconds,
         "steps": posterior.history.steps,
@@ -62,9 +65,10 @@ def arm(n_simulations):
 
 def gaussian_linear():
     """C2ST against the analytic posterior, 5,000 draws a side, mean over 5 observations."""
+    from sbi_inn.simulators.gaussian_linear import posterior as exact
+
     import sbi_inn as si
     from sbi_inn.diagnostics.two_samples import c2st
-    from sbi_inn.simulators.gaussian_linear import posterior as exact
 
     started = perf_counter()
     posterior = si.fit_posterior("gaussian_linear", n_simulations=10_000, seed=SEED, progress=False)
@@ -87,8 +91,9 @@ def gaussian_linear():
 
 def normal_sample():
     """One network for sets of 5, 50 and 500: 200 observations each, 10,000 draws."""
-    import sbi_inn as si
     from sbi_inn.simulators.normal_sample import posterior as exact
+
+    import sbi_inn as si
 
     posterior = si.fit_posterior("normal_sample", n_simulations=100_000, seed=SEED, progress=False)
     found = {"training [s]": posterior.history.seconds, "peak memory [GB]": peak_gigabytes()}
@@ -96,7 +101,7 @@ def normal_sample():
     for n in (5, 50, 500):
         parameters = posterior.prior.sample(200, rng)
         shifts, ratios, sigmas = [], [], []
-        for mu, sigma in zip(parameters["mu"], parameters["sigma"]):
+        for mu, sigma in zip(parameters["mu"], parameters["sigma"], strict=True):
             y = rng.normal(mu, sigma, n)
             laws, draws = exact(y), posterior.sample(y, 10_000)
             shifts.append(abs(draws["mu"].values.mean() - laws["mu"].mean()) / laws["mu"].std())
