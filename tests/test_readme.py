@@ -1,8 +1,7 @@
 """What a user reads works: every python block of README and docs/ runs, every link leads somewhere.
 
 The blocks of a page run in order and in one namespace, as a reader would type them. Only how much
-is
-simulated and trained is changed behind their back.
+is simulated and trained is changed behind their back.
 """
 
 import re

@@ -1,0 +1,78 @@
+"""The notebooks run, at small size, and are stored with outputs that anyone may read."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+# Takes the place of the first code cell, which says how much is simulated.
+SMALL = """
+import warnings
+from functools import partial
+
+import sbi_inn
+
+warnings.simplefilter("error")
+n_simulations = 300
+sbi_inn.fit_posterior = partial(
+    sbi_inn.fit_posterior,
+    method=sbi_inn.CINN(blocks=2, hidden=16, transform="affine"),
+    training=sbi_inn.Training(epochs=2),
+    n_jobs=1,
+)
+"""
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def test_there_are_notebooks() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["01-quickstart"]
+
+
+def test_it_runs(notebook: nbformat.NotebookNode, tmp_path: Path) -> None:
+    first = code_cells(notebook)[0]
+    assert re.fullmatch(r"n_simulations = [\d_]+", first.source)
+    first.source = SMALL
+    NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()  # raises where a cell does
+    said = [output.text for output in outputs(notebook) if output.get("name") == "stderr"]
+    assert not said
+
+
+def test_it_is_stored_as_it_ran_from_top_to_bottom(notebook: nbformat.NotebookNode) -> None:
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_stored_outputs_are_clean(notebook: nbformat.NotebookNode) -> None:
+    for output in outputs(notebook):
+        assert output.output_type != "error"
+        assert output.get("name") != "stderr"
+        texts = [output.get("text", ""), *output.get("data", {}).values()]
+        for text in texts:
+            assert not re.search(r"(?<![\w.])/(home|root|tmp|work|Users)/|Warning", str(text))
+
+
+def test_figures_are_stored(notebook: nbformat.NotebookNode) -> None:
+    figures = [output for output in outputs(notebook) if "image/png" in output.get("data", {})]
+    assert len(figures) >= 3
