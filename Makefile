@@ -25,7 +25,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 0 --doctest-glob='*.md' README.md docs
+	$(BIN)/python -m pytest -n 0 tests/test_readme.py tests/test_notebooks.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/first_light.py
