@@ -52,7 +52,11 @@ def _fit(options: argparse.Namespace) -> int:
     posterior = fit_posterior(
         _problem(options.name), n_simulations=options.simulations, seed=options.seed
     )
-    print(f"\n{posterior.fitted.describe()}\n\n{_comparison(posterior)}\n\n{posterior.check()}")
+    history = posterior.history
+    print(
+        f"\n{posterior.fitted.describe()}, trained in {history.seconds:.0f} s ({history.stopped})"
+        f"\n\n{_comparison(posterior)}\n\n{posterior.check()}"
+    )
     if options.out is not None:
         _write(posterior, options.out)
     print(f"\nseed {posterior.seed}")

@@ -75,6 +75,7 @@ def test_fit_prints_the_comparison_and_writes_the_figures(tmp_path: Path, capsys
         assert milliseconds > 0
     assert rows["cINN"][3] > 0
     assert rows["ABC"][3] == 0
+    assert re.search(r"coupling blocks, [\d,]+ weights, trained in \d+ s \(finished\)\n", said)
     assert "learned from 300 simulations, measured at 5,000 others" in said
     assert "rust this posterior" in said or "with caution" in said
     assert said.endswith("seed 1\n")
