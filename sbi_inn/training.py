@@ -185,6 +185,7 @@ def fit(
     *,
     seed: int,
     augment: Augment | None = None,
+    score: Callable[[Any], Tensor] | None = None,
     progress: bool = True,
 ) -> History:
     """Train a module in place; it ends with its best averaged weights.
@@ -201,6 +202,8 @@ def fit(
         Of the order of the rows.
     augment : callable, optional
         Changes every training batch, with the share of the training that is over and a generator.
+    score : callable, optional
+        What validation rows are judged by, as `loss`; by default the loss itself.
     progress : bool
         Show a progress bar.
 
@@ -230,7 +233,7 @@ def fit(
     >>> round(line.weight.item(), 1)
     2.0
     """
-    run = _Run(module, loss, train, validation, settings.resolve(len(train)), seed, augment)
+    run = _Run(module, loss, train, validation, settings.resolve(len(train)), seed, augment, score)
     with tqdm(total=100, disable=not progress, desc="training", bar_format=_BAR) as bar:
         try:
             run.go(bar)
@@ -254,8 +257,10 @@ class _Run:
         settings: Training,
         seed: int,
         augment: Augment | None,
+        score: Callable[[Any], Tensor] | None,
     ) -> None:
         self.module, self.loss, self.augment = module, loss, augment
+        self.score = loss if score is None else score
         self.train, self.validation, self.settings = train, validation, settings
         assert settings.epochs is not None
         assert settings.batch_size is not None
@@ -385,7 +390,7 @@ class _Run:
     def _validation_loss(self) -> float:
         self.module.eval()
         rows = torch.arange(len(self.validation)).split(2048)
-        values = torch.cat([self.loss(self.validation[r]) for r in rows])
+        values = torch.cat([self.score(self.validation[r]) for r in rows])
         return values.double().mean().item()
 
     def _load(self, values: list[Tensor]) -> None:

@@ -35,6 +35,9 @@ TRANSFORMS = ("affine", "spline", "mixed")
 # Share of the training after which the blur of the observations no longer fades.
 FADED = 0.7
 
+# Share of the prior that is mixed in when validation rows are scored.
+PRIOR_SHARE = 1e-3
+
 # Width of the hidden layers in the summary network.
 SUMMARY_HIDDEN = 64
 
@@ -66,7 +69,7 @@ class CINN:
         Features that the summary network learns of each part of an observation.
     blur : (float, float)
         Standard deviation of the noise added to scaled observations of fixed shape, at the start of
-        training and from two thirds of it on: the second bounds how sharp a posterior can be, in
+        training and from 70 % of it on: the second bounds how sharp a posterior can be, in
         units of the observables' spread.
     """
 
@@ -132,12 +135,13 @@ class CINN:
         rows = torch.from_numpy(latent.astype(np.float32))
         history = fit(
             network,
-            lambda pair: -network.log_prob(pair.latent, network.summary(pair.batch)),
+            network.loss,
             _Pairs(rows[train], Batch.of(observations[train], scaling)),
             _Pairs(rows[validation], Batch.of(observations[validation], scaling)),
             training,
             seed=seed,
             augment=_Blur(settings.blur),
+            score=network.score,
             progress=progress,
         )
         return FittedCINN(settings, history, scaling, network, shape)
@@ -290,6 +294,20 @@ class _Network(nn.Module):
         """Log density by the change of variables (eq. 3.5), shape (batch,)."""
         z, log_det = self.flow(x, context)
         return self.latent.log_prob(z) + log_det
+
+    def loss(self, pairs: _Pairs) -> Tensor:
+        """Negative log-likelihood of each row (eq. 3.8), shape (batch,)."""
+        return -self.log_prob(pairs.latent, self.summary(pairs.batch))
+
+    def score(self, pairs: _Pairs) -> Tensor:
+        """Negative log-likelihood of the network with a little of the prior mixed in, (batch,).
+
+        It bounds what one row in the tails of a sharp posterior can cost. Without the bound, a
+        single such row among a thousand decides which weights are kept.
+        """
+        mine = torch.nan_to_num(-self.loss(pairs), nan=-math.inf)
+        prior = self.latent.log_prob(pairs.latent)
+        return -torch.logaddexp(mine + math.log1p(-PRIOR_SHARE), prior + math.log(PRIOR_SHARE))
 
 
 def _transform(settings: CINN, block: int) -> Affine | RationalQuadraticSpline:
