@@ -262,6 +262,13 @@ def test_training_batches_alone_are_augmented():
     assert history.stopped == "diverged"
 
 
+def test_validation_rows_are_judged_by_their_score():
+    line, history = train_line(score=lambda rows: (rows[:, 0] - 3).square())
+    expected = (line_data(300, seed=1)[:, 0] - 3).square().double().mean().item()
+    np.testing.assert_allclose(history.validation_loss, expected, rtol=1e-5)
+    assert history.train_loss[-1] < history.train_loss[0]
+
+
 def test_global_randomness_is_left_alone():
     torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
     train_line(Training(epochs=2), augment=jitter)

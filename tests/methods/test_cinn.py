@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from sbi_inn.errors import LoadError
 from sbi_inn.methods import CINN, cinn, from_arrays
 from sbi_inn.schema import Observations, PaddedSet
+from sbi_inn.summary import Batch, Scaling
 from sbi_inn.training import Training
 
 ROWS = 300
@@ -32,7 +34,7 @@ def fit(settings, dim=3, seed=1):
 
 
 NETWORKS = {
-    "mixed": (CINN(blocks=3, hidden=16), 3),
+    "mixed": (CINN(blocks=3, hidden=16, transform="mixed"), 3),
     "affine": (CINN(blocks=2, hidden=16, transform="affine"), 3),
     "spline": (CINN(blocks=2, hidden=16, transform="spline"), 2),
     "one parameter": (CINN(blocks=2, hidden=16), 1),
@@ -158,3 +160,22 @@ def test_what_cannot_be_read_back(fitted):
         from_arrays(config | {"settings": wider}, arrays)
     with pytest.raises(LoadError, match="do not fit the settings"):
         from_arrays({"name": "cinn"}, arrays)
+
+
+def test_a_row_in_the_tails_has_a_bounded_score():
+    network = fit(CINN(blocks=2, hidden=16)).network
+    latent, observations = study(3)
+    scaling = Scaling.fit(observations)
+    pairs = cinn._Pairs(
+        torch.from_numpy(latent.astype(np.float32)), Batch.of(observations, scaling)
+    )
+    with torch.inference_mode():
+        # In the bulk the score is the loss, but for the share of the prior.
+        assert torch.allclose(network.score(pairs), network.loss(pairs), atol=0.05)
+        # A row that the network gives next to no density costs what the prior says, and log 1000.
+        network.flow.bijections[0].log_scale.fill_(15.0)
+        most = -network.latent.log_prob(pairs.latent) - np.log(cinn.PRIOR_SHARE)
+        assert (network.loss(pairs) > 1e6).all()
+        assert torch.allclose(network.score(pairs), most, atol=1e-3)
+        network.flow.bijections[0].log_scale.fill_(np.nan)
+        assert torch.allclose(network.score(pairs), most, atol=1e-3)

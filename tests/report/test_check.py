@@ -128,14 +128,13 @@ def test_a_check_without_a_simulator_says_what_is_skipped():
 
 
 def test_an_arm_that_does_not_reach():
-    posterior = briefly(quick_fit("inverse_kinematics", n=2_000, epochs=10))
+    posterior = briefly(quick_fit("inverse_kinematics", n=2_000, epochs=20))
     reachable = posterior.check({"across": 1.6, "up": 0.1}).records["fit at y"]
     assert reachable.verdict == "trust"
     # The arm is two metres long: no pose, however wrong the network, lands on four.
     check = posterior.check({"across": 4.0, "up": 0.0})
     fit = check.records["fit at y"]
-    assert not fit.passed
-    assert check.verdict != "trust"
+    assert check.verdict == fit.verdict == "do not trust"
     assert fit.value >= 2 / posterior.scale[0]
     assert "the simulator may not explain this observation" in fit.sentence
 
