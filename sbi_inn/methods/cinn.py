@@ -42,7 +42,7 @@ PRIOR_SHARE = 1e-3
 SUMMARY_HIDDEN = 64
 
 # Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.
-ROWS = 16_384
+ROWS = 8_192
 
 
 @dataclass(frozen=True)
