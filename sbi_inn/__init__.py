@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sbi_inn.methods.cinn import CINN
     from sbi_inn.plots.corner import corner
     from sbi_inn.posterior import Posterior
-    from sbi_inn.prior import Prior
+    from sbi_inn.prior import Mixture, Prior
     from sbi_inn.report.check import Check
     from sbi_inn.simulation.problem import Problem
     from sbi_inn.simulation.registry import get, problems, register
@@ -34,6 +34,7 @@ _HOMES = {
     "CINN": "methods.cinn",
     "Check": "report.check",
     "LoadError": "errors",
+    "Mixture": "prior",
     "Posterior": "posterior",
     "Prior": "prior",
     "PriorError": "errors",
@@ -58,6 +59,7 @@ __all__ = [
     "CINN",
     "Check",
     "LoadError",
+    "Mixture",
     "Posterior",
     "Prior",
     "PriorError",

@@ -13,6 +13,7 @@ Angles are in radians. The thesis gives its lengths no unit; here they are metre
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,11 @@ LENGTHS = (0.5, 0.5, 1.0)
 @simulator(batched=True)
 def arm(height: Array, shoulder: Array, elbow: Array, wrist: Array) -> dict[str, Any]:
     """Find the end point of an arm on a rail from its height and three joint angles."""
-    angles = (shoulder, elbow - shoulder, wrist - shoulder - elbow)
+    return end_point(height, (shoulder, elbow - shoulder, wrist - shoulder - elbow))
+
+
+def end_point(height: Array, angles: Sequence[Array]) -> dict[str, Any]:
+    """Put segments end to end, each at an angle to the horizon, and see where they end."""
     return {
         "across": sum(length * np.cos(a) for length, a in zip(LENGTHS, angles, strict=True)),
         "up": height + sum(length * np.sin(a) for length, a in zip(LENGTHS, angles, strict=True)),

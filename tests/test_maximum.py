@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats as st
 
-from sbi_inn.maximum import climb
+from sbi_inn.errors import ShapeError
+from sbi_inn.maximum import climb, mean_shift
 
 
 def climbed(distribution, n=4096, seed=0, height=None):
@@ -83,3 +84,108 @@ def test_one_starting_point_is_returned_when_there_is_no_spread():
     start = np.array([[1.0, 2.0]])
     found = climb(lambda x: np.zeros(len(x)), start, np.random.default_rng(0))
     assert np.array_equal(found, start[0])
+
+
+def shifted(draws, seed=0):
+    return mean_shift(draws, np.random.default_rng(seed))
+
+
+def test_mean_shift_finds_the_mean_of_a_normal_without_bias():
+    rng = np.random.default_rng(0)
+    mean, sd, runs = np.array([-3.0, 4e3]), np.array([1e-4, 1e3]), 20
+    errors = np.array([shifted(rng.normal(mean, sd, (1000, 2))) - mean for _ in range(runs)]) / sd
+    scatter = errors.std(axis=0)
+    assert (scatter < 0.2).all()
+    assert (np.abs(errors.mean(axis=0)) < 4 * scatter / np.sqrt(runs)).all()
+
+
+@pytest.mark.parametrize("dim", [1, 4, 12])
+def test_mean_shift_loses_little_height_on_a_normal(dim):
+    draws = np.random.default_rng(1).normal(size=(4096, dim))
+    assert 0.5 * (shifted(draws) ** 2).sum() < 0.1  # nats below the top
+
+
+def test_mean_shift_of_a_correlated_normal():
+    covariance = 0.05 * np.eye(4) + 0.95
+    draws = np.random.default_rng(2).multivariate_normal(np.arange(4.0), covariance, 4096)
+    gap = shifted(draws) - np.arange(4.0)
+    assert 0.5 * gap @ np.linalg.solve(covariance, gap) < 0.2
+
+
+def test_mean_shift_finds_a_mode_far_from_the_mean():
+    draws = np.random.default_rng(3).gamma(3.0, size=(4096, 1))  # mean 3, mode 2
+    np.testing.assert_allclose(shifted(draws), [2], rtol=0, atol=0.35)
+
+
+@pytest.mark.parametrize("dim", [1, 3])
+def test_mean_shift_takes_the_taller_of_two_modes(dim):
+    rng = np.random.default_rng(4)
+    # Fewer draws, but narrower: the taller by more than (2 / 3) / .3.
+    low, tall = rng.normal(0, 1, (2400, dim)), rng.normal(4, 0.3, (1600, dim))
+    found = shifted(np.concatenate([low, tall]))
+    np.testing.assert_allclose(found, np.full(dim, 4.0), rtol=0, atol=0.15)
+
+
+def test_mean_shift_does_not_smear_narrow_modes_into_one():
+    rng = np.random.default_rng(5)
+    angle = rng.choice(8, 4096, p=[0.2, *[0.8 / 7] * 7]) * np.pi / 4
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    found = shifted(ring + rng.normal(0, 0.05, ring.shape))
+    np.testing.assert_allclose(found, [1, 0], rtol=0, atol=0.025)
+
+
+def test_mean_shift_compares_the_modes_that_its_starts_reach():
+    # Of so few draws some groups of starts hold the lower mode only.
+    rng = np.random.default_rng(10)
+    draws = np.concatenate([rng.normal(0, 1, (28, 1)), rng.normal(20, 1, (36, 1))])
+    np.testing.assert_allclose(shifted(draws), [20], rtol=0, atol=1)
+
+
+def test_mean_shift_is_not_led_astray_by_outliers():
+    rng = np.random.default_rng(6)
+    draws = rng.choice([-1.0, 1.0], (2000, 1), p=[0.3, 0.7]) + rng.normal(0, 0.1, (2000, 3))
+    draws[:40] *= 1e3
+    np.testing.assert_allclose(shifted(draws), np.ones(3), rtol=0, atol=0.05)
+
+
+def test_mean_shift_passes_constant_columns_through():
+    draws = np.random.default_rng(7).normal(size=(500, 3))
+    without = shifted(draws[:, [0, 2]])
+    draws[:, 1] = 0.1
+    found = shifted(draws)
+    assert found[1] == 0.1
+    np.testing.assert_array_equal(found[[0, 2]], without)
+    np.testing.assert_array_equal(shifted(np.full((5, 2), 3.0)), [3, 3])
+
+
+def test_mean_shift_scales_with_the_units_and_leaves_the_draws_alone():
+    draws = np.random.default_rng(8).normal(size=(300, 2))
+    before, units = draws.copy(), np.array([2.0**-30, 1024.0])
+    np.testing.assert_allclose(shifted(draws * units), units * shifted(draws), rtol=1e-9)
+    np.testing.assert_array_equal(draws, before)
+
+
+def test_mean_shift_of_mostly_tied_draws():
+    draws = np.zeros((100, 1))
+    draws[:20, 0] = np.linspace(1, 2, 20)
+    np.testing.assert_allclose(shifted(draws), [0], rtol=0, atol=0.1)
+
+
+def test_mean_shift_of_many_draws_uses_a_random_choice():
+    draws = np.random.default_rng(9).normal(size=(20_000, 1))
+    assert np.array_equal(shifted(draws), shifted(draws))
+    assert not np.array_equal(shifted(draws), shifted(draws, seed=1))
+    np.testing.assert_allclose(shifted(draws), [0], rtol=0, atol=0.3)
+
+
+@pytest.mark.parametrize(
+    ("draws", "message"),
+    [
+        (np.zeros(5), r"\(5,\)"),
+        (np.zeros((0, 2)), r"m > 0.*\(0, 2\)"),
+        (np.array([[0.0], [np.nan]]), "1 not finite"),
+    ],
+)
+def test_mean_shift_says_what_does_not_fit(draws, message):
+    with pytest.raises(ShapeError, match=message):
+        shifted(draws)

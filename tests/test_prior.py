@@ -8,10 +8,10 @@ import joblib
 import numpy as np
 import pytest
 import scipy.stats as st
-from scipy.special import ndtr, ndtri
+from scipy.special import logsumexp, ndtr, ndtri
 
 from sbi_inn.errors import LoadError
-from sbi_inn.prior import Prior
+from sbi_inn.prior import Mixture, Prior
 
 COV = np.array([[1.0, 0.6, 0.0], [0.6, 2.0, -0.3], [0.0, -0.3, 0.5]])
 
@@ -47,6 +47,11 @@ PRIORS = {
     "multivariate_t_heavy": Prior(x=st.multivariate_t([0, 0], np.eye(2), df=1)),
     "dirichlet": Prior(x=st.dirichlet([1.0, 2.0, 3.0, 0.7])),
     "dirichlet_sparse": Prior(x=st.dirichlet([0.05, 0.05, 0.05])),
+    "mixture": Prior(x=Mixture([0.3, 0.7], [st.norm(-1, 0.5), st.norm(2, scale=1.0)])),
+    "mixture_1": Prior(x=Mixture([0.6, 0.4], [st.multivariate_normal(m, 1.0) for m in (0, 3)])),
+    "mixture_correlated": Prior(
+        x=Mixture([0.3, 0.7], [st.multivariate_normal([m] * 3, COV / (1 + m)) for m in (0, 2)])
+    ),
     "dependent": Prior(beta=st.uniform(0.01, 0.99), gamma=lambda beta: st.uniform(0, beta)),
     "chain": Prior(
         a=st.norm(),
@@ -163,6 +168,12 @@ def test_log_prob_agrees_with_scipy(name, prior):
         gamma = st.gamma(1 + draws["a"] ** 2, scale=np.exp(draws["v"][:, 1]))
         expected = expected + gamma.logpdf(draws["b"])
         expected = expected + st.norm(draws["b"], 0.1).logpdf(draws["c"])
+    elif "mixture" in name:
+        entry = prior.to_config()["parameters"][0]
+        weights, *arguments = (np.array(column) for column in entry["args"])
+        parts = [getattr(st, entry["distribution"])(*each) for each in zip(*arguments, strict=True)]
+        parts = [part.logpdf(draws["x"]) for part in parts]
+        expected = logsumexp(parts, b=weights[:, None], axis=0)
     else:
         expected = sum(
             entry_source(entry).logpdf(

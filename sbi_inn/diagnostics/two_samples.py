@@ -1,11 +1,18 @@
-"""Two-sample tests: can two sets of draws be told apart."""
+"""Two-sample tests: can two sets of draws be told apart, and how far apart are they."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist, pdist
 
 from sbi_inn.errors import ShapeError
+
+_WIDTHS = (0.1, 0.3, 1.0)  # of the kernel, in median distances
+_MEDIAN_OF = 1_000  # reference draws at most, for the median distance
+_PIECE = 1_000_000  # kernel values held at once
 
 
 def c2st(
@@ -82,3 +89,107 @@ def _scaled(draws: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArr
     """Scale by the reference's mean and sd; a constant column is only shifted."""
     sd = reference.std(axis=0, ddof=1)
     return (draws - reference.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
+
+
+def mmd(
+    reference: ArrayLike,
+    draws: ArrayLike,
+    *,
+    widths: Sequence[float] | None = None,
+    biased: bool = False,
+) -> float:
+    """Return the squared maximum mean discrepancy of two sets of draws.
+
+    The kernel is the inverse multiquadratic 1 / (1 + |d / h|^2), its mean over several widths h:
+    k(0) = 1 however many. Values are taken as they are, as published numbers do: scale them first
+    where their units differ.
+
+    Parameters
+    ----------
+    reference : array, shape (n, d)
+    draws : array, shape (m, d)
+        n and m may differ.
+    widths : sequence of float, optional
+        In the units of the values. By default .1, .3 and 1 times the median distance between
+        reference draws (of at most 1,000, evenly spaced): the same whatever is compared with
+        them.
+    biased : bool
+        By default the unbiased estimate, without the distance of a draw from itself. The biased one
+        counts it, as training losses do, and is larger by about (1 - mean of k within the sets)
+        (1/n + 1/m).
+
+    Returns
+    -------
+    float
+        0 for the same distribution, on average if unbiased: noise then makes it negative half of
+        the time (sd at n = m = 1,000, two dimensions: .0004; it falls as 1 / n). Never above 2.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes are not (n, d) and (m, d), a set has fewer than two draws, or a value is not
+        finite.
+    ValueError
+        If a width is not positive, or there is none.
+
+    References
+    ----------
+    Gretton et al. (2012), Journal of Machine Learning Research 13, 723: eqs. 3 (unbiased) and 5
+    (biased). Kernel: Ardizzone, dissertation (Heidelberg), section 4.1.3.
+
+    Examples
+    --------
+    >>> mmd([[0.0], [1.0]], [[0.0], [1.0]], widths=[1.0], biased=True)
+    0.0
+    >>> mmd([[0.0], [1.0]], [[0.0], [1.0]], widths=[1.0])
+    -0.5
+    """
+    reference, draws = np.asarray(reference, dtype=float), np.asarray(draws, dtype=float)
+    _check_sizes(reference, draws)
+    squares = np.square(_median_widths(reference) if widths is None else _checked_widths(widths))
+    between = _mean_kernel(reference, draws, squares)
+    within = 0.0
+    for one in (reference, draws):
+        mean = _mean_kernel(one, one, squares)
+        n = len(one)
+        within += mean if biased else (n * mean - 1) / (n - 1)
+    return within - 2 * between
+
+
+def _check_sizes(reference: NDArray[np.float64], draws: NDArray[np.float64]) -> None:
+    """Raise unless the sets are finite, of shapes (n, d) and (m, d), with n and m two or more."""
+    fits = reference.ndim == draws.ndim == 2 and reference.shape[1] == draws.shape[1]
+    if not fits or min(len(reference), len(draws)) < 2:
+        raise ShapeError(
+            "mmd: reference and draws must have shapes (n, d) and (m, d), n and m at least 2; "
+            f"got {reference.shape} and {draws.shape}"
+        )
+    if not (np.isfinite(reference).all() and np.isfinite(draws).all()):
+        raise ShapeError("mmd: every draw must be finite; got NaN or infinite values")
+
+
+def _checked_widths(widths: Sequence[float]) -> NDArray[np.float64]:
+    """Return widths as an array, or raise unless there are some and all are positive."""
+    array = np.asarray(widths, dtype=float)
+    if array.ndim != 1 or array.size == 0 or not np.all(array > 0):
+        raise ValueError(f"mmd: widths must be a sequence of positive numbers; got {widths}")
+    return array
+
+
+def _median_widths(reference: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the default widths of the kernel."""
+    distances = pdist(reference[:: -(-len(reference) // _MEDIAN_OF)])
+    distances = distances[distances > 0]  # draws of a discrete parameter coincide
+    return np.multiply(_WIDTHS, np.median(distances) if len(distances) else 1.0)
+
+
+def _mean_kernel(
+    a: NDArray[np.float64], b: NDArray[np.float64], squares: NDArray[np.float64]
+) -> float:
+    """Return the mean of the kernel over all pairs and over widths, whose squares are given."""
+    rows = max(1, _PIECE // len(b))
+    total = 0.0
+    for i in range(0, len(a), rows):
+        distances = cdist(a[i : i + rows], b, "sqeuclidean")
+        total += sum(float(np.sum(h2 / (h2 + distances))) for h2 in squares)
+    return total / (len(squares) * len(a) * len(b))

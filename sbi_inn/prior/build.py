@@ -10,13 +10,15 @@ from sbi_inn.prior.component import Component
 from sbi_inn.prior.continuous import Continuous
 from sbi_inn.prior.dependent import Dependent
 from sbi_inn.prior.dirichlet import Dirichlet
+from sbi_inn.prior.mixture import Mixture
 from sbi_inn.prior.multivariate import MultivariateNormal, MultivariateT
+from sbi_inn.prior.rosenblatt import Rosenblatt
 from sbi_inn.prior.univariate import Frozen, is_continuous
 
 ACCEPTED = (
     "any frozen continuous univariate distribution of scipy.stats, such as norm(0, 1); "
-    "multivariate_normal, multivariate_t or dirichlet; or a function of earlier parameters "
-    "that returns a univariate one, such as `lambda beta: uniform(0, beta)`"
+    "multivariate_normal, multivariate_t or dirichlet; a Mixture of normals; or a function of "
+    "earlier parameters that returns a univariate one, such as `lambda beta: uniform(0, beta)`"
 )
 
 
@@ -48,6 +50,8 @@ def build(name: str, value: object, earlier: Sequence[str]) -> Component:
             f"parameter {name!r}: discrete distributions come in a later release; "
             f"got {_what(value)}. Accepted: {ACCEPTED}"
         )
+    if isinstance(value, Mixture):
+        return Rosenblatt(value)
     able: Any = value
     if is_continuous(value):
         return _continuous(name, able)

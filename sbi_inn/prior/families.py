@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
 from sbi_inn.errors import LoadError
+
+if TYPE_CHECKING:
+    from sbi_inn.prior.mixture import Mixture
 
 CONTINUOUS = frozenset(
     """
@@ -37,6 +41,12 @@ UNSUITABLE = {
 
 MULTIVARIATE = frozenset({"multivariate_normal", "multivariate_t", "dirichlet"})
 
+MIXED = frozenset({"norm", "multivariate_normal"})
+"""What the components of a mixture can be."""
+
+ALLOWED = {"continuous": CONTINUOUS, "multivariate": MULTIVARIATE, "mixture": MIXED}
+"""What each kind of stored parameter can be."""
+
 
 def family(frozen: object) -> str | None:
     """Public name of a frozen univariate distribution, or None if it is not scipy's own."""
@@ -63,6 +73,12 @@ def multivariate_config(name: str, **kwds: npt.ArrayLike) -> dict[str, Any]:
     return {"kind": "multivariate", "distribution": name, "args": [], "kwds": numbers}
 
 
+def mixture_config(name: str, *columns: npt.ArrayLike) -> dict[str, Any]:
+    """Name of a mixture's components; its weights and their two arguments, one list each."""
+    lists = [np.asarray(column).tolist() for column in columns]
+    return {"kind": "mixture", "distribution": name, "args": lists, "kwds": {}}
+
+
 def restore(config: dict[str, Any]) -> tuple[str, Any]:
     """Rebuild one parameter from its entry in a file.
 
@@ -74,7 +90,7 @@ def restore(config: dict[str, Any]) -> tuple[str, Any]:
     Returns
     -------
     tuple
-        The parameter's name and its frozen scipy distribution.
+        The parameter's name and its frozen scipy distribution, or a Mixture of some.
 
     Raises
     ------
@@ -89,19 +105,31 @@ def restore(config: dict[str, Any]) -> tuple[str, Any]:
             "a parameter of a stored prior needs name, kind, distribution, args and kwds; "
             f"got {config!r}"
         ) from error
-    allowed = {"continuous": CONTINUOUS, "multivariate": MULTIVARIATE}.get(str(kind), frozenset())
+    allowed = ALLOWED.get(str(kind), frozenset())
     if str(distribution) not in allowed or not hasattr(scipy.stats, distribution):
         raise LoadError(
             f"parameter {name!r}: stored priors hold continuous distributions of scipy.stats "
-            f"{scipy.__version__} and {', '.join(sorted(MULTIVARIATE))}; "
+            f"{scipy.__version__}, {', '.join(sorted(MULTIVARIATE))} and mixtures of normals; "
             f"got {kind!r} {distribution!r}"
         )
     if not all(map(_numeric, (*args, *kwds.values()))):
         raise LoadError(f"parameter {name!r}: arguments must be numbers; got {args!r}, {kwds!r}")
+    make = getattr(scipy.stats, distribution)
     try:
-        return name, getattr(scipy.stats, distribution)(*args, **kwds)
+        return name, (_mixture(make, *args, **kwds) if kind == "mixture" else make(*args, **kwds))
     except (TypeError, ValueError) as error:
         raise LoadError(f"parameter {name!r}, {distribution}: {error}") from error
+
+
+def _mixture(
+    make: Callable[..., Any],
+    weights: Sequence[float],
+    locations: Sequence[Any],
+    spreads: Sequence[Any],
+) -> Mixture:
+    from sbi_inn.prior.mixture import Mixture  # which needs this file for its own components
+
+    return Mixture(weights, [make(*pair) for pair in zip(locations, spreads, strict=True)])
 
 
 def _numeric(value: object) -> bool:

@@ -61,7 +61,8 @@ class MultivariateNormal:
     @classmethod
     def of(cls, name: str, source: FrozenNormal) -> MultivariateNormal:
         """Factorise; PriorError unless the covariance is positive definite."""
-        return cls(source, np.atleast_1d(source.mean), cholesky(name, "cov", source.cov))
+        factor = cholesky(f"parameter {name!r}: cov", source.cov)
+        return cls(source, np.atleast_1d(source.mean), factor)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -139,7 +140,7 @@ class MultivariateT:
     @classmethod
     def of(cls, name: str, source: FrozenT) -> MultivariateT:
         """Factorise; PriorError unless shape is positive definite."""
-        factor = cholesky(name, "shape", source.shape)
+        factor = cholesky(f"parameter {name!r}: shape", source.shape)
         t: Any = scipy.stats.t
         conditionals = tuple(Continuous.of(name, t(source.df + i)) for i in range(len(factor)))
         return cls(source, np.atleast_1d(source.loc), factor, conditionals)
@@ -205,13 +206,13 @@ class MultivariateT:
         return np.sqrt((df + (before**2).sum(1)) / (df + before.shape[1]))
 
 
-def cholesky(name: str, role: str, matrix: Array) -> Array:
-    """Lower triangular factor, or a PriorError that names the parameter."""
+def cholesky(where: str, matrix: Array) -> Array:
+    """Lower triangular factor, or a PriorError that says where the matrix is."""
     try:
         return np.asarray(np.linalg.cholesky(np.atleast_2d(matrix)), dtype=float)
     except np.linalg.LinAlgError as error:
         raise PriorError(
-            f"parameter {name!r}: {role} must be positive definite; "
+            f"{where} must be positive definite; "
             f"got eigenvalues {np.linalg.eigvalsh(np.atleast_2d(matrix))}"
         ) from error
 

@@ -32,9 +32,10 @@ class Prior:
         Positional only; its parameters come first.
     **named
         Parameters by name. A distribution is a frozen continuous univariate one of scipy.stats;
-        multivariate_normal, multivariate_t or dirichlet for a vector; or a function of earlier
-        parameters, by name, that returns a univariate one. The function is called with float64
-        arrays of shape (n,), or (n, k) for a vector.
+        multivariate_normal, multivariate_t or dirichlet for a vector; a Mixture of norm or of
+        multivariate_normal; or a function of earlier parameters, by name, that returns a
+        univariate one. The function is called with float64 arrays of shape (n,), or (n, k) for a
+        vector.
 
     Attributes
     ----------

@@ -3,12 +3,28 @@
 import numpy as np
 import pytest
 import scipy.stats as st
-from sbi_inn.simulators import gaussian_linear, inverse_kinematics, normal_sample, two_moons
+from sbi_inn.simulators import (
+    gaussian_linear,
+    inverse_kinematics,
+    inverse_kinematics_cumulative,
+    normal_sample,
+    two_moons,
+)
 
 from sbi_inn.simulation.registry import get
 from sbi_inn.simulation.run import simulate
 
-NAMES = ["gaussian_linear", "inverse_kinematics", "normal_sample", "two_moons"]
+NAMES = [
+    "gaussian_linear",
+    "inverse_ballistics",
+    "inverse_kinematics",
+    "inverse_kinematics_cumulative",
+    "mixture_of_eight",
+    "mixture_of_eight_eight_classes",
+    "mixture_of_eight_one_class",
+    "normal_sample",
+    "two_moons",
+]
 
 
 def simulated(name, n, **settings):
@@ -48,6 +64,25 @@ class TestInverseKinematics:
         for name, mean in (("across", across), ("up", 0.0)):
             values = data[name].values
             assert abs(values.mean() - mean) < 4 * values.std() / np.sqrt(100_000)
+
+
+class TestInverseKinematicsCumulative:
+    """A chain of rotations, each about the end of the segment before it."""
+
+    def test_a_chain_of_turns(self):
+        height, *angles = np.random.default_rng(1).normal(size=(4, 50))
+        direction, end = np.ones(50, complex), 1j * height
+        for length, angle in zip((0.5, 0.5, 1.0), angles, strict=True):
+            direction = direction * np.exp(1j * angle)
+            end = end + length * direction
+        found = inverse_kinematics_cumulative.arm(height, *angles)
+        assert np.allclose(found["across"] + 1j * found["up"], end, rtol=0, atol=1e-14)
+
+    def test_the_same_study_but_for_the_arm(self):
+        other, printed = get("inverse_kinematics_cumulative"), get("inverse_kinematics")
+        assert other.prior == printed.prior
+        assert (other.labels, other.units) == (printed.labels, printed.units)
+        assert other.source != printed.source
 
 
 class TestTwoMoons:
