@@ -14,9 +14,16 @@ if TYPE_CHECKING:
     from sbi_inn.api import fit_posterior
     from sbi_inn.data import Simulations
     from sbi_inn.draws import summary
-    from sbi_inn.errors import LoadError, PriorError, ShapeError, SimulationError
+    from sbi_inn.errors import (
+        LoadError,
+        NoDensityError,
+        PriorError,
+        ShapeError,
+        SimulationError,
+    )
     from sbi_inn.methods.abc import rejection_abc
     from sbi_inn.methods.cinn import CINN
+    from sbi_inn.methods.inn import INN
     from sbi_inn.plots.corner import corner
     from sbi_inn.posterior import Posterior
     from sbi_inn.prior import Mixture, Prior
@@ -32,8 +39,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CINN": "methods.cinn",
+    "INN": "methods.inn",
     "Check": "report.check",
     "LoadError": "errors",
+    "NoDensityError": "errors",
     "Mixture": "prior",
     "Posterior": "posterior",
     "Prior": "prior",
@@ -57,8 +66,10 @@ _HOMES = {
 
 __all__ = [
     "CINN",
+    "INN",
     "Check",
     "LoadError",
+    "NoDensityError",
     "Mixture",
     "Posterior",
     "Prior",

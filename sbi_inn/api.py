@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sbi_inn import fitting
 from sbi_inn.data import Simulations
-from sbi_inn.methods import CINN
+from sbi_inn.methods import CINN, INN, Emulator, Method
 from sbi_inn.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.inputs import fresh_seed
@@ -16,7 +16,10 @@ from sbi_inn.simulation.problem import Problem, as_problem
 from sbi_inn.simulation.run import run
 from sbi_inn.training import Training
 
-METHODS = {"cinn": CINN}
+METHODS = {"cinn": CINN, "inn": INN}
+
+# Errors of a forward prediction, in spreads of the observables, above which a warning is due.
+LARGE_ERROR = 0.1
 
 
 def fit_posterior(
@@ -24,7 +27,7 @@ def fit_posterior(
     prior: Prior | None = None,
     *,
     n_simulations: int | None = None,
-    method: CINN | str = "cinn",
+    method: Method | str = "cinn",
     training: Training | None = None,
     given: Mapping[str, Any] | None = None,
     n_jobs: int = -1,
@@ -42,8 +45,9 @@ def fit_posterior(
         Named scipy distributions; needed with a callable.
     n_simulations : int, optional
         Default 10,000, if that takes less than ten minutes.
-    method : CINN or str
-        Settings of the method; "cinn" is short for `CINN()`.
+    method : CINN, INN or str
+        Settings of the method; "cinn" is short for `CINN()`, "inn" for `INN()`. Anything with a
+        `fit` like theirs will do.
     training : Training, optional
         How long and how to train; what is not said follows from the simulations.
     given : mapping, optional
@@ -65,8 +69,8 @@ def fit_posterior(
     PriorError
         If the prior is missing or cannot be used.
     SimulationError
-        If the simulator cannot be used, or too few simulations succeed; `.simulations` holds the
-        table so far.
+        If the simulator cannot be used, too few simulations succeed, or the method does not take
+        such observations; `.simulations` holds the table so far.
 
     Examples
     --------
@@ -82,10 +86,7 @@ def fit_posterior(
     >>> posterior.sample({"reach": 4.0}, 3).sizes
     Frozen({'draw': 3})
     """
-    if isinstance(method, str):
-        if method not in METHODS:
-            raise ValueError(f"expected a method among {', '.join(METHODS)}; got {method!r}")
-        method = METHODS[method]()
+    chosen = _method(method)
     seed = fresh_seed(seed)
     if isinstance(simulator, Simulations):
         problem, simulations = None, simulator
@@ -94,7 +95,7 @@ def fit_posterior(
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
     _say_failures(simulations, progress)
     fitted, parts = fitting.fit(
-        simulations, method, training or Training(), seed=seed, progress=progress
+        simulations, chosen, training or Training(), seed=seed, progress=progress
     )
     if fitted.history.stopped == "diverged":
         warnings.warn(
@@ -102,7 +103,35 @@ def fit_posterior(
             "there, with the best weights so far. A smaller Training(learning_rate=...) may help",
             stacklevel=2,
         )
-    return Posterior(fitted, simulations, parts.test, seed=seed, problem=problem)
+    posterior = Posterior(fitted, simulations, parts.test, seed=seed, problem=problem)
+    if isinstance(fitted, Emulator):
+        _say_errors(fitted, posterior.schema.columns, progress)
+    return posterior
+
+
+def _method(method: Method | str) -> Method:
+    if not isinstance(method, str):
+        return method
+    if method not in METHODS:
+        raise ValueError(f"expected a method among {', '.join(METHODS)}; got {method!r}")
+    return METHODS[method]()
+
+
+def _say_errors(emulator: Emulator, columns: Sequence[str], progress: bool) -> None:
+    """Say how well the observables are predicted; noise and steps cannot be."""
+    errors = dict(zip(columns, emulator.residual, strict=False))
+    said = ", ".join(f"{name} by {error:.2g}" for name, error in errors.items())
+    if progress:
+        print(f"the forward network misses {said} spreads")
+    large = {name: error for name, error in errors.items() if error > LARGE_ERROR}
+    if large:
+        worst = max(large, key=large.__getitem__)
+        warnings.warn(
+            f"the forward network misses {worst} by {large[worst]:.2g} of its spread: the "
+            "simulator is noisy or discontinuous there, or training was too short. A noisy or "
+            'discontinuous one is the case for method="cinn"',
+            stacklevel=3,
+        )
 
 
 def _say_failures(simulations: Simulations, progress: bool) -> None:

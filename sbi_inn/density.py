@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.maximum import climb
+from sbi_inn.errors import NoDensityError
+from sbi_inn.maximum import climb, mean_shift
 from sbi_inn.methods.fitted import Fitted
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations
@@ -57,14 +58,21 @@ class Density:
     def highest(
         self, observation: Observations, rng: np.random.Generator
     ) -> dict[str, npt.NDArray[np.float64]]:
-        """Find the parameters of highest density given one observation, each of shape (1, ...)."""
+        """Find the parameters of highest density given one observation, each of shape (1, ...).
+
+        Where the density cannot be evaluated, the mode of the draws' density by mean shift.
+        """
 
         def height(latent: FloatArray) -> FloatArray:
             log_prior = self.prior.log_prob(self.prior.from_latent(latent))
             return log_prior + self._log_ratio(latent, observation)
 
-        best = climb(height, self.fitted.sample(observation, STARTS, rng)[0], rng)
-        return self.prior.from_latent(best[None])
+        start = self.fitted.sample(observation, STARTS, rng)[0]
+        try:
+            return self.prior.from_latent(climb(height, start, rng)[None])
+        except NoDensityError:
+            flat = self.prior.flatten(self.prior.from_latent(start))
+            return self.prior.unflatten(mean_shift(flat, rng)[None])
 
     def _log_ratio(self, latent: FloatArray, observation: Observations) -> FloatArray:
         """Log of posterior over prior density, the same on both sides of the prior's map."""

@@ -32,3 +32,7 @@ class SimulationError(RuntimeError):
 
 class LoadError(ValueError):
     """A file that cannot be read back: truncated, of a newer format, or not ours."""
+
+
+class NoDensityError(TypeError):
+    """A posterior that can be drawn from, but whose density cannot be evaluated."""

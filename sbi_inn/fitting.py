@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.data import Simulations
-from sbi_inn.errors import SimulationError
-from sbi_inn.methods import CINN, Fitted
+from sbi_inn.errors import ShapeError, SimulationError
+from sbi_inn.methods import Fitted, Method
 from sbi_inn.training import Training
 
 FEWEST = 100
@@ -54,7 +54,7 @@ def split(simulations: Simulations, seed: int) -> Split:
 
 def fit(
     simulations: Simulations,
-    method: CINN,
+    method: Method,
     training: Training,
     *,
     seed: int,
@@ -65,7 +65,7 @@ def fit(
     Parameters
     ----------
     simulations : Simulations
-    method : CINN
+    method : Method
     training : Training
     seed : int
         Of the split, the initial weights and the order of the rows.
@@ -74,17 +74,20 @@ def fit(
     Raises
     ------
     SimulationError
-        If there are too few simulations.
+        If there are too few simulations, or the method does not take such observations.
     """
     parts = split(simulations, seed)
     rows = np.concatenate([parts.train, parts.validation])
-    fitted = method.fit(
-        simulations.prior.to_latent(simulations.parameters(rows)),
-        simulations.observations(rows),
-        np.arange(len(parts.train)),
-        np.arange(len(parts.train), len(rows)),
-        training,
-        seed=seed,
-        progress=progress,
-    )
+    try:
+        fitted = method.fit(
+            simulations.prior.to_latent(simulations.parameters(rows)),
+            simulations.observations(rows),
+            np.arange(len(parts.train)),
+            np.arange(len(parts.train), len(rows)),
+            training,
+            seed=seed,
+            progress=progress,
+        )
+    except ShapeError as error:  # what was simulated is not lost
+        raise SimulationError(str(error), simulations) from error
     return fitted, parts

@@ -16,9 +16,10 @@ import xarray as xr
 from sbi_inn import draws as labelled
 from sbi_inn.data import Simulations
 from sbi_inn.density import Density
+from sbi_inn.emulation import Emulation
 from sbi_inn.errors import SimulationError
+from sbi_inn.methods import Decoder, Emulator, Fitted
 from sbi_inn.methods.abc import rejection_abc
-from sbi_inn.methods.fitted import Fitted
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations, Schema
 from sbi_inn.simulation.again import at_givens_of, resimulated
@@ -226,8 +227,76 @@ class Posterior:
 
     # -- against the simulator ---------------------------------------------------------------------
 
-    def resimulate(self, y: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
+    def emulate(self, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any]) -> xr.Dataset:
+        """Predict the observables by the network that was learned forwards (method "inn").
+
+        Parameters
+        ----------
+        parameters : Dataset with dim "draw", DataFrame, or dict of scalars or arrays
+            With the givens that varied in training among them.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dim `draw`; NaN outside the prior's support. The attribute `rmse` of each observable is
+            the root-mean-square error on the test simulations, in its own units.
+
+        Raises
+        ------
+        PriorError, ShapeError
+            If a parameter or a given is missing.
+        TypeError
+            If the method has no forward network.
+        """
+        return self.emulation.predict(parameters)
+
+    @cached_property
+    def emulation(self) -> Emulation:
+        """The forward network; `.errors` is a table of its errors on the test simulations."""
+        return Emulation(self._emulator("to emulate"), self.simulations, self.test_rows)
+
+    def at_tolerance(self, tolerance: float | None) -> Posterior:
+        """Give this posterior with another standard deviation of the observation (method "inn").
+
+        Parameters
+        ----------
+        tolerance : float or None
+            In units of the observables' spread. 0: draws at exactly the observation, which have no
+            density. None: the error of the forward network.
+
+        Raises
+        ------
+        TypeError
+            If the method has no forward network.
+        """
+        return Posterior(
+            self._emulator("to set a tolerance").at_tolerance(tolerance),
+            self.simulations,
+            self.test_rows,
+            seed=self.seed,
+            problem=self.problem,
+            n_simulations=self.n_simulations,
+            scale=self.scale,
+        )
+
+    @property
+    def remark(self) -> str:
+        """What has to be known about the draws where they are simulated again."""
+        return self.fitted.remark if isinstance(self.fitted, Emulator) else ""
+
+    def resimulate(
+        self, y: Any, n: int = 1000, *, emulator: bool = False, seed: int | None = None
+    ) -> xr.Dataset:
         """Simulate again at posterior draws, with the observation's own givens.
+
+        Parameters
+        ----------
+        y : mapping, Dataset or array
+        n : int
+            Number of draws.
+        emulator : bool
+            Use the forward network (method "inn") in place of the simulator.
+        seed : int, optional
 
         Returns
         -------
@@ -235,26 +304,33 @@ class Posterior:
             Dim `draw`: the observables; `error`, the Euclidean distance from the observation in the
             observables' own units; `scaled_error`, each observable divided by its spread over the
             simulations. Sets are compared by mean, standard deviation and quantiles. NaN where
-            a simulation failed.
+            a simulation failed. The attribute `remark` says how closely draws of an INN keep to y.
 
         Raises
         ------
         SimulationError
             If there is no simulator.
+        TypeError
+            If an emulator is asked for, and the method has none.
         """
-        problem = self._needs_simulator("to re-simulate")
         observation = self.schema.read(y)
-        again, rows = resimulated(
-            problem,
-            self.simulations,
-            self.draw(observation, n, self._rng(seed))[0],
-            observation,
-            seed=self.seed if seed is None else seed,
-            stream=RESIMULATE,
-        )
+        flat = self.draw(observation, n, self._rng(seed))[0]
+        if emulator:
+            again, rows = self.emulation.again(flat, observation)
+        else:
+            again, rows = resimulated(
+                self._needs_simulator("to re-simulate"),
+                self.simulations,
+                flat,
+                observation,
+                seed=self.seed if seed is None else seed,
+                stream=RESIMULATE,
+            )
         gap = rows - statistics(observation, self.schema)
         again["error"] = ("draw", np.linalg.norm(gap, axis=1))
         again["scaled_error"] = ("draw", np.linalg.norm(gap / self.scale, axis=1))
+        if self.remark:
+            again.attrs["remark"] = self.remark
         return again
 
     def rejection_abc(
@@ -377,6 +453,44 @@ class Posterior:
         """Plot coverage and ranks over the test simulations."""
         return self.calibration().plot()
 
+    def plot_latent(self, y: Any, *, axes: tuple[int, int] = (0, 1), n: int = 121) -> Figure:
+        """Plot what a grid over two latent axes maps to, one panel a parameter (fig. 4.5).
+
+        Parameters
+        ----------
+        y : mapping, Dataset or array
+        axes : (int, int)
+            Which latent axes, counted from 0; the others are held at 0.
+        n : int
+            Grid points an axis, from -3 to 3.
+
+        Raises
+        ------
+        TypeError
+            If the method has no latent.
+        ValueError
+            If it has no such axes.
+        """
+        from sbi_inn.plots.latent import plot_latent
+
+        axis = np.linspace(-3, 3, n)
+        grid = self.latent_grid(y, axis, axes)
+        names, flat = labelled.flat(grid)
+        values = flat.T.reshape(len(names), n, n)
+        return plot_latent(axis, values, labelled.columns_of(grid), axes=axes)
+
+    def latent_grid(self, y: Any, axis: FloatArray, axes: tuple[int, int] = (0, 1)) -> xr.Dataset:
+        """Give the parameters of a grid over two latent axes, the second fastest, dim `draw`."""
+        if not isinstance(self.fitted, Decoder):
+            raise TypeError(f"draws of the method {self.settings.label} come from no latent")
+        dim = self.fitted.latent_dim
+        if len(set(axes)) != 2 or not set(axes) <= set(range(dim)):
+            raise ValueError(f"expected two different axes of the {dim} latents; got {axes}")
+        latent = np.zeros((len(axis) ** 2, dim))
+        latent[:, list(axes)] = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+        found = self.fitted.decode(self.schema.read(y), latent)
+        return self.simulations.label(self.prior.from_latent(found))
+
     def plot_training(self) -> Figure:
         """Plot training and validation loss."""
         from sbi_inn.plots.training import plot_training
@@ -417,6 +531,14 @@ class Posterior:
                 "load_posterior(path, simulator=...)"
             )
         return self.problem
+
+    def _emulator(self, purpose: str) -> Emulator:
+        if not isinstance(self.fitted, Emulator):
+            raise TypeError(
+                f"{purpose}, a network that was learned forwards is needed, which the method "
+                f'{self.settings.label} has not: fit with method="inn"'
+            )
+        return self.fitted
 
     @property
     def _seconds(self) -> float:

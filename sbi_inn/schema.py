@@ -58,17 +58,21 @@ class Observations:
         The observables of fixed shape, flattened, then the givens.
     sets : dict of str to PaddedSet
         One entry per exchangeable set, under the name of its length.
+    givens : int
+        How many of the last features are givens.
     """
 
     vector: FloatArray
     sets: dict[str, PaddedSet]
+    givens: int = 0
 
     def __len__(self) -> int:
         return len(self.vector)
 
     def __getitem__(self, rows: Any) -> Observations:
         """Choose rows by slice, mask or indices; always a batch."""
-        return Observations(self.vector[rows], {n: s[rows] for n, s in self.sets.items()})
+        sets = {n: s[rows] for n, s in self.sets.items()}
+        return Observations(self.vector[rows], sets, self.givens)
 
 
 @dataclass(frozen=True)
@@ -225,17 +229,11 @@ class Schema:
             length: self._pad(columns, values, np.asarray(sizes[length], np.int64))
             for length, columns in self.sets.items()
         }
-        return Observations(vector, sets)
+        return Observations(vector, sets, len(self.givens))
 
     def unstack(self, observations: Observations, row: int) -> dict[str, npt.NDArray[Any]]:
         """Write one row of a batch as the mapping a user would pass; the inverse of `read`."""
-        values: dict[str, npt.NDArray[Any]] = {}
-        start = 0
-        for name in (*self.fixed, *self.givens):
-            shape = self.observables.get(name, ())
-            width = int(np.prod(shape))
-            values[name] = observations.vector[row, start : start + width].reshape(shape)
-            start += width
+        values = {name: v[0] for name, v in self.fold(observations.vector[[row]]).items()}
         for length, columns in self.sets.items():
             padded, start = observations.sets[length], 0
             for name in columns:
@@ -244,6 +242,21 @@ class Schema:
                 entries = padded.values[row, : padded.sizes[row], start : start + width]
                 values[name] = entries.reshape(-1, *shape)
                 start += width
+        return values
+
+    def fold(self, vector: FloatArray) -> dict[str, npt.NDArray[Any]]:
+        """Cut rows of features (rows, k) into observables and, if they are there, givens, by name.
+
+        Each has the shape (rows, *shape of the observable).
+        """
+        values: dict[str, npt.NDArray[Any]] = {}
+        start = 0
+        for name in (*self.fixed, *self.givens):
+            shape = self.observables.get(name, ())
+            width = int(np.prod(shape))
+            if start < vector.shape[1]:
+                values[name] = vector[:, start : start + width].reshape(-1, *shape)
+            start += width
         return values
 
     def outside(self, observations: Observations) -> list[str]:
@@ -364,7 +377,8 @@ def join(batches: Sequence[Observations]) -> Observations:
             for part in parts
         ]
         sets[name] = PaddedSet(np.concatenate(padded), np.concatenate([p.sizes for p in parts]))
-    return Observations(np.concatenate([batch.vector for batch in batches]), sets)
+    vector = np.concatenate([batch.vector for batch in batches])
+    return Observations(vector, sets, batches[0].givens)
 
 
 def _numbers(name: str, value: Any) -> npt.NDArray[Any]:

@@ -21,6 +21,8 @@ SMALLEST_BATCH, LARGEST_BATCH = 64, 1024
 # Steps of the optimiser at this many training rows.
 STEPS, STEPS_AT = 2_000, 90_000
 
+LIKELIHOOD = "negative log-likelihood [nats]"
+
 
 @dataclass(frozen=True)
 class Training:
@@ -110,11 +112,13 @@ class History:
     epoch : tuple of float
         When the network was validated, in passes over the training rows.
     train_loss, validation_loss : tuple of float
-        Negative log-likelihood in nats, of the training batches since the last validation and of
-        the validation rows. Training that ended before its first validation is validated once
-        at its end, and has NaN for the first of the two.
+        Of the training batches since the last validation, and of the validation rows. Training that
+        ended before its first validation is validated once at its end, and has NaN for the first
+        of the two.
     best_epoch : float
         The validation whose weights were kept; one of `epoch`.
+    quantity : str
+        What the losses are.
     stopped : str
         "finished", "early" (no more improvement), "time", "interrupted" or "diverged".
     steps : int
@@ -135,6 +139,7 @@ class History:
     stopped: str
     steps: int
     seconds: float
+    quantity: str = LIKELIHOOD
 
     def to_config(self) -> dict[str, Any]:
         """Give the record as JSON would hold it."""
@@ -186,6 +191,7 @@ def fit(
     seed: int,
     augment: Augment | None = None,
     score: Callable[[Any], Tensor] | None = None,
+    quantity: str = LIKELIHOOD,
     progress: bool = True,
 ) -> History:
     """Train a module in place; it ends with its best averaged weights.
@@ -204,6 +210,8 @@ def fit(
         Changes every training batch, with the share of the training that is over and a generator.
     score : callable, optional
         What validation rows are judged by, as `loss`; by default the loss itself.
+    quantity : str
+        What the loss is, for the record and its figure.
     progress : bool
         Show a progress bar.
 
@@ -239,7 +247,7 @@ def fit(
             run.go(bar)
         except KeyboardInterrupt:
             run.stopped = "interrupted"
-        return run.finish(bar)
+        return replace(run.finish(bar), quantity=quantity)
 
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"

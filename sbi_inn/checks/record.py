@@ -30,6 +30,11 @@ class Sampler(Protocol):
         """What one observation looks like."""
         ...
 
+    @property
+    def remark(self) -> str:
+        """What has to be known about the draws where they are simulated again; may be empty."""
+        ...
+
     def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw `n` flat parameter vectors an observation, shape (observations, n, dim)."""
         ...

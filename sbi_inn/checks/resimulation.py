@@ -35,11 +35,14 @@ class Resimulation:
         Each observable divided by its spread over the simulations.
     noise : array, shape (observations,)
         `scaled` for a new simulation at the true parameters: zero for a deterministic simulator.
+    remark : str
+        What has to be known about the draws, such as how closely they keep to the observation.
     """
 
     errors: FloatArray
     scaled: FloatArray
     noise: FloatArray
+    remark: str = ""
 
     @property
     def value(self) -> float:
@@ -91,7 +94,7 @@ class Resimulation:
 
     def plot(self) -> Figure:
         """Distribution of the scaled errors, with the simulator's own noise."""
-        return plot_errors(self.scaled.ravel(), noise=self.noise)
+        return plot_errors(self.scaled.ravel(), noise=self.noise, remark=self.remark)
 
     def _threshold(self, slack: float) -> float:
         return NOISE * float(np.nanmedian(self.noise)) + slack
@@ -107,10 +110,13 @@ class Fit:
         Scaled errors at the observation.
     usual : array, shape (observations,)
         Median scaled error of each held-out observation.
+    remark : str
+        As in `Resimulation`.
     """
 
     scaled: FloatArray
     usual: FloatArray
+    remark: str = ""
 
     @property
     def value(self) -> float:
@@ -158,7 +164,9 @@ class Fit:
 
     def plot(self) -> Figure:
         """Scaled errors here against those of held-out observations."""
-        return plot_errors(self.scaled, noise=self.usual, noise_label="held-out medians")
+        return plot_errors(
+            self.scaled, noise=self.usual, noise_label="held-out medians", remark=self.remark
+        )
 
 
 def resimulate(
@@ -196,7 +204,7 @@ def resimulate(
         errors[here] = np.linalg.norm(gap, axis=2)
         scaled[here] = np.linalg.norm(gap / scale, axis=2)
     noise = (simulate(tests.truth, tests.observations) - observed) / scale
-    return Resimulation(errors, scaled, np.linalg.norm(noise, axis=1))
+    return Resimulation(errors, scaled, np.linalg.norm(noise, axis=1), sampler.remark)
 
 
 def resimulate_at(
@@ -225,7 +233,7 @@ def resimulate_at(
     """
     gap = _gaps(sampler, observation, simulate, observed, draws, rng)[0]
     scaled = np.linalg.norm(gap / scale, axis=1)
-    return Fit(scaled, np.nanmedian(usual.scaled, axis=1))
+    return Fit(scaled, np.nanmedian(usual.scaled, axis=1), sampler.remark)
 
 
 def _gaps(

@@ -3,6 +3,7 @@
 from sbi_inn.inn.actnorm import ActNorm
 from sbi_inn.inn.bijection import Bijection
 from sbi_inn.inn.coupling import Affine, Coupling, Elementwise
+from sbi_inn.inn.flow import TRANSFORMS, coupling_flow
 from sbi_inn.inn.latent import Normal
 from sbi_inn.inn.mixing import Orthogonal
 from sbi_inn.inn.spline import RationalQuadraticSpline
@@ -11,6 +12,7 @@ from sbi_inn.inn.subnet import MLP
 
 __all__ = [
     "MLP",
+    "TRANSFORMS",
     "ActNorm",
     "Affine",
     "Bijection",
@@ -20,4 +22,5 @@ __all__ = [
     "Orthogonal",
     "RationalQuadraticSpline",
     "Stack",
+    "coupling_flow",
 ]

@@ -17,11 +17,16 @@ class MLP(nn.Module):
     n_in, n_out : int
         Width of the input vector (0: the context alone) and of the output.
     context : int
-        Width of the context.
+        Width of the context (0: the vector alone).
     hidden : int
         Width of the hidden layers.
     depth : int
         Number of hidden layers, at least one.
+
+    Raises
+    ------
+    ValueError
+        If there is neither a vector nor a context.
 
     Examples
     --------
@@ -34,9 +39,11 @@ class MLP(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, *, context: int, hidden: int, depth: int) -> None:
         super().__init__()
+        if not n_in + context:
+            raise ValueError("MLP needs a vector or a context; got n_in = 0 and context = 0")
         self.n_in = n_in
-        self.steer = nn.Linear(context, hidden)
-        self.enter = nn.Linear(n_in, hidden, bias=False) if n_in else None
+        self.steer = nn.Linear(context, hidden) if context else None
+        self.enter = nn.Linear(n_in, hidden, bias=not context) if n_in else None
         self.hidden = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(depth - 1))
         self.leave = nn.Linear(hidden, n_out)
         nn.init.zeros_(self.leave.weight)
@@ -44,7 +51,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """Map `x` (batch, n_in) and the context (batch or 1, context) to (batch, n_out)."""
-        h = self.steer(context)
+        h = x.new_zeros(()) if self.steer is None else self.steer(context)
         if self.enter is not None:
             h = h + self.enter(x)
         for layer in self.hidden:

@@ -13,27 +13,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sbi_inn.inn import (
-    MLP,
-    ActNorm,
-    Affine,
-    Bijection,
-    Coupling,
-    Normal,
-    Orthogonal,
-    RationalQuadraticSpline,
-    Stack,
-)
+from sbi_inn.inn import MLP, TRANSFORMS, Normal, coupling_flow
+from sbi_inn.methods.blur import blurred
 from sbi_inn.schema import Observations
 from sbi_inn.summary import Batch, Fusion, Scaling
 from sbi_inn.training import History, Training, fit, seeded
 
 FloatArray = npt.NDArray[np.float64]
-
-TRANSFORMS = ("affine", "spline", "mixed")
-
-# Share of the training after which the blur of the observations no longer fades.
-FADED = 0.7
 
 # Share of the prior that is mixed in when validation rows are scored.
 PRIOR_SHARE = 1e-3
@@ -185,6 +171,18 @@ class FittedCINN:
             parts = [self.network.log_prob(part, here) for part, here in pairs]
         return torch.cat(parts).numpy().astype(np.float64) if parts else np.empty(0)
 
+    @torch.inference_mode()
+    def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
+        """Find the parameters (n, dim) that latents (n, dim) stand for, at one observation."""
+        context = self.network.summary(Batch.of(observation, self.scaling))
+        x, _ = self.network.flow.inverse(torch.from_numpy(latent.astype(np.float32)), context)
+        return x.numpy().astype(np.float64)
+
+    @property
+    def latent_dim(self) -> int:
+        """How many latents a draw comes from."""
+        return self.shape.dim
+
     def describe(self) -> str:
         """Say what it is in half a line."""
         s = self.settings
@@ -251,21 +249,13 @@ class _Pairs:
 
 @dataclass(frozen=True)
 class _Blur:
-    """Noise on scaled observations that fades away in training.
-
-    A deterministic simulator has posteriors without width across the observables. A network that
-    meets them sharp from the start learns where single training rows lie; one that meets them
-    blurred learns their shape first, then sharpens it.
-    """
+    """Noise on the scaled observations of fixed shape that fades away in training."""
 
     levels: tuple[float, float]
 
     def __call__(self, pairs: _Pairs, done: float, generator: torch.Generator) -> _Pairs:
-        first, last = self.levels
-        level = last * (first / last) ** max(0.0, 1 - done / FADED)
-        vector = pairs.batch.vector
-        noise = torch.randn(vector.shape, generator=generator)
-        return replace(pairs, batch=replace(pairs.batch, vector=vector + level * noise))
+        vector = blurred(pairs.batch.vector, self.levels, done, generator)
+        return replace(pairs, batch=replace(pairs.batch, vector=vector))
 
 
 class _Network(nn.Module):
@@ -282,12 +272,15 @@ class _Network(nn.Module):
             MLP, context=self.summary.features, hidden=settings.hidden, depth=settings.depth
         )
         generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
-        blocks: list[Bijection] = []
-        for block in range(settings.blocks):
-            if block:
-                blocks += [Orthogonal(shape.dim, generator)]
-            blocks += [ActNorm(shape.dim), Coupling(shape.dim, _transform(settings, block), subnet)]
-        self.flow = Stack(blocks)
+        self.flow = coupling_flow(
+            shape.dim,
+            settings.blocks,
+            subnet,
+            generator,
+            transform=settings.transform,
+            clamp=settings.clamp,
+            bins=settings.bins,
+        )
         self.latent = Normal(shape.dim)
 
     def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
@@ -308,11 +301,6 @@ class _Network(nn.Module):
         mine = torch.nan_to_num(-self.loss(pairs), nan=-math.inf)
         prior = self.latent.log_prob(pairs.latent)
         return -torch.logaddexp(mine + math.log1p(-PRIOR_SHARE), prior + math.log(PRIOR_SHARE))
-
-
-def _transform(settings: CINN, block: int) -> Affine | RationalQuadraticSpline:
-    affine = {"affine": True, "spline": False, "mixed": block % 2 == 0}[settings.transform]
-    return Affine(settings.clamp) if affine else RationalQuadraticSpline(settings.bins)
 
 
 def _chunks(observations: int, n: int) -> list[tuple[slice, slice]]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.errors import LoadError
 from sbi_inn.methods.cinn import CINN, FittedCINN
+from sbi_inn.methods.inn import INN, FittedINN
 from sbi_inn.schema import Observations
-from sbi_inn.training import History
+from sbi_inn.training import History, Training
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -34,7 +35,13 @@ class Fitted(Protocol):
         ...
 
     def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
-        """Log density of rows (batch, dim), given as many observations or one for all."""
+        """Log density of rows (batch, dim), given as many observations or one for all.
+
+        Raises
+        ------
+        NoDensityError
+            If the method can be drawn from only.
+        """
         ...
 
     def describe(self) -> str:
@@ -43,6 +50,67 @@ class Fitted(Protocol):
 
     def to_arrays(self) -> tuple[dict[str, Any], Mapping[str, Mapping[str, npt.NDArray[Any]]]]:
         """Give settings as JSON would hold them, and arrays in named groups."""
+        ...
+
+
+@runtime_checkable
+class Emulator(Protocol):
+    """A trained method that also predicts the observables."""
+
+    @property
+    def residual(self) -> FloatArray:
+        """Root-mean-square error of each observable on validation rows, in its spread."""
+        ...
+
+    @property
+    def remark(self) -> str:
+        """How closely draws keep to the observation."""
+        ...
+
+    def at_tolerance(self, tolerance: float | None) -> Fitted:
+        """Give the same network with another standard deviation of the observation."""
+        ...
+
+    def emulate(self, latent: FloatArray, givens: FloatArray) -> FloatArray:
+        """Predict observables (n, observables) from parameters (n, dim) and givens (n, givens)."""
+        ...
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """A trained method whose draws come from a standard normal latent."""
+
+    @property
+    def latent_dim(self) -> int:
+        """How many latents a draw comes from."""
+        ...
+
+    def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
+        """Find the parameters (n, dim) that latents (n, latent_dim) stand for."""
+        ...
+
+
+class Method(Protocol):
+    """Settings of a method: what `fit_posterior(..., method=...)` takes."""
+
+    def fit(
+        self,
+        latent: FloatArray,
+        observations: Observations,
+        train: npt.NDArray[np.int64],
+        validation: npt.NDArray[np.int64],
+        training: Training,
+        *,
+        seed: int,
+        progress: bool = True,
+    ) -> Fitted:
+        """Train on rows of parameters (rows, dim) and as many observations.
+
+        Raises
+        ------
+        ShapeError
+            If the method does not take such observations.
+        """
         ...
 
 
@@ -56,7 +124,7 @@ def from_arrays(
     LoadError
         If the method is unknown or the arrays do not fit it.
     """
-    kinds = {CINN.name: FittedCINN}
+    kinds = {CINN.name: FittedCINN, INN.name: FittedINN}
     if config.get("name") not in kinds:
         raise LoadError(f"expected a method among {', '.join(kinds)}; got {config.get('name')!r}")
     try:

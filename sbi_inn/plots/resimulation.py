@@ -16,6 +16,7 @@ def plot_errors(
     *,
     noise: npt.NDArray[np.float64] | None = None,
     noise_label: str = "new simulation at the truth",
+    remark: str = "",
     width_mm: float = WIDTH_MM,
 ) -> Figure:
     """Plot how large re-simulation errors are: the share of draws below each error.
@@ -27,6 +28,8 @@ def plot_errors(
     noise : array, shape (m,), optional
         Errors to compare with; left out where they are all zero.
     noise_label : str
+    remark : str
+        Title: what has to be known about the draws.
     width_mm : float
         Width on paper.
     """
@@ -45,5 +48,6 @@ def plot_errors(
         ax.set_xlabel("re-simulation error [spreads of the observables]")
         ax.set_ylabel("share of draws below")
         ax.set_ylim(0, 1)
+        ax.set_title(remark)
         ax.legend(loc="lower right")
         return figure

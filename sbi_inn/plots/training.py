@@ -25,10 +25,10 @@ def plot_training(history: Mapping[str, Any], *, width_mm: float = DOUBLE_COLUMN
     Parameters
     ----------
     history : mapping
-        ``"train_loss"`` and ``"validation_loss"``, arrays of one entry an epoch: the negative
-        log-likelihood in nats. ``"epoch"`` or, where there is none, ``"step"``: an increasing
-        array to plot them against. ``"best_epoch"``: the epoch whose weights were kept, as in
-        ``"epoch"``, or its position in the arrays where there is only ``"step"``.
+        ``"train_loss"`` and ``"validation_loss"``, arrays of one entry an epoch; ``"quantity"``,
+        what they are, where it is known. ``"epoch"`` or, where there is none, ``"step"``: an
+        increasing array to plot them against. ``"best_epoch"``: the epoch whose weights were kept,
+        as in ``"epoch"``, or its position in the arrays where there is only ``"step"``.
     width_mm : float
         Width on paper.
 
@@ -58,7 +58,7 @@ def plot_training(history: Mapping[str, Any], *, width_mm: float = DOUBLE_COLUMN
         ax.axvline(x[best], color=GREY, linewidth=0.6, linestyle="--", label="weights kept")
         ax.plot(x[best], validation[best], "o", color=COLOURS[1], markersize=4)
         _set_limits(ax, x, np.stack([train, validation]))
-        ax.set(xlabel=axis_name, ylabel="negative log-likelihood [nats]")
+        ax.set(xlabel=axis_name, ylabel=history.get("quantity", "loss"))
         ax.legend(loc="upper right")
     return figure
 

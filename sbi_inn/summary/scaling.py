@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,13 @@ class Scaling:
     def vectors(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Scale the features of fixed shape, shape (batch, features)."""
         return _squash(observations.vector, self.vector)
+
+    def unscale(self, vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Undo `vectors` for its first features, shape (batch, as many as are given)."""
+        center, scale = self.vector[:, : vectors.shape[1]]
+        size = np.abs(vectors.astype(np.float64))
+        beyond = np.expm1(np.maximum(size - LINEAR, 0))
+        return center + scale * np.sign(vectors) * (np.minimum(size, LINEAR) + beyond)
 
     def entries(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
         """Scale the entries of a set, one after another, shape (sum of sizes, columns)."""

@@ -1,0 +1,129 @@
+"""An invertible network from [x, padding] to [y, z, padding] (dissertation, eq. 4.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from sbi_inn.inn import MLP, coupling_flow
+from sbi_inn.methods.bidirectional.layout import Layout
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows of parameters and scaled observations.
+
+    Attributes
+    ----------
+    x : Tensor, shape (rows, parameters)
+        On the latent side of the prior.
+    y : Tensor, shape (rows, observables)
+    given : Tensor, shape (rows, givens)
+    """
+
+    x: Tensor
+    y: Tensor
+    given: Tensor
+
+    @classmethod
+    def of(
+        cls, latent: npt.NDArray[np.float64], vectors: npt.NDArray[np.float32], givens: int
+    ) -> Pairs:
+        """Cut scaled observations into observables and givens, the last features."""
+        m = vectors.shape[1] - givens
+        x, rows = torch.from_numpy(latent.astype(np.float32)), torch.from_numpy(vectors)
+        return cls(x, rows[:, :m], rows[:, m:])
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: Tensor) -> Pairs:
+        return Pairs(self.x[rows], self.y[rows], self.given[rows])
+
+
+class Outputs(NamedTuple):
+    """What the forward direction gives."""
+
+    y: Tensor
+    z: Tensor
+    padding: Tensor
+    log_det: Tensor
+
+
+class Inputs(NamedTuple):
+    """What the inverse direction gives; the log-determinant is that of the inverse."""
+
+    x: Tensor
+    padding: Tensor
+    log_det: Tensor
+
+
+class Network(nn.Module):
+    """Coupling blocks between the two sides of a layout; the givens steer them.
+
+    Parameters
+    ----------
+    layout : Layout
+    blocks, hidden, depth : int
+        Coupling blocks; width and number of the hidden layers of their networks.
+    transform : {"affine", "spline", "mixed"}
+    clamp : float
+    bins : int
+
+    Examples
+    --------
+    >>> import torch
+    >>> layout = Layout(parameters=2, observables=1, latent=2, givens=0, width=3)
+    >>> network = Network(layout, blocks=2, hidden=16, depth=1)
+    >>> x, padding, given = torch.ones(5, 2), torch.zeros(5, 1), torch.zeros(5, 0)
+    >>> out = network(x, padding, given)
+    >>> torch.allclose(network.inverse(out.y, out.z, out.padding, given).x, x, atol=1e-5)
+    True
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        blocks: int,
+        hidden: int,
+        depth: int,
+        transform: str = "affine",
+        clamp: float = 2.0,
+        bins: int = 8,
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.flow = coupling_flow(
+            layout.width,
+            blocks,
+            partial(MLP, context=layout.givens, hidden=hidden, depth=depth),
+            torch.Generator().manual_seed(torch.initial_seed() % 2**63),
+            transform=transform,
+            clamp=clamp,
+            bins=bins,
+        )
+
+    def forward(self, x: Tensor, padding: Tensor, given: Tensor) -> Outputs:
+        """Predict what is observed, and what is left over."""
+        out, log_det = self.flow(torch.cat([x, padding], dim=1), given)
+        m = self.layout.observables
+        y, z, rest = out.split([m, self.layout.latent, self.layout.padding[1]], dim=1)
+        return Outputs(y, z, rest, log_det)
+
+    def inverse(self, y: Tensor, z: Tensor, padding: Tensor, given: Tensor) -> Inputs:
+        """Find the parameters that an observation and a latent belong to."""
+        x, log_det = self.flow.inverse(torch.cat([y, z, padding], dim=1), given)
+        parameters, rest = x.split([self.layout.parameters, self.layout.padding[0]], dim=1)
+        return Inputs(parameters, rest, log_det)
+
+    def residual(self, pairs: Pairs) -> Tensor:
+        """Error of the predicted observables, with the padding at its centre."""
+        padding = pairs.x.new_zeros(len(pairs), self.layout.padding[0])
+        return self(pairs.x, padding, pairs.given).y - pairs.y
