@@ -48,7 +48,7 @@ class Emulation:
         PriorError
             If a parameter is missing.
         ShapeError
-            If a given that varied in training is missing.
+            If a given that varied in training is missing, or has another number of rows.
         """
         prior, schema = self.simulations.prior, self._schema
         givens = by_name(parameters, schema.givens)
@@ -57,10 +57,12 @@ class Emulation:
             raise ShapeError(f"expected the givens {', '.join(missing)} beside the parameters")
         named = by_name(parameters, prior.names)
         inside = np.isfinite(prior.log_prob(named))
-        flat = np.broadcast_to(prior.flatten(named), (len(inside), prior.dim))
-        columns = [np.broadcast_to(givens[name], len(inside)) for name in schema.givens]
-        steer = np.column_stack([np.empty((len(inside), 0)), *columns])
-        vector = np.full((len(inside), schema.observable_columns()), np.nan)
+        rows = _rows({"parameters": inside, **givens})
+        inside = np.broadcast_to(inside, rows)
+        flat = np.broadcast_to(prior.flatten(named), (rows, prior.dim))
+        columns = [np.broadcast_to(givens[name], rows) for name in schema.givens]
+        steer = np.column_stack([np.empty((rows, 0)), *columns])
+        vector = np.full((rows, schema.observable_columns()), np.nan)
         vector[inside] = self._predict(flat[inside], steer[inside])
         return self._label(vector)
 
@@ -115,3 +117,13 @@ class Emulation:
             about = {**table[name].attrs, "rmse": float(error) if error.ndim == 0 else error}
             variables[name] = (("draw", *table[name].dims[1:]), values, about)
         return xr.Dataset(variables)
+
+
+def _rows(values: Mapping[str, npt.NDArray[Any]]) -> int:
+    """Count the rows of parameters and givens; what has one row serves all."""
+    shapes = {name: value.shape for name, value in values.items()}
+    try:
+        (rows,) = np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        raise ShapeError(f"expected as many rows of each; got the shapes {shapes}") from None
+    return rows

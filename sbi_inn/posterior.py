@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,8 @@ from sbi_inn.data import Simulations
 from sbi_inn.density import Density
 from sbi_inn.emulation import Emulation
 from sbi_inn.errors import SimulationError
-from sbi_inn.methods import Decoder, Emulator, Fitted
+from sbi_inn.figures import Figures
+from sbi_inn.methods import Emulator, Fitted
 from sbi_inn.methods.abc import rejection_abc
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations, Schema
@@ -29,8 +29,6 @@ from sbi_inn.statistics import spread, statistics
 from sbi_inn.training import History
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from sbi_inn.checks import Calibration, TestSet
     from sbi_inn.report import Check
     from sbi_inn.report.judge import Judge
@@ -43,7 +41,7 @@ RESIMULATE, ABC = 1, 3
 TEST_ROWS = 5_000
 
 
-class Posterior:
+class Posterior(Figures):
     """The posterior of a study, for any observation.
 
     Made by `fit_posterior` or `load_posterior`. An observation `y` is a dict of observables (and
@@ -416,86 +414,6 @@ class Posterior:
 
         held_out = TestSet.of(self.simulations, self.test_rows[:n])
         return held_out.topped_up(n, self.problem, self._seconds, self.seed)
-
-    # -- figures -----------------------------------------------------------------------------------
-
-    def corner(
-        self,
-        y: Any,
-        n: int = 10_000,
-        *,
-        truth: Mapping[str, Any] | None = None,
-        compare: Mapping[str, xr.Dataset] | None = None,
-        seed: int | None = None,
-    ) -> Figure:
-        """Plot all marginals of one and two parameters, with the prior in grey.
-
-        Parameters
-        ----------
-        y : mapping, Dataset or array
-        n : int
-            Number of draws.
-        truth : mapping of str to float, optional
-            True parameters, marked in the figure.
-        compare : mapping of str to Dataset, optional
-            Other draws to overlay, by label, such as `{"ABC": posterior.rejection_abc(y)}`.
-        seed : int, optional
-        """
-        from sbi_inn.plots.corner import corner
-
-        mine = self.sample(y, n, seed=seed)
-        prior = self.simulations.prior_draws
-        if not compare:
-            return corner(mine, truth=truth, prior=prior)
-        return corner({self.fitted.settings.label: mine, **compare}, truth=truth, prior=prior)
-
-    def plot_calibration(self) -> Figure:
-        """Plot coverage and ranks over the test simulations."""
-        return self.calibration().plot()
-
-    def plot_latent(self, y: Any, *, axes: tuple[int, int] = (0, 1), n: int = 121) -> Figure:
-        """Plot what a grid over two latent axes maps to, one panel a parameter (fig. 4.5).
-
-        Parameters
-        ----------
-        y : mapping, Dataset or array
-        axes : (int, int)
-            Which latent axes, counted from 0; the others are held at 0.
-        n : int
-            Grid points an axis, from -3 to 3.
-
-        Raises
-        ------
-        TypeError
-            If the method has no latent.
-        ValueError
-            If it has no such axes.
-        """
-        from sbi_inn.plots.latent import plot_latent
-
-        axis = np.linspace(-3, 3, n)
-        grid = self.latent_grid(y, axis, axes)
-        names, flat = labelled.flat(grid)
-        values = flat.T.reshape(len(names), n, n)
-        return plot_latent(axis, values, labelled.columns_of(grid), axes=axes)
-
-    def latent_grid(self, y: Any, axis: FloatArray, axes: tuple[int, int] = (0, 1)) -> xr.Dataset:
-        """Give the parameters of a grid over two latent axes, the second fastest, dim `draw`."""
-        if not isinstance(self.fitted, Decoder):
-            raise TypeError(f"draws of the method {self.settings.label} come from no latent")
-        dim = self.fitted.latent_dim
-        if len(set(axes)) != 2 or not set(axes) <= set(range(dim)):
-            raise ValueError(f"expected two different axes of the {dim} latents; got {axes}")
-        latent = np.zeros((len(axis) ** 2, dim))
-        latent[:, list(axes)] = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
-        found = self.fitted.decode(self.schema.read(y), latent)
-        return self.simulations.label(self.prior.from_latent(found))
-
-    def plot_training(self) -> Figure:
-        """Plot training and validation loss."""
-        from sbi_inn.plots.training import plot_training
-
-        return plot_training(asdict(self.history))
 
     # -- files -------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sbi_inn.errors import LoadError
 from sbi_inn.methods.cinn import CINN, FittedCINN
-from sbi_inn.methods.inn import INN, FittedINN
+from sbi_inn.methods.inn import INN, read_inn
 from sbi_inn.schema import Observations
 from sbi_inn.training import History, Training
 
@@ -124,10 +124,10 @@ def from_arrays(
     LoadError
         If the method is unknown or the arrays do not fit it.
     """
-    kinds = {CINN.name: FittedCINN, INN.name: FittedINN}
+    kinds = {CINN.name: FittedCINN.from_arrays, INN.name: read_inn}
     if config.get("name") not in kinds:
         raise LoadError(f"expected a method among {', '.join(kinds)}; got {config.get('name')!r}")
     try:
-        return kinds[config["name"]].from_arrays(config, arrays)
+        return kinds[config["name"]](config, arrays)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise LoadError(f"the weights do not fit the settings beside them: {error}") from error

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from sbi_inn.errors import NoDensityError, ShapeError
+from sbi_inn.errors import ShapeError
 from sbi_inn.inn import TRANSFORMS
 from sbi_inn.methods.bidirectional import (
     TERMS,
@@ -22,9 +21,10 @@ from sbi_inn.methods.bidirectional import (
     Network,
     Noise,
     Pairs,
+    categorical,
     latents_for,
 )
-from sbi_inn.methods.bidirectional.importance import ROWS, Candidates, candidates, log_normal
+from sbi_inn.methods.fitted_inn import FittedINN
 from sbi_inn.schema import Observations
 from sbi_inn.summary import Scaling
 from sbi_inn.training import History, Training, fit, seeded
@@ -37,8 +37,8 @@ LOSSES = ("likelihood", "mmd")
 PADDED = 16
 # Beyond this many dimensions a discrepancy hardly sees how two samples differ.
 LARGE = 20
-# Candidates that the integral of a density is estimated from.
-INTEGRAL = 16_384
+# Largest batch for them unless it is asked for.
+BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class INN:
 
     Parameters
     ----------
-    loss : {"likelihood", "mmd"}
+    loss : {"likelihood", "mmd"} or None
         Maximum likelihood of (y, z), or the squared error of y with mean discrepancies of (y, z)
-        and x (sec. 4.1.2).
+        and x (sec. 4.1.2). None: likelihood, or discrepancies where the network has to be padded.
     blocks, hidden : int or None
         Number of coupling blocks, and width of the hidden layers in them; None: from the data.
     depth : int
@@ -79,19 +79,19 @@ class INN:
         Which of the losses to use ("mmd"): the ablations of fig. 4.2 leave some out.
     candidates : int
         Candidates for each draw, of which one is chosen by the prior's density over the network's
-        own. 1: the network's own draws, as in the dissertation. More need a network that is trained
-        by likelihood, or not padded.
+        own. 1: the network's own draws, as in the dissertation, which are all there is to a padded
+        network.
     tolerance : float or None
         Standard deviation of the observation, in units of the observables' spread: a draw is
         the way back from an observation drawn around y. None: the error of the network's own
-        forward prediction, on validation rows. 0: exactly y, as in the dissertation; such draws
-        have no density.
+        forward prediction, on validation rows, but zero for categories, which have no error. 0:
+        exactly y, as in the dissertation; such draws have no density.
     """
 
     name: ClassVar[str] = "inn"
     label: ClassVar[str] = "INN"
 
-    loss: Literal["likelihood", "mmd"] = "likelihood"
+    loss: Literal["likelihood", "mmd"] | None = None
     blocks: int | None = None
     hidden: int | None = None
     depth: int = 2
@@ -111,7 +111,7 @@ class INN:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"INN({name}=...) must be positive; got {value!r}")
-        if self.loss not in LOSSES:
+        if self.loss not in (None, *LOSSES):
             raise ValueError(f"INN(loss=...) must be one of {LOSSES}; got {self.loss!r}")
         if self.transform not in TRANSFORMS:
             known = ", ".join(map(repr, TRANSFORMS))
@@ -125,31 +125,40 @@ class INN:
         if self.tolerance is not None and not self.tolerance >= 0:
             raise ValueError(f"INN(tolerance=...) must not be negative; got {self.tolerance!r}")
 
-    def resolve(self, n_train: int) -> INN:
-        """Fill in the size of the network."""
-        hidden = self.hidden or (128 if n_train > 5_000 else 64)
-        return replace(self, blocks=self.blocks or 8, hidden=hidden)
-
-    def layout(self, parameters: int, y: FloatArray, givens: int) -> Layout:
-        """Choose the widths of both sides (sec. 4.1.1).
+    def resolve(self, parameters: int, y: FloatArray) -> INN:
+        """Fill in what is None: size, loss, and the widths of both sides (sec. 4.1.1).
 
         Parameters
         ----------
         parameters : int
         y : array, shape (rows, observables)
-            Scaled observables of training rows.
-        givens : int
+            Scaled observables of the training rows.
         """
         latent = self.latent or latents_for(parameters, y)
         needed = max(parameters, y.shape[1] + latent)
-        if self.loss == "mmd":
-            padded = needed > min(parameters, y.shape[1] + latent)
-            width = self.width or (max(needed, PADDED) if padded else needed)
-        else:
+        padded = (self.width or needed) > min(parameters, y.shape[1] + latent)
+        loss = self.loss or ("mmd" if padded else "likelihood")
+        width = self.width or (max(needed, PADDED) if padded and loss == "mmd" else needed)
+        if loss == "likelihood":
             # What would be padding beside z is more of z: both are standard normal.
-            width = self.width or needed
             latent = max(latent, width - y.shape[1])
-        return Layout(parameters, y.shape[1], latent, givens, width)
+        hidden = self.hidden or (128 if len(y) > 5_000 else 64)
+        blocks = self.blocks or 8
+        return replace(self, blocks=blocks, hidden=hidden, loss=loss, latent=latent, width=width)
+
+    def layout(self, parameters: int, observables: int, givens: int) -> Layout:
+        """Give the widths of both sides of resolved settings."""
+        assert self.latent is not None
+        assert self.width is not None
+        return Layout(parameters, observables, self.latent, givens, self.width)
+
+    def training(self, training: Training, n_train: int) -> Training:
+        """Fill in how to train: by discrepancies, which cost a batch squared, in smaller ones."""
+        filled = training.resolve(n_train)
+        if self.loss != "mmd" or training.batch_size:
+            return filled
+        assert filled.batch_size is not None
+        return replace(filled, batch_size=min(filled.batch_size, BATCH))
 
     def fit(
         self,
@@ -190,19 +199,20 @@ class INN:
             )
         scaling = Scaling.fit(observations[train])
         scaled = Pairs.of(latent, scaling.vectors(observations), observations.givens)
-        layout = self.layout(latent.shape[1], scaled.y[train].numpy(), observations.givens)
-        if self.loss == "mmd" and layout.width > LARGE:
+        seen = scaled.y[train].numpy()
+        settings = self.resolve(latent.shape[1], seen)
+        layout = settings.layout(latent.shape[1], seen.shape[1], observations.givens)
+        if settings.loss == "mmd" and layout.width > LARGE:
             warnings.warn(
                 f"mean discrepancies say little in more than about {LARGE} dimensions; here are "
                 f'{layout.width}. INN(loss="likelihood") has no such limit',
                 stacklevel=2,
             )
-        settings = self.resolve(len(train))
         with seeded(seed):
             network = _network(settings, layout)
         loss = (
             Likelihood(network)
-            if self.loss == "likelihood"
+            if settings.loss == "likelihood"
             else MeanDiscrepancy(network, self.widths, self.terms)
         )
         noise = Noise(layout, loss.padding, self.blur)
@@ -211,7 +221,7 @@ class INN:
             loss,
             scaled[torch.from_numpy(train)],
             scaled[torch.from_numpy(validation)],
-            training,
+            settings.training(training, len(train)),
             seed=seed,
             augment=noise,
             score=lambda rows: loss(noise.fixed(rows)),
@@ -221,196 +231,24 @@ class INN:
         with torch.no_grad():
             errors = network.residual(scaled[torch.from_numpy(validation)])
         residual = errors.square().mean(dim=0).sqrt().numpy().astype(np.float64)
-        return FittedINN(settings, history, scaling, network, residual)
+        exact = categorical(observations.vector[train, : seen.shape[1]])
+        return FittedINN(settings, history, scaling, network, residual, exact)
 
 
-@dataclass(frozen=True)
-class FittedINN:
-    """A trained bidirectional network.
-
-    Attributes
-    ----------
-    residual : array, shape (observables,)
-        Root-mean-square error of the forward prediction on validation rows, in units of the
-        observables' spread.
-    """
-
-    settings: INN
-    history: History
-    scaling: Scaling
-    network: Network
-    residual: FloatArray
-
-    @property
-    def weighted(self) -> bool:
-        """Whether draws are chosen by weight: padding with zeros leaves no density to weigh by."""
-        return self.settings.candidates > 1 and not self._zero_padded
-
-    @property
-    def tolerance(self) -> FloatArray:
-        """Standard deviation of each observable that draws allow for, in units of its spread."""
-        if self.settings.tolerance is None:
-            return self.residual
-        return np.full_like(self.residual, self.settings.tolerance)
-
-    @torch.inference_mode()
-    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
-        """Draw `n` for each observation, shape (observations, n, dim)."""
-        seen = self._read(observations)
-        each = n * self.settings.candidates if self.weighted else n
-        together = max(1, ROWS // each)
-        draws = np.empty((len(seen), n, self.network.layout.parameters))
-        for start in range(0, len(seen), together):
-            here = slice(start, start + together)
-            found = self._candidates(seen.y[here], seen.given[here], each, rng)
-            draws[here] = (found.choose(n, rng) if self.weighted else found.x).numpy()
-        return draws
-
-    @torch.inference_mode()
-    def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
-        """Log density of rows (batch, dim), given as many observations or one for all.
-
-        That of the draws. With a choice among candidates: prior times N(f_y(x); y, tolerance^2),
-        divided by its integral, which is estimated from 16,384 candidates. Without: the network's
-        own, N(f_y(x); y, tolerance^2) N(f_z(x); 0, I) |det df/dx|.
-
-        Raises
-        ------
-        NoDensityError
-            If the network is padded or the tolerance is zero.
-        """
-        self._needs_density()
-        seen = self._read(observations)
-        x = torch.from_numpy(latent.astype(np.float32))
-        given, y = (v.expand(len(x), -1) for v in (seen.given, seen.y))
-        parts = zip(x.split(ROWS), given.split(ROWS), strict=True)
-        out = [self.network(a, a.new_zeros(len(a), 0), b) for a, b in parts]
-        predicted, z, _, log_det = (torch.cat(part) for part in zip(*out, strict=True))
-        tolerance = torch.from_numpy(self.tolerance)
-        near = log_normal((predicted - y) / tolerance) - tolerance.log().sum()
-        if self.weighted:
-            return (near + log_normal(x) - self._log_mass(seen)).numpy()
-        return (near + log_normal(z) + log_det).numpy()
-
-    @torch.inference_mode()
-    def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
-        """Find the parameters (n, dim) that latents (n, latent) stand for, at one observation."""
-        seen, layout = self._read(observation), self.network.layout
-        z = torch.from_numpy(latent.astype(np.float32))
-        y, given = (v.expand(len(z), -1) for v in (seen.y, seen.given))
-        back = self.network.inverse(y, z, z.new_zeros(len(z), layout.padding[1]), given)
-        return back.x.numpy().astype(np.float64)
-
-    @torch.inference_mode()
-    def emulate(self, latent: FloatArray, givens: FloatArray) -> FloatArray:
-        """Predict observables (n, observables) from parameters (n, dim) and givens (n, givens)."""
-        layout = self.network.layout
-        unknown = np.zeros((len(latent), layout.observables))
-        seen = self._read(Observations(np.hstack([unknown, givens]), {}, layout.givens))
-        x = torch.from_numpy(latent.astype(np.float32))
-        out = self.network(x, x.new_zeros(len(x), layout.padding[0]), seen.given)
-        return self.scaling.unscale(out.y.numpy())
-
-    @property
-    def remark(self) -> str:
-        """How closely draws keep to the observation."""
-        if not self.tolerance.any():
-            return "draws at exactly the observation (tolerance 0)"
-        said = ", ".join(f"{t:.2g}" for t in np.unique(self.tolerance)[[0, -1]])
-        return f"draws within the tolerance {said} spreads of the observation"
-
-    def at_tolerance(self, tolerance: float | None) -> FittedINN:
-        """Give the same network with another standard deviation of the observation."""
-        return replace(self, settings=replace(self.settings, tolerance=tolerance))
-
-    @property
-    def latent_dim(self) -> int:
-        """How many latents a draw comes from."""
-        return self.network.layout.latent
-
-    def describe(self) -> str:
-        """Say what it is in half a line."""
-        s = self.settings
-        weights = sum(p.numel() for p in self.network.parameters())
-        how = "likelihood" if s.loss == "likelihood" else "mean discrepancies"
-        return (
-            f"INN by {how} of {s.blocks} {s.transform} coupling blocks, {weights:,} weights, from "
-            f"{self.network.layout.describe()}"
-        )
-
-    def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, npt.NDArray[Any]]]]:
-        """Give settings as JSON would hold them, and arrays in named groups."""
-        config = {
-            "name": INN.name,
-            "settings": asdict(self.settings),
-            "history": self.history.to_config(),
-            "layout": asdict(self.network.layout),
-        }
-        weights = {n: v.numpy() for n, v in self.network.state_dict().items()}
-        scaling = {"vector": self.scaling.vector}
-        residual = {"residual": self.residual}
-        return config, {"weights": weights, "scaling": scaling, "errors": residual}
-
-    @classmethod
-    def from_arrays(
-        cls, config: dict[str, Any], arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]]
-    ) -> FittedINN:
-        """Read back what `to_arrays` gave."""
-        stored = config["settings"]
-        tuples = {n: tuple(v) for n, v in stored.items() if isinstance(v, list)}
-        settings = INN(**stored | tuples)
-        with seeded(0):
-            network = _network(settings, Layout(**config["layout"]))
-        network.load_state_dict({n: torch.from_numpy(v) for n, v in arrays["weights"].items()})
-        network.eval()
-        scaling = Scaling(arrays["scaling"]["vector"], {})
-        history = History.from_config(config["history"])
-        return cls(settings, history, scaling, network, arrays["errors"]["residual"])
-
-    # -- helpers -----------------------------------------------------------------------------------
-
-    @property
-    def _zero_padded(self) -> bool:
-        return self.settings.loss == "mmd" and self.network.layout.padded
-
-    def _read(self, observations: Observations) -> Pairs:
-        """Scale observations; the parameters beside them are unknown."""
-        vectors = self.scaling.vectors(observations)
-        return Pairs.of(np.empty((len(observations), 0)), vectors, observations.givens)
-
-    def _candidates(self, y: Tensor, given: Tensor, n: int, rng: np.random.Generator) -> Candidates:
-        return candidates(
-            self.network,
-            y,
-            given,
-            n,
-            rng,
-            tolerance=torch.from_numpy(self.tolerance.astype(np.float32)),
-            padding=MeanDiscrepancy.padding if self._zero_padded else 0.0,
-        )
-
-    def _log_mass(self, seen: Pairs) -> Tensor:
-        """Log of the integral that normalises the density of each observation."""
-        found = []
-        for y, given in zip(seen.y.split(1), seen.given.split(1), strict=True):
-            rng = np.random.default_rng(0)  # the same candidates at every call: one density
-            found.append(self._candidates(y, given, INTEGRAL, rng).log_mass)
-        return torch.cat(found)
-
-    def _needs_density(self) -> None:
-        layout = self.network.layout
-        if layout.padded:
-            raise NoDensityError(
-                f"this INN maps {layout.describe()}: with padding there is no density of the "
-                'parameters. Fit with method="cinn", or INN(latent='
-                f"{max(1, layout.parameters - layout.observables)}) where observables are fewer "
-                "than parameters"
-            )
-        if not self.tolerance.all():
-            raise NoDensityError(
-                "draws at exactly the observation (tolerance 0) lie on a surface and have no "
-                "density; use posterior.at_tolerance(...) with a positive one"
-            )
+def read_inn(
+    config: dict[str, Any], arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]]
+) -> FittedINN:
+    """Read back what `FittedINN.to_arrays` gave."""
+    stored = config["settings"]
+    tuples = {n: tuple(v) for n, v in stored.items() if isinstance(v, list)}
+    settings = INN(**stored | tuples)
+    with seeded(0):
+        network = _network(settings, Layout(**config["layout"]))
+    network.load_state_dict({n: torch.from_numpy(v) for n, v in arrays["weights"].items()})
+    network.eval()
+    scaling = Scaling(arrays["scaling"]["vector"], {})
+    history = History.from_config(config["history"])
+    return FittedINN(settings, history, scaling, network, **arrays["errors"])
 
 
 def _network(settings: INN, layout: Layout) -> Network:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from time import perf_counter
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,7 @@ class Rejection:
     rows: FloatArray
     prior: Prior
     schema: Schema
+    remark: ClassVar[str] = ""
 
     @classmethod
     def of(cls, simulations: Simulations) -> Rejection:

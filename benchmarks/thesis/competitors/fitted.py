@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from competitors.data import FloatArray, Pairs, Rows, Study, noisy
+from sbi_inn.errors import NoDensityError
 from sbi_inn.schema import Observations
 from sbi_inn.summary import Batch, Scaling
 from sbi_inn.training import History, Training, fit, seeded
@@ -59,7 +60,7 @@ class FittedCompetitor:
 
     def log_prob(self, latent: FloatArray, observations: Observations) -> NoReturn:
         """Raise: none of the competitors has a density."""
-        raise TypeError(
+        raise NoDensityError(
             f"a {self.settings.label} has no density, only draws; expected a method with one, such "
             "as sbi_inn.CINN"
         )

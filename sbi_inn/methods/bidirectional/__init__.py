@@ -1,6 +1,6 @@
 """The parts of the bidirectional INN (dissertation, ch. 4)."""
 
-from sbi_inn.methods.bidirectional.layout import Layout, latents_for
+from sbi_inn.methods.bidirectional.layout import Layout, categorical, latents_for
 from sbi_inn.methods.bidirectional.losses import TERMS, Likelihood, MeanDiscrepancy
 from sbi_inn.methods.bidirectional.network import Network, Pairs
 from sbi_inn.methods.bidirectional.noise import Noise
@@ -13,5 +13,6 @@ __all__ = [
     "Network",
     "Noise",
     "Pairs",
+    "categorical",
     "latents_for",
 ]

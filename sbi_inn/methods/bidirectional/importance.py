@@ -42,7 +42,7 @@ class Candidates:
         # The largest of log weight + Gumbel noise are such a choice (Vieira 2014).
         gumbel = rng.gumbel(size=tuple(self.log_weight.shape))
         best = (self.log_weight.double() + torch.from_numpy(gumbel)).topk(n, dim=1).indices
-        best = best[:, torch.from_numpy(rng.permutation(n))]  # topk sorts
+        best = torch.from_numpy(rng.permuted(best.numpy(), axis=1))  # topk sorts
         return self.x.gather(1, best.unsqueeze(2).expand(-1, -1, self.x.shape[2]))
 
     @property

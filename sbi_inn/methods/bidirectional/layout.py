@@ -106,7 +106,7 @@ def latents_for(parameters: int, observed: FloatArray) -> int:
     (2, 4)
     """
     rows = observed[:ROWS]
-    if any(1 < len(np.unique(column)) <= CATEGORIES for column in rows.T):
+    if categorical(rows).any():
         return parameters
     variances = np.linalg.eigvalsh(np.atleast_2d(np.cov(rows.T)))
     rank = int((variances > FLAT * max(variances.max(), 1e-30)).sum())
@@ -115,6 +115,11 @@ def latents_for(parameters: int, observed: FloatArray) -> int:
     if 2 * rank <= parameters and _dimension(rows) >= CURVED * rank:
         return parameters - rank
     return parameters
+
+
+def categorical(observed: FloatArray) -> npt.NDArray[np.bool_]:
+    """Say which observables take few values only, and more than one: shape (observables,)."""
+    return np.array([1 < len(np.unique(column)) <= CATEGORIES for column in observed.T], bool)
 
 
 def _dimension(points: FloatArray) -> float:

@@ -25,6 +25,9 @@ TERMS = ("y", "z", "x")
 AT_ROWS = 512
 # An exact prediction would have an infinite likelihood; float32 ends well before this.
 SMALLEST = 1e-12
+# The mean predicts a scaled observable with a variance of about one. Where larger ones were
+# allowed, a network could be as likely by making y huge and ignoring it, and would stay there.
+LARGEST = 1.0
 # How the discrepancy of the parameters, misleading early, rises to its full weight.
 RAMP = 0.002
 
@@ -50,7 +53,7 @@ class Likelihood:
         pairs, noise = batch.pairs, batch.padding[0]
         out = self.network(pairs.x, noise, pairs.given)
         squared = (out.y - pairs.y).square()
-        variance = squared.detach().mean(dim=0).clamp(min=SMALLEST)
+        variance = squared.detach().mean(dim=0).clamp(SMALLEST, LARGEST)
         misfit = 0.5 * (squared / variance + variance.log() + LOG_2PI).sum(dim=1)
         return misfit + _surprise(out.z) - _surprise(noise) - out.log_det
 

@@ -1,0 +1,124 @@
+"""What a posterior shows as figures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from sbi_inn import draws as labelled
+from sbi_inn.data import Simulations
+from sbi_inn.methods import Decoder, Fitted
+from sbi_inn.schema import Schema
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sbi_inn.checks import Calibration
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Figures(ABC):
+    """The figures of a posterior, made from its draws.
+
+    Attributes
+    ----------
+    fitted : Fitted
+    simulations : Simulations
+    """
+
+    fitted: Fitted
+    simulations: Simulations
+    _schema: Schema
+
+    @abstractmethod
+    def sample(self, y: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
+        """Draw from the posterior at one observation."""
+
+    @abstractmethod
+    def calibration(self) -> Calibration:
+        """Calibration over the test simulations."""
+
+    def corner(
+        self,
+        y: Any,
+        n: int = 10_000,
+        *,
+        truth: Mapping[str, Any] | None = None,
+        compare: Mapping[str, xr.Dataset] | None = None,
+        seed: int | None = None,
+    ) -> Figure:
+        """Plot all marginals of one and two parameters, with the prior in grey.
+
+        Parameters
+        ----------
+        y : mapping, Dataset or array
+        n : int
+            Number of draws.
+        truth : mapping of str to float, optional
+            True parameters, marked in the figure.
+        compare : mapping of str to Dataset, optional
+            Other draws to overlay, by label, such as `{"ABC": posterior.rejection_abc(y)}`.
+        seed : int, optional
+        """
+        from sbi_inn.plots.corner import corner
+
+        mine = self.sample(y, n, seed=seed)
+        prior = self.simulations.prior_draws
+        if not compare:
+            return corner(mine, truth=truth, prior=prior)
+        return corner({self.fitted.settings.label: mine, **compare}, truth=truth, prior=prior)
+
+    def plot_calibration(self) -> Figure:
+        """Plot coverage and ranks over the test simulations."""
+        return self.calibration().plot()
+
+    def plot_latent(self, y: Any, *, axes: tuple[int, int] = (0, 1), n: int = 121) -> Figure:
+        """Plot what a grid over two latent axes maps to, one panel a parameter (fig. 4.5).
+
+        Parameters
+        ----------
+        y : mapping, Dataset or array
+        axes : (int, int)
+            Which latent axes, counted from 0; the others are held at 0.
+        n : int
+            Grid points an axis, from -3 to 3.
+
+        Raises
+        ------
+        TypeError
+            If the method has no latent.
+        ValueError
+            If it has no such axes.
+        """
+        from sbi_inn.plots.latent import plot_latent
+
+        axis = np.linspace(-3, 3, n)
+        grid = self.latent_grid(y, axis, axes)
+        names, flat = labelled.flat(grid)
+        values = flat.T.reshape(len(names), n, n)
+        return plot_latent(axis, values, labelled.columns_of(grid), axes=axes)
+
+    def latent_grid(self, y: Any, axis: FloatArray, axes: tuple[int, int] = (0, 1)) -> xr.Dataset:
+        """Give the parameters of a grid over two latent axes, the second fastest, dim `draw`."""
+        if not isinstance(self.fitted, Decoder):
+            raise TypeError(f"draws of the method {self.fitted.settings.label} come from no latent")
+        dim = self.fitted.latent_dim
+        if len(set(axes)) != 2 or not set(axes) <= set(range(dim)):
+            raise ValueError(f"expected two different axes of the {dim} latents; got {axes}")
+        latent = np.zeros((len(axis) ** 2, dim))
+        latent[:, list(axes)] = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+        found = self.fitted.decode(self._schema.read(y), latent)
+        return self.simulations.label(self.simulations.prior.from_latent(found))
+
+    def plot_training(self) -> Figure:
+        """Plot training and validation loss."""
+        from sbi_inn.plots.training import plot_training
+
+        return plot_training(asdict(self.fitted.history))

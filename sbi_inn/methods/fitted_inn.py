@@ -1,0 +1,203 @@
+"""What the bidirectional network gives when it is trained: draws, densities, predictions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sbi_inn.errors import NoDensityError
+from sbi_inn.methods.bidirectional import MeanDiscrepancy, Network, Pairs
+from sbi_inn.methods.bidirectional.importance import ROWS, Candidates, candidates, log_normal
+from sbi_inn.schema import Observations
+from sbi_inn.summary import Scaling
+from sbi_inn.training import History
+
+if TYPE_CHECKING:
+    from sbi_inn.methods.inn import INN
+
+FloatArray = npt.NDArray[np.float64]
+
+# Candidates that the integral of a density is estimated from.
+INTEGRAL = 16_384
+
+
+@dataclass(frozen=True)
+class FittedINN:
+    """A trained bidirectional network.
+
+    Attributes
+    ----------
+    residual : array, shape (observables,)
+        Root-mean-square error of the forward prediction on validation rows, in units of the
+        observables' spread.
+    exact : array of bool, shape (observables,)
+        Which observables are categories.
+    """
+
+    settings: INN
+    history: History
+    scaling: Scaling
+    network: Network
+    residual: FloatArray
+    exact: npt.NDArray[np.bool_]
+
+    @property
+    def weighted(self) -> bool:
+        """Whether draws are chosen by weight: with padding there is no density to weigh by."""
+        return self.settings.candidates > 1 and not self.network.layout.padded
+
+    @property
+    def tolerance(self) -> FloatArray:
+        """Standard deviation of each observable that draws allow for, in units of its spread."""
+        if self.settings.tolerance is None:
+            return np.where(self.exact, 0.0, self.residual)
+        return np.full_like(self.residual, self.settings.tolerance)
+
+    @torch.inference_mode()
+    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw `n` for each observation, shape (observations, n, dim)."""
+        seen = self._read(observations)
+        each = n * self.settings.candidates if self.weighted else n
+        together = max(1, ROWS // each)
+        draws = np.empty((len(seen), n, self.network.layout.parameters))
+        for start in range(0, len(seen), together):
+            here = slice(start, start + together)
+            found = self._candidates(seen.y[here], seen.given[here], each, rng)
+            draws[here] = (found.choose(n, rng) if self.weighted else found.x).numpy()
+        return draws
+
+    @torch.inference_mode()
+    def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
+        """Log density of rows (batch, dim), given as many observations or one for all.
+
+        That of the draws. With a choice among candidates: prior times N(f_y(x); y, tolerance^2),
+        divided by its integral, which is estimated from 16,384 candidates. Without: the network's
+        own, N(f_y(x); y, tolerance^2) N(f_z(x); 0, I) |det df/dx|.
+
+        Raises
+        ------
+        NoDensityError
+            If the network is padded or the tolerance is zero.
+        """
+        self._needs_density()
+        seen = self._read(observations)
+        x = torch.from_numpy(latent.astype(np.float32))
+        given, y = (v.expand(len(x), -1) for v in (seen.given, seen.y))
+        parts = zip(x.split(ROWS), given.split(ROWS), strict=True)
+        out = [self.network(a, a.new_zeros(len(a), 0), b) for a, b in parts]
+        predicted, z, _, log_det = (torch.cat(part) for part in zip(*out, strict=True))
+        tolerance = torch.from_numpy(self.tolerance)
+        near = log_normal((predicted - y) / tolerance) - tolerance.log().sum()
+        if self.weighted:
+            return (near + log_normal(x) - self._log_mass(seen)).numpy()
+        return (near + log_normal(z) + log_det).numpy()
+
+    @torch.inference_mode()
+    def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
+        """Find the parameters (n, dim) that latents (n, latent) stand for, at one observation."""
+        seen, layout = self._read(observation), self.network.layout
+        z = torch.from_numpy(latent.astype(np.float32))
+        y, given = (v.expand(len(z), -1) for v in (seen.y, seen.given))
+        back = self.network.inverse(y, z, z.new_zeros(len(z), layout.padding[1]), given)
+        return back.x.numpy().astype(np.float64)
+
+    @torch.inference_mode()
+    def emulate(self, latent: FloatArray, givens: FloatArray) -> FloatArray:
+        """Predict observables (n, observables) from parameters (n, dim) and givens (n, givens)."""
+        layout = self.network.layout
+        unknown = np.zeros((len(latent), layout.observables))
+        seen = self._read(Observations(np.hstack([unknown, givens]), {}, layout.givens))
+        x = torch.from_numpy(latent.astype(np.float32))
+        out = self.network(x, x.new_zeros(len(x), layout.padding[0]), seen.given)
+        return self.scaling.unscale(out.y.numpy())
+
+    @property
+    def remark(self) -> str:
+        """How closely draws keep to the observation."""
+        if not self.tolerance.any():
+            return "draws at exactly the observation (tolerance 0)"
+        ends = (self.tolerance.min(), self.tolerance.max())
+        said = " to ".join(dict.fromkeys(f"{end:.2g}" for end in ends))
+        return f"draws within the tolerance {said} spreads of the observation"
+
+    def at_tolerance(self, tolerance: float | None) -> FittedINN:
+        """Give the same network with another standard deviation of the observation."""
+        return replace(self, settings=replace(self.settings, tolerance=tolerance))
+
+    @property
+    def latent_dim(self) -> int:
+        """How many latents a draw comes from."""
+        return self.network.layout.latent
+
+    def describe(self) -> str:
+        """Say what it is in half a line."""
+        s = self.settings
+        weights = sum(p.numel() for p in self.network.parameters())
+        how = "likelihood" if s.loss == "likelihood" else "mean discrepancies"
+        return (
+            f"INN by {how} of {s.blocks} {s.transform} coupling blocks, {weights:,} weights, from "
+            f"{self.network.layout.describe()}"
+        )
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, npt.NDArray[Any]]]]:
+        """Give settings as JSON would hold them, and arrays in named groups."""
+        config = {
+            "name": self.settings.name,
+            "settings": asdict(self.settings),
+            "history": self.history.to_config(),
+            "layout": asdict(self.network.layout),
+        }
+        weights = {n: v.numpy() for n, v in self.network.state_dict().items()}
+        scaling = {"vector": self.scaling.vector}
+        errors = {"residual": self.residual, "exact": self.exact}
+        return config, {"weights": weights, "scaling": scaling, "errors": errors}
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    @property
+    def _zero_padded(self) -> bool:
+        return self.settings.loss == "mmd" and self.network.layout.padded
+
+    def _read(self, observations: Observations) -> Pairs:
+        """Scale observations; the parameters beside them are unknown."""
+        vectors = self.scaling.vectors(observations)
+        return Pairs.of(np.empty((len(observations), 0)), vectors, observations.givens)
+
+    def _candidates(self, y: Tensor, given: Tensor, n: int, rng: np.random.Generator) -> Candidates:
+        return candidates(
+            self.network,
+            y,
+            given,
+            n,
+            rng,
+            tolerance=torch.from_numpy(self.tolerance.astype(np.float32)),
+            padding=MeanDiscrepancy.padding if self._zero_padded else 0.0,
+        )
+
+    def _log_mass(self, seen: Pairs) -> Tensor:
+        """Log of the integral that normalises the density of each observation."""
+        found = []
+        for y, given in zip(seen.y.split(1), seen.given.split(1), strict=True):
+            rng = np.random.default_rng(0)  # the same candidates at every call: one density
+            found.append(self._candidates(y, given, INTEGRAL, rng).log_mass)
+        return torch.cat(found)
+
+    def _needs_density(self) -> None:
+        layout = self.network.layout
+        if layout.padded:
+            raise NoDensityError(
+                f"this INN maps {layout.describe()}: with padding there is no density of the "
+                'parameters. Fit with method="cinn", or INN(latent='
+                f"{max(1, layout.parameters - layout.observables)}) where observables are fewer "
+                "than parameters"
+            )
+        if not self.tolerance.all():
+            raise NoDensityError(
+                "draws at exactly the observation (tolerance 0) lie on a surface and have no "
+                "density; use posterior.at_tolerance(...) with a positive one"
+            )
