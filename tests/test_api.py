@@ -44,10 +44,12 @@ def test_the_prior_and_the_givens_of_a_problem_can_be_replaced():
 
 def test_a_method_by_name_and_by_settings():
     assert quick_fit(LINE, method="cinn").settings.name == "cinn"
+    with pytest.warns(UserWarning, match="misses"):
+        assert quick_fit(LINE, method="inn").settings.name == "inn"
     assert quick_fit(LINE, method=SMALL).settings.hidden == 32
     splines = si.CINN(blocks=2, hidden=16, transform="spline")
     assert np.isfinite(quick_fit(LINE, method=splines).sample(Y, 100).a).all()
-    with pytest.raises(ValueError, match="a method among cinn; got 'flow'"):
+    with pytest.raises(ValueError, match="a method among cinn, inn; got 'flow'"):
         quick_fit(LINE, method="flow")
 
 
@@ -82,6 +84,58 @@ def test_a_held_out_set_of_a_tenth():
     assert len(posterior.test_rows) == 100
     assert len(posterior.seen_rows) == 900
     assert not set(posterior.test_rows) & set(posterior.seen_rows)
+
+
+# -- simulators that the bidirectional network does not suit ---------------------------------------
+
+INN = si.INN(blocks=4, hidden=32, depth=1)
+UNIT = si.Prior(a=st.norm(0, 1), b=st.norm(0, 1))
+
+
+@pytest.mark.parametrize(
+    "simulator",
+    [
+        lambda a, b, rng: a + 0.5 * b + rng.normal(0, 0.3),
+        lambda a, b: (a > 0) + 0.3 * b,
+        lambda a, b: np.floor(2 * a) + b,
+    ],
+    ids=["noisy", "a step", "many steps"],
+)
+def test_noise_and_steps_are_noticed(simulator):
+    message = r"misses y by 0\.\d+ of its spread: .*noisy or discontinuous.*method=\"cinn\""
+    with pytest.warns(UserWarning, match=message):
+        quick_fit(simulator, UNIT, method=INN, n=2_000, epochs=12)
+
+
+def test_a_smooth_simulator_is_not_complained_about(capsys):
+    posterior = si.fit_posterior(  # warnings are errors
+        lambda a, b: {"u": a + 0.5 * b},
+        UNIT,
+        method=INN,
+        n_simulations=2_000,
+        training=si.Training(epochs=12),
+        seed=1,
+    )
+    error = posterior.fitted.residual[0]
+    assert f"the forward network misses u by {error:.2g} spreads" in capsys.readouterr().out
+
+
+def test_the_worst_observable_is_named():
+    def mixed(a, b, rng):
+        return {"fine": a, "rough": b + rng.normal(0, 1), "worse": rng.normal(0, 1)}
+
+    prior = si.Prior(**{name: st.norm(0, 1) for name in "abcdef"})
+    with pytest.warns(UserWarning, match="misses worse by"):
+        posterior = quick_fit(mixed, prior, method=INN, n=2_000, epochs=12)
+    assert posterior.fitted.residual[0] < 0.1
+
+
+def test_sets_are_refused_and_the_simulations_kept():
+    message = r'one vector of observables; got sets: n. Use method="cinn"'
+    with pytest.raises(si.SimulationError, match=message) as caught:
+        quick_fit("normal_sample", method="inn", n=200)
+    assert len(caught.value.simulations) == 200
+    assert quick_fit(caught.value.simulations).sample({"y": [0.1, 0.2]}, 5).sizes == {"draw": 5}
 
 
 # -- what cannot be fitted -------------------------------------------------------------------------

@@ -50,6 +50,13 @@ def test_too_few_to_split():
     assert len(caught.value.simulations) == 99
 
 
+def test_observations_that_a_method_does_not_take_keep_the_table():
+    simulations = table(150, "normal_sample")
+    with pytest.raises(si.SimulationError, match="got sets: n") as caught:
+        fitting.fit(simulations, si.INN(), si.Training(epochs=1), seed=1, progress=False)
+    assert caught.value.simulations is simulations
+
+
 def test_test_rows_change_nothing():
     """Neither the weights nor the scaling has seen a row that is held out."""
     simulations = table(300)

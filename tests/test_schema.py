@@ -165,3 +165,23 @@ def test_stack_ignores_what_lies_beyond_a_size():
     assert np.array_equal(batch.sets["n"].values[..., 0], [[1, 2], [3, 0]])
     with pytest.raises(ShapeError, match="finite numbers in x"):
         schema.stack(values, {"n": np.array([2, 2])})
+
+
+def test_features_are_cut_into_observables_and_givens():
+    vector = np.arange(12.0).reshape(2, 6)
+    found = MIXED.fold(vector)
+    assert list(found) == ["image", "total", "sigma"]
+    assert np.array_equal(found["image"], vector[:, :4].reshape(2, 2, 2))
+    assert np.array_equal(found["total"], vector[:, 4])
+    assert np.array_equal(found["sigma"], vector[:, 5])
+    # The observables alone, as a network predicts them.
+    assert list(MIXED.fold(vector[:, :5])) == ["image", "total"]
+    assert BARE.fold(vector[:0, :2])["y"].shape == (0, 2)
+
+
+def test_observations_know_how_many_features_are_givens():
+    read = MIXED.read(mixed())
+    assert read.givens == 1
+    assert read[[0, 0]].givens == 1
+    assert join([read, read]).givens == 1
+    assert BARE.read([1, 2]).givens == 0

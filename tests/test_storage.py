@@ -277,3 +277,65 @@ def test_files_whose_parts_do_not_fit(path, tmp_path, damage):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(si.LoadError, match="no such file"):
         load_posterior(tmp_path / "none.sbi")
+
+
+# -- the bidirectional network ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["unpadded", "padded"])
+def bidirectional(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "inn.sbi"
+    prior = LINE.prior if request.param == "padded" else SPARE
+    with pytest.warns(UserWarning, match="misses y"):
+        posterior = quick_fit(LINE.simulator, prior, method=si.INN(blocks=2, hidden=16), epochs=2)
+    assert posterior.fitted.network.layout.padded == (request.param == "padded")
+    posterior.save(path)
+    return posterior, path
+
+
+SPARE = si.Prior(a=st.norm(0, 1), b=st.norm(0, 2), c=st.norm(), d=st.norm())
+
+
+def test_a_forward_network_changes_nothing_either(bidirectional):
+    posterior, path = bidirectional
+    loaded = load_posterior(path)
+    draws = posterior.sample(Y, 200)
+    assert loaded.sample(Y, 200).identical(draws)
+    assert loaded.map_estimate(Y) == posterior.map_estimate(Y)
+    assert loaded.emulate(draws).identical(posterior.emulate(draws))
+    assert loaded.emulation.errors.equals(posterior.emulation.errors)
+    exactly = [p.at_tolerance(0.0).sample(Y, 20) for p in (loaded, posterior)]
+    assert exactly[0].identical(exactly[1])
+    assert loaded.settings == posterior.settings
+    assert loaded.remark == posterior.remark
+    assert repr(loaded) == repr(posterior)
+    again = loaded.resimulate(Y, 20, emulator=True)
+    assert again.identical(posterior.resimulate(Y, 20, emulator=True))
+    if not posterior.fitted.network.layout.padded:
+        assert np.array_equal(loaded.log_prob(draws, Y), posterior.log_prob(draws, Y))
+
+
+def test_a_tolerance_is_kept(bidirectional, tmp_path):
+    posterior, _ = bidirectional
+    posterior.at_tolerance(0.25).save(tmp_path / "wide.sbi")
+    loaded = load_posterior(tmp_path / "wide.sbi")
+    assert loaded.settings.tolerance == 0.25
+    assert loaded.sample(Y, 20).identical(posterior.at_tolerance(0.25).sample(Y, 20))
+    assert loaded.at_tolerance(None).sample(Y, 20).identical(posterior.sample(Y, 20))
+
+
+INN_DAMAGE = {
+    "no layout": lambda config, arrays: config["method"].pop("layout"),
+    "other width": lambda config, arrays: config["method"]["layout"].update(width=40),
+    "no latent": lambda config, arrays: config["method"]["layout"].update(latent=0),
+    "unknown loss": lambda config, arrays: config["method"]["settings"].update(loss="magic"),
+    "fewer weights": lambda config, arrays: arrays["weights"].popitem(),
+    "no errors": lambda config, arrays: arrays.pop("errors"),
+}
+
+
+@pytest.mark.parametrize("damage", INN_DAMAGE)
+def test_forward_networks_whose_parts_do_not_fit(bidirectional, tmp_path, damage):
+    broken = changed(bidirectional[1], tmp_path / "broken.sbi", INN_DAMAGE[damage])
+    with pytest.raises(si.LoadError, match="do not fit the settings"):
+        load_posterior(broken)

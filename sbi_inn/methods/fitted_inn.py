@@ -119,11 +119,10 @@ class FittedINN:
     @property
     def remark(self) -> str:
         """How closely draws keep to the observation."""
-        if not self.tolerance.any():
-            return "draws at exactly the observation (tolerance 0)"
-        ends = (self.tolerance.min(), self.tolerance.max())
-        said = " to ".join(dict.fromkeys(f"{end:.2g}" for end in ends))
-        return f"draws within the tolerance {said} spreads of the observation"
+        low, high = self.tolerance.min(), self.tolerance.max()
+        if high == 0:
+            return "draws at tolerance 0"
+        return f"draws at tolerance {f'{low:.2g} to ' if low < high else ''}{high:.2g} spreads"
 
     def at_tolerance(self, tolerance: float | None) -> FittedINN:
         """Give the same network with another standard deviation of the observation."""

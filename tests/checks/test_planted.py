@@ -154,7 +154,7 @@ def test_resimulation_without_noise(tests):
     class Knows:
         """Draws a fixed distance from the truth."""
 
-        prior, schema = LINE.prior, sampler(EXACT).schema
+        prior, schema, remark = LINE.prior, sampler(EXACT).schema, "as I know"
 
         def __init__(self, off):
             self.off = off
@@ -181,6 +181,16 @@ def test_resimulation_without_noise(tests):
         assert np.allclose(found.errors, np.linalg.norm(MIX @ [off, off]), atol=1e-9)
         assert found.verdict == verdict
         assert "no noise" in found.sentence
+        assert found.remark == "as I know"
+
+
+def test_the_figure_repeats_what_has_to_be_known_about_the_draws():
+    errors = np.ones((3, 4))
+    for remark in ("", "draws at tolerance 0"):
+        found = checks.Resimulation(errors, errors, np.zeros(3), remark)
+        fit = checks.Fit(errors[0], errors[0], remark)
+        assert [r.plot().axes[0].get_title() for r in (found, fit)] == [remark, remark]
+    plt.close("all")
 
 
 def test_simulations_that_fail_are_left_out(tests):

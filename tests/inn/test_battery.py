@@ -15,6 +15,7 @@ from sbi_inn.inn import (
     Orthogonal,
     RationalQuadraticSpline,
     Stack,
+    coupling_flow,
 )
 
 CONTEXT = 3
@@ -47,6 +48,11 @@ def stack(dim, block, n=3):
     return Stack(parts)
 
 
+def flow(dim, transform, context=CONTEXT):
+    nets = partial(MLP, context=context, hidden=16, depth=1)
+    return coupling_flow(dim, 3, nets, generator(), transform=transform)
+
+
 BIJECTIONS = {
     **{f"affine-{dim}": (dim, partial(affine, dim)) for dim in (1, 2, 3, 5, 10)},
     **{f"spline-{dim}": (dim, partial(spline, dim)) for dim in (1, 2, 3, 5, 10)},
@@ -65,6 +71,9 @@ BIJECTIONS = {
     "stack-affine-4": (4, lambda: stack(4, affine)),
     "stack-spline-1": (1, lambda: stack(1, spline)),
     "stack-spline-4": (4, lambda: stack(4, spline)),
+    **{f"flow-{kind}": (4, partial(flow, 4, kind)) for kind in ("affine", "spline", "mixed")},
+    "flow-1": (1, partial(flow, 1, "mixed")),
+    "flow-without-context": (4, partial(flow, 4, "mixed", context=0)),
     "stack-of-stacks": (3, lambda: Stack([stack(3, affine, 1), stack(3, spline, 1)])),
 }
 
@@ -243,6 +252,19 @@ def test_couplings_read_the_context_and_change_every_dimension(name):
     other, _ = bijection(x, context + 1)
     for moved in (z != x, z != other):
         assert moved.any(dim=0).all()
+
+
+def test_a_flow_normalises_transforms_and_rotates_in_turn():
+    parts = [type(part) for part in flow(4, "mixed").bijections]
+    assert parts == [ActNorm, Coupling, *[Orthogonal, ActNorm, Coupling] * 2]
+    for name, turns in (
+        ("affine", [Affine, Affine, Affine]),
+        ("mixed", [Affine, RationalQuadraticSpline, Affine]),
+    ):
+        couplings = [b for b in flow(4, name).bijections if isinstance(b, Coupling)]
+        assert [type(c.transform) for c in couplings] == turns
+    with pytest.raises(ValueError, match="transform must be one of .*got 'planar'"):
+        flow(4, "planar")
 
 
 class WrongSign(Elementwise):

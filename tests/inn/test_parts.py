@@ -107,6 +107,20 @@ def test_subnet_starts_at_zero_and_shares_a_context(depth):
     assert len(net.hidden) == depth - 1
 
 
+def test_subnet_without_a_context_reads_the_vector_alone():
+    net = MLP(2, 5, context=0, hidden=8, depth=2)
+    torch.nn.init.normal_(net.leave.weight)
+    x = torch.randn(6, 2)
+    assert torch.equal(net(x, torch.randn(6, 0)), net(x, torch.randn(1, 0)))
+    assert (net(x, x[:, :0]) != net(x + 1, x[:, :0])).all()
+    # With neither there is nothing to read; a context carries the bias of the first layer.
+    with pytest.raises(ValueError, match="a vector or a context; got n_in = 0 and context = 0"):
+        MLP(0, 5, context=0, hidden=8, depth=1)
+    for context in (0, 3):
+        first = [n for n, _ in MLP(2, 5, context=context, hidden=8, depth=1).named_parameters()]
+        assert sum(name.startswith(("steer.bias", "enter.bias")) for name in first) == 1
+
+
 def test_subnet_of_the_context_alone_costs_one_row():
     net = MLP(0, 5, context=3, hidden=8, depth=2)
     assert net(torch.empty(6, 0), torch.randn(1, 3)).shape == (1, 5)

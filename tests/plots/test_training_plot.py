@@ -13,7 +13,13 @@ from sbi_inn.plots.training import plot_training
 def history():
     epoch = np.arange(1, 51)
     loss = 1e6 * np.exp(-10.0 * epoch) + 1 / epoch
-    return {"epoch": epoch, "train_loss": loss, "validation_loss": loss + 0.1, "best_epoch": 40}
+    return {
+        "epoch": epoch,
+        "train_loss": loss,
+        "validation_loss": loss + 0.1,
+        "best_epoch": 40,
+        "quantity": "negative log-likelihood [nats]",
+    }
 
 
 def marked(figure):
@@ -25,8 +31,13 @@ def test_losses_and_the_weights_kept(history):
     figure = plot_training(history)
     np.testing.assert_allclose(marked(figure), [40, 1 / 40 + 0.1], rtol=1e-6)
     assert figure.axes[0].get_xlabel() == "epoch"
-    assert "nats" in figure.axes[0].get_ylabel()
+    assert figure.axes[0].get_ylabel() == "negative log-likelihood [nats]"
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), history["train_loss"])
+
+
+def test_losses_of_unknown_quantity(history):
+    del history["quantity"]
+    assert plot_training(history).axes[0].get_ylabel() == "loss"
 
 
 def test_a_huge_first_loss_does_not_flatten_the_rest(history):

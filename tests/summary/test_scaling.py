@@ -100,6 +100,19 @@ def test_small_values_pass_linearly_and_large_ones_like_a_logarithm():
     assert 30 < values[6] < 35
 
 
+def test_unscaling_undoes_it(rng):
+    x = np.column_stack([rng.normal(1e4, 2, N), 1e-9 * rng.standard_cauchy(N), np.full(N, 7.0)])
+    scaling = Scaling.fit(Observations(x, {}))
+    scaled = scaling.vectors(Observations(x, {}))
+    assert np.abs(scaled[:, 1]).max() > 5  # beyond the linear part
+    gap = (scaling.unscale(scaled) - x) / scaling.vector[1]
+    # Float32 holds a scaled value to 6e-8 of itself; beyond 5 that is as much of x itself.
+    assert (np.abs(gap) < 1e-5 * (1 + np.abs((x - scaling.vector[0]) / scaling.vector[1]))).all()
+    # The first features alone: the observables, without the givens.
+    assert np.array_equal(scaling.unscale(scaled[:, :1])[:, 0], scaling.unscale(scaled)[:, 0])
+    assert scaling.unscale(scaled[:0]).shape == (0, 3)
+
+
 def test_new_observations_are_scaled_by_the_training_rows(rng):
     x = rng.normal(3, 2, N)
     scaling = Scaling.fit(Observations(x[:, None], {}))
