@@ -10,7 +10,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from sbi_inn.api import fit_posterior
+from sbi_inn.api import METHODS, fit_posterior
 from sbi_inn.errors import LoadError, PriorError, ShapeError, SimulationError
 from sbi_inn.posterior import Posterior
 from sbi_inn.report.compare import beside_abc
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser("fit", help="simulate, train, check, and draw the figures")
     fit.add_argument("name", metavar="NAME", help="a registered problem, or file.py:problem")
     fit.add_argument("--simulations", type=int, default=DEFAULT, metavar="N", help="default 10,000")
+    fit.add_argument("--method", choices=METHODS, default="cinn", help="default cinn")
     fit.add_argument("--out", type=Path, metavar="DIR", help="where figures and posterior go")
     fit.add_argument("--seed", type=int, metavar="S", help="default: fresh entropy")
     fit.set_defaults(run=_fit)
@@ -50,7 +51,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fit(options: argparse.Namespace) -> int:
     posterior = fit_posterior(
-        _problem(options.name), n_simulations=options.simulations, seed=options.seed
+        _problem(options.name),
+        n_simulations=options.simulations,
+        method=options.method,
+        seed=options.seed,
     )
     history = posterior.history
     print(

@@ -7,9 +7,11 @@ import pytest
 
 from sbi_inn import __main__ as command_line
 from sbi_inn.api import fit_posterior
-from sbi_inn.methods import CINN
+from sbi_inn.methods import CINN, INN
 from sbi_inn.storage import load_posterior
 from sbi_inn.training import Training
+
+SMALL = {"cinn": CINN(blocks=2, hidden=16), "inn": INN(blocks=2, hidden=16)}
 
 STUDY = '''
 import numpy as np
@@ -30,12 +32,11 @@ study = si.Problem(fall, si.Prior(height=st.uniform(1, 9)), units={"height": "m"
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the network, the training and the figure small."""
 
-    def fit_small(problem, *, n_simulations, seed):
-        method = CINN(blocks=2, hidden=16, transform="affine")
+    def fit_small(problem, *, n_simulations, method, seed):
         return fit_posterior(
             problem,
             n_simulations=n_simulations,
-            method=method,
+            method=SMALL[method],
             training=Training(epochs=2),
             n_jobs=1,
             seed=seed,
@@ -50,6 +51,19 @@ def rows_of(table: str, *methods: str) -> dict[str, list[float]]:
     """Read the numbers behind the methods' names."""
     lines = {line.split()[0]: line.split()[1:] for line in table.splitlines() if line.strip()}
     return {method: [float(number) for number in lines[method]] for method in methods}
+
+
+@pytest.mark.filterwarnings("ignore:the forward network misses")
+def test_fit_by_another_method(tmp_path: Path, capsys) -> None:
+    arguments = ["fit", "inverse_kinematics", "--simulations", "300", "--seed", "1"]
+    assert command_line.main([*arguments, "--method", "inn", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "the forward network misses across by" in said
+    assert set(rows_of(said, "INN", "ABC")) == {"INN", "ABC"}
+    assert isinstance(load_posterior(tmp_path / "posterior.sbi").settings, INN)
+    with pytest.raises(SystemExit):
+        command_line.main([*arguments, "--method", "gan"])
+    assert "choose from" in capsys.readouterr().err
 
 
 def test_fit_prints_the_comparison_and_writes_the_figures(tmp_path: Path, capsys) -> None:
