@@ -19,7 +19,7 @@ from sbi_inn.training import Training
 METHODS = {"cinn": CINN, "inn": INN}
 
 # Errors of a forward prediction, in spreads of the observables, above which a warning is due.
-LARGE_ERROR = 0.1
+LARGE_ERROR = 0.05
 
 
 def fit_posterior(
@@ -128,8 +128,8 @@ def _say_errors(emulator: Emulator, columns: Sequence[str], progress: bool) -> N
         worst = max(large, key=large.__getitem__)
         warnings.warn(
             f"the forward network misses {worst} by {large[worst]:.2g} of its spread: the "
-            "simulator is noisy or discontinuous there, or training was too short. A noisy or "
-            'discontinuous one is the case for method="cinn"',
+            "simulator is noisy or discontinuous there, or simulations and training are too few. "
+            'A noisy or discontinuous one is the case for method="cinn"',
             stacklevel=3,
         )
 

@@ -35,8 +35,8 @@ class FittedINN:
     residual : array, shape (observables,)
         Root-mean-square error of the forward prediction on validation rows, in units of the
         observables' spread.
-    exact : array of bool, shape (observables,)
-        Which observables are categories.
+    typical : array, shape (observables,)
+        Standard deviation of the errors but for the largest; zero for categories.
     """
 
     settings: INN
@@ -44,7 +44,7 @@ class FittedINN:
     scaling: Scaling
     network: Network
     residual: FloatArray
-    exact: npt.NDArray[np.bool_]
+    typical: FloatArray
 
     @property
     def weighted(self) -> bool:
@@ -55,7 +55,7 @@ class FittedINN:
     def tolerance(self) -> FloatArray:
         """Standard deviation of each observable that draws allow for, in units of its spread."""
         if self.settings.tolerance is None:
-            return np.where(self.exact, 0.0, self.residual)
+            return self.typical
         return np.full_like(self.residual, self.settings.tolerance)
 
     @torch.inference_mode()
@@ -153,7 +153,7 @@ class FittedINN:
         }
         weights = {n: v.numpy() for n, v in self.network.state_dict().items()}
         scaling = {"vector": self.scaling.vector}
-        errors = {"residual": self.residual, "exact": self.exact}
+        errors = {"residual": self.residual, "typical": self.typical}
         return config, {"weights": weights, "scaling": scaling, "errors": errors}
 
     # -- helpers -----------------------------------------------------------------------------------
@@ -189,11 +189,11 @@ class FittedINN:
     def _needs_density(self) -> None:
         layout = self.network.layout
         if layout.padded:
+            spare = layout.parameters - layout.observables
             raise NoDensityError(
                 f"this INN maps {layout.describe()}: with padding there is no density of the "
-                'parameters. Fit with method="cinn", or INN(latent='
-                f"{max(1, layout.parameters - layout.observables)}) where observables are fewer "
-                "than parameters"
+                'parameters. Fit with method="cinn"'
+                + (f", or without padding: INN(latent={spare})" if spare > 0 else "")
             )
         if not self.tolerance.all():
             raise NoDensityError(
