@@ -39,8 +39,8 @@ PADDED = 16
 LARGE = 20
 # Standard deviation of a Gaussian over its median absolute value.
 GAUSSIAN = 1.4826
-# Largest batch unless it is asked for: forward errors fall with the number of steps, and the cost of
-# discrepancies rises with the square of a batch.
+# Largest batch unless it is asked for: forward errors fall with the number of steps, and what a
+# discrepancy costs rises with the square of a batch.
 BATCH = 512
 
 
