@@ -1,0 +1,137 @@
+"""The network between two sides, and the noise that is drawn for its losses."""
+
+import numpy as np
+import pytest
+import torch
+
+from sbi_inn.methods.bidirectional import Layout, Network, Noise, Pairs
+
+LAYOUTS = {
+    "even": Layout(parameters=4, observables=2, latent=2, givens=0, width=4),
+    "steered": Layout(parameters=2, observables=1, latent=1, givens=2, width=2),
+    "padded": Layout(parameters=2, observables=3, latent=2, givens=1, width=8),
+}
+ROWS = 4_000
+
+
+@pytest.fixture(params=LAYOUTS)
+def layout(request):
+    return LAYOUTS[request.param]
+
+
+def make(layout, **settings):
+    """Make a network in float64 with weights that are not zero."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            network = Network(layout, blocks=3, hidden=8, depth=1, **settings)
+            with torch.no_grad():
+                for parameter in network.parameters():
+                    parameter += 0.2 * torch.randn_like(parameter)
+    finally:
+        torch.set_default_dtype(before)
+    return network.eval()
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).double()
+
+
+@pytest.mark.parametrize("transform", ["affine", "spline", "mixed"])
+def test_the_way_back(layout, transform):
+    network = make(layout, transform=transform)
+    x, rest, given = (
+        normal(9, n, seed=n) for n in (layout.parameters, layout.padding[0], layout.givens)
+    )
+    out = network(x, rest, given)
+    assert out.y.shape == (9, layout.observables)
+    assert out.z.shape == (9, layout.latent)
+    assert out.padding.shape == (9, layout.padding[1])
+    back = network.inverse(out.y, out.z, out.padding, given)
+    torch.testing.assert_close(back.x, x, rtol=0, atol=1e-8)
+    torch.testing.assert_close(back.padding, rest, rtol=0, atol=1e-8)
+    torch.testing.assert_close(back.log_det, -out.log_det, rtol=0, atol=1e-8)
+
+
+def test_givens_steer():
+    layout = LAYOUTS["steered"]
+    network, x, rest = make(layout), normal(9, 2), torch.zeros(9, 0)
+    one, other = (network(x, rest, torch.full((9, 2), k).double()).y for k in (0.0, 1.0))
+    assert (one != other).all()
+
+
+def test_the_residual_is_the_error_with_the_padding_at_its_centre(layout):
+    network = make(layout)
+    x, given = normal(9, layout.parameters), normal(9, layout.givens, seed=1)
+    zeros = torch.zeros(9, layout.padding[0]).double()
+    exact = network(x, zeros, given).y
+    found = network.residual(Pairs(x, exact + 0.25, given))
+    torch.testing.assert_close(found, torch.full_like(found, -0.25))
+
+
+def test_rows_are_cut_into_observables_and_givens():
+    latent = np.arange(6.0).reshape(3, 2)
+    vectors = np.arange(12, dtype=np.float32).reshape(3, 4)
+    pairs = Pairs.of(latent, vectors, givens=1)
+    assert len(pairs) == 3
+    assert pairs.x.dtype == torch.float32
+    assert np.array_equal(pairs.y, vectors[:, :3])
+    assert np.array_equal(pairs.given, vectors[:, 3:])
+    some = pairs[torch.tensor([2, 0])]
+    assert np.array_equal(some.x, latent[[2, 0]])
+    assert np.array_equal(some.given, vectors[[2, 0], 3:])
+    assert Pairs.of(latent, vectors, givens=0).given.shape == (3, 0)
+
+
+# -- noise -----------------------------------------------------------------------------------------
+
+
+def pairs_of(layout):
+    zeros = (torch.zeros(ROWS, n) for n in (layout.parameters, layout.observables, layout.givens))
+    return Pairs(*zeros)
+
+
+def has_sd(values, sd):
+    """Whether centred noise has an sd, but for chance."""
+    return values.square().mean().sqrt().item() == pytest.approx(sd, rel=4 / (2 * ROWS) ** 0.5)
+
+
+def test_a_training_batch(layout):
+    noise = Noise(layout, padding=0.05, blur=(1.0, 0.01))
+    pairs = pairs_of(layout)
+    batch = noise(pairs, 0.0, torch.Generator().manual_seed(1))
+    assert has_sd(batch.pairs.y, 1.0)
+    assert not batch.pairs.x.any()
+    assert not batch.pairs.given.any()
+    assert not pairs.y.any()  # what came in is left alone
+    assert has_sd(batch.z, 1.0)
+    assert has_sd(batch.x, 1.0)
+    for values, width in zip(batch.padding, layout.padding, strict=True):
+        assert values.shape == (ROWS, width)
+        assert not width or has_sd(values, 0.05)
+    assert torch.equal(batch.order.sort().values, torch.arange(ROWS))
+    assert batch.done == 0.0
+    late = noise(pairs, 0.9, torch.Generator().manual_seed(1))
+    assert has_sd(late.pairs.y, 0.01)
+
+
+def test_the_generator_decides(layout):
+    noise = Noise(layout, padding=1.0, blur=(1.0, 0.01))
+    one, same, other = (
+        noise(pairs_of(layout), 0.5, torch.Generator().manual_seed(s)) for s in (1, 1, 2)
+    )
+    assert torch.equal(one.z, same.z)
+    assert torch.equal(one.pairs.y, same.pairs.y)
+    assert not torch.equal(one.z, other.z)
+    assert not torch.equal(one.order, other.order)
+
+
+def test_validation_rows_are_judged_without_blur_and_the_same_every_time(layout):
+    noise = Noise(layout, padding=1.0, blur=(1.0, 0.01))
+    one, other = (noise.fixed(pairs_of(layout)) for _ in range(2))
+    assert not one.pairs.y.any()
+    assert torch.equal(one.z, other.z)
+    assert torch.equal(one.order, other.order)
+    assert one.done == 1.0
