@@ -93,7 +93,8 @@ def test_a_noisy_simulator(noisy, y, candidates):
     mean, covariance = exact_linear(y, NOISE * SIGNAL)
     posterior = with_candidates(noisy, candidates)
     draws = whitened(posterior.sample(y, N))
-    assert np.abs(draws.mean(axis=0) - mean).max() < 0.15
+    # Weights leave the error of the forward network only; the network's own draws have more.
+    assert np.abs(draws.mean(axis=0) - mean).max() < (0.15 if candidates == 1 else 0.07)
     assert np.abs(np.cov(draws, rowvar=False) - covariance).max() < 0.12
     true = st.multivariate_normal(mean, covariance)
     points = true.rvs(2_000, random_state=1)

@@ -220,11 +220,12 @@ class INN:
             else MeanDiscrepancy(network, self.widths, self.terms)
         )
         noise = Noise(layout, loss.padding, self.blur)
+        unseen = scaled[torch.from_numpy(validation)]
         history = fit(
             network,
             loss,
             scaled[torch.from_numpy(train)],
-            scaled[torch.from_numpy(validation)],
+            unseen,
             settings.training(training, len(train)),
             seed=seed,
             augment=noise,
@@ -232,8 +233,10 @@ class INN:
             quantity=loss.quantity,
             progress=progress,
         )
+        if settings.candidates > 1 and not layout.padded:
+            network.align(unseen)
         with torch.no_grad():
-            errors = network.residual(scaled[torch.from_numpy(validation)])
+            errors = network.residual(unseen)
         errors = np.abs(errors.numpy().astype(np.float64))
         exact = categorical(observations.vector[train, : seen.shape[1]])
         typical = np.where(exact, 0.0, GAUSSIAN * np.median(errors, axis=0))

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from sbi_inn.inn import MLP, coupling_flow
 from sbi_inn.methods.bidirectional.layout import Layout
 
+# An observable that is all noise has no slope, but has to stay invertible.
+SMALLEST_SLOPE = 0.01
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -87,6 +90,8 @@ class Network(nn.Module):
     True
     """
 
+    line: Tensor
+
     def __init__(
         self,
         layout: Layout,
@@ -109,21 +114,45 @@ class Network(nn.Module):
             clamp=clamp,
             bins=bins,
         )
+        # Offset and slope of each observable: what `align` finds after training.
+        m = layout.observables
+        self.register_buffer("line", torch.stack([torch.zeros(m), torch.ones(m)]))
 
     def forward(self, x: Tensor, padding: Tensor, given: Tensor) -> Outputs:
         """Predict what is observed, and what is left over."""
         out, log_det = self.flow(torch.cat([x, padding], dim=1), given)
         m = self.layout.observables
         y, z, rest = out.split([m, self.layout.latent, self.layout.padding[1]], dim=1)
-        return Outputs(y, z, rest, log_det)
+        offset, slope = self.line
+        return Outputs(offset + slope * y, z, rest, log_det + slope.log().sum())
 
     def inverse(self, y: Tensor, z: Tensor, padding: Tensor, given: Tensor) -> Inputs:
         """Find the parameters that an observation and a latent belong to."""
-        x, log_det = self.flow.inverse(torch.cat([y, z, padding], dim=1), given)
+        offset, slope = self.line
+        out = torch.cat([(y - offset) / slope, z, padding], dim=1)
+        x, log_det = self.flow.inverse(out, given)
         parameters, rest = x.split([self.layout.parameters, self.layout.padding[0]], dim=1)
-        return Inputs(parameters, rest, log_det)
+        return Inputs(parameters, rest, log_det - slope.log().sum())
 
     def residual(self, pairs: Pairs) -> Tensor:
         """Error of the predicted observables, with the padding at its centre."""
         padding = pairs.x.new_zeros(len(pairs), self.layout.padding[0])
         return self(pairs.x, padding, pairs.given).y - pairs.y
+
+    @torch.no_grad()
+    def align(self, pairs: Pairs) -> None:
+        """Regress observables on predictions, where that makes the typical error smaller.
+
+        What likelihood makes of a noisy simulator is too steep by one plus the square of noise
+        over signal: its model of y has no prior (Gaussian case).
+        """
+        before = self.residual(pairs)
+        predicted = before + pairs.y
+        centred = predicted - predicted.mean(dim=0)
+        slope = (centred * pairs.y).mean(dim=0) / centred.square().mean(dim=0)
+        slope = slope.clamp(min=SMALLEST_SLOPE)
+        offset = pairs.y.mean(dim=0) - slope * predicted.mean(dim=0)
+        after = offset + slope * predicted - pairs.y
+        better = after.abs().median(dim=0).values < before.abs().median(dim=0).values
+        self.line[0] = torch.where(better, offset + slope * self.line[0], self.line[0])
+        self.line[1] = torch.where(better, slope * self.line[1], self.line[1])

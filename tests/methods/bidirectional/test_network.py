@@ -30,6 +30,7 @@ def make(layout, **settings):
             with torch.no_grad():
                 for parameter in network.parameters():
                     parameter += 0.2 * torch.randn_like(parameter)
+                network.line[0], network.line[1] = 0.3, 1.7  # as after `align`
     finally:
         torch.set_default_dtype(before)
     return network.eval()
@@ -135,3 +136,28 @@ def test_validation_rows_are_judged_without_blur_and_the_same_every_time(layout)
     assert torch.equal(one.z, other.z)
     assert torch.equal(one.order, other.order)
     assert one.done == 1.0
+
+
+def test_observables_are_regressed_on_predictions():
+    layout = LAYOUTS["even"]
+    network, x = make(layout), normal(ROWS, 4)
+    given, rest = torch.zeros(ROWS, 0), torch.zeros(ROWS, 0)
+    before = network(x, rest, given).y
+    noise = 0.2 * normal(ROWS, 2, seed=5)
+    y = torch.stack([0.5 * before[:, 0] + 1, before[:, 1]], dim=1) + noise * torch.tensor([1, 0])
+    network.align(Pairs(x, y, given))
+    after = network(x, rest, given).y
+    # Regression on so many rows misses the line by noise / sqrt(rows), give or take; four times it.
+    gap = after[:, 0] - 0.5 * before[:, 0] - 1
+    assert gap.square().mean().sqrt() < 4 * 0.2 / ROWS**0.5
+    # What is predicted exactly stays as it is.
+    assert torch.equal(after[:, 1], before[:, 1])
+    back = network.inverse(after, network(x, rest, given).z, rest, given)
+    torch.testing.assert_close(back.x, x, rtol=0, atol=1e-8)
+
+
+def test_an_observable_of_noise_alone_stays_invertible():
+    layout = LAYOUTS["even"]
+    network, x = make(layout), normal(ROWS, 4)
+    network.align(Pairs(x, normal(ROWS, 2, seed=7), torch.zeros(ROWS, 0)))
+    assert (network.line[1] > 0).all()
