@@ -20,6 +20,7 @@ def parser(description, parts, *, seconds, simulations):
     made.add_argument("--simulations", type=int, default=simulations, help="shared by all methods")
     made.add_argument("--jobs", type=int, default=2, help="parts at a time, one thread each")
     made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--earlier", type=Path, nargs="*", default=[], help="files of other parts")
     made.add_argument("--json", type=Path, help="write what was found to this file")
     made.add_argument("--figures", type=Path, help="write figures to this folder")
     made.add_argument("--part", choices=parts, help=argparse.SUPPRESS)
@@ -57,6 +58,8 @@ def run_all(options, run_one, show):
 
     with ThreadPoolExecutor(options.jobs) as pool:
         everything = dict(zip(options.only, pool.map(in_a_process, options.only), strict=True))
+    for file in options.earlier:
+        everything = {**json.loads(file.read_text()), **everything}
     if options.json:
         options.json.write_text(json.dumps(everything, indent=2))
     return everything

@@ -49,7 +49,7 @@ class FittedINN:
     @property
     def weighted(self) -> bool:
         """Whether draws are chosen by weight: with padding there is no density to weigh by."""
-        return self.settings.candidates > 1 and not self.network.layout.padded
+        return self._per_draw > 1 and not self.network.layout.padded
 
     @property
     def tolerance(self) -> FloatArray:
@@ -62,7 +62,7 @@ class FittedINN:
     def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim)."""
         seen = self._read(observations)
-        each = n * self.settings.candidates if self.weighted else n
+        each = n * self._per_draw if self.weighted else n
         together = max(1, ROWS // each)
         draws = np.empty((len(seen), n, self.network.layout.parameters))
         for start in range(0, len(seen), together):
@@ -157,6 +157,11 @@ class FittedINN:
         return config, {"weights": weights, "scaling": scaling, "errors": errors}
 
     # -- helpers -----------------------------------------------------------------------------------
+
+    @property
+    def _per_draw(self) -> int:
+        assert self.settings.candidates is not None
+        return self.settings.candidates
 
     @property
     def _zero_padded(self) -> bool:

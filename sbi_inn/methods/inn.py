@@ -73,17 +73,19 @@ class INN:
     width : int or None
         Nominal width of both sides, reached by padding. None: the smallest that fits, but at least
         16 where a network trained by discrepancies has to be padded.
-    blur : (float, float)
+    blur : (float, float) or None
         Standard deviation of the noise added to scaled observables, at the start of training and
-        from 70 % of it on.
+        from 70 % of it on. None: from 1 to .01, or to .03 for discrepancies, whose share in the
+        gradient shrinks as the forward error does.
     widths : tuple of float
         Of the kernel, in units of the parameters' and observables' spread ("mmd").
     terms : tuple of {"y", "z", "x"}
         Which of the losses to use ("mmd"): the ablations of fig. 4.2 leave some out.
-    candidates : int
+    candidates : int or None
         Candidates for each draw, of which one is chosen by the prior's density over the network's
         own. 1: the network's own draws, as in the dissertation, which are all there is to a padded
-        network.
+        network. None: 4, or 16 where it was trained by discrepancies, whose latents are further
+        from normal.
     tolerance : float or None
         Standard deviation of the observation, in units of the observables' spread: a draw is
         the way back from an observation drawn around y. None: the typical error of the network's
@@ -104,10 +106,10 @@ class INN:
     bins: int = 8
     latent: int | None = None
     width: int | None = None
-    blur: tuple[float, float] = (1.0, 0.01)
+    blur: tuple[float, float] | None = None
     widths: tuple[float, ...] = (0.2, 0.5, 1.2)
     terms: tuple[str, ...] = TERMS
-    candidates: int = 4
+    candidates: int | None = None
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
@@ -120,7 +122,7 @@ class INN:
         if self.transform not in TRANSFORMS:
             known = ", ".join(map(repr, TRANSFORMS))
             raise ValueError(f"INN(transform=...) must be one of {known}; got {self.transform!r}")
-        if not self.blur[0] >= self.blur[1] > 0:
+        if self.blur is not None and not self.blur[0] >= self.blur[1] > 0:
             raise ValueError(f"INN(blur=...) must be positive and fall; got {self.blur!r}")
         if not (self.widths and min(self.widths) > 0):
             raise ValueError(f"INN(widths=...) must be positive numbers; got {self.widths!r}")
@@ -146,9 +148,17 @@ class INN:
         if loss == "likelihood":
             # What would be padding beside z is more of z: both are standard normal.
             latent = max(latent, width - y.shape[1])
-        hidden = self.hidden or (128 if len(y) > 5_000 else 64)
-        blocks = self.blocks or 8
-        return replace(self, blocks=blocks, hidden=hidden, loss=loss, latent=latent, width=width)
+        mmd = loss == "mmd"
+        return replace(
+            self,
+            blocks=self.blocks or 8,
+            hidden=self.hidden or (128 if len(y) > 5_000 else 64),
+            loss=loss,
+            latent=latent,
+            width=width,
+            blur=self.blur or ((1.0, 0.03) if mmd else (1.0, 0.01)),
+            candidates=self.candidates or (16 if mmd else 4),
+        )
 
     def layout(self, parameters: int, observables: int, givens: int) -> Layout:
         """Give the widths of both sides of resolved settings."""
@@ -219,7 +229,8 @@ class INN:
             if settings.loss == "likelihood"
             else MeanDiscrepancy(network, self.widths, self.terms)
         )
-        noise = Noise(layout, loss.padding, self.blur)
+        assert settings.blur is not None
+        noise = Noise(layout, loss.padding, settings.blur)
         unseen = scaled[torch.from_numpy(validation)]
         history = fit(
             network,
@@ -233,7 +244,7 @@ class INN:
             quantity=loss.quantity,
             progress=progress,
         )
-        if settings.candidates > 1 and not layout.padded:
+        if settings.candidates != 1 and not layout.padded:
             network.align(unseen)
         with torch.no_grad():
             errors = network.residual(unseen)
