@@ -146,8 +146,8 @@ def main():
     truth = [posterior(k).rvs(SHOWN, rng).tolist() for k in range(max(LABELS) + 1)]
     everything["truth"] = {"points": truth}
     for name, panels in (("fig_4_2", FIGURE_4_2), ("fig_4_4", FIGURE_4_4)):
-        if set(panels) <= set(everything):
-            scatter(panels, everything, options.figures, name)
+        found = [panel for panel in panels if panel in everything]
+        scatter(found, everything, options.figures, name)
 
 
 if __name__ == "__main__":
