@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.errors import NoDensityError
-from sbi_inn.methods.bidirectional import MeanDiscrepancy, Network, Pairs
+from sbi_inn.methods.bidirectional import Network, Pairs
 from sbi_inn.methods.bidirectional.importance import ROWS, Candidates, candidates, log_normal
 from sbi_inn.schema import Observations
 from sbi_inn.summary import Scaling
@@ -163,10 +163,6 @@ class FittedINN:
         assert self.settings.candidates is not None
         return self.settings.candidates
 
-    @property
-    def _zero_padded(self) -> bool:
-        return self.settings.loss == "mmd" and self.network.layout.padded
-
     def _read(self, observations: Observations) -> Pairs:
         """Scale observations; the parameters beside them are unknown."""
         vectors = self.scaling.vectors(observations)
@@ -180,7 +176,6 @@ class FittedINN:
             n,
             rng,
             tolerance=torch.from_numpy(self.tolerance.astype(np.float32)),
-            padding=MeanDiscrepancy.padding if self._zero_padded else 0.0,
         )
 
     def _log_mass(self, seen: Pairs) -> Tensor:

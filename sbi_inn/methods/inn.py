@@ -75,8 +75,8 @@ class INN:
         16 where a network trained by discrepancies has to be padded.
     blur : (float, float) or None
         Standard deviation of the noise added to scaled observables, at the start of training and
-        from 70 % of it on. None: from 1 to .01, or to .03 for discrepancies, whose share in the
-        gradient shrinks as the forward error does.
+        from 70 % of it on. None: from 1 to .01, or to .03 for discrepancies without padding, whose
+        share in the gradient shrinks as the forward error does.
     widths : tuple of float
         Of the kernel, in units of the parameters' and observables' spread ("mmd").
     terms : tuple of {"y", "z", "x"}
@@ -156,7 +156,7 @@ class INN:
             loss=loss,
             latent=latent,
             width=width,
-            blur=self.blur or ((1.0, 0.03) if mmd else (1.0, 0.01)),
+            blur=self.blur or (1.0, 0.03 if mmd and not padded else 0.01),
             candidates=self.candidates or (16 if mmd else 4),
         )
 

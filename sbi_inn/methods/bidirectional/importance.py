@@ -66,9 +66,10 @@ def candidates(
     rng: np.random.Generator,
     *,
     tolerance: Tensor,
-    padding: float,
 ) -> Candidates:
     """Draw from the network's own law, x = g(y', z) with y' ~ N(y, tolerance^2).
+
+    Padding is zero: it makes the leaks between categories half of what noise as in training does.
 
     Parameters
     ----------
@@ -78,8 +79,6 @@ def candidates(
         Draws an observation.
     rng : numpy.random.Generator
     tolerance : Tensor, shape (observables,)
-    padding : float
-        Standard deviation of the padding.
     """
 
     def normal(width: int) -> Tensor:
@@ -87,7 +86,7 @@ def candidates(
 
     layout = network.layout
     near = y.repeat_interleave(n, dim=0) + tolerance * normal(layout.observables)
-    z, rest = normal(layout.latent), padding * normal(layout.padding[1])
+    z, rest = normal(layout.latent), torch.zeros(len(near), layout.padding[1])
     steer = given.repeat_interleave(n, dim=0)
     pieces = [p.split(ROWS) for p in (near, z, rest, steer)]
     back = [network.inverse(*piece) for piece in zip(*pieces, strict=True)]
