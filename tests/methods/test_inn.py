@@ -167,7 +167,8 @@ def test_padding_has_no_density(networks):
 
 
 def test_one_candidate_is_the_networks_own_draw(networks):
-    fitted, own = networks("likelihood"), networks("own draws")
+    fitted = networks("likelihood")
+    own = replace(fitted, settings=replace(fitted.settings, candidates=1))
     assert fitted.weighted
     assert not own.weighted
     y = study(3, 1, 0)[1][:1]

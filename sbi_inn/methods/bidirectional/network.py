@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from sbi_inn.inn import MLP, coupling_flow
 from sbi_inn.methods.bidirectional.layout import Layout
 
-# An observable that is all noise has no slope, but has to stay invertible.
-SMALLEST_SLOPE = 0.01
+# Noise as large as the signal asks for a slope of a half; an untrained network, for anything.
+SLOPES = (0.5, 2.0)
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Network(nn.Module):
         predicted = before + pairs.y
         centred = predicted - predicted.mean(dim=0)
         slope = (centred * pairs.y).mean(dim=0) / centred.square().mean(dim=0)
-        slope = slope.clamp(min=SMALLEST_SLOPE)
+        slope = slope.clamp(*SLOPES)
         offset = pairs.y.mean(dim=0) - slope * predicted.mean(dim=0)
         after = offset + slope * predicted - pairs.y
         better = after.abs().median(dim=0).values < before.abs().median(dim=0).values
