@@ -86,7 +86,7 @@ class MeanDiscrepancy:
         losses = [self._near_zero(out.padding)]
         if "y" in self.terms:
             squared = (out.y - pairs.y).square().mean(dim=0)
-            losses.append(0.5 * squared.clamp(min=SMALLEST).log().sum())
+            losses.append(0.5 * _log_below_one(squared).sum())
         if "z" in self.terms:
             found = torch.cat([out.z, out.y.detach(), pairs.given], dim=1)
             wanted = torch.cat([batch.z, pairs.y, pairs.given], dim=1)
@@ -123,3 +123,10 @@ class MeanDiscrepancy:
 def _surprise(z: Tensor) -> Tensor:
     """Negative log density of standard normal rows, shape (batch,)."""
     return 0.5 * (z.square().sum(dim=1) + z.shape[1] * LOG_2PI)
+
+
+def _log_below_one(squared: Tensor) -> Tensor:
+    """Give the log of squared errors, continued as a line above one: huge errors must still pull."""
+    return torch.where(
+        squared < LARGEST, squared.clamp(SMALLEST, LARGEST).log(), squared / LARGEST - 1
+    )
