@@ -126,7 +126,7 @@ def _surprise(z: Tensor) -> Tensor:
 
 
 def _log_below_one(squared: Tensor) -> Tensor:
-    """Give the log of squared errors, continued as a line above one: huge errors must still pull."""
+    """Give the log of squared errors, above one a line: huge errors must still pull."""
     return torch.where(
         squared < LARGEST, squared.clamp(SMALLEST, LARGEST).log(), squared / LARGEST - 1
     )
