@@ -13,6 +13,7 @@ it is also trained on plainly scaled parameters ("in x").
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -101,12 +102,13 @@ def scatter(panels, everything, folder, name):
     rows = -(-len(panels) // 5)
     across = -(-len(panels) // rows)
     with style():
-        figure = new_figure(DOUBLE_COLUMN_MM, DOUBLE_COLUMN_MM / across * rows * 1.13)
+        figure = new_figure(DOUBLE_COLUMN_MM, DOUBLE_COLUMN_MM / across * rows + 8 * rows + 6)
         axes = np.atleast_1d(figure.subplots(rows, across, sharex=True, sharey=True)).ravel()
         for ax, panel in zip(axes, panels, strict=False):
             for label, points in enumerate(everything[panel]["points"]):
                 ax.plot(*np.transpose(points), ".", color=COLOURS[label], ms=1.0, mew=0)
-            ax.set(title=panel, xlim=(-3.6, 3.6), ylim=(-3.6, 3.6), aspect="equal")
+            title = re.sub(r"(L_\w)", r"$\1$", panel)
+            ax.set(title=title, xlim=(-3.6, 3.6), ylim=(-3.6, 3.6), aspect="equal")
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         figure.supxlabel("$x_1$", fontsize="medium")
