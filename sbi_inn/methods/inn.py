@@ -205,12 +205,7 @@ class INN:
         ShapeError
             If observations hold sets.
         """
-        if observations.sets or observations.vector.shape[1] == observations.givens:
-            raise ShapeError(
-                "the bidirectional INN predicts one vector of observables; got "
-                f"{'sets: ' + ', '.join(observations.sets) if observations.sets else 'none'}. "
-                'Use method="cinn"'
-            )
+        _check_observations(observations)
         scaling = Scaling.fit(observations[train])
         scaled = Pairs.of(latent, scaling.vectors(observations), observations.givens)
         seen = scaled.y[train].numpy()
@@ -244,15 +239,30 @@ class INN:
             quantity=loss.quantity,
             progress=progress,
         )
-        if settings.candidates != 1 and not layout.padded:
-            network.align(unseen)
-        with torch.no_grad():
-            errors = network.residual(unseen)
-        errors = np.abs(errors.numpy().astype(np.float64))
         exact = categorical(observations.vector[train, : seen.shape[1]])
-        typical = np.where(exact, 0.0, GAUSSIAN * np.median(errors, axis=0))
-        residual = np.sqrt((errors**2).mean(axis=0))
+        residual, typical = _forward_errors(settings, network, unseen, exact)
         return FittedINN(settings, history, scaling, network, residual, typical)
+
+
+def _check_observations(observations: Observations) -> None:
+    if observations.sets or observations.vector.shape[1] == observations.givens:
+        raise ShapeError(
+            "the bidirectional INN predicts one vector of observables; got "
+            f"{'sets: ' + ', '.join(observations.sets) if observations.sets else 'none'}. "
+            'Use method="cinn"'
+        )
+
+
+def _forward_errors(
+    settings: INN, network: Network, unseen: Pairs, exact: npt.NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray]:
+    """Give root-mean-square and typical error of each observable, after the last adjustment."""
+    if settings.candidates != 1 and not network.layout.padded:
+        network.align(unseen)
+    with torch.no_grad():
+        errors = np.abs(network.residual(unseen).numpy().astype(np.float64))
+    typical = np.where(exact, 0.0, GAUSSIAN * np.median(errors, axis=0))
+    return np.sqrt((errors**2).mean(axis=0)), typical
 
 
 def read_inn(
