@@ -260,7 +260,7 @@ class Posterior(Figures):
         ----------
         tolerance : float or None
             In units of the observables' spread. 0: draws at exactly the observation, which have no
-            density. None: the error of the forward network.
+            density. None: the typical error of the forward network.
 
         Raises
         ------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class FittedINN:
     network: Network
     residual: FloatArray
     typical: FloatArray
+    _known: dict[bytes, Tensor] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @property
     def weighted(self) -> bool:
@@ -179,7 +180,17 @@ class FittedINN:
         )
 
     def _log_mass(self, seen: Pairs) -> Tensor:
-        """Log of the integral that normalises the density of each observation."""
+        """Log of the integral that normalises the density of each observation.
+
+        That of the latest observations is kept: a search for the highest density asks many times.
+        """
+        key = seen.y.numpy().tobytes() + seen.given.numpy().tobytes()
+        if key not in self._known:
+            self._known.clear()
+            self._known[key] = self._integrate(seen)
+        return self._known[key]
+
+    def _integrate(self, seen: Pairs) -> Tensor:
         found = []
         for y, given in zip(seen.y.split(1), seen.given.split(1), strict=True):
             rng = np.random.default_rng(0)  # the same candidates at every call: one density

@@ -149,6 +149,17 @@ def test_the_density_is_that_of_the_draws(dense):
     assert abs(volume.mean() - np.prod(high - low)) < error
 
 
+def test_the_integral_belongs_to_its_observation_and_tolerance(networks):
+    fitted, (latent, observations) = networks("likelihood"), study(3, 1, 0)
+    first = fitted.log_prob(latent[:5], observations[:1])
+    other = fitted.log_prob(latent[:5], observations[1:2])
+    wider = fitted.at_tolerance(1.0).log_prob(latent[:5], observations[:1])
+    assert np.array_equal(fitted.log_prob(latent[:5], observations[:1]), first)
+    fresh = replace(fitted).log_prob(latent[:5], observations[1:2])
+    assert np.array_equal(fresh, other)
+    assert not np.allclose(wider, first)
+
+
 def test_no_rows(dense):
     fitted, (latent, observations) = dense
     assert fitted.log_prob(latent[:0], observations[:1]).shape == (0,)

@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from sbi_inn.methods.bidirectional.importance import log_normal
 from sbi_inn.methods.bidirectional.mmd import mmd
 from sbi_inn.methods.bidirectional.network import Network, Outputs
 from sbi_inn.methods.bidirectional.noise import Noisy
@@ -55,7 +56,7 @@ class Likelihood:
         squared = (out.y - pairs.y).square()
         variance = squared.detach().mean(dim=0).clamp(SMALLEST, LARGEST)
         misfit = 0.5 * (squared / variance + variance.log() + LOG_2PI).sum(dim=1)
-        return misfit + _surprise(out.z) - _surprise(noise) - out.log_det
+        return misfit - log_normal(out.z) + log_normal(noise) - out.log_det
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,6 @@ class MeanDiscrepancy:
     def _discrepancy(self, reference: Tensor, draws: Tensor) -> Tensor:
         found, chance = mmd(reference, draws, self.widths)
         return found / (chance * len(draws) / AT_ROWS)
-
-
-def _surprise(z: Tensor) -> Tensor:
-    """Negative log density of standard normal rows, shape (batch,)."""
-    return 0.5 * (z.square().sum(dim=1) + z.shape[1] * LOG_2PI)
 
 
 def _log_below_one(squared: Tensor) -> Tensor:
