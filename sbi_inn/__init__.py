@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sbi_inn.posterior import Posterior
     from sbi_inn.prior import Mixture, Prior
     from sbi_inn.report.check import Check
+    from sbi_inn.report.latex import latex_table
     from sbi_inn.simulation.problem import Problem
     from sbi_inn.simulation.registry import get, problems, register
     from sbi_inn.simulation.run import simulate
@@ -55,6 +56,7 @@ _HOMES = {
     "corner": "plots.corner",
     "fit_posterior": "api",
     "get": "simulation.registry",
+    "latex_table": "report.latex",
     "load_posterior": "storage",
     "problems": "simulation.registry",
     "register": "simulation.registry",
@@ -82,6 +84,7 @@ __all__ = [
     "corner",
     "fit_posterior",
     "get",
+    "latex_table",
     "load_posterior",
     "problems",
     "register",

@@ -1,4 +1,4 @@
-"""The command line: `python -m sbi_inn fit NAME` and `python -m sbi_inn list`."""
+"""The command line: `python -m sbi_inn fit NAME`, `check FILE` and `list`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import xarray as xr
 from sbi_inn.api import METHODS, fit_posterior
 from sbi_inn.errors import LoadError, PriorError, ShapeError, SimulationError
 from sbi_inn.posterior import Posterior
+from sbi_inn.report.check import Check
 from sbi_inn.report.compare import beside_abc
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get, problems
+from sbi_inn.storage import load_posterior
 
 DEFAULT = 10_000
 DRAWS = 50_000  # in the corner plot
@@ -23,7 +25,7 @@ SHOWN = 200_000  # simulations for the ABC beside it, where the simulator is fas
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code is 0, or 1 after an error that was said."""
+    """Run the command line; the exit code is 0, or 1 after an error or a verdict that was said."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -45,6 +47,16 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--out", type=Path, metavar="DIR", help="where figures and posterior go")
     fit.add_argument("--seed", type=int, metavar="S", help="default: fresh entropy")
     fit.set_defaults(run=_fit)
+    check = commands.add_parser("check", help="say whether to trust a posterior that was saved")
+    check.add_argument("file", type=Path, metavar="FILE", help="what posterior.save wrote")
+    check.add_argument(
+        "--problem",
+        metavar="NAME",
+        help="what to simulate with: a registered problem, or file.py:problem; by default the "
+        "registered one that the file names, if any",
+    )
+    check.add_argument("--out", type=Path, metavar="HTML", help="write the report here too")
+    check.set_defaults(run=_check)
     commands.add_parser("list", help="list the registered problems").set_defaults(run=_list)
     return parser
 
@@ -59,12 +71,25 @@ def _fit(options: argparse.Namespace) -> int:
     history = posterior.history
     print(
         f"\n{posterior.fitted.describe()}, trained in {history.seconds:.0f} s ({history.stopped})"
-        f"\n\n{_comparison(posterior)}\n\n{posterior.check()}"
+        f"\n\n{_comparison(posterior)}"
     )
+    check = posterior.check()
+    print(f"\n{check}")
     if options.out is not None:
-        _write(posterior, options.out)
+        _write(posterior, check, options.out)
     print(f"\nseed {posterior.seed}")
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    """Print the verdict; the exit code is 1 where it is "do not trust"."""
+    problem = None if options.problem is None else _problem(options.problem)
+    check = load_posterior(options.file, simulator=problem).check()
+    print(check)
+    if options.out is not None:
+        check.to_html(options.out)
+        print(f"\nwritten to {options.out}")
+    return int(check.verdict == "do not trust")
 
 
 def _comparison(posterior: Posterior) -> str:
@@ -86,8 +111,8 @@ def _comparison(posterior: Posterior) -> str:
     return "\n".join(lines)
 
 
-def _write(posterior: Posterior, out: Path) -> None:
-    """Write the figures, for the first test observation, and the posterior itself."""
+def _write(posterior: Posterior, check: Check, out: Path) -> None:
+    """Write report and figures, for the first test observation, and the posterior itself."""
     out.mkdir(parents=True, exist_ok=True)
     row = posterior.tests(1)
     y = posterior.schema.unstack(row.observations, 0)
@@ -97,8 +122,12 @@ def _write(posterior: Posterior, out: Path) -> None:
     for suffix in ("png", "pdf"):
         corner.savefig(out / f"corner.{suffix}")
     calibration.savefig(out / "calibration.png")
+    example = "The posterior at one test observation, beside rejection ABC; dashed: the truth"
+    check.to_html(out / "report.html", figures={example: corner})
     posterior.save(out / "posterior.sbi")
-    print(f"\nwritten to {out}/: corner.png, corner.pdf, calibration.png, posterior.sbi")
+    print(
+        f"\nwritten to {out}/: report.html, corner.png, corner.pdf, calibration.png, posterior.sbi"
+    )
 
 
 def _abc(posterior: Posterior, y: object) -> dict[str, xr.Dataset]:

@@ -86,7 +86,7 @@ def fit_posterior(
     >>> posterior.sample({"reach": 4.0}, 3).sizes
     Frozen({'draw': 3})
     """
-    chosen = _method(method)
+    chosen, training = _method(method), training or Training()
     seed = fresh_seed(seed)
     if isinstance(simulator, Simulations):
         problem, simulations = None, simulator
@@ -94,16 +94,16 @@ def fit_posterior(
         problem = as_problem(simulator, prior, given)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
     _say_failures(simulations, progress)
-    fitted, parts = fitting.fit(
-        simulations, chosen, training or Training(), seed=seed, progress=progress
-    )
+    fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
     if fitted.history.stopped == "diverged":
         warnings.warn(
             f"the loss turned non-finite after {fitted.history.steps:,} steps: training ended "
             "there, with the best weights so far. A smaller Training(learning_rate=...) may help",
             stacklevel=2,
         )
-    posterior = Posterior(fitted, simulations, parts.test, seed=seed, problem=problem)
+    posterior = Posterior(
+        fitted, simulations, parts.test, seed=seed, problem=problem, training=training
+    )
     if isinstance(fitted, Emulator):
         _say_errors(fitted, posterior.schema.columns, progress)
     return posterior

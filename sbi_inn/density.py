@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from sbi_inn.errors import NoDensityError
 from sbi_inn.maximum import climb, mean_shift
-from sbi_inn.methods.fitted import Fitted
+from sbi_inn.methods.fitted import Fitted, Weigher
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations
 
@@ -74,7 +74,34 @@ class Density:
             flat = self.prior.flatten(self.prior.from_latent(start))
             return self.prior.unflatten(mean_shift(flat, rng)[None])
 
+    def log_ratio(
+        self, flat: FloatArray, observations: Observations, *, normalised: bool
+    ) -> FloatArray:
+        """Log of posterior over prior density of flat draws (observations, n, dim).
+
+        Returns
+        -------
+        array, shape (observations, n)
+            Up to a constant of each observation unless `normalised`.
+
+        Raises
+        ------
+        NoDensityError
+            If the method can be drawn from only.
+        """
+        rows, n, dim = flat.shape
+        latent = self.prior.to_latent(self.prior.unflatten(flat.reshape(rows * n, dim)))
+        if not normalised and isinstance(self.fitted, Weigher):
+            log_density = self.fitted.log_weight(latent, observations)
+        else:
+            log_density = self.fitted.log_prob(latent, observations)
+        return (log_density - _log_normal(latent)).reshape(rows, n)
+
     def _log_ratio(self, latent: FloatArray, observation: Observations) -> FloatArray:
         """Log of posterior over prior density, the same on both sides of the prior's map."""
-        standard = -0.5 * (latent**2).sum(axis=1) - 0.5 * latent.shape[1] * np.log(2 * np.pi)
-        return self.fitted.log_prob(latent, observation) - standard
+        return self.fitted.log_prob(latent, observation) - _log_normal(latent)
+
+
+def _log_normal(latent: FloatArray) -> FloatArray:
+    """Log density of N(0, I), the prior on the latent side, shape (rows,)."""
+    return -0.5 * (latent**2).sum(axis=1) - 0.5 * latent.shape[1] * np.log(2 * np.pi)

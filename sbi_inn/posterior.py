@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from sbi_inn.data import Simulations
 from sbi_inn.density import Density
 from sbi_inn.emulation import Emulation
 from sbi_inn.errors import SimulationError
+from sbi_inn.exports import Exports
 from sbi_inn.figures import Figures
 from sbi_inn.methods import Emulator, Fitted
 from sbi_inn.methods.abc import rejection_abc
@@ -26,22 +27,16 @@ from sbi_inn.simulation.again import at_givens_of, resimulated
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
 from sbi_inn.statistics import spread, statistics
-from sbi_inn.training import History
-
-if TYPE_CHECKING:
-    from sbi_inn.checks import Calibration, TestSet
-    from sbi_inn.report import Check
-    from sbi_inn.report.judge import Judge
+from sbi_inn.training import History, Training
+from sbi_inn.trust import Trust
 
 FloatArray = npt.NDArray[np.float64]
 
 # Streams of the seed, so that the parts of a study are independent of each other.
 RESIMULATE, ABC = 1, 3
 
-TEST_ROWS = 5_000
 
-
-class Posterior(Figures):
+class Posterior(Trust, Figures, Exports):
     """The posterior of a study, for any observation.
 
     Made by `fit_posterior` or `load_posterior`. An observation `y` is a dict of observables (and
@@ -55,8 +50,8 @@ class Posterior(Figures):
     n_simulations : int
         How many simulations it was learned from.
     seed : int
-    last_check : str
-        Verdict of the last general check, empty before.
+    last_check, last_verdict : str
+        What the last general check said, empty before.
     """
 
     def __init__(
@@ -68,7 +63,9 @@ class Posterior(Figures):
         seed: int,
         problem: Problem | None = None,
         n_simulations: int | None = None,
+        training: Training | None = None,
         last_check: str = "",
+        last_verdict: str = "",
         scale: FloatArray | None = None,
     ) -> None:
         if simulations.schema is None:
@@ -79,7 +76,10 @@ class Posterior(Figures):
         self.seed = seed
         self.problem = problem
         self.n_simulations = n_simulations or len(simulations)
+        self.training = training or Training()
         self.last_check = last_check
+        self.last_verdict = last_verdict
+        self._warned = False
         self.density = Density(fitted, simulations.prior)
         self._schema = simulations.schema
         self._scale = scale
@@ -142,6 +142,7 @@ class Posterior(Figures):
             If `y` does not fit the observations that were simulated.
         """
         flat = self.draw(self.schema.read(y), n, self._rng(seed))[0]
+        self._warn_if_distrusted()
         return self.simulations.label(self.prior.unflatten(flat))
 
     def sample_each(self, ys: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
@@ -165,11 +166,18 @@ class Posterior(Figures):
             If an observation does not fit; the message says which.
         """
         flat = self.draw(self.schema.read_many(ys), n, self._rng(seed))
+        self._warn_if_distrusted()
         return self.simulations.label_each(flat)
 
     def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw flat parameter vectors, shape (observations, n, dim), as checks need them."""
         return self.density.draw(observations, n, rng)
+
+    def log_ratio(
+        self, flat: FloatArray, observations: Observations, *, normalised: bool
+    ) -> FloatArray:
+        """Log of posterior over prior density of flat draws, as checks need it."""
+        return self.density.log_ratio(flat, observations, normalised=normalised)
 
     def log_prob(
         self, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any], y: Any
@@ -274,6 +282,7 @@ class Posterior(Figures):
             seed=self.seed,
             problem=self.problem,
             n_simulations=self.n_simulations,
+            training=self.training,
             scale=self.scale,
         )
 
@@ -370,51 +379,6 @@ class Posterior(Figures):
             )
         return rejection_abc(table, y, quantile=quantile, epsilon=epsilon)
 
-    # -- checks ------------------------------------------------------------------------------------
-
-    def check(self, y: Any = None) -> Check:
-        """Say whether to trust the posterior, in general or at an observation.
-
-        Parameters
-        ----------
-        y : mapping, Dataset or array, optional
-            With it, also whether draws at `y`, simulated again, land on it.
-
-        Returns
-        -------
-        Check
-            `.verdict` ("trust", "caution", "do not trust"), `.sentence`, `.table`, `.figures`.
-        """
-        if y is not None:
-            return self.judge.check_at(self.schema.read(y))
-        check = self.judge.check()
-        self.last_check = check.sentence
-        return check
-
-    def calibration(self) -> Calibration:
-        """Calibration over the test simulations: ranks, error, floor, table and plot."""
-        return self.judge.calibration
-
-    @cached_property
-    def judge(self) -> Judge:
-        """What the checks share: test simulations, scales, the simulator."""
-        from sbi_inn.report.judge import Judge
-
-        return Judge(self, self.tests(), self.scale, self.problem, self._seconds, self.seed)
-
-    def tests(self, n: int = TEST_ROWS) -> TestSet:
-        """Give simulations that training has never seen, topped up with fresh ones where cheap.
-
-        Parameters
-        ----------
-        n : int
-            How many are wanted.
-        """
-        from sbi_inn.checks import TestSet
-
-        held_out = TestSet.of(self.simulations, self.test_rows[:n])
-        return held_out.topped_up(n, self.problem, self._seconds, self.seed)
-
     # -- files -------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
@@ -457,7 +421,3 @@ class Posterior(Figures):
                 f'{self.settings.label} has not: fit with method="inn"'
             )
         return self.fitted
-
-    @property
-    def _seconds(self) -> float:
-        return float(self.simulations.dataset.attrs.get("seconds_per_simulation", np.inf))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.schema import Observations, PaddedSet, Schema
+from sbi_inn.schema import Observations, PaddedSet, Schema, scalar_names
 
 FloatArray = npt.NDArray[np.float64]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_SHAPED_FROM = 4  # entries: with fewer the kurtosis is the same number whatever they are
 
 
 def statistics(observations: Observations, schema: Schema) -> FloatArray:
@@ -29,10 +32,70 @@ def statistics(observations: Observations, schema: Schema) -> FloatArray:
     >>> statistics(schema.read({"x": [3.0, 1.0, 2.0]}), schema).round(2)
     array([[2.  , 0.82, 1.1 , 1.5 , 2.  , 2.5 , 2.9 ]])
     """
-    width = len(schema.columns) - len(schema.givens)
-    parts = [observations.vector[:, :width]]
+    parts = [observations.vector[:, : schema.observable_columns()]]
     parts += [_describe(padded) for padded in observations.sets.values()]
     return np.concatenate(parts, axis=1)
+
+
+def names(schema: Schema) -> tuple[str, ...]:
+    """Name each column of `statistics`, as a reader would.
+
+    Examples
+    --------
+    >>> from sbi_inn.schema import Schema
+    >>> from sbi_inn.statistics import names
+    >>> observables = {"flux": (2,), "rt": ()}
+    >>> schema = Schema(observables, sets={"n": ("rt",)}, givens=(), constants={}, trained={})
+    >>> names(schema)[:5]
+    ('flux[0]', 'flux[1]', 'mean of rt', 'sd of rt', '5 % quantile of rt')
+    """
+    quantiles = ("median of" if q == 0.5 else f"{100 * q:.0f} % quantile of" for q in QUANTILES)
+    labels = ("mean of", "sd of", *quantiles)
+    return (*schema.columns[: schema.observable_columns()], *_named(labels, schema))
+
+
+def shapes(observations: Observations, schema: Schema) -> FloatArray:
+    """Write the shape of each exchangeable set: what a mean and standard deviation cannot absorb.
+
+    Each column of a set gives its skewness, its excess kurtosis, and its smallest and largest entry
+    in standard deviations from the mean. They are 0 where the entries are all the same or fewer
+    than four.
+
+    Returns
+    -------
+    array, shape (batch, 4 * columns of sets)
+
+    Examples
+    --------
+    >>> from sbi_inn.schema import Schema
+    >>> from sbi_inn.statistics import shapes
+    >>> schema = Schema({"x": ()}, sets={"n": ("x",)}, givens=(), constants={}, trained={})
+    >>> shapes(schema.read({"x": [0.0, 0.0, 0.0, 4.0]}), schema).round(2)
+    array([[ 1.15, -0.67, -0.58,  1.73]])
+    """
+    parts = [_shape(observations.sets[length]) for length in schema.sets]
+    return np.concatenate([np.empty((len(observations), 0)), *parts], axis=1)
+
+
+def shape_names(schema: Schema) -> tuple[str, ...]:
+    """Name each column of `shapes`: `skewness of rt`, `kurtosis of rt`, `smallest rt`, ..."""
+    return _named(("skewness of", "kurtosis of", "smallest", "largest"), schema)
+
+
+def described(observations: Observations, schema: Schema) -> FloatArray:
+    """Write `statistics` and `shapes` side by side; without sets there are no shapes.
+
+    Returns
+    -------
+    array, shape (batch, len(described_names(schema)))
+    """
+    parts = [statistics(observations, schema), shapes(observations, schema)]
+    return np.concatenate(parts, axis=1)
+
+
+def described_names(schema: Schema) -> tuple[str, ...]:
+    """Name each column of `described`."""
+    return (*names(schema), *shape_names(schema))
 
 
 def spread(rows: FloatArray) -> FloatArray:
@@ -77,7 +140,39 @@ def _describe(padded: PaddedSet) -> FloatArray:
 
 
 def _moments(padded: PaddedSet) -> FloatArray:
+    mean, centred = _centred(padded)
+    return np.concatenate([mean, _deviation(padded, centred)], axis=1)
+
+
+def _shape(padded: PaddedSet) -> FloatArray:
+    """Skewness, excess kurtosis and extremes of the columns, shape (batch, 4 * columns)."""
+    mean, centred = _centred(padded)
+    deviation = _deviation(padded, centred)
     sizes = padded.sizes[:, None]
-    mean = padded.values.sum(axis=1) / sizes
-    centred = np.where(padded.mask[:, :, None], padded.values - mean[:, None], 0.0)
-    return np.concatenate([mean, np.sqrt((centred**2).sum(axis=1) / sizes)], axis=1)
+    # What rounding leaves of a constant has no shape.
+    shaped = (deviation > 1e-12 * np.abs(mean)) & (sizes >= _SHAPED_FROM)
+    # Centred padding is zero: it adds nothing to sums, and entries lie on both sides of zero.
+    standard = centred / np.where(shaped, deviation, 1.0)[:, None]
+    skewness = (standard**3).sum(axis=1) / sizes
+    kurtosis = (standard**4).sum(axis=1) / sizes - 3
+    parts = [skewness, kurtosis, standard.min(axis=1), standard.max(axis=1)]
+    return np.concatenate([np.where(shaped, part, 0.0) for part in parts], axis=1)
+
+
+def _centred(padded: PaddedSet) -> tuple[FloatArray, FloatArray]:
+    """Mean of the columns, and entries minus the mean, zero in the padding."""
+    mean = padded.values.sum(axis=1) / padded.sizes[:, None]
+    return mean, np.where(padded.mask[:, :, None], padded.values - mean[:, None], 0.0)
+
+
+def _deviation(padded: PaddedSet, centred: FloatArray) -> FloatArray:
+    return np.sqrt((centred**2).sum(axis=1) / padded.sizes[:, None])
+
+
+def _named(labels: Sequence[str], schema: Schema) -> tuple[str, ...]:
+    """Put each label before every column of a set, set by set."""
+    columns = [
+        [scalar for name in paired for scalar in scalar_names(name, schema.observables[name])]
+        for paired in schema.sets.values()
+    ]
+    return tuple(f"{label} {name}" for scalars in columns for label in labels for name in scalars)

@@ -42,6 +42,7 @@ def save_posterior(posterior: Posterior, path: str | Path) -> None:
         "seed": posterior.seed,
         "n_simulations": posterior.n_simulations,
         "last_check": posterior.last_check,
+        "last_verdict": posterior.last_verdict,
     }
     held = {name: variable.values for name, variable in variables.items()}
     reference = {"scale": posterior.scale}
@@ -100,6 +101,7 @@ def load_posterior(
             problem=problem,
             n_simulations=config["n_simulations"],
             last_check=config["last_check"],
+            last_verdict=config.get("last_verdict", ""),  # files of 0.1 have none
             scale=arrays["reference"]["scale"],
         )
     except LoadError:

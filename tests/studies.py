@@ -66,6 +66,7 @@ class ExactLine:
 
     def log_prob(self, latent, observations):
         mean, covariance = self.moments(observations)
+        mean = np.repeat(mean, len(latent) // len(mean), axis=0)
         return st.multivariate_normal(np.zeros(2), covariance).logpdf(latent - mean).reshape(-1)
 
     def describe(self):

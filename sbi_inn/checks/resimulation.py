@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
 from sbi_inn.checks.held_out import TestSet
-from sbi_inn.checks.record import VERDICTS, FloatArray, Sampler, Verdict
+from sbi_inn.checks.record import Finding, FloatArray, Record, Sampler
+from sbi_inn.diagnostics.tails import tail_p_value
 from sbi_inn.plots.resimulation import plot_errors
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM
 from sbi_inn.schema import Observations
 
 # Given flat parameters (m, dim) and as many observations, for their givens: rows of statistics
@@ -22,9 +26,14 @@ Simulate = Callable[[FloatArray, Observations], FloatArray]
 NOISE = 1.5
 SLACK = (0.1, 1.0)
 
+EXPLAIN = (
+    "Look at the observation: units, calibration, outliers, a part of the process that the "
+    "simulator leaves out. The posterior is that of the closest thing the simulator can do."
+)
 
-@dataclass(frozen=True)
-class Resimulation:
+
+@dataclass(frozen=True, repr=False)
+class Resimulation(Record):
     """Distances between observations and re-simulated posterior draws.
 
     Attributes
@@ -44,64 +53,59 @@ class Resimulation:
     noise: FloatArray
     remark: str = ""
 
-    @property
-    def value(self) -> float:
-        """Median scaled error."""
-        return float(np.nanmedian(self.scaled))
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The median scaled error against the simulator's own noise."""
+        medians = _medians(self.scaled)
+        value, error = float(np.nanmedian(self.scaled)), _standard_error(medians)
+        noise = float(np.nanmedian(self.noise))
+        limits = (NOISE * noise + SLACK[0], NOISE * noise + SLACK[1])
+        p_value = float(stats.norm.sf((value - limits[0]) / max(error, 1e-12)))
+        return (Finding(value, error, limits, p_value, f"{self.well}: too far"),)
 
     @property
-    def error(self) -> float:
-        """Its standard error over the observations."""
-        each = np.nanmedian(self.scaled, axis=1)
-        return float(1.2533 * np.nanstd(each) / np.sqrt(len(each)))
+    def deterministic(self) -> bool:
+        """Whether a new simulation at the true parameters gives the observation again."""
+        return not np.nanmax(self.noise, initial=0.0) > 0
 
     @property
-    def threshold(self) -> float:
-        """Above this, caution."""
-        return self._threshold(SLACK[0])
+    def measure(self) -> str:
+        """What `value` is."""
+        return "distance, in spreads"
 
     @property
-    def verdict(self) -> Verdict:
-        """Judge by the median scaled error against the simulator's own noise."""
-        low = self.value - 2 * self.error
-        return VERDICTS[sum(low > self._threshold(slack) for slack in SLACK)]
-
-    @property
-    def passed(self) -> bool:
-        """Whether the verdict is "trust"."""
-        return self.verdict == "trust"
-
-    @property
-    def sentence(self) -> str:
+    def well(self) -> str:
         """Say the error in units of the observables' spread, and the noise beside it."""
         noise = float(np.nanmedian(self.noise))
         beside = f"a new simulation at the truth: {noise:.2g}" if noise > 0 else "no noise"
         return (
-            f"draws re-simulated land {self.value:.2g} spreads of the observables from the "
-            f"observation ({beside})"
+            f"draws re-simulated land {np.nanmedian(self.scaled):.2g} spreads of the observables "
+            f"from the observation ({beside})"
         )
 
     @property
     def table(self) -> pd.DataFrame:
-        """Mean and median of the errors, in own units and scaled."""
+        """Mean and median of the errors: in own units, scaled, and in units of the noise."""
+        rows = {"in own units": self.errors, "in spreads": self.scaled}
+        if not self.deterministic:
+            rows["in units of the noise"] = self.scaled / np.nanmedian(self.noise)
         return pd.DataFrame(
             {
-                "mean": [np.nanmean(self.errors), np.nanmean(self.scaled)],
-                "median": [np.nanmedian(self.errors), np.nanmedian(self.scaled)],
+                "mean": [np.nanmean(errors) for errors in rows.values()],
+                "median": [np.nanmedian(errors) for errors in rows.values()],
             },
-            index=pd.Index(["in own units", "in spreads"], name="re-simulation error"),
+            index=pd.Index(list(rows), name="re-simulation error"),
         )
 
-    def plot(self) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
         """Distribution of the scaled errors, with the simulator's own noise."""
-        return plot_errors(self.scaled.ravel(), noise=self.noise, remark=self.remark)
+        return plot_errors(
+            self.scaled.ravel(), noise=self.noise, remark=self.remark, width_mm=width_mm
+        )
 
-    def _threshold(self, slack: float) -> float:
-        return NOISE * float(np.nanmedian(self.noise)) + slack
 
-
-@dataclass(frozen=True)
-class Fit:
+@dataclass(frozen=True, repr=False)
+class Fit(Record):
     """Re-simulation at one observation, against what held-out observations show.
 
     Attributes
@@ -118,41 +122,38 @@ class Fit:
     usual: FloatArray
     remark: str = ""
 
-    @property
-    def value(self) -> float:
-        """Median scaled error at the observation."""
-        return float(np.nanmedian(self.scaled))
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The median scaled error here, against what 99 % of held-out observations stay below."""
+        good = self.scaled[np.isfinite(self.scaled)]
+        limit = float(np.nanquantile(self.usual, 0.99))
+        limits = (limit, 3 * limit)
+        if not good.size:
+            words = "no draw at this observation could be simulated"
+            return (Finding(np.inf, 0.0, limits, 0.0, words),)
+        value = float(np.median(good))
+        error = float(1.2533 * good.std() / np.sqrt(len(good)))
+        usual = self.usual[np.isfinite(self.usual)]
+        p_value = float(tail_p_value(np.array([value]), usual)[0])
+        # The limit is the quantile itself: beyond it there is significance by construction.
+        p_value = 0.0 if value > limit else p_value
+        words = f"{self._said(value, limit)}: the simulator may not explain this observation"
+        return (Finding(value, error, limits, p_value, words),)
 
     @property
-    def error(self) -> float:
-        """Its Monte-Carlo error."""
-        return float(1.2533 * np.nanstd(self.scaled) / np.sqrt(len(self.scaled)))
+    def measure(self) -> str:
+        """What `value` is."""
+        return "distance, in spreads"
 
     @property
-    def threshold(self) -> float:
-        """What 99 % of the held-out observations stay below."""
-        return float(np.nanquantile(self.usual, 0.99))
-
-    @property
-    def verdict(self) -> Verdict:
-        """Caution above the threshold, distrust above three times that."""
-        if not np.isfinite(self.value):
-            return VERDICTS[2]
-        return VERDICTS[sum(self.value > limit * self.threshold for limit in (1, 3))]
-
-    @property
-    def passed(self) -> bool:
-        """Whether the verdict is "trust"."""
-        return self.verdict == "trust"
-
-    @property
-    def sentence(self) -> str:
+    def well(self) -> str:
         """Say how the observation compares with those the simulator makes."""
-        said = (
-            f"draws at this observation, re-simulated, land {self.value:.2g} spreads from it; "
-            f"99 % of held-out observations stay below {self.threshold:.2g}"
-        )
-        return said if self.passed else f"{said}: the simulator may not explain this observation"
+        return self._said(self.value, self.threshold)
+
+    @property
+    def remedy(self) -> str:
+        """What to do where not all is well."""
+        return EXPLAIN
 
     @property
     def table(self) -> pd.DataFrame:
@@ -162,10 +163,21 @@ class Fit:
             index=pd.Index(["at this observation", "held out"], name="re-simulation error"),
         )
 
-    def plot(self) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
         """Scaled errors here against those of held-out observations."""
         return plot_errors(
-            self.scaled, noise=self.usual, noise_label="held-out medians", remark=self.remark
+            self.scaled,
+            noise=self.usual,
+            noise_label="held-out medians",
+            remark=self.remark,
+            width_mm=width_mm,
+        )
+
+    @staticmethod
+    def _said(value: float, limit: float) -> str:
+        return (
+            f"draws at this observation, re-simulated, land {value:.2g} spreads from it; "
+            f"99 % of held-out observations stay below {limit:.2g}"
         )
 
 
@@ -200,7 +212,11 @@ def resimulate(
     errors, scaled = np.empty((n, draws)), np.empty((n, draws))
     for start in range(0, n, piece):
         here = slice(start, start + piece)
-        gap = _gaps(sampler, tests.observations[here], simulate, observed[here], draws, rng)
+        some = tests.observations[here]
+        m = len(some)
+        flat = sampler.draw(some, draws, rng).reshape(m * draws, -1)
+        again = simulate(flat, some[np.repeat(np.arange(m), draws)])
+        gap = again.reshape(m, draws, -1) - observed[here, None]
         errors[here] = np.linalg.norm(gap, axis=2)
         scaled[here] = np.linalg.norm(gap / scale, axis=2)
     noise = (simulate(tests.truth, tests.observations) - observed) / scale
@@ -208,44 +224,41 @@ def resimulate(
 
 
 def resimulate_at(
-    sampler: Sampler,
-    observation: Observations,
-    simulate: Simulate,
+    again: FloatArray,
     usual: Resimulation,
     *,
     observed: FloatArray,
     scale: FloatArray,
-    draws: int,
-    rng: np.random.Generator,
+    remark: str = "",
 ) -> Fit:
-    """Simulate again at posterior draws of one observation.
+    """Compare re-simulated draws of one observation with the observation.
 
     Parameters
     ----------
-    sampler, simulate, scale, draws, rng
-        As `resimulate`.
-    observation : Observations
-        A batch of one.
+    again : array, shape (draws, k)
+        Statistics of the re-simulations, NaN where the simulator failed.
     usual : Resimulation
         What held-out observations show.
     observed : array, shape (1, k)
         Statistics of the observation.
+    scale : array, shape (k,)
+        Spread of each statistic over the simulations.
+    remark : str
+        What has to be known about the draws.
     """
-    gap = _gaps(sampler, observation, simulate, observed, draws, rng)[0]
-    scaled = np.linalg.norm(gap / scale, axis=1)
-    return Fit(scaled, np.nanmedian(usual.scaled, axis=1), sampler.remark)
+    scaled = np.linalg.norm((again - observed) / scale, axis=1)
+    return Fit(scaled, _medians(usual.scaled), remark)
 
 
-def _gaps(
-    sampler: Sampler,
-    observations: Observations,
-    simulate: Simulate,
-    observed: FloatArray,
-    draws: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Re-simulated minus observed statistics, shape (observations, draws, k)."""
-    n = len(observations)
-    flat = sampler.draw(observations, draws, rng).reshape(n * draws, -1)
-    again = simulate(flat, observations[np.repeat(np.arange(n), draws)])
-    return again.reshape(n, draws, -1) - observed[:, None]
+def _medians(scaled: FloatArray) -> FloatArray:
+    """Median of each row, NaN where every simulation failed, shape (observations,)."""
+    found = np.full(len(scaled), np.nan)
+    some = np.isfinite(scaled).any(axis=1)
+    found[some] = np.nanmedian(scaled[some], axis=1)
+    return found
+
+
+def _standard_error(medians: FloatArray) -> float:
+    """Give the standard error of a median over observations."""
+    good = medians[np.isfinite(medians)]
+    return float(1.2533 * good.std() / np.sqrt(max(len(good), 1)))

@@ -146,11 +146,11 @@ def mmd(
     """
     reference, draws = np.asarray(reference, dtype=float), np.asarray(draws, dtype=float)
     _check_sizes(reference, draws)
-    squares = np.square(_median_widths(reference) if widths is None else _checked_widths(widths))
-    between = _mean_kernel(reference, draws, squares)
+    squares = np.square(median_widths(reference) if widths is None else _checked_widths(widths))
+    between = mean_kernel(reference, draws, squares)
     within = 0.0
     for one in (reference, draws):
-        mean = _mean_kernel(one, one, squares)
+        mean = mean_kernel(one, one, squares)
         n = len(one)
         within += mean if biased else (n * mean - 1) / (n - 1)
     return within - 2 * between
@@ -176,20 +176,28 @@ def _checked_widths(widths: Sequence[float]) -> NDArray[np.float64]:
     return array
 
 
-def _median_widths(reference: NDArray[np.float64]) -> NDArray[np.float64]:
+def median_widths(reference: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the default widths of the kernel."""
     distances = pdist(reference[:: -(-len(reference) // _MEDIAN_OF)])
     distances = distances[distances > 0]  # draws of a discrete parameter coincide
     return np.multiply(_WIDTHS, np.median(distances) if len(distances) else 1.0)
 
 
-def _mean_kernel(
+def mean_kernel(
     a: NDArray[np.float64], b: NDArray[np.float64], squares: NDArray[np.float64]
 ) -> float:
     """Return the mean of the kernel over all pairs and over widths, whose squares are given."""
     rows = max(1, _PIECE // len(b))
-    total = 0.0
-    for i in range(0, len(a), rows):
-        distances = cdist(a[i : i + rows], b, "sqeuclidean")
-        total += sum(float(np.sum(h2 / (h2 + distances))) for h2 in squares)
-    return total / (len(squares) * len(a) * len(b))
+    pieces = (a[i : i + rows] for i in range(0, len(a), rows))
+    return sum(float(kernel(piece, b, squares).sum()) for piece in pieces) / (len(a) * len(b))
+
+
+def kernel(
+    a: NDArray[np.float64], b: NDArray[np.float64], squares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the kernel, its mean over widths, of all pairs: shape (len(a), len(b))."""
+    distances = cdist(a, b, "sqeuclidean")
+    total = np.zeros_like(distances)
+    for h2 in squares:
+        total += h2 / (h2 + distances)
+    return total / len(squares)

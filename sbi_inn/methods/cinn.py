@@ -161,15 +161,23 @@ class FittedCINN:
 
     @torch.inference_mode()
     def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
-        """Log density of rows (batch, dim), given as many observations or one for all."""
-        context = self.network.summary(Batch.of(observations, self.scaling))
+        """Log density of rows (batch, dim), each observation standing for as many of them."""
         rows = torch.from_numpy(latent.astype(np.float32))
+        context = torch.from_numpy(self.summarise(observations).astype(np.float32))
         if len(context) == 1:
             parts = [self.network.log_prob(part, context) for part in rows.split(ROWS)]
         else:
-            pairs = zip(rows.split(ROWS), context.split(ROWS), strict=True)
-            parts = [self.network.log_prob(part, here) for part, here in pairs]
+            each = torch.arange(len(context)).repeat_interleave(len(rows) // len(context))
+            pairs = zip(rows.split(ROWS), each.split(ROWS), strict=True)
+            parts = [self.network.log_prob(part, context[here]) for part, here in pairs]
         return torch.cat(parts).numpy().astype(np.float64) if parts else np.empty(0)
+
+    @torch.inference_mode()
+    def summarise(self, observations: Observations) -> FloatArray:
+        """Give the learned summaries of observations, shape (batch, features)."""
+        batch = Batch.of(observations, self.scaling)
+        parts = [self.network.summary(batch[rows]) for rows in torch.arange(len(batch)).split(ROWS)]
+        return torch.cat(parts).numpy().astype(np.float64)
 
     @torch.inference_mode()
     def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:

@@ -35,7 +35,9 @@ class Fitted(Protocol):
         ...
 
     def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
-        """Log density of rows (batch, dim), given as many observations or one for all.
+        """Log density of rows (batch, dim), each observation standing for as many of them.
+
+        As many observations as rows, one for all, or one for every k that follow each other.
 
         Raises
         ------
@@ -87,6 +89,29 @@ class Decoder(Protocol):
 
     def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
         """Find the parameters (n, dim) that latents (n, latent_dim) stand for."""
+        ...
+
+
+@runtime_checkable
+class Summariser(Protocol):
+    """A trained method that sums up observations in features it has learned."""
+
+    def summarise(self, observations: Observations) -> FloatArray:
+        """Give the features of observations, shape (batch, features)."""
+        ...
+
+
+@runtime_checkable
+class Weigher(Protocol):
+    """A trained method whose draws or densities take much more than one look at the network."""
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the network that one draw takes."""
+        ...
+
+    def log_weight(self, latent: FloatArray, observations: Observations) -> FloatArray:
+        """Log density as `log_prob`, up to a constant of each observation."""
         ...
 
 

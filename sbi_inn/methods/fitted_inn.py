@@ -74,7 +74,7 @@ class FittedINN:
 
     @torch.inference_mode()
     def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
-        """Log density of rows (batch, dim), given as many observations or one for all.
+        """Log density of rows (batch, dim), each observation standing for as many of them.
 
         That of the draws. With a choice among candidates: prior times N(f_y(x); y, tolerance^2),
         divided by its integral, which is estimated from 16,384 candidates. Without: the network's
@@ -85,17 +85,27 @@ class FittedINN:
         NoDensityError
             If the network is padded or the tolerance is zero.
         """
+        near = self.log_weight(latent, observations)
+        if not self.weighted:
+            return near
+        log_mass = self._log_mass(self._read(observations)).numpy()
+        return near - np.repeat(log_mass, len(near) // len(log_mass))
+
+    @torch.inference_mode()
+    def log_weight(self, latent: FloatArray, observations: Observations) -> FloatArray:
+        """Log density up to a constant of each observation, which saves its integral."""
         self._needs_density()
         seen = self._read(observations)
         x = torch.from_numpy(latent.astype(np.float32))
-        given, y = (v.expand(len(x), -1) for v in (seen.given, seen.y))
+        each = len(x) // len(seen)
+        given, y = (v.repeat_interleave(each, dim=0) for v in (seen.given, seen.y))
         parts = zip(x.split(ROWS), given.split(ROWS), strict=True)
         out = [self.network(a, a.new_zeros(len(a), 0), b) for a, b in parts]
         predicted, z, _, log_det = (torch.cat(part) for part in zip(*out, strict=True))
         tolerance = torch.from_numpy(self.tolerance)
         near = log_normal((predicted - y) / tolerance) - tolerance.log().sum()
         if self.weighted:
-            return (near + log_normal(x) - self._log_mass(seen)).numpy()
+            return (near + log_normal(x)).numpy()
         return (near + log_normal(z) + log_det).numpy()
 
     @torch.inference_mode()
@@ -128,6 +138,11 @@ class FittedINN:
     def at_tolerance(self, tolerance: float | None) -> FittedINN:
         """Give the same network with another standard deviation of the observation."""
         return replace(self, settings=replace(self.settings, tolerance=tolerance))
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the network that one draw takes."""
+        return self._per_draw if self.weighted else 1
 
     @property
     def latent_dim(self) -> int:
@@ -192,10 +207,12 @@ class FittedINN:
 
     def _integrate(self, seen: Pairs) -> Tensor:
         found = []
-        for y, given in zip(seen.y.split(1), seen.given.split(1), strict=True):
+        rows, place = torch.cat([seen.y, seen.given], dim=1).unique(dim=0, return_inverse=True)
+        for row in rows.split(1):
             rng = np.random.default_rng(0)  # the same candidates at every call: one density
+            y, given = row.tensor_split([seen.y.shape[1]], dim=1)
             found.append(self._candidates(y, given, INTEGRAL, rng).log_mass)
-        return torch.cat(found)
+        return torch.cat(found)[place]
 
     def _needs_density(self) -> None:
         layout = self.network.layout

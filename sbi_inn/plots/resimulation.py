@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from sbi_inn.plots.calibration import SINGLE_COLUMN_MM, add_legend, broken
 from sbi_inn.plots.style import GREY, line_style, new_figure, style
 
 WIDTH_MM = 90.0
@@ -37,7 +38,7 @@ def plot_errors(
     if noise is not None and np.nanmax(noise, initial=0) > 0:
         sets.append((noise_label, noise, GREY))
     with style():
-        figure = new_figure(width_mm, 0.75 * width_mm)
+        figure = new_figure(width_mm, width_mm * (0.68 if width_mm < SINGLE_COLUMN_MM else 0.4))
         ax = figure.add_subplot()
         for label, values, colour in sets:
             ordered = np.sort(values[np.isfinite(values)])
@@ -48,6 +49,6 @@ def plot_errors(
         ax.set_xlabel("re-simulation error [spreads of the observables]")
         ax.set_ylabel("share of draws below")
         ax.set_ylim(0, 1)
-        ax.set_title(remark)
-        ax.legend(loc="lower right")
+        ax.set_title(broken(remark, width_mm - 15))
+        add_legend(figure, *ax.get_legend_handles_labels())
         return figure

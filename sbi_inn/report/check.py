@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -16,6 +17,10 @@ MEANING = {
     "caution": "Use this posterior with caution",
     "do not trust": "Do not trust this posterior",
 }
+
+WORTH_SAYING = ("goodness of fit",)
+REASONS = 3  # that are told in the sentence
+OUTSIDE = "Widen the prior of what is given, so that training covers the observation."
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,14 @@ class Check:
         Reasons for caution that are no check, such as an observation outside the trained range.
     skipped : dict of str to str
         Checks that could not run, and why.
+    about : dict of str to str
+        Facts about the posterior.
     """
 
     records: Mapping[str, Record]
     notes: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:
@@ -44,25 +52,35 @@ class Check:
 
     @property
     def sentence(self) -> str:
-        """The verdict and its reasons."""
+        """The verdict and its reasons, with effect sizes."""
         decisive = [r.sentence for r in self.records.values() if r.verdict == self.verdict]
-        reasons = "; ".join([*decisive, *self.notes])
-        return f"{MEANING[self.verdict]}: {reasons}." if reasons else f"{MEANING[self.verdict]}."
+        if self.verdict == "trust":
+            told, others = self._well()
+            reasons = [*told, *([f"{others} other checks agree"] if others else [])]
+        else:
+            told, more = decisive[:REASONS], len(decisive[REASONS:])
+            reasons = [*told, *([f"and {more} more"] if more else []), *self.notes]
+        said = MEANING[self.verdict]
+        return f"{said}: {'; '.join(reasons)}." if reasons else f"{said}."
+
+    def _well(self) -> tuple[list[str], int]:
+        """Give what is worth saying where all is well, and how many checks are left unsaid."""
+        said = [name for i, name in enumerate(self.records) if i == 0 or name in WORTH_SAYING]
+        return [self.records[name].sentence for name in said], len(self.records) - len(said)
 
     @property
     def advice(self) -> str:
         """What to do about it; empty where the verdict is "trust"."""
-        if self.verdict == "trust":
-            return ""
-        if self.notes:
-            return "Widen the prior of what is given, so that training covers the observation."
-        return "Simulate more, or train longer; then check again."
+        told = [r.advice for r in self.records.values() if r.verdict == self.verdict]
+        told += [OUTSIDE] if self.notes else []
+        return " ".join(dict.fromkeys(told)) if self.verdict != "trust" else ""
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per check: value, its error, the threshold, and whether it passed."""
+        """One row per check: what was measured, its error, the threshold, whether it passed."""
         rows = {
             name: {
+                "measure": record.measure,
                 "value": record.value,
                 "error": record.error,
                 "threshold": record.threshold,
@@ -77,6 +95,20 @@ class Check:
     def figures(self) -> dict[str, Figure]:
         """One figure per check."""
         return {name: record.plot() for name, record in self.records.items()}
+
+    def to_html(self, path: str | Path, *, figures: Mapping[str, Figure] | None = None) -> None:
+        """Write everything as one self-contained page.
+
+        Parameters
+        ----------
+        path : str or Path
+            Such as "report.html".
+        figures : mapping of str to Figure, optional
+            More figures, by caption.
+        """
+        from sbi_inn.report.page import write_page
+
+        write_page(self, path, figures=figures or {})
 
     def __repr__(self) -> str:
         lines = [self.sentence, "", self.table.to_string(float_format="{:.4g}".format)]

@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.spatial import KDTree
 
 from sbi_inn.data import Simulations
+from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.abc import QUANTILE
 from sbi_inn.prior import Prior
 from sbi_inn.report.judge import Judge
@@ -42,6 +43,7 @@ class Rejection:
     prior: Prior
     schema: Schema
     remark: ClassVar[str] = ""
+    evaluations: ClassVar[int] = 1
 
     @classmethod
     def of(cls, simulations: Simulations) -> Rejection:
@@ -62,6 +64,16 @@ class Rejection:
         _, closest = self._tree.query(targets, k=kept)
         chosen = rng.integers(kept, size=(len(targets), n))
         return self.parameters[np.take_along_axis(closest.reshape(-1, kept), chosen, axis=1)]
+
+    def log_ratio(
+        self, flat: FloatArray, observations: Observations, *, normalised: bool
+    ) -> FloatArray:
+        """Raise: there is no density."""
+        raise NoDensityError("rejection ABC has draws only, and no density")
+
+    def features(self, observations: Observations) -> FloatArray:
+        """Give none: nothing was learned."""
+        return np.empty((len(observations), 0))
 
     @cached_property
     def _scale(self) -> FloatArray:

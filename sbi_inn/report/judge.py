@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -10,28 +11,47 @@ import numpy.typing as npt
 
 from sbi_inn.checks import (
     Calibration,
+    Dependence,
+    Familiar,
+    GoodnessOfFit,
+    JointCoverage,
+    LocalCalibration,
+    Predictive,
     Record,
+    Recovery,
     Resimulation,
     Sampler,
+    Survey,
     TestSet,
-    calibrate,
+    affordable,
+    calibrate_at,
     resimulate,
     resimulate_at,
+    survey,
 )
+from sbi_inn.checks.dependence import named
+from sbi_inn.checks.groups import thirds
+from sbi_inn.checks.joint import HIGHEST, TARP
+from sbi_inn.data import Simulations
+from sbi_inn.draws import columns_of, flat
+from sbi_inn.errors import NoDensityError, SimulationError
 from sbi_inn.report.check import Check
 from sbi_inn.schema import Observations
-from sbi_inn.simulation.again import simulate_again
+from sbi_inn.simulation.again import givens_of, observe_again
 from sbi_inn.simulation.problem import Problem
-from sbi_inn.statistics import statistics
+from sbi_inn.simulation.progress import bar
+from sbi_inn.statistics import described, described_names, spread, statistics
 
 FloatArray = npt.NDArray[np.float64]
 
-DRAWS = 200  # posterior draws a test observation, for its ranks
 AGAIN = 20  # draws a test observation that are simulated again
-AGAIN_HERE = 500  # draws at the user's own observation that are simulated again
+AGAIN_HERE = 2_000  # draws at the user's own observation that are simulated again
 SECONDS = 10.0  # what simulating for one check may take
-STREAM = 11
+DRAWING = 25.0  # seconds that drawing may take, if 500 test simulations were looked at
+STREAM, LOCAL = 11, 12
 WITHOUT_SIMULATOR = "no simulator; give it to load_posterior(path, simulator=...)"
+NO_NOISE = "the simulator has no noise; the re-simulation error says it"
+AT_Y = ("re-simulation at y", "posterior predictive", "calibration at y")
 
 
 @dataclass(frozen=True)
@@ -43,6 +63,8 @@ class Judge:
     sampler : Sampler
     tests : TestSet
         Simulations that training has never seen.
+    simulations : Simulations
+        For labels and units, and draws of the prior.
     scale : array, shape (k,)
         Spread of each statistic over the simulations.
     problem : Problem or None
@@ -50,25 +72,81 @@ class Judge:
     seconds : float
         What one simulation takes.
     seed : int
+    about : mapping of str to str
+        Facts about the posterior, for the report.
     """
 
     sampler: Sampler
     tests: TestSet
+    simulations: Simulations
     scale: FloatArray
     problem: Problem | None
     seconds: float
     seed: int
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    # -- in general --------------------------------------------------------------------------------
+
+    def survey(self, progress: bool = False) -> Survey:
+        """Draw at the test simulations, once."""
+        if "_survey" not in self.__dict__:
+            n, draws = affordable(self.sampler, len(self.tests))
+            with bar(n, "draw at test simulations", unit="", show=progress) as shown:
+                self.__dict__["_survey"] = survey(
+                    self.sampler,
+                    self.tests.head(n),
+                    draws=draws,
+                    rng=self._rng(),
+                    seconds=DRAWING,
+                    tick=lambda share: shown.update(round(share * n)),
+                )
+        return self.__dict__["_survey"]
 
     @cached_property
     def calibration(self) -> Calibration:
-        """Calibration over the test set."""
-        return calibrate(self.sampler, self.tests, draws=DRAWS, rng=self._rng())
+        """Calibration over the test set, and over thirds of each given."""
+        found = self.survey()
+        givens = givens_of(found.tests.observations, self.sampler.schema)
+        return Calibration(found.ranks, self.sampler.prior.columns, thirds(givens))
+
+    @cached_property
+    def dependence(self) -> Dependence | None:
+        """Pairs of parameters; None where there is only one parameter."""
+        found = self.survey()
+        if not len(found.pairs):
+            return None
+        pairs = named(found.pairs, self.sampler.prior.columns)
+        return Dependence(found.products, found.excess, pairs)
+
+    @cached_property
+    def joint(self) -> JointCoverage:
+        """Regions of all parameters together."""
+        found = self.survey()
+        levels = {HIGHEST: found.density, TARP: found.tarp}
+        some = {name: values for name, values in levels.items() if len(values)}
+        return JointCoverage(some, self.sampler.prior.dim)
+
+    @cached_property
+    def recovery(self) -> Recovery:
+        """Point estimates against the truth."""
+        found, prior = self.survey(), self.simulations.prior_draws
+        return Recovery(
+            found.tests.truth,
+            found.mean,
+            found.sd,
+            found.median,
+            found.low,
+            found.high,
+            flat(prior)[1].std(axis=0),
+            columns_of(prior),
+        )
 
     @cached_property
     def resimulation(self) -> Resimulation:
         """Re-simulation error over as many test observations as the budget allows."""
-        affordable = self.affordable // (AGAIN + 1)
-        tests = self.tests.head(max(20, affordable))
+        several = self.affordable // (AGAIN + 1)
+        n, _ = affordable(self.sampler, len(self.tests))
+        tests = self.tests.head(max(20, min(several, n)))
         return resimulate(
             self.sampler,
             tests,
@@ -79,31 +157,97 @@ class Judge:
             rng=self._rng(),
         )
 
-    def check(self) -> Check:
+    def check(self, *, progress: bool = False) -> Check:
         """Judge the posterior in general."""
+        found = self.survey(progress)
         records: dict[str, Record] = {"calibration": self.calibration}
+        skipped: dict[str, str] = {}
+        if self.dependence is None:
+            skipped["dependence"] = "there is one parameter only"
+        else:
+            records["dependence"] = self.dependence
+        records |= {"joint coverage": self.joint, "recovery": self.recovery}
+        if found.why_no_density:
+            skipped["regions of highest density"] = found.why_no_density
         if self.problem is None:
-            return Check(records, skipped={"re-simulation": WITHOUT_SIMULATOR})
-        return Check(records | {"re-simulation": self.resimulation})
+            skipped["re-simulation"] = WITHOUT_SIMULATOR
+        else:
+            records["re-simulation"] = self.resimulation
+        if len(found.tests) < len(self.tests):
+            looked = f"looked at {len(found.tests):,} of {len(self.tests):,}, for the time it takes"
+            skipped["some test simulations"] = looked
+        return Check(records, skipped=skipped, about=self.about)
 
-    def check_at(self, observation: Observations) -> Check:
+    # -- at one observation ------------------------------------------------------------------------
+
+    @cached_property
+    def familiar(self) -> Familiar:
+        """What simulated observations look like."""
+        return Familiar.of(self.sampler, self.tests.observations)
+
+    def goodness_of_fit(self, observations: Observations) -> list[GoodnessOfFit]:
+        """Say for each observation whether the simulations could have produced it."""
+        return self.familiar.judge(self.sampler, observations)
+
+    def check_at(self, observation: Observations, *, progress: bool = False) -> Check:
         """Judge the posterior at one observation (a batch of one)."""
-        general = self.check()
+        general = self.check(progress=progress)
         notes = tuple(self.sampler.schema.outside(observation))
+        (goodness,) = self.goodness_of_fit(observation)
+        records: dict[str, Record] = {**general.records, "goodness of fit": goodness}
+        skipped = dict(general.skipped)
         if self.problem is None:
-            skipped = {**general.skipped, "fit": WITHOUT_SIMULATOR}
-            return Check(general.records, notes, skipped)
-        fit = resimulate_at(
-            self.sampler,
-            observation,
-            self.simulate,
+            skipped |= dict.fromkeys(AT_Y, WITHOUT_SIMULATOR)
+        else:
+            self._simulate_at(observation, records, skipped)
+        return Check(records, notes, skipped, self.about)
+
+    def _simulate_at(
+        self, observation: Observations, records: dict[str, Record], skipped: dict[str, str]
+    ) -> None:
+        """Add what simulates at the observation's own posterior, or why it cannot."""
+        draws = max(20, min(AGAIN_HERE, self.affordable))
+        drawn = self.sampler.draw(observation, draws, self._rng())[0]
+        again = self.simulate_described(drawn, observation[np.zeros(draws, np.int64)])
+        k = len(self.scale)
+        records["re-simulation at y"] = resimulate_at(
+            again[:, :k],
             self.resimulation,
             observed=statistics(observation, self.sampler.schema),
             scale=self.scale,
-            draws=max(20, min(AGAIN_HERE, self.affordable)),
-            rng=self._rng(),
+            remark=self.sampler.remark,
         )
-        return Check({**general.records, "fit at y": fit}, notes)
+        good = np.isfinite(again).all(axis=1)
+        if good.sum() >= 20:
+            records["posterior predictive"] = Predictive(
+                again[good],
+                described(observation, self.sampler.schema)[0],
+                self._described_scale,
+                described_names(self.sampler.schema),
+            )
+        else:
+            skipped["posterior predictive"] = f"{good.sum()} of {draws} re-simulations succeeded"
+        local = self._local(observation)
+        if isinstance(local, str):
+            skipped["calibration at y"] = local
+        else:
+            records["calibration at y"] = local
+
+    def _local(self, observation: Observations) -> LocalCalibration | str:
+        """Check the posterior at the observation against itself, or say why not."""
+        if self.resimulation.deterministic:
+            return NO_NOISE
+
+        def observe(truth: FloatArray) -> tuple[Observations, npt.NDArray[np.bool_]]:
+            same = observation[np.zeros(len(truth), np.int64)]
+            return self._observe(truth, same, stream=LOCAL)
+
+        try:
+            return calibrate_at(self.sampler, observation, observe, rng=self._rng())
+        except (NoDensityError, SimulationError) as error:
+            return str(error)
+
+    # -- simulations -------------------------------------------------------------------------------
 
     @property
     def affordable(self) -> int:
@@ -112,17 +256,36 @@ class Judge:
 
     def simulate(self, flat: FloatArray, observations: Observations) -> FloatArray:
         """Simulate again at flat parameters: rows of statistics, NaN where that failed."""
+        return self.simulate_described(flat, observations)[:, : len(self.scale)]
+
+    def simulate_described(self, flat: FloatArray, observations: Observations) -> FloatArray:
+        """Simulate again: statistics and the shapes of sets, NaN where that failed."""
+        rows = np.full((len(flat), len(described_names(self.sampler.schema))), np.nan)
+        try:
+            again, ok = self._observe(flat, observations, stream=STREAM)
+        except SimulationError:  # every one failed, which the records say
+            return rows
+        rows[ok] = described(again, self.sampler.schema)
+        return rows
+
+    def _observe(
+        self, flat: FloatArray, observations: Observations, *, stream: int
+    ) -> tuple[Observations, npt.NDArray[np.bool_]]:
         assert self.problem is not None
-        _, rows = simulate_again(
+        _, again, ok = observe_again(
             self.problem,
             self.sampler.schema,
             flat,
             observations,
             seed=self.seed,
-            stream=STREAM,
+            stream=stream,
             n_jobs=-1,
         )
-        return rows
+        return again, ok
+
+    @cached_property
+    def _described_scale(self) -> FloatArray:
+        return spread(described(self.tests.observations, self.sampler.schema))
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng([self.seed, STREAM])

@@ -35,7 +35,7 @@ def at_givens_of(observation: Observations, schema: Schema, problem: Problem) ->
     return replace(problem, given=given)
 
 
-def simulate_again(
+def observe_again(
     problem: Problem,
     schema: Schema,
     flat: FloatArray,
@@ -44,7 +44,7 @@ def simulate_again(
     seed: int,
     stream: int,
     n_jobs: int = 1,
-) -> tuple[dict[str, FloatArray], FloatArray]:
+) -> tuple[dict[str, FloatArray], Observations, npt.NDArray[np.bool_]]:
     """Simulate at flat parameters, each with the givens of its own observation.
 
     Parameters
@@ -60,8 +60,15 @@ def simulate_again(
     -------
     values : dict of str to array, shape (m, ...)
         The observables; NaN where a simulation failed.
-    rows : array, shape (m, k)
-        Their statistics, NaN where a simulation failed.
+    again : Observations
+        Those that succeeded.
+    ok : array of bool, shape (m,)
+        Which ones did.
+
+    Raises
+    ------
+    SimulationError
+        If every simulation fails.
     """
     givens = givens_of(observations, schema)
     values, ok = resimulate_rows(
@@ -75,10 +82,7 @@ def simulate_again(
     sizes = {name: givens[name][ok] for name in schema.sets}
     good = {name: values[name][ok] for name in schema.observables}
     good |= {name: givens[name][ok] for name in schema.givens}
-    found = statistics(schema.stack(good, sizes), schema)
-    rows = np.full((len(flat), found.shape[1]), np.nan)
-    rows[ok] = found
-    return values, rows
+    return values, schema.stack(good, sizes), ok
 
 
 def resimulated(
@@ -112,7 +116,12 @@ def resimulated(
     schema, table = simulations.schema, simulations.dataset
     assert schema is not None
     same = observation[np.zeros(len(flat), np.int64)]
-    values, rows = simulate_again(problem, schema, flat, same, seed=seed, stream=stream, n_jobs=-1)
+    values, again, ok = observe_again(
+        problem, schema, flat, same, seed=seed, stream=stream, n_jobs=-1
+    )
+    found = statistics(again, schema)
+    rows = np.full((len(flat), found.shape[1]), np.nan)
+    rows[ok] = found
     names = tuple(schema.observables)
     about = simulations.attrs(names)
     variables = {n: (("draw", *table[n].dims[1:]), values[n], about[n]) for n in names}

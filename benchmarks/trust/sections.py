@@ -1,0 +1,197 @@
+"""The sections of the benchmark: each returns a table."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import scipy.stats as st
+from joblib import Parallel, delayed
+from planted import Planted, Study, posterior_of
+
+import sbi_inn as si
+from sbi_inn.checks import Familiar
+
+TESTS = 1_000  # test simulations of each planted posterior
+JOBS = 2
+
+# Planted: correlation of the truth, and what the posterior makes of it.
+POWER = {
+    "exact": (0.5, {"correlation": 0.5}),
+    "shift of .3 sd": (0.5, {"correlation": 0.5, "shift": 0.3}),
+    "width x .8": (0.5, {"correlation": 0.5, "width": 0.8}),
+    "width x 1.25": (0.5, {"correlation": 0.5, "width": 1.25}),
+    "correlation .5, claims 0": (0.5, {"correlation": 0.0}),
+    "correlation 0, claims .5": (0.0, {"correlation": 0.5}),
+}
+
+
+def power(repetitions):
+    """How often check() falls below trust, by what was planted."""
+    return pd.DataFrame(
+        [
+            {"planted": name, "parameters": dim, **_counted(_objections, repetitions, dim, *how)}
+            for dim in (2, 10)
+            for name, how in POWER.items()
+        ]
+    )
+
+
+def _objections(seed, dim, truth, wrong):
+    posterior = posterior_of(Planted(Study(dim, truth), **wrong), seed=seed, tests=TESTS)
+    check = posterior.check(progress=False)
+    names = [name for name, record in check.records.items() if not record.passed]
+    return ["flagged"] * (check.verdict != "trust") + names
+
+
+LOCAL = {
+    "exact": {},
+    "1 sd off within |y| < 1": {"shift": 1.0, "near": 1.0},
+    "half as wide within |y| < 1": {"width": 0.5, "near": 1.0},
+    "twice as wide within |y| < 1": {"width": 2.0, "near": 1.0},
+}
+
+
+def local(repetitions):
+    """How often posterior SBC objects at y = 0 and away from it, by what was planted."""
+    return pd.DataFrame(
+        [
+            {"planted": name, "y": y, **_counted(_local_objections, repetitions, wrong, y)}
+            for name, wrong in LOCAL.items()
+            for y in (0.0, 2.0)
+        ]
+    )
+
+
+def _local_objections(seed, wrong, y):
+    posterior = posterior_of(Planted(Study(2, 0.5), 0.5, **wrong), seed=seed, tests=TESTS)
+    record = posterior.check([y, 0.0], progress=False).records["calibration at y"]
+    return [] if record.passed else ["flagged"]
+
+
+def _counted(task, repetitions, *arguments):
+    """Count in how many of the repetitions each objection is made."""
+    with_seed = (delayed(_alone)(task, seed, *arguments) for seed in range(1, repetitions + 1))
+    found = Parallel(JOBS)(with_seed)
+    names = dict.fromkeys(name for one in found for name in one)
+    return {"of": repetitions, "flagged": 0} | {n: sum(n in one for one in found) for n in names}
+
+
+def _alone(task, *arguments):
+    """Run a task on one thread, as there is one process a core."""
+    import torch
+
+    torch.set_num_threads(1)
+    return task(*arguments)
+
+
+# -- observations that the simulator does not make -------------------------------------------------
+
+WATCHED = ("goodness of fit", "posterior predictive")
+
+
+def strange(repetitions):
+    """How often check(y) objects, with fresh test simulations or a fresh y each time."""
+    rows = []
+    arm = si.fit_posterior("inverse_kinematics", n_simulations=10_000, seed=1, progress=False)
+    for y in ({"across": 4.0, "up": 0.0}, {"across": 0.0, "up": 2.3}, {"across": 1.6, "up": 0.1}):
+        name = f"arm at ({y['across']:g}, {y['up']:g})"
+        rows.append(_asked(name, arm, repetitions, lambda rng, y=y: y))
+    rows.append(_uniform("arm", arm))
+    moons = si.fit_posterior("two_moons", n_simulations=10_000, seed=1, progress=False)
+    rows.append(_asked("two_moons 5 sd away", moons, repetitions, _far(moons)))
+    rows.append(_uniform("two_moons", moons))
+    sets = si.fit_posterior("normal_sample", n_simulations=10_000, seed=1, progress=False)
+    for share in (0.2, 0.0):
+        name = f"normal_sample of 200, {share:.0%} outliers at 6 sd"
+        rows.append(_asked(name, sets, repetitions, _outliers(sets, share)))
+    rows.append(_uniform("normal_sample", sets))
+    return pd.DataFrame(rows)
+
+
+def _asked(name, posterior, repetitions, make):
+    """Ask for goodness of fit and the posterior predictive check of `repetitions` observations."""
+    found = []
+    for seed in range(1, repetitions + 1):
+        _refresh(posterior, seed)
+        y = posterior.schema.read(make(np.random.default_rng(seed)))
+        records = posterior.judge.check_at(y).records
+        passed = {name: name in records and records[name].passed for name in WATCHED}
+        passed["either"] = all(passed.values())
+        passed["check(y)"] = all(record.passed for record in records.values())
+        found.append({name: not well for name, well in passed.items()})
+    return {"observation": name, "of": repetitions, **pd.DataFrame(found).sum().to_dict()}
+
+
+def _refresh(posterior, seed):
+    """Put other simulations in the place of those that the check of goodness has learned from."""
+    fresh = si.simulate(posterior.problem, n=TESTS, seed=seed, n_jobs=1, progress=False)
+    posterior.judge.__dict__["familiar"] = Familiar.of(posterior, fresh.observations())
+
+
+def _far(posterior):
+    """Make an observation five standard deviations from the mean, in a random direction."""
+    seen = posterior.simulations.observations().vector
+    mean, sd = seen.mean(axis=0), seen.std(axis=0)
+
+    def make(rng):
+        angle = rng.uniform(0, 2 * np.pi)
+        return mean + 5 * sd * [np.cos(angle), np.sin(angle)]
+
+    return make
+
+
+def _outliers(posterior, share):
+    """Make a set of 200 of which a share is shifted up by six standard deviations."""
+
+    def make(rng):
+        drawn = posterior.prior.sample(1, rng)
+        mu, sigma = float(drawn["mu"][0]), float(drawn["sigma"][0])
+        values = rng.normal(mu, sigma, 200)
+        values[: round(share * 200)] += 6 * sigma
+        return {"y": values}
+
+    return make
+
+
+def _uniform(name, posterior):
+    """Test whether p-values of other held-out simulations are uniform."""
+    _refresh(posterior, 1)
+    others = si.simulate(posterior.problem, n=TESTS, seed=2, n_jobs=1, progress=False)
+    found = posterior.judge.goodness_of_fit(others.observations())
+    p_values = {
+        part: st.kstest([one.p_values[part] for one in found], "uniform").pvalue
+        for part in found[0].p_values
+    }
+    return {"observation": f"{name}, {TESTS:,} held out", "KS p": min(p_values.values())}
+
+
+# -- defaults --------------------------------------------------------------------------------------
+
+
+def defaults(repetitions):
+    """What is said of fits with default settings, and of one that is bad on purpose."""
+    rows = []
+    for name, n in (("inverse_kinematics", 100_000), ("gaussian_linear", 20_000)):
+        posterior = si.fit_posterior(name, n_simulations=n, seed=1, progress=False)
+        rows.append(_judged(f"{name}, {n:,}", posterior))
+    bad = si.Training(epochs=300, early_stopping=False)
+    posterior = si.fit_posterior(
+        "two_moons", n_simulations=300, training=bad, seed=1, progress=False
+    )
+    rows.append(_judged("two_moons, 300, no early stopping", posterior))
+    return pd.DataFrame(rows)
+
+
+def _judged(name, posterior):
+    y = posterior.schema.unstack(posterior.tests(1).observations, 0)
+    started = time.perf_counter()
+    check = posterior.check(y, progress=False)
+    seconds = time.perf_counter() - started
+    general = posterior.judge.check()
+    return {
+        "fit": name,
+        "check()": general.verdict,
+        "check(y)": check.verdict,
+        "check(y) [s]": seconds,
+        "sentence": general.sentence,
+    }

@@ -1,0 +1,220 @@
+"""Whether an observation is one that the simulations could have produced (sec. 5.4.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from sbi_inn.checks.record import VERDICTS, Finding, FloatArray, Record, Sampler, Verdict
+from sbi_inn.checks.resimulation import EXPLAIN
+from sbi_inn.diagnostics.novelty import Novelty
+from sbi_inn.plots.novelty import plot_novelty
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.schema import Observations, Schema
+from sbi_inn.statistics import described, described_names
+
+# A p-value is its own effect size: the share of simulated observations that are as strange.
+STRANGE = (0.01, 0.001)
+
+OBSERVED, LEARNED = "the observation", "its learned summary"
+SINGLE = "a single statistic"
+MANY = 5  # statistics, from which on one that is off can hide among the others
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Scores of held-out simulations (n,) and of observations (m,), and their p-values (m,)."""
+
+    usual: FloatArray
+    here: FloatArray
+    p_values: FloatArray
+
+    @classmethod
+    def at(cls, novelty: Novelty, rows: FloatArray) -> _Look:
+        """Look at distances to the nearest simulations."""
+        return cls(novelty.own, novelty.score(rows), novelty.p_value(rows))
+
+
+@dataclass(frozen=True)
+class Familiar:
+    """What simulated observations look like, and how strange others are beside them.
+
+    Attributes
+    ----------
+    observed : Novelty
+        Of the scaled statistics and givens.
+    learned : Novelty or None
+        Of the summaries that the network has learned. They need not be injective, so that
+        either may see what the other misses.
+    names : tuple of str
+        Of the statistics and givens.
+    centre, scale : array, shape (k,)
+        Median of each statistic, and its spread.
+    """
+
+    observed: Novelty
+    learned: Novelty | None
+    names: tuple[str, ...]
+    centre: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def of(cls, sampler: Sampler, observations: Observations) -> Familiar:
+        """Learn from held-out simulations."""
+        rows = described_with_givens(observations, sampler.schema)
+        features = sampler.features(observations)
+        novelty = Novelty.fit(rows)
+        return cls(
+            novelty,
+            Novelty.fit(features) if features.shape[1] else None,
+            names(sampler.schema),
+            np.median(rows, axis=0),
+            novelty.spread,
+        )
+
+    def judge(self, sampler: Sampler, observations: Observations) -> list[GoodnessOfFit]:
+        """Say for each observation how strange it is."""
+        rows = described_with_givens(observations, sampler.schema)
+        out = self.observed.sticking_out(rows)
+        looks = {OBSERVED: _Look.at(self.observed, rows)}
+        if len(self.names) >= MANY:
+            largest = np.log(np.maximum(out.max(axis=1), 1e-3))
+            p_values = self.observed.p_single(rows)
+            looks[SINGLE] = _Look(self.observed.own_largest, largest, p_values)
+        if self.learned is not None:
+            looks[LEARNED] = _Look.at(self.learned, sampler.features(observations))
+        return [
+            GoodnessOfFit(
+                {name: look.usual for name, look in looks.items()},
+                {name: float(look.here[i]) for name, look in looks.items()},
+                {name: float(look.p_values[i]) for name, look in looks.items()},
+                self.names,
+                rows[i],
+                out[i],
+            )
+            for i in range(len(rows))
+        ]
+
+
+@dataclass(frozen=True, repr=False)
+class GoodnessOfFit(Record):
+    """How strange one observation is beside those that were simulated.
+
+    Two-tailed p-values of the distance to the nearest simulations, by rank among held-out ones
+    (beyond the last of them by a generalised Pareto tail): for the scaled statistics of the
+    observation together with its givens, for the one of them that sticks out most, where there
+    are many, and for the learned summaries.
+
+    Attributes
+    ----------
+    usual : dict of str to array, shape (n,)
+        Log distances of held-out simulations.
+    here : dict of str to float
+        The same of the observation.
+    p_values : dict of str to float
+    names : tuple of str, length k
+    row : array, shape (k,)
+        Statistics and givens of the observation.
+    sticking_out : array, shape (k,)
+        How far each is from that of the nearest simulations, in units of what is usual.
+    """
+
+    usual: dict[str, FloatArray]
+    here: dict[str, float]
+    p_values: dict[str, float]
+    names: tuple[str, ...]
+    row: FloatArray
+    sticking_out: FloatArray
+
+    @property
+    def p_value(self) -> float:
+        """Of all together: the smallest, corrected for as many looks."""
+        return min(1.0, len(self.p_values) * min(self.p_values.values()))
+
+    @property
+    def sticks_out(self) -> str:
+        """Name of the statistic that is furthest from what the nearest simulations have."""
+        return self.names[int(self.sticking_out.argmax())]
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The p-value, whose limits are those of `STRANGE`."""
+        strangest = min(self.p_values, key=lambda name: self.p_values[name])
+        value = float(self.row[int(self.sticking_out.argmax())])
+        seen = f"{self.sticks_out} = {value:.3g} sticks out most"
+        words = (
+            f"of 1,000 simulated observations {_count(self.p_value)} would be as strange as this "
+            f"one ({strangest} gives it away; {seen}): the simulations hardly cover it"
+        )
+        return (Finding(-np.log10(self.p_value), 0.0, (2.0, 3.0), self.p_value, words),)
+
+    @property
+    def value(self) -> float:
+        """The p-value."""
+        return self.p_value
+
+    @property
+    def threshold(self) -> float:
+        """Below this, caution."""
+        return STRANGE[0]
+
+    @property
+    def verdict(self) -> Verdict:
+        """By the share of simulated observations that are as strange."""
+        return VERDICTS[sum(self.p_value < limit for limit in STRANGE)]
+
+    @property
+    def measure(self) -> str:
+        """What `value` is."""
+        return "p-value"
+
+    @property
+    def well(self) -> str:
+        """What to say where all is well."""
+        return f"the observation looks like a simulated one (p = {self.p_value:.2g})"
+
+    @property
+    def remedy(self) -> str:
+        """What to do where not all is well."""
+        return EXPLAIN
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a statistic: its value and how far it sticks out."""
+        return pd.DataFrame(
+            {"observed": self.row, "sticks_out_by": self.sticking_out},
+            index=pd.Index(self.names, name="statistic"),
+        ).sort_values("sticks_out_by", ascending=False)
+
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+        """Show the observation among held-out simulations."""
+        strangest = min(self.p_values, key=lambda name: self.p_values[name])
+        return plot_novelty(
+            self.usual[strangest],
+            np.array([self.here[strangest]]),
+            np.array([self.p_values[strangest]]),
+            label=f"{strangest}: log distance to the nearest simulations",
+            width_mm=width_mm,
+        )
+
+
+def described_with_givens(observations: Observations, schema: Schema) -> FloatArray:
+    """Statistics of the observables, then the givens and set sizes, shape (batch, k)."""
+    first = schema.observable_columns()
+    sizes = [padded.sizes[:, None].astype(np.float64) for padded in observations.sets.values()]
+    parts = [described(observations, schema), observations.vector[:, first:], *sizes]
+    return np.concatenate(parts, axis=1)
+
+
+def names(schema: Schema) -> tuple[str, ...]:
+    """Name the columns of `described_with_givens`."""
+    return (*described_names(schema), *schema.givens, *schema.sets)
+
+
+def _count(p_value: float) -> str:
+    """Say how many of 1,000."""
+    return "fewer than 1" if p_value < 1e-3 else f"{1000 * p_value:.0f}"

@@ -1,0 +1,111 @@
+"""Joint coverage: regions of highest density, and TARP, for those who know them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy import stats
+
+from sbi_inn.checks.calibration import WIDTH, WORST
+from sbi_inn.checks.record import Finding, FloatArray, Record
+from sbi_inn.checks.words import wrong_width
+from sbi_inn.diagnostics.calibration import LEVELS
+from sbi_inn.diagnostics.uniformity import simultaneous_band, uniformity_p_value
+from sbi_inn.plots.ranks import plot_ranks
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+
+HIGHEST, TARP = "highest density", "TARP"
+_EDGE = 1e-4  # ranks at 0 or 1 stand for a finite radius
+
+
+@dataclass(frozen=True, repr=False)
+class JointCoverage(Record):
+    """How often regions of all parameters together hold the truth.
+
+    Attributes
+    ----------
+    levels : dict of str to array, shape (n,)
+        The smallest region that holds the truth, as a probability: "highest density" (where there
+        is a density) and "TARP". The first may be of fewer test simulations.
+    dim : int
+        Number of parameters.
+
+    References
+    ----------
+    Lemos et al. (2023), arXiv:2302.03026 (TARP), with references drawn from the prior.
+    """
+
+    levels: dict[str, FloatArray]
+    dim: int
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """One for each kind of region."""
+        tests = len(self.levels)
+        found = []
+        for name, levels in self.levels.items():
+            p_value = min(1.0, tests * float(uniformity_p_value(levels[:, None])[0]))
+            found.append((self._highest if name == HIGHEST else _tarp)(levels, p_value))
+        return tuple(found)
+
+    @property
+    def measure(self) -> str:
+        """What `value` is."""
+        highest = self.worst.limits == WIDTH
+        return "log of the width ratio" if highest else "distance from nominal"
+
+    @property
+    def well(self) -> str:
+        """What to say where all is well."""
+        return f"regions of all {self.dim} parameters together hold the truth as often as they say"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a kind of region: how often those of two levels hold the truth, p-value."""
+        return pd.DataFrame(
+            {
+                "simulations": [len(v) for v in self.levels.values()],
+                "held68": [float((v <= 0.68).mean()) for v in self.levels.values()],
+                "held95": [float((v <= 0.95).mean()) for v in self.levels.values()],
+                "p_value": [float(uniformity_p_value(v[:, None])[0]) for v in self.levels.values()],
+            },
+            index=pd.Index(list(self.levels), name="regions"),
+        )
+
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+        """Coverage of the regions, with the simultaneous band of an exact posterior."""
+        n = min(map(len, self.levels.values()))
+        return plot_ranks(
+            np.column_stack([levels[:n] for levels in self.levels.values()]),
+            list(self.levels),
+            band=simultaneous_band(n),
+            quantity="level of the region",
+            above="too wide",
+            below="too narrow",
+            width_mm=width_mm,
+        )
+
+    def _highest(self, levels: FloatArray, p_value: float) -> Finding:
+        """Say how much too wide each parameter would have to be to explain the coverage."""
+        squares = stats.chi2(self.dim).ppf(np.clip(levels, _EDGE, 1 - _EDGE)) / self.dim
+        width = float(1 / np.sqrt(squares.mean()))
+        error = float(0.5 * squares.std() / np.sqrt(len(levels)) / squares.mean())
+        held = float((levels <= 0.68).mean())
+        words = (
+            f"68 % regions of highest density hold all parameters together in {held:.0%} of cases, "
+            f"as if each posterior were {wrong_width(width)}"
+        )
+        return Finding(abs(float(np.log(width))), error, WIDTH, p_value, words)
+
+
+def _tarp(levels: FloatArray, p_value: float) -> Finding:
+    """Take the median distance of TARP's coverage from nominal."""
+    held = np.searchsorted(np.sort(levels), LEVELS, side="right") / len(levels)
+    off = float(np.median(np.abs(held - LEVELS)))
+    error = float(0.5 / np.sqrt(len(levels)))
+    words = f"TARP coverage is {off:.1%} from nominal (median over levels)"
+    return Finding(off, error, WORST, p_value, words)

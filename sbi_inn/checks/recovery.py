@@ -1,0 +1,101 @@
+"""How much the observations say about each parameter: evidence, without a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from sbi_inn.checks.record import Finding, FloatArray, Record
+from sbi_inn.diagnostics.recovery import contraction, nrmse, r_squared, z_scores
+from sbi_inn.draws import Column
+from sbi_inn.plots.recovery import plot_contraction, plot_recovery
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+
+
+@dataclass(frozen=True, repr=False)
+class Recovery(Record):
+    """Point estimates against the truth, z-scores against contraction.
+
+    Attributes
+    ----------
+    truth, mean, sd, median, low, high : array, shape (n, dim)
+        True parameters; mean, standard deviation, median and ends of the 68 % interval of the
+        draws.
+    prior_sd : array, shape (dim,)
+    columns : tuple of Column
+    """
+
+    truth: FloatArray
+    mean: FloatArray
+    sd: FloatArray
+    median: FloatArray
+    low: FloatArray
+    high: FloatArray
+    prior_sd: FloatArray
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """None that could be wrong: an exact posterior may well know little of a parameter."""
+        return (Finding(float(1 - self.r_squared.min()), 0.0, (np.inf, np.inf), 1.0, self.well),)
+
+    @cached_property
+    def r_squared(self) -> FloatArray:
+        """Share of the variance of each parameter that its posterior median explains."""
+        return r_squared(self.truth, self.median)
+
+    @cached_property
+    def contraction(self) -> FloatArray:
+        """1 - posterior over prior variance, shape (n, dim)."""
+        return contraction(self.sd, self.prior_sd)
+
+    @property
+    def measure(self) -> str:
+        """What `value` is."""
+        return "variance not explained"
+
+    @property
+    def well(self) -> str:
+        """Say which parameters the observations tell most and least about."""
+        best, least = int(self.r_squared.argmax()), int(self.r_squared.argmin())
+        said = f"the observations explain {self.r_squared[best]:.0%} of {self.columns[best].name}"
+        if best == least:
+            return said
+        return f"{said}, and {max(self.r_squared[least], 0):.0%} of {self.columns[least].name}"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a parameter: R2, NRMSE, median z-score (absolute) and contraction."""
+        z = z_scores(self.truth, self.mean, self.sd)
+        return pd.DataFrame(
+            {
+                "R2": self.r_squared,
+                "NRMSE": nrmse(self.truth, self.median),
+                "median_abs_z": np.median(np.abs(z), axis=0),
+                "contraction": np.median(self.contraction, axis=0),
+            },
+            index=pd.Index([column.name for column in self.columns], name="parameter"),
+        )
+
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+        """Medians with 68 % intervals against the truth."""
+        return plot_recovery(
+            self.truth,
+            self.median,
+            self.low,
+            self.high,
+            self.columns,
+            r_squared=self.r_squared,
+            nrmse=nrmse(self.truth, self.median),
+            width_mm=width_mm,
+        )
+
+    def plot_contraction(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+        """z-scores against contraction: overconfident and biased posteriors leave |z| < 3."""
+        z = z_scores(self.truth, self.mean, self.sd)
+        names = [column.name for column in self.columns]
+        return plot_contraction(z, self.contraction, names, width_mm=width_mm)

@@ -1,0 +1,143 @@
+"""One set of draws at every test simulation, from which most checks are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from sbi_inn.checks.held_out import TestSet
+from sbi_inn.checks.record import FloatArray, Sampler
+from sbi_inn.diagnostics.calibration import ranks
+from sbi_inn.diagnostics.dependence import choose_pairs, product_ranks
+from sbi_inn.diagnostics.joint import density_ranks, tarp_ranks
+from sbi_inn.draws import INTERVAL_68
+from sbi_inn.errors import NoDensityError
+from sbi_inn.schema import Observations
+
+EVALUATIONS = 1_000_000  # of the network at most: about 10 s on two cores
+DRAWS = (200, 100)  # a test observation; fewer where a draw takes many evaluations
+COSTLY = 8  # evaluations a draw
+FEWEST = 500  # test simulations that are looked at whatever it takes
+PAIRS = 200  # of parameters at most
+DENSITIES = 100_000  # densities that are evaluated, 100 a test simulation
+PIECE = 2_000_000  # numbers held at once
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the draws at n test simulations show; array shapes (n, dim) unless said.
+
+    Attributes
+    ----------
+    tests : TestSet
+        The n that were looked at.
+    draws : int
+        Posterior draws at each.
+    ranks : array
+        Rank of each true parameter, as a fraction.
+    mean, sd, median, low, high : array
+        Of the draws; the ends of the 68 % interval.
+    pairs : array, shape (p, 2)
+        Indices of parameters.
+    products, excess : array, shape (n, p)
+        Rank of the true centred product, and how far it exceeds the draws' mean product.
+    tarp : array, shape (n,)
+    density : array, shape (up to n,)
+        Level of the region of highest density that just holds the truth; empty without densities.
+    why_no_density : str
+    """
+
+    tests: TestSet
+    draws: int
+    ranks: FloatArray
+    mean: FloatArray
+    sd: FloatArray
+    median: FloatArray
+    low: FloatArray
+    high: FloatArray
+    pairs: npt.NDArray[np.int64]
+    products: FloatArray
+    excess: FloatArray
+    tarp: FloatArray
+    density: FloatArray
+    why_no_density: str
+
+
+def affordable(sampler: Sampler, wanted: int) -> tuple[int, int]:
+    """Say how many test simulations can be looked at, and with how many draws at each."""
+    draws = DRAWS[sampler.evaluations > COSTLY]
+    return min(wanted, max(FEWEST, EVALUATIONS // (draws * sampler.evaluations))), draws
+
+
+def survey(
+    sampler: Sampler,
+    tests: TestSet,
+    *,
+    draws: int,
+    rng: np.random.Generator,
+    seconds: float = np.inf,
+    tick: Callable[[float], object] = lambda share: None,
+) -> Survey:
+    """Draw at every test simulation and keep what the checks need.
+
+    Parameters
+    ----------
+    sampler : Sampler
+    tests : TestSet
+        Simulations that training has never seen.
+    draws : int
+        Posterior draws an observation.
+    rng : numpy.random.Generator
+    seconds : float
+        After these it stops, if 500 test simulations were looked at.
+    tick : callable
+        Told, after each piece of the work, which share of it that was.
+    """
+    dim = tests.truth.shape[1]
+    pairs = choose_pairs(dim, PAIRS, rng)
+    piece = max(1, min(len(tests) // 10, PIECE // (draws * max(dim, len(pairs) // 2))))
+    started, done, parts, why = perf_counter(), 0, [], ""
+    while done < len(tests) and (done < FEWEST or perf_counter() - started < seconds):
+        here = slice(done, done + piece)
+        truth, seen = tests.truth[here], tests.observations[here]
+        drawn = sampler.draw(seen, draws, rng)
+        part = {"ranks": ranks(truth, drawn, rng), **_moments(drawn)}
+        part["products"], part["excess"] = product_ranks(truth, drawn, pairs, rng)
+        references = sampler.prior.flatten(sampler.prior.sample(len(truth), rng))
+        part["tarp"] = tarp_ranks(truth, drawn, references, rng)
+        part["density"] = np.empty(0)
+        if not why and done < DENSITIES // DRAWS[1]:
+            try:
+                part["density"] = _density(sampler, truth, drawn[:, : DRAWS[1]], seen, rng)
+            except NoDensityError as error:
+                why = str(error)
+        parts.append(part)
+        tick(len(truth) / len(tests))
+        done += len(truth)
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Survey(tests=tests.head(done), draws=draws, pairs=pairs, why_no_density=why, **whole)
+
+
+def _moments(drawn: FloatArray) -> dict[str, FloatArray]:
+    low, median, high = np.quantile(drawn, [INTERVAL_68[0], 0.5, INTERVAL_68[1]], axis=1)
+    mean, sd = drawn.mean(axis=1), drawn.std(axis=1)
+    return {"mean": mean, "sd": sd, "median": median, "low": low, "high": high}
+
+
+def _density(
+    sampler: Sampler,
+    truth: FloatArray,
+    drawn: FloatArray,
+    observations: Observations,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Rank the density at the truth among those at the draws, in parameter units."""
+    flat = np.concatenate([truth[:, None], drawn], axis=1)
+    log_prior = sampler.prior.log_prob(sampler.prior.unflatten(flat.reshape(-1, flat.shape[2])))
+    log_ratio = sampler.log_ratio(flat, observations, normalised=False)
+    log_density = log_ratio + log_prior.reshape(log_ratio.shape)
+    return density_ranks(log_density[:, 0], log_density[:, 1:], rng)

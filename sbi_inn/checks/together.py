@@ -1,0 +1,124 @@
+"""Whether many observations together come from the simulator: the MMD test of Schmitt et al."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from sbi_inn.checks.goodness import LEARNED, OBSERVED, described_with_givens
+from sbi_inn.checks.record import Finding, FloatArray, Record, Sampler
+from sbi_inn.checks.resimulation import EXPLAIN
+from sbi_inn.diagnostics.mmd_test import MMDTest, mmd_test
+from sbi_inn.plots.novelty import plot_novelty
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.schema import Observations
+from sbi_inn.statistics import spread
+
+
+@dataclass(frozen=True, repr=False)
+class Together(Record):
+    """Maximum mean discrepancy between many observations and the simulations.
+
+    Attributes
+    ----------
+    tests : dict of str to MMDTest
+        Of the scaled statistics, and of the learned summaries.
+    n : int
+        Number of observations.
+
+    References
+    ----------
+    Schmitt et al. (2021), arXiv:2112.08866.
+    """
+
+    tests: dict[str, MMDTest]
+    n: int
+
+    @property
+    def p_value(self) -> float:
+        """Of both tests together, corrected for two looks."""
+        return min(1.0, len(self.tests) * min(test.p_value for test in self.tests.values()))
+
+    @property
+    def strangest(self) -> str:
+        """Which of the two is further from the simulations."""
+        return min(self.tests, key=lambda name: self.tests[name].p_value)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The discrepancy beside that of as many simulations."""
+        test = self.tests[self.strangest]
+        usual, far = (float(q) for q in np.quantile(test.null, [0.5, 0.99]))
+        words = (
+            f"the {self.n:,} observations together are unlike {self.n:,} simulated ones: "
+            f"discrepancy {test.value:.2g}, where simulations show {usual:.2g} "
+            f"(p = {self.p_value:.2g})"
+        )
+        error = float(test.null.std())
+        return (Finding(test.value, error, (far, 3 * far), self.p_value, words),)
+
+    @property
+    def measure(self) -> str:
+        """What `value` is."""
+        return "discrepancy"
+
+    @property
+    def well(self) -> str:
+        """What to say where all is well."""
+        return (
+            f"the {self.n:,} observations together look like simulated ones "
+            f"(p = {self.p_value:.2g})"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """What to do where not all is well."""
+        return EXPLAIN
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a test: the discrepancy, that of simulations, the p-value."""
+        return pd.DataFrame(
+            {
+                "discrepancy": [test.value for test in self.tests.values()],
+                "usual": [float(np.median(test.null)) for test in self.tests.values()],
+                "p_value": [test.p_value for test in self.tests.values()],
+            },
+            index=pd.Index(list(self.tests), name="of"),
+        )
+
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+        """Show the discrepancy among those of as many simulations."""
+        test = self.tests[self.strangest]
+        return plot_novelty(
+            test.null,
+            np.array([test.value]),
+            np.array([test.p_value]),
+            label="maximum mean discrepancy",
+            width_mm=width_mm,
+        )
+
+
+def look_together(
+    sampler: Sampler, held_out: Observations, observations: Observations, rng: np.random.Generator
+) -> Together:
+    """Compare many observations with held-out simulations."""
+    pairs = {
+        OBSERVED: tuple(
+            described_with_givens(seen, sampler.schema) for seen in (held_out, observations)
+        )
+    }
+    features = sampler.features(held_out)
+    if features.shape[1]:
+        pairs[LEARNED] = (features, sampler.features(observations))
+    tests = {name: _test(usual, rows, rng) for name, (usual, rows) in pairs.items()}
+    return Together(tests, len(observations))
+
+
+def _test(usual: FloatArray, rows: FloatArray, rng: np.random.Generator) -> MMDTest:
+    scale = spread(usual)
+    return mmd_test(usual / scale, rows / scale, rng=rng)

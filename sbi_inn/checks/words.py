@@ -1,0 +1,44 @@
+"""Numbers in words that need no statistics."""
+
+from __future__ import annotations
+
+_PARTS = {0.1: "a tenth", 0.2: "a fifth", 0.25: "a quarter", 0.33: "a third", 0.5: "a half"}
+
+
+def by_about(part: float) -> str:
+    """Say a part of one in words.
+
+    Examples
+    --------
+    >>> by_about(0.24), by_about(0.31), by_about(0.7), by_about(1.3)
+    ('by about a quarter', 'by about a third', 'by about 70 %', 'by a factor of about 2.3')
+    """
+    nearest = min(_PARTS, key=lambda known: abs(known - part))
+    if abs(nearest - part) <= 0.035:
+        return f"by about {_PARTS[nearest]}"
+    return f"by about {100 * part:.0f} %" if part < 1 else f"by a factor of about {1 + part:.1f}"
+
+
+def wrong_width(width: float) -> str:
+    """Say how a width, relative to the right one, is wrong.
+
+    Examples
+    --------
+    >>> wrong_width(0.8), wrong_width(1.5)
+    ('too narrow by about a fifth', 'too wide by about a half')
+    """
+    if width < 1:
+        return f"too narrow {by_about(1 - width)}"
+    return f"too wide {by_about(width - 1)}"
+
+
+def share(part: float, noise: float) -> str:
+    """Write a share with its standard error, in per cent.
+
+    Examples
+    --------
+    >>> share(0.8812, 0.0103), share(0.951, 0.0041)
+    ('88 +- 1 %', '95.1 +- 0.4 %')
+    """
+    digits = 0 if noise >= 0.0095 else 1
+    return f"{100 * part:.{digits}f} +- {100 * noise:.{digits}f} %"

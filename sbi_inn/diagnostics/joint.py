@@ -1,0 +1,111 @@
+"""Joint coverage: is the truth where the posterior says it is, all parameters together.
+
+Ranks here are levels of regions with the truth on their edge, uniform where the posterior is exact.
+Neither kind sees every error: wrong correlations are found by `dependence.product_ranks`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sbi_inn.diagnostics.calibration import ranks
+from sbi_inn.errors import ShapeError
+
+
+def density_ranks(
+    log_truth: ArrayLike, log_draws: ArrayLike, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return the level of the highest-density region on whose edge the truth lies.
+
+    Parameters
+    ----------
+    log_truth : array, shape (n,)
+        Log posterior density at the true parameters of n observations; -inf where it is 0.
+    log_draws : array, shape (n, m)
+        The same at m draws from the posterior of each observation.
+    rng : numpy.random.Generator
+        Jitters the ranks between the draws that neighbour the truth, and within ties.
+
+    Returns
+    -------
+    float64 array, shape (n,)
+        The share of draws of higher density than the truth.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit, there are no draws, or a value is NaN.
+
+    References
+    ----------
+    Hyndman (1996), The American Statistician 50, 120.
+
+    Examples
+    --------
+    >>> at_the_mode = density_ranks([0.0], -np.arange(1.0, 100.0)[None], np.random.default_rng(0))
+    >>> bool(at_the_mode < 0.01)
+    True
+    """
+    log_truth, log_draws = np.asarray(log_truth, dtype=float), np.asarray(log_draws, dtype=float)
+    fits = log_truth.ndim == 1 and log_draws.ndim == 2 and len(log_draws) == len(log_truth)
+    if not fits or log_draws.shape[1] == 0:
+        raise ShapeError(
+            "density_ranks: log_truth must have shape (n,) and log_draws (n, m) with m > 0; "
+            f"got {log_truth.shape} and {log_draws.shape}"
+        )
+    return ranks(-log_truth[:, None], -log_draws[..., None], rng)[:, 0]
+
+
+def tarp_ranks(
+    truth: ArrayLike, draws: ArrayLike, references: ArrayLike, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return the level of the ball around a reference point on whose edge the truth lies.
+
+    Parameters
+    ----------
+    truth : array, shape (n, d)
+        True parameters of n observations.
+    draws : array, shape (n, m, d)
+        m draws from the posterior of each observation.
+    references : array, shape (n, d)
+        One point for each observation, chosen without looking at the truth; it may depend on the
+        observation. Points that do not cannot tell a posterior from the prior.
+    rng : numpy.random.Generator
+        Jitters the ranks between the draws that neighbour the truth, and within ties.
+
+    Returns
+    -------
+    float64 array, shape (n,)
+        The share of draws that lie closer to the reference than the truth does. Distances are
+        Euclidean, of parameters divided by the standard deviation of the truths.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit, there are no draws, or a value is NaN.
+
+    References
+    ----------
+    Lemos et al. (2023), arXiv:2302.03026.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> far = tarp_ranks([[9.0, 0.0]], rng.normal(size=(1, 99, 2)), [[0.0, 0.0]], rng)
+    >>> bool(far > 0.99)
+    True
+    """
+    truth, draws = np.asarray(truth, dtype=float), np.asarray(draws, dtype=float)
+    references = np.asarray(references, dtype=float)
+    fits = truth.ndim == 2 and draws.ndim == 3 and draws.shape[::2] == truth.shape
+    if not fits or draws.shape[1] == 0 or references.shape != truth.shape:
+        raise ShapeError(
+            "tarp_ranks: truth and references must have shape (n, d) and draws (n, m, d) with "
+            f"m > 0; got {truth.shape}, {references.shape} and {draws.shape}"
+        )
+    # The sd of equal numbers is a rounding error, not zero: a constant parameter is not divided.
+    spread = np.where(np.ptp(truth, axis=0) > 0, truth.std(axis=0), 1.0)
+    distance = np.linalg.norm((truth - references) / spread, axis=1)
+    distances = np.linalg.norm((draws - references[:, None]) / spread, axis=2)
+    return ranks(distance[:, None], distances[..., None], rng)[:, 0]

@@ -1,0 +1,274 @@
+"""Could the simulations have produced this row? A density estimate by nearest neighbours, ranked.
+
+A row is novel where its neighbours among the simulations are further away than those of the
+simulations themselves. That sees holes and bent clouds, which ranges and ellipses do not; the rank
+makes it a p-value whatever the density.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import KDTree
+
+from sbi_inn.diagnostics.tails import tail_p_value, two_tailed
+from sbi_inn.errors import ShapeError
+from sbi_inn.statistics import spread
+
+FloatArray = NDArray[np.float64]
+
+_CLIP = 10.0  # spreads, for the covariance: one wild row shall not decide it
+_FLATTEST = 1e-3  # sd of a direction, at least, in that of the widest
+_DIRECTIONS = 60  # searched for neighbours one by one; of the others the distance only
+_FARTHEST = 1e100  # spreads, so that their squares are finite
+_NEAREST = 0.05  # median distances: nearer is as near, so that a row that occurs twice has a log
+_GAPS_OF = 500  # fitted rows at most, for what gaps are usual
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Rows turned and scaled to uncorrelated columns of unit variance.
+
+    Attributes
+    ----------
+    center, scale : array, shape (k,)
+        Median and robust standard deviation of each column.
+    axes : array, shape (k, k)
+        The principal directions of the scaled rows as columns, widest first, each over its own
+        standard deviation. That is at least 1e-3 of the widest one's: a deterministic simulator
+        leaves directions flat, and leaving the simulations along one of them is novel.
+    rest : float
+        Scale of the distance in all directions beyond the first 60, in the last column.
+    """
+
+    center: FloatArray
+    scale: FloatArray
+    axes: FloatArray
+    rest: float = 1.0
+
+    @classmethod
+    def fit(cls, rows: FloatArray) -> Whitening:
+        """Learn it from rows (n, k); rows beyond ten spreads count as if they were there."""
+        center, scale = np.median(rows, axis=0), spread(rows)
+        scaled = np.clip((rows - center) / scale, -_CLIP, _CLIP)
+        variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(scaled, rowvar=False)))
+        widest = variances[-1] if variances[-1] > 0 else 1.0
+        floored = np.maximum(variances, _FLATTEST**2 * widest)
+        whitening = cls(center, scale, (directions / np.sqrt(floored))[:, ::-1])
+        if rows.shape[1] <= _DIRECTIONS:
+            return whitening
+        distance = whitening.apply(rows)[:, -1:]
+        return cls(center, scale, whitening.axes, max(1.0, float(spread(distance)[0])))
+
+    def apply(self, rows: FloatArray) -> FloatArray:
+        """Whiten rows (m, k): shape (m, k), or (m, 61) where k is larger than 60."""
+        limit = _FARTHEST * self.scale
+        white = np.clip(rows - self.center, -limit, limit) / self.scale @ self.axes
+        if white.shape[1] <= _DIRECTIONS:
+            return white
+        rest = np.linalg.norm(white[:, _DIRECTIONS:], axis=1, keepdims=True) / self.rest
+        return np.concatenate([white[:, :_DIRECTIONS], rest], axis=1)
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """How far rows lie from those that were fitted, by the distance to the k-th nearest of them.
+
+    Attributes
+    ----------
+    rows : array, shape (n, k)
+        What was fitted.
+    neighbours : int
+        Which neighbour the distance is measured to.
+    whitening : Whitening
+        Distances are measured in whitened columns.
+    tree : KDTree
+        Of the whitened fitted rows.
+    own : array, shape (n // 2,)
+        Logarithm of the distance from every second fitted row to its neighbour among all others.
+        The whitening is learned from the rest: rows that shaped it lie closer to its centre than
+        new ones, which in many columns would make every new row look novel.
+    nearest : float
+        Distances below are counted as this.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> angle = rng.uniform(0, 2 * np.pi, 2_000)
+    >>> ring = np.column_stack([np.cos(angle), np.sin(angle)]) + rng.normal(0, 0.1, (2_000, 2))
+    >>> novelty = Novelty.fit(ring)
+    >>> (novelty.p_value([[0.0, 0.0], [1.0, 0.0]]) > 0.001).tolist()
+    [False, True]
+    >>> int(novelty.sticking_out([[3.0, 1.0]]).argmax())
+    0
+    """
+
+    rows: FloatArray
+    neighbours: int
+    whitening: Whitening
+    tree: KDTree
+    own: FloatArray
+    nearest: float
+
+    @classmethod
+    def fit(cls, rows: ArrayLike, neighbours: int = 5) -> Novelty:
+        """Learn what is usual.
+
+        Parameters
+        ----------
+        rows : array, shape (n, k)
+            n observations of k numbers, from simulations, in no particular order; n at least 4.
+            Constant columns and rows that occur more than once are no obstacle.
+        neighbours : int
+            Which neighbour the distance is measured to; n - 1 where there are fewer.
+
+        Raises
+        ------
+        ShapeError
+            If the shape is not (n, k), n > 3, k > 0, or a value is not finite.
+        """
+        rows = np.asarray(rows, dtype=float)
+        if rows.ndim != 2 or len(rows) < 4 or rows.shape[1] == 0 or not np.isfinite(rows).all():
+            raise ShapeError(
+                "Novelty.fit: rows must be finite and of shape (n, k), n > 3 and k > 0; got "
+                f"{rows.shape} with {np.sum(~np.isfinite(rows))} values that are not finite"
+            )
+        whitening = Whitening.fit(rows[::2])
+        white = whitening.apply(rows)
+        tree = KDTree(white)
+        neighbours = min(neighbours, len(rows) - 1)
+        own = _distances(tree, white[1::2], neighbours + 1)  # each row is its own nearest
+        nearest = _NEAREST * float(np.median(own[own > 0])) if own.any() else _NEAREST
+        own = np.log(np.maximum(own, nearest))
+        return cls(rows, neighbours, whitening, tree, own, nearest)
+
+    @property
+    def spread(self) -> FloatArray:
+        """Robust standard deviation of each column of the fitted rows, shape (k,)."""
+        return self.whitening.scale
+
+    def score(self, rows: ArrayLike) -> FloatArray:
+        """Return the log distance of new rows to their neighbour among the fitted ones.
+
+        Parameters
+        ----------
+        rows : array, shape (m, k)
+
+        Returns
+        -------
+        float64 array, shape (m,)
+            As `own`: larger where the simulations are sparser.
+
+        Raises
+        ------
+        ShapeError
+            If the shape is not (m, k) with the fitted k, or a value is not finite.
+        """
+        white = self.whitening.apply(self._checked(rows))
+        return np.log(np.maximum(_distances(self.tree, white, self.neighbours), self.nearest))
+
+    def p_value(self, rows: ArrayLike) -> FloatArray:
+        """Return the probability of a row as unusual as each of these from the simulations.
+
+        Parameters
+        ----------
+        rows : array, shape (m, k)
+
+        Returns
+        -------
+        float64 array, shape (m,)
+            In (0, 1], two-tailed: small where a row lies further out than simulations do, or deeper
+            inside. In many dimensions the very centre, without any noise, is as rare as the edge.
+
+        Raises
+        ------
+        ShapeError
+            As `score`.
+
+        References
+        ----------
+        Ardizzone, dissertation (Heidelberg), section 5.4.3: typicality in both tails.
+        """
+        return two_tailed(self.score(rows), self.own)
+
+    def sticking_out(self, rows: ArrayLike) -> FloatArray:
+        """Return, column by column, how far each row is from the simulations most like it.
+
+        Parameters
+        ----------
+        rows : array, shape (m, k)
+
+        Returns
+        -------
+        float64 array, shape (m, k)
+            Distance from the mean of the nearest neighbours, 1 being usual (root mean square) among
+            the fitted rows. The column with the largest is the one that does not fit.
+
+        Raises
+        ------
+        ShapeError
+            As `score`.
+        """
+        return np.abs(self._gaps(self._checked(rows), apart_from=0)) / self._usual_gaps
+
+    def p_single(self, rows: ArrayLike) -> FloatArray:
+        """Return the probability that one column sticks out as far as the furthest of each row.
+
+        Among many columns a single one that is off hardly changes a distance.
+
+        Parameters
+        ----------
+        rows : array, shape (m, k)
+
+        Returns
+        -------
+        float64 array, shape (m,)
+            In (0, 1], for the upper tail.
+
+        Raises
+        ------
+        ShapeError
+            As `score`.
+        """
+        largest = self.sticking_out(rows).max(axis=1)
+        return tail_p_value(np.log(np.maximum(largest, _FLATTEST)), self.own_largest)
+
+    @cached_property
+    def own_largest(self) -> FloatArray:
+        """Logarithm of how far the furthest column of fitted rows sticks out, as `own`."""
+        some = self.rows[1::2]
+        gaps = np.abs(self._gaps(some, apart_from=1)) / self._usual_gaps
+        return np.log(np.maximum(gaps.max(axis=1), _FLATTEST))
+
+    @cached_property
+    def _usual_gaps(self) -> FloatArray:
+        """Root mean square of the gaps of fitted rows, those that shaped the whitening, (k,)."""
+        some = self.rows[:: 2 * -(-len(self.rows) // (2 * _GAPS_OF))]
+        usual = np.sqrt(np.mean(self._gaps(some, apart_from=1) ** 2, axis=0))
+        return np.maximum(usual, _FLATTEST * self.whitening.scale)
+
+    def _gaps(self, rows: FloatArray, apart_from: int) -> FloatArray:
+        """Rows (m, k) minus the mean of their neighbours, leaving out so many of the nearest."""
+        white = self.whitening.apply(rows)
+        which = np.arange(1 + apart_from, 1 + apart_from + self.neighbours)
+        _, nearest = self.tree.query(white, k=which)
+        return rows - self.rows[nearest].mean(axis=1)
+
+    def _checked(self, rows: ArrayLike) -> FloatArray:
+        """Return rows as an array, or raise unless they are finite with the fitted columns."""
+        rows = np.asarray(rows, dtype=float)
+        if rows.ndim != 2 or rows.shape[1] != self.rows.shape[1] or not np.isfinite(rows).all():
+            raise ShapeError(
+                f"Novelty: rows must be finite and of shape (m, {self.rows.shape[1]}); got "
+                f"{rows.shape} with {np.sum(~np.isfinite(rows))} values that are not finite"
+            )
+        return rows
+
+
+def _distances(tree: KDTree, white: FloatArray, neighbour: int) -> FloatArray:
+    """Distance of whitened rows to that nearest row of the tree, shape (m,)."""
+    distance, _ = tree.query(white, k=[neighbour])
+    return np.asarray(distance, dtype=float)[:, 0]

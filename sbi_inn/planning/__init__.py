@@ -1,0 +1,6 @@
+"""What to do next: more simulations, or more data? Learning curves and expected widths."""
+
+from sbi_inn.planning.learning import LearningCurve, learning_curve
+from sbi_inn.planning.widths import Plan, plan
+
+__all__ = ["LearningCurve", "Plan", "learning_curve", "plan"]

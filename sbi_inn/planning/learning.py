@@ -1,0 +1,276 @@
+"""Would more simulations help? What is learned from nested parts of those there are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from sbi_inn.data import Simulations
+from sbi_inn.errors import NoDensityError, SimulationError
+from sbi_inn.methods import Fitted, Method
+from sbi_inn.methods.cinn import PRIOR_SHARE
+from sbi_inn.planning.power_law import PowerLaws, fit_power_laws
+from sbi_inn.schema import Observations
+from sbi_inn.training import Training
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FloatArray = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+Predicted = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+
+STREAM = 5  # of the seed, for which rows make a part
+FRACTIONS = (1 / 8, 1 / 4, 1 / 2)
+AHEAD = (2, 4)  # times the simulations that are predicted for
+FEWEST = 50  # rows that a fit is made from
+VALIDATION = 1 / 9  # as `fitting.split` leaves of the rows that are not held out
+
+# A posterior with intervals .8 times as wide as they should be, or .3 standard deviations beside
+# the truth, loses .05 nats in a single parameter.
+WORTH = 0.05
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Information gained about the parameters against the number of simulations.
+
+    The score is the mean over held-out simulations of log posterior less log prior density of the
+    true parameters, in nats: what an observation tells, less what the network misses of it. It does
+    not depend on the units of anything.
+
+    Attributes
+    ----------
+    n : array of int, shape (k,)
+        Numbers of simulations, those held out among them.
+    score, error : array, shape (k,)
+        Information gained, and its standard error over the held-out simulations. These are
+        the same at every `n`, so that differences are known better than this.
+    laws : PowerLaws
+        The laws score(n) = a - b n^-c that agree with the scores.
+    """
+
+    n: npt.NDArray[np.int64]
+    score: FloatArray
+    error: FloatArray
+    laws: PowerLaws
+
+    @property
+    def predicted(self) -> Predicted:
+        """For 2 and 4 times the simulations: n, score, and the ends of its 95 % interval.
+
+        The interval holds what is not known of the law, and what one training does to a score.
+        """
+        n = self.n[-1] * np.array(AHEAD, np.float64)
+        scores = self.laws.at(n)
+        rng = np.random.default_rng(0)
+        noise = self.laws.noise[:, None] / np.sqrt(AHEAD)
+        scattered = scores + noise * rng.standard_normal(scores.shape)
+        low, high = np.quantile(scattered, [0.025, 0.975], axis=0)
+        return n, scores.mean(axis=0), low, high
+
+    @property
+    def gain(self) -> tuple[float, float]:
+        """Information that twice the simulations are expected to add, and its uncertainty (sd)."""
+        more = self._more()
+        return float(more.mean()), float(more.std())
+
+    @property
+    def sentence(self) -> str:
+        """Say whether to simulate more."""
+        gain, error = self.gain
+        low, high = np.quantile(self._more(), [0.16, 0.84])
+        if low >= WORTH:
+            meaning = "it is worth simulating more"
+        elif high < WORTH:
+            meaning = "little is left to learn"
+        else:
+            meaning = "it may be worth simulating more"
+        return (
+            f"doubling the simulations to {2 * self.n[-1]:,} is expected to gain {gain:.2g} +- "
+            f"{error:.1g} nats: {meaning}"
+        )
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a number of simulations: the score, its 95 % interval, measured or predicted."""
+        ahead, expected, low, high = self.predicted
+        measured = [True] * len(self.n) + [False] * len(ahead)
+        columns = {
+            "score": np.concatenate([self.score, expected]),
+            "low95": np.concatenate([self.score - 1.96 * self.error, low]),
+            "high95": np.concatenate([self.score + 1.96 * self.error, high]),
+            "measured": measured,
+        }
+        counts = np.concatenate([self.n, ahead]).astype(np.int64)
+        return pd.DataFrame(columns, index=pd.Index(counts, name="simulations"))
+
+    def plot(self, width_mm: float = 180.0) -> Figure:
+        """Show the scores, the mean of the laws that agree with them, and what it leads to."""
+        from sbi_inn.plots.curves import plot_learning_curve
+
+        grid = np.geomspace(self.n[0], AHEAD[-1] * self.n[-1], 100)
+        figure = plot_learning_curve(
+            self.n,
+            self.score,
+            self.error,
+            fitted=(grid, self.laws.at(grid).mean(axis=0)),
+            predicted=self.predicted,
+            width_mm=width_mm,
+        )
+        figure.axes[0].set_ylabel("information gained\n[nats per observation]")
+        return figure
+
+    def __repr__(self) -> str:
+        return f"{self.sentence}\n{self.table.to_string(float_format='{:.3f}'.format)}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self.sentence}</p>{self.table.to_html(float_format='{:.3f}'.format)}"
+
+    def _more(self) -> FloatArray:
+        now, doubled = self.laws.at(self.n[-1] * np.array([1.0, 2.0])).T
+        return doubled - now
+
+
+def learning_curve(
+    simulations: Simulations,
+    method: Method,
+    training: Training,
+    *,
+    seen_rows: Rows,
+    test: tuple[FloatArray, Observations],
+    finished: Fitted,
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int,
+    progress: bool = True,
+) -> LearningCurve:
+    """Train on nested parts of the simulations, and predict what more of them would bring.
+
+    Parameters
+    ----------
+    simulations : Simulations
+    method : Method
+        Of every fit; the settings of the finished one, so that nothing but the data differs.
+    training : Training
+    seen_rows : array of int
+        Rows that training and early stopping may see.
+    test : (array, shape (n, dim), Observations)
+        Held-out simulations: parameters on the latent side of the prior, and as many observations.
+    finished : Fitted
+        What was trained on all of `seen_rows`: the last point of the curve.
+    fractions : sequence of float, in (0, 1)
+        Parts of `seen_rows` to train on; at least two.
+    seed : int
+        Of the parts, the initial weights and the order of the rows.
+    progress : bool
+        Show a progress bar for each fit.
+
+    Raises
+    ------
+    NoDensityError
+        If the method can be drawn from only.
+    SimulationError
+        If the smallest part has fewer than 50 rows: so it is after loading a posterior.
+    ValueError
+        If there are fewer than two fractions, or one is not between 0 and 1.
+    """
+    parts = sorted(set(fractions))
+    if len(parts) < 2 or not 0 < parts[0] <= parts[-1] < 1:
+        raise ValueError(f"expected two or more fractions between 0 and 1; got {fractions!r}")
+    _check_enough(simulations, seen_rows, parts[0])
+    try:
+        last = information(finished, *test)  # before anything is trained
+    except NoDensityError as error:
+        raise NoDensityError(
+            f"a learning curve compares log densities of held-out simulations: {error}"
+        ) from error
+    scores = []
+    for train, validation in _nested(seen_rows, parts, seed):
+        fitted = _fit(simulations, method, training, train, validation, seed, progress)
+        scores.append(information(fitted, *test))
+    counts = np.array([round(part * len(simulations)) for part in (*parts, 1)])
+    return curve(counts, np.stack([*scores, last], axis=1), seed=seed)
+
+
+def information(fitted: Fitted, latent: FloatArray, observations: Observations) -> FloatArray:
+    """Log posterior less log prior density of each truth, in nats, shape (n,).
+
+    1/1000 of the prior is mixed in, as where networks are validated: a truth far outside a
+    posterior costs 6.9 nats at most, so that no single one decides.
+    """
+    prior = -0.5 * (latent**2).sum(axis=1) - 0.5 * latent.shape[1] * math.log(2 * math.pi)
+    ratio = np.nan_to_num(fitted.log_prob(latent, observations) - prior, nan=-np.inf)
+    return np.logaddexp(ratio + math.log1p(-PRIOR_SHARE), math.log(PRIOR_SHARE))
+
+
+def curve(n: npt.NDArray[np.int64], scores: FloatArray, *, seed: int) -> LearningCurve:
+    """Make a learning curve of what was gained at each of the same held-out simulations.
+
+    Parameters
+    ----------
+    n : array of int, shape (k,)
+        Increasing numbers of simulations.
+    scores : array, shape (rows, k)
+    seed : int
+        Of the laws that are drawn.
+
+    Examples
+    --------
+    >>> n = np.array([1_000, 2_000, 4_000, 8_000])
+    >>> rows = np.random.default_rng(1).normal(0, 0.1, (500, 1))
+    >>> curve(n, 2 - 100 / n + rows, seed=1).sentence.split(": ")[1]
+    'little is left to learn'
+    """
+    covariance = np.cov(scores, rowvar=False) / len(scores)
+    mean = scores.mean(axis=0)
+    laws = fit_power_laws(n, mean, covariance, np.random.default_rng([seed, STREAM]))
+    return LearningCurve(n, mean, np.sqrt(np.diag(covariance)), laws)
+
+
+def _check_enough(simulations: Simulations, seen_rows: Rows, smallest: float) -> None:
+    rows = int(smallest * len(seen_rows))
+    if rows < FEWEST:
+        raise SimulationError(
+            f"a learning curve trains on {smallest:.3g} of the simulations that are not held out, "
+            f"and needs {FEWEST} there; got {rows} of {len(seen_rows):,} (a posterior that was "
+            "loaded has only the held-out ones)",
+            simulations,
+        )
+
+
+def _nested(seen_rows: Rows, parts: Sequence[float], seed: int) -> list[tuple[Rows, Rows]]:
+    """Cut out training and validation rows, each of a smaller part within that of a larger one."""
+    rows = np.random.default_rng([seed, STREAM]).permutation(seen_rows)
+    cut = round(VALIDATION * len(rows))
+    train, validation = rows[cut:], rows[:cut]
+    return [(train[: round(p * len(train))], validation[: round(p * cut)]) for p in parts]
+
+
+def _fit(
+    simulations: Simulations,
+    method: Method,
+    training: Training,
+    train: Rows,
+    validation: Rows,
+    seed: int,
+    progress: bool,
+) -> Fitted:
+    rows = np.concatenate([train, validation])
+    fitted = method.fit(
+        simulations.prior.to_latent(simulations.parameters(rows)),
+        simulations.observations(rows),
+        np.arange(len(train)),
+        np.arange(len(train), len(rows)),
+        training,
+        seed=seed,
+        progress=progress,
+    )
+    if fitted.history.stopped == "interrupted":  # one fit keeps its best weights, a curve has none
+        raise KeyboardInterrupt
+    return fitted

@@ -1,0 +1,245 @@
+"""How much is gained by more: simulations for the training, or data for the posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from sbi_inn.draws import Column
+from sbi_inn.errors import ShapeError
+from sbi_inn.plots.axes import axis_label, dress_axis
+from sbi_inn.plots.calibration import (
+    SINGLE_COLUMN_MM,
+    add_legend,
+    panel_grid,
+    panel_width_pt,
+    square,
+)
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, SMALL_PT, new_figure, style
+
+Array = NDArray[np.float64]
+
+_WIDE = 8.0  # largest over smallest value, beyond which an axis is logarithmic
+_DIGIT_PT = 0.62 * SMALL_PT
+_GAP_PT = 4.0  # between the labels of two ticks
+_ASPECT = 0.75
+
+
+def plot_learning_curve(
+    n: ArrayLike,
+    score: ArrayLike,
+    error: ArrayLike,
+    fitted: tuple[ArrayLike, ArrayLike],
+    predicted: tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike],
+    *,
+    width_mm: float = DOUBLE_COLUMN_MM / 2,
+) -> Figure:
+    """Plot the held-out log-likelihood against the number of simulations.
+
+    Filled: measured, with standard errors. Open: predicted by the fitted curve, with intervals.
+
+    Parameters
+    ----------
+    n, score, error : array, shape (k,)
+        Numbers of simulations, mean held-out log-likelihoods [nats per observation], and their
+        standard errors.
+    fitted : (n, score), arrays of shape (g,)
+        The fitted curve; empty arrays where there is none.
+    predicted : (n, score, low, high), arrays of shape (p,)
+        Predictions and their intervals.
+    width_mm : float
+        Width on paper.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Save with ``.savefig("learning.pdf")``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit, nothing was measured, or a number of simulations is not positive.
+
+    Examples
+    --------
+    >>> figure = plot_learning_curve(
+    ...     [500, 1000], [0.8, 0.9], [0.02, 0.02], ([500, 2000], [0.8, 1.0]),
+    ...     ([2000], [1.0], [0.95], [1.05]))
+    >>> figure.axes[0].get_xscale()
+    'log'
+    """
+    measured = _arrays("n, score and error", (n, score, error), least=1)
+    curve = _arrays("fitted", fitted)
+    ahead = _arrays("predicted", predicted)
+    numbers = np.concatenate([measured[0], curve[0], ahead[0]])
+    if not np.all(numbers > 0):
+        raise ShapeError(
+            f"plot_learning_curve: numbers of simulations must be positive; got {numbers.min()}"
+        )
+    with style():
+        figure = new_figure(width_mm, width_mm * (0.65 if width_mm < SINGLE_COLUMN_MM else 0.4))
+        ax = figure.add_subplot()
+        ax.plot(*curve, color=GREY, linewidth=0.8, label="fitted curve")
+        ax.errorbar(*measured, fmt="o", color=COLOURS[0], markersize=4, label="measured")
+        if len(ahead[0]):
+            _draw_predicted(ax, *ahead)
+        ax.set(xlabel="number of simulations")
+        ax.set_ylabel("held-out log-likelihood\n[nats per observation]")
+        _set_x_axis(ax, numbers, np.concatenate([measured[0], ahead[0]]), 2.3 * width_mm, True)
+        add_legend(figure, *ax.get_legend_handles_labels())
+    return figure
+
+
+def plot_plan(
+    values: ArrayLike,
+    width: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
+    columns: Sequence[Column],
+    given: str,
+    *,
+    width_mm: float = DOUBLE_COLUMN_MM,
+) -> Figure:
+    """Plot how wide 95 % intervals will be, against what the experimenter can choose.
+
+    A panel a parameter: the width to be expected, and the band in which single observations lie.
+
+    Parameters
+    ----------
+    values : array, shape (v,)
+        Of the given.
+    width, low, high : array, shape (v, d)
+        Expected width of the 95 % interval, and the ends of the band, in parameter units.
+    columns : sequence of Column, length d
+        Labels and units.
+    given : str
+        What is varied, for example ``"n_trials"``.
+    width_mm : float
+        Width on paper: 180 for a double column, 85 for a single one.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Save with ``.savefig("plan.pdf")``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit, there is nothing to show, or a value is not finite.
+
+    Examples
+    --------
+    >>> columns = [Column("drift", "drift", "drift rate", "1/s", 1.0)]
+    >>> figure = plot_plan([80, 900], [[0.4], [0.1]], [[0.3], [0.1]], [[0.5], [0.2]],
+    ...                    columns, "n_trials")
+    >>> figure.axes[0].get_xlabel(), figure.axes[0].get_xscale()
+    ('n_trials', 'log')
+    """
+    values = np.asarray(values, dtype=float)
+    order = np.argsort(values)
+    arrays = [np.asarray(array, dtype=float) for array in (width, low, high)]
+    _check_plan(values, arrays, columns)
+    values, arrays = values[order], [array[order] for array in arrays]
+    with style():
+        most = 2 if width_mm < SINGLE_COLUMN_MM else 4
+        figure, panels, room_pt = panel_grid(len(columns), width_mm, most)
+        for i, ax in enumerate(panels):
+            _draw_plan(ax, values, *(array[:, i] for array in arrays))
+        add_legend(figure, *panels[0].get_legend_handles_labels())
+        # Labels take room from the panels, and the panels' size decides which labels fit.
+        for room in (room_pt, None):
+            _dress(panels, values, columns, given, room or panel_width_pt(figure))
+            figure.draw_without_rendering()
+        square(figure, panels, _ASPECT)
+    return figure
+
+
+def _arrays(what: str, given: Sequence[ArrayLike], least: int = 0) -> list[Array]:
+    """Return arrays of one shape (k,), finite, or raise."""
+    arrays = [np.asarray(array, dtype=float) for array in given]
+    shapes = [array.shape for array in arrays]
+    if len(set(shapes)) > 1 or arrays[0].ndim != 1 or len(arrays[0]) < least:
+        raise ShapeError(
+            f"plot_learning_curve: {what} must have one shape (k,), k >= {least}; got {shapes}"
+        )
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ShapeError(f"plot_learning_curve: {what} must be finite")
+    return arrays
+
+
+def _check_plan(values: Array, arrays: Sequence[Array], columns: Sequence[Column]) -> None:
+    """Raise unless the shapes are (v,) and (v, d), not empty, and all is finite."""
+    shape = (values.size, len(columns))
+    if values.ndim != 1 or 0 in shape or any(array.shape != shape for array in arrays):
+        raise ShapeError(
+            f"plot_plan: values must have shape (v,), v > 0, and width, low, high (v, "
+            f"{len(columns)}) for the columns {[column.name for column in columns]}, at least "
+            f"one; got {values.shape} and {[array.shape for array in arrays]}"
+        )
+    if not all(np.isfinite(array).all() for array in (values, *arrays)):
+        raise ShapeError("plot_plan: values, width, low and high must be finite")
+
+
+def _draw_predicted(ax: Axes, n: Array, score: Array, low: Array, high: Array) -> None:
+    """Draw the predicted points, open, with their intervals."""
+    ax.vlines(n, low, high, color=COLOURS[1], linewidth=0.8)
+    points = ax.plot(n, score, "o", color=COLOURS[1], markersize=4.5, label="predicted")
+    points[0].set_markerfacecolor("white")
+
+
+def _draw_plan(ax: Axes, values: Array, width: Array, low: Array, high: Array) -> None:
+    """Draw the expected width over the band of single observations, from zero upwards."""
+    ax.fill_between(
+        values, low, high, color=COLOURS[0], alpha=0.2, linewidth=0, label="single observations"
+    )
+    ax.plot(
+        values,
+        width,
+        "o-",
+        color=COLOURS[0],
+        markersize=3,
+        label="expected width of the 95 % interval",
+    )
+    ax.set_ylim(0, 1.08 * max(width.max(), high.max()) or 1.0)
+
+
+def _dress(
+    panels: Sequence[Axes], values: Array, columns: Sequence[Column], given: str, room_pt: float
+) -> None:
+    """Set ticks and labels of every panel; the lowest of a column names what is varied."""
+    log = values.min() > 0 and values.max() > _WIDE * values.min()
+    spec = panels[0].get_subplotspec()
+    across = spec.get_gridspec().ncols if spec else 1
+    for i, (ax, column) in enumerate(zip(panels, columns, strict=True)):
+        _set_x_axis(ax, values, values, room_pt, log)
+        ax.set_xlabel(given if i + across >= len(panels) else "")
+        width = replace(column, label="95 % width")
+        dress_axis(ax.yaxis, ax.get_ylim(), _ASPECT * room_pt, width)
+        ax.set_title(axis_label(replace(column, units=""), room_pt=room_pt))
+
+
+def _set_x_axis(ax: Axes, shown: Array, ticked: Array, room_pt: float, log: bool) -> None:
+    """Set scale and limits to what is shown, and ticks where there are points and room."""
+    ends = np.array([shown.min(), shown.max()])
+    ends = np.log10(ends) if log else ends
+    margin = 0.06 * (ends[1] - ends[0]) or 0.5
+    low, high = ends[0] - margin, ends[1] + margin
+    points = room_pt / (high - low)
+    ticks: dict[float, str] = {}
+    free = np.inf
+    for tick in np.unique(ticked)[::-1].tolist():
+        at = points * (np.log10(tick) if log else tick)
+        text = f"{tick:,.0f}" if tick == round(tick) else f"{tick:.3g}"
+        half = _DIGIT_PT * len(text) / 2
+        if at + half <= free:
+            ticks[tick] = text.replace("-", "−")
+            free = at - half - _GAP_PT
+    ax.set_xscale("log" if log else "linear")
+    ax.set_xlim((10**low, 10**high) if log else (low, high))
+    ax.set_xticks(list(ticks), labels=list(ticks.values()))
+    ax.minorticks_off()

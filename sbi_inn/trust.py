@@ -1,0 +1,402 @@
+"""Whether to trust a posterior, and what would make it better."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+from scipy import stats
+
+from sbi_inn.data import Simulations
+from sbi_inn.draws import columns_of
+from sbi_inn.errors import SimulationError
+from sbi_inn.methods import Fitted, Summariser, Weigher
+from sbi_inn.prior import Prior
+from sbi_inn.schema import Observations, Schema
+from sbi_inn.simulation.problem import Problem
+from sbi_inn.training import Training
+
+if TYPE_CHECKING:
+    from sbi_inn.checks import Calibration, GoodnessOfFit, TestSet, Together
+    from sbi_inn.planning import LearningCurve, Plan
+    from sbi_inn.report import Check
+    from sbi_inn.report.judge import Judge
+
+FloatArray = npt.NDArray[np.float64]
+
+TEST_ROWS = 5_000
+
+
+class Trust(ABC):
+    """The checks of a posterior.
+
+    Attributes
+    ----------
+    fitted : Fitted
+    simulations : Simulations
+    test_rows : array of int
+        Rows of `simulations` that training has never seen.
+    n_simulations : int
+    seed : int
+    problem : Problem or None
+    training : Training
+        How it was trained.
+    last_check, last_verdict : str
+        Sentence and verdict of the last general check, empty before.
+    """
+
+    fitted: Fitted
+    simulations: Simulations
+    test_rows: npt.NDArray[np.int64]
+    n_simulations: int
+    seed: int
+    problem: Problem | None
+    training: Training
+    last_check: str
+    last_verdict: str
+    _warned: bool
+
+    @property
+    @abstractmethod
+    def prior(self) -> Prior:
+        """The prior."""
+
+    @property
+    @abstractmethod
+    def schema(self) -> Schema:
+        """The observation as understood."""
+
+    @property
+    @abstractmethod
+    def scale(self) -> FloatArray:
+        """Spread of each observable over all simulations."""
+
+    @property
+    @abstractmethod
+    def seen_rows(self) -> npt.NDArray[np.int64]:
+        """Rows of `simulations` that training or early stopping has seen."""
+
+    @property
+    @abstractmethod
+    def remark(self) -> str:
+        """What has to be known about the draws where they are simulated again."""
+
+    @abstractmethod
+    def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw flat parameter vectors, shape (observations, n, dim)."""
+
+    @abstractmethod
+    def log_ratio(
+        self, flat: FloatArray, observations: Observations, *, normalised: bool
+    ) -> FloatArray:
+        """Log of posterior over prior density, shape (observations, n)."""
+
+    # -- the verdict -------------------------------------------------------------------------------
+
+    def check(self, y: Any = None, *, progress: bool = True) -> Check:
+        """Say whether to trust the posterior, in general or at an observation.
+
+        In general: are intervals and regions as wide as they should be, do draws land on the
+        observation when they are simulated again? With `y` also: could the simulations have
+        produced it, do draws at y, simulated again, look like it, does the posterior there agree
+        with itself? What each check does and from when on it objects: docs/checks.md.
+
+        Parameters
+        ----------
+        y : mapping, Dataset or array, optional
+            One observation.
+        progress : bool
+            Show a progress bar.
+
+        Returns
+        -------
+        Check
+            `.verdict` ("trust", "caution", "do not trust"), `.sentence`, `.table`, `.figures`,
+            `.to_html("report.html")`.
+
+        Raises
+        ------
+        ShapeError
+            If `y` does not fit.
+        """
+        observation = None if y is None else self.schema.read(y)
+        general = self.judge.check(progress=progress)
+        self.last_check, self.last_verdict = general.sentence, general.verdict
+        self._warned = False
+        if observation is None:
+            return general
+        return self.judge.check_at(observation, progress=progress)
+
+    def calibration(self) -> Calibration:
+        """Calibration over the test simulations: ranks, error, floor, table and plot."""
+        return self.judge.calibration
+
+    def goodness_of_fit(self, y: Any) -> GoodnessOfFit:
+        """Say whether the simulations could have produced an observation.
+
+        Returns
+        -------
+        GoodnessOfFit
+            `.p_value`, `.sticks_out`, `.sentence`, `.table`, `.plot()`.
+        """
+        return self.judge.goodness_of_fit(self.schema.read(y))[0]
+
+    def check_each(self, ys: Any, *, false_discovery_rate: float = 0.05) -> pd.DataFrame:
+        """Say for each of many observations whether the simulations could have produced it.
+
+        Parameters
+        ----------
+        ys : Dataset with dim "observation", DataFrame with one row an observation, or list
+        false_discovery_rate : float
+            Share of the flagged observations that may be false alarms (Benjamini and Hochberg
+            1995).
+
+        Returns
+        -------
+        DataFrame
+            One row an observation: `p_value` of `goodness_of_fit`; `flagged`; `sticks_out`, the
+            statistic that is furthest from what the nearest simulations have, and
+            `sticks_out_by`, how far, in units of what is usual.
+
+        Raises
+        ------
+        ShapeError
+            If an observation does not fit; the message says which.
+        ValueError
+            If the rate is not between 0 and 1.
+        """
+        if not 0 < false_discovery_rate < 1:
+            raise ValueError(f"expected a rate between 0 and 1; got {false_discovery_rate}")
+        found = self.judge.goodness_of_fit(self.schema.read_many(ys))
+        p_values = np.array([one.p_value for one in found])
+        index = ys.index if isinstance(ys, pd.DataFrame) else pd.RangeIndex(len(found))
+        return pd.DataFrame(
+            {
+                "p_value": p_values,
+                "flagged": stats.false_discovery_control(p_values) <= false_discovery_rate,
+                "sticks_out": [one.sticks_out for one in found],
+                "sticks_out_by": [float(one.sticking_out.max()) for one in found],
+            },
+            index=index.rename(index.name or "observation"),
+        )
+
+    def check_together(self, ys: Any, *, seed: int | None = None) -> Together:
+        """Say whether many observations together look like simulated ones.
+
+        Each may pass by itself and all of them still lean to one side (Schmitt et al. 2021).
+
+        Parameters
+        ----------
+        ys : as in `check_each`
+        seed : int, optional
+            Of the test's own random subsets.
+
+        Returns
+        -------
+        Together
+            `.p_value`, `.verdict`, `.sentence`, `.table`, `.plot()`.
+        """
+        from sbi_inn.checks import look_together
+
+        rng = np.random.default_rng(self.seed if seed is None else seed)
+        held_out = self.judge.tests.observations
+        return look_together(self.judge.sampler, held_out, self.schema.read_many(ys), rng)
+
+    # -- what would make it better -----------------------------------------------------------------
+
+    def learning_curve(
+        self,
+        fractions: Sequence[float] = (1 / 8, 1 / 4, 1 / 2),
+        *,
+        training: Training | None = None,
+        seed: int | None = None,
+        progress: bool = True,
+    ) -> LearningCurve:
+        """Train on nested parts of the simulations, and predict what more of them would bring.
+
+        Parameters
+        ----------
+        fractions : sequence of float
+            Of the simulations; the whole is there already.
+        training : Training, optional
+            By default as this posterior was trained.
+        seed : int, optional
+        progress : bool
+
+        Returns
+        -------
+        LearningCurve
+            `.sentence`, `.table` with a prediction for 2 and 4 times the simulations, `.plot()`.
+
+        Raises
+        ------
+        SimulationError
+            If the posterior was loaded: its file holds only the simulations held out.
+        NoDensityError
+            If the method has no density to score by.
+        """
+        from sbi_inn.planning import learning_curve
+
+        if not len(self.seen_rows):
+            raise SimulationError(
+                "a learning curve trains anew on the simulations, and a posterior that was loaded "
+                "has only those that were held out: ask the one that fit_posterior returned",
+                self.simulations,
+            )
+        table = self.simulations
+        latent = self.prior.to_latent(table.parameters(self.test_rows))
+        return learning_curve(
+            table,
+            self.fitted.settings,
+            training or self.training,
+            seen_rows=self.seen_rows,
+            test=(latent, table.observations(self.test_rows)),
+            finished=self.fitted,
+            fractions=fractions,
+            seed=self.seed if seed is None else seed,
+            progress=progress,
+        )
+
+    def plan(
+        self,
+        given: str,
+        values: Sequence[float],
+        *,
+        level: float = 0.95,
+        n: int = 200,
+        seed: int | None = None,
+    ) -> Plan:
+        """Say how wide intervals will be at several values of a given, such as 80 or 900 trials.
+
+        Parameters
+        ----------
+        given : str
+            One that varied in training.
+        values : sequence of float
+        level : float
+            Of the central intervals.
+        n : int
+            Observations at each value: simulated where there is a simulator, otherwise held-out
+            ones (sets cut to size, and for other givens those nearest to the value).
+        seed : int, optional
+
+        Returns
+        -------
+        Plan
+            `.table`, one row a value and one column a parameter: the expected width; `.plot()`.
+
+        Raises
+        ------
+        ValueError
+            If the given did not vary in training, or there are too few held-out observations.
+        """
+        from sbi_inn.planning import plan
+
+        return plan(
+            self.judge.sampler,
+            given,
+            values,
+            columns=columns_of(self.simulations.prior_draws),
+            tests=self.judge.tests,
+            problem=self.problem,
+            seconds=self._seconds,
+            level=level,
+            n=n,
+            seed=self.seed if seed is None else seed,
+        )
+
+    def reweight(self, draws: xr.Dataset, prior: Prior, *, seed: int | None = None) -> xr.Dataset:
+        """Turn draws into those under another prior, without training again.
+
+        Parameters
+        ----------
+        draws : xarray.Dataset
+            From `sample`.
+        prior : Prior
+            Of the same parameters, within the old one's support.
+        seed : int, optional
+            Of the resampling.
+
+        Returns
+        -------
+        xarray.Dataset
+            As many draws; the attribute `effective_sample_size` says how many they are worth.
+
+        Raises
+        ------
+        PriorError
+            If the parameters differ.
+        """
+        from sbi_inn.reweighting import reweight
+
+        return reweight(draws, self.prior, prior, seed=self.seed if seed is None else seed)
+
+    # -- what the checks share ---------------------------------------------------------------------
+
+    @cached_property
+    def judge(self) -> Judge:
+        """What the checks share: test simulations, scales, the simulator."""
+        from sbi_inn.report.judge import Judge
+
+        return Judge(
+            self,
+            self.tests(),
+            self.simulations,
+            self.scale,
+            self.problem,
+            self._seconds,
+            self.seed,
+            self._about(),
+        )
+
+    def tests(self, n: int = TEST_ROWS) -> TestSet:
+        """Give simulations that training has never seen, topped up with fresh ones where cheap.
+
+        Parameters
+        ----------
+        n : int
+            How many are wanted.
+        """
+        from sbi_inn.checks import TestSet
+
+        held_out = TestSet.of(self.simulations, self.test_rows[:n])
+        return held_out.topped_up(n, self.problem, self._seconds, self.seed)
+
+    def features(self, observations: Observations) -> FloatArray:
+        """Summaries that the network has learned, shape (observations, k); k may be 0."""
+        if isinstance(self.fitted, Summariser):
+            return self.fitted.summarise(observations)
+        return np.empty((len(observations), 0))
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the network that one draw takes."""
+        return self.fitted.evaluations if isinstance(self.fitted, Weigher) else 1
+
+    def _about(self) -> Mapping[str, str]:
+        history = self.fitted.history
+        return {
+            "parameters": ", ".join(self.prior.names),
+            "observation": self.schema.example(),
+            "method": self.fitted.describe(),
+            "simulations": f"{self.n_simulations:,}",
+            "training": f"{history.seconds:.0f} s, {history.steps:,} steps ({history.stopped})",
+            "seed": str(self.seed),
+        }
+
+    def _warn_if_distrusted(self) -> None:
+        """Say once, after a check has failed, that it did."""
+        if self.last_verdict == "do not trust" and not self._warned:
+            self._warned = True
+            warnings.warn(f"the last check of this posterior said: {self.last_check}", stacklevel=3)
+
+    @property
+    def _seconds(self) -> float:
+        return float(self.simulations.dataset.attrs.get("seconds_per_simulation", np.inf))
