@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -117,7 +118,9 @@ def _write(posterior: Posterior, check: Check, out: Path) -> None:
     row = posterior.tests(1)
     y = posterior.schema.unstack(row.observations, 0)
     truth = {n: v[0] for n, v in posterior.prior.unflatten(row.truth[:1]).items()}
-    corner = posterior.corner(y, DRAWS, truth=truth, compare=_abc(posterior, y))
+    with warnings.catch_warnings():  # what the check said has just been printed
+        warnings.filterwarnings("ignore", "the last check of this posterior said")
+        corner = posterior.corner(y, DRAWS, truth=truth, compare=_abc(posterior, y))
     calibration = posterior.plot_calibration()
     for suffix in ("png", "pdf"):
         corner.savefig(out / f"corner.{suffix}")

@@ -95,13 +95,13 @@ class Density:
             log_density = self.fitted.log_weight(latent, observations)
         else:
             log_density = self.fitted.log_prob(latent, observations)
-        return (log_density - _log_normal(latent)).reshape(rows, n)
+        return (log_density - log_normal(latent)).reshape(rows, n)
 
     def _log_ratio(self, latent: FloatArray, observation: Observations) -> FloatArray:
         """Log of posterior over prior density, the same on both sides of the prior's map."""
-        return self.fitted.log_prob(latent, observation) - _log_normal(latent)
+        return self.fitted.log_prob(latent, observation) - log_normal(latent)
 
 
-def _log_normal(latent: FloatArray) -> FloatArray:
+def log_normal(latent: FloatArray) -> FloatArray:
     """Log density of N(0, I), the prior on the latent side, shape (rows,)."""
     return -0.5 * (latent**2).sum(axis=1) - 0.5 * latent.shape[1] * np.log(2 * np.pi)

@@ -19,7 +19,7 @@ from sbi_inn.schema import Schema
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sbi_inn.checks import Calibration
+    from sbi_inn.checks import Calibration, Recovery
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -45,6 +45,10 @@ class Figures(ABC):
     def calibration(self) -> Calibration:
         """Calibration over the test simulations."""
 
+    @abstractmethod
+    def recovery(self) -> Recovery:
+        """Point estimates against the truth of the test simulations."""
+
     def corner(
         self,
         y: Any,
@@ -52,6 +56,7 @@ class Figures(ABC):
         *,
         truth: Mapping[str, Any] | None = None,
         compare: Mapping[str, xr.Dataset] | None = None,
+        width_mm: float = 180.0,
         seed: int | None = None,
     ) -> Figure:
         """Plot all marginals of one and two parameters, with the prior in grey.
@@ -65,6 +70,8 @@ class Figures(ABC):
             True parameters, marked in the figure.
         compare : mapping of str to Dataset, optional
             Other draws to overlay, by label, such as `{"ABC": posterior.rejection_abc(y)}`.
+        width_mm : float
+            Width on paper: 180 for a double column, 85 for a single one.
         seed : int, optional
         """
         from sbi_inn.plots.corner import corner
@@ -72,12 +79,17 @@ class Figures(ABC):
         mine = self.sample(y, n, seed=seed)
         prior = self.simulations.prior_draws
         if not compare:
-            return corner(mine, truth=truth, prior=prior)
-        return corner({self.fitted.settings.label: mine, **compare}, truth=truth, prior=prior)
+            return corner(mine, truth=truth, prior=prior, width_mm=width_mm)
+        sets = {self.fitted.settings.label: mine, **compare}
+        return corner(sets, truth=truth, prior=prior, width_mm=width_mm)
 
-    def plot_calibration(self) -> Figure:
-        """Plot coverage and ranks over the test simulations."""
-        return self.calibration().plot()
+    def plot_calibration(self, width_mm: float = 180.0) -> Figure:
+        """Plot coverage and ranks over the test simulations; 85 mm fit one column of a paper."""
+        return self.calibration().plot(width_mm)
+
+    def plot_recovery(self, width_mm: float = 180.0) -> Figure:
+        """Plot posterior medians and 68 % intervals against the truth of the test simulations."""
+        return self.recovery().plot(width_mm)
 
     def plot_latent(self, y: Any, *, axes: tuple[int, int] = (0, 1), n: int = 121) -> Figure:
         """Plot what a grid over two latent axes maps to, one panel a parameter (fig. 4.5).

@@ -57,6 +57,7 @@ def fit(
     method: Method,
     training: Training,
     *,
+    parts: Split | None = None,
     seed: int,
     progress: bool = True,
 ) -> tuple[Fitted, Split]:
@@ -67,6 +68,8 @@ def fit(
     simulations : Simulations
     method : Method
     training : Training
+    parts : Split, optional
+        Which rows serve for what; by default `split` decides.
     seed : int
         Of the split, the initial weights and the order of the rows.
     progress : bool
@@ -76,7 +79,7 @@ def fit(
     SimulationError
         If there are too few simulations, or the method does not take such observations.
     """
-    parts = split(simulations, seed)
+    parts = parts or split(simulations, seed)
     rows = np.concatenate([parts.train, parts.validation])
     try:
         fitted = method.fit(

@@ -21,6 +21,7 @@ from sbi_inn.exports import Exports
 from sbi_inn.figures import Figures
 from sbi_inn.methods import Emulator, Fitted
 from sbi_inn.methods.abc import rejection_abc
+from sbi_inn.outlook import Outlook
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations, Schema
 from sbi_inn.simulation.again import at_givens_of, resimulated
@@ -36,7 +37,7 @@ FloatArray = npt.NDArray[np.float64]
 RESIMULATE, ABC = 1, 3
 
 
-class Posterior(Trust, Figures, Exports):
+class Posterior(Trust, Outlook, Figures, Exports):
     """The posterior of a study, for any observation.
 
     Made by `fit_posterior` or `load_posterior`. An observation `y` is a dict of observables (and

@@ -1,31 +1,26 @@
-"""Whether to trust a posterior, and what would make it better."""
+"""Whether to trust a posterior."""
 
 from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import xarray as xr
 from scipy import stats
 
 from sbi_inn.data import Simulations
-from sbi_inn.draws import columns_of
-from sbi_inn.errors import SimulationError
 from sbi_inn.methods import Fitted, Summariser, Weigher
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations, Schema
 from sbi_inn.simulation.problem import Problem
-from sbi_inn.training import Training
 
 if TYPE_CHECKING:
-    from sbi_inn.checks import Calibration, GoodnessOfFit, TestSet, Together
-    from sbi_inn.planning import LearningCurve, Plan
+    from sbi_inn.checks import Calibration, GoodnessOfFit, Recovery, TestSet, Together
     from sbi_inn.report import Check
     from sbi_inn.report.judge import Judge
 
@@ -46,8 +41,6 @@ class Trust(ABC):
     n_simulations : int
     seed : int
     problem : Problem or None
-    training : Training
-        How it was trained.
     last_check, last_verdict : str
         Sentence and verdict of the last general check, empty before.
     """
@@ -58,7 +51,6 @@ class Trust(ABC):
     n_simulations: int
     seed: int
     problem: Problem | None
-    training: Training
     last_check: str
     last_verdict: str
     _warned: bool
@@ -77,11 +69,6 @@ class Trust(ABC):
     @abstractmethod
     def scale(self) -> FloatArray:
         """Spread of each observable over all simulations."""
-
-    @property
-    @abstractmethod
-    def seen_rows(self) -> npt.NDArray[np.int64]:
-        """Rows of `simulations` that training or early stopping has seen."""
 
     @property
     @abstractmethod
@@ -138,6 +125,10 @@ class Trust(ABC):
         """Calibration over the test simulations: ranks, error, floor, table and plot."""
         return self.judge.calibration
 
+    def recovery(self) -> Recovery:
+        """Point estimates against the truth of the test simulations: R2, NRMSE, contraction."""
+        return self.judge.recovery
+
     def goodness_of_fit(self, y: Any) -> GoodnessOfFit:
         """Say whether the simulations could have produced an observation.
 
@@ -182,7 +173,7 @@ class Trust(ABC):
                 "p_value": p_values,
                 "flagged": stats.false_discovery_control(p_values) <= false_discovery_rate,
                 "sticks_out": [one.sticks_out for one in found],
-                "sticks_out_by": [float(one.sticking_out.max()) for one in found],
+                "sticks_out_by": [one.sticks_out_by for one in found],
             },
             index=index.rename(index.name or "observation"),
         )
@@ -208,135 +199,6 @@ class Trust(ABC):
         rng = np.random.default_rng(self.seed if seed is None else seed)
         held_out = self.judge.tests.observations
         return look_together(self.judge.sampler, held_out, self.schema.read_many(ys), rng)
-
-    # -- what would make it better -----------------------------------------------------------------
-
-    def learning_curve(
-        self,
-        fractions: Sequence[float] = (1 / 8, 1 / 4, 1 / 2),
-        *,
-        training: Training | None = None,
-        seed: int | None = None,
-        progress: bool = True,
-    ) -> LearningCurve:
-        """Train on nested parts of the simulations, and predict what more of them would bring.
-
-        Parameters
-        ----------
-        fractions : sequence of float
-            Of the simulations; the whole is there already.
-        training : Training, optional
-            By default as this posterior was trained.
-        seed : int, optional
-        progress : bool
-
-        Returns
-        -------
-        LearningCurve
-            `.sentence`, `.table` with a prediction for 2 and 4 times the simulations, `.plot()`.
-
-        Raises
-        ------
-        SimulationError
-            If the posterior was loaded: its file holds only the simulations held out.
-        NoDensityError
-            If the method has no density to score by.
-        """
-        from sbi_inn.planning import learning_curve
-
-        if not len(self.seen_rows):
-            raise SimulationError(
-                "a learning curve trains anew on the simulations, and a posterior that was loaded "
-                "has only those that were held out: ask the one that fit_posterior returned",
-                self.simulations,
-            )
-        table = self.simulations
-        latent = self.prior.to_latent(table.parameters(self.test_rows))
-        return learning_curve(
-            table,
-            self.fitted.settings,
-            training or self.training,
-            seen_rows=self.seen_rows,
-            test=(latent, table.observations(self.test_rows)),
-            finished=self.fitted,
-            fractions=fractions,
-            seed=self.seed if seed is None else seed,
-            progress=progress,
-        )
-
-    def plan(
-        self,
-        given: str,
-        values: Sequence[float],
-        *,
-        level: float = 0.95,
-        n: int = 200,
-        seed: int | None = None,
-    ) -> Plan:
-        """Say how wide intervals will be at several values of a given, such as 80 or 900 trials.
-
-        Parameters
-        ----------
-        given : str
-            One that varied in training.
-        values : sequence of float
-        level : float
-            Of the central intervals.
-        n : int
-            Observations at each value: simulated where there is a simulator, otherwise held-out
-            ones (sets cut to size, and for other givens those nearest to the value).
-        seed : int, optional
-
-        Returns
-        -------
-        Plan
-            `.table`, one row a value and one column a parameter: the expected width; `.plot()`.
-
-        Raises
-        ------
-        ValueError
-            If the given did not vary in training, or there are too few held-out observations.
-        """
-        from sbi_inn.planning import plan
-
-        return plan(
-            self.judge.sampler,
-            given,
-            values,
-            columns=columns_of(self.simulations.prior_draws),
-            tests=self.judge.tests,
-            problem=self.problem,
-            seconds=self._seconds,
-            level=level,
-            n=n,
-            seed=self.seed if seed is None else seed,
-        )
-
-    def reweight(self, draws: xr.Dataset, prior: Prior, *, seed: int | None = None) -> xr.Dataset:
-        """Turn draws into those under another prior, without training again.
-
-        Parameters
-        ----------
-        draws : xarray.Dataset
-            From `sample`.
-        prior : Prior
-            Of the same parameters, within the old one's support.
-        seed : int, optional
-            Of the resampling.
-
-        Returns
-        -------
-        xarray.Dataset
-            As many draws; the attribute `effective_sample_size` says how many they are worth.
-
-        Raises
-        ------
-        PriorError
-            If the parameters differ.
-        """
-        from sbi_inn.reweighting import reweight
-
-        return reweight(draws, self.prior, prior, seed=self.seed if seed is None else seed)
 
     # -- what the checks share ---------------------------------------------------------------------
 

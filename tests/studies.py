@@ -1,6 +1,7 @@
 """Small studies with posteriors that can be written down, and short fits of them."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -46,28 +47,82 @@ class Settings:
 class ExactLine:
     """The exact posterior of `LINE` with the face of a trained method, or a planted wrong one.
 
-    `shift` is in posterior standard deviations of each parameter, `width` relative to the exact.
+    `shift` is in posterior standard deviations of each parameter, `width` relative to the exact,
+    `correlation` what it claims (default: the right one). It is wrong where y[0] exceeds `beyond`.
     """
 
     shift: float = 0.0
     width: float = 1.0
+    correlation: float | None = None
+    beyond: float = -np.inf
     settings: Settings = Settings()
     history: History = History((1.0,), (2.0,), (2.5,), 1.0, "finished", 7, 3.0)
 
     def moments(self, observations):
+        """Mean (batch, 2), width relative to the exact (batch,) and covariance of the latents."""
         mean, covariance = exact(observations.vector)
-        mean = mean + self.shift * np.sqrt(np.diag(covariance))
-        return mean / SPREAD, self.width**2 * covariance / np.outer(SPREAD, SPREAD)
+        sd, wrong = np.sqrt(np.diag(covariance)), observations.vector[:, 0] > self.beyond
+        if self.correlation is not None:
+            covariance = np.outer(sd, sd) * [[1, self.correlation], [self.correlation, 1]]
+        mean = mean + np.where(wrong, self.shift, 0.0)[:, None] * sd
+        width = np.where(wrong, self.width, 1.0)
+        return mean / SPREAD, width, covariance / np.outer(SPREAD, SPREAD)
 
     def sample(self, observations, n, rng):
-        mean, covariance = self.moments(observations)
-        noise = rng.standard_normal((len(mean), n, 2))
-        return mean[:, None] + noise @ np.linalg.cholesky(covariance).T
+        mean, width, covariance = self.moments(observations)
+        noise = rng.standard_normal((len(mean), n, 2)) @ np.linalg.cholesky(covariance).T
+        return mean[:, None] + width[:, None, None] * noise
 
     def log_prob(self, latent, observations):
-        mean, covariance = self.moments(observations)
-        mean = np.repeat(mean, len(latent) // len(mean), axis=0)
-        return st.multivariate_normal(np.zeros(2), covariance).logpdf(latent - mean).reshape(-1)
+        mean, width, covariance = self.moments(observations)
+        mean, width = (np.repeat(v, len(latent) // len(v), axis=0) for v in (mean, width))
+        standard = st.multivariate_normal(np.zeros(2), covariance)
+        return standard.logpdf((latent - mean) / width[:, None]).reshape(-1) - 2 * np.log(width)
+
+    def describe(self):
+        return "exact posterior"
+
+    def to_arrays(self):
+        return {"name": "exact"}, {}
+
+
+SAMPLE = si.get("normal_sample")
+
+
+@dataclass(frozen=True)
+class ExactSample:
+    """The exact posterior of `SAMPLE`; that of mu is `width` times as wide below so many."""
+
+    width: float = 1.0
+    below: int = 10_000
+    settings: Settings = Settings()
+    history: History = History((1.0,), (2.0,), (2.5,), 1.0, "finished", 7, 3.0)
+
+    def law(self, observations):
+        """Centre and sd of mu (over sigma), shape and rate of 1 / sigma^2, each (batch,)."""
+        padded = observations.sets["n"]
+        values, n = padded.values[:, :, 0], padded.sizes
+        mean = np.where(padded.mask, values, 0).sum(axis=1) / n
+        squares = np.where(padded.mask, (values - mean[:, None]) ** 2, 0).sum(axis=1)
+        width = np.where(n < self.below, self.width, 1.0)
+        rate = 3 + (squares + n / (1 + n) * mean**2) / 2
+        return n * mean / (1 + n), width / np.sqrt(1 + n), 3 + n / 2, rate
+
+    def sample(self, observations, n, rng):
+        centre, sd, shape, rate = (v[:, None] for v in self.law(observations))
+        sigma = np.sqrt(rate / rng.gamma(shape, size=(len(shape), n)))
+        mu = centre + sd * sigma * rng.standard_normal(sigma.shape)
+        flat = {"sigma": sigma.ravel(), "mu": mu.ravel()}
+        return SAMPLE.prior.to_latent(flat).reshape(*sigma.shape, 2)
+
+    def log_prob(self, latent, observations):
+        law = self.law(observations)
+        centre, sd, shape, rate = (np.repeat(v, len(latent) // len(v)) for v in law)
+        flat = SAMPLE.prior.from_latent(latent)
+        log_prob = st.gengamma(shape, -2, scale=np.sqrt(rate)).logpdf(flat["sigma"])
+        log_prob += st.norm(centre, sd * flat["sigma"]).logpdf(flat["mu"])
+        # The latent's density: that of the parameters over the prior's, times N(0, I).
+        return log_prob - SAMPLE.prior.log_prob(flat) + st.norm.logpdf(latent).sum(axis=1)
 
     def describe(self):
         return "exact posterior"
@@ -86,6 +141,12 @@ def exact_posterior(n=1000, test=500, *, problem=LINE, fitted=None, simulator=Tr
         seed=seed,
         problem=problem if simulator else None,
     )
+
+
+@cache
+def surveyed(fitted=ExactLine(), n=1_000, seed=5):
+    """Draw from a posterior of `LINE` at n test simulations, as the checks do."""
+    return exact_posterior(n, n, fitted=fitted, simulator=False, seed=seed).judge.survey()
 
 
 def quick_fit(simulator, prior=None, *, n=300, epochs=1, seed=1, **settings):

@@ -54,7 +54,7 @@ def state():
     }
 
 # Scientific packages add filters of their own when loaded; ours must add none on top.
-import pandas, scipy.stats, xarray
+import pandas, scipy.stats, sympy, xarray
 torch.rand(1), numpy.random.rand(1), random.random()
 before = state()
 %s
@@ -67,8 +67,22 @@ print([name for name in before if before[name] != after[name]])
 ALL_NAMES = "import sbi_inn\nfor name in sbi_inn.__all__: getattr(sbi_inn, name)"
 
 
-@pytest.mark.parametrize("code", ["import sbi_inn", ALL_NAMES], ids=["import", "every name"])
-def test_import_changes_no_global_state(code: str, tmp_path: Path) -> None:
+# Nor is anything changed by what a user does all day: fitting, checking, looking at the figures.
+CHECK = """
+import dataclasses
+import sbi_inn as si
+settings = {"method": si.CINN(blocks=2, hidden=8), "training": si.Training(epochs=1)}
+p = si.fit_posterior("two_moons", n_simulations=300, seed=1, progress=False, **settings)
+p.__dict__["judge"] = dataclasses.replace(p.judge, tests=p.judge.tests.head(100))
+check = p.check(progress=False)
+assert set(check.records) <= set(check.figures)
+import matplotlib.pyplot as plt
+assert plt.get_fignums() == []  # pyplot would keep them until they are closed
+"""
+
+
+@pytest.mark.parametrize("code", [ALL_NAMES, CHECK], ids=["every name", "check"])
+def test_use_changes_no_global_state(code: str, tmp_path: Path) -> None:
     assert run_python(GLOBAL_STATE % code, tmp_path) == "[]"
 
 

@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+from studies import ExactLine, briefly, exact_posterior, quick_fit
 
 from sbi_inn import __main__ as command_line
 from sbi_inn.api import fit_posterior
 from sbi_inn.methods import CINN, INN
+from sbi_inn.report import page
+from sbi_inn.simulation.registry import get
 from sbi_inn.storage import load_posterior
 from sbi_inn.training import Training
 
@@ -20,9 +23,11 @@ import sbi_inn as si
 
 LENGTHS = np.array([1.0, 2.0])
 
+@si.simulator(batched=True)
 def fall(height, rng):
     """Time two falls."""
-    return {"seconds": np.sqrt(height * LENGTHS / 9.81) + rng.normal(0, 0.01, 2)}
+    times = np.sqrt(height[:, None] * LENGTHS / 9.81)
+    return {"seconds": times + rng.normal(0, 0.01, times.shape)}
 
 study = si.Problem(fall, si.Prior(height=st.uniform(1, 9)), units={"height": "m", "seconds": "s"})
 '''
@@ -30,10 +35,10 @@ study = si.Problem(fall, si.Prior(height=st.uniform(1, 9)), units={"height": "m"
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the network, the training and the figure small."""
+    """Keep the network, the training, the checks and the figure small."""
 
     def fit_small(problem, *, n_simulations, method, seed):
-        return fit_posterior(
+        posterior = fit_posterior(
             problem,
             n_simulations=n_simulations,
             method=SMALL[method],
@@ -41,10 +46,16 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
             n_jobs=1,
             seed=seed,
         )
+        return briefly(posterior)
+
+    def load_brief(path, *, simulator):
+        return briefly(load_posterior(path, simulator=simulator))
 
     monkeypatch.setattr(command_line, "fit_posterior", fit_small)
+    monkeypatch.setattr(command_line, "load_posterior", load_brief)
     monkeypatch.setattr(command_line, "DRAWS", 500)
     monkeypatch.setattr(command_line, "SHOWN", 2_000)
+    monkeypatch.setattr(page, "DPI", 50)
 
 
 def rows_of(table: str, *methods: str) -> dict[str, list[float]]:
@@ -54,13 +65,13 @@ def rows_of(table: str, *methods: str) -> dict[str, list[float]]:
 
 
 @pytest.mark.filterwarnings("ignore:the forward network misses")
-def test_fit_by_another_method(tmp_path: Path, capsys) -> None:
+def test_fit_by_another_method(capsys) -> None:
     arguments = ["fit", "inverse_kinematics", "--simulations", "300", "--seed", "1"]
-    assert command_line.main([*arguments, "--method", "inn", "--out", str(tmp_path)]) == 0
+    assert command_line.main([*arguments, "--method", "inn"]) == 0
     said = capsys.readouterr().out
+    assert "INN by likelihood of 2 affine coupling blocks" in said
     assert "the forward network misses across by" in said
     assert set(rows_of(said, "INN", "ABC")) == {"INN", "ABC"}
-    assert isinstance(load_posterior(tmp_path / "posterior.sbi").settings, INN)
     with pytest.raises(SystemExit):
         command_line.main([*arguments, "--method", "gan"])
     assert "choose from" in capsys.readouterr().err
@@ -90,8 +101,8 @@ def test_fit_prints_the_comparison_and_writes_the_figures(tmp_path: Path, capsys
     assert rows["cINN"][3] > 0
     assert rows["ABC"][3] == 0
     assert re.search(r"coupling blocks, [\d,]+ weights, trained in \d+ s \(finished\)\n", said)
-    assert "learned from 300 simulations, measured at 5,000 others" in said
-    assert "rust this posterior" in said or "with caution" in said
+    assert "learned from 300 simulations, measured at 500 others" in said
+    assert "Do not trust this posterior: " in said  # two epochs on 300 simulations
     assert said.endswith("seed 1\n")
 
     starts = {
@@ -99,22 +110,34 @@ def test_fit_prints_the_comparison_and_writes_the_figures(tmp_path: Path, capsys
         "corner.pdf": b"%PDF-",
         "calibration.png": b"\x89PNG\r\n\x1a\n",
         "posterior.sbi": b"PK",
+        "report.html": b"<!DOCTYPE html>",
     }
     assert {file.name for file in out.iterdir()} == set(starts)
     for name, start in starts.items():
         content = (out / name).read_bytes()
         assert content.startswith(start), name
         assert len(content) > 5_000, name
-    assert load_posterior(out / "posterior.sbi").n_simulations == 300
+    saved = load_posterior(out / "posterior.sbi")
+    assert saved.n_simulations == 300
+    assert saved.last_verdict == "do not trust"
+    assert f"\n{saved.last_check}\n" in said
+
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "Do not trust this posterior" in report
+    assert "re-simulation" in report
+    assert "The posterior at one test observation, beside rejection ABC" in report
+    # Whatever it shows is inside: nothing is fetched, no script is run.
+    assert re.findall(r"""(?:src|srcset|href)=["'](?!data:image/png;|data:,|#)""", report) == []
+    assert re.search(r"https?://|<script|@import|url\(", report) is None
 
 
 def test_the_table_and_the_verdict_say_the_same(capsys) -> None:
     assert command_line.main(["fit", "two_moons", "--simulations", "300", "--seed", "2"]) == 0
     said = capsys.readouterr().out
     in_table = rows_of(said, "cINN")["cINN"][0]
-    in_sentence = re.search(r"^calibration +([\d.]+)", said, re.MULTILINE)
-    assert in_sentence is not None
-    assert in_table == pytest.approx(100 * float(in_sentence[1]), rel=0.01)
+    in_check = re.search(r"^calibration +pooled calibration error +([\d.]+)", said, re.MULTILINE)
+    assert in_check is not None
+    assert in_table == pytest.approx(100 * float(in_check[1]), rel=0.01)
 
 
 def test_a_problem_in_a_file(tmp_path: Path, capsys) -> None:
@@ -130,7 +153,7 @@ def test_where_givens_vary_abc_is_left_out_and_that_is_said(tmp_path: Path, caps
     file = tmp_path / "falls.py"
     file.write_text(
         STUDY.replace("def fall(height", "def fall(height, n")
-        .replace("0.01, 2)", "0.01, 2) * n")
+        .replace("times.shape)", "times.shape) * n[:, None]")
         .replace("units=", 'given={"n": st.uniform(1, 2)}, units=')
     )
     arguments = ["fit", f"{file}:study", "--simulations", "200", "--out", str(tmp_path / "out")]
@@ -139,6 +162,83 @@ def test_where_givens_vary_abc_is_left_out_and_that_is_said(tmp_path: Path, caps
     assert "no ABC: n varies" in said
     assert not re.search(r"^ABC ", said, re.MULTILINE)
     assert (tmp_path / "out" / "corner.png").exists()
+
+
+# -- check -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    """Save a posterior of the falls that has hardly been trained, and its problem beside it."""
+    folder = tmp_path_factory.mktemp("saved")
+    (folder / "falls.py").write_text(STUDY)
+    study = command_line._problem(f"{folder / 'falls.py'}:study")
+    quick_fit(study, n=3_000, epochs=2).save(folder / "falls.sbi")
+    return folder
+
+
+def test_check_prints_the_verdict_of_a_file(saved: Path, capsys) -> None:
+    assert command_line.main(["check", str(saved / "falls.sbi")]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("Do not trust this posterior: ")
+    assert "skipped: re-simulation (no simulator; give it to load_posterior" in said
+    assert "written to" not in said
+
+
+def test_check_simulates_where_it_is_told_the_problem(saved: Path, capsys) -> None:
+    arguments = ["check", str(saved / "falls.sbi"), "--problem", f"{saved / 'falls.py'}:study"]
+    assert command_line.main(arguments) == 1
+    said = capsys.readouterr().out
+    assert re.search(r"^re-simulation +distance, in spreads", said, re.MULTILINE)
+    assert "skipped: re-simulation" not in said
+
+
+def test_check_writes_the_report(saved: Path, tmp_path: Path, capsys) -> None:
+    report = tmp_path / "falls.html"
+    assert command_line.main(["check", str(saved / "falls.sbi"), "--out", str(report)]) == 1
+    assert capsys.readouterr().out.endswith(f"\nwritten to {report}\n")
+    assert "Do not trust this posterior" in report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("shift", "verdict", "code"),
+    [(0.0, "trust", 0), (0.25, "caution", 0), (1.0, "do not trust", 1)],
+)
+def test_only_distrust_is_an_exit_code(
+    shift: float, verdict: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posterior = briefly(exact_posterior(fitted=ExactLine(shift)))
+    monkeypatch.setattr(command_line, "load_posterior", lambda path, simulator: posterior)
+    assert command_line.main(["check", "line.sbi"]) == code
+    assert posterior.last_verdict == verdict
+
+
+def test_check_finds_a_registered_problem_by_itself(tmp_path: Path, capsys) -> None:
+    quick_fit(get("two_moons")).save(tmp_path / "moons.sbi")
+    command_line.main(["check", str(tmp_path / "moons.sbi")])
+    assert re.search(r"^re-simulation +distance", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.sbi"], "nowhere.sbi: there is no such file"),
+        (["{folder}/falls.py"], "falls.py"),
+        (["{folder}/falls.sbi", "--problem", "two_mons"], "did you mean two_moons?"),
+        (["{folder}/falls.sbi", "--problem", "two_moons"], "expected a problem of height"),
+    ],
+)
+def test_what_cannot_be_checked_is_said_in_a_line(
+    arguments: list[str], message: str, saved: Path, capsys
+) -> None:
+    arguments = [argument.format(folder=saved) for argument in arguments]
+    assert command_line.main(["check", *arguments]) == 1
+    said = capsys.readouterr().err.split("\r")[-1].strip().splitlines()[-1]
+    assert said.startswith("sbi_inn: ")
+    assert message in said
+
+
+# -- list, and what cannot work --------------------------------------------------------------------
 
 
 def test_list_has_what_ships(capsys) -> None:
@@ -188,6 +288,7 @@ def test_an_error_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> N
         (["fit", "two_moons", "--epochs", "3"], "unrecognized arguments: --epochs 3"),
         (["fit", "two_moons", "--simulations", "many"], "invalid int value: 'many'"),
         (["fit"], "required: NAME"),
+        (["check"], "required: FILE"),
         ([], "required: COMMAND"),
     ],
 )

@@ -17,7 +17,8 @@ import sbi_inn
 
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", "the forward network misses")  # trained this little, it does
-n_simulations = 300
+warnings.filterwarnings("ignore", "the last check of this posterior said")
+n_simulations = 500
 fit, small = sbi_inn.fit_posterior, {"blocks": 2, "hidden": 16}
 kinds = {"cinn": sbi_inn.CINN(**small), "inn": sbi_inn.INN(**small)}
 
@@ -45,7 +46,11 @@ def outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["01-quickstart", "02-learned-forwards"]
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01-quickstart",
+        "02-learned-forwards",
+        "03-trust",
+    ]
 
 
 def test_it_runs(notebook: nbformat.NotebookNode, tmp_path: Path) -> None:

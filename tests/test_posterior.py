@@ -201,6 +201,52 @@ def test_parameters_that_are_missing_are_named(posterior):
         posterior.log_prob({"c": 1.0}, Y)
 
 
+def test_the_ratio_to_the_prior_is_known(posterior):
+    ys = np.array([[1.0, -0.5], [-2.0, 3.0], [0.0, 0.0]])
+    observations = posterior.schema.read_many(ys)
+    flat = posterior.draw(observations, 20, np.random.default_rng(1))
+    found = posterior.log_ratio(flat, observations, normalised=True)
+    prior = st.multivariate_normal(np.zeros(2), np.diag(SPREAD**2))
+    for row, y in enumerate(ys):
+        true = st.multivariate_normal(*exact(y)).logpdf(flat[row]) - prior.logpdf(flat[row])
+        assert np.allclose(found[row], true, rtol=0, atol=1e-9)
+    assert np.array_equal(posterior.log_ratio(flat, observations, normalised=False), found)
+
+
+FOUR = si.Prior(a=st.norm(0, 1), b=st.norm(0, 2), c=st.expon(), d=st.uniform(-1, 2))
+MANY = {
+    "sets": [
+        {"x": [0.1, 0.5], "z": 0.2, "sd": 1.1},
+        {"x": [1.0, 2.0, 1.5, 0.5, 1.0], "z": 1.4, "sd": 1.2},
+        {"x": [-1.0, -0.5, 0.0], "z": -0.3, "sd": 1.9},
+    ],
+    "forwards": [[1.0, -0.5], [-2.0, 3.0], [0.0, 0.0]],
+}
+
+
+@pytest.fixture(scope="module")
+def forwards():
+    with pytest.warns(UserWarning, match="the forward network misses y"):
+        return quick_fit(LINE.simulator, FOUR, method=si.INN(blocks=2, hidden=16), epochs=5)
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_ratios_of_many_observations_are_those_of_each(name, request):
+    posterior, ys = request.getfixturevalue(name), MANY[name]
+    observations = posterior.schema.read_many(ys)
+    flat = posterior.draw(observations, 20, np.random.default_rng(1))
+    found = posterior.log_ratio(flat, observations, normalised=True)
+    assert found.shape == (3, 20)
+    for row, y in enumerate(ys):
+        named = posterior.prior.unflatten(flat[row])
+        alone = posterior.log_prob(named, y).values - posterior.prior.log_prob(named)
+        assert np.allclose(found[row], alone, rtol=1e-4, atol=1e-3)
+    others = posterior.log_ratio(flat, observations[np.array([2, 0, 1])], normalised=True)
+    assert (np.abs(others - found).max(axis=1) > 0.01).all()
+    constants = found - posterior.log_ratio(flat, observations, normalised=False)
+    assert np.allclose(constants, constants[:, :1], atol=1e-3)
+
+
 def test_the_highest_density(posterior):
     found = posterior.map_estimate(Y)
     assert np.allclose([found["a"], found["b"]], MEAN, atol=1e-3)
@@ -342,10 +388,6 @@ def test_without_a_simulator_it_says_what_to_do():
     with pytest.raises(si.SimulationError, match=message):
         posterior.rejection_abc(Y, n_simulations=100)
     assert posterior.rejection_abc(Y).sizes == {"draw": 5}
-    check = posterior.check(Y)
-    assert set(check.records) == {"calibration"}
-    assert set(check.skipped) == {"re-simulation", "fit"}
-    assert "no simulator" in check.skipped["fit"]
 
 
 def test_scales_come_from_all_simulations(posterior):

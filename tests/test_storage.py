@@ -1,6 +1,7 @@
 """A posterior in a file, and back."""
 
 import json
+import warnings
 import zipfile
 
 import numpy as np
@@ -29,8 +30,17 @@ def path(posterior, tmp_path_factory):
     return path
 
 
+def hush(*posteriors):
+    """Draw once from each: a posterior whose last check has failed says so, and then no more."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the last check of this posterior said: Do not trust")
+        for posterior in posteriors:
+            posterior.sample(Y, 1)
+
+
 def same(one, other):
     """Whether two posteriors say the same of everything that needs no simulator."""
+    hush(one, other)
     draws = one.sample(Y, 200)
     assert other.sample(Y, 200).identical(draws)
     assert other.sample_each([Y, Y], 5).identical(one.sample_each([Y, Y], 5))
@@ -53,6 +63,7 @@ def test_nothing_changes(posterior, path):
     assert loaded.schema == posterior.schema
     assert loaded.prior == posterior.prior
     assert loaded.last_check == posterior.last_check != ""
+    assert loaded.last_verdict == posterior.last_verdict == "do not trust"
     assert repr(loaded) == repr(posterior)
     assert loaded.resimulate(Y, 50).identical(posterior.resimulate(Y, 50))
 
@@ -63,6 +74,7 @@ def test_checks_find_the_same(posterior, path):
         before, after = posterior.check(y), loaded.check(y)
         assert after.table.equals(before.table)
         assert after.sentence == before.sentence
+        assert after.about == before.about
 
 
 def test_a_loaded_posterior_can_be_saved_again(path, tmp_path):
@@ -92,11 +104,73 @@ def test_without_its_simulator_all_but_resimulation_works(posterior, path):
     assert loaded.problem is None
     assert same(posterior, loaded)
     assert loaded.rejection_abc(Y, quantile=0.1).sizes == {"draw": 10}
-    check = loaded.check(Y)
-    assert list(check.records) == ["calibration"]
-    assert set(check.skipped) == {"re-simulation", "fit"}
     with pytest.raises(si.SimulationError, match=r"load_posterior\(path, simulator=...\)"):
         loaded.resimulate(Y)
+
+
+GENERAL = ["calibration", "dependence", "joint coverage", "recovery"]
+SIMULATED = ["re-simulation at y", "posterior predictive", "calibration at y"]
+
+
+def test_without_its_simulator_it_checks_itself_and_says_what_it_skipped(posterior, path):
+    loaded = load_posterior(path)
+    # Without a simulator only those held out are left: 100 of 1,000 simulations.
+    here = briefly(exact_copy(posterior), 100)
+    for y, records, skipped in (
+        (None, GENERAL, ["re-simulation"]),
+        (Y, [*GENERAL, "goodness of fit"], ["re-simulation", *SIMULATED]),
+    ):
+        before, after = here.check(y), loaded.check(y)
+        assert list(after.records) == records
+        assert list(after.skipped) == skipped
+        assert all("give it to load_posterior" in why for why in after.skipped.values())
+        assert all(f"skipped: {name} (no simulator" in repr(after) for name in skipped)
+        assert after.table.equals(before.table.loc[records])
+        assert after.verdict == before.verdict == "do not trust"
+        for name in records:
+            assert after.records[name].sentence == before.records[name].sentence
+            assert after.records[name].table.equals(before.records[name].table)
+
+
+def exact_copy(posterior):
+    """Give the same posterior, that has not been checked."""
+    names = ("fitted", "simulations", "test_rows")
+    options = {name: getattr(posterior, name) for name in ("seed", "problem", "training")}
+    return si.Posterior(*(getattr(posterior, name) for name in names), **options)
+
+
+def test_without_its_simulator_it_judges_a_catalogue(posterior, path):
+    loaded, here = load_posterior(path), briefly(exact_copy(posterior), 100)
+    ys = [Y, [40.0, -40.0]]
+    found = loaded.check_each(ys)
+    assert found.flagged.to_list() == [False, True]
+    assert found.equals(here.check_each(ys))
+    assert loaded.check_together([Y] * 20).table.equals(here.check_together([Y] * 20).table)
+    with pytest.raises(si.SimulationError, match="ask the one that fit_posterior returned"):
+        loaded.learning_curve()
+
+
+# -- the last check --------------------------------------------------------------------------------
+
+
+def test_a_failed_check_is_remembered_in_the_file(path):
+    loaded = load_posterior(path)
+    assert loaded.last_verdict == "do not trust"
+    with pytest.warns(UserWarning, match="^the last check of this posterior said: ") as said:
+        loaded.sample(Y, 5)
+    assert str(said[0].message).endswith(loaded.last_check)
+    loaded.sample(Y, 5)  # once is enough: any more would be an error here
+    loaded.sample_each([Y], 5)
+
+
+def test_files_without_a_verdict(path, tmp_path):
+    """Files of 0.1 have the sentence of the last check, and no verdict."""
+    old = changed(path, tmp_path / "old.sbi", lambda config, arrays: config.pop("last_verdict"))
+    loaded = load_posterior(old)
+    assert loaded.last_check.startswith("Do not trust this posterior: ")
+    assert loaded.last_verdict == ""
+    loaded.sample(Y, 5)
+    assert loaded.check().verdict == loaded.last_verdict == "do not trust"
 
 
 def test_the_raw_simulator_given_again(posterior, path):

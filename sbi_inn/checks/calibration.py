@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
-from sbi_inn.checks.record import Finding, FloatArray, Record
+from sbi_inn.checks.record import SIGNIFICANCE, Finding, FloatArray, Record
 from sbi_inn.checks.words import share, wrong_width
 from sbi_inn.diagnostics.calibration import (
     CalibrationError,
@@ -33,6 +34,8 @@ WORST = (0.02, 0.05)
 SHIFT = (0.15, 0.4)
 # Of the width: outside .9 to 1.1, and .8 to 1.25.
 WIDTH = (float(np.log(1.1)), float(np.log(1.25)))
+
+SHOWN = (0.5, 0.68, 0.95)  # levels of the intervals that sentences speak of
 
 Masks = Mapping[str, npt.NDArray[np.bool_]]
 
@@ -97,12 +100,17 @@ class Calibration(Record):
 
     @property
     def well(self) -> str:
-        """What to say where all is well."""
-        return (
-            f"over {len(self.ranks):,} test simulations the intervals hold the truth as often as "
-            f"they say: calibration error {self.value:.1%} (an exact posterior shows "
+        """What to say where all is well, and what would not have been seen."""
+        n = len(self.ranks)
+        said = (
+            f"over {n:,} test simulations the intervals hold the truth as often as they say: "
+            f"calibration error {self.value:.1%} (an exact posterior shows "
             f"{self.floor.pooled[0]:.1%} by chance)"
         )
+        blind = stats.norm.isf(SIGNIFICANCE / (4 * len(self.columns))) / np.sqrt(2 * n)
+        if blind < 2 * WIDTH[0]:
+            return said
+        return f"{said}, but with so few a width that is off by {blind:.0%} may not show"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -142,7 +150,7 @@ class Calibration(Record):
             by_parameter.append((location, _spread(ranks[:, i], where, column, placed, i, p_value)))
             yield from by_parameter[-1]
         uniform = np.minimum(1.0, tests * uniformity_p_value(ranks))
-        how = [_explained(pair) for pair in by_parameter]
+        how = [_explained(pair, where) for pair in by_parameter]
         yield from self._errors(ranks, where, uniform, how, pooled=not group)
 
     def _errors(
@@ -165,13 +173,14 @@ class Calibration(Record):
             yield Finding(error - float(floor.worst[1]), noise, WORST, float(p_values[i]), words)
 
 
-def _explained(pair: tuple[Finding, Finding]) -> str:
+def _explained(pair: tuple[Finding, Finding], where: str) -> str:
     """Say whether it is the location or the width that makes the error; empty if neither."""
     larger = max(pair, key=lambda found: found.effect / found.limits[0])
     small = larger.effect < larger.limits[0] / 2
-    return "" if small else f"; {larger.words}"
+    return "" if small else f"; {larger.words.removeprefix(where)}"
 
 
+@lru_cache(maxsize=64)
 def _floor(n: int, dim: int) -> CalibrationFloor:
     return calibration_floor(n, dim, (0.5, 0.95), rng=np.random.default_rng(0))
 
@@ -194,10 +203,13 @@ def _spread(
     ranks: FloatArray, where: str, column: str, placed: ShiftWidth, i: int, p_value: float
 ) -> Finding:
     width, error = float(placed.width[i]), float(placed.width_error[i])
-    held = float(coverage(ranks[:, None], [0.95])[0, 0])
-    noise = np.sqrt(max(held * (1 - held), 0.05 * 0.95) / len(ranks))
+    # The interval that shows it best: shoulders and tails need not be off by as much.
+    held, levels = coverage(ranks[:, None], SHOWN)[:, 0], np.array(SHOWN)
+    noise = np.sqrt(levels * (1 - levels) / len(ranks))
+    best = int((np.sign(width - 1) * (held - levels) / noise).argmax())
+    error_held = max(noise[best], np.sqrt(held[best] * (1 - held[best]) / len(ranks)))
     words = (
-        f"{where}95 % intervals of {column} hold the truth in {share(held, noise)} of cases: "
-        f"they are {wrong_width(width)}"
+        f"{where}{100 * levels[best]:.0f} % intervals of {column} hold the truth in "
+        f"{share(float(held[best]), float(error_held))} of cases: they are {wrong_width(width)}"
     )
     return Finding(abs(float(np.log(width))), error / width, WIDTH, p_value, words)

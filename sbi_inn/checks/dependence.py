@@ -28,7 +28,8 @@ class Dependence(Record):
     ranks : array, shape (n, pairs)
         Rank of each true product among those of the draws, as a fraction.
     excess : array, shape (n, pairs)
-        The true product, in posterior standard deviations, minus the mean of the draws' products.
+        The true product, in standard deviations, minus the mean of the draws' products; of
+        locations and widths that are right (`with_right_marginals`).
     pairs : tuple of (str, str)
         Names of the parameters.
 
@@ -86,6 +87,8 @@ class Dependence(Record):
             [" × ".join(pair) for pair in self.pairs],
             band=simultaneous_band(len(self.ranks)),
             quantity="rank of the true product",
+            above="correlation of the draws too high",
+            below="correlation of the draws too low",
             width_mm=width_mm,
         )
 
@@ -97,6 +100,29 @@ class Dependence(Record):
         )
         p_value = min(1.0, len(self.pairs) * float(self.p_values[i]))
         return Finding(abs(low), error, CORRELATION, p_value, words)
+
+
+def with_right_marginals(
+    excess: FloatArray, standard: FloatArray, pairs: npt.NDArray[np.int64]
+) -> FloatArray:
+    """Take out of the excess what a wrong location or width makes of it.
+
+    A shift of both parameters makes their true product larger, as a correlation would. Truths that
+    are standardised over all test simulations have the true correlation whatever the posteriors'
+    location and width.
+
+    Parameters
+    ----------
+    excess : array, shape (n, p)
+        From `product_ranks`.
+    standard : array, shape (n, dim)
+        Truths minus the mean of the draws, over their standard deviation.
+    pairs : int array, shape (p, 2)
+    """
+    i, j = pairs.T
+    spread = standard.std(axis=0)
+    right = (standard - standard.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return excess - standard[:, i] * standard[:, j] + right[:, i] * right[:, j]
 
 
 def named(pairs: npt.NDArray[np.int64], columns: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -54,6 +54,8 @@ class Familiar:
         Of the statistics and givens.
     centre, scale : array, shape (k,)
         Median of each statistic, and its spread.
+    observables : int
+        How many of the names are statistics; the rest are givens.
     """
 
     observed: Novelty
@@ -61,6 +63,7 @@ class Familiar:
     names: tuple[str, ...]
     centre: FloatArray
     scale: FloatArray
+    observables: int
 
     @classmethod
     def of(cls, sampler: Sampler, observations: Observations) -> Familiar:
@@ -74,6 +77,7 @@ class Familiar:
             names(sampler.schema),
             np.median(rows, axis=0),
             novelty.spread,
+            len(described_names(sampler.schema)),
         )
 
     def judge(self, sampler: Sampler, observations: Observations) -> list[GoodnessOfFit]:
@@ -95,6 +99,7 @@ class Familiar:
                 self.names,
                 rows[i],
                 out[i],
+                self.observables,
             )
             for i in range(len(rows))
         ]
@@ -121,6 +126,9 @@ class GoodnessOfFit(Record):
         Statistics and givens of the observation.
     sticking_out : array, shape (k,)
         How far each is from that of the nearest simulations, in units of what is usual.
+    observables : int
+        How many of the k, the first, are statistics. The givens after them are the experimenter's
+        choice: they are not what is strange.
     """
 
     usual: dict[str, FloatArray]
@@ -129,6 +137,7 @@ class GoodnessOfFit(Record):
     names: tuple[str, ...]
     row: FloatArray
     sticking_out: FloatArray
+    observables: int
 
     @property
     def p_value(self) -> float:
@@ -138,17 +147,23 @@ class GoodnessOfFit(Record):
     @property
     def sticks_out(self) -> str:
         """Name of the statistic that is furthest from what the nearest simulations have."""
-        return self.names[int(self.sticking_out.argmax())]
+        return self.names[self._furthest]
+
+    @property
+    def sticks_out_by(self) -> float:
+        """How far that is, in units of what is usual."""
+        return float(self.sticking_out[self._furthest])
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """The p-value, whose limits are those of `STRANGE`."""
         strangest = min(self.p_values, key=lambda name: self.p_values[name])
-        value = float(self.row[int(self.sticking_out.argmax())])
-        seen = f"{self.sticks_out} = {value:.3g} sticks out most"
+        by = f"{LEARNED} gives it away; " if strangest == LEARNED else ""
+        value = float(self.row[self._furthest])
         words = (
             f"of 1,000 simulated observations {_count(self.p_value)} would be as strange as this "
-            f"one ({strangest} gives it away; {seen}): the simulations hardly cover it"
+            f"one ({by}{self.sticks_out} = {value:.3g} sticks out most): the simulations hardly "
+            "cover it"
         )
         return (Finding(-np.log10(self.p_value), 0.0, (2.0, 3.0), self.p_value, words),)
 
@@ -175,7 +190,8 @@ class GoodnessOfFit(Record):
     @property
     def well(self) -> str:
         """What to say where all is well."""
-        return f"the observation looks like a simulated one (p = {self.p_value:.2g})"
+        as_strange = 100 * self.p_value
+        return f"the observation looks like a simulated one ({as_strange:.0f} % are as strange)"
 
     @property
     def remedy(self) -> str:
@@ -197,9 +213,13 @@ class GoodnessOfFit(Record):
             self.usual[strangest],
             np.array([self.here[strangest]]),
             np.array([self.p_values[strangest]]),
-            label=f"{strangest}: log distance to the nearest simulations",
+            label=f"log distance of {strangest} to the nearest simulations",
             width_mm=width_mm,
         )
+
+    @property
+    def _furthest(self) -> int:
+        return int(self.sticking_out[: self.observables].argmax())
 
 
 def described_with_givens(observations: Observations, schema: Schema) -> FloatArray:

@@ -84,6 +84,7 @@ class JointCoverage(Record):
             list(self.levels),
             band=simultaneous_band(n),
             quantity="level of the region",
+            excess="coverage − level",
             above="too wide",
             below="too narrow",
             width_mm=width_mm,
@@ -107,5 +108,8 @@ def _tarp(levels: FloatArray, p_value: float) -> Finding:
     held = np.searchsorted(np.sort(levels), LEVELS, side="right") / len(levels)
     off = float(np.median(np.abs(held - LEVELS)))
     error = float(0.5 / np.sqrt(len(levels)))
-    words = f"TARP coverage is {off:.1%} from nominal (median over levels)"
+    words = (
+        f"balls around random points (TARP) hold all parameters together {off:.1%} more or less "
+        "often than they say"
+    )
     return Finding(off, error, WORST, p_value, words)

@@ -134,6 +134,10 @@ class Record(ABC):
     def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
         """Show the evidence as a figure."""
 
+    def more_figures(self, width_mm: float = DOUBLE_COLUMN_MM) -> dict[str, Figure]:
+        """Show more of the evidence, by caption; most records have none."""
+        return {}
+
     @cached_property
     def worst(self) -> Finding:
         """The finding that decides."""

@@ -94,8 +94,10 @@ class Recovery(Record):
             width_mm=width_mm,
         )
 
-    def plot_contraction(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
-        """z-scores against contraction: overconfident and biased posteriors leave |z| < 3."""
+    def more_figures(self, width_mm: float = DOUBLE_COLUMN_MM) -> dict[str, Figure]:
+        """Show z-scores against contraction: posteriors that are too narrow leave |z| < 3."""
         z = z_scores(self.truth, self.mean, self.sd)
-        names = [column.name for column in self.columns]
-        return plot_contraction(z, self.contraction, names, width_mm=width_mm)
+        drawn = np.isfinite(z).all(axis=1)
+        names = [column.label for column in self.columns]
+        figure = plot_contraction(z[drawn], self.contraction[drawn], names, width_mm=width_mm)
+        return {"z-scores against contraction": figure}

@@ -56,12 +56,15 @@ class Resimulation(Record):
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """The median scaled error against the simulator's own noise."""
-        medians = _medians(self.scaled)
-        value, error = float(np.nanmedian(self.scaled)), _standard_error(medians)
         noise = float(np.nanmedian(self.noise))
         limits = (NOISE * noise + SLACK[0], NOISE * noise + SLACK[1])
+        if np.isnan(self.scaled).all():
+            words = "no posterior draw could be simulated again"
+            return (Finding(np.inf, 0.0, limits, 0.0, words),)
+        value, error = float(np.nanmedian(self.scaled)), _standard_error(_medians(self.scaled))
         p_value = float(stats.norm.sf((value - limits[0]) / max(error, 1e-12)))
-        return (Finding(value, error, limits, p_value, f"{self.well}: too far"),)
+        words = f"{self.well}; those of an exact posterior stay below {limits[0]:.2g}"
+        return (Finding(value, error, limits, p_value, words),)
 
     @property
     def deterministic(self) -> bool:
@@ -79,8 +82,8 @@ class Resimulation(Record):
         noise = float(np.nanmedian(self.noise))
         beside = f"a new simulation at the truth: {noise:.2g}" if noise > 0 else "no noise"
         return (
-            f"draws re-simulated land {np.nanmedian(self.scaled):.2g} spreads of the observables "
-            f"from the observation ({beside})"
+            f"draws, simulated again, land {np.nanmedian(self.scaled):.2g} spreads of the "
+            f"observables from the observation ({beside})"
         )
 
     @property
@@ -91,8 +94,8 @@ class Resimulation(Record):
             rows["in units of the noise"] = self.scaled / np.nanmedian(self.noise)
         return pd.DataFrame(
             {
-                "mean": [np.nanmean(errors) for errors in rows.values()],
-                "median": [np.nanmedian(errors) for errors in rows.values()],
+                "mean": [_of_some(np.mean, errors) for errors in rows.values()],
+                "median": [_of_some(np.median, errors) for errors in rows.values()],
             },
             index=pd.Index(list(rows), name="re-simulation error"),
         )
@@ -168,7 +171,7 @@ class Fit(Record):
         return plot_errors(
             self.scaled,
             noise=self.usual,
-            noise_label="held-out medians",
+            noise_label="medians of test observations",
             remark=self.remark,
             width_mm=width_mm,
         )
@@ -176,8 +179,8 @@ class Fit(Record):
     @staticmethod
     def _said(value: float, limit: float) -> str:
         return (
-            f"draws at this observation, re-simulated, land {value:.2g} spreads from it; "
-            f"99 % of held-out observations stay below {limit:.2g}"
+            f"draws at this observation, simulated again, land {value:.2g} spreads of the "
+            f"observables from it; 99 % of held-out observations stay below {limit:.2g}"
         )
 
 
@@ -256,6 +259,12 @@ def _medians(scaled: FloatArray) -> FloatArray:
     some = np.isfinite(scaled).any(axis=1)
     found[some] = np.nanmedian(scaled[some], axis=1)
     return found
+
+
+def _of_some(summary: Callable[[FloatArray], np.floating], errors: FloatArray) -> float:
+    """Sum up the errors of the simulations that succeeded; NaN where none did."""
+    good = errors[np.isfinite(errors)]
+    return float(summary(good)) if good.size else np.nan
 
 
 def _standard_error(medians: FloatArray) -> float:

@@ -9,6 +9,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from sbi_inn.checks.dependence import with_right_marginals
 from sbi_inn.checks.held_out import TestSet
 from sbi_inn.checks.record import FloatArray, Sampler
 from sbi_inn.diagnostics.calibration import ranks
@@ -44,7 +45,8 @@ class Survey:
     pairs : array, shape (p, 2)
         Indices of parameters.
     products, excess : array, shape (n, p)
-        Rank of the true centred product, and how far it exceeds the draws' mean product.
+        Rank of the true centred product, and how far it exceeds the draws' mean product, were
+        location and width right.
     tarp : array, shape (n,)
     density : array, shape (up to n,)
         Level of the region of highest density that just holds the truth; empty without densities.
@@ -79,6 +81,7 @@ def survey(
     *,
     draws: int,
     rng: np.random.Generator,
+    why_no_density: str = "",
     seconds: float = np.inf,
     tick: Callable[[float], object] = lambda share: None,
 ) -> Survey:
@@ -92,6 +95,8 @@ def survey(
     draws : int
         Posterior draws an observation.
     rng : numpy.random.Generator
+    why_no_density : str
+        Why densities are not to be looked at, if so.
     seconds : float
         After these it stops, if 500 test simulations were looked at.
     tick : callable
@@ -100,7 +105,7 @@ def survey(
     dim = tests.truth.shape[1]
     pairs = choose_pairs(dim, PAIRS, rng)
     piece = max(1, min(len(tests) // 10, PIECE // (draws * max(dim, len(pairs) // 2))))
-    started, done, parts, why = perf_counter(), 0, [], ""
+    started, done, parts, why = perf_counter(), 0, [], why_no_density
     while done < len(tests) and (done < FEWEST or perf_counter() - started < seconds):
         here = slice(done, done + piece)
         truth, seen = tests.truth[here], tests.observations[here]
@@ -119,13 +124,22 @@ def survey(
         tick(len(truth) / len(tests))
         done += len(truth)
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return Survey(tests=tests.head(done), draws=draws, pairs=pairs, why_no_density=why, **whole)
+    looked = tests.head(done)
+    standard = _standard(looked.truth, whole["mean"], whole["sd"])
+    whole["excess"] = with_right_marginals(whole["excess"], standard, pairs)
+    return Survey(tests=looked, draws=draws, pairs=pairs, why_no_density=why, **whole)
 
 
 def _moments(drawn: FloatArray) -> dict[str, FloatArray]:
     low, median, high = np.quantile(drawn, [INTERVAL_68[0], 0.5, INTERVAL_68[1]], axis=1)
     mean, sd = drawn.mean(axis=1), drawn.std(axis=1)
     return {"mean": mean, "sd": sd, "median": median, "low": low, "high": high}
+
+
+def _standard(truth: FloatArray, mean: FloatArray, sd: FloatArray) -> FloatArray:
+    """Write truths in standard deviations of the draws; 0 where these are all the same."""
+    gap = truth - mean
+    return np.divide(gap, sd, out=np.zeros_like(gap), where=sd > 0)
 
 
 def _density(

@@ -98,7 +98,10 @@ class Together(Record):
             test.null,
             np.array([test.value]),
             np.array([test.p_value]),
-            label="maximum mean discrepancy",
+            label="maximum mean discrepancy from the simulations",
+            usual_name=f"sets of {self.n:,} simulations",
+            here_name=f"these {self.n:,} observations",
+            two_tailed=False,
             width_mm=width_mm,
         )
 

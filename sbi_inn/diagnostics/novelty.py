@@ -24,7 +24,6 @@ _CLIP = 10.0  # spreads, for the covariance: one wild row shall not decide it
 _FLATTEST = 1e-3  # sd of a direction, at least, in that of the widest
 _DIRECTIONS = 60  # searched for neighbours one by one; of the others the distance only
 _FARTHEST = 1e100  # spreads, so that their squares are finite
-_NEAREST = 0.05  # median distances: nearer is as near, so that a row that occurs twice has a log
 _GAPS_OF = 500  # fitted rows at most, for what gaps are usual
 
 
@@ -141,7 +140,8 @@ class Novelty:
         tree = KDTree(white)
         neighbours = min(neighbours, len(rows) - 1)
         own = _distances(tree, white[1::2], neighbours + 1)  # each row is its own nearest
-        nearest = _NEAREST * float(np.median(own[own > 0])) if own.any() else _NEAREST
+        # A row that occurs twice needs a log too, not far from those of rows that differ.
+        nearest = float(own[own > 0].min()) / 5 if own.any() else 1.0
         own = np.log(np.maximum(own, nearest))
         return cls(rows, neighbours, whitening, tree, own, nearest)
 

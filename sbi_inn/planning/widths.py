@@ -102,6 +102,7 @@ class Plan:
             self.high,
             self.columns,
             self.given,
+            level=self.level,
             width_mm=width_mm,
         )
 

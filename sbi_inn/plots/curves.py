@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from sbi_inn.draws import Column
 from sbi_inn.errors import ShapeError
 from sbi_inn.plots.axes import axis_label, dress_axis
-from sbi_inn.plots.calibration import (
-    SINGLE_COLUMN_MM,
+from sbi_inn.plots.panels import (
+    NARROW_MM,
     add_legend,
     panel_grid,
     panel_width_pt,
@@ -37,21 +37,24 @@ def plot_learning_curve(
     fitted: tuple[ArrayLike, ArrayLike],
     predicted: tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike],
     *,
+    quantity: str = "held-out log-likelihood",
     width_mm: float = DOUBLE_COLUMN_MM / 2,
 ) -> Figure:
-    """Plot the held-out log-likelihood against the number of simulations.
+    """Plot how well held-out simulations are explained against the number of simulations.
 
     Filled: measured, with standard errors. Open: predicted by the fitted curve, with intervals.
 
     Parameters
     ----------
     n, score, error : array, shape (k,)
-        Numbers of simulations, mean held-out log-likelihoods [nats per observation], and their
+        Numbers of simulations, mean scores of held-out ones [nats per observation], and their
         standard errors.
     fitted : (n, score), arrays of shape (g,)
         The fitted curve; empty arrays where there is none.
     predicted : (n, score, low, high), arrays of shape (p,)
         Predictions and their intervals.
+    quantity : str
+        What the scores are.
     width_mm : float
         Width on paper.
 
@@ -82,14 +85,14 @@ def plot_learning_curve(
             f"plot_learning_curve: numbers of simulations must be positive; got {numbers.min()}"
         )
     with style():
-        figure = new_figure(width_mm, width_mm * (0.65 if width_mm < SINGLE_COLUMN_MM else 0.4))
+        figure = new_figure(width_mm, width_mm * (0.65 if width_mm < NARROW_MM else 0.4))
         ax = figure.add_subplot()
         ax.plot(*curve, color=GREY, linewidth=0.8, label="fitted curve")
         ax.errorbar(*measured, fmt="o", color=COLOURS[0], markersize=4, label="measured")
         if len(ahead[0]):
             _draw_predicted(ax, *ahead)
         ax.set(xlabel="number of simulations")
-        ax.set_ylabel("held-out log-likelihood\n[nats per observation]")
+        ax.set_ylabel(f"{quantity}\n[nats per observation]")
         _set_x_axis(ax, numbers, np.concatenate([measured[0], ahead[0]]), 2.3 * width_mm, True)
         add_legend(figure, *ax.get_legend_handles_labels())
     return figure
@@ -103,9 +106,10 @@ def plot_plan(
     columns: Sequence[Column],
     given: str,
     *,
+    level: float = 0.95,
     width_mm: float = DOUBLE_COLUMN_MM,
 ) -> Figure:
-    """Plot how wide 95 % intervals will be, against what the experimenter can choose.
+    """Plot how wide intervals will be, against what the experimenter can choose.
 
     A panel a parameter: the width to be expected, and the band in which single observations lie.
 
@@ -114,11 +118,13 @@ def plot_plan(
     values : array, shape (v,)
         Of the given.
     width, low, high : array, shape (v, d)
-        Expected width of the 95 % interval, and the ends of the band, in parameter units.
+        Expected width of the interval, and the ends of the band, in parameter units.
     columns : sequence of Column, length d
         Labels and units.
     given : str
         What is varied, for example ``"n_trials"``.
+    level : float
+        Of the central intervals.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
 
@@ -145,15 +151,16 @@ def plot_plan(
     arrays = [np.asarray(array, dtype=float) for array in (width, low, high)]
     _check_plan(values, arrays, columns)
     values, arrays = values[order], [array[order] for array in arrays]
+    percent = f"{100 * level:g} %"
     with style():
-        most = 2 if width_mm < SINGLE_COLUMN_MM else 4
+        most = 2 if width_mm < NARROW_MM else 4
         figure, panels, room_pt = panel_grid(len(columns), width_mm, most)
         for i, ax in enumerate(panels):
-            _draw_plan(ax, values, *(array[:, i] for array in arrays))
+            _draw_plan(ax, percent, values, *(array[:, i] for array in arrays))
         add_legend(figure, *panels[0].get_legend_handles_labels())
         # Labels take room from the panels, and the panels' size decides which labels fit.
         for room in (room_pt, None):
-            _dress(panels, values, columns, given, room or panel_width_pt(figure))
+            _dress(panels, values, columns, given, percent, room or panel_width_pt(figure))
             figure.draw_without_rendering()
         square(figure, panels, _ASPECT)
     return figure
@@ -192,7 +199,9 @@ def _draw_predicted(ax: Axes, n: Array, score: Array, low: Array, high: Array) -
     points[0].set_markerfacecolor("white")
 
 
-def _draw_plan(ax: Axes, values: Array, width: Array, low: Array, high: Array) -> None:
+def _draw_plan(
+    ax: Axes, percent: str, values: Array, width: Array, low: Array, high: Array
+) -> None:
     """Draw the expected width over the band of single observations, from zero upwards."""
     ax.fill_between(
         values, low, high, color=COLOURS[0], alpha=0.2, linewidth=0, label="single observations"
@@ -203,13 +212,18 @@ def _draw_plan(ax: Axes, values: Array, width: Array, low: Array, high: Array) -
         "o-",
         color=COLOURS[0],
         markersize=3,
-        label="expected width of the 95 % interval",
+        label=f"expected width of the {percent} interval",
     )
     ax.set_ylim(0, 1.08 * max(width.max(), high.max()) or 1.0)
 
 
 def _dress(
-    panels: Sequence[Axes], values: Array, columns: Sequence[Column], given: str, room_pt: float
+    panels: Sequence[Axes],
+    values: Array,
+    columns: Sequence[Column],
+    given: str,
+    percent: str,
+    room_pt: float,
 ) -> None:
     """Set ticks and labels of every panel; the lowest of a column names what is varied."""
     log = values.min() > 0 and values.max() > _WIDE * values.min()
@@ -218,8 +232,10 @@ def _dress(
     for i, (ax, column) in enumerate(zip(panels, columns, strict=True)):
         _set_x_axis(ax, values, values, room_pt, log)
         ax.set_xlabel(given if i + across >= len(panels) else "")
-        width = replace(column, label="95 % width")
+        width = replace(column, label=f"{percent} width")
         dress_axis(ax.yaxis, ax.get_ylim(), _ASPECT * room_pt, width)
+        texts = [label.get_text() for label in ax.get_yticklabels()]
+        ax.set_yticks([0, *ax.get_yticks()], labels=["0", *texts])
         ax.set_title(axis_label(replace(column, units=""), room_pt=room_pt))
 
 

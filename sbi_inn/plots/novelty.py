@@ -10,8 +10,8 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.calibration import SINGLE_COLUMN_MM, add_legend, broken
 from sbi_inn.plots.marginals import draw_histogram
+from sbi_inn.plots.panels import NARROW_MM, add_legend, broken
 from sbi_inn.plots.predictive import FLAGGED, p_text
 from sbi_inn.plots.style import COLOURS, DASHES, DOUBLE_COLUMN_MM, GREY, new_figure, style
 
@@ -27,12 +27,15 @@ def plot_novelty(
     p_values: ArrayLike,
     *,
     label: str = "log distance to the nearest simulations",
+    usual_name: str = "held-out simulations",
+    here_name: str = "this observation",
+    two_tailed: bool = True,
     width_mm: float = DOUBLE_COLUMN_MM,
 ) -> Figure:
     """Plot how unusual observations are: their scores among those of held-out simulations.
 
     Up to five observations are lines, coloured where p < .01; more are a histogram of their own.
-    The two tails that hold 1 % of the held-out scores together are shaded.
+    The two tails that hold 1 % of the usual scores together are shaded, or the upper one that does.
 
     Parameters
     ----------
@@ -41,9 +44,12 @@ def plot_novelty(
     here : array, shape (m,)
         Scores of the observations.
     p_values : array, shape (m,)
-        Two-tailed.
     label : str
         What the scores are.
+    usual_name, here_name : str
+        What the legend calls the simulations, and an observation that is the only one.
+    two_tailed : bool
+        Whether scores can be too low, too.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
 
@@ -66,14 +72,14 @@ def plot_novelty(
     usual, here, p_values = (np.asarray(a, dtype=float) for a in (usual, here, p_values))
     _check(usual, here, p_values)
     with style():
-        figure = new_figure(width_mm, width_mm * (0.62 if width_mm < SINGLE_COLUMN_MM else 0.35))
+        figure = new_figure(width_mm, width_mm * (0.62 if width_mm < NARROW_MM else 0.35))
         ax = figure.add_subplot()
         ax.set_xlim(_span(usual, here))
-        handles = [_draw_tails(ax, usual)]
+        handles = [_draw_tails(ax, usual, two_tailed)]
         tops = [draw_histogram(ax, usual, GREY)]
-        handles.insert(0, _patch(GREY, 0.3, f"{len(usual):,} held-out simulations"))
+        handles.insert(0, _patch(GREY, 0.3, f"{len(usual):,} {usual_name}"))
         if len(here) <= _FEW:
-            handles += _draw_lines(ax, here, p_values)
+            handles += _draw_lines(ax, here, p_values, here_name)
         else:
             tops.append(draw_histogram(ax, here, COLOURS[0]))
             handles.append(_patch(COLOURS[0], 0.3, _counted(p_values)))
@@ -108,20 +114,21 @@ def _span(usual: Array, here: Array) -> tuple[float, float]:
     return float(low - margin), float(high + margin)
 
 
-def _draw_tails(ax: Axes, usual: Array) -> Artist:
-    """Shade where 1 % of the held-out scores lie, half of them at either end."""
+def _draw_tails(ax: Axes, usual: Array, two_tailed: bool) -> Artist:
+    """Shade where 1 % of the usual scores lie, half of them at either end, or all at the upper."""
     start, end = ax.get_xlim()
-    low, high = np.quantile(usual, [FLAGGED / 2, 1 - FLAGGED / 2])
-    for edges in ((start, low), (high, end)):
+    lower = FLAGGED / 2 if two_tailed else 0.0
+    low, high = np.quantile(usual, [lower, 1 - FLAGGED + lower])
+    for edges in ((start, low), (high, end))[0 if two_tailed else 1 :]:
         ax.axvspan(*edges, color=COLOURS[1], alpha=0.12, linewidth=0)
     return _patch(COLOURS[1], 0.12, f"p < {FLAGGED:g}")
 
 
-def _draw_lines(ax: Axes, here: Array, p_values: Array) -> list[Artist]:
+def _draw_lines(ax: Axes, here: Array, p_values: Array, alone: str) -> list[Artist]:
     """Draw a line an observation, coloured where its p-value is small; return the handles."""
     handles: list[Artist] = []
     for i, (score, p) in enumerate(zip(here, p_values, strict=True)):
-        name = "this observation" if len(here) == 1 else f"observation {i + 1}"
+        name = alone if len(here) == 1 else f"observation {i + 1}"
         handles.append(
             ax.axvline(
                 score,

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.calibration import SINGLE_COLUMN_MM, add_legend
+from sbi_inn.plots.panels import NARROW_MM, add_legend
 from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, SMALL_PT, new_figure, style
 
 Array = NDArray[np.float64]
@@ -79,7 +79,7 @@ def plot_predictive(
     order = np.argsort(p_values, kind="stable")
     shown = order[np.isfinite(observed[order])][:_MOST_ROWS]
     quantiles, here = _scaled(again[:, shown], observed[shown])
-    narrow = width_mm < SINGLE_COLUMN_MM
+    narrow = width_mm < NARROW_MM
     with style():
         labels = [textwrap.fill(str(names[i]), _NAME_LETTERS[narrow]) for i in shown]
         edges = np.cumsum([0, *(_GAP_MM + _LINE_MM * (1 + label.count("\n")) for label in labels)])

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sbi_inn.diagnostics.calibration import LEVELS
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.calibration import SINGLE_COLUMN_MM, add_legend, broken, explain, shares_below
+from sbi_inn.plots.calibration import shares_below
+from sbi_inn.plots.panels import NARROW_MM, add_legend, broken, explain
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, GREY, line_style, new_figure, style
 
 Array = NDArray[np.float64]
@@ -30,6 +31,7 @@ def plot_ranks(
     band: tuple[ArrayLike, ArrayLike] | None = None,
     title: str = "",
     quantity: str = "rank of the truth",
+    excess: str = "share below − expected",
     above: str = "",
     below: str = "",
     width_mm: float = DOUBLE_COLUMN_MM,
@@ -52,6 +54,8 @@ def plot_ranks(
         Above the panel.
     quantity : str
         What is ranked, for the label of the axis.
+    excess : str
+        What the lines show, for the other.
     above, below : str
         What it means to lie above or below zero, written in the panel.
     width_mm : float
@@ -81,13 +85,13 @@ def plot_ranks(
     ranks = np.asarray(ranks, dtype=float)
     edges = None if band is None else (np.asarray(band[0], float), np.asarray(band[1], float))
     _check(ranks, columns, edges)
-    excess = shares_below(ranks) - LEVELS[:, None]
+    lines = shares_below(ranks) - LEVELS[:, None]
     with style():
-        figure = new_figure(width_mm, width_mm * (0.8 if width_mm < SINGLE_COLUMN_MM else 0.4))
+        figure = new_figure(width_mm, width_mm * (0.8 if width_mm < NARROW_MM else 0.4))
         ax = figure.add_subplot()
-        handles = _draw_band(ax, edges) | _draw_lines(ax, excess, _beyond(excess, edges), columns)
-        _set_limits(ax, excess, edges)
-        ax.set(xlabel=broken(f"{quantity} [%]", width_mm - 15), ylabel="share below − expected [%]")
+        handles = _draw_band(ax, edges) | _draw_lines(ax, lines, _beyond(lines, edges), columns)
+        _set_limits(ax, lines, edges)
+        ax.set(xlabel=broken(f"{quantity} [%]", width_mm - 15), ylabel=f"{excess} [%]")
         ax.set_title(broken(title, width_mm - 15))
         explain(ax, above, below)
         add_legend(figure, list(handles.values()), list(handles))
@@ -127,7 +131,7 @@ def _draw_band(ax: Axes, band: tuple[Array, Array] | None) -> dict[str, Artist]:
         return {}
     low, high = (100 * (edge - LEVELS) for edge in band)
     area = ax.fill_between(100 * LEVELS, low, high, color=GREY, alpha=0.25, linewidth=0)
-    return {"band of an exact posterior": area}
+    return {"exact posterior": area}
 
 
 def _draw_lines(

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from sbi_inn.draws import Column
 from sbi_inn.errors import ShapeError
 from sbi_inn.plots.axes import dress_axis
-from sbi_inn.plots.calibration import (
-    SINGLE_COLUMN_MM,
+from sbi_inn.plots.panels import (
+    NARROW_MM,
     add_legend,
+    broken,
     is_leftmost,
     panel_grid,
     panel_width_pt,
@@ -26,13 +27,15 @@ from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, SMALL_PT, new_f
 
 Array = NDArray[np.float64]
 
-_MOST_PANELS = 20
+CONTRACTION = "contraction: 1 − posterior variance / prior variance"
+_MOST_PANELS = {False: 20, True: 15}  # on a page, by whether the figure is narrow
 _MOST_BARS = 150  # observations a panel of the recovery plot shows
 _MOST_POINTS = 300  # observations a parameter of the contraction plot shows
 _FAR = 6.0  # posterior sd: z-scores beyond are drawn here
 _LEAST_CONTRACTION = -0.5
 _MARKERS = ("o", "s", "^", "D")
-_SMALL_PANEL_PT, _LABEL_PT = 75.0, 95.0  # less room: no numbers upwards; a shorter label
+# Less room: no numbers upwards; scores in two lines; a shorter label.
+_SMALL_PANEL_PT, _SCORES_PT, _LABEL_PT = 75.0, 85.0, 95.0
 
 
 def plot_recovery(
@@ -49,7 +52,8 @@ def plot_recovery(
     """Plot posterior medians against true values, one panel a parameter.
 
     At most 150 observations are shown, spread evenly over the rows; one that lies far outside
-    the others may leave the panel. Of more than 20 parameters the 20 with the lowest R².
+    the others may leave the panel. Of more than 20 parameters (15 in a narrow figure) those with
+    the lowest R².
 
     Parameters
     ----------
@@ -58,7 +62,7 @@ def plot_recovery(
     columns : sequence of Column, length d
         Labels and units.
     r_squared, nrmse : array, shape (d,)
-        Over all observations, to be written in the panels.
+        Over all observations, to be written above the panels.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
 
@@ -84,14 +88,15 @@ def plot_recovery(
     arrays = [np.asarray(array, dtype=float) for array in (truth, estimate, low, high)]
     scores = [np.asarray(array, dtype=float) for array in (r_squared, nrmse)]
     _check("plot_recovery", arrays, columns, scores)
-    shown = _lowest(scores[0])
+    narrow = width_mm < NARROW_MM
+    shown = _lowest(scores[0], _MOST_PANELS[narrow])
     rows = _spread_out(len(arrays[0]), _MOST_BARS)
     with style():
-        most = 5 if width_mm >= SINGLE_COLUMN_MM else 2 if len(shown) <= 4 else 3
+        most = 5 if not narrow else 2 if len(shown) <= 4 else 3
         figure, panels, room_pt = panel_grid(len(shown), width_mm, most)
         for ax, i in zip(panels, shown, strict=True):
             _draw_recovery(ax, *(array[rows, i] for array in arrays))
-            _write_scores(ax, float(scores[0][i]), float(scores[1][i]))
+            ax.set_title(_scores(scores[0][i], scores[1][i], room_pt), fontsize=SMALL_PT)
         if len(shown) < len(columns):
             figure.suptitle(f"the {len(shown)} of {len(columns)} parameters with the lowest R²")
         # Labels take room from the panels, and the panels' size decides which labels fit.
@@ -145,20 +150,21 @@ def plot_contraction(
     >>> rng = np.random.default_rng(0)
     >>> figure = plot_contraction(rng.normal(size=(50, 1)), rng.random((50, 1)), ["elbow"])
     >>> figure.axes[0].get_xlabel()
-    'posterior contraction'
+    'contraction: 1 − posterior variance / prior variance'
     """
     arrays = [np.asarray(z, dtype=float), np.asarray(contraction, dtype=float)]
     _check("plot_contraction", arrays, columns)
     clipped = np.clip(arrays[0], -_FAR, _FAR), np.clip(arrays[1], _LEAST_CONTRACTION, 1)
     with style():
-        figure = new_figure(width_mm, width_mm * (0.8 if width_mm < SINGLE_COLUMN_MM else 0.42))
+        figure = new_figure(width_mm, width_mm * (0.85 if width_mm < NARROW_MM else 0.42))
         ax = figure.add_subplot()
         for level, dashes in ((0, "-"), (-2, "--"), (2, "--")):
             ax.axhline(level, color=GREY, linewidth=0.6, linestyle=dashes)
         for i, name in enumerate(columns):
             _draw_cloud(ax, i, clipped[1][:, i], clipped[0][:, i], name)
         _set_limits(ax, *clipped)
-        ax.set(xlabel="posterior contraction", ylabel="z-score [posterior sd]")
+        ax.set_xlabel(broken(CONTRACTION, width_mm - 15))
+        ax.set_ylabel("posterior mean − truth [posterior sd]")
         add_legend(figure, *ax.get_legend_handles_labels())
     return figure
 
@@ -179,9 +185,9 @@ def _check(
         raise ShapeError(f"{caller}: values must be finite; got {bad} that are not")
 
 
-def _lowest(scores: Array) -> list[int]:
+def _lowest(scores: Array, most: int) -> list[int]:
     """Return which parameters are shown, in their own order: of too many the lowest scores."""
-    return sorted(np.argsort(scores, kind="stable")[:_MOST_PANELS].tolist())
+    return sorted(np.argsort(scores, kind="stable")[:most].tolist())
 
 
 def _spread_out(n: int, most: int) -> NDArray[np.int_]:
@@ -194,8 +200,8 @@ def _dress(panels: Sequence[Axes], columns: Sequence[Column], room_pt: float) ->
     for ax, column in zip(panels, columns, strict=True):
         true = replace(column, label=f"true {column.label}")
         dress_axis(ax.xaxis, ax.get_xlim(), room_pt, true)
-        dress_axis(ax.yaxis, ax.get_ylim(), room_pt, true)
-        ax.yaxis.label.set(rotation=90, ha="center", va="bottom")
+        texts = [label.get_text() for label in ax.get_xticklabels()]
+        ax.set_yticks(ax.get_xticks(), labels=texts)  # the same span
         estimate = "median and" if room_pt < _LABEL_PT else "posterior median and"
         ax.set_ylabel(f"{estimate}\n68 % interval" if is_leftmost(ax) else "")
         if room_pt < _SMALL_PANEL_PT:
@@ -222,13 +228,10 @@ def _common_span(truth: Array, estimate: Array) -> tuple[float, float]:
     return float(low - margin), float(high + margin)
 
 
-def _write_scores(ax: Axes, r_squared: float, nrmse: float) -> None:
-    """Write R² and NRMSE in the corners off the identity, where points are rare."""
-    for x, y, where, side, text in (
-        (0.04, 0.96, "top", "left", f"R² = {r_squared:.2f}".replace("-", "−")),
-        (0.96, 0.04, "bottom", "right", f"NRMSE = {nrmse:.2f}"),
-    ):
-        ax.text(x, y, text, transform=ax.transAxes, va=where, ha=side, fontsize=SMALL_PT)
+def _scores(r_squared: float, nrmse: float, room_pt: float) -> str:
+    """Write R² and NRMSE for the title of a panel, in two lines where it is small."""
+    between = "\n" if room_pt < _SCORES_PT else ", "
+    return f"R² = {r_squared:.2f}{between}NRMSE = {nrmse:.2f}".replace("-", "−")
 
 
 def _set_limits(ax: Axes, z: Array, contraction: Array) -> None:

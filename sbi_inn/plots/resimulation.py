@@ -2,53 +2,115 @@
 
 from __future__ import annotations
 
+from math import ceil, floor, log10
+
 import numpy as np
-import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from sbi_inn.plots.calibration import SINGLE_COLUMN_MM, add_legend, broken
-from sbi_inn.plots.style import GREY, line_style, new_figure, style
+from sbi_inn.plots.panels import NARROW_MM, add_legend, broken
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, new_figure, style
 
-WIDTH_MM = 90.0
+Array = NDArray[np.float64]
+
+_SMALLEST = 1e-12  # errors below it are drawn here: zero has no logarithm
+_FIRST = 0.005  # share of the errors that may lie to the left of the axis
+_MOST_POINTS = 500
+_MOST_TICKS = 8
 
 
 def plot_errors(
-    errors: npt.NDArray[np.float64],
+    errors: Array,
     *,
-    noise: npt.NDArray[np.float64] | None = None,
+    noise: Array | None = None,
     noise_label: str = "new simulation at the truth",
     remark: str = "",
-    width_mm: float = WIDTH_MM,
+    width_mm: float = DOUBLE_COLUMN_MM,
 ) -> Figure:
-    """Plot how large re-simulation errors are: the share of draws below each error.
+    """Plot how large re-simulation errors are: the share below each error.
 
     Parameters
     ----------
     errors : array, shape (n,)
-        Scaled errors; NaN (failed simulations) is left out.
+        Scaled errors; NaN (failed simulations) is left out; the title says so if all are.
     noise : array, shape (m,), optional
         Errors to compare with; left out where they are all zero.
     noise_label : str
     remark : str
         Title: what has to be known about the draws.
     width_mm : float
-        Width on paper.
+        Width on paper: 180 for a double column, 85 for a single one.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Save with ``.savefig("errors.pdf")``.
+
+    Examples
+    --------
+    >>> errors = np.random.default_rng(0).random(500)
+    >>> plot_errors(errors, noise=errors / 2).axes[0].get_xscale()
+    'log'
     """
-    sets = [("re-simulated draws", errors, line_style(0)[0])]
-    if noise is not None and np.nanmax(noise, initial=0) > 0:
-        sets.append((noise_label, noise, GREY))
+    again, beside = _increasing(errors), _increasing(np.empty(0) if noise is None else noise)
+    sets = {"re-simulated draws": (again, COLOURS[0])} if len(again) else {}
+    if beside.max(initial=0) > _SMALLEST:
+        sets[noise_label] = (beside, GREY)
     with style():
-        figure = new_figure(width_mm, width_mm * (0.68 if width_mm < SINGLE_COLUMN_MM else 0.4))
+        figure = new_figure(width_mm, width_mm * (0.68 if width_mm < NARROW_MM else 0.4))
         ax = figure.add_subplot()
-        for label, values, colour in sets:
-            ordered = np.sort(values[np.isfinite(values)])
-            share = np.arange(1, len(ordered) + 1) / max(len(ordered), 1)
-            shown = np.linspace(0, len(ordered) - 1, min(len(ordered), 500)).astype(int)
-            ax.plot(np.maximum(ordered[shown], 1e-12), share[shown], color=colour, label=label)
-        ax.set_xscale("log")
+        for label, (ordered, colour) in sets.items():
+            _draw_shares(ax, ordered, label, colour)
         ax.set_xlabel("re-simulation error [spreads of the observables]")
-        ax.set_ylabel("share of draws below")
-        ax.set_ylim(0, 1)
-        ax.set_title(broken(remark, width_mm - 15))
-        add_legend(figure, *ax.get_legend_handles_labels())
-        return figure
+        ax.set(ylabel="share below [%]", ylim=(0, 103))
+        title = remark if len(again) else "no draw could be simulated again"
+        ax.set_title(broken(title, width_mm - 15))
+        if sets:
+            _set_x_axis(ax, [ordered for ordered, _ in sets.values()])
+            add_legend(figure, *ax.get_legend_handles_labels())
+    return figure
+
+
+def _increasing(errors: Array) -> Array:
+    """Return the finite errors in order, none of them zero."""
+    return np.maximum(np.sort(errors[np.isfinite(errors)], axis=None), _SMALLEST)
+
+
+def _draw_shares(ax: Axes, ordered: Array, label: str, colour: str) -> None:
+    """Draw which share of errors in increasing order lies below each."""
+    share = np.arange(1, len(ordered) + 1) / len(ordered)
+    shown = np.linspace(0, len(ordered) - 1, min(len(ordered), _MOST_POINTS)).astype(int)
+    ax.plot(ordered[shown], 100 * share[shown], color=colour, label=label)
+
+
+def _set_x_axis(ax: Axes, sets: list[Array]) -> None:
+    """Fit a logarithmic axis to all but the smallest errors, with ticks that can be read."""
+    low = min(float(np.quantile(ordered, _FIRST, method="lower")) for ordered in sets)
+    high = max(float(ordered[-1]) for ordered in sets)
+    margin = max((high / low) ** 0.04, 1.2)
+    low, high = low / margin, high * margin
+    ticks = _ticks(low, high)
+    ax.set(xscale="log", xlim=(low, high))
+    ax.set_xticks(list(ticks), labels=list(ticks.values()))
+    ax.minorticks_off()
+
+
+def _ticks(low: float, high: float) -> dict[float, str]:
+    """Return 1, 2 and 5 times powers of ten between the ends, or fewer of them, and their texts."""
+    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+    ticks: dict[float, str] = {}
+    for digits, step in (((1, 2, 5), 1), ((1,), 1), ((1,), 2), ((1,), 4)):
+        chosen = [(digit, power) for power in powers if power % step == 0 for digit in digits]
+        ticks = {digit * 10.0**power: _text(digit, power) for digit, power in chosen}
+        ticks = {tick: text for tick, text in ticks.items() if low <= tick <= high}
+        if len(ticks) <= _MOST_TICKS:
+            break
+    return ticks
+
+
+def _text(digit: int, power: int) -> str:
+    """Write a number of one digit."""
+    if -3 <= power <= 3:
+        return f"{digit * 10.0**power:.{max(-power, 0)}f}"
+    return f"$10^{{{power}}}$" if digit == 1 else f"${digit}×10^{{{power}}}$"

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", ":", "-.")
 GREY = "#808080"
-DOUBLE_COLUMN_MM = 180.0
+SINGLE_COLUMN_MM, DOUBLE_COLUMN_MM = 85.0, 180.0
 SMALL_PT, TEXT_PT = 7.0, 8.0
 
 _SETTINGS: Any = {  # Any: matplotlib 3.11 types the keys, earlier releases do not

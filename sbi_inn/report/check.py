@@ -56,7 +56,8 @@ class Check:
         decisive = [r.sentence for r in self.records.values() if r.verdict == self.verdict]
         if self.verdict == "trust":
             told, others = self._well()
-            reasons = [*told, *([f"{others} other checks agree"] if others else [])]
+            agree = "1 other check agrees" if others == 1 else f"{others} other checks agree"
+            reasons = [*told, *([agree] if others else [])]
         else:
             told, more = decisive[:REASONS], len(decisive[REASONS:])
             reasons = [*told, *([f"and {more} more"] if more else []), *self.notes]
@@ -93,8 +94,11 @@ class Check:
 
     @property
     def figures(self) -> dict[str, Figure]:
-        """One figure per check."""
-        return {name: record.plot() for name, record in self.records.items()}
+        """One figure per check, and more where a check has more to show, by caption."""
+        figures = {}
+        for name, record in self.records.items():
+            figures |= {name: record.plot(), **record.more_figures()}
+        return figures
 
     def to_html(self, path: str | Path, *, figures: Mapping[str, Figure] | None = None) -> None:
         """Write everything as one self-contained page.

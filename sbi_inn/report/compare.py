@@ -103,9 +103,9 @@ def beside_abc(
     -------
     DataFrame
         One row a method: calibration error in percent, mean and median re-simulation error in the
-        observables' own units (NaN without a simulator), seconds of training, and milliseconds for
-        1,000 draws. ABC is left out where givens vary, as it would need a table of its own for
-        every observation.
+        observables' own units (not without a simulator, nor with a costly one), seconds of
+        training, and milliseconds for 1,000 draws. ABC is left out where givens vary, as it would
+        need a table of its own for every observation.
     """
     rows = {label: _measure(judge, simulations, training_seconds)}
     if not judge.sampler.schema.trained:
@@ -116,8 +116,9 @@ def beside_abc(
 
 def _measure(judge: Judge, simulations: Simulations, training_seconds: float) -> dict[str, float]:
     found = {"calibration error [%]": 100 * judge.calibration.value}
-    if judge.problem is not None:
-        errors, units = judge.resimulation.errors, _shared_units(simulations)
+    again = None if judge.problem is None else judge.resimulation
+    if again is not None:
+        errors, units = again.errors, _shared_units(simulations)
         found[f"re-simulation error{units}, mean"] = float(np.nanmean(errors))
         found["median"] = float(np.nanmedian(errors))
     return found | {"training [s]": training_seconds, "1,000 draws [ms]": 1e3 * _seconds(judge)}

@@ -32,25 +32,31 @@ from sbi_inn.checks import (
 from sbi_inn.checks.dependence import named
 from sbi_inn.checks.groups import thirds
 from sbi_inn.checks.joint import HIGHEST, TARP
+from sbi_inn.checks.local import N
 from sbi_inn.data import Simulations
 from sbi_inn.draws import columns_of, flat
 from sbi_inn.errors import NoDensityError, SimulationError
 from sbi_inn.report.check import Check
 from sbi_inn.schema import Observations
 from sbi_inn.simulation.again import givens_of, observe_again
+from sbi_inn.simulation.pool import cores
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.progress import bar
 from sbi_inn.statistics import described, described_names, spread, statistics
 
 FloatArray = npt.NDArray[np.float64]
 
-AGAIN = 20  # draws a test observation that are simulated again
-AGAIN_HERE = 2_000  # draws at the user's own observation that are simulated again
-SECONDS = 10.0  # what simulating for one check may take
+AGAIN = (20, 5)  # draws a test observation that are simulated again; fewer where that is costly
+FEWEST_TESTS = 20  # test observations that are simulated again
+AGAIN_HERE = (2_000, 50)  # draws at the user's own observation: at most, and at least
+SECONDS = 10.0  # what simulating for one check may take, on every core
 DRAWING = 25.0  # seconds that drawing may take, if 500 test simulations were looked at
 STREAM, LOCAL = 11, 12
 WITHOUT_SIMULATOR = "no simulator; give it to load_posterior(path, simulator=...)"
 NO_NOISE = "the simulator has no noise; the re-simulation error says it"
+# An exact posterior of a deterministic simulator is a surface without volume. Across it a network
+# is as wide as it resolves: a matter of the re-simulation error, not of coverage.
+NO_VOLUME = "the simulator has no noise, so that exact regions have no volume"
 AT_Y = ("re-simulation at y", "posterior predictive", "calibration at y")
 
 
@@ -97,6 +103,7 @@ class Judge:
                     self.tests.head(n),
                     draws=draws,
                     rng=self._rng(),
+                    why_no_density=NO_VOLUME if self.deterministic else "",
                     seconds=DRAWING,
                     tick=lambda share: shown.update(round(share * n)),
                 )
@@ -142,18 +149,22 @@ class Judge:
         )
 
     @cached_property
-    def resimulation(self) -> Resimulation:
-        """Re-simulation error over as many test observations as the budget allows."""
-        several = self.affordable // (AGAIN + 1)
+    def resimulation(self) -> Resimulation | None:
+        """Re-simulation error over as many test observations as the budget allows, or None."""
         n, _ = affordable(self.sampler, len(self.tests))
-        tests = self.tests.head(max(20, min(several, n)))
+        for draws in AGAIN:
+            tests = self.tests.head(min(n, self.affordable // (draws + 1)))
+            if len(tests) >= min(FEWEST_TESTS, n):
+                break
+        else:
+            return None
         return resimulate(
             self.sampler,
             tests,
             self.simulate,
             observed=statistics(tests.observations, self.sampler.schema),
             scale=self.scale,
-            draws=AGAIN,
+            draws=draws,
             rng=self._rng(),
         )
 
@@ -171,6 +182,8 @@ class Judge:
             skipped["regions of highest density"] = found.why_no_density
         if self.problem is None:
             skipped["re-simulation"] = WITHOUT_SIMULATOR
+        elif self.resimulation is None:
+            skipped["re-simulation"] = self._costly
         else:
             records["re-simulation"] = self.resimulation
         if len(found.tests) < len(self.tests):
@@ -198,21 +211,27 @@ class Judge:
         skipped = dict(general.skipped)
         if self.problem is None:
             skipped |= dict.fromkeys(AT_Y, WITHOUT_SIMULATOR)
+        elif self.resimulation is None or self.affordable < AGAIN_HERE[1]:
+            skipped |= dict.fromkeys(AT_Y, self._costly)
         else:
-            self._simulate_at(observation, records, skipped)
+            self._simulate_at(observation, self.resimulation, records, skipped)
         return Check(records, notes, skipped, self.about)
 
     def _simulate_at(
-        self, observation: Observations, records: dict[str, Record], skipped: dict[str, str]
+        self,
+        observation: Observations,
+        usual: Resimulation,
+        records: dict[str, Record],
+        skipped: dict[str, str],
     ) -> None:
         """Add what simulates at the observation's own posterior, or why it cannot."""
-        draws = max(20, min(AGAIN_HERE, self.affordable))
+        draws = min(AGAIN_HERE[0], self.affordable)
         drawn = self.sampler.draw(observation, draws, self._rng())[0]
         again = self.simulate_described(drawn, observation[np.zeros(draws, np.int64)])
         k = len(self.scale)
         records["re-simulation at y"] = resimulate_at(
             again[:, :k],
-            self.resimulation,
+            usual,
             observed=statistics(observation, self.sampler.schema),
             scale=self.scale,
             remark=self.sampler.remark,
@@ -227,7 +246,8 @@ class Judge:
             )
         else:
             skipped["posterior predictive"] = f"{good.sum()} of {draws} re-simulations succeeded"
-        local = self._local(observation)
+        quiet = self.deterministic or usual.deterministic
+        local = NO_NOISE if quiet else self._local(observation)
         if isinstance(local, str):
             skipped["calibration at y"] = local
         else:
@@ -235,8 +255,8 @@ class Judge:
 
     def _local(self, observation: Observations) -> LocalCalibration | str:
         """Check the posterior at the observation against itself, or say why not."""
-        if self.resimulation.deterministic:
-            return NO_NOISE
+        if self.affordable < N:
+            return self._costly
 
         def observe(truth: FloatArray) -> tuple[Observations, npt.NDArray[np.bool_]]:
             same = observation[np.zeros(len(truth), np.int64)]
@@ -250,9 +270,21 @@ class Judge:
     # -- simulations -------------------------------------------------------------------------------
 
     @property
+    def deterministic(self) -> bool:
+        """Whether the simulator takes no randomness; False where that is not known."""
+        return bool(self.simulations.dataset.attrs.get("deterministic", False))
+
+    @property
     def affordable(self) -> int:
         """How many simulations fit into the budget."""
-        return int(SECONDS / max(self.seconds, 1e-9))
+        return int(SECONDS * cores(-1, np.inf) / max(self.seconds, 1e-9))
+
+    @property
+    def _costly(self) -> str:
+        return (
+            f"a simulation takes {self.seconds:.2g} s: posterior.resimulate(y, n) does as many as "
+            "you like"
+        )
 
     def simulate(self, flat: FloatArray, observations: Observations) -> FloatArray:
         """Simulate again at flat parameters: rows of statistics, NaN where that failed."""

@@ -15,10 +15,9 @@ from matplotlib.figure import Figure
 
 import sbi_inn
 from sbi_inn.checks.record import Record, Verdict
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM
 from sbi_inn.report.check import MEANING, Check
 
-SINGLE_COLUMN_MM = 85.0  # the width of a figure on a telephone, where a wide one cannot be read
 DPI = 200  # sharp on a screen of two dots a pixel
 
 MARKS: Mapping[Verdict, str] = {"trust": "✓", "caution": "!", "do not trust": "✗"}
@@ -40,6 +39,18 @@ WHAT_IS_THIS = {
     "goodness of fit": "Is your observation one that the simulations could have produced at all?",
     "calibration at y": "Is the posterior calibrated near your observation, and not only on "
     "average over all that were simulated?",
+}
+
+# Columns of tables in words; of others the underscores become blanks.
+WORDS = {
+    "held68": "truth within 68 %",
+    "held95": "truth within 95 %",
+    "too_high_by_sd": "too high by [sd]",
+    "p_value": "p-value",
+    "R2": "R²",
+    "median_abs_z": "median |z|",
+    "low95": "2.5 % quantile",
+    "high95": "97.5 % quantile",
 }
 
 
@@ -119,7 +130,7 @@ def _section(name: str, record: Record) -> str:
         f'<p class="what">{escape(what)}</p>' if what else "",
         _paragraph(record.sentence),
         _paragraph(record.advice),
-        _two_sizes(name, record),
+        *_figures(name, record),
         _table(name, record.table),
     ]
     return f'<section id="{_anchor(name)}">{"".join(parts)}</section>'
@@ -168,17 +179,32 @@ def _table(name: str, table: pd.DataFrame) -> str:
         return ""
     # The name of the rows stands in the corner, and not in a row of its own.
     cornered = table.rename_axis(index=None, columns=str(table.index.name or ""))
-    rows = cornered.to_html(float_format="{:.4g}".format, border=0)
+    worded = cornered.rename(
+        columns=lambda column: WORDS.get(column, str(column).replace("_", " "))
+    )
+    rows = worded.to_html(float_format="{:.4g}".format, border=0)
     label = escape(f"table of {name}")
     return f'<div class="scroll" role="region" tabindex="0" aria-label="{label}">{rows}</div>'
 
 
-def _two_sizes(name: str, record: Record) -> str:
-    """Show the figure of a check, drawn anew for narrow screens."""
-    wide, narrow = (_png(record.plot(width_mm=mm)) for mm in (DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM))
+def _figures(name: str, record: Record) -> list[str]:
+    """Show the figures of a check, each drawn twice: a wide one cannot be read on a telephone."""
+    wide, narrow = (
+        {"": record.plot(width_mm), **record.more_figures(width_mm)}
+        for width_mm in (DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM)
+    )
+    return [
+        _two_sizes(figure, narrow[caption], f"{name}: {caption or record.sentence}", caption)
+        for caption, figure in wide.items()
+    ]
+
+
+def _two_sizes(wide: Figure, narrow: Figure, description: str, caption: str) -> str:
+    """Let the browser choose between two widths of a figure."""
+    said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return (
-        f'<figure><picture><source media="(max-width: 600px)" srcset="{narrow}">'
-        f'<img src="{wide}" alt="{escape(f"{name}: {record.sentence}")}"></picture></figure>'
+        f'<figure>{said}<picture><source media="(max-width: 600px)" srcset="{_png(narrow)}">'
+        f'<img src="{_png(wide)}" alt="{escape(description)}"></picture></figure>'
     )
 
 

@@ -42,7 +42,11 @@ def to_simulations(
         length = layout.length_of(name) if layout else None
         variables[name] = _variable(problem, name, value[:done], length)
     variables["status"] = xr.Variable("simulation", np.array(STATUS)[status])
-    attrs = {"seed": call.seeds.seed, "seconds_per_simulation": seconds}
+    attrs = {
+        "seed": call.seeds.seed,
+        "seconds_per_simulation": seconds,
+        "deterministic": not call.random,
+    }
     return Simulations(
         xr.Dataset(variables, attrs=attrs),
         problem.prior,

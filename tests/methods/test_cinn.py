@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sbi_inn.errors import LoadError
-from sbi_inn.methods import CINN, cinn, from_arrays
+from sbi_inn.methods import CINN, Summariser, Weigher, cinn, from_arrays
 from sbi_inn.schema import Observations, PaddedSet
 from sbi_inn.summary import Batch, Scaling
 from sbi_inn.training import Training
@@ -105,6 +105,34 @@ def test_many_observations_equal_their_members(fitted):
     draws = fitted.sample(batch, 20_000, np.random.default_rng(1))
     # Two means of 20,000 draws differ by sqrt(2 / 20000) sd, give or take; four times that is .04.
     assert np.abs(draws[0].mean(axis=0) - draws[2].mean(axis=0)).max() < 0.04 * draws[0].std()
+
+
+def test_an_observation_stands_for_the_rows_that_follow_each_other(fitted, monkeypatch):
+    latent, observations = study(fitted.shape.dim)
+    found = fitted.log_prob(latent[:20], observations[:4])
+    each = np.repeat(np.arange(4), 5)
+    assert np.allclose(found, fitted.log_prob(latent[:20], observations[each]), atol=1e-4)
+    other = fitted.log_prob(latent[:20], observations[each[::-1]])
+    assert np.abs(other - found).max() > 0.01
+    monkeypatch.setattr(cinn, "ROWS", 7)  # pieces end within the rows of one observation
+    assert np.allclose(fitted.log_prob(latent[:20], observations[:4]), found, atol=1e-4)
+
+
+def test_summaries_belong_to_their_observations(fitted, monkeypatch):
+    _, observations = study(fitted.shape.dim)
+    found = fitted.summarise(observations)
+    assert found.shape == (ROWS, fitted.network.summary.features)
+    assert found.dtype == np.float64
+    assert np.isfinite(found).all()
+    monkeypatch.setattr(cinn, "ROWS", 64)
+    assert np.allclose(fitted.summarise(observations), found, atol=1e-5)
+    assert np.allclose(fitted.summarise(observations[7:8])[0], found[7], atol=1e-5)
+    assert not np.allclose(found[7], found[8], atol=1e-3)
+    # What a set holds is seen, and not only the vector beside it.
+    other = Observations(observations.vector, observations[np.arange(ROWS)[::-1]].sets)
+    assert not np.allclose(fitted.summarise(other), found, atol=1e-3)
+    assert isinstance(fitted, Summariser)
+    assert not isinstance(fitted, Weigher)  # one look at the network a draw
 
 
 def test_the_density_is_that_of_the_draws(fitted):

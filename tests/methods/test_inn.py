@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sbi_inn.errors import LoadError, NoDensityError, ShapeError
-from sbi_inn.methods import INN, Decoder, Emulator, fitted_inn, from_arrays
+from sbi_inn.methods import INN, Decoder, Emulator, Summariser, Weigher, fitted_inn, from_arrays
 from sbi_inn.methods.bidirectional import importance
 from sbi_inn.schema import Observations, PaddedSet
 from sbi_inn.training import Training
@@ -135,6 +135,39 @@ def test_many_observations_equal_their_members(dense):
     assert np.allclose(together, alone, atol=1e-3)
 
 
+def test_an_observation_stands_for_the_rows_that_follow_each_other(dense, monkeypatch):
+    fitted, (latent, observations) = dense
+    found = fitted.log_prob(latent[:12], observations[:3])
+    each = np.repeat(np.arange(3), 4)
+    assert np.allclose(found, fitted.log_prob(latent[:12], observations[each]), atol=1e-3)
+    other = fitted.log_prob(latent[:12], observations[each[::-1]])
+    assert np.abs(other - found).max() > 0.01
+    monkeypatch.setattr(fitted_inn, "ROWS", 5)  # pieces end within the rows of one observation
+    assert np.allclose(fitted.log_prob(latent[:12], observations[:3]), found, atol=1e-3)
+
+
+def test_weights_are_densities_up_to_a_constant_of_each_observation(dense):
+    fitted, (latent, observations) = dense
+    weight = fitted.log_weight(latent[:12], observations[:3])
+    gap = (fitted.log_prob(latent[:12], observations[:3]) - weight).reshape(3, 4)
+    assert np.allclose(gap, gap[:, :1], atol=1e-3)
+    # The constant is the integral over all parameters; without a choice there is none to take.
+    if fitted.weighted:
+        assert (np.abs(np.diff(gap[:, 0])) > 1e-3).all()
+    else:
+        assert np.array_equal(gap, np.zeros((3, 4)))
+
+
+def test_what_a_draw_takes(networks):
+    expected = {"likelihood": 4, "own draws": 1, "mmd": 16, "padded": 1, "zero-padded": 1}
+    assert {name: networks(name).evaluations for name in expected} == expected
+    fitted = networks("likelihood")
+    assert isinstance(fitted, Weigher)
+    assert not isinstance(fitted, Summariser)
+    eight = replace(fitted, settings=replace(fitted.settings, candidates=8))
+    assert eight.evaluations == 8
+
+
 def test_the_density_is_that_of_the_draws(dense):
     """The mean of f over draws is the integral of f times the density, here for f = 1 / density."""
     fitted, (_, observations) = dense
@@ -170,6 +203,8 @@ def test_padding_has_no_density(networks):
         assert not networks(name).weighted
         with pytest.raises(NoDensityError, match='padded to .*no density .*method="cinn"$'):
             networks(name).log_prob(*study(*NETWORKS[name][1:]))
+        with pytest.raises(NoDensityError, match="no density"):
+            networks(name).log_weight(*study(*NETWORKS[name][1:]))
     # With fewer observables than parameters there is a choice.
     spare = fit(INN(**SMALL), 3, 2, epochs=1)
     with pytest.raises(NoDensityError, match=r"or without padding: INN\(latent=1\)"):

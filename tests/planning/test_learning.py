@@ -227,6 +227,27 @@ def test_the_seed_decides(simulations, tests):
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.parametrize(("evaluations", "rows"), [(1, 2_000), (16, 200)])
+def test_fewer_rows_are_scored_where_each_takes_an_integral(simulations, tests, evaluations, rows):
+    asked = []
+
+    @dataclass(frozen=True)
+    class Weighing(ExactLine):
+        evaluations: int = 1
+
+        def log_prob(self, latent, observations):
+            asked.append((latent, observations.vector))
+            return super().log_prob(latent, observations)
+
+        def log_weight(self, latent, observations):
+            raise AssertionError("scores need the density itself")
+
+    traced(simulations, tests, Watched([]), finished=Weighing(evaluations=evaluations))
+    ((latent, seen),) = asked
+    assert np.array_equal(latent, tests[0][:rows])
+    assert np.array_equal(seen, tests[1].vector[:rows])
+
+
 def test_a_method_without_a_density_is_not_trained_in_vain(simulations, tests):
     @dataclass(frozen=True)
     class Drawn(ExactLine):
@@ -287,4 +308,4 @@ def test_the_figure(width_mm):
     figure = found.plot(width_mm)
     assert figure.get_figwidth() * 25.4 == pytest.approx(width_mm)
     assert "simulations" in figure.axes[0].get_xlabel()
-    assert "information gained" in figure.axes[0].get_ylabel()
+    assert figure.axes[0].get_ylabel() == "information gained\n[nats per observation]"

@@ -202,7 +202,8 @@ def test_the_figure(width_mm):
     column = Column("a", "a", "height", "mm", 3.92)
     width = np.array([[2.0], [1.0]])
     low, high, error = 0.8 * width, 1.2 * width, width / 50
-    found = Plan("m", np.array([5.0, 100.0]), (column,), 0.95, width, low, high, error)
+    found = Plan("m", np.array([5.0, 100.0]), (column,), 0.9, width, low, high, error)
     figure = found.plot(width_mm)
     assert figure.get_figwidth() * 25.4 == pytest.approx(width_mm)
     assert figure.axes[0].get_xlabel() == "m"
+    assert figure.axes[0].get_ylabel().startswith("90 % width")

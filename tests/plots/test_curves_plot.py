@@ -76,6 +76,11 @@ def test_measured_points_fitted_curve_and_open_predictions():
     np.testing.assert_allclose(curve.get_ydata(), law(GRID))
 
 
+def test_what_the_scores_are_can_be_said():
+    (ax,) = learning_curve(quantity="information gained").axes
+    assert ax.get_ylabel() == "information gained\n[nats per observation]"
+
+
 def test_bars_and_intervals():
     (ax,) = learning_curve().axes
     segments = {
@@ -138,7 +143,8 @@ def test_plan_is_logarithmic_where_values_span_more_than_a_factor_of_eight(value
     (ax,) = plan(values).axes
     assert ax.get_xscale() == scale
     assert sorted(ax.get_xticks()) == values
-    assert ax.get_ylim()[0] == 0
+    assert ax.get_ylim()[0] == ax.get_yticks()[0] == 0
+    assert ax.get_yticklabels()[0].get_text() == "0"
 
 
 @pytest.mark.parametrize("values", [[0, 80, 900], [-5, 1, 50]])
@@ -170,6 +176,14 @@ def test_plan_labels_have_units_and_powers():
     assert second.get_xlabel() == "n_trials"
     narrow = plan([80, 200, 900], d=4, width_mm=85).axes
     assert [ax.get_xlabel() for ax in narrow] == ["", "", "n_trials", "n_trials"]
+
+
+@pytest.mark.parametrize(("level", "percent"), [(0.95, "95 %"), (0.68, "68 %"), (0.995, "99.5 %")])
+def test_plan_labels_say_which_interval(level, percent):
+    figure = plan([80, 200, 900], level=level)
+    assert figure.axes[0].get_ylabel().startswith(f"{percent} width")
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert f"expected width of the {percent} interval" in texts
 
 
 def test_a_single_value():

@@ -46,6 +46,19 @@ def test_shaded_tails_hold_one_percent_of_the_simulations():
     assert right.get_x() + right.get_width() == pytest.approx(limits[1])
 
 
+def test_one_tail_is_shaded_where_low_scores_are_as_they_should_be():
+    figure = plot_novelty(USUAL, [0.0], [1.0], two_tailed=False)
+    (upper,) = (p for p in figure.axes[0].patches if isinstance(p, Rectangle))
+    assert np.mean(USUAL > upper.get_x()) == pytest.approx(0.01, abs=0.0005)
+
+
+def test_what_is_compared_can_be_named():
+    names = {"usual_name": "sets of 30 simulations", "here_name": "these 30 observations"}
+    texts = legend_texts(plot_novelty(USUAL, [0.0], [0.5], **names))
+    assert texts[0] == "2,000 sets of 30 simulations"
+    assert texts[-1] == "these 30 observations, p = 0.5"
+
+
 def test_a_few_observations_are_told_apart():
     figure = plot_novelty(USUAL, [0.0, 5.0, 1.0, -1.0, 2.0], [0.9, 1e-6, 0.3, 0.3, 0.05])
     lines = figure.axes[0].lines

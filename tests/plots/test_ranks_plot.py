@@ -58,7 +58,7 @@ def test_of_many_columns_only_those_outside_are_coloured_and_named():
     assert len(others) == 10
     assert {to_hex(line.get_color()).upper() for line in others} == {GREY}
     assert {line.get_color() for line in named.values()} == set(COLOURS[:2])
-    assert legend_texts(figure) == ["band of an exact posterior", "10 others", "t10", "t3"]
+    assert legend_texts(figure) == ["exact posterior", "10 others", "t10", "t3"]
 
 
 def test_at_most_six_are_named_and_none_where_all_are_inside():
@@ -67,15 +67,22 @@ def test_at_most_six_are_named_and_none_where_all_are_inside():
     assert len(named) == 6
     figure = plot_ranks(np.hstack([UNIFORM] * 20), columns, band=BAND)
     assert lines_of(figure)[0] == {}
-    assert legend_texts(figure) == ["band of an exact posterior", "all 20"]
+    assert legend_texts(figure) == ["exact posterior", "all 20"]
 
 
 def test_words_are_written():
     figure = plot_ranks(
-        UNIFORM, ["a"], title="TARP", quantity="level", above="too wide", below="too narrow"
+        UNIFORM,
+        ["a"],
+        title="TARP",
+        quantity="level",
+        excess="held − level",
+        above="too wide",
+        below="too narrow",
     )
     (ax,) = figure.axes
     assert ax.get_xlabel() == "level [%]"
+    assert ax.get_ylabel() == "held − level [%]"
     assert ax.get_title() == "TARP"
     assert [text.get_text() for text in ax.texts] == ["↑ too wide", "↓ too narrow"]
     assert [t.get_text() for t in plot_ranks(UNIFORM, ["a"]).axes[0].texts] == ["", ""]

@@ -26,8 +26,13 @@ class Found:
     advice: str = ""
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"gap": [0.123456]}, ["a"]))
 
+    more: tuple[str, ...] = ()
+
     def plot(self, width_mm=180.0):
         return new_figure(width_mm, 10.0)
+
+    def more_figures(self, width_mm=180.0):
+        return {caption: new_figure(width_mm, 20.0) for caption in self.more}
 
 
 def found(verdict="trust", reasons="all is well", advice="", **parts):
@@ -147,6 +152,25 @@ def test_figures_are_inside_the_page_in_two_widths():
     narrow, wide = map(png_width, addresses)
     assert (narrow, wide) == (round(85 / 25.4 * 200), round(180 / 25.4 * 200))
     assert descriptions == ["calibration: intervals hold the truth as often as they say"]
+
+
+def test_more_figures_of_a_check_have_captions_and_two_widths():
+    reader = read(page(found(records={"recovery": Found(more=("z-scores", "of a, by b"))})))
+    addresses, descriptions = sources(reader)
+    assert [png_width(address) for address in addresses] == [669, 1417] * 3
+    assert descriptions[1:] == ["recovery: z-scores", "recovery: of a, by b"]
+    assert [tag for tag in reader.tags if tag == "figcaption"] == ["figcaption"] * 2
+    assert "z-scores" in words(reader)
+
+
+def test_columns_of_tables_are_words():
+    columns = ["p_value", "held95", "correlation_too_low_by", "gap", 3]
+    shown = words(
+        read(page(found(records={"a": Found(table=pd.DataFrame([[0.5] * 5], columns=columns))})))
+    )
+    for word in ("p-value", "truth within 95 %", "correlation too low by", "gap", "3"):
+        assert word in shown
+    assert "_" not in shown.replace(f"sbi_inn {sbi_inn.__version__}", "")
 
 
 def test_more_figures_come_with_their_captions():

@@ -1,0 +1,188 @@
+"""Draws that are simulated again: of posteriors that are right, wrong, without noise, failing."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from studies import LINE, MIX, NOISE, ExactLine, exact_posterior
+
+import sbi_inn as si
+from sbi_inn import checks
+from sbi_inn.checks import Fit, Resimulation, resimulate, resimulate_at
+from sbi_inn.statistics import spread, statistics
+
+EXACT = ExactLine()
+FAR = ExactLine(shift=20.0)
+
+
+def sampler(fitted=EXACT):
+    return exact_posterior(n=300, test=50, fitted=fitted)
+
+
+@pytest.fixture(scope="module")
+def tests():
+    simulations = si.simulate(LINE, n=200, seed=5, n_jobs=1, progress=False)
+    return checks.TestSet.of(simulations)
+
+
+def simulate(flat, observations):
+    rng = np.random.default_rng(len(flat))
+    return flat @ MIX.T + NOISE * rng.normal(size=flat.shape)
+
+
+def noiseless(flat, observations):
+    return flat @ MIX.T
+
+
+def resimulation(fitted, tests, simulate=simulate, draws=20):
+    observed = statistics(tests.observations, sampler(fitted).schema)
+    return resimulate(
+        sampler(fitted),
+        tests,
+        simulate,
+        observed=observed,
+        scale=spread(observed),
+        draws=draws,
+        rng=np.random.default_rng(1),
+    )
+
+
+def test_resimulation_of_an_exact_posterior(tests):
+    found = resimulation(EXACT, tests)
+    assert found.verdict == "trust"
+    assert found.errors.shape == found.scaled.shape == (200, 20)
+    assert found.noise.shape == (200,)
+    # Noise once more, and the posterior's own width: at most sqrt(2) of the noise.
+    ratio = found.value / np.median(found.noise)
+    assert 1 < ratio < 1.5
+    assert "a new simulation at the truth" in found.sentence
+    assert found.table.index.to_list()[-1] == "in units of the noise"
+
+
+@pytest.mark.parametrize("fitted", [FAR, ExactLine(width=8.0)], ids=["shifted", "wide"])
+def test_resimulation_of_a_wrong_posterior(tests, fitted):
+    found = resimulation(fitted, tests)
+    assert found.verdict != "trust"
+    assert not found.passed
+    assert found.value > found.threshold
+    assert f"{found.threshold:.2g}" in found.sentence
+
+
+class Knows:
+    """Draws a fixed distance from the truth."""
+
+    prior, schema, remark = LINE.prior, sampler(EXACT).schema, "as I know"
+
+    def __init__(self, off):
+        self.off = off
+
+    def draw(self, observations, n, rng):
+        flat = np.linalg.solve(MIX, observations.vector.T).T + self.off
+        return np.repeat(flat[:, None], n, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("off", "verdict"), [(0.0, "trust"), (0.3, "caution"), (5.0, "do not trust")]
+)
+def test_resimulation_without_noise(tests, off, verdict):
+    truth = tests.truth @ MIX.T
+    found = resimulate(
+        Knows(off),
+        checks.TestSet(tests.truth, sampler(EXACT).schema.stack({"y": truth}, {})),
+        noiseless,
+        observed=truth,
+        scale=spread(truth),
+        draws=3,
+        rng=np.random.default_rng(1),
+    )
+    expected = np.linalg.norm(MIX @ [off, off] / spread(truth))
+    assert np.allclose(found.noise, 0)
+    assert np.allclose(found.scaled, expected, atol=1e-9)
+    assert np.allclose(found.errors, np.linalg.norm(MIX @ [off, off]), atol=1e-9)
+    assert found.verdict == verdict
+    assert found.deterministic
+    assert "no noise" in found.sentence
+    assert found.remark == "as I know"
+
+
+def test_the_figure_repeats_what_has_to_be_known_about_the_draws():
+    errors = np.ones((3, 4))
+    for remark in ("", "draws at tolerance 0"):
+        found = Resimulation(errors, errors, np.zeros(3), remark)
+        fit = Fit(errors[0], errors[0], remark)
+        assert [r.plot().axes[0].get_title() for r in (found, fit)] == [remark, remark]
+    plt.close("all")
+
+
+def test_simulations_that_fail_are_left_out(tests):
+    def fragile(flat, observations):
+        rows = simulate(flat, observations)
+        rows[::3] = np.nan
+        return rows
+
+    found = resimulation(EXACT, tests, fragile)
+    assert found.verdict == "trust"
+    assert np.isnan(found.scaled).mean() == pytest.approx(1 / 3, abs=0.01)
+    assert found.table.notna().all(axis=None)
+
+
+def test_draws_at_which_nothing_can_be_simulated():
+    found = Resimulation(np.full((9, 5), np.nan), np.full((9, 5), np.nan), np.ones(9))
+    assert found.verdict == "do not trust"
+    assert "no posterior draw" in found.sentence
+    assert found.table.isna().all(axis=None)
+
+
+# -- at one observation ----------------------------------------------------------------------------
+
+
+def at(tests, y):
+    posterior = sampler(EXACT)
+    observation = posterior.schema.read(y)
+    drawn = posterior.draw(observation, 400, np.random.default_rng(2))[0]
+    return resimulate_at(
+        simulate(drawn, observation),
+        resimulation(EXACT, tests),
+        observed=statistics(observation, posterior.schema),
+        scale=spread(statistics(tests.observations, posterior.schema)),
+        remark="as drawn",
+    )
+
+
+def test_the_fit_at_one_observation(tests):
+    usual = at(tests, [0.5, -1.0])
+    assert usual.verdict == "trust"
+    assert usual.remark == "as drawn"
+    assert "stay below" in usual.sentence
+    assert "may not explain" not in usual.sentence
+    assert usual.advice == ""
+
+
+@pytest.mark.parametrize(
+    ("y", "verdict"), [([12.0, 0.0], "caution"), ([90.0, 0.0], "do not trust")]
+)
+def test_an_observation_the_simulator_does_not_make(tests, y, verdict):
+    # The prior holds the draws back, so that they land short of it.
+    found = at(tests, y)
+    assert found.verdict == verdict
+    assert "the simulator may not explain this observation" in found.sentence
+    assert "Look at the observation" in found.advice
+
+
+def test_an_observation_at_which_nothing_can_be_simulated():
+    found = Fit(np.full(5, np.nan), np.ones(9))
+    assert found.verdict == "do not trust"
+    assert found.value == np.inf
+    assert "no draw" in found.sentence
+
+
+def test_held_out_observations_of_which_every_simulation_failed_do_not_count(tests):
+    usual = resimulation(EXACT, tests)
+    usual.scaled[:50] = np.nan
+    found = resimulate_at(
+        tests.truth @ MIX.T,
+        usual,
+        observed=tests.observations.vector[:1],
+        scale=np.ones(2),
+    )
+    assert np.isnan(found.usual[:50]).all()
+    assert np.isfinite(found.threshold)
