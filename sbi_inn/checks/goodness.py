@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from sbi_inn.checks.record import VERDICTS, Finding, FloatArray, Record, Sampler, Verdict
 from sbi_inn.checks.resimulation import EXPLAIN
 from sbi_inn.diagnostics.novelty import Novelty
+from sbi_inn.diagnostics.tails import tail_p_value
 from sbi_inn.plots.novelty import plot_novelty
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
 from sbi_inn.schema import Observations, Schema
@@ -70,14 +71,15 @@ class Familiar:
         """Learn from held-out simulations."""
         rows = described_with_givens(observations, sampler.schema)
         features = sampler.features(observations)
-        novelty = Novelty.fit(rows)
+        observables = len(described_names(sampler.schema))
+        novelty = Novelty.fit(rows, suspects=observables)
         return cls(
             novelty,
             Novelty.fit(features) if features.shape[1] else None,
             names(sampler.schema),
             np.median(rows, axis=0),
             novelty.spread,
-            len(described_names(sampler.schema)),
+            observables,
         )
 
     def judge(self, sampler: Sampler, observations: Observations) -> list[GoodnessOfFit]:
@@ -85,10 +87,9 @@ class Familiar:
         rows = described_with_givens(observations, sampler.schema)
         out = self.observed.sticking_out(rows)
         looks = {OBSERVED: _Look.at(self.observed, rows)}
-        if len(self.names) >= MANY:
-            largest = np.log(np.maximum(out.max(axis=1), 1e-3))
-            p_values = self.observed.p_single(rows)
-            looks[SINGLE] = _Look(self.observed.own_largest, largest, p_values)
+        if self.observables >= MANY:
+            largest, usual = self.observed.largest(rows), self.observed.own_largest
+            looks[SINGLE] = _Look(usual, largest, tail_p_value(largest, usual))
         if self.learned is not None:
             looks[LEARNED] = _Look.at(self.learned, sampler.features(observations))
         return [

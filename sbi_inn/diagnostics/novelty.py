@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
-from sbi_inn.diagnostics.tails import tail_p_value, two_tailed
+from sbi_inn.diagnostics.tails import two_tailed
 from sbi_inn.errors import ShapeError
 from sbi_inn.statistics import spread
 
@@ -92,6 +92,8 @@ class Novelty:
         new ones, which in many columns would make every new row look novel.
     nearest : float
         Distances below are counted as this.
+    suspects : int
+        How many columns, the first, may be what is novel by itself.
 
     Examples
     --------
@@ -111,9 +113,10 @@ class Novelty:
     tree: KDTree
     own: FloatArray
     nearest: float
+    suspects: int
 
     @classmethod
-    def fit(cls, rows: ArrayLike, neighbours: int = 5) -> Novelty:
+    def fit(cls, rows: ArrayLike, neighbours: int = 5, *, suspects: int | None = None) -> Novelty:
         """Learn what is usual.
 
         Parameters
@@ -123,6 +126,8 @@ class Novelty:
             Constant columns and rows that occur more than once are no obstacle.
         neighbours : int
             Which neighbour the distance is measured to; n - 1 where there are fewer.
+        suspects : int, optional
+            How many columns, the first, `largest` looks at; by default all.
 
         Raises
         ------
@@ -143,7 +148,7 @@ class Novelty:
         # A row that occurs twice needs a log too, not far from those of rows that differ.
         nearest = float(own[own > 0].min()) / 5 if own.any() else 1.0
         own = np.log(np.maximum(own, nearest))
-        return cls(rows, neighbours, whitening, tree, own, nearest)
+        return cls(rows, neighbours, whitening, tree, own, nearest, suspects or rows.shape[1])
 
     @property
     def spread(self) -> FloatArray:
@@ -214,34 +219,30 @@ class Novelty:
         """
         return np.abs(self._gaps(self._checked(rows), apart_from=0)) / self._usual_gaps
 
-    def p_single(self, rows: ArrayLike) -> FloatArray:
-        """Return the probability that one column sticks out as far as the furthest of each row.
+    def largest(self, rows: ArrayLike) -> FloatArray:
+        """Return the logarithm of how far the furthest suspected column sticks out, shape (m,).
 
-        Among many columns a single one that is off hardly changes a distance.
+        Among many columns a single one that is off hardly changes a distance. A p-value is its
+        `tail_p_value` among `own_largest`.
 
         Parameters
         ----------
         rows : array, shape (m, k)
-
-        Returns
-        -------
-        float64 array, shape (m,)
-            In (0, 1], for the upper tail.
 
         Raises
         ------
         ShapeError
             As `score`.
         """
-        largest = self.sticking_out(rows).max(axis=1)
-        return tail_p_value(np.log(np.maximum(largest, _FLATTEST)), self.own_largest)
+        return self._largest(self.sticking_out(rows))
 
     @cached_property
     def own_largest(self) -> FloatArray:
-        """Logarithm of how far the furthest column of fitted rows sticks out, as `own`."""
-        some = self.rows[1::2]
-        gaps = np.abs(self._gaps(some, apart_from=1)) / self._usual_gaps
-        return np.log(np.maximum(gaps.max(axis=1), _FLATTEST))
+        """The same of every second fitted row, shape (n // 2,)."""
+        return self._largest(np.abs(self._gaps(self.rows[1::2], apart_from=1)) / self._usual_gaps)
+
+    def _largest(self, gaps: FloatArray) -> FloatArray:
+        return np.log(np.maximum(gaps[:, : self.suspects].max(axis=1), _FLATTEST))
 
     @cached_property
     def _usual_gaps(self) -> FloatArray:
