@@ -68,7 +68,7 @@ def test_too_few_effective_draws():
     # Draws a twentieth as wide as they should be: those given y and given y' do not overlap.
     found = local(ELSEWHERE, ExactLine(width=0.05))
     assert isinstance(found, str)
-    assert "fewer than 30 effective draws" in found
+    assert "fewer than 10 effective draws" in found
 
 
 def test_simulations_that_fail_are_left_out():
