@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sbi_inn.checks.record import SIGNIFICANCE, Finding, FloatArray, Record
-from sbi_inn.checks.words import share, wrong_width
+from sbi_inn.checks.words import percent, share, wrong_width
 from sbi_inn.diagnostics.calibration import (
     CalibrationError,
     CalibrationFloor,
@@ -104,13 +104,13 @@ class Calibration(Record):
         n = len(self.ranks)
         said = (
             f"over {n:,} test simulations the intervals hold the truth as often as they say: "
-            f"calibration error {self.value:.1%} (an exact posterior shows "
-            f"{self.floor.pooled[0]:.1%} by chance)"
+            f"calibration error {percent(self.value, 1)} (an exact posterior shows "
+            f"{percent(self.floor.pooled[0], 1)} by chance)"
         )
         blind = stats.norm.isf(SIGNIFICANCE / (4 * len(self.columns))) / np.sqrt(2 * n)
         if blind < 2 * WIDTH[0]:
             return said
-        return f"{said}, but with so few a width that is off by {blind:.0%} may not show"
+        return f"{said}, but with so few a width that is off by {percent(blind)} may not show"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -159,16 +159,18 @@ class Calibration(Record):
         """Compare the calibration error with that of an exact posterior."""
         n, dim = ranks.shape
         found, floor = calibration_error(ranks), _floor(n, dim)
-        exact = f"over {n:,} test simulations (an exact posterior: {floor.pooled[0]:.1%})"
+        exact = f"over {n:,} test simulations (an exact posterior: {percent(floor.pooled[0], 1)})"
         if pooled:
             worst = int(found.per_parameter.argmax())
-            words = f"the calibration error is {found.pooled:.1%} {exact}{how[worst]}"
+            words = f"the calibration error is {percent(found.pooled, 1)} {exact}{how[worst]}"
             beyond = found.pooled - floor.pooled[0]
             noise = floor.pooled[1] - floor.pooled[0]
             yield Finding(float(beyond), float(noise), POOLED, float(p_values.min()), words)
         for i, column in enumerate(self.columns):
             error = float(found.per_parameter[i])
-            words = f"{where}the calibration error of {column} is {error:.1%} {exact}{how[i]}"
+            words = (
+                f"{where}the calibration error of {column} is {percent(error, 1)} {exact}{how[i]}"
+            )
             noise = float(floor.worst[1] - floor.worst[0])
             yield Finding(error - float(floor.worst[1]), noise, WORST, float(p_values[i]), words)
 
@@ -208,8 +210,10 @@ def _spread(
     noise = np.sqrt(levels * (1 - levels) / len(ranks))
     best = int((np.sign(width - 1) * (held - levels) / noise).argmax())
     error_held = max(noise[best], np.sqrt(held[best] * (1 - held[best]) / len(ranks)))
+    normal = stats.norm.ppf((1 + np.array([held[best], levels[best]])) / 2)
+    said = width if held[best] == 1 else float(normal[0] / normal[1])
     words = (
         f"{where}{100 * levels[best]:.0f} % intervals of {column} hold the truth in "
-        f"{share(float(held[best]), float(error_held))} of cases: they are {wrong_width(width)}"
+        f"{share(float(held[best]), float(error_held))} of cases: they are {wrong_width(said)}"
     )
     return Finding(abs(float(np.log(width))), error / width, WIDTH, p_value, words)

@@ -12,7 +12,7 @@ from scipy import stats
 
 from sbi_inn.checks.calibration import WIDTH, WORST
 from sbi_inn.checks.record import Finding, FloatArray, Record
-from sbi_inn.checks.words import wrong_width
+from sbi_inn.checks.words import percent, wrong_width
 from sbi_inn.diagnostics.calibration import LEVELS
 from sbi_inn.diagnostics.uniformity import simultaneous_band, uniformity_p_value
 from sbi_inn.plots.ranks import plot_ranks
@@ -97,8 +97,8 @@ class JointCoverage(Record):
         error = float(0.5 * squares.std() / np.sqrt(len(levels)) / squares.mean())
         held = float((levels <= 0.68).mean())
         words = (
-            f"68 % regions of highest density hold all parameters together in {held:.0%} of cases, "
-            f"as if each posterior were {wrong_width(width)}"
+            "68 % regions of highest density hold all parameters together in "
+            f"{percent(held)} of cases, as if each posterior were {wrong_width(width)}"
         )
         return Finding(abs(float(np.log(width))), error, WIDTH, p_value, words)
 
@@ -109,7 +109,7 @@ def _tarp(levels: FloatArray, p_value: float) -> Finding:
     off = float(np.median(np.abs(held - LEVELS)))
     error = float(0.5 / np.sqrt(len(levels)))
     words = (
-        f"balls around random points (TARP) hold all parameters together {off:.1%} more or less "
-        "often than they say"
+        f"balls around random points (TARP) hold all parameters together {percent(off, 1)} more "
+        "or less often than they say"
     )
     return Finding(off, error, WORST, p_value, words)

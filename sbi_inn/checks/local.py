@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sbi_inn.checks.record import Finding, FloatArray, Record, Sampler
-from sbi_inn.checks.words import wrong_width
+from sbi_inn.checks.words import percent, wrong_width
 from sbi_inn.diagnostics.uniformity import shift_and_width, simultaneous_band, uniformity_p_value
 from sbi_inn.diagnostics.weighted import effective_sample_size, weighted_ranks
 from sbi_inn.plots.ranks import plot_ranks
@@ -169,8 +169,8 @@ def calibrate_at(
     enough = effective >= ENOUGH
     if enough.mean() < MOST:
         return (
-            f"given the observation and a simulation beside it, {1 - enough.mean():.0%} of the "
-            f"posteriors have fewer than {ENOUGH:.0f} effective draws"
+            f"given the observation and a simulation beside it, {percent(1 - enough.mean())} of "
+            f"the posteriors have fewer than {ENOUGH:.0f} effective draws"
         )
     ranks = weighted_ranks(truth, points[:, 1:], log_weights, rng, truth_log_weights=own)
     return LocalCalibration(ranks[enough], effective, sampler.prior.columns)

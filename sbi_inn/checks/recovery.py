@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sbi_inn.checks.record import Finding, FloatArray, Record
+from sbi_inn.checks.words import percent
 from sbi_inn.diagnostics.recovery import contraction, nrmse, r_squared, z_scores
 from sbi_inn.draws import Column
 from sbi_inn.plots.recovery import plot_contraction, plot_recovery
@@ -62,10 +63,12 @@ class Recovery(Record):
     def well(self) -> str:
         """Say which parameters the observations tell most and least about."""
         best, least = int(self.r_squared.argmax()), int(self.r_squared.argmin())
-        said = f"the observations explain {self.r_squared[best]:.0%} of {self.columns[best].name}"
+        said = (
+            f"the observations explain {percent(self.r_squared[best])} of {self.columns[best].name}"
+        )
         if best == least:
             return said
-        return f"{said}, and {max(self.r_squared[least], 0):.0%} of {self.columns[least].name}"
+        return f"{said}, and {percent(max(self.r_squared[least], 0))} of {self.columns[least].name}"
 
     @property
     def table(self) -> pd.DataFrame:

@@ -32,6 +32,17 @@ def wrong_width(width: float) -> str:
     return f"too wide {by_about(width - 1)}"
 
 
+def percent(part: float, digits: int = 0) -> str:
+    """Write a share in per cent.
+
+    Examples
+    --------
+    >>> percent(0.256), percent(0.0042, 1)
+    ('26 %', '0.4 %')
+    """
+    return f"{100 * part:.{digits}f} %"
+
+
 def share(part: float, noise: float) -> str:
     """Write a share with its standard error, in per cent.
 

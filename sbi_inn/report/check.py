@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -65,9 +66,10 @@ class Check:
         return f"{said}: {'; '.join(reasons)}." if reasons else f"{said}."
 
     def _well(self) -> tuple[list[str], int]:
-        """Give what is worth saying where all is well, and how many checks are left unsaid."""
+        """Give what is worth saying where all is well, and how many other checks could object."""
         said = [name for i, name in enumerate(self.records) if i == 0 or name in WORTH_SAYING]
-        return [self.records[name].sentence for name in said], len(self.records) - len(said)
+        others = [r for n, r in self.records.items() if n not in said and np.isfinite(r.threshold)]
+        return [self.records[name].sentence for name in said], len(others)
 
     @property
     def advice(self) -> str:
