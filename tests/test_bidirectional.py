@@ -66,9 +66,9 @@ def test_draws_at_exactly_the_observation_have_no_density(posterior):
 
 def test_checks_say_the_tolerance(posterior):
     check = briefly(posterior, 100).check(Y)
-    for name in ("re-simulation", "fit at y"):
+    for name in ("re-simulation", "re-simulation at y"):
         assert check.records[name].remark == posterior.remark
-    figure = check.records["fit at y"].plot()
+    figure = check.records["re-simulation at y"].plot()
     assert figure.axes[0].get_title() == posterior.remark
     plt.close("all")
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from sbi_inn.errors import ShapeError
 
@@ -231,36 +230,3 @@ def calibration_floor(
     return CalibrationFloor(
         tuple(quantiles), np.quantile(pooled, quantiles), np.quantile(worst, quantiles)
     )
-
-
-def pointwise_band(
-    n: int, levels: ArrayLike = LEVELS, confidence: float = 0.95
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the exact binomial band of a coverage curve, level by level.
-
-    Parameters
-    ----------
-    n : int
-        Number of test observations.
-    levels : array, shape (k,)
-        Nominal probabilities.
-    confidence : float
-        Probability, at each single level, that the coverage of an exact posterior lies in the
-        band (at least: counts are whole numbers). A whole curve leaves it more often.
-
-    Returns
-    -------
-    low, high : float64 array, shape (k,)
-        Shares of the n observations.
-
-    Examples
-    --------
-    >>> low, high = pointwise_band(1_000, [0.5])
-    >>> low.round(3), high.round(3)
-    (array([0.469]), array([0.531]))
-    """
-    levels = np.asarray(levels, dtype=float)
-    tail = (1 - confidence) / 2
-    low = np.asarray(stats.binom.ppf(tail, n, levels)) / n
-    high = np.asarray(stats.binom.ppf(1 - tail, n, levels)) / n
-    return low, high

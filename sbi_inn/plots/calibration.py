@@ -14,8 +14,8 @@ from sbi_inn.diagnostics.calibration import (
     CalibrationFloor,
     calibration_error,
     coverage,
-    pointwise_band,
 )
+from sbi_inn.diagnostics.uniformity import simultaneous_band
 from sbi_inn.errors import ShapeError
 from sbi_inn.plots.panels import NARROW_MM, add_legend, explain
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, GREY, line_style, new_figure, style
@@ -33,8 +33,8 @@ def plot_calibration(
 
     Left: the share of truths inside the central interval of each level, minus the level; below zero
     the posterior is too narrow, above zero too wide. Right: the share of truths whose rank is
-    below r, minus r; above zero the draws are too high, below zero too low. Grey: where an
-    exact posterior lies, point by point (exact binomial band; a whole line leaves it more often).
+    below r, minus r; above zero the draws are too high, below zero too low. Grey: the
+    simultaneous band, which a line of an exact posterior leaves anywhere in 5 % of cases only.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def _draw_panels(
     confidence: float,
 ) -> None:
     """Draw the coverage on the left and the distribution of the ranks on the right."""
-    band = pointwise_band(len(ranks), LEVELS, confidence)
+    band = simultaneous_band(len(ranks), LEVELS, confidence)
     _draw_excess(left, coverage(ranks, LEVELS), columns, band)
     _draw_excess(right, shares_below(ranks), columns, band)
     left.set(xlabel="level of the central interval [%]", ylabel="coverage − level [%]")

@@ -97,7 +97,7 @@ class Judge:
         """Draw at the test simulations, once."""
         if "_survey" not in self.__dict__:
             n, draws = affordable(self.sampler, len(self.tests))
-            with bar(n, "draw at test simulations", unit="", show=progress) as shown:
+            with bar(n, "check", unit=" tests", show=progress, delay=2.0) as shown:
                 self.__dict__["_survey"] = survey(
                     self.sampler,
                     self.tests.head(n),

@@ -11,7 +11,6 @@ from sbi_inn.diagnostics.calibration import (
     calibration_error,
     calibration_floor,
     coverage,
-    pointwise_band,
     ranks,
 )
 from sbi_inn.errors import ShapeError
@@ -134,15 +133,3 @@ def test_floor_agrees_with_uniform_ranks():
     np.testing.assert_allclose(
         np.quantile(found, [0.25, 0.5, 0.75]), floor.pooled, atol=4 * spread / np.sqrt(400)
     )
-
-
-@pytest.mark.parametrize("n", [50, 1_000])
-def test_band_holds_what_it_says_at_each_level(n):
-    low, high = pointwise_band(n, LEVELS, 0.9)
-    binomial = st.binom(n, LEVELS)
-    counts_low, counts_high = np.round(low * n), np.round(high * n)
-    held = binomial.cdf(counts_high) - binomial.cdf(counts_low - 1)
-    assert np.all(held >= 0.9)
-    assert np.all(binomial.cdf(counts_low - 1) < 0.05)  # not one count wider than needed
-    assert np.all(binomial.sf(counts_high) <= 0.05)
-    assert np.all(binomial.sf(counts_high - 1) > 0.05)

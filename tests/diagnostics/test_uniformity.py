@@ -7,7 +7,7 @@ import pytest
 import scipy.stats as st
 
 from sbi_inn.diagnostics import uniformity
-from sbi_inn.diagnostics.calibration import LEVELS, pointwise_band, ranks
+from sbi_inn.diagnostics.calibration import LEVELS, ranks
 from sbi_inn.diagnostics.uniformity import (
     shift_and_width,
     simultaneous_band,
@@ -31,6 +31,12 @@ def test_band_holds_whole_curves_as_often_as_it_says(n, confidence):
     error = np.sqrt(confidence * (1 - confidence) / 40_000)
     # Counts are whole numbers: the next narrower band would hold too few.
     assert confidence - 4 * error < held < confidence + 4 * error + 0.0005
+
+
+def pointwise_band(n, levels, confidence=0.95):
+    """Band of each level by itself: exact binomial quantiles."""
+    tail = (1 - confidence) / 2
+    return tuple(st.binom.ppf(q, n, levels) / n for q in (tail, 1 - tail))
 
 
 def test_band_is_wider_than_pointwise_and_narrower_than_bonferroni():

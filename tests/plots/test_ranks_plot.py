@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from sbi_inn.diagnostics.calibration import LEVELS, pointwise_band
+from sbi_inn.diagnostics.calibration import LEVELS
+from sbi_inn.diagnostics.uniformity import simultaneous_band
 from sbi_inn.errors import ShapeError
 from sbi_inn.plots.ranks import plot_ranks
 from sbi_inn.plots.style import COLOURS, GREY
 
 N = 1_000
 UNIFORM = ((np.arange(N) + 0.5) / N)[:, None]
-BAND = pointwise_band(N, confidence=0.999)
+BAND = simultaneous_band(N, confidence=0.999)
 
 
 def lines_of(figure):
@@ -96,7 +97,7 @@ def test_nothing_leaves_the_page(width_mm, q):
     figure = plot_ranks(
         ranks,
         columns,
-        band=pointwise_band(200),
+        band=simultaneous_band(200),
         title="ranks of the products of pairs, centred at the mean of the posterior and scaled",
         width_mm=width_mm,
     )

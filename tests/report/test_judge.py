@@ -164,7 +164,7 @@ def test_learned_summaries_are_looked_at():
         ({"width": 1.25}, {"calibration", "joint coverage"}),
         ({"correlation": 0.5}, {"dependence", "joint coverage"}),
     ],
-    ids=str,
+    ids=["shifted", "narrow", "wide", "correlated"],
 )
 def test_at_a_thousand_test_simulations_wrong_posteriors_are_found(wrong, objecting):
     check = posterior(ExactLine(**wrong), n=1_000, simulator=False).check(progress=False)
