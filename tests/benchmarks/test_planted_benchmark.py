@@ -179,7 +179,7 @@ def test_p_values_of_held_out_simulations_are_tested_for_uniformity(monkeypatch)
 
 
 def test_a_fit_is_judged_in_general_and_at_an_observation():
-    row = sections._judged("line", exact_posterior())
+    row = sections._judged(exact_posterior())
     assert row["check()"] == row["check(y)"] == "trust"
     assert row["sentence"].startswith("Trust this posterior: ")
     assert 0 < row["check(y) [s]"] < 60
