@@ -88,6 +88,7 @@ def _check(options: argparse.Namespace) -> int:
     check = load_posterior(options.file, simulator=problem).check()
     print(check)
     if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         check.to_html(options.out)
         print(f"\nwritten to {options.out}")
     return int(check.verdict == "do not trust")

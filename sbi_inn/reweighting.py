@@ -82,6 +82,8 @@ def reweight(draws: xr.Dataset, old: Prior, new: Prior, *, seed: int) -> xr.Data
 
 
 def _check_names(old: Prior, new: Prior) -> None:
+    if not isinstance(new, Prior):
+        raise PriorError(f"expected a Prior to reweight to; got {type(new).__name__}")
     if set(old.names) != set(new.names):
         raise PriorError(
             f"expected a prior of the parameters {', '.join(old.names)}, as the draws have; got "

@@ -229,7 +229,7 @@ class Trust(ABC):
         from sbi_inn.checks import TestSet
 
         held_out = TestSet.of(self.simulations, self.test_rows[:n])
-        return held_out.topped_up(n, self.problem, self._seconds, self.seed)
+        return held_out.topped_up(n, self.problem, self._seconds, self.seed, schema=self.schema)
 
     def features(self, observations: Observations) -> FloatArray:
         """Summaries that the network has learned, shape (observations, k); k may be 0."""

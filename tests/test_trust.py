@@ -22,7 +22,9 @@ from studies import (
 )
 
 import sbi_inn as si
+from sbi_inn.report import judge
 from sbi_inn.reweighting import reweight
+from sbi_inn.simulation.progress import bar
 from sbi_inn.training import History
 
 Y = [1.0, -0.5]
@@ -84,12 +86,13 @@ def test_an_observation_is_no_verdict_on_the_posterior():
         posterior.sample(FAR[0], 5)
 
 
-def test_progress_is_shown_only_when_asked_for(capsys):
+def test_progress_is_shown_only_when_asked_for(capsys, monkeypatch):
+    monkeypatch.setattr(judge, "bar", lambda *args, delay, **kwargs: bar(*args, **kwargs))
     posterior = briefly(exact_posterior(), 200)
     posterior.check(Y, progress=False)
     assert capsys.readouterr() == ("", "")
     briefly(exact_posterior(), 200).check()
-    assert "draw at test simulations: 100%" in capsys.readouterr().err
+    assert "check: 100%" in capsys.readouterr().err
 
 
 # -- drawing from what is not to be trusted --------------------------------------------------------

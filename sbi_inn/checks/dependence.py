@@ -14,6 +14,7 @@ from sbi_inn.checks.record import Finding, FloatArray, Record
 from sbi_inn.diagnostics.uniformity import simultaneous_band, uniformity_p_value
 from sbi_inn.plots.ranks import plot_ranks
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.statistics import spread
 
 # Of the difference between the true correlation and that of the draws.
 CORRELATION = (0.1, 0.3)
@@ -120,8 +121,11 @@ def with_right_marginals(
     pairs : int array, shape (p, 2)
     """
     i, j = pairs.T
-    spread = standard.std(axis=0)
-    right = (standard - standard.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    # One truth far from all others would decide on the standard deviation of all.
+    middle, most = np.median(standard, axis=0), 9 * spread(standard)
+    bounded = np.clip(standard, middle - most, middle + most)
+    sd = bounded.std(axis=0)
+    right = (bounded - bounded.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
     return excess - standard[:, i] * standard[:, j] + right[:, i] * right[:, j]
 
 

@@ -23,6 +23,7 @@ STRANGE = (0.01, 0.001)
 
 OBSERVED, LEARNED = "the observation", "its learned summary"
 SINGLE = "a single statistic"
+USUAL = 0.1  # p-value of the statistic that sticks out most, above which it does not
 MANY = 5  # statistics, from which on one that is off can hide among the others
 
 
@@ -158,14 +159,16 @@ class GoodnessOfFit(Record):
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """The p-value, whose limits are those of `STRANGE`."""
-        strangest = min(self.p_values, key=lambda name: self.p_values[name])
-        by = f"{LEARNED} gives it away; " if strangest == LEARNED else ""
-        value = float(self.row[self._furthest])
-        words = (
-            f"of 1,000 simulated observations {_count(self.p_value)} would be as strange as this "
-            f"one ({by}{self.sticks_out} = {value:.3g} sticks out most): the simulations hardly "
-            "cover it"
-        )
+        count = _count(self.p_value)
+        words = f"of 1,000 simulated observations {count} would be as strange as this one"
+        by = f"{LEARNED} gives it away; " if self._strangest == LEARNED else ""
+        if self._too_ordinary:
+            words += (
+                f": {by}it lies closer to their middle than noise lets them lie, as if it had been "
+                "averaged or had no noise"
+            )
+        else:
+            words += f" ({by}{self._what_sticks_out}): the simulations hardly cover it"
         return (Finding(-np.log10(self.p_value), 0.0, (2.0, 3.0), self.p_value, words),)
 
     @property
@@ -209,7 +212,7 @@ class GoodnessOfFit(Record):
 
     def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
         """Show the observation among held-out simulations."""
-        strangest = min(self.p_values, key=lambda name: self.p_values[name])
+        strangest = self._strangest
         return plot_novelty(
             self.usual[strangest],
             np.array([self.here[strangest]]),
@@ -217,6 +220,23 @@ class GoodnessOfFit(Record):
             label=f"log distance of {strangest} to the nearest simulations",
             width_mm=width_mm,
         )
+
+    @property
+    def _strangest(self) -> str:
+        """Which of the looks has the smallest p-value."""
+        return min(self.p_values, key=lambda name: self.p_values[name])
+
+    @property
+    def _too_ordinary(self) -> bool:
+        """Whether it is strange by the lower tail, where nothing sticks out."""
+        name = self._strangest
+        return self.here[name] < float(np.median(self.usual[name]))
+
+    @property
+    def _what_sticks_out(self) -> str:
+        if self.p_values.get(SINGLE, 0.0) > USUAL:
+            return "no single statistic sticks out, it is how they go together"
+        return f"{self.sticks_out} = {self.row[self._furthest]:.3g} sticks out most"
 
     @property
     def _furthest(self) -> int:

@@ -9,7 +9,8 @@ import numpy as np
 
 from sbi_inn.checks.record import FloatArray
 from sbi_inn.data import Simulations
-from sbi_inn.schema import Observations, join
+from sbi_inn.errors import SimulationError
+from sbi_inn.schema import Observations, Schema, join
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
 
@@ -45,7 +46,9 @@ class TestSet:
         truth = simulations.prior.flatten(simulations.parameters(rows))
         return cls(truth, simulations.observations(rows))
 
-    def topped_up(self, n: int, problem: Problem | None, seconds: float, seed: int) -> TestSet:
+    def topped_up(
+        self, n: int, problem: Problem | None, seconds: float, seed: int, *, schema: Schema
+    ) -> TestSet:
         """Add fresh simulations up to `n` where a simulator is at hand and cheap.
 
         Parameters
@@ -55,12 +58,35 @@ class TestSet:
         seconds : float
             What one simulation takes.
         seed : int
+        schema : Schema
+            What one observation looks like.
+
+        Raises
+        ------
+        SimulationError
+            If the simulator returns something else.
         """
         missing = n - len(self)
         if missing <= 0 or problem is None or missing * seconds > SECONDS:
             return self
-        fresh = TestSet.of(run(problem, n=missing, seed=seed, progress=False, stream=STREAM))
+        try:
+            table = run(problem, n=missing, seed=seed, progress=False, stream=STREAM)
+        except SimulationError as error:
+            table = error.simulations
+            if table is None or not len(table) == len(table.failures) == missing:
+                raise
+            return self  # every one failed, which re-simulation says
+        _check_same(table.schema, schema)
+        fresh = TestSet.of(table)
         return TestSet(
             np.concatenate([self.truth, fresh.truth]),
             join([self.observations, fresh.observations]),
+        )
+
+
+def _check_same(found: Schema | None, expected: Schema) -> None:
+    if found is None or found.observables != expected.observables:
+        raise SimulationError(
+            f"expected a simulator of the observables {expected.observables}, names and shapes, "
+            f"as the posterior was trained on; got {'none' if found is None else found.observables}"
         )

@@ -49,7 +49,7 @@ class JointCoverage(Record):
         found = []
         for name, levels in self.levels.items():
             p_value = min(1.0, tests * float(uniformity_p_value(levels[:, None])[0]))
-            found.append((self._highest if name == HIGHEST else _tarp)(levels, p_value))
+            found.append((self._highest if name == HIGHEST else self._tarp)(levels, p_value))
         return tuple(found)
 
     @property
@@ -61,7 +61,8 @@ class JointCoverage(Record):
     @property
     def well(self) -> str:
         """What to say where all is well."""
-        return f"regions of all {self.dim} parameters together hold the truth as often as they say"
+        of = f" of all {self.dim} parameters together" if self.dim > 1 else ""
+        return f"regions{of} hold the truth as often as they say"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -97,19 +98,22 @@ class JointCoverage(Record):
         error = float(0.5 * squares.std() / np.sqrt(len(levels)) / squares.mean())
         held = float((levels <= 0.68).mean())
         words = (
-            "68 % regions of highest density hold all parameters together in "
+            f"68 % regions of highest density hold {self._all} in "
             f"{percent(held)} of cases, as if each posterior were {wrong_width(width)}"
         )
         return Finding(abs(float(np.log(width))), error, WIDTH, p_value, words)
 
+    def _tarp(self, levels: FloatArray, p_value: float) -> Finding:
+        """Take the median distance of TARP's coverage from nominal."""
+        held = np.searchsorted(np.sort(levels), LEVELS, side="right") / len(levels)
+        off = float(np.median(np.abs(held - LEVELS)))
+        error = float(0.5 / np.sqrt(len(levels)))
+        words = (
+            f"balls around random points (TARP) hold {self._all} {percent(off, 1)} more or less "
+            "often than they say"
+        )
+        return Finding(off, error, WORST, p_value, words)
 
-def _tarp(levels: FloatArray, p_value: float) -> Finding:
-    """Take the median distance of TARP's coverage from nominal."""
-    held = np.searchsorted(np.sort(levels), LEVELS, side="right") / len(levels)
-    off = float(np.median(np.abs(held - LEVELS)))
-    error = float(0.5 / np.sqrt(len(levels)))
-    words = (
-        f"balls around random points (TARP) hold all parameters together {percent(off, 1)} more "
-        "or less often than they say"
-    )
-    return Finding(off, error, WORST, p_value, words)
+    @property
+    def _all(self) -> str:
+        return "all parameters together" if self.dim > 1 else "the parameter"

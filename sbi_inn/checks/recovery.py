@@ -11,7 +11,13 @@ from matplotlib.figure import Figure
 
 from sbi_inn.checks.record import Finding, FloatArray, Record
 from sbi_inn.checks.words import percent
-from sbi_inn.diagnostics.recovery import contraction, nrmse, r_squared, z_scores
+from sbi_inn.diagnostics.recovery import (
+    contraction,
+    nrmse,
+    r_squared,
+    rank_correlation,
+    z_scores,
+)
 from sbi_inn.draws import Column
 from sbi_inn.plots.recovery import plot_contraction, plot_recovery
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
@@ -63,21 +69,26 @@ class Recovery(Record):
     def well(self) -> str:
         """Say which parameters the observations tell most and least about."""
         best, least = int(self.r_squared.argmax()), int(self.r_squared.argmin())
-        said = (
-            f"the observations explain {percent(self.r_squared[best])} of {self.columns[best].name}"
-        )
+        # Medians that are worse than a constant explain nothing, rather than less than that.
+        best_part, least_part = (percent(max(self.r_squared[i], 0)) for i in (best, least))
+        said = f"the observations explain {best_part} of {self.columns[best].name}"
         if best == least:
             return said
-        return f"{said}, and {percent(max(self.r_squared[least], 0))} of {self.columns[least].name}"
+        return f"{said}, and {least_part} of {self.columns[least].name}"
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a parameter: R2, NRMSE, median z-score (absolute) and contraction."""
+        """One row a parameter: R2, NRMSE, median z-score (absolute) and contraction.
+
+        Of a prior with heavy tails a few truths decide on R2 and NRMSE; on `rank_correlation`
+        (Spearman's, of truth and posterior median) no single one does.
+        """
         z = z_scores(self.truth, self.mean, self.sd)
         return pd.DataFrame(
             {
                 "R2": self.r_squared,
                 "NRMSE": nrmse(self.truth, self.median),
+                "rank_correlation": rank_correlation(self.truth, self.median),
                 "median_abs_z": np.median(np.abs(z), axis=0),
                 "contraction": np.median(self.contraction, axis=0),
             },

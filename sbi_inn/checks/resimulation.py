@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sbi_inn.checks.held_out import TestSet
-from sbi_inn.checks.record import Finding, FloatArray, Record, Sampler
+from sbi_inn.checks.record import MORE, Finding, FloatArray, Record, Sampler
+from sbi_inn.checks.words import number
 from sbi_inn.diagnostics.tails import tail_p_value
 from sbi_inn.plots.resimulation import plot_errors
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
@@ -25,7 +26,9 @@ Simulate = Callable[[FloatArray, Observations], FloatArray]
 # An exact posterior re-simulates with at most sqrt(2) times the noise of the simulator itself.
 NOISE = 1.5
 SLACK = (0.1, 1.0)
+_NEAREST, _FARTHEST = 1e-9, 1e100  # spreads: above rounding, and with squares that are finite
 
+FAILS = "Look at the simulator: posterior.resimulate(y) says how it fails."
 EXPLAIN = (
     "Look at the observation: units, calibration, outliers, a part of the process that the "
     "simulator leaves out. The posterior is that of the closest thing the simulator can do."
@@ -56,20 +59,21 @@ class Resimulation(Record):
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """The median scaled error against the simulator's own noise."""
-        noise = float(np.nanmedian(self.noise))
+        noise = self._typical_noise
         limits = (NOISE * noise + SLACK[0], NOISE * noise + SLACK[1])
         if np.isnan(self.scaled).all():
             words = "no posterior draw could be simulated again"
             return (Finding(np.inf, 0.0, limits, 0.0, words),)
         value, error = float(np.nanmedian(self.scaled)), _standard_error(_medians(self.scaled))
         p_value = float(stats.norm.sf((value - limits[0]) / max(error, 1e-12)))
-        words = f"{self.well}; those of an exact posterior stay below {limits[0]:.2g}"
+        words = f"{self.well}; those of an exact posterior stay below {number(limits[0])}"
         return (Finding(value, error, limits, p_value, words),)
 
     @property
     def deterministic(self) -> bool:
         """Whether a new simulation at the true parameters gives the observation again."""
-        return not np.nanmax(self.noise, initial=0.0) > 0
+        good = self.noise[np.isfinite(self.noise)]
+        return good.size > 0 and not good.any()
 
     @property
     def measure(self) -> str:
@@ -79,19 +83,24 @@ class Resimulation(Record):
     @property
     def well(self) -> str:
         """Say the error in units of the observables' spread, and the noise beside it."""
-        noise = float(np.nanmedian(self.noise))
-        beside = f"a new simulation at the truth: {noise:.2g}" if noise > 0 else "no noise"
+        noise = self._typical_noise
+        beside = f"a new simulation at the truth: {number(noise)}" if noise > 0 else "no noise"
         return (
-            f"draws, simulated again, land {np.nanmedian(self.scaled):.2g} spreads of the "
-            f"observables from the observation ({beside})"
+            f"draws, simulated again, land {number(float(np.nanmedian(self.scaled)))} spreads of "
+            f"the observables from the observation ({beside})"
         )
+
+    @property
+    def remedy(self) -> str:
+        """What to do where not all is well."""
+        return FAILS if np.isnan(self.scaled).all() else MORE
 
     @property
     def table(self) -> pd.DataFrame:
         """Mean and median of the errors: in own units, scaled, and in units of the noise."""
         rows = {"in own units": self.errors, "in spreads": self.scaled}
         if not self.deterministic:
-            rows["in units of the noise"] = self.scaled / np.nanmedian(self.noise)
+            rows["in units of the noise"] = self.scaled / self._typical_noise
         return pd.DataFrame(
             {
                 "mean": [_of_some(np.mean, errors) for errors in rows.values()],
@@ -105,6 +114,11 @@ class Resimulation(Record):
         return plot_errors(
             self.scaled.ravel(), noise=self.noise, remark=self.remark, width_mm=width_mm
         )
+
+    @property
+    def _typical_noise(self) -> float:
+        """Median noise; 0 where no simulation succeeded."""
+        return float(np.nan_to_num(_of_some(np.median, self.noise)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,17 +143,17 @@ class Fit(Record):
     def findings(self) -> tuple[Finding, ...]:
         """The median scaled error here, against what 99 % of held-out observations stay below."""
         good = self.scaled[np.isfinite(self.scaled)]
-        limit = float(np.nanquantile(self.usual, 0.99))
+        usual = self.usual[np.isfinite(self.usual)]
+        limit = max(float(np.quantile(usual, 0.99)) if usual.size else 0.0, _NEAREST)
         limits = (limit, 3 * limit)
         if not good.size:
             words = "no draw at this observation could be simulated"
             return (Finding(np.inf, 0.0, limits, 0.0, words),)
         value = float(np.median(good))
-        error = float(1.2533 * good.std() / np.sqrt(len(good)))
-        usual = self.usual[np.isfinite(self.usual)]
-        p_value = float(tail_p_value(np.array([value]), usual)[0])
+        error = _standard_error(good)
         # The limit is the quantile itself: beyond it there is significance by construction.
-        p_value = 0.0 if value > limit else p_value
+        beyond = value > limit
+        p_value = 0.0 if beyond else float(tail_p_value(np.array([value]), usual)[0])
         words = f"{self._said(value, limit)}: the simulator may not explain this observation"
         return (Finding(value, error, limits, p_value, words),)
 
@@ -156,13 +170,13 @@ class Fit(Record):
     @property
     def remedy(self) -> str:
         """What to do where not all is well."""
-        return EXPLAIN
+        return EXPLAIN if np.isfinite(self.scaled).any() else FAILS
 
     @property
     def table(self) -> pd.DataFrame:
         """The scaled error here, and the usual one."""
         return pd.DataFrame(
-            {"median": [self.value, np.nanmedian(self.usual)]},
+            {"median": [_of_some(np.median, errors) for errors in (self.scaled, self.usual)]},
             index=pd.Index(["at this observation", "held out"], name="re-simulation error"),
         )
 
@@ -179,8 +193,8 @@ class Fit(Record):
     @staticmethod
     def _said(value: float, limit: float) -> str:
         return (
-            f"draws at this observation, simulated again, land {value:.2g} spreads of the "
-            f"observables from it; 99 % of held-out observations stay below {limit:.2g}"
+            f"draws at this observation, simulated again, land {number(value)} spreads of the "
+            f"observables from it; 99 % of held-out observations stay below {number(limit)}"
         )
 
 
@@ -249,7 +263,8 @@ def resimulate_at(
     remark : str
         What has to be known about the draws.
     """
-    scaled = np.linalg.norm((again - observed) / scale, axis=1)
+    gaps = np.clip((again - observed) / scale, -_FARTHEST, _FARTHEST)
+    scaled = np.linalg.norm(gaps, axis=1)
     return Fit(scaled, _medians(usual.scaled), remark)
 
 
@@ -268,6 +283,8 @@ def _of_some(summary: Callable[[FloatArray], np.floating], errors: FloatArray) -
 
 
 def _standard_error(medians: FloatArray) -> float:
-    """Give the standard error of a median over observations."""
+    """Give the standard error of a median, whatever the tails; NaN and infinity are left out."""
     good = medians[np.isfinite(medians)]
-    return float(1.2533 * good.std() / np.sqrt(max(len(good), 1)))
+    if not good.size:
+        return np.nan
+    return float(1.2533 * stats.median_abs_deviation(good, scale="normal") / np.sqrt(good.size))

@@ -53,10 +53,10 @@ class Together(Record):
         """The discrepancy beside that of as many simulations."""
         test = self.tests[self.strangest]
         usual, far = (float(q) for q in np.quantile(test.null, [0.5, 0.99]))
+        are = f"are unlike {self.n:,} simulated ones" if self.n > 1 else "is unlike a simulated one"
         words = (
-            f"the {self.n:,} observations together are unlike {self.n:,} simulated ones: "
-            f"discrepancy {test.value:.2g}, where simulations show {usual:.2g} "
-            f"(p = {self.p_value:.2g})"
+            f"{self._these} {are}: discrepancy {test.value:.2g}, where simulations show "
+            f"{usual:.2g} (p = {self.p_value:.2g})"
         )
         error = float(test.null.std())
         return (Finding(test.value, error, (far, 3 * far), self.p_value, words),)
@@ -69,10 +69,8 @@ class Together(Record):
     @property
     def well(self) -> str:
         """What to say where all is well."""
-        return (
-            f"the {self.n:,} observations together look like simulated ones "
-            f"(p = {self.p_value:.2g})"
-        )
+        look = "look like simulated ones" if self.n > 1 else "looks like a simulated one"
+        return f"{self._these} {look} (p = {self.p_value:.2g})"
 
     @property
     def remedy(self) -> str:
@@ -104,6 +102,10 @@ class Together(Record):
             two_tailed=False,
             width_mm=width_mm,
         )
+
+    @property
+    def _these(self) -> str:
+        return f"the {self.n:,} observations together" if self.n > 1 else "the one observation"
 
 
 def look_together(

@@ -24,12 +24,25 @@ def wrong_width(width: float) -> str:
 
     Examples
     --------
-    >>> wrong_width(0.8), wrong_width(1.5)
-    ('too narrow by about a fifth', 'too wide by about a half')
+    >>> wrong_width(0.8), wrong_width(1.5), wrong_width(0.001)
+    ('too narrow by about a fifth', 'too wide by about a half', 'far too narrow')
     """
+    if width < 0.005:
+        return "far too narrow"
     if width < 1:
         return f"too narrow {by_about(1 - width)}"
     return f"too wide {by_about(width - 1)}"
+
+
+def number(value: float) -> str:
+    """Write a positive number to two digits, without a power of ten where it can be read without.
+
+    Examples
+    --------
+    >>> number(0.216), number(152.3), number(70_900.0), number(7.1e29)
+    ('0.22', '152', '70,900', '7.1e+29')
+    """
+    return f"{value:,.0f}" if 99.5 <= value < 1e6 else f"{value:.2g}"
 
 
 def percent(part: float, digits: int = 0) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sbi_inn.diagnostics.calibration import ranks
 from sbi_inn.errors import ShapeError
+from sbi_inn.statistics import spread
 
 
 def density_ranks(
@@ -78,7 +79,7 @@ def tarp_ranks(
     -------
     float64 array, shape (n,)
         The share of draws that lie closer to the reference than the truth does. Distances are
-        Euclidean, of parameters divided by the standard deviation of the truths.
+        Euclidean, of parameters divided by the spread of the truths (`sbi_inn.statistics.spread`).
 
     Raises
     ------
@@ -104,8 +105,7 @@ def tarp_ranks(
             "tarp_ranks: truth and references must have shape (n, d) and draws (n, m, d) with "
             f"m > 0; got {truth.shape}, {references.shape} and {draws.shape}"
         )
-    # The sd of equal numbers is a rounding error, not zero: a constant parameter is not divided.
-    spread = np.where(np.ptp(truth, axis=0) > 0, truth.std(axis=0), 1.0)
-    distance = np.linalg.norm((truth - references) / spread, axis=1)
-    distances = np.linalg.norm((draws - references[:, None]) / spread, axis=2)
+    scale = spread(truth)  # robust: one truth far from all others would take a parameter out
+    distance = np.linalg.norm((truth - references) / scale, axis=1)
+    distances = np.linalg.norm((draws - references[:, None]) / scale, axis=2)
     return ranks(distance[:, None], distances[..., None], rng)[:, 0]

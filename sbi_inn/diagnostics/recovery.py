@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 
 from sbi_inn.errors import ShapeError
 
@@ -67,6 +68,38 @@ def nrmse(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
     # The sd of equal numbers is a rounding error, not zero.
     sd = np.where(np.ptp(truth, axis=0) > 0, truth.std(axis=0), np.nan)
     return rmse / sd
+
+
+def rank_correlation(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
+    """Return Spearman's rank correlation of estimates with the truth.
+
+    Parameters
+    ----------
+    truth, estimate : array, shape (n, d)
+        True parameters of n observations and their estimates, such as posterior medians.
+
+    Returns
+    -------
+    float64 array, shape (d,)
+        1 where the estimates order the observations as the truth does, whatever the scale and the
+        tails; NaN for a parameter whose truths or estimates are all equal.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes are not the same (n, d), n > 0, or a value is not finite.
+
+    Examples
+    --------
+    >>> rank_correlation([[0.001], [1.0], [1000.0]], [[0.1], [0.2], [0.3]])
+    array([1.])
+    """
+    truth, estimate = np.asarray(truth, dtype=float), np.asarray(estimate, dtype=float)
+    _check("rank_correlation", truth, estimate)
+    ranks = [rankdata(array, axis=0) for array in (truth, estimate)]
+    first, second = (rank - (len(truth) + 1) / 2 for rank in ranks)
+    with np.errstate(invalid="ignore"):
+        return (first * second).sum(axis=0) / np.sqrt((first**2).sum(0) * (second**2).sum(0))
 
 
 def z_scores(truth: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> NDArray[np.float64]:

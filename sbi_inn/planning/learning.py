@@ -245,8 +245,8 @@ def _check_enough(simulations: Simulations, seen_rows: Rows, smallest: float) ->
     if rows < FEWEST:
         raise SimulationError(
             f"a learning curve trains on {smallest:.3g} of the simulations that are not held out, "
-            f"and needs {FEWEST} there; got {rows} of {len(seen_rows):,} (a posterior that was "
-            "loaded has only the held-out ones)",
+            f"and needs {FEWEST} there; got {rows} of {len(seen_rows):,}: choose larger fractions, "
+            "or simulate more",
             simulations,
         )
 

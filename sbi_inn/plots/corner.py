@@ -21,6 +21,7 @@ from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, new_figure, sty
 
 _T = TypeVar("_T")
 
+_NARROWEST_MM = 6.0  # of a panel and its share of the margins
 _TRUTH: dict[str, Any] = {"color": "black", "linewidth": 0.6, "linestyle": "--"}
 
 
@@ -61,7 +62,8 @@ def corner(
     names : sequence of str, optional
         Which variables (``"theta"``) or columns (``"theta[0]"``) to show, in this order.
     width_mm : float
-        Width on paper: 180 for a double column, 85 for a single one.
+        Width on paper: 180 for a double column, 85 for a single one. Of many parameters it is
+        wider where needed to give each 6 mm.
 
     Returns
     -------
@@ -90,6 +92,7 @@ def corner(
     truths = {} if truth is None else _shown("truth", _truth_by_column(truth), columns)
     priors = {} if prior is None else _shown("prior", _prior_by_column(prior), columns)
     with style():
+        width_mm = max(width_mm, _NARROWEST_MM * len(columns))
         figure = new_figure(width_mm, width_mm * (0.7 if len(columns) == 1 else 1.0))
         _draw_panels(figure, columns, layers, truths, priors)
         _add_legend(figure, layers, bool(truths), bool(priors), len(columns))

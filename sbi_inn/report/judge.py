@@ -50,6 +50,7 @@ AGAIN = (20, 5)  # draws a test observation that are simulated again; fewer wher
 FEWEST_TESTS = 20  # test observations that are simulated again
 AGAIN_HERE = (2_000, 50)  # draws at the user's own observation: at most, and at least
 SECONDS = 10.0  # what simulating for one check may take, on every core
+NUMBERS = 50_000_000  # that may be simulated for one check: 15 s to describe, and 400 MB
 DRAWING = 25.0  # seconds that drawing may take, if 500 test simulations were looked at
 STREAM, LOCAL = 11, 12
 WITHOUT_SIMULATOR = "no simulator; give it to load_posterior(path, simulator=...)"
@@ -57,6 +58,7 @@ NO_NOISE = "the simulator has no noise; the re-simulation error says it"
 # An exact posterior of a deterministic simulator is a surface without volume. Across it a network
 # is as wide as it resolves: a matter of the re-simulation error, not of coverage.
 NO_VOLUME = "the simulator has no noise, so that exact regions have no volume"
+NONE_HERE = "every simulation at its draws failed; posterior.resimulate(y) says how"
 AT_Y = ("re-simulation at y", "posterior predictive", "calibration at y")
 
 
@@ -264,8 +266,10 @@ class Judge:
 
         try:
             return calibrate_at(self.sampler, observation, observe, rng=self._rng())
-        except (NoDensityError, SimulationError) as error:
+        except NoDensityError as error:
             return str(error)
+        except SimulationError:
+            return NONE_HERE
 
     # -- simulations -------------------------------------------------------------------------------
 
@@ -276,15 +280,20 @@ class Judge:
 
     @property
     def affordable(self) -> int:
-        """How many simulations fit into the budget."""
-        return int(SECONDS * cores(-1, np.inf) / max(self.seconds, 1e-9))
+        """How many simulations fit into the budget of time, and into memory."""
+        in_time = int(SECONDS * cores(-1, np.inf) / max(self.seconds, 1e-9))
+        return min(in_time, NUMBERS // self._size)
+
+    @property
+    def _size(self) -> int:
+        """How many numbers the largest test observation has."""
+        seen = self.tests.observations
+        return max(1, seen.vector.shape[1] + sum(s.values[0].size for s in seen.sets.values()))
 
     @property
     def _costly(self) -> str:
-        return (
-            f"a simulation takes {self.seconds:.2g} s: posterior.resimulate(y, n) does as many as "
-            "you like"
-        )
+        cost = f"takes {self.seconds:.2g} s and gives up to {self._size:,} numbers"
+        return f"a simulation {cost}: posterior.resimulate(y, n) does as many as you like"
 
     def simulate(self, flat: FloatArray, observations: Observations) -> FloatArray:
         """Simulate again at flat parameters: rows of statistics, NaN where that failed."""

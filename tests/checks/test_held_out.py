@@ -24,12 +24,14 @@ def test_held_out_rows_come_with_their_parameters(simulations):
 
 def test_topped_up_with_fresh_simulations_where_that_is_cheap(simulations):
     held_out = checks.TestSet.of(simulations, np.arange(100))
-    more = held_out.topped_up(400, LINE, seconds=1e-6, seed=5)
+    more = held_out.topped_up(400, LINE, seconds=1e-6, seed=5, schema=simulations.schema)
     assert len(more) == len(more.observations) == 400
     assert np.array_equal(more.truth[:100], held_out.truth)
     assert not set(more.truth[100:, 0]) & set(simulations.dataset["a"].values)
     gap = more.observations.vector - more.truth @ MIX.T
     assert abs(gap.std() / NOISE - 1) < 0.15
-    assert held_out.topped_up(400, LINE, seconds=1.0, seed=5) is held_out
-    assert held_out.topped_up(400, None, seconds=1e-6, seed=5) is held_out
-    assert held_out.topped_up(50, LINE, seconds=1e-6, seed=5) is held_out
+    assert held_out.topped_up(400, LINE, seconds=1.0, seed=5, schema=simulations.schema) is held_out
+    assert (
+        held_out.topped_up(400, None, seconds=1e-6, seed=5, schema=simulations.schema) is held_out
+    )
+    assert held_out.topped_up(50, LINE, seconds=1e-6, seed=5, schema=simulations.schema) is held_out

@@ -277,7 +277,7 @@ def test_ctrl_c_in_one_fit_ends_them_all(simulations, tests):
     ("options", "error", "message"),
     [
         ({"seen_rows": np.arange(399)}, si.SimulationError, "needs 50 there; got 49 of 399"),
-        ({"seen_rows": np.arange(0)}, si.SimulationError, "loaded has only the held-out ones"),
+        ({"seen_rows": np.arange(0)}, si.SimulationError, "got 0 of 0: choose larger fractions"),
         ({"fractions": (0.5,)}, ValueError, "two or more fractions"),
         ({"fractions": (0.5, 0.5)}, ValueError, "two or more fractions"),
         ({"fractions": (0.5, 1.0)}, ValueError, "between 0 and 1"),
