@@ -80,13 +80,16 @@ class Check:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per check: what was measured, its error, the threshold, whether it passed."""
+        """One row per check: what was measured, its error, the threshold, whether it passed.
+
+        The threshold is NaN where a check has no verdict to give.
+        """
         rows = {
             name: {
                 "measure": record.measure,
                 "value": record.value,
                 "error": record.error,
-                "threshold": record.threshold,
+                "threshold": record.threshold if np.isfinite(record.threshold) else np.nan,
                 "passed": record.passed,
                 "verdict": record.verdict,
             }
@@ -117,13 +120,13 @@ class Check:
         write_page(self, path, figures=figures or {})
 
     def __repr__(self) -> str:
-        lines = [self.sentence, "", self.table.to_string(float_format="{:.4g}".format)]
+        lines = [self.sentence, "", self.table.to_string(float_format="{:.4g}".format, na_rep="none")]
         lines += [f"skipped: {name} ({why})" for name, why in self.skipped.items()]
         lines += [self.advice] if self.advice else []
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         skipped = [f"skipped: {name} ({why})" for name, why in self.skipped.items()]
-        table = self.table.to_html(float_format="{:.4g}".format)
+        table = self.table.to_html(float_format="{:.4g}".format, na_rep="none")
         paragraphs = "".join(f"<p>{escape(line)}</p>" for line in [*skipped, self.advice] if line)
         return f"<p><strong>{escape(self.sentence)}</strong></p>{table}{paragraphs}"
