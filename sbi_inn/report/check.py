@@ -120,7 +120,11 @@ class Check:
         write_page(self, path, figures=figures or {})
 
     def __repr__(self) -> str:
-        lines = [self.sentence, "", self.table.to_string(float_format="{:.4g}".format, na_rep="none")]
+        lines = [
+            self.sentence,
+            "",
+            self.table.to_string(float_format="{:.4g}".format, na_rep="none"),
+        ]
         lines += [f"skipped: {name} ({why})" for name, why in self.skipped.items()]
         lines += [self.advice] if self.advice else []
         return "\n".join(lines)
