@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import xarray as xr
 import sbi_inn
 from sbi_inn import draws as labelled
 from sbi_inn.data import Simulations
-from sbi_inn.errors import NoDensityError
+from sbi_inn.errors import NoDensityError, SimulationError
 from sbi_inn.methods import Fitted
 from sbi_inn.schema import Observations, Schema
 from sbi_inn.simulation.again import givens_of
@@ -70,8 +71,9 @@ class Exports(ABC):
         -------
         xarray.DataTree
             Groups `posterior`, `prior`, `observed_data`; `posterior_predictive` where there is a
-            simulator, `constant_data` where there are givens, `sample_stats` with the log posterior
-            density `lp` where the method has one. The draws are independent: one `chain`.
+            simulator that does not fail at every draw, `constant_data` where there are givens,
+            `sample_stats` with the log posterior density `lp` where the method has one. The draws
+            are independent: one `chain`.
 
         Raises
         ------
@@ -85,12 +87,11 @@ class Exports(ABC):
             **observed_groups(self._schema.read(y), self.simulations),
         }
         if self.problem is not None:
-            again = self.resimulate(y, n, seed=seed)
-            groups["posterior_predictive"] = again[list(self._schema.observables)]
-        try:
+            with suppress(SimulationError):  # every one failed: the group is left out
+                again = self.resimulate(y, n, seed=seed)
+                groups["posterior_predictive"] = again[list(self._schema.observables)]
+        with suppress(NoDensityError):  # as is this one
             groups["sample_stats"] = xr.Dataset({"lp": self.log_prob(draws, y)})
-        except NoDensityError:
-            pass  # the group is left out
         return datatree(groups, method=self.fitted.settings.label)
 
     def to_dataframe(self, y: Any, n: int = 1000, *, seed: int | None = None) -> pd.DataFrame:

@@ -70,6 +70,18 @@ def trials_tree():
 # -- the tree --------------------------------------------------------------------------------------
 
 
+def test_a_simulator_that_fails_at_every_draw_leaves_the_prediction_out():
+    @si.simulator(batched=True)
+    def broken(a, b):
+        return {"y": np.full((len(a), 2), np.nan)}
+
+    posterior = exact_posterior(n=300, test=50)
+    posterior.problem = si.Problem(broken, LINE.prior)
+    tree = posterior.to_datatree(Y, 20)
+    assert "posterior_predictive" not in tree.children
+    assert set(tree.children) == {"posterior", "prior", "observed_data", "sample_stats"}
+
+
 def test_groups_and_dims_are_those_of_arviz(tree):
     assert set(tree.children) == {
         "posterior", "prior", "posterior_predictive", "observed_data", "sample_stats",
