@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sbi_inn.checks.record import VERDICTS, Finding, FloatArray, Record, Sampler, Verdict
+from sbi_inn.checks.record import Finding, FloatArray, Record, Sampler
 from sbi_inn.checks.resimulation import EXPLAIN
 from sbi_inn.diagnostics.novelty import Novelty
 from sbi_inn.diagnostics.tails import tail_p_value
@@ -54,8 +54,6 @@ class Familiar:
         either may see what the other misses.
     names : tuple of str
         Of the statistics and givens.
-    centre, scale : array, shape (k,)
-        Median of each statistic, and its spread.
     observables : int
         How many of the names are statistics; the rest are givens.
     """
@@ -63,8 +61,6 @@ class Familiar:
     observed: Novelty
     learned: Novelty | None
     names: tuple[str, ...]
-    centre: FloatArray
-    scale: FloatArray
     observables: int
 
     @classmethod
@@ -73,13 +69,10 @@ class Familiar:
         rows = described_with_givens(observations, sampler.schema)
         features = sampler.features(observations)
         observables = len(described_names(sampler.schema))
-        novelty = Novelty.fit(rows, suspects=observables)
         return cls(
-            novelty,
+            Novelty.fit(rows, suspects=observables),
             Novelty.fit(features) if features.shape[1] else None,
             names(sampler.schema),
-            np.median(rows, axis=0),
-            novelty.spread,
             observables,
         )
 
@@ -169,7 +162,8 @@ class GoodnessOfFit(Record):
             )
         else:
             words += f" ({by}{self._what_sticks_out}): the simulations hardly cover it"
-        return (Finding(-np.log10(self.p_value), 0.0, (2.0, 3.0), self.p_value, words),)
+        caution, distrust = -np.log10(STRANGE)
+        return (Finding(-np.log10(self.p_value), 0.0, (caution, distrust), self.p_value, words),)
 
     @property
     def value(self) -> float:
@@ -180,11 +174,6 @@ class GoodnessOfFit(Record):
     def threshold(self) -> float:
         """Below this, caution."""
         return STRANGE[0]
-
-    @property
-    def verdict(self) -> Verdict:
-        """By the share of simulated observations that are as strange."""
-        return VERDICTS[sum(self.p_value < limit for limit in STRANGE)]
 
     @property
     def measure(self) -> str:

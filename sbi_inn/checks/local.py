@@ -97,13 +97,14 @@ class LocalCalibration(Record):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a parameter: location, width, p-value."""
+        """One row a parameter: location, width, p-value; the median number of effective draws."""
         placed = shift_and_width(self.ranks)
         return pd.DataFrame(
             {
                 "too_high_by_sd": placed.shift,
                 "relative_width": placed.width,
                 "p_value": uniformity_p_value(self.ranks),
+                "effective_draws": np.median(self.effective),
             },
             index=pd.Index(self.columns, name="parameter"),
         )

@@ -150,11 +150,6 @@ class Novelty:
         own = np.log(np.maximum(own, nearest))
         return cls(rows, neighbours, whitening, tree, own, nearest, suspects or rows.shape[1])
 
-    @property
-    def spread(self) -> FloatArray:
-        """Robust standard deviation of each column of the fitted rows, shape (k,)."""
-        return self.whitening.scale
-
     def score(self, rows: ArrayLike) -> FloatArray:
         """Return the log distance of new rows to their neighbour among the fitted ones.
 

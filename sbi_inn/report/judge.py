@@ -49,6 +49,7 @@ FloatArray = npt.NDArray[np.float64]
 AGAIN = (20, 5)  # draws a test observation that are simulated again; fewer where that is costly
 FEWEST_TESTS = 20  # test observations that are simulated again
 AGAIN_HERE = (2_000, 50)  # draws at the user's own observation: at most, and at least
+FEWEST_AGAIN = 20  # of these that have to succeed, to compare the observation with
 SECONDS = 10.0  # what simulating for one check may take, on every core
 NUMBERS = 50_000_000  # that may be simulated for one check: 15 s to describe, and 400 MB
 DRAWING = 25.0  # seconds that drawing may take, if 500 test simulations were looked at
@@ -239,7 +240,7 @@ class Judge:
             remark=self.sampler.remark,
         )
         good = np.isfinite(again).all(axis=1)
-        if good.sum() >= 20:
+        if good.sum() >= FEWEST_AGAIN:
             records["posterior predictive"] = Predictive(
                 again[good],
                 described(observation, self.sampler.schema)[0],

@@ -155,7 +155,7 @@ def test_units_do_not_matter():
     one, other = Novelty.fit(rows), Novelty.fit(rows * units)
     np.testing.assert_allclose(other.score(new * units), one.score(new), rtol=1e-6)
     np.testing.assert_allclose(other.sticking_out(new * units), one.sticking_out(new), rtol=1e-6)
-    np.testing.assert_allclose(other.spread, one.spread * units, rtol=1e-12)
+    np.testing.assert_allclose(other.whitening.scale, one.whitening.scale * units, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
