@@ -15,14 +15,23 @@ from sbi_inn.simulation.registry import get
 from sbi_inn.simulation.run import simulate
 
 NAMES = [
+    "bernoulli_glm",
+    "bernoulli_glm_raw",
     "gaussian_linear",
+    "gaussian_linear_uniform",
+    "gaussian_mixture",
     "inverse_ballistics",
     "inverse_kinematics",
     "inverse_kinematics_cumulative",
+    "lotka_volterra",
     "mixture_of_eight",
     "mixture_of_eight_eight_classes",
     "mixture_of_eight_one_class",
     "normal_sample",
+    "sir",
+    "slcp",
+    "slcp_distractors",
+    "slcp_set",
     "two_moons",
 ]
 
