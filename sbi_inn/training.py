@@ -14,6 +14,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from sbi_inn.inn.memory import keep_memory
+from sbi_inn.inn.weights import Weights
+
 # Share of the training in which the learning rate rises to its peak.
 WARM_UP = 0.03
 LEARNING_RATE = 3e-3
@@ -241,6 +244,7 @@ def fit(
     >>> round(line.weight.item(), 1)
     2.0
     """
+    keep_memory()
     run = _Run(module, loss, train, validation, settings.resolve(len(train)), seed, augment, score)
     with tqdm(total=100, disable=not progress, desc="training", bar_format=_BAR) as bar:
         try:
@@ -281,15 +285,15 @@ class _Run:
         # end the run long before its last epoch.
         self.interval = max(self.steps_an_epoch, min(self.total // 50, 500))
         self.generator = torch.Generator().manual_seed(seed)
-        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.weights = Weights(module)
         self.optimizer = torch.optim.AdamW(
-            self.parameters,
+            self.weights.vectors,
             lr=self.peak,
             betas=(0.9, 0.99),
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        self.average = [p.detach().clone() for p in self.parameters]
+        self.average = self.weights.copy()
         self.best = self.average
         self.log: list[tuple[float, float, float]] = []
         self.best_loss, self.best_epoch = math.inf, 0.0
@@ -321,9 +325,7 @@ class _Run:
     def finish(self, bar: tqdm) -> History:
         if not self.log:  # it ended before its first validation
             self._validate(math.nan, bar)
-        with torch.no_grad():
-            for parameter, best in zip(self.parameters, self.best, strict=True):
-                parameter.copy_(best)
+        self.weights.load(self.best)
         self.module.eval()
         epoch, train_loss, validation_loss = zip(*self.log, strict=True)
         return History(
@@ -356,30 +358,29 @@ class _Run:
         rise = min(1.0, (done * self.total + 1) / (WARM_UP * self.total + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = self.peak * rise * (0.5 + 0.5 * math.cos(math.pi * done))
-        self.module.train()
+        if not self.module.training:  # a walk over all its parts, in every step
+            self.module.train()
         if self.augment is not None:
             batch = self.augment(batch, done, self.generator)
         value = self.loss(batch).mean()
-        self.optimizer.zero_grad()
-        value.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
+        self.weights.differentiate(value)
+        norm = nn.utils.clip_grad_norm_(self.weights.vectors, self.settings.gradient_clip)
         if not torch.isfinite(value + norm):
             return math.nan  # before it can reach the weights and their average
         self.optimizer.step()
         # The average forgets its start quickly, then settles at the decay that was asked for.
         decay = min(self.settings.averaging, self.step / (self.step + 10))
-        with torch.no_grad():
-            for average, parameter in zip(self.average, self.parameters, strict=True):
-                average.lerp_(parameter, 1 - decay)
+        for average, vector in zip(self.average, self.weights.vectors, strict=True):
+            average.lerp_(vector, 1 - decay)
         return value.item()
 
     @torch.no_grad()
     def _validate(self, train_loss: float, bar: tqdm) -> bool:
         """Validate the averaged weights; False means that training should stop."""
-        current = [p.clone() for p in self.parameters]
-        self._load(self.average)
+        current = self.weights.copy()
+        self.weights.load(self.average)
         value = self._validation_loss()
-        self._load(current)
+        self.weights.load(current)
         epoch = self.step / self.steps_an_epoch
         better = value < self.best_loss or not self.log
         self.log.append((epoch, train_loss, value))
@@ -387,7 +388,7 @@ class _Run:
         if better:
             self.best_loss = value if math.isfinite(value) else math.inf
             self.best_epoch, self.since_best = epoch, 0
-            self.best = [p.clone() for p in self.average]
+            self.best = [average.clone() for average in self.average]
             return True
         self.since_best += 1
         if self.settings.early_stopping and self.since_best >= self.settings.patience:
@@ -400,7 +401,3 @@ class _Run:
         rows = torch.arange(len(self.validation)).split(2048)
         values = torch.cat([self.score(self.validation[r]) for r in rows])
         return values.double().mean().item()
-
-    def _load(self, values: list[Tensor]) -> None:
-        for parameter, value in zip(self.parameters, values, strict=True):
-            parameter.copy_(value)

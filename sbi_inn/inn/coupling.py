@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sbi_inn.inn.bijection import Bijection
+from sbi_inn.inn.scale_shift import ScaleShift, ScaleShiftInverse
 
 
 class Elementwise(ABC):
@@ -69,17 +70,13 @@ class Affine(Elementwise):
 
     def forward(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Scale, then shift."""
-        log_scale, shift = self._split(parameters)
-        return torch.addcmul(shift, x, log_scale.exp()), _sum(log_scale, x)
+        z, log_slope = ScaleShift.apply(x, parameters, self.clamp)
+        return z, log_slope.expand(x.shape[0])
 
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Undo the shift, then the scale."""
-        log_scale, shift = self._split(parameters)
-        return (z - shift) * torch.exp(-log_scale), -_sum(log_scale, z)
-
-    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        raw, shift = parameters.chunk(2, dim=1)
-        return self.clamp * torch.tanh(raw / self.clamp), shift
+        x, log_slope = ScaleShiftInverse.apply(z, parameters, self.clamp)
+        return x, log_slope.expand(z.shape[0])
 
 
 class Coupling(Bijection):
@@ -123,7 +120,7 @@ class Coupling(Bijection):
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Transform the second half given the first, then the first given the new second."""
-        first, second = x[:, : self.first], x[:, self.first :]
+        first, second = x.split([self.first, self.second], dim=1)
         second, log_det = self.transform.forward(second, self.net_second(first, context))
         if self.net_first is None:
             return second, log_det
@@ -132,13 +129,9 @@ class Coupling(Bijection):
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Undo the two steps in reverse order."""
-        first, second = z[:, : self.first], z[:, self.first :]
+        first, second = z.split([self.first, self.second], dim=1)
         log_det = z.new_zeros(len(z))
         if self.net_first is not None:
             first, log_det = self.transform.inverse(first, self.net_first(second, context))
         second, more = self.transform.inverse(second, self.net_second(first, context))
         return torch.cat([first, second], dim=1), log_det + more
-
-
-def _sum(log_scale: Tensor, x: Tensor) -> Tensor:
-    return log_scale.sum(dim=1).expand(len(x))

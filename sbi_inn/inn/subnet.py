@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from sbi_inn.inn.perceptron import perceptron
 
 
 class MLP(nn.Module):
@@ -51,9 +52,15 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """Map `x` (batch, n_in) and the context (batch or 1, context) to (batch, n_out)."""
-        h = x.new_zeros(()) if self.steer is None else self.steer(context)
-        if self.enter is not None:
-            h = h + self.enter(x)
-        for layer in self.hidden:
-            h = layer(F.silu(h))
-        return self.leave(F.silu(h))
+        enter = None if self.enter is None else self.enter.weight
+        steer = None if self.steer is None else self.steer.weight
+        layers: list[Tensor] = []
+        for layer in (*self.hidden, self.leave):
+            assert isinstance(layer, nn.Linear)
+            layers += [layer.weight, layer.bias]
+        return perceptron(x, context, enter, steer, self._bias(), *layers)
+
+    def _bias(self) -> Tensor:
+        first = self.enter if self.steer is None else self.steer
+        assert first is not None
+        return first.bias

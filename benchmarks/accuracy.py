@@ -1,0 +1,148 @@
+"""The public benchmark of simulation-based inference: posteriors against reference posteriors.
+
+    python benchmarks/accuracy.py --out results                             ours, all tasks: hours
+    python benchmarks/accuracy.py --out results --tasks two_moons --budgets 1000 --seeds 1
+    python benchmarks/accuracy.py --out results --peers sbi_nsf bayesflow   beside the peers
+    python benchmarks/accuracy.py --out results --table-only --markdown results.md
+
+Every training is a process of its own and leaves its result in the folder; what is there already is
+not run again, so that the command can be stopped and taken up. All methods train on the same
+simulations. The C2ST (classifier two-sample test; .5: cannot be told from the reference, 1: can be
+always) is that of sbibm 1.1.0 on as many draws as `--draws` says, on both sides. Peers run in
+environments of their own, made on first use (`environments.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+from accuracy_parts import report, scores
+from accuracy_parts.jobs import DRAWN, PEERS, Settings, done, planned, run, source
+from accuracy_parts.settings import read
+from accuracy_parts.tasks import OURS_ONLY, REFERENCE, TASKS, published
+
+
+def parser():
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    known = (*TASKS, *OURS_ONLY)
+    add = made.add_argument
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+    add("--tasks", nargs="+", choices=known, default=known, metavar="TASK", help=", ".join(known))
+    add("--budgets", nargs="+", type=int, default=[1_000, 10_000, 100_000], metavar="N")
+    add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="SEED")
+    add("--observations", nargs="+", type=int, choices=range(1, 6), default=range(1, 6))
+    add("--draws", type=int, default=DRAWN, help="draws on each side of the C2ST")
+    add("--peers", nargs="+", choices=PEERS, default=[], help="beside ours")
+    add("--peer-calibration", action="store_true", help="of the peers too, which takes long")
+    add("--ours", action=argparse.BooleanOptionalAction, default=True)
+    add("--label", default="ours", help="name of our method, where settings are tried")
+    add("--settings", nargs="+", default=[], metavar="CALL", help='as in "CINN(blocks=4)"')
+    add("--threads", type=int, default=1, help="of a job")
+    add("--jobs", type=int, default=1, help="jobs at a time")
+    add("--timing", action=argparse.BooleanOptionalAction, default=True, help="are times to count?")
+    add("--again", action="store_true", help="run jobs again that are done")
+    add("--c2st", action=argparse.BooleanOptionalAction, default=True, help="score the draws")
+    add("--table-only", action="store_true", help="run nothing")
+    add("--json", type=Path, metavar="FILE", help="write everything that was found")
+    add("--markdown", type=Path, metavar="FILE", help="write the tables")
+    add("--reference", type=Path, default=REFERENCE, help="folder of reference posteriors")
+    return made
+
+
+def main():
+    made = parser()
+    options = made.parse_args()
+    if options.label in PEERS:
+        made.error(f"--label is the name of our method; {options.label} is a peer")
+    try:
+        read(options.settings)
+    except (ValueError, TypeError) as error:
+        made.error(str(error))
+    settings = Settings(
+        options.out.resolve(),
+        tuple(options.settings),
+        threads=options.threads,
+        jobs=options.jobs,
+        timed=options.timing,
+        peer_calibration=options.peer_calibration,
+        reference=options.reference.resolve(),
+    )
+    methods = [options.label] * options.ours + list(options.peers)
+    jobs = planned(options.tasks, options.budgets, options.seeds, methods)
+    failed = [] if options.table_only else run_all(jobs, settings, options)
+    if options.c2st and not options.table_only:
+        scores.score(jobs, options.draws, options.observations, settings, say=_scored)
+    show(jobs, settings, options)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}; see {settings.out / 'logs'}")
+
+
+def run_all(jobs, settings, options):
+    """Run what is not done, and name the jobs that failed."""
+    todo = [job for job in jobs if options.again or not done(job, settings)]
+    failed = []
+
+    def one(job):
+        print(f"{job.name} ...", flush=True)
+        try:
+            run(job, settings)
+        except subprocess.CalledProcessError:
+            failed.append(job.name)
+
+    pool = ThreadPoolExecutor(options.jobs)
+    try:
+        list(pool.map(one, todo))
+    finally:  # on Ctrl-C, the running jobs end with this process and no other begins
+        pool.shutdown(cancel_futures=True)
+    return failed
+
+
+def _scored(job, observation, value):
+    print(f"{job.name}, observation {observation}: C2ST {value:.3f}", flush=True)
+
+
+def show(jobs, settings, options):
+    """Print the tables, and write what was asked for."""
+    observations = list(options.observations)
+    line = published(settings.reference)
+    found = report.rows(jobs, options.draws, observations, line, settings)
+    if found.empty:
+        print("no results yet")
+        return
+    current = {job.method: source(job, settings) for job in jobs}
+    written = []
+    for budget in options.budgets:
+        if not (found.budget == budget).any():
+            continue
+        table = report.shown(found, budget, options.label)
+        below = report.wins(found, budget, options.label)
+        title = (
+            f"{budget:,} simulations, C2ST on {options.draws:,} draws at public observations "
+            f"{', '.join(map(str, observations))}, median over seeds"
+        )
+        with pd.option_context("display.width", 250, "display.max_columns", None):
+            print(f"\n== {title}\n{table.to_string(index=False)}")
+        print("\n".join(below), flush=True)
+        bullets = "\n".join(f"- {line}" for line in below)
+        written.append(f"### {title}\n\n{report.markdown(table)}\n\n{bullets}\n")
+    said = report.remarks(found, current)
+    print("\n".join(said))
+    if options.markdown:
+        options.markdown.write_text("\n".join([*written, *said]))
+    if options.json:
+        about = {"cores": os.cpu_count(), "draws": options.draws, "observations": observations}
+        everything = json.loads(found.to_json(orient="records"))
+        options.json.write_text(json.dumps(about | {"jobs": everything}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Section `interface`: what the way from a network to labelled draws costs.
+
+Run as a script, it measures in a process of its own.
+"""
+
+import json
+import sys
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+
+from speed_parts.processes import Asked, Found, alone
+
+PROBLEM, Y = "inverse_kinematics", {"across": 1.6, "up": 0.1}
+DRAWS = 10_000
+OBSERVATIONS, AT_ONCE, DRAWS_EACH = 10_000, 1_000, 100
+
+
+def interface(options):
+    """Measure drawing at one observation, and at many."""
+    script = "speed_parts/interface.py"
+    rows = pd.DataFrame(alone(script, options.rounds, threads=options.threads))
+    sample, network = (median(rows, what) for what in ("posterior.sample", "the network alone"))
+    each = median(rows, "posterior.sample_each")
+    table = pd.DataFrame(
+        [
+            {"what": f"posterior.sample(y, {DRAWS:,}) [ms]", "median": 1e3 * sample},
+            {"what": "the network alone [ms]", "median": 1e3 * network},
+            {"what": "the first over the second", "median": sample / network},
+            {"what": "posterior.sample_each [draws / s]", "median": AT_ONCE * DRAWS_EACH / each},
+        ]
+    )
+    about = (
+        f"{PROBLEM}, default network. sample_each: {OBSERVATIONS:,} different observations, "
+        f"{AT_ONCE:,} a call, {DRAWS_EACH} draws each."
+    )
+    asked = Asked(f"sample(y, {DRAWS:,}) over the network alone", sample / network, 1.3)
+    return Found(about, table, rows, [asked])
+
+
+def median(rows, what):
+    return float(rows[rows.what == what].seconds.median())
+
+
+def measure(rounds):
+    """Time a posterior that is trained for one epoch: how well it draws makes no difference."""
+    import sbi_inn as si
+
+    posterior = si.fit_posterior(
+        PROBLEM,
+        n_simulations=DRAWS,
+        training=si.Training(epochs=1),
+        seed=1,
+        progress=False,
+    )
+    calls = {
+        "posterior.sample": lambda: posterior.sample(Y, DRAWS),
+        "the network alone": network_alone(posterior),
+    }
+    return in_turns(calls, rounds) + many(posterior)
+
+
+def network_alone(posterior):
+    """Make a call that draws as many from the latent and sends them through the blocks."""
+    import torch
+
+    observation = posterior.schema.read(Y)
+    context = torch.from_numpy(posterior.fitted.summarise(observation).astype(np.float32))
+    network, generator = posterior.fitted.network, torch.Generator().manual_seed(1)
+
+    @torch.inference_mode()
+    def draw():
+        return network.flow.inverse(network.latent.sample(DRAWS, generator), context)
+
+    return draw
+
+
+def in_turns(calls, rounds):
+    """Time each call in every round, after one round to warm up."""
+    for call in calls.values():
+        call()
+    return [
+        {"what": what, "seconds": seconds(call)}
+        for _ in range(rounds)
+        for what, call in calls.items()
+    ]
+
+
+def many(posterior):
+    """Time draws at many different observations."""
+    import sbi_inn as si
+
+    table = si.simulate(PROBLEM, n=OBSERVATIONS, seed=2, n_jobs=1, progress=False)
+    ys = table.dataset[list(Y)].rename(simulation="observation")
+    parts = [
+        ys.isel(observation=slice(start, start + AT_ONCE))
+        for start in range(0, OBSERVATIONS, AT_ONCE)
+    ]
+    posterior.sample_each(parts[0], DRAWS_EACH)
+    return [
+        {
+            "what": "posterior.sample_each",
+            "seconds": seconds(lambda part=part: posterior.sample_each(part, DRAWS_EACH)),
+        }
+        for part in parts
+    ]
+
+
+def seconds(call):
+    started = perf_counter()
+    call()
+    return perf_counter() - started
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(rounds=int(sys.argv[1]))))

@@ -1,0 +1,244 @@
+"""Rational-quadratic splines with their gradients written out (Durkan et al. 2019).
+
+Knots. With a and b the raw widths and heights of a number's K bins, the knots on the two axes are
+an affine map of softmax(a) and softmax(b), the same for all numbers; slopes at the inner knots are
+softplus(raw), and 1 at the two ends.
+
+Piece. Let (x0, y0) be the corner of the bin that holds x, w, h its sizes, d0, d1 the slopes at its
+ends, s = h / w, t = (x - x0) / w, u = t (1 - t), and
+
+    N = s t^2 + d0 u,   D = s + (d0 + d1 - 2 s) u,   R = d1 t^2 + 2 s u + d0 (1 - t)^2.
+
+Then (eqs. 4 and 5 of the source)
+
+    z = y0 + h N / D,     dz/dx = s^2 R / D^2,     l = log dz/dx.
+
+Gradient. For a loss with gz = dL/dz and gl = dL/dl, the gradients of what enters are
+
+    n = gz h / D,   r = gl / R,   m = -(n N + 2 gl) / D      (of N, R and D),
+    d0: n u + m u + r (1 - t)^2,        d1: m u + r t^2,
+    s:  n t^2 + m (1 - 2 u) + 2 r u + 2 gl / s,
+    h:  gz N / D + s' / w,              w: -(s' s + t' t) / w,
+    x0: -t' / w,                        y0: gz,             x: t' / w,
+
+where s' is the line for s, and
+
+    t' = gz w dz/dx + gl w dl/dx,
+    w dl/dx = (2 d1 t + 2 s (1 - 2 t) - 2 d0 (1 - t)) / R - 2 (d0 + d1 - 2 s) (1 - 2 t) / D.
+
+Inverse. x(z) solves z = f(x), and its log slope is -l. Let gx and gl be the gradients of these two.
+Differentiating z = f(x; parameters) gives dx = (dz - df) / f', so that
+
+    dL/dz = (gx - gl dl/dx) / f',
+
+and the parameters receive what the gradient above gives with gz = -dL/dz and -gl for gl.
+
+Layout. All tables have the numbers of a batch in their last dimension, side by side in memory:
+sums and selections over bins then run over many numbers at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+SMALLEST_BIN = 1e-3
+SMALLEST_SLOPE = 1e-3
+# softplus(SLOPE_ONE) + SMALLEST_SLOPE = 1, so that zero parameters give the identity.
+SLOPE_ONE = math.log(math.expm1(1 - SMALLEST_SLOPE))
+
+_softmax_backward = torch.ops.aten._softmax_backward_data.default
+
+
+class _Piece(NamedTuple):
+    """The bin that holds each number, (dim, batch): corner, sizes, and slopes at both ends."""
+
+    x0: Tensor
+    y0: Tensor
+    width: Tensor
+    height: Tensor
+    d0: Tensor
+    d1: Tensor
+
+
+class RationalQuadratic(torch.autograd.Function):
+    """A spline inside [-bound, bound], the identity outside.
+
+    Takes numbers (batch, dim), raw widths, heights and slopes (batch or 1, dim * (3 bins - 1)), the
+    number of bins, the bound, and whether to invert; gives the images (batch, dim), and the log
+    slope (batch,) of the direction taken, summed over the dimensions.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, at: Tensor, parameters: Tensor, bins: int, bound: float, inverse: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Find the pieces, then evaluate or solve them."""
+        at = at.t()
+        inside = at.abs() < bound
+        here = torch.where(inside, at, 0.0)
+        shares, knots, slopes = tables(parameters, len(at), bins, bound)
+        ends = _ends(here, knots[:, int(inverse)])
+        piece = _piece(knots, slopes, ends)
+        t = _solve(here, piece) if inverse else (here - piece.x0) / piece.width
+        z, slope, parts = _evaluate(t, piece)
+        ctx.save_for_backward(inside, ends, shares, t, slope, *piece[2:], *parts)
+        ctx.bound, ctx.inverse = bound, inverse
+        y = torch.addcmul(piece.x0, t, piece.width) if inverse else z
+        log_slope = torch.where(inside, slope, 1.0).log().sum(dim=0)
+        return torch.where(inside, y, at).t(), -log_slope if inverse else log_slope
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gy: Tensor, gl: Tensor) -> tuple[Tensor | None, ...]:
+        """See the top of this file."""
+        inside, ends, shares, t, slope, width, height, d0, d1, *parts = ctx.saved_tensors
+        piece = _Piece(t, t, width, height, d0, d1)  # the gradient does not depend on the corner
+        gy = gy.t()
+        gz, gl = torch.where(inside, gy, 0.0), torch.where(inside, gl, 0.0)
+        bend = _log_slope_by_t(t, piece, parts)
+        if ctx.inverse:
+            gz, gl = torch.div(torch.addcdiv(gz, gl * bend, width, value=-1), -slope), -gl
+        d_t = torch.addcmul(gl * bend, gz * width, slope)
+        d_at = -gz if ctx.inverse else d_t / width
+        d_knots, d_slopes = _gradient(gz, gl, d_t, t, piece, parts)
+        d_parameters = _to_parameters(d_knots, d_slopes, ends, shares, ctx.bound)
+        return torch.where(inside, d_at, gy).t(), d_parameters, None, None, None
+
+
+def tables(parameters: Tensor, dim: int, bins: int, bound: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Lay out what the raw parameters say.
+
+    Returns
+    -------
+    shares : Tensor, shape (dim, 2, bins, batch)
+        Softmax of raw widths and heights.
+    knots : Tensor, shape (dim, 2, bins + 1, batch)
+        Their positions on both axes.
+    slopes : Tensor, shape (dim, bins + 1, batch)
+        Raw ones, with zeros, which mean slope one, at the ends.
+    """
+    raw = parameters.t().contiguous().view(dim, 3 * bins - 1, -1)
+    shares = raw[:, : 2 * bins].view(dim, 2, bins, -1).softmax(dim=2)
+    start, ladder = _ladder(bins, bound, raw.dtype, raw.device)
+    knots = torch.baddbmm(start, ladder.expand(2 * dim, -1, -1), shares.view(2 * dim, bins, -1))
+    return shares, knots.view(dim, 2, bins + 1, -1), F.pad(raw[:, 2 * bins :], (0, 0, 1, 1))
+
+
+def to_slope(raw: Tensor) -> Tensor:
+    """Make slopes positive; zero becomes one."""
+    return F.softplus(raw + SLOPE_ONE) + SMALLEST_SLOPE
+
+
+@lru_cache
+@torch.inference_mode(False)
+def _ladder(
+    bins: int, bound: float, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Start (bins + 1, 1) and matrix (bins + 1, bins) that take shares of an axis to its knots.
+
+    The outer knots are the bounds themselves, free of rounding.
+    """
+    start = torch.arange(bins + 1, dtype=dtype, device=device) * (2 * bound * SMALLEST_BIN) - bound
+    start[-1] = bound
+    ladder = torch.ones(bins + 1, bins, dtype=dtype, device=device).tril(-1)
+    ladder[-1] = 0
+    return start.unsqueeze(1), ladder * (2 * bound * (1 - SMALLEST_BIN * bins))
+
+
+def _ends(at: Tensor, axis: Tensor) -> Tensor:
+    """Say which knots of an axis lie on both sides of each number, (dim, 2, batch)."""
+    index = (at.unsqueeze(1) >= axis[:, 1:-1]).sum(dim=1)
+    return torch.stack([index, index + 1], dim=1)
+
+
+def _piece(knots: Tensor, slopes: Tensor, ends: Tensor) -> _Piece:
+    dim, _, batch = ends.shape
+    knots = knots.expand(-1, -1, -1, batch).gather(2, ends.unsqueeze(1).expand(-1, 2, -1, -1))
+    low, high = knots.unbind(dim=2)
+    d0, d1 = to_slope(slopes.expand(-1, -1, batch).gather(1, ends)).unbind(dim=1)
+    (x0, y0), (width, height) = low.unbind(dim=1), (high - low).unbind(dim=1)
+    return _Piece(x0, y0, width, height, d0, d1)
+
+
+def _evaluate(t: Tensor, piece: _Piece) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """Value and slope at the share `t` of the way through a piece; and s, u, N, D and R."""
+    _, y0, width, height, d0, d1 = piece
+    s, rest = height / width, 1 - t
+    u = t * rest
+    n = t * torch.addcmul(d0 * rest, s, t)
+    d = torch.addcmul(s, d0 + d1 - 2 * s, u)
+    r = torch.addcmul(d1 * t.square(), d0, rest.square()).add_(s * u, alpha=2)
+    slope = (s / d).square_().mul_(r)
+    return torch.addcmul(y0, height, n / d), slope, (s, u, n, d, r)
+
+
+def _solve(z: Tensor, piece: _Piece) -> Tensor:
+    """Solve the quadratic of the piece (eqs. 6 to 8 of the source)."""
+    _, y0, width, height, d0, d1 = piece
+    s = height / width
+    rise, bend = z - y0, d0 + d1 - 2 * s
+    a = height * (s - d0) + rise * bend
+    b = height * d0 - rise * bend
+    c = -s * rise
+    root = torch.sqrt((b.square() - 4 * a * c).clamp(min=0))
+    # Of the two ways to write the solution, the one without cancellation: the source's (b > 0)
+    # loses all digits of float32 where slopes differ much.
+    direct = b > 0
+    t = torch.where(direct, -2 * c, root - b) / torch.where(direct, b + root, 2 * a)
+    return t.clamp(0, 1)  # rounding must not lead out of the piece
+
+
+def _log_slope_by_t(t: Tensor, piece: _Piece, parts: Sequence[Tensor]) -> Tensor:
+    """Differentiate l by t."""
+    s, _, _, d, r = parts
+    d0, d1 = piece.d0, piece.d1
+    turn = 1 - 2 * t
+    rate = d1 * t + s * turn - d0 * (1 - t)
+    return 2 * (rate / r - (d0 + d1 - 2 * s) * turn / d)
+
+
+def _gradient(
+    gz: Tensor, gl: Tensor, d_t: Tensor, t: Tensor, piece: _Piece, parts: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Differentiate by the knots at both ends, (dim, 2, 2, batch), and their raw slopes."""
+    _, _, width, height, d0, d1 = piece
+    s, u, n, d, r = parts
+    by_n = gz * height / d
+    by_r = gl / r
+    by_d = -torch.addcmul(2 * gl, by_n, n) / d
+    tt = t.square()
+    by_d1 = torch.addcmul(by_d * u, by_r, tt)
+    by_d0 = torch.addcmul((by_n + by_d) * u, by_r, (1 - t).square())
+    by_s = by_n * tt + by_d * (1 - 2 * u) + 2 * (by_r * u + gl / s)
+    by_height = torch.addcdiv(gz * n / d, by_s, width)
+    by_width = -torch.addcmul(d_t * t, by_s, s) / width
+    low = torch.stack([-d_t / width - by_width, gz - by_height], dim=1)
+    high = torch.stack([by_width, by_height], dim=1)
+    # The derivative of softplus, by its value.
+    by_raw = -torch.expm1(SMALLEST_SLOPE - torch.stack([d0, d1], dim=1))
+    return torch.stack([low, high], dim=2), torch.stack([by_d0, by_d1], dim=1) * by_raw
+
+
+def _to_parameters(
+    d_knots: Tensor, d_slopes: Tensor, ends: Tensor, shares: Tensor, bound: float
+) -> Tensor:
+    """Gradient of the raw parameters, (batch or 1, dim * (3 bins - 1))."""
+    dim, _, bins, rows = shares.shape
+    batch = ends.shape[2]
+    _, ladder = _ladder(bins, bound, shares.dtype, shares.device)
+    knots = d_knots.new_zeros(dim, 2, bins + 1, batch)
+    knots.scatter_(2, ends.unsqueeze(1).expand(-1, 2, -1, -1), d_knots)
+    slopes = d_slopes.new_zeros(dim, bins + 1, batch).scatter_(1, ends, d_slopes)[:, 1:-1]
+    if rows < batch:  # one row of parameters has served all
+        knots, slopes = knots.sum(dim=-1, keepdim=True), slopes.sum(dim=-1, keepdim=True)
+    steps = ladder.t().expand(2 * dim, -1, -1) @ knots.view(2 * dim, bins + 1, -1)
+    sizes = _softmax_backward(steps.view_as(shares), shares, 2, shares.dtype)
+    return torch.cat([sizes.view(dim, 2 * bins, -1), slopes], dim=1).flatten(0, 1).t()
