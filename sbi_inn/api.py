@@ -8,12 +8,12 @@ from typing import Any
 
 from sbi_inn import fitting
 from sbi_inn.data import Simulations
-from sbi_inn.methods import CINN, INN, Emulator, Method
+from sbi_inn.methods import CINN, INN, Emulator, Ensemble, Method, default_members
 from sbi_inn.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.inputs import fresh_seed
 from sbi_inn.simulation.problem import Problem, as_problem
-from sbi_inn.simulation.run import run
+from sbi_inn.simulation.run import DEFAULT, run
 from sbi_inn.training import Training
 
 METHODS = {"cinn": CINN, "inn": INN}
@@ -30,6 +30,7 @@ def fit_posterior(
     method: Method | str = "cinn",
     training: Training | None = None,
     given: Mapping[str, Any] | None = None,
+    ensemble: int | None = None,
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
@@ -53,8 +54,12 @@ def fit_posterior(
     given : mapping, optional
         What is known and not inferred: numbers, or frozen scipy distributions drawn from for every
         simulation, such as `{"n_trials": st.randint(80, 901)}`.
+    ensemble : int, optional
+        How many networks to train; the posterior is their mixture. By default 2 with method
+        "cinn", and else 1.
     n_jobs : int
-        Processes to simulate on; -1 for all cores. It does not change the result.
+        Processes to simulate and to train an ensemble on; -1 for all cores. It does not change the
+        result.
     seed : int, optional
         Of everything random; by default fresh entropy, recorded in `posterior.seed`.
     progress : bool
@@ -86,12 +91,14 @@ def fit_posterior(
     >>> posterior.sample({"reach": 4.0}, 3).sizes
     Frozen({'draw': 3})
     """
-    chosen, training = _method(method), training or Training()
+    chosen, training = _members(_method(method), ensemble, n_jobs), training or Training()
     seed = fresh_seed(seed)
     if isinstance(simulator, Simulations):
         problem, simulations = None, simulator
     else:
         problem = as_problem(simulator, prior, given)
+        if isinstance(chosen, Ensemble):
+            chosen.prepare(training, n_simulations or DEFAULT)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
     _say_failures(simulations, progress)
     fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
@@ -115,6 +122,17 @@ def _method(method: Method | str) -> Method:
     if method not in METHODS:
         raise ValueError(f"expected a method among {', '.join(METHODS)}; got {method!r}")
     return METHODS[method]()
+
+
+def _members(method: Method, ensemble: int | None, n_jobs: int) -> Method:
+    """Make an ensemble of a method, unless one network is asked for."""
+    if ensemble is None:
+        ensemble = default_members(method)
+    if isinstance(method, Ensemble):
+        method = method.method
+    if ensemble < 1:
+        raise ValueError(f"expected an ensemble of at least one network; got {ensemble}")
+    return method if ensemble == 1 else Ensemble(method, ensemble, n_jobs)
 
 
 def _say_errors(emulator: Emulator, columns: Sequence[str], progress: bool) -> None:

@@ -130,7 +130,11 @@ class Figures(ABC):
         return self.simulations.label(self.simulations.prior.from_latent(found))
 
     def plot_training(self) -> Figure:
-        """Plot training and validation loss."""
+        """Plot training and validation loss; of an ensemble, the other validation losses too."""
+        from sbi_inn.methods import FittedEnsemble
         from sbi_inn.plots.training import plot_training
 
-        return plot_training(asdict(self.fitted.history))
+        others = self.fitted.others if isinstance(self.fitted, FittedEnsemble) else ()
+        return plot_training(
+            asdict(self.fitted.history), others=[asdict(one.history) for one in others]
+        )

@@ -12,13 +12,15 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from sbi_inn.inn.memory import keep_memory
 from sbi_inn.inn.weights import Weights
+from sbi_inn.watch import Watch, watching
 
 # Share of the training in which the learning rate rises to its peak.
 WARM_UP = 0.03
+# Share of the steps in which a run that no longer improves is brought to its end.
+LANDING = 0.1
 LEARNING_RATE = 3e-3
 SMALLEST_BATCH, LARGEST_BATCH = 64, 1024
 # Steps of the optimiser at this many training rows.
@@ -41,8 +43,9 @@ class Training:
     learning_rate : float or None
         Peak of the schedule (linear warm-up, cosine decay).
     early_stopping : bool
-        Stop when the validation loss has not improved for `patience` validations. The weights with
-        the best validation loss are kept either way.
+        When the validation loss has not improved for `patience` validations, of about fifty, the
+        rest of the schedule is passed through in a tenth of its steps. The weights with the best
+        validation loss are kept either way.
     patience : int
     weight_decay : float
         Of AdamW.
@@ -93,7 +96,7 @@ class Training:
         Larger tables take larger batches and fewer passes: the number of steps grows like the
         sixth root of the rows.
         """
-        power = round(math.log2(n_train / 32))
+        power = round(math.log2(n_train / 64))
         chosen = int(np.clip(2**power, SMALLEST_BATCH, LARGEST_BATCH))
         batch_size = min(self.batch_size or chosen, n_train)
         steps = STEPS * (n_train / STEPS_AT) ** (1 / 6)
@@ -216,7 +219,7 @@ def fit(
     quantity : str
         What the loss is, for the record and its figure.
     progress : bool
-        Show a progress bar.
+        Show a progress bar, unless it is `watched`.
 
     Returns
     -------
@@ -246,15 +249,14 @@ def fit(
     """
     keep_memory()
     run = _Run(module, loss, train, validation, settings.resolve(len(train)), seed, augment, score)
-    with tqdm(total=100, disable=not progress, desc="training", bar_format=_BAR) as bar:
+    with watching(progress) as watch:
         try:
-            run.go(bar)
+            run.go(watch)
         except KeyboardInterrupt:
             run.stopped = "interrupted"
-        return replace(run.finish(bar), quantity=quantity)
-
-
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+        history = run.finish()
+        watch(run.done(), history.validation_loss[-1])
+    return replace(history, quantity=quantity)
 
 
 class _Run:
@@ -298,34 +300,41 @@ class _Run:
         self.log: list[tuple[float, float, float]] = []
         self.best_loss, self.best_epoch = math.inf, 0.0
         self.since_best = 0
+        self.landing: tuple[int, float] | None = None  # the step and share of the run it began at
         self.step = 0
         self.stopped = "finished"
         self.start = time.perf_counter()
 
-    def go(self, bar: tqdm) -> None:
+    def go(self, watch: Watch) -> None:
         losses: list[float] = []
         while self.step < self.total:
             for rows in self._shuffled():
-                done = self._done()
+                done = self.done()
                 value = self._update(self.train[rows], done)
                 if not math.isfinite(value):
                     self.stopped = "diverged"
                     return
                 losses.append(value)
                 self.step += 1
-                done = self._done()
-                bar.update(int(100 * done) - bar.n)
+                done = self.done()
                 last = done >= 1
                 if self.step % self.interval == 0 or last:
-                    going = self._validate(float(np.mean(losses)), bar)
+                    self._validate(float(np.mean(losses)))
                     losses = []
-                    if last or not going:
+                    if last:
                         return
+                if not watch(done, self.log[-1][2] if self.log else math.nan):
+                    self.stopped = "interrupted"
+                    return
 
-    def finish(self, bar: tqdm) -> History:
+    def finish(self) -> History:
         if not self.log:  # it ended before its first validation
-            self._validate(math.nan, bar)
+            self._validate(math.nan)
         self.weights.load(self.best)
+        # Each in memory of its own, as where they are read from a file: the last digits of a
+        # product depend on how its factors are aligned.
+        for parameter in self.module.parameters():
+            parameter.data = parameter.data.clone()
         self.module.eval()
         epoch, train_loss, validation_loss = zip(*self.log, strict=True)
         return History(
@@ -343,9 +352,15 @@ class _Run:
         for start in range(0, self.steps_an_epoch * self.batch_size, self.batch_size):
             yield order[start : start + self.batch_size]
 
-    def _done(self) -> float:
-        """Share of the run that is over: of its steps, or of its time where that is more."""
+    def done(self) -> float:
+        """Share of the run that is over: of its steps, or of its time where that is more.
+
+        Once nothing improves, the rest of the run is passed through in a tenth of its steps.
+        """
         done = self.step / self.total
+        if self.landing is not None:
+            begun, share = self.landing
+            done = share + (1 - share) * (self.step - begun) / max(1.0, LANDING * self.total)
         if self.settings.max_seconds is not None:
             spent = (time.perf_counter() - self.start) / self.settings.max_seconds
             if spent >= 1 > done:
@@ -375,8 +390,8 @@ class _Run:
         return value.item()
 
     @torch.no_grad()
-    def _validate(self, train_loss: float, bar: tqdm) -> bool:
-        """Validate the averaged weights; False means that training should stop."""
+    def _validate(self, train_loss: float) -> None:
+        """Validate the averaged weights; after too long without a better loss, begin to land."""
         current = self.weights.copy()
         self.weights.load(self.average)
         value = self._validation_loss()
@@ -384,17 +399,16 @@ class _Run:
         epoch = self.step / self.steps_an_epoch
         better = value < self.best_loss or not self.log
         self.log.append((epoch, train_loss, value))
-        bar.set_postfix_str(f"validation loss {value:.3f}")
         if better:
             self.best_loss = value if math.isfinite(value) else math.inf
             self.best_epoch, self.since_best = epoch, 0
             self.best = [average.clone() for average in self.average]
-            return True
+            return
         self.since_best += 1
-        if self.settings.early_stopping and self.since_best >= self.settings.patience:
+        tired = self.settings.early_stopping and self.since_best >= self.settings.patience
+        if tired and self.landing is None:
+            self.landing = self.step, self.done()
             self.stopped = "early"
-            return False
-        return True
 
     def _validation_loss(self) -> float:
         self.module.eval()

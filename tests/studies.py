@@ -150,9 +150,10 @@ def surveyed(fitted=ExactLine(), n=1_000, seed=5):
 
 
 def quick_fit(simulator, prior=None, *, n=300, epochs=1, seed=1, **settings):
-    """Fit a small network for a short time."""
+    """Fit a small network, a single one, for a short time."""
     if not isinstance(simulator, Simulations):
         settings |= {"n_simulations": n}
+    settings.setdefault("ensemble", 1)
     return si.fit_posterior(
         simulator,
         prior,

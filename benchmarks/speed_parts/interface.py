@@ -50,6 +50,7 @@ def measure(rounds):
     posterior = si.fit_posterior(
         PROBLEM,
         n_simulations=DRAWS,
+        ensemble=1,  # its own network is timed beside it
         training=si.Training(epochs=1),
         seed=1,
         progress=False,

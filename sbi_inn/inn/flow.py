@@ -10,11 +10,12 @@ from torch import nn
 from sbi_inn.inn.actnorm import ActNorm
 from sbi_inn.inn.bijection import Bijection
 from sbi_inn.inn.coupling import Affine, Coupling, Elementwise
-from sbi_inn.inn.mixing import Orthogonal
+from sbi_inn.inn.mixing import Orthogonal, Permutation
 from sbi_inn.inn.spline import RationalQuadraticSpline
 from sbi_inn.inn.stack import Stack
 
 TRANSFORMS = ("affine", "spline", "mixed")
+MIXINGS = {"rotation": Orthogonal, "permutation": Permutation}
 
 
 def coupling_flow(
@@ -24,10 +25,11 @@ def coupling_flow(
     generator: torch.Generator,
     *,
     transform: str = "affine",
+    mixing: str = "rotation",
     clamp: float = 2.0,
     bins: int = 8,
 ) -> Stack:
-    """Stack coupling blocks, each after an activation normalisation, with rotations between them.
+    """Stack coupling blocks, each after an activation normalisation, mixed between them.
 
     Parameters
     ----------
@@ -38,9 +40,11 @@ def coupling_flow(
     subnet : callable (n_in, n_out) -> Module
         Makes the networks inside, as for `Coupling`.
     generator : torch.Generator
-        Where the rotations come from.
+        Where the rotations or permutations come from.
     transform : {"affine", "spline", "mixed"}
         What a block does to each number; "mixed" takes turns, affine first.
+    mixing : {"rotation", "permutation"}
+        What comes between two blocks, fixed at random.
     clamp : float
         Bound on the log scale of an affine block.
     bins : int
@@ -49,7 +53,7 @@ def coupling_flow(
     Raises
     ------
     ValueError
-        If there is no such transform.
+        If there is no such transform or mixing.
 
     Examples
     --------
@@ -63,9 +67,9 @@ def coupling_flow(
     >>> torch.allclose(flow.inverse(z, torch.zeros(1, 0))[0], x)
     True
     """
-    if transform not in TRANSFORMS:
-        known = ", ".join(map(repr, TRANSFORMS))
-        raise ValueError(f"transform must be one of {known}; got {transform!r}")
+    for name, value, known in (("transform", transform, TRANSFORMS), ("mixing", mixing, MIXINGS)):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}")
     affine, spline = Affine(clamp), RationalQuadraticSpline(bins)
     turns: dict[str, tuple[Elementwise, Elementwise]] = {
         "affine": (affine, affine),
@@ -75,6 +79,6 @@ def coupling_flow(
     bijections: list[Bijection] = []
     for block in range(blocks):
         if block:
-            bijections.append(Orthogonal(dim, generator))
+            bijections.append(MIXINGS[mixing](dim, generator))
         bijections += [ActNorm(dim), Coupling(dim, turns[transform][block % 2], subnet)]
     return Stack(bijections)

@@ -44,3 +44,41 @@ class Orthogonal(Bijection):
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Rotate back."""
         return z @ self.matrix.T, z.new_zeros(len(z))
+
+
+class Permutation(Bijection):
+    """Put the dimensions in another order, fixed at random.
+
+    Unlike a rotation it keeps every dimension to itself, so that a bound or a skewed shape of one
+    parameter stays in one number.
+
+    Parameters
+    ----------
+    dim : int
+        Number of dimensions.
+    generator : torch.Generator
+        Where the order comes from; with two dimensions they always change places.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.inn import Permutation
+    >>> mixing = Permutation(2, torch.Generator().manual_seed(1))
+    >>> mixing(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 0))
+    (tensor([[4., 3.]]), tensor([0.]))
+    """
+
+    order: Tensor
+
+    def __init__(self, dim: int, generator: torch.Generator) -> None:
+        super().__init__()
+        order = torch.tensor([1, 0]) if dim == 2 else torch.randperm(dim, generator=generator)
+        self.register_buffer("order", order)
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Change the order."""
+        return x[:, self.order], x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Change it back."""
+        return z[:, self.order.argsort()], z.new_zeros(len(z))

@@ -10,6 +10,8 @@ column of ones, the chain rule gives
     dL/dW_l = g_{l+1}^T f(h_l),    dL/db_l = g_{l+1}^T 1,    g_l = (g_{l+1} W_l) f'(h_l),
     dL/dE = g_0^T x,   dL/dS = g_0^T c,   dL/db = g_0^T 1,   dL/dx = g_0 E,   dL/dc = g_0 S.
 
+Dropout multiplies f(h_l) and f'(h_l) by the same mask.
+
 Automatic differentiation finds the same. What is gained is how it is computed: one node for all
 layers; gradients of activations in place; and products with a narrow matrix (few inputs or outputs
 against many rows) as x^T g_0 and E^T g_0^T, with the narrow side first, and then transposed: the
@@ -26,6 +28,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from sbi_inn.inn.dropout import Dropout
+
 _silu_backward = torch.ops.aten.silu_backward.grad_input
 
 
@@ -36,6 +40,7 @@ def perceptron(
     steer: Tensor | None,
     bias: Tensor,
     *layers: Tensor,
+    dropout: Dropout | None = None,
 ) -> Tensor:
     """Apply a perceptron with SiLU between its layers.
 
@@ -48,6 +53,8 @@ def perceptron(
     bias : Tensor, shape (hidden,)
     *layers : Tensor
         Weight and bias of each later layer, in turn.
+    dropout : Dropout, optional
+        Of the hidden layers, where a gradient is wanted.
 
     Returns
     -------
@@ -55,7 +62,7 @@ def perceptron(
         One row where only a context of one row goes in.
     """
     if torch.is_grad_enabled():
-        return _Perceptron.apply(x, context, enter, steer, bias, *layers)
+        return _Perceptron.apply(dropout, x, context, enter, steer, bias, *layers)
     h = _first(x, context, enter, steer, bias)
     for weight, bias in _pairs(layers):
         h = _layer(F.silu(h, inplace=True), weight, bias)
@@ -66,6 +73,7 @@ class _Perceptron(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
+        dropout: Dropout | None,
         x: Tensor,
         context: Tensor,
         enter: Tensor | None,
@@ -74,31 +82,32 @@ class _Perceptron(torch.autograd.Function):
         *layers: Tensor,
     ) -> Tensor:
         h = _first(x, context, enter, steer, bias)
-        before, after = [], []
+        before, after, masks = [], [], []
         for weight, bias in _pairs(layers):
             before.append(h)
-            after.append(F.silu(h))
+            masks.append(None if dropout is None else dropout.mask(*h.shape))
+            after.append(_masked(F.silu(h), masks[-1]))
             h = _layer(after[-1], weight, bias)
-        ctx.save_for_backward(x, context, enter, steer, *layers[::2], *before, *after)
+        ctx.save_for_backward(x, context, enter, steer, *layers[::2], *before, *after, *masks)
         return h
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, context, enter, steer, *kept = ctx.saved_tensors
-        depth = len(kept) // 3
-        weights, before, after = kept[:depth], kept[depth : 2 * depth], kept[2 * depth :]
+        depth = len(kept) // 4
         layers: list[Tensor] = []
-        for weight, h, a in zip(weights[::-1], before[::-1], after[::-1], strict=True):
+        weights, before, after, masks = (kept[i * depth : (i + 1) * depth] for i in range(4))
+        for weight, h, a, mask in reversed(list(zip(weights, before, after, masks, strict=True))):
             layers[:0] = [torch.mm(grad.t(), a), grad.sum(dim=0)]
-            grad = torch.mm(grad, weight)
+            grad = _masked(torch.mm(grad, weight), mask)
             grad = _silu_backward(grad, h, grad_input=grad)
         d_bias = grad.sum(dim=0)
-        d_x, d_enter = _inlet(grad, x, enter, ctx.needs_input_grad[0])
+        d_x, d_enter = _inlet(grad, x, enter, ctx.needs_input_grad[1])
         if context.shape[0] < grad.shape[0]:  # one row of context has served all
             grad = d_bias.unsqueeze(0)
-        d_context, d_steer = _inlet(grad, context, steer, ctx.needs_input_grad[1])
-        return d_x, d_context, d_enter, d_steer, d_bias, *layers
+        d_context, d_steer = _inlet(grad, context, steer, ctx.needs_input_grad[2])
+        return None, d_x, d_context, d_enter, d_steer, d_bias, *layers
 
 
 def _first(
@@ -116,6 +125,10 @@ def _layer(a: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     if weight.shape[0] < a.shape[1]:  # the narrow side first
         return torch.addmm(bias.unsqueeze(1), weight, a.t()).t()
     return torch.addmm(bias, a, weight.t())
+
+
+def _masked(a: Tensor, mask: Tensor | None) -> Tensor:
+    return a if mask is None else a.mul_(mask)
 
 
 def _inlet(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from sbi_inn.inn.dropout import Dropout
 from sbi_inn.inn.perceptron import perceptron
 
 
@@ -23,6 +24,8 @@ class MLP(nn.Module):
         Width of the hidden layers.
     depth : int
         Number of hidden layers, at least one.
+    dropout : Dropout, optional
+        Applied to the hidden layers in training.
 
     Raises
     ------
@@ -38,11 +41,21 @@ class MLP(nn.Module):
     torch.Size([5, 4])
     """
 
-    def __init__(self, n_in: int, n_out: int, *, context: int, hidden: int, depth: int) -> None:
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        *,
+        context: int,
+        hidden: int,
+        depth: int,
+        dropout: Dropout | None = None,
+    ) -> None:
         super().__init__()
         if not n_in + context:
             raise ValueError("MLP needs a vector or a context; got n_in = 0 and context = 0")
         self.n_in = n_in
+        self.dropout = dropout
         self.steer = nn.Linear(context, hidden) if context else None
         self.enter = nn.Linear(n_in, hidden, bias=not context) if n_in else None
         self.hidden = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(depth - 1))
@@ -58,7 +71,8 @@ class MLP(nn.Module):
         for layer in (*self.hidden, self.leave):
             assert isinstance(layer, nn.Linear)
             layers += [layer.weight, layer.bias]
-        return perceptron(x, context, enter, steer, self._bias(), *layers)
+        dropout = self.dropout if self.training else None
+        return perceptron(x, context, enter, steer, self._bias(), *layers, dropout=dropout)
 
     def _bias(self) -> Tensor:
         first = self.enter if self.steer is None else self.steer

@@ -5,27 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
-from sbi_inn.inn import MLP, TRANSFORMS, Normal, coupling_flow
-from sbi_inn.methods.blur import blurred
+from sbi_inn.inn import MIXINGS, TRANSFORMS
+from sbi_inn.methods.cinn_network import Fading, Network, Pairs, Shape
 from sbi_inn.schema import Observations
-from sbi_inn.summary import Batch, Fusion, Scaling
+from sbi_inn.summary import Batch, Scaling
 from sbi_inn.training import History, Training, fit, seeded
 
 FloatArray = npt.NDArray[np.float64]
 
-# Share of the prior that is mixed in when validation rows are scored.
-PRIOR_SHARE = 1e-3
+# Peak of the learning rate: dropout makes large steps safe.
+LEARNING_RATE = 6e-3
 
-# Width of the hidden layers in the summary network.
-SUMMARY_HIDDEN = 64
+# Most that dropout drops, and at how many training rows that ends.
+DROPOUT, DROPOUT_UNTIL = 0.5, 9_000
 
 # Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.
 ROWS = 8_192
@@ -47,12 +45,17 @@ class CINN:
         Hidden layers in each of their networks.
     transform : {"affine", "spline", "mixed"}
         What a coupling block does to each number; "mixed" takes turns, affine first.
+    mixing : {"permutation", "rotation"}
+        What comes between two blocks, fixed at random.
     clamp : float
         Bound on the log scale of an affine block (eq. 3.13).
     bins : int
         Pieces of a spline.
     features : int
         Features that the summary network learns of each part of an observation.
+    dropout : float or None
+        Share of the hidden units of the coupling blocks that is dropped at the start of training;
+        it falls in proportion to what is left, to none at the end.
     blur : (float, float)
         Standard deviation of the noise added to scaled observations of fixed shape, at the start of
         training and from 70 % of it on: the second bounds how sharp a posterior can be, in
@@ -64,11 +67,13 @@ class CINN:
 
     blocks: int | None = None
     hidden: int | None = None
-    depth: int = 2
-    transform: Literal["affine", "spline", "mixed"] = "affine"
+    depth: int = 3
+    transform: Literal["affine", "spline", "mixed"] = "mixed"
+    mixing: Literal["permutation", "rotation"] = "permutation"
     clamp: float = 2.0
     bins: int = 8
     features: int = 32
+    dropout: float | None = None
     blur: tuple[float, float] = (0.5, 0.002)
 
     def __post_init__(self) -> None:
@@ -78,14 +83,24 @@ class CINN:
                 raise ValueError(f"CINN({name}=...) must be positive; got {value!r}")
         if not self.blur[0] >= self.blur[1] > 0:
             raise ValueError(f"CINN(blur=...) must be positive and fall; got {self.blur!r}")
-        if self.transform not in TRANSFORMS:
-            known = ", ".join(map(repr, TRANSFORMS))
-            raise ValueError(f"CINN(transform=...) must be one of {known}; got {self.transform!r}")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise ValueError(f"CINN(dropout=...) must be in [0, 1); got {self.dropout!r}")
+        for name, choices in (("transform", TRANSFORMS), ("mixing", MIXINGS)):
+            if getattr(self, name) not in choices:
+                known, got = ", ".join(map(repr, choices)), getattr(self, name)
+                raise ValueError(f"CINN({name}=...) must be one of {known}; got {got!r}")
 
     def resolve(self, n_train: int, dim: int) -> CINN:
-        """Fill in what is None."""
-        hidden = self.hidden or (128 if n_train > 5_000 else 64)
-        return replace(self, blocks=self.blocks or 8, hidden=hidden)
+        """Fill in what is None.
+
+        Few rows of many parameters are learned by heart soonest, sharp posteriors of few parameters
+        are blunted by dropout.
+        """
+        hidden = self.hidden or int(np.interp(math.log10(n_train), (3, 4, 5), (64, 96, 128)))
+        dropout = self.dropout
+        if dropout is None:
+            dropout = DROPOUT * (1 - 1 / dim) * min(1.0, math.sqrt(DROPOUT_UNTIL / n_train))
+        return replace(self, blocks=self.blocks or 6, hidden=hidden, dropout=dropout)
 
     def fit(
         self,
@@ -115,18 +130,23 @@ class CINN:
         """
         scaling = Scaling.fit(observations[train])
         settings = self.resolve(len(train), latent.shape[1])
-        shape = _Shape.of(latent, observations)
-        with seeded(seed):
-            network = _Network(settings, shape)
+        assert settings.dropout is not None
         rows = torch.from_numpy(latent.astype(np.float32))
+        seen, held_out = (
+            Pairs(rows[part], Batch.of(observations[part], scaling)) for part in (train, validation)
+        )
+        shape = Shape.of(seen)
+        with seeded(seed):
+            network = Network(settings, shape, seed)
+        network.start_from(seen, held_out)
         history = fit(
             network,
             network.loss,
-            _Pairs(rows[train], Batch.of(observations[train], scaling)),
-            _Pairs(rows[validation], Batch.of(observations[validation], scaling)),
-            training,
+            seen,
+            held_out,
+            replace(training, learning_rate=training.learning_rate or LEARNING_RATE),
             seed=seed,
-            augment=_Blur(settings.blur),
+            augment=Fading(network.dropout, settings.dropout, settings.blur),
             score=network.score,
             progress=progress,
         )
@@ -140,8 +160,8 @@ class FittedCINN:
     settings: CINN
     history: History
     scaling: Scaling
-    network: _Network
-    shape: _Shape
+    network: Network
+    shape: Shape
 
     @torch.inference_mode()
     def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
@@ -206,8 +226,7 @@ class FittedCINN:
             "shape": asdict(self.shape),
         }
         weights = {n: v.numpy() for n, v in self.network.state_dict().items()}
-        scaling = {f"set:{n}": v for n, v in self.scaling.sets.items()}
-        return config, {"weights": weights, "scaling": {"vector": self.scaling.vector} | scaling}
+        return config, {"weights": weights, "scaling": self.scaling.to_arrays()}
 
     @classmethod
     def from_arrays(
@@ -216,99 +235,13 @@ class FittedCINN:
         """Read back what `to_arrays` gave."""
         stored = config["settings"]
         settings = CINN(**stored | {"blur": tuple(stored["blur"])})
-        shape = _Shape(**config["shape"])
+        shape = Shape(**config["shape"])
         with seeded(0):
-            network = _Network(settings, shape)
+            network = Network(settings, shape, 0)
         network.load_state_dict({n: torch.from_numpy(v) for n, v in arrays["weights"].items()})
         network.eval()
-        stored = arrays["scaling"]
-        sets = {n.removeprefix("set:"): v for n, v in stored.items() if n != "vector"}
-        scaling = Scaling(stored["vector"], sets)
+        scaling = Scaling.from_arrays(arrays["scaling"])
         return cls(settings, History.from_config(config["history"]), scaling, network, shape)
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """Widths of what goes in."""
-
-    dim: int
-    vector: int
-    sets: dict[str, int]
-
-    @classmethod
-    def of(cls, latent: FloatArray, observations: Observations) -> _Shape:
-        sets = {name: s.values.shape[2] for name, s in observations.sets.items()}
-        return cls(latent.shape[1], observations.vector.shape[1], sets)
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Rows of parameters and observations."""
-
-    latent: Tensor
-    batch: Batch
-
-    def __len__(self) -> int:
-        return len(self.latent)
-
-    def __getitem__(self, rows: Tensor) -> _Pairs:
-        return _Pairs(self.latent[rows], self.batch[rows])
-
-
-@dataclass(frozen=True)
-class _Blur:
-    """Noise on the scaled observations of fixed shape that fades away in training."""
-
-    levels: tuple[float, float]
-
-    def __call__(self, pairs: _Pairs, done: float, generator: torch.Generator) -> _Pairs:
-        vector = blurred(pairs.batch.vector, self.levels, done, generator)
-        return replace(pairs, batch=replace(pairs.batch, vector=vector))
-
-
-class _Network(nn.Module):
-    """Summary network, coupling blocks and latent distribution."""
-
-    def __init__(self, settings: CINN, shape: _Shape) -> None:
-        super().__init__()
-        assert settings.blocks is not None
-        assert settings.hidden is not None
-        self.summary = Fusion(
-            shape.vector, shape.sets, features=settings.features, hidden=SUMMARY_HIDDEN
-        )
-        subnet = partial(
-            MLP, context=self.summary.features, hidden=settings.hidden, depth=settings.depth
-        )
-        generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
-        self.flow = coupling_flow(
-            shape.dim,
-            settings.blocks,
-            subnet,
-            generator,
-            transform=settings.transform,
-            clamp=settings.clamp,
-            bins=settings.bins,
-        )
-        self.latent = Normal(shape.dim)
-
-    def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
-        """Log density by the change of variables (eq. 3.5), shape (batch,)."""
-        z, log_det = self.flow(x, context)
-        return self.latent.log_prob(z) + log_det
-
-    def loss(self, pairs: _Pairs) -> Tensor:
-        """Negative log-likelihood of each row (eq. 3.8), shape (batch,)."""
-        return -self.log_prob(pairs.latent, self.summary(pairs.batch))
-
-    def score(self, pairs: _Pairs) -> Tensor:
-        """Negative log-likelihood of the network with a little of the prior mixed in, (batch,).
-
-        It bounds what one row in the tails of a sharp posterior can cost. Without the bound, a
-        single such row among a thousand decides which weights are kept.
-        """
-        mine = torch.nan_to_num(-self.loss(pairs), nan=-math.inf)
-        prior = self.latent.log_prob(pairs.latent)
-        return -torch.logaddexp(mine + math.log1p(-PRIOR_SHARE), prior + math.log(PRIOR_SHARE))
 
 
 def _chunks(observations: int, n: int) -> list[tuple[slice, slice]]:

@@ -8,9 +8,6 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.errors import LoadError
-from sbi_inn.methods.cinn import CINN, FittedCINN
-from sbi_inn.methods.inn import INN, read_inn
 from sbi_inn.schema import Observations
 from sbi_inn.training import History, Training
 
@@ -137,22 +134,3 @@ class Method(Protocol):
             If the method does not take such observations.
         """
         ...
-
-
-def from_arrays(
-    config: dict[str, Any], arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]]
-) -> Fitted:
-    """Read back what `Fitted.to_arrays` gave.
-
-    Raises
-    ------
-    LoadError
-        If the method is unknown or the arrays do not fit it.
-    """
-    kinds = {CINN.name: FittedCINN.from_arrays, INN.name: read_inn}
-    if config.get("name") not in kinds:
-        raise LoadError(f"expected a method among {', '.join(kinds)}; got {config.get('name')!r}")
-    try:
-        return kinds[config["name"]](config, arrays)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise LoadError(f"the weights do not fit the settings beside them: {error}") from error

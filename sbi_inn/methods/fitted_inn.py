@@ -168,9 +168,9 @@ class FittedINN:
             "layout": asdict(self.network.layout),
         }
         weights = {n: v.numpy() for n, v in self.network.state_dict().items()}
-        scaling = {"vector": self.scaling.vector}
         errors = {"residual": self.residual, "typical": self.typical}
-        return config, {"weights": weights, "scaling": scaling, "errors": errors}
+        groups = {"weights": weights, "scaling": self.scaling.to_arrays(), "errors": errors}
+        return config, groups
 
     # -- helpers -----------------------------------------------------------------------------------
 

@@ -276,7 +276,7 @@ def read_inn(
         network = _network(settings, Layout(**config["layout"]))
     network.load_state_dict({n: torch.from_numpy(v) for n, v in arrays["weights"].items()})
     network.eval()
-    scaling = Scaling(arrays["scaling"]["vector"], {})
+    scaling = Scaling.from_arrays(arrays["scaling"])
     history = History.from_config(config["history"])
     return FittedINN(settings, history, scaling, network, **arrays["errors"])
 

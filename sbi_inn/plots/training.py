@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,12 @@ from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, new_figure, sty
 _TRANSIENT = 0.1  # share of the training whose losses may leave the axis at the top
 
 
-def plot_training(history: Mapping[str, Any], *, width_mm: float = DOUBLE_COLUMN_MM / 2) -> Figure:
+def plot_training(
+    history: Mapping[str, Any],
+    *,
+    others: Sequence[Mapping[str, Any]] = (),
+    width_mm: float = DOUBLE_COLUMN_MM / 2,
+) -> Figure:
     """Plot training and validation loss, and mark the weights that were kept.
 
     The steep fall over the first tenth of the training may leave the axis at the top, so that
@@ -29,6 +34,8 @@ def plot_training(history: Mapping[str, Any], *, width_mm: float = DOUBLE_COLUMN
         what they are, where it is known. ``"epoch"`` or, where there is none, ``"step"``: an
         increasing array to plot them against. ``"best_epoch"``: the epoch whose weights were kept,
         as in ``"epoch"``, or its position in the arrays where there is only ``"step"``.
+    others : sequence of mapping
+        Histories of other networks in an ensemble, whose validation losses are drawn pale.
     width_mm : float
         Width on paper.
 
@@ -53,6 +60,9 @@ def plot_training(history: Mapping[str, Any], *, width_mm: float = DOUBLE_COLUMN
     with style():
         figure = new_figure(width_mm, 0.65 * width_mm)
         ax = figure.add_subplot()
+        for other in others:
+            _, epochs, _, losses, _ = _read(other)
+            ax.plot(epochs, losses, color=COLOURS[1], alpha=0.4, linewidth=0.6)
         ax.plot(x, train, color=COLOURS[0], label="training")
         ax.plot(x, validation, color=COLOURS[1], label="validation")
         ax.axvline(x[best], color=GREY, linewidth=0.6, linestyle="--", label="weights kept")

@@ -50,6 +50,7 @@ class Batch:
     Attributes
     ----------
     vector : Tensor, shape (batch, features)
+        Scaled, and the normal scores of some features beside them.
     sets : mapping of str to SetBatch
 
     Examples
@@ -73,7 +74,7 @@ class Batch:
             )
             for name, padded in observations.sets.items()
         }
-        return cls(torch.from_numpy(scaling.vectors(observations)), sets)
+        return cls(torch.from_numpy(scaling.features(observations)), sets)
 
     def __len__(self) -> int:
         return len(self.vector)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.schema import Observations
+from sbi_inn.summary.scores import Scores
 
 # Up to here a scaled value passes unchanged; beyond, it grows like a logarithm.
 LINEAR = 5.0
 
+SET, SCORES = "set:", "scores:"  # prefixes of the names in files
+
 
 @dataclass(frozen=True)
 class Scaling:
-    """Centre and scale of each feature, from the training rows.
+    """Centre and scale of each feature, and normal scores of some, from the training rows.
 
     Attributes
     ----------
@@ -24,6 +28,8 @@ class Scaling:
         Median and spread of each feature of `Observations.vector`.
     sets : dict of str to array, shape (2, columns)
         The same for the columns of each set, pooled over all entries.
+    scores : Scores
+        Of the features of `Observations.vector` whose law is far from normal.
 
     Examples
     --------
@@ -38,16 +44,22 @@ class Scaling:
 
     vector: npt.NDArray[np.float64]
     sets: dict[str, npt.NDArray[np.float64]]
+    scores: Scores
 
     @classmethod
     def fit(cls, observations: Observations) -> Scaling:
         """Learn centre and scale from a batch of observations."""
         sets = {name: _location_scale(s.values[s.mask]) for name, s in observations.sets.items()}
-        return cls(_location_scale(observations.vector), sets)
+        vector = observations.vector
+        return cls(_location_scale(vector), sets, Scores.fit(vector))
 
     def vectors(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Scale the features of fixed shape, shape (batch, features)."""
         return _squash(observations.vector, self.vector)
+
+    def features(self, observations: Observations) -> npt.NDArray[np.float32]:
+        """Give the scaled features of fixed shape, and their normal scores beside them."""
+        return np.hstack([self.vectors(observations), self.scores(observations.vector)])
 
     def unscale(self, vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Undo `vectors` for its first features, shape (batch, as many as are given)."""
@@ -60,6 +72,20 @@ class Scaling:
         """Scale the entries of a set, one after another, shape (sum of sizes, columns)."""
         padded = observations.sets[name]
         return _squash(padded.values[padded.mask], self.sets[name])
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Give everything as named arrays."""
+        scores = {SCORES + name: value for name, value in vars(self.scores).items()}
+        return {"vector": self.vector} | {SET + n: v for n, v in self.sets.items()} | scores
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Scaling:
+        """Read back what `to_arrays` gave."""
+        sets, scores = (
+            {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
+            for prefix in (SET, SCORES)
+        )
+        return cls(arrays["vector"], sets, Scores(**scores))
 
 
 def _location_scale(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

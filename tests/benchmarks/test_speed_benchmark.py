@@ -287,7 +287,9 @@ def test_public_draws_and_the_network_alone_are_timed_in_turns(monkeypatch, quic
 
 def test_the_network_alone_draws_what_the_posterior_draws(monkeypatch, quick):
     monkeypatch.setattr(interface, "DRAWS", 4_000)
-    posterior = si.fit_posterior(interface.PROBLEM, n_simulations=500, seed=1, progress=False)
+    posterior = si.fit_posterior(
+        interface.PROBLEM, n_simulations=500, ensemble=1, seed=1, progress=False
+    )
     alone = interface.network_alone(posterior)()[0].numpy()
     rng = np.random.default_rng(1)
     public = posterior.fitted.sample(posterior.schema.read(interface.Y), 4_000, rng)[0]

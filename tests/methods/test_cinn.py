@@ -179,7 +179,7 @@ def test_to_arrays_and_back(fitted):
 
 def test_what_cannot_be_read_back(fitted):
     config, arrays = fitted.to_arrays()
-    with pytest.raises(LoadError, match="a method among cinn, inn; got 'flow'"):
+    with pytest.raises(LoadError, match="a method among cinn, inn, ensemble; got 'flow'"):
         from_arrays(config | {"name": "flow"}, arrays)
     with pytest.raises(LoadError, match="do not fit the settings"):
         from_arrays(config, arrays | {"weights": {}})

@@ -35,6 +35,15 @@ def test_losses_and_the_weights_kept(history):
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), history["train_loss"])
 
 
+def test_other_networks_of_an_ensemble_are_pale(history):
+    other = {**history, "validation_loss": history["validation_loss"] + 0.3}
+    alone, figure = plot_training(history), plot_training(history, others=[other])
+    pale = [line for line in figure.axes[0].lines if (line.get_alpha() or 1) < 1]
+    assert len(figure.axes[0].lines) == len(alone.axes[0].lines) + 1
+    np.testing.assert_array_equal(pale[0].get_ydata(), other["validation_loss"])
+    assert figure.axes[0].get_ylim() == alone.axes[0].get_ylim()
+
+
 def test_losses_of_unknown_quantity(history):
     del history["quantity"]
     assert plot_training(history).axes[0].get_ylabel() == "loss"

@@ -1,0 +1,146 @@
+"""The network of a cINN, and what it is trained on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from sbi_inn.inn import MLP, Dropout, Normal, Regression, Stack, coupling_flow
+from sbi_inn.methods.blur import blurred
+from sbi_inn.summary import Batch, Fusion
+
+if TYPE_CHECKING:
+    from sbi_inn.methods.cinn import CINN
+
+# Share of the prior that is mixed in when validation rows are scored.
+PRIOR_SHARE = 1e-3
+
+# Width of the hidden layers in the summary network.
+SUMMARY_HIDDEN = 64
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Widths of what goes in."""
+
+    dim: int
+    vector: int
+    sets: dict[str, int]
+
+    @classmethod
+    def of(cls, pairs: Pairs) -> Shape:
+        """Read them off rows."""
+        sets = {name: s.entries.shape[1] for name, s in pairs.batch.sets.items()}
+        return cls(pairs.latent.shape[1], pairs.batch.vector.shape[1], sets)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows of parameters, on the latent side of the prior, and observations."""
+
+    latent: Tensor
+    batch: Batch
+
+    def __len__(self) -> int:
+        return len(self.latent)
+
+    def __getitem__(self, rows: Tensor) -> Pairs:
+        return Pairs(self.latent[rows], self.batch[rows])
+
+
+@dataclass(frozen=True)
+class Fading:
+    """What makes a network learn shapes before rows, and fades away in training.
+
+    Attributes
+    ----------
+    dropout : Dropout
+        Of the coupling blocks.
+    rate : float
+        Share of hidden units that it drops at the start.
+    blur : (float, float)
+        Noise on the scaled observations of fixed shape, as `CINN.blur`.
+    """
+
+    dropout: Dropout
+    rate: float
+    blur: tuple[float, float]
+
+    def __call__(self, pairs: Pairs, done: float, generator: torch.Generator) -> Pairs:
+        """Blur a batch, and set the dropout for it."""
+        self.dropout.rate = self.rate * (1 - done)
+        vector = blurred(pairs.batch.vector, self.blur, done, generator)
+        return replace(pairs, batch=replace(pairs.batch, vector=vector))
+
+
+class Network(nn.Module):
+    """Summary network, coupling blocks and latent distribution.
+
+    Parameters
+    ----------
+    settings : CINN
+        Resolved.
+    shape : Shape
+    seed : int
+        Of the dropout; the weights are drawn from torch's own generator.
+    """
+
+    def __init__(self, settings: CINN, shape: Shape, seed: int) -> None:
+        super().__init__()
+        assert settings.blocks is not None
+        assert settings.hidden is not None
+        self.summary = Fusion(
+            shape.vector, shape.sets, features=settings.features, hidden=SUMMARY_HIDDEN
+        )
+        self.dropout = Dropout(seed)
+        subnet = partial(
+            MLP,
+            context=self.summary.features,
+            hidden=settings.hidden,
+            depth=settings.depth,
+            dropout=self.dropout,
+        )
+        generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+        # The summary begins with the vector itself, which is what the regression reads.
+        self.regression = Regression(shape.dim, shape.vector)
+        blocks = coupling_flow(
+            shape.dim,
+            settings.blocks,
+            subnet,
+            generator,
+            transform=settings.transform,
+            mixing=settings.mixing,
+            clamp=settings.clamp,
+            bins=settings.bins,
+        )
+        self.flow = Stack([self.regression, blocks])
+        self.latent = Normal(shape.dim)
+
+    def start_from(self, train: Pairs, validation: Pairs) -> None:
+        """Fit what is known in closed form, before training."""
+        held_out = validation.latent, validation.batch.vector
+        self.regression.fit(train.latent, train.batch.vector, *held_out)
+
+    def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
+        """Log density by the change of variables (eq. 3.5), shape (batch,)."""
+        z, log_det = self.flow(x, context)
+        return self.latent.log_prob(z) + log_det
+
+    def loss(self, pairs: Pairs) -> Tensor:
+        """Negative log-likelihood of each row (eq. 3.8), shape (batch,)."""
+        return -self.log_prob(pairs.latent, self.summary(pairs.batch))
+
+    def score(self, pairs: Pairs) -> Tensor:
+        """Negative log-likelihood of the network with a little of the prior mixed in, (batch,).
+
+        It bounds what one row in the tails of a sharp posterior can cost. Without the bound, a
+        single such row among a thousand decides which weights are kept.
+        """
+        mine = torch.nan_to_num(-self.loss(pairs), nan=-math.inf)
+        prior = self.latent.log_prob(pairs.latent)
+        return -torch.logaddexp(mine + math.log1p(-PRIOR_SHARE), prior + math.log(PRIOR_SHARE))

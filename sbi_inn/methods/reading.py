@@ -1,0 +1,38 @@
+"""Trained methods read back from settings and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy.typing as npt
+
+from sbi_inn.errors import LoadError
+from sbi_inn.methods.cinn import CINN, FittedCINN
+from sbi_inn.methods.ensemble import Ensemble, read_ensemble
+from sbi_inn.methods.fitted import Fitted
+from sbi_inn.methods.inn import INN, read_inn
+
+
+def from_arrays(
+    config: dict[str, Any], arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]]
+) -> Fitted:
+    """Read back what `Fitted.to_arrays` gave.
+
+    Raises
+    ------
+    LoadError
+        If the method is unknown or the arrays do not fit it.
+    """
+    kinds = {
+        CINN.name: FittedCINN.from_arrays,
+        INN.name: read_inn,
+        Ensemble.name: partial(read_ensemble, read=from_arrays),
+    }
+    if config.get("name") not in kinds:
+        raise LoadError(f"expected a method among {', '.join(kinds)}; got {config.get('name')!r}")
+    try:
+        return kinds[config["name"]](config, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise LoadError(f"the weights do not fit the settings beside them: {error}") from error
