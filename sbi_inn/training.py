@@ -74,7 +74,7 @@ class Training:
     batch_size: int | None = None
     learning_rate: float | None = None
     early_stopping: bool = True
-    patience: int = 15
+    patience: int = 10
     weight_decay: float = 1e-4
     gradient_clip: float = 5.0
     averaging: float = 0.99
@@ -96,7 +96,7 @@ class Training:
         Larger tables take larger batches and fewer passes: the number of steps grows like the
         sixth root of the rows.
         """
-        power = round(math.log2(n_train / 64))
+        power = round(math.log2(n_train / 32))
         chosen = int(np.clip(2**power, SMALLEST_BATCH, LARGEST_BATCH))
         batch_size = min(self.batch_size or chosen, n_train)
         steps = STEPS * (n_train / STEPS_AT) ** (1 / 6)
@@ -283,9 +283,8 @@ class _Run:
         self.peak = settings.learning_rate
         self.steps_an_epoch = max(1, len(train) // self.batch_size)
         self.total = settings.epochs * self.steps_an_epoch
-        # Validate about fifty times, or once an epoch where that is rarer; a budget in seconds may
-        # end the run long before its last epoch.
-        self.interval = max(self.steps_an_epoch, min(self.total // 50, 500))
+        # Validate about fifty times; a budget in seconds may end the run long before its last epoch.
+        self.interval = max(1, min(self.total // 50, 500))
         self.generator = torch.Generator().manual_seed(seed)
         self.weights = Weights(module)
         self.optimizer = torch.optim.AdamW(

@@ -17,6 +17,9 @@ from sbi_inn.summary import Batch, Fusion
 if TYPE_CHECKING:
     from sbi_inn.methods.cinn import CINN
 
+# Share of the training after which nothing is dropped any more.
+FADED = 0.85
+
 # Share of the prior that is mixed in when validation rows are scored.
 PRIOR_SHARE = 1e-3
 
@@ -73,7 +76,7 @@ class Fading:
 
     def __call__(self, pairs: Pairs, done: float, generator: torch.Generator) -> Pairs:
         """Blur a batch, and set the dropout for it."""
-        self.dropout.rate = self.rate * (1 - done)
+        self.dropout.rate = self.rate * max(0.0, 1 - done / FADED)
         vector = blurred(pairs.batch.vector, self.blur, done, generator)
         return replace(pairs, batch=replace(pairs.batch, vector=vector))
 
