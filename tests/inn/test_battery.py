@@ -13,7 +13,9 @@ from sbi_inn.inn import (
     Coupling,
     Elementwise,
     Orthogonal,
+    Permutation,
     RationalQuadraticSpline,
+    Regression,
     Stack,
     coupling_flow,
 )
@@ -48,9 +50,18 @@ def stack(dim, block, n=3):
     return Stack(parts)
 
 
-def flow(dim, transform, context=CONTEXT):
+def flow(dim, transform, context=CONTEXT, mixing="rotation"):
     nets = partial(MLP, context=context, hidden=16, depth=1)
-    return coupling_flow(dim, 3, nets, generator(), transform=transform)
+    return coupling_flow(dim, 3, nets, generator(), transform=transform, mixing=mixing)
+
+
+def regression(dim, n_context=CONTEXT):
+    """Fit it to rows that depend on each other and on the context."""
+    context = torch.randn(200, CONTEXT)
+    x = torch.randn(200, dim) @ torch.randn(dim, dim) + 2 * context.sum(dim=1, keepdim=True)
+    fitted = Regression(dim, n_context)
+    fitted.fit(x[:150], context[:150, :n_context], x[150:], context[150:, :n_context])
+    return fitted
 
 
 BIJECTIONS = {
@@ -64,6 +75,12 @@ BIJECTIONS = {
     "spline-narrow": (3, partial(spline, 3, bound=0.7)),
     "mixing-1": (1, lambda: Orthogonal(1, generator())),
     "mixing-5": (5, lambda: Orthogonal(5, generator())),
+    "permutation-2": (2, lambda: Permutation(2, generator())),
+    "permutation-5": (5, lambda: Permutation(5, generator())),
+    "regression-1": (1, partial(regression, 1)),
+    "regression-4": (4, partial(regression, 4)),
+    "regression-of-less": (3, partial(regression, 3, 1)),
+    "regression-of-nothing": (3, partial(regression, 3, 0)),
     "actnorm-before-data": (4, lambda: ActNorm(4)),
     "actnorm-after-data": (4, lambda: seen(ActNorm(4))),
     "stack-empty": (2, lambda: Stack([])),
@@ -72,6 +89,7 @@ BIJECTIONS = {
     "stack-spline-1": (1, lambda: stack(1, spline)),
     "stack-spline-4": (4, lambda: stack(4, spline)),
     **{f"flow-{kind}": (4, partial(flow, 4, kind)) for kind in ("affine", "spline", "mixed")},
+    "flow-permuted": (4, partial(flow, 4, "mixed", mixing="permutation")),
     "flow-1": (1, partial(flow, 1, "mixed")),
     "flow-without-context": (4, partial(flow, 4, "mixed", context=0)),
     "stack-of-stacks": (3, lambda: Stack([stack(3, affine, 1), stack(3, spline, 1)])),

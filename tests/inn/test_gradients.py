@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sbi_inn.inn import MLP, Affine, RationalQuadraticSpline
+from sbi_inn.inn import MLP, Affine, Dropout, RationalQuadraticSpline
 
 BOUND = 3.0
 ELEMENTWISE = {
@@ -54,6 +54,23 @@ def test_subnets_differentiate(depth, n_out, n_in, context, rows):
         return torch.func.functional_call(net, named, (x, c))
 
     inputs = numbers(6, n_in, seed=50), numbers(rows, context, seed=51), *weights.values()
+    assert torch.autograd.gradcheck(call, inputs)
+
+
+def test_subnets_with_dropout_differentiate():
+    dropout = Dropout(seed=1)
+    dropout.rate = 0.5
+    net = MLP(2, 3, context=2, hidden=9, depth=3, dropout=dropout).double()
+    weights = {
+        name: numbers(*p.shape, seed=seed) for seed, (name, p) in enumerate(net.named_parameters())
+    }
+
+    def call(x, c, *values):
+        dropout.generator.manual_seed(7)  # the same units every time
+        named = dict(zip(weights, values, strict=True))
+        return torch.func.functional_call(net, named, (x, c))
+
+    inputs = numbers(6, 2, seed=50), numbers(6, 2, seed=51), *weights.values()
     assert torch.autograd.gradcheck(call, inputs)
 
 

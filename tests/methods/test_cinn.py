@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from sbi_inn.errors import LoadError
-from sbi_inn.methods import CINN, Summariser, Weigher, cinn, from_arrays
+from sbi_inn.methods import CINN, Summariser, Weigher, from_arrays
+from sbi_inn.methods.cinn_network import PRIOR_SHARE, Pairs
 from sbi_inn.schema import Observations, PaddedSet
 from sbi_inn.summary import Batch, Scaling
 from sbi_inn.training import Training
@@ -49,8 +50,9 @@ def fitted(request):
 
 def test_what_is_open_is_filled_in(fitted):
     settings = CINN().resolve(1_000, 3)
-    assert None not in (settings.blocks, settings.hidden)
-    assert CINN(blocks=2, hidden=9).resolve(1_000, 3) == CINN(blocks=2, hidden=9)
+    assert None not in (settings.blocks, settings.hidden, settings.dropout)
+    given = CINN(blocks=2, hidden=9, dropout=0.1)
+    assert given.resolve(1_000, 3) == given
     assert None not in (fitted.settings.blocks, fitted.settings.hidden)
 
 
@@ -194,16 +196,15 @@ def test_a_row_in_the_tails_has_a_bounded_score():
     network = fit(CINN(blocks=2, hidden=16)).network
     latent, observations = study(3)
     scaling = Scaling.fit(observations)
-    pairs = cinn._Pairs(
-        torch.from_numpy(latent.astype(np.float32)), Batch.of(observations, scaling)
-    )
+    pairs = Pairs(torch.from_numpy(latent.astype(np.float32)), Batch.of(observations, scaling))
     with torch.inference_mode():
         # In the bulk the score is the loss, but for the share of the prior.
         assert torch.allclose(network.score(pairs), network.loss(pairs), atol=0.05)
         # A row that the network gives next to no density costs what the prior says, and log 1000.
-        network.flow.bijections[0].log_scale.fill_(15.0)
-        most = -network.latent.log_prob(pairs.latent) - np.log(cinn.PRIOR_SHARE)
+        first = network.flow.bijections[1].bijections[0]
+        first.log_scale.fill_(15.0)
+        most = -network.latent.log_prob(pairs.latent) - np.log(PRIOR_SHARE)
         assert (network.loss(pairs) > 1e6).all()
         assert torch.allclose(network.score(pairs), most, atol=1e-3)
-        network.flow.bijections[0].log_scale.fill_(np.nan)
+        first.log_scale.fill_(np.nan)
         assert torch.allclose(network.score(pairs), most, atol=1e-3)

@@ -1,0 +1,57 @@
+"""Normal scores of observables: which columns get them, and what they are."""
+
+import numpy as np
+import pytest
+import scipy.stats as st
+
+from sbi_inn.schema import Observations
+from sbi_inn.summary import Scaling
+from sbi_inn.summary.scores import Scores
+
+N = 20_000
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_columns_over_decades_become_normal(rng):
+    columns = rng.lognormal(3, 2, N), rng.pareto(1.0, N), -rng.exponential(size=N) ** 3
+    scores = Scores.fit(np.column_stack(columns))
+    assert scores.columns.tolist() == [0, 1, 2]
+    fresh = rng.lognormal(3, 2, N), rng.pareto(1.0, N), -rng.exponential(size=N) ** 3
+    for found in scores(np.column_stack(fresh)).T:
+        assert st.kstest(found, "norm").statistic < 0.02  # 1.95 / sqrt(N) is .014 alone
+
+
+def test_columns_that_are_nearly_normal_get_none(rng):
+    columns = rng.normal(size=N), rng.uniform(size=N), rng.integers(2, size=N), np.zeros(N)
+    assert not len(Scores.fit(np.column_stack(columns)).columns)
+
+
+def test_ties_share_one_score_and_order_is_kept(rng):
+    counts = rng.poisson(rng.lognormal(0, 2, N)).astype(float)
+    scores = Scores.fit(counts[:, None])
+    values = np.unique(counts)
+    found = scores(values[:, None])[:, 0]
+    assert (np.diff(found) >= 0).all()
+    share = (counts == 0).mean()
+    assert found[0] == pytest.approx(st.norm.ppf(share / 2), abs=0.15)  # the middle of the zeros
+
+
+def test_beyond_what_was_seen_scores_stay_finite(rng):
+    scores = Scores.fit(rng.lognormal(0, 3, (N, 1)))
+    low, high = scores(np.array([[0.0], [1e300]]))[:, 0]
+    assert low == pytest.approx(-high)
+    assert high == pytest.approx(st.norm.isf(0.5 / N))
+
+
+def test_features_are_scaled_values_and_scores_and_survive_a_file(rng):
+    observations = Observations(np.column_stack([rng.normal(size=N), rng.lognormal(0, 3, N)]), {})
+    scaling = Scaling.fit(observations)
+    features = scaling.features(observations)
+    assert features.shape == (N, 3)
+    assert np.array_equal(features[:, :2], scaling.vectors(observations))
+    loaded = Scaling.from_arrays(scaling.to_arrays())
+    assert np.array_equal(loaded.features(observations), features)
