@@ -19,6 +19,7 @@ from sbi_inn.emulation import Emulation
 from sbi_inn.errors import SimulationError
 from sbi_inn.exports import Exports
 from sbi_inn.figures import Figures
+from sbi_inn.history import History
 from sbi_inn.methods import Emulator, Fitted
 from sbi_inn.methods.abc import rejection_abc
 from sbi_inn.outlook import Outlook
@@ -28,7 +29,7 @@ from sbi_inn.simulation.again import at_givens_of, resimulated
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
 from sbi_inn.statistics import spread, statistics
-from sbi_inn.training import History, Training
+from sbi_inn.training import Training
 from sbi_inn.trust import Trust
 
 FloatArray = npt.NDArray[np.float64]

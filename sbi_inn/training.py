@@ -6,13 +6,14 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sbi_inn.history import LIKELIHOOD, History
 from sbi_inn.inn.memory import keep_memory
 from sbi_inn.inn.weights import Weights
 from sbi_inn.watch import Watch, watching
@@ -21,12 +22,12 @@ from sbi_inn.watch import Watch, watching
 WARM_UP = 0.03
 # Share of the steps in which a run that no longer improves is brought to its end.
 LANDING = 0.1
+# Share of the validations that may pass without a better loss before that.
+PATIENCE = 0.2
 LEARNING_RATE = 3e-3
 SMALLEST_BATCH, LARGEST_BATCH = 64, 1024
 # Steps of the optimiser at this many training rows.
 STEPS, STEPS_AT = 2_000, 90_000
-
-LIKELIHOOD = "negative log-likelihood [nats]"
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,11 @@ class Training:
     learning_rate : float or None
         Peak of the schedule (linear warm-up, cosine decay).
     early_stopping : bool
-        When the validation loss has not improved for `patience` validations, of about fifty, the
-        rest of the schedule is passed through in a tenth of its steps. The weights with the best
-        validation loss are kept either way.
-    patience : int
+        When the validation loss has not improved for `patience` validations, the rest of the
+        schedule is passed through in a tenth of its steps. The weights with the best validation
+        loss are kept either way.
+    patience : int or None
+        By default a fifth of the validations.
     weight_decay : float
         Of AdamW.
     gradient_clip : float
@@ -74,7 +76,7 @@ class Training:
     batch_size: int | None = None
     learning_rate: float | None = None
     early_stopping: bool = True
-    patience: int = 10
+    patience: int | None = None
     weight_decay: float = 1e-4
     gradient_clip: float = 5.0
     averaging: float = 0.99
@@ -107,58 +109,6 @@ class Training:
             epochs=epochs,
             learning_rate=self.learning_rate or LEARNING_RATE,
         )
-
-
-@dataclass(frozen=True)
-class History:
-    """What happened in training.
-
-    Attributes
-    ----------
-    epoch : tuple of float
-        When the network was validated, in passes over the training rows.
-    train_loss, validation_loss : tuple of float
-        Of the training batches since the last validation, and of the validation rows. Training that
-        ended before its first validation is validated once at its end, and has NaN for the first
-        of the two.
-    best_epoch : float
-        The validation whose weights were kept; one of `epoch`.
-    quantity : str
-        What the losses are.
-    stopped : str
-        "finished", "early" (no more improvement), "time", "interrupted" or "diverged".
-    steps : int
-    seconds : float
-
-    Examples
-    --------
-    >>> from sbi_inn.training import History
-    >>> history = History((1.0, 2.0), (3.0, 2.5), (3.1, 2.9), 2.0, "finished", 40, 1.5)
-    >>> History.from_config(history.to_config()) == history
-    True
-    """
-
-    epoch: tuple[float, ...]
-    train_loss: tuple[float, ...]
-    validation_loss: tuple[float, ...]
-    best_epoch: float
-    stopped: str
-    steps: int
-    seconds: float
-    quantity: str = LIKELIHOOD
-
-    def to_config(self) -> dict[str, Any]:
-        """Give the record as JSON would hold it."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> History:
-        """Read back what `to_config` gave."""
-        record: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in config.items()
-        }
-        return cls(**record)
 
 
 Augment = Callable[[Any, float, torch.Generator], Any]
@@ -283,8 +233,11 @@ class _Run:
         self.peak = settings.learning_rate
         self.steps_an_epoch = max(1, len(train) // self.batch_size)
         self.total = settings.epochs * self.steps_an_epoch
-        # Validate about fifty times; a budget in seconds may end the run long before its last epoch.
-        self.interval = max(1, min(self.total // 50, 500))
+        # Validate about fifty times, or once an epoch where that is rarer; a budget in seconds may
+        # end the run long before its last epoch.
+        self.interval = max(self.steps_an_epoch, min(self.total // 50, 500))
+        validations = self.total / self.interval
+        self.patience = settings.patience or max(3, round(PATIENCE * validations))
         self.generator = torch.Generator().manual_seed(seed)
         self.weights = Weights(module)
         self.optimizer = torch.optim.AdamW(
@@ -404,7 +357,7 @@ class _Run:
             self.best = [average.clone() for average in self.average]
             return
         self.since_best += 1
-        tired = self.settings.early_stopping and self.since_best >= self.settings.patience
+        tired = self.settings.early_stopping and self.since_best >= self.patience
         if tired and self.landing is None:
             self.landing = self.step, self.done()
             self.stopped = "early"

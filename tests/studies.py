@@ -9,7 +9,7 @@ import scipy.stats as st
 
 import sbi_inn as si
 from sbi_inn.data import Simulations
-from sbi_inn.training import History
+from sbi_inn.history import History
 
 SMALL = si.CINN(blocks=4, hidden=32)
 

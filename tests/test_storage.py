@@ -19,7 +19,12 @@ Y = [1.0, -0.5]
 
 @pytest.fixture(scope="module")
 def posterior():
-    return briefly(quick_fit(LINE, n=1_000, epochs=3))
+    """One whose draws are half as wide as they should be."""
+    fitted = briefly(quick_fit(LINE, n=1_000, epochs=3))
+    regression = fitted.fitted.network.regression
+    regression.colour.mul_(0.5)
+    regression.whiten.mul_(2.0)
+    return fitted
 
 
 @pytest.fixture(scope="module")

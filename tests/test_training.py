@@ -10,7 +10,8 @@ import torch
 from lines import Line, after, line_data, train_line, validated, weights
 from torch import nn
 
-from sbi_inn.training import WARM_UP, History, Training, fit, seeded
+from sbi_inn.history import History
+from sbi_inn.training import WARM_UP, Training, fit, seeded
 
 # -- settings --------------------------------------------------------------------------------------
 

@@ -22,10 +22,10 @@ from studies import (
 )
 
 import sbi_inn as si
+from sbi_inn.history import History
 from sbi_inn.report import judge
 from sbi_inn.reweighting import reweight
 from sbi_inn.simulation.progress import bar
-from sbi_inn.training import History
 
 Y = [1.0, -0.5]
 # Seven standard deviations from all that is simulated, in one of the two observables.

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sbi_inn.history import History
 from sbi_inn.inn import MIXINGS, TRANSFORMS
 from sbi_inn.methods.cinn_network import Fading, Network, Pairs, Shape
 from sbi_inn.schema import Observations
 from sbi_inn.summary import Batch, Scaling
-from sbi_inn.training import History, Training, fit, seeded
+from sbi_inn.training import Training, fit, seeded
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -8,8 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from sbi_inn.history import History
 from sbi_inn.schema import Observations
-from sbi_inn.training import History, Training
+from sbi_inn.training import Training
 
 FloatArray = npt.NDArray[np.float64]
 

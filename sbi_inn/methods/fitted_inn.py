@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from sbi_inn.errors import NoDensityError
+from sbi_inn.history import History
 from sbi_inn.methods.bidirectional import Network, Pairs
 from sbi_inn.methods.bidirectional.importance import ROWS, Candidates, candidates, log_normal
 from sbi_inn.schema import Observations
 from sbi_inn.summary import Scaling
-from sbi_inn.training import History
 
 if TYPE_CHECKING:
     from sbi_inn.methods.inn import INN

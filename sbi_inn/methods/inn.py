@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from sbi_inn.errors import ShapeError
+from sbi_inn.history import History
 from sbi_inn.inn import TRANSFORMS
 from sbi_inn.methods.bidirectional import (
     TERMS,
@@ -27,7 +28,7 @@ from sbi_inn.methods.bidirectional import (
 from sbi_inn.methods.fitted_inn import FittedINN
 from sbi_inn.schema import Observations
 from sbi_inn.summary import Scaling
-from sbi_inn.training import History, Training, fit, seeded
+from sbi_inn.training import Training, fit, seeded
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -60,14 +60,14 @@ class Scores:
 
 
 def _map(column: Array) -> tuple[Array, Array] | None:
-    """Knots of the map of one column; ties get the middle of their scores."""
+    """Knots of the map of one column; ties get the middle of their quantiles."""
     largest = -ndtri(0.5 / len(column))
     levels = np.linspace(-largest, largest, KNOTS)
     quantiles = np.quantile(column, ndtr(levels))
-    values, which = np.unique(quantiles, return_inverse=True)
+    values, first, count = np.unique(quantiles, return_index=True, return_counts=True)
     if len(values) < 3:  # a binary column is what it is on any scale
         return None
-    scores = np.bincount(which, weights=levels) / np.bincount(which)
+    scores = ndtri((ndtr(levels[first]) + ndtr(levels[first + count - 1])) / 2)
     rest = (0, KNOTS - len(values))  # the last knot again: interpolation does not see it
     return np.pad(values, rest, mode="edge"), np.pad(scores, rest, mode="edge")
 

@@ -80,7 +80,6 @@ BIJECTIONS = {
     "regression-1": (1, partial(regression, 1)),
     "regression-4": (4, partial(regression, 4)),
     "regression-of-less": (3, partial(regression, 3, 1)),
-    "regression-of-nothing": (3, partial(regression, 3, 0)),
     "actnorm-before-data": (4, lambda: ActNorm(4)),
     "actnorm-after-data": (4, lambda: seen(ActNorm(4))),
     "stack-empty": (2, lambda: Stack([])),

@@ -14,6 +14,7 @@ from studies import LINE, SMALL
 import sbi_inn as si
 from sbi_inn import training
 from sbi_inn.errors import LoadError, NoDensityError, ShapeError
+from sbi_inn.history import History
 from sbi_inn.methods import (
     CINN,
     INN,
@@ -29,7 +30,7 @@ from sbi_inn.methods import (
 )
 from sbi_inn.methods.fitted_ensemble import FittedEnsemble, _counts, mixture
 from sbi_inn.schema import Observations
-from sbi_inn.training import History, Training
+from sbi_inn.training import Training
 
 ROWS = 300
 TINY = CINN(blocks=2, hidden=8)

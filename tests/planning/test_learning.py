@@ -193,7 +193,10 @@ def test_the_last_point_is_the_finished_fit(simulations, tests):
 
 
 def test_a_curve_of_short_fits(simulations, tests):
-    """At 1,000 simulations the network has most of what there is to know, at 125 it has not."""
+    """At 1,000 simulations the network has more of what there is to know than at 125.
+
+    Of a linear study the regression that it starts from finds nearly all with so few.
+    """
     seen = np.arange(100, 1_000)
     training = si.Training(epochs=20)
     rows = simulations.observations(seen)
@@ -211,7 +214,7 @@ def test_a_curve_of_short_fits(simulations, tests):
         seed=1,
         progress=False,
     )
-    assert found.score[0] < found.score[-1] - 5 * found.error[0]
+    assert found.score[0] < found.score[-1] - 3 * found.error[0]
     assert found.score[-1] == pytest.approx(INFORMATION, abs=0.25)
     _, _, low, high = found.predicted
     assert np.all(low < INFORMATION)

@@ -79,7 +79,7 @@ def test_a_batch_holds_what_was_scaled():
     batch = Batch.of(table, scaling)
     assert len(batch) == 20
     assert batch.vector.dtype == batch.sets["m"].entries.dtype == torch.float32
-    assert np.array_equal(batch.vector.numpy(), scaling.vectors(table))
+    assert np.array_equal(batch.vector.numpy(), scaling.features(table))
     for name, padded in table.sets.items():
         assert batch.sets[name].sizes.tolist() == padded.sizes.tolist()
         assert np.array_equal(batch.sets[name].entries.numpy(), scaling.entries(table, name))

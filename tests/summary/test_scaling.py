@@ -5,6 +5,7 @@ import pytest
 
 from sbi_inn.schema import Observations, PaddedSet
 from sbi_inn.summary import Scaling
+from sbi_inn.summary.scores import Scores
 
 N = 2000
 
@@ -93,7 +94,7 @@ def test_columns_do_not_touch_each_other(rng):
 
 
 def test_small_values_pass_linearly_and_large_ones_like_a_logarithm():
-    scaling = Scaling(np.array([[10.0], [2.0]]), {})
+    scaling = Scaling(np.array([[10.0], [2.0]]), {}, Scores.fit(np.zeros((9, 1))))
     at = np.array([10.0, 12.0, 8.0, 20.0, 0.0, 10 + 2 * (5 + np.e - 1), 1e12])
     values = scaling.vectors(Observations(at[:, None], {}))[:, 0]
     np.testing.assert_allclose(values[:6], [0, 1, -1, 5, -5, 6], rtol=1e-6)

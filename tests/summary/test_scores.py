@@ -17,10 +17,10 @@ def rng():
 
 
 def test_columns_over_decades_become_normal(rng):
-    columns = rng.lognormal(3, 2, N), rng.pareto(1.0, N), -rng.exponential(size=N) ** 3
+    columns = rng.lognormal(3, 2, N), rng.pareto(1.0, N), -(rng.exponential(size=N) ** 3)
     scores = Scores.fit(np.column_stack(columns))
     assert scores.columns.tolist() == [0, 1, 2]
-    fresh = rng.lognormal(3, 2, N), rng.pareto(1.0, N), -rng.exponential(size=N) ** 3
+    fresh = rng.lognormal(3, 2, N), rng.pareto(1.0, N), -(rng.exponential(size=N) ** 3)
     for found in scores(np.column_stack(fresh)).T:
         assert st.kstest(found, "norm").statistic < 0.02  # 1.95 / sqrt(N) is .014 alone
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from competitors.data import Pairs, noisy
-from sbi_inn.training import WARM_UP, History, Training
+from sbi_inn.history import History
+from sbi_inn.training import WARM_UP, Training
 
 # A fast average of the gradients: the other player has moved since.
 BETAS = (0.5, 0.9)

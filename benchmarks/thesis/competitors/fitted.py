@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from competitors.data import FloatArray, Pairs, Rows, Study, noisy
 from sbi_inn.errors import NoDensityError
+from sbi_inn.history import History
 from sbi_inn.schema import Observations
 from sbi_inn.summary import Batch, Scaling
-from sbi_inn.training import History, Training, fit, seeded
+from sbi_inn.training import Training, fit, seeded
 
 # Rows that go through the network at once: few enough for the cache.
 ROWS = 8_192
