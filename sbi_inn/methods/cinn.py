@@ -54,7 +54,7 @@ class CINN:
         Features that the summary network learns of each part of an observation.
     dropout : float or None
         Share of the hidden units of the coupling blocks that is dropped at the start of training;
-        it falls in proportion to what is left, to none at the end.
+        it falls evenly, to none from 85 % of it on.
     blur : (float, float)
         Standard deviation of the noise added to scaled observations of fixed shape, at the start of
         training and from 70 % of it on: the second bounds how sharp a posterior can be, in
@@ -102,7 +102,10 @@ class CINN:
         return replace(self, blocks=self.blocks or 6, hidden=hidden, dropout=dropout)
 
     def schedule(self, training: Training, n_train: int) -> Training:
-        """Fill in what is None of the training but for what `Training.resolve` knows better."""
+        """Fill in what is None of batch size, learning rate and epochs.
+
+        Larger tables take larger batches and more steps; there are fewer passes over them.
+        """
         more = n_train / ROWS_THEN
         batch_size = training.batch_size or max(64, round(BATCH * more**0.6 / 32) * 32)
         steps = STEPS * more**0.25
