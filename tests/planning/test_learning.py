@@ -104,10 +104,14 @@ def test_shapes_that_make_no_law(n, score, covariance):
 # -- the score -------------------------------------------------------------------------------------
 
 
+def fresh(n):
+    simulations = si.simulate(LINE, n=n, seed=9, n_jobs=1, progress=False)
+    return LINE.prior.to_latent(simulations.parameters()), simulations.observations()
+
+
 @pytest.fixture(scope="module")
 def tests():
-    simulations = si.simulate(LINE, n=2_000, seed=9, n_jobs=1, progress=False)
-    return LINE.prior.to_latent(simulations.parameters()), simulations.observations()
+    return fresh(2_000)
 
 
 def test_the_information_of_an_exact_posterior(tests):
@@ -192,11 +196,13 @@ def test_the_last_point_is_the_finished_fit(simulations, tests):
     assert found.predicted[0].tolist() == [2_000, 4_000]
 
 
-def test_a_curve_of_short_fits(simulations, tests):
+def test_a_curve_of_short_fits(simulations):
     """At 1,000 simulations the network has more of what there is to know than at 125.
 
-    Of a linear study the regression that it starts from finds nearly all with so few.
+    Of a linear study the regression that it starts from finds nearly all with so few: it takes
+    many tests to see the rest.
     """
+    tests = fresh(10_000)
     seen = np.arange(100, 1_000)
     training = si.Training(epochs=20)
     rows = simulations.observations(seen)
@@ -214,7 +220,7 @@ def test_a_curve_of_short_fits(simulations, tests):
         seed=1,
         progress=False,
     )
-    assert found.score[0] < found.score[-1] - 3 * found.error[0]
+    assert found.score[0] < found.score[-1] - 5 * found.error[0]
     assert found.score[-1] == pytest.approx(INFORMATION, abs=0.25)
     _, _, low, high = found.predicted
     assert np.all(low < INFORMATION)
