@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch._dynamo  # noqa: F401 (what torch would load on the first step: imports do not count)
 from peers.exchange import run
 
 import sbi_inn as si

@@ -253,8 +253,6 @@ def _pool(processes: int, process: int) -> ProcessPoolExecutor:
 
 def _start() -> None:
     """Leave Ctrl-C, which reaches all processes of a terminal, to the one that was started."""
-    import torch._dynamo  # noqa: F401, what the first optimiser would load, in about a second
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

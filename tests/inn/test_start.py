@@ -82,7 +82,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean(rate):
     error = np.sqrt(rate * (1 - rate) / n)
     assert (mask == 0).float().mean().item() == pytest.approx(rate, abs=4 * error + 1 / 512)
     assert mask.mean().item() == pytest.approx(1, abs=4 * error / (1 - rate))
-    # Neighbours share one random number, of which each has a byte of its own.
+    # Neighbours are dropped independently.
     pairs = ((mask[:, 0] == 0) & (mask[:, 1] == 0)).float().mean().item()
     assert pairs == pytest.approx(rate**2, abs=4 * rate / np.sqrt(1_000))
 
