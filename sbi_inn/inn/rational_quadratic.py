@@ -83,30 +83,32 @@ class RationalQuadratic(torch.autograd.Function):
         """Find the pieces, then evaluate or solve them."""
         at = at.t()
         inside = at.abs() < bound
-        here = torch.where(inside, at, 0.0)
+        counts = inside.to(at.dtype)
+        here = at.clamp(-bound, bound)
         shares, knots, slopes = tables(parameters, len(at), bins, bound)
         ends = _ends(here, knots[:, int(inverse)])
         piece = _piece(knots, slopes, ends)
-        t = _solve(here, piece) if inverse else (here - piece.x0) / piece.width
+        t = _solve(here, piece) if inverse else (here - piece.x0).div_(piece.width)
         z, slope, parts = _evaluate(t, piece)
-        ctx.save_for_backward(inside, ends, shares, t, slope, *piece[2:], *parts)
+        ctx.save_for_backward(inside, counts, ends, shares, t, slope, *piece[2:], *parts)
         ctx.bound, ctx.inverse = bound, inverse
         y = torch.addcmul(piece.x0, t, piece.width) if inverse else z
-        log_slope = torch.where(inside, slope, 1.0).log().sum(dim=0)
+        log_slope = slope.log().mul_(counts).sum(dim=0)
         return torch.where(inside, y, at).t(), -log_slope if inverse else log_slope
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gy: Tensor, gl: Tensor) -> tuple[Tensor | None, ...]:
         """See the top of this file."""
-        inside, ends, shares, t, slope, width, height, d0, d1, *parts = ctx.saved_tensors
+        inside, counts, ends, shares, t, slope, *kept = ctx.saved_tensors
+        (width, height, d0, d1), parts = kept[:4], kept[4:]
         piece = _Piece(t, t, width, height, d0, d1)  # the gradient does not depend on the corner
         gy = gy.t()
-        gz, gl = torch.where(inside, gy, 0.0), torch.where(inside, gl, 0.0)
-        bend = _log_slope_by_t(t, piece, parts)
+        gz, gl = gy * counts, gl * counts
+        rate = _log_slope_by_t(t, piece, parts)
         if ctx.inverse:
-            gz, gl = torch.div(torch.addcdiv(gz, gl * bend, width, value=-1), -slope), -gl
-        d_t = torch.addcmul(gl * bend, gz * width, slope)
+            gz, gl = torch.div(torch.addcdiv(gz, gl * rate, width, value=-1), -slope), -gl
+        d_t = torch.addcmul(gl * rate, gz * width, slope)
         d_at = -gz if ctx.inverse else d_t / width
         d_knots, d_slopes = _gradient(gz, gl, d_t, t, piece, parts)
         d_parameters = _to_parameters(d_knots, d_slopes, ends, shares, ctx.bound)
@@ -155,8 +157,11 @@ def _ladder(
 
 def _ends(at: Tensor, axis: Tensor) -> Tensor:
     """Say which knots of an axis lie on both sides of each number, (dim, 2, batch)."""
-    index = (at.unsqueeze(1) >= axis[:, 1:-1]).sum(dim=1)
-    return torch.stack([index, index + 1], dim=1)
+    ends = torch.empty(len(at), 2, at.shape[1], dtype=torch.int64, device=at.device)
+    low, high = ends.unbind(dim=1)
+    torch.sum(at.unsqueeze(1) >= axis[:, 1:-1], dim=1, out=low)
+    torch.add(low, 1, out=high)
+    return ends
 
 
 def _piece(knots: Tensor, slopes: Tensor, ends: Tensor) -> _Piece:
@@ -169,15 +174,21 @@ def _piece(knots: Tensor, slopes: Tensor, ends: Tensor) -> _Piece:
 
 
 def _evaluate(t: Tensor, piece: _Piece) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """Value and slope at the share `t` of the way through a piece; and s, u, N, D and R."""
+    """Value and slope at the share `t` of the way through a piece.
+
+    And what the gradient needs again: 1 - t, s, d0 + d1 - 2 s, u, N, D and R.
+    """
     _, y0, width, height, d0, d1 = piece
     s, rest = height / width, 1 - t
     u = t * rest
-    n = t * torch.addcmul(d0 * rest, s, t)
-    d = torch.addcmul(s, d0 + d1 - 2 * s, u)
-    r = torch.addcmul(d1 * t.square(), d0, rest.square()).add_(s * u, alpha=2)
+    bend = torch.add(d0, d1).sub_(s, alpha=2)
+    inner = torch.addcmul(d0 * rest, s, t)
+    n = inner * t
+    d = torch.addcmul(s, bend, u)
+    # The same as above, in fewer operations: R = t (d1 t + s (1 - t)) + (1 - t) (N / t).
+    r = torch.addcmul(inner.mul_(rest), t, torch.addcmul(d1 * t, s, rest))
     slope = (s / d).square_().mul_(r)
-    return torch.addcmul(y0, height, n / d), slope, (s, u, n, d, r)
+    return torch.addcmul(y0, height, n / d), slope, (rest, s, bend, u, n, d, r)
 
 
 def _solve(z: Tensor, piece: _Piece) -> Tensor:
@@ -198,11 +209,10 @@ def _solve(z: Tensor, piece: _Piece) -> Tensor:
 
 def _log_slope_by_t(t: Tensor, piece: _Piece, parts: Sequence[Tensor]) -> Tensor:
     """Differentiate l by t."""
-    s, _, _, d, r = parts
-    d0, d1 = piece.d0, piece.d1
-    turn = 1 - 2 * t
-    rate = d1 * t + s * turn - d0 * (1 - t)
-    return 2 * (rate / r - (d0 + d1 - 2 * s) * turn / d)
+    rest, s, bend, _, _, d, r = parts
+    turn = rest - t
+    rate = torch.addcmul(piece.d1 * t, s, turn).addcmul_(piece.d0, rest, value=-1)
+    return rate.div_(r).addcdiv_(bend.mul(turn), d, value=-1).mul_(2)
 
 
 def _gradient(
@@ -210,21 +220,26 @@ def _gradient(
 ) -> tuple[Tensor, Tensor]:
     """Differentiate by the knots at both ends, (dim, 2, 2, batch), and their raw slopes."""
     _, _, width, height, d0, d1 = piece
-    s, u, n, d, r = parts
-    by_n = gz * height / d
+    rest, s, _, u, n, d, r = parts
+    by_n = (gz * height).div_(d)
     by_r = gl / r
-    by_d = -torch.addcmul(2 * gl, by_n, n) / d
+    by_d = torch.addcmul(2 * gl, by_n, n).div_(d).neg_()
     tt = t.square()
-    by_d1 = torch.addcmul(by_d * u, by_r, tt)
-    by_d0 = torch.addcmul((by_n + by_d) * u, by_r, (1 - t).square())
-    by_s = by_n * tt + by_d * (1 - 2 * u) + 2 * (by_r * u + gl / s)
-    by_height = torch.addcdiv(gz * n / d, by_s, width)
-    by_width = -torch.addcmul(d_t * t, by_s, s) / width
-    low = torch.stack([-d_t / width - by_width, gz - by_height], dim=1)
-    high = torch.stack([by_width, by_height], dim=1)
+    slopes = gz.new_empty(len(t), 2, t.shape[1])
+    by_d0, by_d1 = slopes.unbind(dim=1)
+    torch.mul(by_d, u, out=by_d1).addcmul_(by_r, tt)
+    torch.add(by_n, by_d, out=by_d0).mul_(u).addcmul_(by_r, rest.square())
+    by_s = (by_n.mul_(tt)).add_(by_d).addcmul_(by_d, u, value=-2)
+    by_s.add_(by_r.mul_(u).addcdiv_(gl, s), alpha=2)
+    knots = gz.new_empty(len(t), 2, 2, t.shape[1])
+    (left, bottom), (right, top) = (end.unbind(dim=1) for end in knots.unbind(dim=2))
+    torch.addcdiv((gz * n).div_(d), by_s, width, out=top)
+    torch.addcmul(d_t * t, by_s, s, out=right).div_(width).neg_()
+    torch.sub(gz, top, out=bottom)
+    torch.div(d_t, width, out=left).add_(right).neg_()
     # The derivative of softplus, by its value.
-    by_raw = -torch.expm1(SMALLEST_SLOPE - torch.stack([d0, d1], dim=1))
-    return torch.stack([low, high], dim=2), torch.stack([by_d0, by_d1], dim=1) * by_raw
+    by_raw = torch.stack([d0, d1], dim=1).neg_().add_(SMALLEST_SLOPE).expm1_().neg_()
+    return knots, slopes.mul_(by_raw)
 
 
 def _to_parameters(
