@@ -21,10 +21,10 @@ from sbi_inn.watch import Watch, watching
 
 # Share of the training in which the learning rate rises to its peak.
 WARM_UP = 0.03
-# Share of the steps in which a run that no longer improves is brought to its end.
+# Share of the validations so far that may pass without a better loss, and the fewest; and the share
+# of the steps so far in which a run is then brought to its end.
+PATIENCE, FEWEST = 0.2, 4
 LANDING = 0.1
-# Share of the validations that may pass without a better loss before that.
-PATIENCE = 0.2
 LEARNING_RATE = 3e-3
 # Decays of AdamW's averages: of the square, faster than usual, as trainings are short.
 BETAS = 0.9, 0.99
@@ -48,10 +48,10 @@ class Training:
         Peak of the schedule (linear warm-up, cosine decay).
     early_stopping : bool
         When the validation loss has not improved for `patience` validations, the rest of the
-        schedule is passed through in a tenth of its steps. The weights with the best validation
-        loss are kept either way.
+        schedule is passed through in a tenth of the steps so far. The weights with the best
+        validation loss are kept either way.
     patience : int or None
-        By default a fifth of the validations.
+        By default a fifth of the validations so far.
     weight_decay : float
         Of AdamW.
     gradient_clip : float
@@ -239,8 +239,6 @@ class _Run:
         # Validate about fifty times, or once an epoch where that is rarer; a budget in seconds may
         # end the run long before its last epoch.
         self.interval = max(self.steps_an_epoch, min(self.total // 50, 500))
-        validations = self.total / self.interval
-        self.patience = settings.patience or max(3, round(PATIENCE * validations))
         self.generator = torch.Generator().manual_seed(seed)
         self.weights = Weights(module)
         self.optimizer = AdamW(
@@ -306,12 +304,12 @@ class _Run:
     def done(self) -> float:
         """Share of the run that is over: of its steps, or of its time where that is more.
 
-        Once nothing improves, the rest of the run is passed through in a tenth of its steps.
+        Once nothing improves, the rest of the run is passed through in a tenth of the steps so far.
         """
         done = self.step / self.total
         if self.landing is not None:
             begun, share = self.landing
-            done = share + (1 - share) * (self.step - begun) / max(1.0, LANDING * self.total)
+            done = share + (1 - share) * (self.step - begun) / max(1.0, LANDING * begun)
         if self.settings.max_seconds is not None:
             spent = (time.perf_counter() - self.start) / self.settings.max_seconds
             if spent >= 1 > done:
@@ -355,7 +353,8 @@ class _Run:
             self.best = [average.clone() for average in self.average]
             return
         self.since_best += 1
-        tired = self.settings.early_stopping and self.since_best >= self.patience
+        patience = self.settings.patience or max(FEWEST, PATIENCE * len(self.log))
+        tired = self.settings.early_stopping and self.since_best >= patience
         if tired and self.landing is None:
             self.landing = self.step, self.done()
             self.stopped = "early"
