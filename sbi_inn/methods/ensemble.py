@@ -141,6 +141,8 @@ class Ensemble:
 
     def _processes(self, training: Training, n_train: int) -> int:
         """Count the processes to train on; a short training stays in this one."""
+        if isinstance(self.method, CINN):
+            training = self.method.schedule(training, n_train)
         filled = training.resolve(n_train)
         assert filled.epochs is not None
         assert filled.batch_size is not None
