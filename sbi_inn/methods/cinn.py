@@ -21,7 +21,7 @@ from sbi_inn.training import Training, fit, seeded
 FloatArray = npt.NDArray[np.float64]
 
 # Chosen at this many training rows, over the tasks of the public benchmark at once.
-ROWS_THEN = 9_000
+ROWS_THEN = 8_000
 STEPS, BATCH, LEARNING_RATE, DROPOUT = 1_240, 256, 8e-3, 0.5
 
 # Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.
@@ -95,7 +95,7 @@ class CINN:
         Few rows of many parameters are learned by heart soonest, sharp posteriors of few parameters
         are blunted by dropout.
         """
-        hidden = self.hidden or int(np.interp(math.log10(n_train), (4, 5), (64, 96)))
+        hidden = self.hidden or 16 * round(float(np.interp(math.log10(n_train), (4, 5), (4, 8))))
         dropout = self.dropout
         if dropout is None:
             dropout = DROPOUT * (1 - 1 / dim) * min(1.0, math.sqrt(ROWS_THEN / n_train))
@@ -107,8 +107,8 @@ class CINN:
         Larger tables take larger batches and more steps; there are fewer passes over them.
         """
         more = n_train / ROWS_THEN
-        batch_size = training.batch_size or max(64, round(BATCH * more**0.6 / 32) * 32)
-        steps = STEPS * more**0.25
+        batch_size = training.batch_size or max(64, round(BATCH * more**0.3 / 32) * 32)
+        steps = STEPS * more**0.4
         return replace(
             training,
             batch_size=batch_size,
