@@ -107,7 +107,7 @@ class CINN:
         Larger tables take larger batches and more steps; there are fewer passes over them.
         """
         more = n_train / ROWS_THEN
-        batch_size = training.batch_size or max(64, round(BATCH * more**0.3 / 32) * 32)
+        batch_size = training.batch_size or max(64, round(BATCH * more**0.3 / 64) * 64)
         steps = STEPS * more**0.4
         return replace(
             training,
