@@ -327,8 +327,8 @@ class _Run:
             batch = self.augment(batch, done, self.generator)
         value = self.loss(batch).mean()
         self.weights.differentiate(value)
-        norm = nn.utils.clip_grad_norm_(self.weights.vectors, self.settings.gradient_clip)
-        if not torch.isfinite(value + norm):
+        norm = self.weights.clip(self.settings.gradient_clip)
+        if not math.isfinite(value.item() + norm):
             return math.nan  # before it can reach the weights and their average
         self.optimizer.step(learning_rate)
         # The average forgets its start quickly, then settles at the decay that was asked for.

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from sbi_inn.inn.bijection import Bijection
+
+
+class _Standardise(torch.autograd.Function):
+    """z = (x - shift) exp(log_scale), and the sum of log_scale, with the gradient written out."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shift: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
+        scale = log_scale.exp()
+        z = (x - shift).mul_(scale)
+        ctx.save_for_backward(z, scale)
+        return z, log_scale.sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gz: Tensor, gl: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        z, scale = ctx.saved_tensors
+        d_x = gz * scale
+        return d_x, -d_x.sum(dim=0), (gz * z).sum(dim=0).add_(gl)
 
 
 class ActNorm(Bijection):
@@ -38,8 +59,8 @@ class ActNorm(Bijection):
         """Scale and shift; in training, the first batch of two or more rows sets both."""
         if self.training and not self.is_set and len(x) > 1:
             self._set(x.detach())
-        log_det = self.log_scale.sum().expand(len(x))
-        return (x - self.shift) * self.log_scale.exp(), log_det
+        z, log_det = _Standardise.apply(x, self.shift, self.log_scale)
+        return z, log_det.expand(len(x))
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Undo the scale and the shift."""

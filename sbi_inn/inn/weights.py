@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
@@ -33,6 +35,8 @@ class Weights:
     >>> weights.differentiate(line(torch.tensor([[3.0, 4.0]])).sum())
     >>> weights.vectors[0].grad
     tensor([3., 4., 1.])
+    >>> round(weights.clip(0.5), 3), weights.vectors[0].grad.norm().item()
+    (5.099, 0.5)
     >>> weights.load([torch.zeros(3)])
     >>> line.weight
     Parameter containing:
@@ -55,6 +59,15 @@ class Weights:
         gradients = iter(torch.autograd.grad(loss, parameters, materialize_grads=True))
         for vector, group in zip(self.vectors, self.groups, strict=True):
             vector.grad = torch.cat([next(gradients).reshape(-1) for _ in group])
+
+    def clip(self, largest: float) -> float:
+        """Bound the norm of the whole gradient; gives what it was."""
+        gradients = [vector.grad for vector in self.vectors if vector.grad is not None]
+        norm = math.hypot(*(torch.linalg.vector_norm(g).item() for g in gradients))
+        if largest < norm < math.inf:
+            for gradient in gradients:
+                gradient.mul_(largest / norm)
+        return norm
 
     def copy(self) -> list[Tensor]:
         """Copy the vectors."""
