@@ -33,8 +33,9 @@ Differentiating z = f(x; parameters) gives dx = (dz - df) / f', so that
 
 and the parameters receive what the gradient above gives with gz = -dL/dz and -gl for gl.
 
-Layout. All tables have the numbers of a batch in their last dimension, side by side in memory:
-sums and selections over bins then run over many numbers at once.
+Layout. Parameters come as the widths of all numbers, then all heights, then all slopes. Tables have
+three rows, of knots on both axes and slopes, and the numbers of a batch in their last dimension,
+side by side in memory: sums and selections over bins then run over many numbers at once.
 """
 
 from __future__ import annotations
@@ -54,18 +55,17 @@ SMALLEST_SLOPE = 1e-3
 # softplus(SLOPE_ONE) + SMALLEST_SLOPE = 1, so that zero parameters give the identity.
 SLOPE_ONE = math.log(math.expm1(1 - SMALLEST_SLOPE))
 
-_softmax_backward = torch.ops.aten._softmax_backward_data.default
+_softmax_backward = torch.ops.aten._softmax_backward_data.out
 
 
 class _Piece(NamedTuple):
-    """The bin that holds each number, (dim, batch): corner, sizes, and slopes at both ends."""
+    """The bin that holds each number: corner and sizes, (dim, batch); slopes, (dim, 2, batch)."""
 
     x0: Tensor
     y0: Tensor
     width: Tensor
     height: Tensor
-    d0: Tensor
-    d1: Tensor
+    slopes: Tensor
 
 
 class RationalQuadratic(torch.autograd.Function):
@@ -85,9 +85,9 @@ class RationalQuadratic(torch.autograd.Function):
         inside = at.abs() < bound
         counts = inside.to(at.dtype)
         here = at.clamp(-bound, bound)
-        shares, knots, slopes = tables(parameters, len(at), bins, bound)
-        ends = _ends(here, knots[:, int(inverse)])
-        piece = _piece(knots, slopes, ends)
+        shares, table = tables(parameters, len(at), bins, bound)
+        ends = _ends(here, table[int(inverse)])
+        piece = _piece(table, ends)
         t = _solve(here, piece) if inverse else (here - piece.x0).div_(piece.width)
         z, slope, parts = _evaluate(t, piece)
         ctx.save_for_backward(inside, counts, ends, shares, t, slope, *piece[2:], *parts)
@@ -101,8 +101,8 @@ class RationalQuadratic(torch.autograd.Function):
     def backward(ctx: Any, gy: Tensor, gl: Tensor) -> tuple[Tensor | None, ...]:
         """See the top of this file."""
         inside, counts, ends, shares, t, slope, *kept = ctx.saved_tensors
-        (width, height, d0, d1), parts = kept[:4], kept[4:]
-        piece = _Piece(t, t, width, height, d0, d1)  # the gradient does not depend on the corner
+        (width, height, slopes), parts = kept[:3], kept[3:]
+        piece = _Piece(t, t, width, height, slopes)  # the gradient does not depend on the corner
         gy = gy.t()
         gz, gl = gy * counts, gl * counts
         rate = _log_slope_by_t(t, piece, parts)
@@ -110,28 +110,36 @@ class RationalQuadratic(torch.autograd.Function):
             gz, gl = torch.div(torch.addcdiv(gz, gl * rate, width, value=-1), -slope), -gl
         d_t = torch.addcmul(gl * rate, gz * width, slope)
         d_at = -gz if ctx.inverse else d_t / width
-        d_knots, d_slopes = _gradient(gz, gl, d_t, t, piece, parts)
-        d_parameters = _to_parameters(d_knots, d_slopes, ends, shares, ctx.bound)
+        d_ends = _gradient(gz, gl, d_t, t, piece, parts)
+        d_parameters = _to_parameters(d_ends, ends, shares, ctx.bound)
         return torch.where(inside, d_at, gy).t(), d_parameters, None, None, None
 
 
-def tables(parameters: Tensor, dim: int, bins: int, bound: float) -> tuple[Tensor, Tensor, Tensor]:
+def tables(parameters: Tensor, dim: int, bins: int, bound: float) -> tuple[Tensor, Tensor]:
     """Lay out what the raw parameters say.
 
     Returns
     -------
-    shares : Tensor, shape (dim, 2, bins, batch)
+    shares : Tensor, shape (2, dim, bins, batch)
         Softmax of raw widths and heights.
-    knots : Tensor, shape (dim, 2, bins + 1, batch)
-        Their positions on both axes.
-    slopes : Tensor, shape (dim, bins + 1, batch)
-        Raw ones, with zeros, which mean slope one, at the ends.
+    table : Tensor, shape (3, dim, bins + 1, batch)
+        Positions of the knots on both axes, and raw slopes there: zeros, which mean slope one, at
+        the ends.
     """
-    raw = parameters.t().contiguous().view(dim, 3 * bins - 1, -1)
-    shares = raw[:, : 2 * bins].view(dim, 2, bins, -1).softmax(dim=2)
+    raw = parameters.t().contiguous()
+    sizes, slopes = raw.split([2 * dim * bins, dim * (bins - 1)])
+    shares = sizes.view(2, dim, bins, -1).softmax(dim=2)
     start, ladder = _ladder(bins, bound, raw.dtype, raw.device)
-    knots = torch.baddbmm(start, ladder.expand(2 * dim, -1, -1), shares.view(2 * dim, bins, -1))
-    return shares, knots.view(dim, 2, bins + 1, -1), F.pad(raw[:, 2 * bins :], (0, 0, 1, 1))
+    table = raw.new_empty(3, dim, bins + 1, raw.shape[1])
+    torch.baddbmm(
+        start,
+        ladder.expand(2 * dim, -1, -1),
+        shares.view(2 * dim, bins, -1),
+        out=table[:2].view(2 * dim, bins + 1, -1),
+    )
+    table[2, :, ::bins].zero_()
+    table[2, :, 1:-1].copy_(slopes.view(dim, bins - 1, -1))
+    return shares, table
 
 
 def to_slope(raw: Tensor) -> Tensor:
@@ -164,13 +172,11 @@ def _ends(at: Tensor, axis: Tensor) -> Tensor:
     return ends
 
 
-def _piece(knots: Tensor, slopes: Tensor, ends: Tensor) -> _Piece:
-    dim, _, batch = ends.shape
-    knots = knots.expand(-1, -1, -1, batch).gather(2, ends.unsqueeze(1).expand(-1, 2, -1, -1))
-    low, high = knots.unbind(dim=2)
-    d0, d1 = to_slope(slopes.expand(-1, -1, batch).gather(1, ends)).unbind(dim=1)
-    (x0, y0), (width, height) = low.unbind(dim=1), (high - low).unbind(dim=1)
-    return _Piece(x0, y0, width, height, d0, d1)
+def _piece(table: Tensor, ends: Tensor) -> _Piece:
+    found = table.expand(-1, -1, -1, ends.shape[2]).gather(2, ends.expand(3, -1, -1, -1))
+    low, high = found[:2].unbind(dim=2)
+    (x0, y0), (width, height) = low.unbind(), (high - low).unbind()
+    return _Piece(x0, y0, width, height, to_slope(found[2]))
 
 
 def _evaluate(t: Tensor, piece: _Piece) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
@@ -178,7 +184,8 @@ def _evaluate(t: Tensor, piece: _Piece) -> tuple[Tensor, Tensor, tuple[Tensor, .
 
     And what the gradient needs again: 1 - t, s, d0 + d1 - 2 s, u, N, D and R.
     """
-    _, y0, width, height, d0, d1 = piece
+    _, y0, width, height, slopes = piece
+    d0, d1 = slopes.unbind(dim=1)
     s, rest = height / width, 1 - t
     u = t * rest
     bend = torch.add(d0, d1).sub_(s, alpha=2)
@@ -193,7 +200,8 @@ def _evaluate(t: Tensor, piece: _Piece) -> tuple[Tensor, Tensor, tuple[Tensor, .
 
 def _solve(z: Tensor, piece: _Piece) -> Tensor:
     """Solve the quadratic of the piece (eqs. 6 to 8 of the source)."""
-    _, y0, width, height, d0, d1 = piece
+    _, y0, width, height, slopes = piece
+    d0, d1 = slopes.unbind(dim=1)
     s = height / width
     rise, bend = z - y0, d0 + d1 - 2 * s
     a = height * (s - d0) + rise * bend
@@ -210,50 +218,51 @@ def _solve(z: Tensor, piece: _Piece) -> Tensor:
 def _log_slope_by_t(t: Tensor, piece: _Piece, parts: Sequence[Tensor]) -> Tensor:
     """Differentiate l by t."""
     rest, s, bend, _, _, d, r = parts
+    d0, d1 = piece.slopes.unbind(dim=1)
     turn = rest - t
-    rate = torch.addcmul(piece.d1 * t, s, turn).addcmul_(piece.d0, rest, value=-1)
+    rate = torch.addcmul(d1 * t, s, turn).addcmul_(d0, rest, value=-1)
     return rate.div_(r).addcdiv_(bend.mul(turn), d, value=-1).mul_(2)
 
 
 def _gradient(
     gz: Tensor, gl: Tensor, d_t: Tensor, t: Tensor, piece: _Piece, parts: Sequence[Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Differentiate by the knots at both ends, (dim, 2, 2, batch), and their raw slopes."""
-    _, _, width, height, d0, d1 = piece
+) -> Tensor:
+    """Differentiate by the knots at both ends and their raw slopes, (3, dim, 2, batch)."""
+    _, _, width, height, slopes = piece
     rest, s, _, u, n, d, r = parts
     by_n = (gz * height).div_(d)
     by_r = gl / r
     by_d = torch.addcmul(2 * gl, by_n, n).div_(d).neg_()
     tt = t.square()
-    slopes = gz.new_empty(len(t), 2, t.shape[1])
-    by_d0, by_d1 = slopes.unbind(dim=1)
+    found = gz.new_empty(3, len(t), 2, t.shape[1])
+    (left, bottom, by_d0), (right, top, by_d1) = (end.unbind() for end in found.unbind(dim=2))
     torch.mul(by_d, u, out=by_d1).addcmul_(by_r, tt)
     torch.add(by_n, by_d, out=by_d0).mul_(u).addcmul_(by_r, rest.square())
     by_s = (by_n.mul_(tt)).add_(by_d).addcmul_(by_d, u, value=-2)
     by_s.add_(by_r.mul_(u).addcdiv_(gl, s), alpha=2)
-    knots = gz.new_empty(len(t), 2, 2, t.shape[1])
-    (left, bottom), (right, top) = (end.unbind(dim=1) for end in knots.unbind(dim=2))
     torch.addcdiv((gz * n).div_(d), by_s, width, out=top)
     torch.addcmul(d_t * t, by_s, s, out=right).div_(width).neg_()
     torch.sub(gz, top, out=bottom)
     torch.div(d_t, width, out=left).add_(right).neg_()
     # The derivative of softplus, by its value.
-    by_raw = torch.stack([d0, d1], dim=1).neg_().add_(SMALLEST_SLOPE).expm1_().neg_()
-    return knots, slopes.mul_(by_raw)
+    found[2].mul_((SMALLEST_SLOPE - slopes).expm1_().neg_())
+    return found
 
 
-def _to_parameters(
-    d_knots: Tensor, d_slopes: Tensor, ends: Tensor, shares: Tensor, bound: float
-) -> Tensor:
+def _to_parameters(d_ends: Tensor, ends: Tensor, shares: Tensor, bound: float) -> Tensor:
     """Gradient of the raw parameters, (batch or 1, dim * (3 bins - 1))."""
-    dim, _, bins, rows = shares.shape
+    _, dim, bins, rows = shares.shape
     batch = ends.shape[2]
     _, ladder = _ladder(bins, bound, shares.dtype, shares.device)
-    knots = d_knots.new_zeros(dim, 2, bins + 1, batch)
-    knots.scatter_(2, ends.unsqueeze(1).expand(-1, 2, -1, -1), d_knots)
-    slopes = d_slopes.new_zeros(dim, bins + 1, batch).scatter_(1, ends, d_slopes)[:, 1:-1]
+    table = d_ends.new_zeros(3, dim, bins + 1, batch)
+    table.scatter_(2, ends.expand(3, -1, -1, -1), d_ends)
     if rows < batch:  # one row of parameters has served all
-        knots, slopes = knots.sum(dim=-1, keepdim=True), slopes.sum(dim=-1, keepdim=True)
-    steps = ladder.t().expand(2 * dim, -1, -1) @ knots.view(2 * dim, bins + 1, -1)
-    sizes = _softmax_backward(steps.view_as(shares), shares, 2, shares.dtype)
-    return torch.cat([sizes.view(dim, 2 * bins, -1), slopes], dim=1).flatten(0, 1).t()
+        table = table.sum(dim=-1, keepdim=True)
+    gradient = table.new_empty(dim * (3 * bins - 1), rows)
+    sizes, slopes = gradient.split([2 * dim * bins, dim * (bins - 1)])
+    steps = ladder.t().expand(2 * dim, -1, -1) @ table[:2].view(2 * dim, bins + 1, -1)
+    _softmax_backward(
+        steps.view_as(shares), shares, 2, shares.dtype, grad_input=sizes.view_as(shares)
+    )
+    slopes.view(dim, bins - 1, -1).copy_(table[2, :, 1:-1])
+    return gradient.t()

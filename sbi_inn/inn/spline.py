@@ -56,6 +56,6 @@ class RationalQuadraticSpline(Elementwise):
 
     def _knots(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Positions of the knots on both axes and slopes there, each (batch, dim, bins + 1)."""
-        _, knots, slopes = tables(parameters, x.shape[1], self.bins, self.bound)
-        left, bottom = knots.permute(1, 3, 0, 2)
-        return left, bottom, to_slope(slopes).permute(2, 0, 1)
+        _, table = tables(parameters, x.shape[1], self.bins, self.bound)
+        left, bottom, slopes = table.permute(0, 3, 1, 2)
+        return left, bottom, to_slope(slopes)
