@@ -6,10 +6,10 @@
     python benchmarks/accuracy.py --out results --table-only --markdown results.md
 
 Every training is a process of its own and leaves its result in the folder; what is there already is
-not run again, so that the command can be stopped and taken up. All methods train on the same
-simulations. The C2ST (classifier two-sample test; .5: cannot be told from the reference, 1: can be
-always) is that of sbibm 1.1.0 on as many draws as `--draws` says, on both sides. Peers run in
-environments of their own, made on first use (`environments.py`).
+not run again, so that the command can be stopped and taken up, on another day too. All methods
+train on the same simulations. The C2ST (classifier two-sample test; .5: cannot be told from the
+reference, 1: can be always) is that of sbibm 1.1.0 on as many draws as `--draws` says, on both
+sides. Peers run in environments of their own, made on first use (`environments.py`).
 """
 
 from __future__ import annotations
@@ -88,7 +88,11 @@ def main():
 
 def run_all(jobs, settings, options):
     """Run what is not done, and name the jobs that failed."""
-    todo = [job for job in jobs if options.again or not done(job, settings)]
+    unscored = set()
+    if options.c2st:
+        missing = scores.missing(jobs, options.draws, options.observations, settings)
+        unscored = {job for job, _ in missing if not settings.arrays_file(job).exists()}
+    todo = [job for job in jobs if options.again or not done(job, settings) or job in unscored]
     failed = []
 
     def one(job):

@@ -21,9 +21,9 @@ from sbi_inn.watch import Watch, watching
 
 # Share of the training in which the learning rate rises to its peak.
 WARM_UP = 0.03
-# Share of the validations so far that may pass without a better loss, and the fewest; and the share
-# of the steps so far in which a run is then brought to its end.
-PATIENCE, FEWEST = 0.2, 4
+# Shares of the validations so far, and of all that are planned: the larger of the two may pass
+# without a better loss. Then the run is brought to its end, in a share of the steps so far.
+PATIENCE, LEAST_PATIENCE = 0.2, 0.125
 LANDING = 0.1
 LEARNING_RATE = 3e-3
 # Decays of AdamW's averages: of the square, faster than usual, as trainings are short.
@@ -51,7 +51,7 @@ class Training:
         schedule is passed through in a tenth of the steps so far. The weights with the best
         validation loss are kept either way.
     patience : int or None
-        By default a fifth of the validations so far.
+        By default a fifth of those so far, at least an eighth of those that are planned.
     weight_decay : float
         Of AdamW.
     gradient_clip : float
@@ -353,7 +353,8 @@ class _Run:
             self.best = [average.clone() for average in self.average]
             return
         self.since_best += 1
-        patience = self.settings.patience or max(FEWEST, PATIENCE * len(self.log))
+        least = max(3, LEAST_PATIENCE * self.total / self.interval)
+        patience = self.settings.patience or max(least, PATIENCE * len(self.log))
         tired = self.settings.early_stopping and self.since_best >= patience
         if tired and self.landing is None:
             self.landing = self.step, self.done()

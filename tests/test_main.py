@@ -169,11 +169,13 @@ def test_where_givens_vary_abc_is_left_out_and_that_is_said(tmp_path: Path, caps
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
-    """Save a posterior of the falls that has hardly been trained, and its problem beside it."""
+    """Save a posterior of the falls whose location is wrong, and its problem beside it."""
     folder = tmp_path_factory.mktemp("saved")
     (folder / "falls.py").write_text(STUDY)
     study = command_line._problem(f"{folder / 'falls.py'}:study")
-    quick_fit(study, n=3_000, epochs=2).save(folder / "falls.sbi")
+    posterior = quick_fit(study, n=3_000)
+    posterior.fitted.network.regression.offset.data += 1.0
+    posterior.save(folder / "falls.sbi")
     return folder
 
 

@@ -8,6 +8,9 @@ A folder of results holds
     results/JOB.json                    everything else that a job has found
     c2st/JOB/DRAWS.json                 scores of its draws (`scores.py`)
     logs/JOB.log                        what a job has printed
+
+Results and scores are small and stay valid without the rest: kept, they spare another machine, or
+another day, what was run already. Draws are made again where a score of them is missing.
 """
 
 from __future__ import annotations
@@ -132,7 +135,7 @@ def planned(tasks, budgets, seeds, methods, peers=PEERS):
 def done(job, settings):
     """Whether there is a result of just this job; ranks that nobody asked for do no harm."""
     file = settings.result_file(job)
-    if not (file.exists() and settings.arrays_file(job).exists()):
+    if not file.exists():
         return False
     kept, asked = json.loads(file.read_text())["asked"], settings.asked(job)
     return kept == asked | {"ranks": kept["ranks"]} and kept["ranks"] >= asked["ranks"]

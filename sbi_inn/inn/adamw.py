@@ -52,7 +52,7 @@ class AdamW:
             gradients.append(vector.grad)
             steps += 1
         beta1, beta2 = self.betas
-        torch._fused_adamw_(
+        torch.ops.aten._fused_adamw_(
             self.vectors,
             gradients,
             self.means,

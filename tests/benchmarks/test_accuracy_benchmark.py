@@ -391,6 +391,19 @@ def test_the_command_runs_what_is_missing_and_no_more(settings, monkeypatch, cap
     assert "| gaussian_linear | 0.700 |" in files[1].read_text()
 
 
+def test_results_and_scores_stay_valid_without_their_draws(settings, monkeypatch, capsys):
+    arguments = ["--budgets", "200", "--peers", "exact", "--no-ours"]
+    call(monkeypatch, settings, *arguments)
+    settings.arrays_file(Job(TASK, 200, 1, "exact")).unlink()
+    capsys.readouterr()
+    call(monkeypatch, settings, *arguments)
+    assert "..." not in capsys.readouterr().out
+    call(monkeypatch, settings, *arguments, "--draws", "90")  # no score of these
+    said = capsys.readouterr().out
+    assert f"{TASK}-200-1-exact ..." in said
+    assert "observation 1: C2ST 0." in said
+
+
 def test_a_job_that_fails_is_named_and_the_others_run(settings, monkeypatch, capsys):
     arguments = ["--budgets", "1", "200", "--peers", "exact", "--no-ours"]
     with pytest.raises(SystemExit, match=f"failed: {TASK}-1-1-exact; see .*logs"):
