@@ -123,3 +123,9 @@ def test_bad_configs(case):
     config, message = LOADS[case]
     with pytest.raises(LoadError, match=re.compile(message, re.DOTALL)):
         Prior.from_config(config)
+
+
+def test_an_array_in_place_of_names_is_named_by_its_shape():
+    prior = Prior(a=st.norm(), b=st.norm())
+    with pytest.raises(PriorError, match=r"a, b by name, .* got ndarray of shape \(7, 2\)"):
+        prior.to_latent(np.zeros((7, 2)))

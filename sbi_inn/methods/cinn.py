@@ -164,6 +164,7 @@ class CINN:
             score=network.score,
             progress=progress,
         )
+        network.widen(held_out)
         return FittedCINN(settings, history, scaling, network, shape)
 
 

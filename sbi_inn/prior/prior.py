@@ -321,6 +321,11 @@ class Prior:
 
     def _arrays(self, parameters: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
         """Float64 arrays of every parameter with n rows each, and n."""
+        if not isinstance(parameters, Mapping):
+            raise PriorError(
+                f"expected the parameters {', '.join(self.names)} by name, as `unflatten` gives "
+                f"them; got {type(parameters).__name__} of shape {np.shape(parameters)}"
+            )
         given = [str(name) for name in parameters]
         if set(given) != set(self.names):
             raise PriorError(
