@@ -9,7 +9,6 @@ from sbi_inn.inn.latent import Normal
 from sbi_inn.inn.mixing import Orthogonal, Permutation
 from sbi_inn.inn.regression import Regression
 from sbi_inn.inn.spline import RationalQuadraticSpline
-from sbi_inn.inn.spread import Spread
 from sbi_inn.inn.stack import Stack
 from sbi_inn.inn.subnet import MLP
 
@@ -28,7 +27,6 @@ __all__ = [
     "Permutation",
     "RationalQuadraticSpline",
     "Regression",
-    "Spread",
     "Stack",
     "coupling_flow",
 ]

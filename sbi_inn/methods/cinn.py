@@ -164,7 +164,6 @@ class CINN:
             score=network.score,
             progress=progress,
         )
-        network.widen(held_out)
         return FittedCINN(settings, history, scaling, network, shape)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sbi_inn.inn import MLP, Dropout, Normal, Regression, Spread, Stack, coupling_flow
+from sbi_inn.inn import MLP, Dropout, Normal, Regression, Stack, coupling_flow
 from sbi_inn.methods.blur import blurred
 from sbi_inn.summary import Batch, Fusion
 
@@ -121,8 +121,7 @@ class Network(nn.Module):
             clamp=settings.clamp,
             bins=settings.bins,
         )
-        self.spread = Spread(shape.dim)
-        self.flow = Stack([self.regression, blocks, self.spread])
+        self.flow = Stack([self.regression, blocks])
         self.latent = Normal(shape.dim)
 
     def start_from(self, train: Pairs, validation: Pairs) -> None:
@@ -146,16 +145,5 @@ class Network(nn.Module):
         single such row among a thousand decides which weights are kept.
         """
         mine = torch.nan_to_num(-self.loss(pairs), nan=-math.inf)
-        return -torch.logaddexp(mine + math.log1p(-PRIOR_SHARE), self._floor(pairs))
-
-    @torch.no_grad()
-    def widen(self, validation: Pairs) -> None:
-        """Fit the spread of the latents, after training, to rows that were held out."""
-        parts = [validation[rows] for rows in torch.arange(len(validation)).split(2048)]
-        found = [self.flow(part.latent, self.summary(part.batch)) for part in parts]
-        z, log_det = (torch.cat(each) for each in zip(*found, strict=True))
-        self.spread.fit(z, log_det=log_det, floor=self._floor(validation))
-
-    def _floor(self, pairs: Pairs) -> Tensor:
-        """Log density of the prior's share."""
-        return self.latent.log_prob(pairs.latent) + math.log(PRIOR_SHARE)
+        prior = self.latent.log_prob(pairs.latent)
+        return -torch.logaddexp(mine + math.log1p(-PRIOR_SHARE), prior + math.log(PRIOR_SHARE))

@@ -208,18 +208,3 @@ def test_a_row_in_the_tails_has_a_bounded_score():
         assert torch.allclose(network.score(pairs), most, atol=1e-3)
         first.log_scale.fill_(np.nan)
         assert torch.allclose(network.score(pairs), most, atol=1e-3)
-
-
-def test_a_network_that_knows_its_rows_by_heart_is_widened():
-    rng = np.random.default_rng(1)
-    latent = rng.standard_normal((1_200, 2))
-    observations = Observations(latent + rng.standard_normal(latent.shape), {}, 1_200)
-    train, validation, fresh = np.split(np.arange(1_200), [120, 620])
-    by_heart = Training(epochs=200, batch_size=64, early_stopping=False)
-    fitted = CINN(blocks=2, hidden=64, dropout=0.0).fit(
-        latent, observations, train, validation, by_heart, seed=1, progress=False
-    )
-    assert fitted.network.spread.value > 1.02
-    wide = fitted.log_prob(latent[fresh], observations[fresh]).mean()
-    fitted.network.spread.value.fill_(1.0)
-    assert wide > fitted.log_prob(latent[fresh], observations[fresh]).mean()
