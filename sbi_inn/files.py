@@ -30,8 +30,11 @@ from safetensors.numpy import save as save_arrays
 
 from sbi_inn.errors import LoadError
 
-FORMAT = 1
-"""The format that `write` writes and the newest that `read` reads."""
+FORMAT, OLDEST = 2, 2
+"""The format that `write` writes and the newest that `read` reads, and the oldest.
+
+Since 2, splines order the numbers of their networks otherwise: those of 1 would be read wrongly.
+"""
 
 Arrays = Mapping[str, Mapping[str, np.ndarray]]
 
@@ -109,7 +112,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, dict[s
     Raises
     ------
     LoadError
-        There is no such file; it is truncated or damaged, of a newer format, or not ours.
+        There is no such file; it is truncated or damaged, not ours, or of a format that this
+        version does not read.
     """
     path = Path(path)
     if not path.is_file():
@@ -154,6 +158,12 @@ def _check_format(config: object, path: Path) -> None:
             f"{path}: written by sbi_inn {config.get('library', '(unknown)')} in format {number}; "
             f"the installed sbi_inn {version('sbi-inn')} reads formats up to {FORMAT}. "
             "Upgrade sbi_inn to read it."
+        )
+    if number < OLDEST:
+        raise LoadError(
+            f"{path}: written by sbi_inn {config.get('library', '(unknown)')} in format {number}, "
+            f"which the installed sbi_inn {version('sbi-inn')} no longer reads: it reads formats "
+            f"{OLDEST} to {FORMAT}. Fit the posterior again"
         )
 
 

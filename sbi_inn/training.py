@@ -239,6 +239,7 @@ class _Run:
         # Validate about fifty times, or once an epoch where that is rarer; a budget in seconds may
         # end the run long before its last epoch.
         self.interval = max(self.steps_an_epoch, min(self.total // 50, 500))
+        self.least_patience = max(3, LEAST_PATIENCE * self.total / self.interval)
         self.generator = torch.Generator().manual_seed(seed)
         self.weights = Weights(module)
         self.optimizer = AdamW(
@@ -325,17 +326,17 @@ class _Run:
             self.module.train()
         if self.augment is not None:
             batch = self.augment(batch, done, self.generator)
-        value = self.loss(batch).mean()
-        self.weights.differentiate(value)
-        norm = self.weights.clip(self.settings.gradient_clip)
-        if not math.isfinite(value.item() + norm):
+        loss = self.loss(batch).mean()
+        self.weights.differentiate(loss)
+        value, norm = loss.item(), self.weights.clip(self.settings.gradient_clip)
+        if not math.isfinite(value + norm):
             return math.nan  # before it can reach the weights and their average
         self.optimizer.step(learning_rate)
         # The average forgets its start quickly, then settles at the decay that was asked for.
         decay = min(self.settings.averaging, self.step / (self.step + 10))
         for average, vector in zip(self.average, self.weights.vectors, strict=True):
             average.lerp_(vector, 1 - decay)
-        return value.item()
+        return value
 
     @torch.no_grad()
     def _validate(self, train_loss: float) -> None:
@@ -353,8 +354,8 @@ class _Run:
             self.best = [average.clone() for average in self.average]
             return
         self.since_best += 1
-        least = max(3, LEAST_PATIENCE * self.total / self.interval)
-        patience = self.settings.patience or max(least, PATIENCE * len(self.log))
+        usual = max(self.least_patience, PATIENCE * len(self.log))
+        patience = self.settings.patience or usual
         tired = self.settings.early_stopping and self.since_best >= patience
         if tired and self.landing is None:
             self.landing = self.step, self.done()

@@ -59,7 +59,7 @@ def test_config_comes_back_with_format_and_library(written: Path) -> None:
     config, _ = read(written)
     assert {name: config[name] for name in CONFIG} == CONFIG
     assert math.copysign(1, config["losses"][1]) == -1
-    assert config["format"] == FORMAT == 1
+    assert config["format"] == FORMAT == 2
     assert config["library"] == version("sbi-inn")
     assert set(config) == {*CONFIG, "format", "library", "members"}
 
@@ -256,8 +256,14 @@ def test_members_that_are_no_lists_of_names(written: Path, members: object) -> N
 def test_a_newer_format_says_which_version_to_get(written: Path) -> None:
     rewrite_config(written, format=FORMAT + 1, library="9.8.7")
     installed = version("sbi-inn")
-    message = rf"by sbi_inn 9\.8\.7 in format 2; the installed sbi_inn {installed} .* Upgrade"
+    message = rf"by sbi_inn 9\.8\.7 in format 3; the installed sbi_inn {installed} .* Upgrade"
     with pytest.raises(LoadError, match=message):
+        read(written)
+
+
+def test_an_older_format_is_refused(written: Path) -> None:
+    rewrite_config(written, format=1, library="0.1.0")
+    with pytest.raises(LoadError, match=r"by sbi_inn 0\.1\.0 in format 1, .* no longer reads"):
         read(written)
 
 

@@ -308,7 +308,7 @@ def test_a_newer_format(path, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "FORMAT", files.FORMAT + 1)
     files.write(tmp_path / "newer.sbi", config, arrays)
     monkeypatch.undo()
-    with pytest.raises(si.LoadError, match="format 2.*Upgrade sbi_inn"):
+    with pytest.raises(si.LoadError, match="format 3.*Upgrade sbi_inn"):
         load_posterior(tmp_path / "newer.sbi")
 
 

@@ -15,7 +15,7 @@ from sbi_inn.history import History
 from sbi_inn.inn import MIXINGS, TRANSFORMS
 from sbi_inn.methods.cinn_network import Fading, Network, Pairs, Shape
 from sbi_inn.schema import Observations
-from sbi_inn.summary import Batch, Scaling
+from sbi_inn.summary import Batch, Scaling, informative
 from sbi_inn.training import Training, fit, seeded
 
 FloatArray = npt.NDArray[np.float64]
@@ -59,6 +59,9 @@ class CINN:
         Standard deviation of the noise added to scaled observations of fixed shape, at the start of
         training and from 70 % of it on: the second bounds how sharp a posterior can be, in
         units of the observables' spread.
+    screening : bool
+        Leave out observables of fixed shape that say nothing about the parameters, where they are
+        many. Put it off where three or more observables have to be read together.
     """
 
     name: ClassVar[str] = "cinn"
@@ -74,6 +77,7 @@ class CINN:
     features: int = 32
     dropout: float | None = None
     blur: tuple[float, float] = (0.5, 0.002)
+    screening: bool = True
 
     def __post_init__(self) -> None:
         for name in ("blocks", "hidden", "depth", "clamp", "bins", "features"):
@@ -142,7 +146,9 @@ class CINN:
             Of the initial weights, the mixing matrices and the order of the rows.
         progress : bool
         """
-        scaling = Scaling.fit(observations[train])
+        seen_rows = observations[train]
+        read = informative(latent[train], seen_rows.vector) if self.screening else None
+        scaling = Scaling.fit(seen_rows, read)
         settings = self.resolve(len(train), latent.shape[1])
         assert settings.dropout is not None
         rows = torch.from_numpy(latent.astype(np.float32))
@@ -229,7 +235,9 @@ class FittedCINN:
         """Say what it is in half a line."""
         s = self.settings
         weights = sum(p.numel() for p in self.network.parameters())
-        return f"cINN of {s.blocks} {s.transform} coupling blocks, {weights:,} weights"
+        found = f"cINN of {s.blocks} {s.transform} coupling blocks, {weights:,} weights"
+        read, given = len(self.scaling.read), self.scaling.vector.shape[1]
+        return found if read == given else f"{found}, reading {read} of {given} observables"
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, npt.NDArray[Any]]]]:
         """Give settings as JSON would hold them, and arrays in named groups."""

@@ -81,6 +81,10 @@ class Ensemble:
         """What its members are called."""
         return self.method.label
 
+    def schedule(self, training: Training, n_train: int) -> Training:
+        """Fill in what is None of how to train each member."""
+        return self.method.schedule(training, n_train)
+
     def prepare(self, training: Training, n_train: int) -> None:
         """Let workers start, if training will need them."""
         processes = self._processes(training, n_train)
@@ -141,9 +145,7 @@ class Ensemble:
 
     def _processes(self, training: Training, n_train: int) -> int:
         """Count the processes to train on; a short training stays in this one."""
-        if isinstance(self.method, CINN):
-            training = self.method.schedule(training, n_train)
-        filled = training.resolve(n_train)
+        filled = self.schedule(training, n_train).resolve(n_train)
         assert filled.epochs is not None
         assert filled.batch_size is not None
         steps = filled.epochs * max(1, n_train // filled.batch_size)

@@ -116,6 +116,10 @@ class Weigher(Protocol):
 class Method(Protocol):
     """Settings of a method: what `fit_posterior(..., method=...)` takes."""
 
+    def schedule(self, training: Training, n_train: int) -> Training:
+        """Fill in what is None of how to train on so many rows, where the method knows better."""
+        ...
+
     def fit(
         self,
         latent: FloatArray,

@@ -167,7 +167,7 @@ class INN:
         assert self.width is not None
         return Layout(parameters, observables, self.latent, givens, self.width)
 
-    def training(self, training: Training, n_train: int) -> Training:
+    def schedule(self, training: Training, n_train: int) -> Training:
         """Fill in how to train: with more and smaller steps than a cINN."""
         filled = training.resolve(n_train)
         if training.batch_size:
@@ -233,7 +233,7 @@ class INN:
             loss,
             scaled[torch.from_numpy(train)],
             unseen,
-            settings.training(training, len(train)),
+            settings.schedule(training, len(train)),
             seed=seed,
             augment=noise,
             score=lambda rows: loss(noise.fixed(rows)),

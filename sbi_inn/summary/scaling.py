@@ -28,8 +28,10 @@ class Scaling:
         Median and spread of each feature of `Observations.vector`.
     sets : dict of str to array, shape (2, columns)
         The same for the columns of each set, pooled over all entries.
+    read : array of int, shape (k,)
+        Which features of `Observations.vector` a conditioning network reads.
     scores : Scores
-        Of the features of `Observations.vector` whose law is far from normal.
+        Of those features that it reads whose law is far from normal.
 
     Examples
     --------
@@ -44,22 +46,25 @@ class Scaling:
 
     vector: npt.NDArray[np.float64]
     sets: dict[str, npt.NDArray[np.float64]]
+    read: npt.NDArray[np.int64]
     scores: Scores
 
     @classmethod
-    def fit(cls, observations: Observations) -> Scaling:
-        """Learn centre and scale from a batch of observations."""
+    def fit(cls, observations: Observations, read: npt.NDArray[np.int64] | None = None) -> Scaling:
+        """Learn centre and scale from a batch of observations; by default all are read."""
         sets = {name: _location_scale(s.values[s.mask]) for name, s in observations.sets.items()}
         vector = observations.vector
-        return cls(_location_scale(vector), sets, Scores.fit(vector))
+        read = np.arange(vector.shape[1]) if read is None else read
+        return cls(_location_scale(vector), sets, read, Scores.fit(vector[:, read]))
 
     def vectors(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Scale the features of fixed shape, shape (batch, features)."""
         return _squash(observations.vector, self.vector)
 
     def features(self, observations: Observations) -> npt.NDArray[np.float32]:
-        """Give the scaled features of fixed shape, and their normal scores beside them."""
-        return np.hstack([self.vectors(observations), self.scores(observations.vector)])
+        """Give the features of fixed shape that are read: scaled, and their normal scores."""
+        vector = observations.vector[:, self.read]
+        return np.hstack([_squash(vector, self.vector[:, self.read]), self.scores(vector)])
 
     def unscale(self, vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Undo `vectors` for its first features, shape (batch, as many as are given)."""
@@ -76,7 +81,8 @@ class Scaling:
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Give everything as named arrays."""
         scores = {SCORES + name: value for name, value in vars(self.scores).items()}
-        return {"vector": self.vector} | {SET + n: v for n, v in self.sets.items()} | scores
+        fixed = {"vector": self.vector, "read": self.read}
+        return fixed | {SET + n: v for n, v in self.sets.items()} | scores
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Scaling:
@@ -85,7 +91,7 @@ class Scaling:
             {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
             for prefix in (SET, SCORES)
         )
-        return cls(arrays["vector"], sets, Scores(**scores))
+        return cls(arrays["vector"], sets, arrays["read"], Scores(**scores))
 
 
 def _location_scale(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -276,6 +276,7 @@ def test_a_larger_ensemble_holds_the_smaller_one(fitted):
 def test_what_a_method_raises_reaches_the_caller(n_jobs):
     class Picky:
         label = "picky"
+        schedule = TINY.schedule
 
         def fit(self, *table, seed, progress):
             raise ShapeError(f"process {os.getpid()} wants sets")
@@ -490,6 +491,7 @@ def test_workers_that_die_are_done_without(fitted):
     @dataclass(frozen=True)
     class Deadly:
         label = "deadly"
+        schedule = TINY.schedule
 
         def fit(self, *table, seed, progress):
             if os.getpid() != here:

@@ -62,10 +62,10 @@ def test_a_width_that_does_not_hold_both_sides():
 
 def test_training_takes_more_and_smaller_steps_than_elsewhere():
     usual = Training().resolve(90_000)
-    found = INN().training(Training(), 90_000)
+    found = INN().schedule(Training(), 90_000)
     assert (found.batch_size, found.epochs) == (512, usual.epochs)
-    assert INN().training(Training(batch_size=2_000), 90_000).batch_size == 2_000
-    assert INN().training(Training(), 2_000) == Training().resolve(2_000)
+    assert INN().schedule(Training(batch_size=2_000), 90_000).batch_size == 2_000
+    assert INN().schedule(Training(), 2_000) == Training().resolve(2_000)
 
 
 def test_what_is_filled_in_stays():
