@@ -12,6 +12,8 @@ from sbi_inn.methods import CINN, INN, Emulator, Ensemble, Method, default_membe
 from sbi_inn.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.inputs import fresh_seed
+from sbi_inn.simulation.measured import measured
+from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem, as_problem
 from sbi_inn.simulation.run import DEFAULT, run
 from sbi_inn.training import Training
@@ -30,6 +32,7 @@ def fit_posterior(
     method: Method | str = "cinn",
     training: Training | None = None,
     given: Mapping[str, Any] | None = None,
+    noise: Noise | Callable[..., Any] | None = None,
     ensemble: int | None = None,
     n_jobs: int = -1,
     seed: int | None = None,
@@ -52,8 +55,15 @@ def fit_posterior(
     training : Training, optional
         How long and how to train; what is not said follows from the simulations.
     given : mapping, optional
-        What is known and not inferred: numbers, or frozen scipy distributions drawn from for every
-        simulation, such as `{"n_trials": st.randint(80, 901)}`.
+        What is known and not inferred: numbers, or what is drawn for every simulation: frozen scipy
+        distributions, such as `{"n_trials": st.randint(80, 901)}`; arrays whose rows are drawn,
+        such as the error bars of a catalogue; functions of parameters, earlier givens and `rng`,
+        called with arrays.
+    noise : callable, optional
+        What happens to the observables after the simulator, such as measurement errors and gaps:
+        from observables, givens and `rng`, those that its signature names, to the observables that
+        it changes, one simulation at a time (`@si.simulator(batched=True)`: many). NaN is a missing
+        value. It is drawn anew in every pass over the simulations.
     ensemble : int, optional
         How many networks to train; the posterior is their mixture. By default 2 with method
         "cinn", and else 1.
@@ -94,9 +104,9 @@ def fit_posterior(
     chosen, training = _members(_method(method), ensemble, n_jobs), training or Training()
     seed = fresh_seed(seed)
     if isinstance(simulator, Simulations):
-        problem, simulations = None, simulator
+        problem, simulations = None, measured(simulator, given, noise, seed=seed)
     else:
-        problem = as_problem(simulator, prior, given)
+        problem = as_problem(simulator, prior, given, noise)
         if isinstance(chosen, Ensemble):
             chosen.prepare(training, n_simulations or DEFAULT)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from sbi_inn.draws import INTERVAL_95, make_draws
 from sbi_inn.errors import SimulationError
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations, Schema
+
+if TYPE_CHECKING:
+    from sbi_inn.simulation.noise import Noise
 
 OK, FAILED, INVALID = "ok", "failed", "invalid"
 PRIOR_DRAWS = 20_000
@@ -38,12 +41,18 @@ class Simulations:
         The observation as learned from the rows that succeeded; None if none did.
     failures : pandas.DataFrame
         One row per failed simulation: its index, parameters, status, error and traceback.
+    noise : Noise or None
+        What training applies anew in every pass; the observables of `dataset` are without it.
+    noisy : dict of str to array, shape (simulation, ...)
+        The observables with noise applied once, for validation and tests; empty without noise.
     """
 
     dataset: xr.Dataset
     prior: Prior
     schema: Schema | None
     failures: pd.DataFrame
+    noise: Noise | None = None
+    noisy: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.dataset.sizes["simulation"]
@@ -69,14 +78,49 @@ class Simulations:
         if self.schema is None:
             raise SimulationError("no simulation succeeded, so nothing was observed", self)
         rows = self.ok if rows is None else rows
-        schema = self.schema
-        values = {name: self.dataset[name].values[rows] for name in schema.asked}
-        sizes = {name: self.dataset[name].values[rows].astype(np.int64) for name in schema.sets}
-        return schema.stack(values, sizes)
+        return self._stacked(rows, {name: value[rows] for name, value in self.noisy.items()})
+
+    def renewed(self, rows: Any, rng: np.random.Generator) -> Observations:
+        """Give the observations of rows with noise drawn anew."""
+        return self._stacked(rows, self.drawn(rows, rng), tolerant=True)
+
+    def drawn(self, rows: Any, rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
+        """Draw the observables of rows with noise, by name."""
+        assert self.noise is not None
+        assert self.schema is not None
+        schema, table = self.schema, self.dataset
+        known = (*schema.constants, *schema.givens, *schema.sets)
+        observables, givens = (
+            {name: table[name].values[rows] for name in names}
+            for names in (schema.observables, known)
+        )
+        return self.noise(observables, givens, schema, rng)
 
     def take(self, rows: Any) -> Simulations:
         """Choose rows, by indices."""
-        return replace(self, dataset=self.dataset.isel(simulation=rows), failures=self.failures[:0])
+        return replace(
+            self,
+            dataset=self.dataset.isel(simulation=rows),
+            failures=self.failures[:0],
+            noisy={name: value[rows] for name, value in self.noisy.items()},
+        )
+
+    def as_observed(self) -> xr.Dataset:
+        """Give the table with the noise in it, applied once."""
+        noisy = {name: self.dataset[name].copy(data=v) for name, v in self.noisy.items()}
+        return self.dataset.assign(noisy)
+
+    def _stacked(
+        self, rows: Any, changed: Mapping[str, npt.NDArray[Any]], *, tolerant: bool = False
+    ) -> Observations:
+        """Stack rows of the table, of which some observables have been changed."""
+        assert self.schema is not None
+        schema, table = self.schema, self.dataset
+        if tolerant:  # a gap so rare that it has not been seen before shall not end a training
+            schema = replace(schema, missing=schema.asked)
+        kept = {n: table[n].values[rows] for n in schema.asked if n not in changed}
+        sizes = {name: table[name].values[rows].astype(np.int64) for name in schema.sets}
+        return schema.stack(kept | dict(changed), sizes)
 
     def attrs(self, names: tuple[str, ...]) -> dict[str, Mapping[str, str]]:
         """Label and units of each name, as stored with its variable."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +82,10 @@ def fit(
     """
     parts = parts or split(simulations, seed)
     rows = np.concatenate([parts.train, parts.validation])
+    anew = {}
+    if simulations.noise is not None:
+        train = replace(simulations.take(parts.train), noisy={})
+        anew["renew"] = partial(train.renewed, np.arange(len(train)))
     try:
         fitted = method.fit(
             simulations.prior.to_latent(simulations.parameters(rows)),
@@ -90,6 +95,7 @@ def fit(
             training,
             seed=seed,
             progress=progress,
+            **anew,
         )
     except ShapeError as error:  # what was simulated is not lost
         raise SimulationError(str(error), simulations) from error

@@ -28,7 +28,7 @@ from sbi_inn.schema import Observations, Schema
 from sbi_inn.simulation.again import at_givens_of, resimulated
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
-from sbi_inn.statistics import spread, statistics
+from sbi_inn.statistics import distance, spread, statistics
 from sbi_inn.training import Training
 from sbi_inn.trust import Trust
 
@@ -312,8 +312,9 @@ class Posterior(Trust, Outlook, Figures, Exports):
         xarray.Dataset
             Dim `draw`: the observables; `error`, the Euclidean distance from the observation in the
             observables' own units; `scaled_error`, each observable divided by its spread over the
-            simulations. Sets are compared by mean, standard deviation and quantiles. NaN where
-            a simulation failed. The attribute `remark` says how closely draws of an INN keep to y.
+            simulations. Sets are compared by mean, standard deviation and quantiles, missing values
+            are passed over. NaN where a simulation failed. The attribute `remark` says how closely
+            draws of an INN keep to y.
 
         Raises
         ------
@@ -336,8 +337,8 @@ class Posterior(Trust, Outlook, Figures, Exports):
                 stream=RESIMULATE,
             )
         gap = rows - statistics(observation, self.schema)
-        again["error"] = ("draw", np.linalg.norm(gap, axis=1))
-        again["scaled_error"] = ("draw", np.linalg.norm(gap / self.scale, axis=1))
+        again["error"] = ("draw", distance(gap))
+        again["scaled_error"] = ("draw", distance(gap / self.scale))
         if self.remark:
             again.attrs["remark"] = self.remark
         return again

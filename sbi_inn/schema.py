@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ class PaddedSet:
     Attributes
     ----------
     values : array, shape (batch, largest size, columns)
-        Entries beyond a set's size are zero.
+        Entries beyond a set's size are zero; within it, NaN is a missing value.
     sizes : array of int, shape (batch,)
     """
 
@@ -55,7 +55,7 @@ class Observations:
     Attributes
     ----------
     vector : array, shape (batch, features)
-        The observables of fixed shape, flattened, then the givens.
+        The observables of fixed shape, flattened, then the givens; NaN where one is missing.
     sets : dict of str to PaddedSet
         One entry per exchangeable set, under the name of its length.
     givens : int
@@ -86,11 +86,15 @@ class Schema:
     sets : dict of str to tuple of str
         The name of a length, and the observables that are paired columns of that set.
     givens : tuple of str
-        Givens that vary between simulations and are no lengths; each a number.
+        Givens that vary between simulations and are no lengths.
     constants : dict of str to float
         Givens with one value, never asked for.
     trained : dict of str to (low, high)
-        The range of every given and set size seen in training.
+        The range of every set size and every number of the givens seen in training.
+    given_shapes : dict of str to tuple of int
+        Shape of each given that is more than a number.
+    missing : tuple of str
+        Observables and givens of which training has seen missing values, which are NaN.
     """
 
     observables: dict[str, tuple[int, ...]]
@@ -98,6 +102,8 @@ class Schema:
     givens: tuple[str, ...]
     constants: dict[str, float]
     trained: dict[str, Range]
+    given_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
     @property
     def fixed(self) -> tuple[str, ...]:
@@ -113,27 +119,34 @@ class Schema:
     @property
     def columns(self) -> tuple[str, ...]:
         """One name for each feature of `Observations.vector`."""
-        names = [c for name in self.fixed for c in scalar_names(name, self.observables[name])]
-        return (*names, *self.givens)
+        names = (*self.fixed, *self.givens)
+        return tuple(c for name in names for c in scalar_names(name, self.shape(name)))
+
+    @property
+    def given_columns(self) -> tuple[str, ...]:
+        """One name for each number of the givens, the last features of `Observations.vector`."""
+        return tuple(c for name in self.givens for c in scalar_names(name, self.shape(name)))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Give the shape of an observable or given; of a set's column, that of one entry."""
+        return self.observables.get(name, self.given_shapes.get(name, ()))
 
     def observable_columns(self) -> int:
         """Count the leading features of `Observations.vector` that are observables, not givens."""
-        return len(self.columns) - len(self.givens)
+        return len(self.columns) - len(self.given_columns)
 
     def example(self) -> str:
         """Write an observation as a user would type it."""
         if len(self.asked) == 1 and not self.sets:
             (name,) = self.asked
-            shape = self.observables[name]
+            shape = self.shape(name)
             return f"an array of shape {shape}" if shape else "a number"
         lengths = {
             c: f"({n}, ...)" if self.observables[c] else f"({n},)"
             for n, columns in self.sets.items()
             for c in columns
         }
-        parts = [
-            f"{n!r}: {lengths.get(n, self.observables.get(n, ()) or 'number')}" for n in self.asked
-        ]
+        parts = [f"{n!r}: {lengths.get(n, self.shape(n) or 'number')}" for n in self.asked]
         return "{" + ", ".join(parts) + "}"
 
     # -- reading -----------------------------------------------------------------------------------
@@ -149,7 +162,8 @@ class Schema:
         Raises
         ------
         ShapeError
-            If a name is missing or unknown, a shape differs, or a value is not finite.
+            If a name is missing or unknown, a shape differs, a value is infinite, or NaN where
+            training has seen no missing values.
         """
         values = self._by_name(y)
         sizes: dict[str, IntArray] = {}
@@ -220,7 +234,8 @@ class Schema:
         Raises
         ------
         ShapeError
-            If a shape differs from the schema's, or a value is not finite.
+            If a shape differs from the schema's, a value is infinite, or NaN where training has
+            seen no missing values.
         """
         batch = len(next(iter(values.values())))
         features = [self._features(name, values[name]) for name in (*self.fixed, *self.givens)]
@@ -229,7 +244,7 @@ class Schema:
             length: self._pad(columns, values, np.asarray(sizes[length], np.int64))
             for length, columns in self.sets.items()
         }
-        return Observations(vector, sets, len(self.givens))
+        return Observations(vector, sets, len(self.given_columns))
 
     def unstack(self, observations: Observations, row: int) -> dict[str, npt.NDArray[Any]]:
         """Write one row of a batch as the mapping a user would pass; the inverse of `read`."""
@@ -252,7 +267,7 @@ class Schema:
         values: dict[str, npt.NDArray[Any]] = {}
         start = 0
         for name in (*self.fixed, *self.givens):
-            shape = self.observables.get(name, ())
+            shape = self.shape(name)
             width = int(np.prod(shape))
             if start < vector.shape[1]:
                 values[name] = vector[:, start : start + width].reshape(-1, *shape)
@@ -260,9 +275,9 @@ class Schema:
         return values
 
     def outside(self, observations: Observations) -> list[str]:
-        """Say which givens and set sizes lie outside the range seen in training."""
-        first = len(self.columns) - len(self.givens)
-        seen = {n: observations.vector[:, first + i] for i, n in enumerate(self.givens)}
+        """Say which givens and set sizes lie outside the range seen in training; NaN does not."""
+        first, names = self.observable_columns(), self.given_columns
+        seen = {n: observations.vector[:, first + i] for i, n in enumerate(names)}
         seen |= {n: s.sizes for n, s in observations.sets.items()}
         sentences = []
         for name, (low, high) in self.trained.items():
@@ -297,21 +312,28 @@ class Schema:
                 f"{', '.join(map(str, y)) or '(none)'}: {'; '.join(parts)}"
             )
         for name, constant in self.constants.items():
-            if name in y and float(y[name]) != constant:
+            if name in y and not (np.asarray(y[name]) == constant).all():
                 raise ShapeError(f"{name} is {constant:g} in every simulation; got {y[name]}")
         return {name: _numbers(name, value) for name, value in y.items()}
 
     def _features(self, name: str, value: npt.NDArray[Any]) -> FloatArray:
-        shape = self.observables.get(name, ())
+        shape = self.shape(name)
         value = _numbers(name, value)
         if value.shape[1:] != shape:
             raise ShapeError(f"expected {name} of shape {shape}; got {value.shape[1:]}")
-        if not np.isfinite(value).all():
-            raise ShapeError(
-                f"expected finite numbers in {name}; got NaN or infinity, and training has seen "
-                "no missing values"
-            )
+        self._check_finite(name, value)
         return value.reshape(len(value), -1)
+
+    def _check_finite(self, name: str, value: npt.NDArray[Any]) -> None:
+        """Raise ShapeError where a value is infinite, or missing as training has never seen it."""
+        if np.isinf(value).any():
+            raise ShapeError(f"expected finite numbers in {name}; got infinity")
+        if name not in self.missing and np.isnan(value).any():
+            raise ShapeError(
+                f"expected finite numbers in {name}; got NaN, and training has seen no missing "
+                f"values of {name}. To train for them, pass noise= a function that returns {name} "
+                "with NaN where it is missing"
+            )
 
     def _pad(
         self, columns: Sequence[str], values: Mapping[str, npt.NDArray[Any]], sizes: IntArray
@@ -327,8 +349,7 @@ class Schema:
                     f"got {value.shape[1:]}"
                 )
             part = value[:, :width].reshape(len(value), width, -1)
-            if not np.isfinite(part[entries]).all():
-                raise ShapeError(f"expected finite numbers in {name}; got NaN or infinity")
+            self._check_finite(name, part[entries])
             parts.append(np.where(entries[:, :, None], part, 0.0))
         return PaddedSet(np.concatenate(parts, axis=2), sizes)
 
@@ -344,13 +365,13 @@ class Schema:
 
     def _rows_of_table(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         rows = []
-        wide = {n: scalar_names(n, self.observables[n]) for n in self.fixed}
+        wide = {n: scalar_names(n, self.shape(n)) for n in (*self.fixed, *self.givens)}
         for record in table.to_dict("records"):
             row: dict[str, Any] = {str(name): value for name, value in record.items()}
             for name, columns in wide.items():
                 if columns != (name,) and all(c in row for c in columns):
                     entries = [row.pop(c) for c in columns]
-                    row[name] = np.reshape(entries, self.observables[name])
+                    row[name] = np.reshape(entries, self.shape(name))
             rows.append(row)
         return rows
 

@@ -18,7 +18,8 @@ def statistics(observations: Observations, schema: Schema) -> FloatArray:
     """Write the observables of each observation as one row of numbers.
 
     Observables of fixed shape stand as they are. An exchangeable set has no order to compare by:
-    each of its columns gives its mean, standard deviation and five quantiles. Givens are left out.
+    each of its columns gives its mean, standard deviation and five quantiles, of the entries that
+    are there. Givens are left out. NaN where a value is missing.
 
     Returns
     -------
@@ -101,6 +102,8 @@ def described_names(schema: Schema) -> tuple[str, ...]:
 def spread(rows: FloatArray) -> FloatArray:
     """Robust standard deviation of each column, for scaling; 1 where a column is constant.
 
+    NaN is passed over.
+
     Parameters
     ----------
     rows : array, shape (n, k)
@@ -116,6 +119,9 @@ def spread(rows: FloatArray) -> FloatArray:
     >>> spread(np.array([[-1.0, 0.1], [0.0, 0.1], [1.0, 0.1], [1e6, 0.1]])).round(2)
     array([1.48, 1.  ])
     """
+    if np.isnan(rows).any():
+        known = (column[~np.isnan(column)] for column in rows.T)
+        return np.concatenate([spread(k[:, None]) if len(k) else np.ones(1) for k in known])
     center = np.median(rows, axis=0)
     deviation = 1.4826 * np.median(np.abs(rows - center), axis=0)
     deviation = np.where(deviation > 0, deviation, rows.std(axis=0))
@@ -123,12 +129,50 @@ def spread(rows: FloatArray) -> FloatArray:
     return np.where(deviation > 1e-12 * np.abs(center), deviation, 1.0)
 
 
+def distance(gap: FloatArray) -> FloatArray:
+    """Give the Euclidean length of differences of statistics, over the last axis.
+
+    Where some are missing, as if they were as large as the others; NaN where all are.
+
+    Examples
+    --------
+    >>> distance(np.array([[3.0, 4.0], [3.0, np.nan], [np.nan, np.nan]])).round(2)
+    array([5.  , 4.24,  nan])
+    """
+    known = ~np.isnan(gap)
+    counts = known.sum(axis=-1)
+    squares = np.where(known, gap, 0.0) ** 2
+    share = np.divide(gap.shape[-1], counts, out=np.full(counts.shape, np.nan), where=counts > 0)
+    return np.sqrt(squares.sum(axis=-1) * share)
+
+
+def filled(rows: FloatArray, usual: FloatArray) -> FloatArray:
+    """Put the median of the usual rows where a statistic is missing.
+
+    Parameters
+    ----------
+    rows : array, shape (m, k)
+    usual : array, shape (n, k)
+
+    Examples
+    --------
+    >>> filled(np.array([[np.nan, 1.0]]), np.array([[1.0, 0.0], [3.0, 0.0], [np.nan, 0.0]]))
+    array([[2., 1.]])
+    """
+    if not np.isnan(rows).any():
+        return rows
+    middle = [np.median(k) if len(k := c[~np.isnan(c)]) else 0.0 for c in usual.T]
+    return np.where(np.isnan(rows), middle, rows)
+
+
 def _describe(padded: PaddedSet) -> FloatArray:
     """Mean, standard deviation and quantiles of the columns, shape (batch, 7 * columns)."""
-    values = np.where(padded.mask[:, :, None], padded.values, np.inf)
-    ordered = np.sort(values, axis=1)  # the padding sorts to the end
-    last = (padded.sizes - 1)[:, None, None]
-    parts: list[FloatArray] = [_moments(padded)]
+    there, counts = _there(padded)
+    ordered = np.sort(np.where(there, padded.values, np.inf), axis=1)  # the rest sorts to the end
+    ordered[np.isinf(ordered)] = 0.0
+    last = np.maximum(counts - 1, 0)[:, None]
+    mean, centred = _centred(padded)
+    parts = [mean, _deviation(padded, centred)]
     for quantile in QUANTILES:
         position = quantile * last
         low = np.floor(position).astype(np.int64)
@@ -136,37 +180,43 @@ def _describe(padded: PaddedSet) -> FloatArray:
         above = np.take_along_axis(ordered, np.minimum(low + 1, last), axis=1)[:, 0]
         between = (position - low)[:, 0]
         parts.append(np.asarray((1 - between) * below + between * above, np.float64))
-    return np.concatenate(parts, axis=1)
-
-
-def _moments(padded: PaddedSet) -> FloatArray:
-    mean, centred = _centred(padded)
-    return np.concatenate([mean, _deviation(padded, centred)], axis=1)
+    found = np.stack(parts, axis=1)
+    found = np.where(counts[:, None] > 0, found, np.nan)
+    return found.reshape(len(found), -1)
 
 
 def _shape(padded: PaddedSet) -> FloatArray:
     """Skewness, excess kurtosis and extremes of the columns, shape (batch, 4 * columns)."""
+    _, counts = _there(padded)
     mean, centred = _centred(padded)
     deviation = _deviation(padded, centred)
-    sizes = padded.sizes[:, None]
+    some = np.maximum(counts, 1)
     # What rounding leaves of a constant has no shape.
-    shaped = (deviation > 1e-12 * np.abs(mean)) & (sizes >= _SHAPED_FROM)
+    shaped = (deviation > 1e-12 * np.abs(mean)) & (counts >= _SHAPED_FROM)
     # Centred padding is zero: it adds nothing to sums, and entries lie on both sides of zero.
     standard = centred / np.where(shaped, deviation, 1.0)[:, None]
-    skewness = (standard**3).sum(axis=1) / sizes
-    kurtosis = (standard**4).sum(axis=1) / sizes - 3
+    skewness = (standard**3).sum(axis=1) / some
+    kurtosis = (standard**4).sum(axis=1) / some - 3
     parts = [skewness, kurtosis, standard.min(axis=1), standard.max(axis=1)]
     return np.concatenate([np.where(shaped, part, 0.0) for part in parts], axis=1)
 
 
+def _there(padded: PaddedSet) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Where there is an entry, not padding and not missing, and how many there are."""
+    there = padded.mask[:, :, None] & ~np.isnan(padded.values)
+    return there, there.sum(axis=1)
+
+
 def _centred(padded: PaddedSet) -> tuple[FloatArray, FloatArray]:
-    """Mean of the columns, and entries minus the mean, zero in the padding."""
-    mean = padded.values.sum(axis=1) / padded.sizes[:, None]
-    return mean, np.where(padded.mask[:, :, None], padded.values - mean[:, None], 0.0)
+    """Mean of the columns, and entries minus the mean, zero where there is none."""
+    there, counts = _there(padded)
+    mean = np.where(there, padded.values, 0.0).sum(axis=1) / np.maximum(counts, 1)
+    return mean, np.where(there, padded.values - mean[:, None], 0.0)
 
 
 def _deviation(padded: PaddedSet, centred: FloatArray) -> FloatArray:
-    return np.sqrt((centred**2).sum(axis=1) / padded.sizes[:, None])
+    _, counts = _there(padded)
+    return np.sqrt((centred**2).sum(axis=1) / np.maximum(counts, 1))
 
 
 def _named(labels: Sequence[str], schema: Schema) -> tuple[str, ...]:

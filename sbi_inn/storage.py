@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from sbi_inn.methods import from_arrays
 from sbi_inn.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Schema
+from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get
 from sbi_inn.simulation.simulator import as_simulator
@@ -29,7 +30,7 @@ Arrays = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 def save_posterior(posterior: Posterior, path: str | Path) -> None:
     """Write method, weights, prior, schema and held-out simulations to one file."""
     method, arrays = posterior.fitted.to_arrays()
-    held_out = posterior.simulations.dataset.isel(simulation=posterior.test_rows)
+    held_out = posterior.simulations.as_observed().isel(simulation=posterior.test_rows)
     variables = {str(n): v for n, v in held_out.data_vars.items() if n != "status"}
     config = {
         "kind": "posterior",
@@ -37,6 +38,7 @@ def save_posterior(posterior: Posterior, path: str | Path) -> None:
         "method": method,
         "prior": posterior.prior.to_config(),
         "schema": asdict(posterior.schema),
+        "noise": posterior.simulations.noise is not None,
         "variables": {n: {"dims": v.dims, "attrs": v.attrs} for n, v in variables.items()},
         "attrs": held_out.attrs,
         "seed": posterior.seed,
@@ -54,6 +56,7 @@ def load_posterior(
     *,
     simulator: Problem | Callable[..., Any] | str | None = None,
     prior: Prior | None = None,
+    noise: Noise | Callable[..., Any] | None = None,
 ) -> Posterior:
     """Read a posterior back; the file holds no code, and none is run.
 
@@ -66,6 +69,8 @@ def load_posterior(
     prior : Prior, optional
         Needed where the prior is code (a dependent parameter, a distribution that is not scipy's)
         and the problem is not registered.
+    noise : callable, optional
+        The noise, needed with the simulator where the posterior was trained with one.
 
     Returns
     -------
@@ -110,14 +115,21 @@ def load_posterior(
         raise LoadError(f"{path}: the file is incomplete or damaged: {error!r}") from error
     if not isinstance(simulator, Problem | str | None):
         posterior.problem = _bind(simulator, posterior.prior, posterior.schema)
-    _check_fits(posterior)
+    if posterior.problem is not None and noise is not None:
+        posterior.problem = replace(posterior.problem, noise=as_noise(noise))
+    _check_fits(posterior, noise=config["noise"])
     return posterior
 
 
-def _check_fits(posterior: Posterior) -> None:
-    """Raise LoadError if the problem is that of another study."""
+def _check_fits(posterior: Posterior, *, noise: bool) -> None:
+    """Raise LoadError if the problem is that of another study, with noise or without."""
     if posterior.problem is None:
         return
+    if noise != (posterior.problem.noise is not None):
+        trained, pass_it = ("with", "pass it, as") if noise else ("without", "leave out")
+        raise LoadError(
+            f"the posterior was trained {trained} noise: {pass_it} load_posterior(..., noise=...)"
+        )
     names = (*posterior.problem.prior.names, *posterior.problem.given)
     schema = posterior.schema
     expected = (*posterior.prior.names, *schema.constants, *schema.givens, *schema.sets)
@@ -176,6 +188,8 @@ def _schema(config: Mapping[str, Any]) -> Schema:
         givens=tuple(config["givens"]),
         constants=config["constants"],
         trained={name: (low, high) for name, (low, high) in config["trained"].items()},
+        given_shapes={name: tuple(shape) for name, shape in config["given_shapes"].items()},
+        missing=tuple(config["missing"]),
     )
 
 

@@ -14,6 +14,7 @@ import torch
 from sbi_inn.history import History
 from sbi_inn.inn import MIXINGS, TRANSFORMS
 from sbi_inn.methods.cinn_network import Fading, Network, Pairs, Shape
+from sbi_inn.methods.fitted import Renew
 from sbi_inn.schema import Observations
 from sbi_inn.summary import Batch, Scaling, informative
 from sbi_inn.training import Training, fit, seeded
@@ -130,6 +131,7 @@ class CINN:
         *,
         seed: int,
         progress: bool = True,
+        renew: Renew | None = None,
     ) -> FittedCINN:
         """Train on pairs of parameters and observations.
 
@@ -145,6 +147,8 @@ class CINN:
         seed : int
             Of the initial weights, the mixing matrices and the order of the rows.
         progress : bool
+        renew : callable, optional
+            Gives the observations of the training rows with noise drawn anew.
         """
         seen_rows = observations[train]
         read = informative(latent[train], seen_rows.vector) if self.screening else None
@@ -167,6 +171,7 @@ class CINN:
             self.schedule(training, len(train)),
             seed=seed,
             augment=Fading(network.dropout, settings.dropout, settings.blur),
+            renew=None if renew is None else lambda rng: seen.seen_as(renew(rng), scaling),
             score=network.score,
             progress=progress,
         )

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from sbi_inn.inn import MLP, Dropout, Normal, Regression, Stack, coupling_flow
 from sbi_inn.methods.blur import blurred
-from sbi_inn.summary import Batch, Fusion
+from sbi_inn.schema import Observations
+from sbi_inn.summary import Batch, Fusion, Scaling
 
 if TYPE_CHECKING:
     from sbi_inn.methods.cinn import CINN
@@ -51,6 +52,10 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.latent)
+
+    def seen_as(self, observations: Observations, scaling: Scaling) -> Pairs:
+        """Give the same parameters with other observations."""
+        return Pairs(self.latent, Batch.of(observations, scaling))
 
     def __getitem__(self, rows: Tensor) -> Pairs:
         return Pairs(self.latent[rows], self.batch[rows])

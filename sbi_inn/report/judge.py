@@ -38,7 +38,7 @@ from sbi_inn.draws import columns_of, flat
 from sbi_inn.errors import NoDensityError, SimulationError
 from sbi_inn.report.check import Check
 from sbi_inn.schema import Observations
-from sbi_inn.simulation.again import givens_of, observe_again
+from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.pool import cores
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.progress import bar
@@ -116,7 +116,10 @@ class Judge:
     def calibration(self) -> Calibration:
         """Calibration over the test set, and over thirds of each given."""
         found = self.survey()
-        givens = givens_of(found.tests.observations, self.sampler.schema)
+        schema, seen = self.sampler.schema, found.tests.observations
+        numbers = seen.vector[:, schema.observable_columns() :].T
+        givens = dict(zip(schema.given_columns, numbers, strict=True))
+        givens |= {name: padded.sizes.astype(np.float64) for name, padded in seen.sets.items()}
         return Calibration(found.ranks, self.sampler.prior.columns, thirds(givens))
 
     @cached_property
@@ -239,14 +242,18 @@ class Judge:
             scale=self.scale,
             remark=self.sampler.remark,
         )
-        good = np.isfinite(again).all(axis=1)
-        if good.sum() >= FEWEST_AGAIN:
+        good = np.isfinite(again).any(axis=1)
+        observed = described(observation, self.sampler.schema)[0]
+        shown = np.isfinite(observed) & (np.isfinite(again).sum(axis=0) >= FEWEST_AGAIN)
+        if shown.any():
             records["posterior predictive"] = Predictive(
-                again[good],
-                described(observation, self.sampler.schema)[0],
-                self._described_scale,
-                described_names(self.sampler.schema),
+                again[good][:, shown],
+                observed[shown],
+                self._described_scale[shown],
+                tuple(np.array(described_names(self.sampler.schema))[shown].tolist()),
             )
+        elif np.isnan(observed).all():
+            skipped["posterior predictive"] = "everything is missing in the observation"
         else:
             skipped["posterior predictive"] = f"{good.sum()} of {draws} re-simulations succeeded"
         quiet = self.deterministic or usual.deterministic

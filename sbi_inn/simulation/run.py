@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sbi_inn.prior import Prior
 from sbi_inn.simulation import pool, table
 from sbi_inn.simulation.blocks import FAILED, INVALID, OK, STATUS, Block, Call
 from sbi_inn.simulation.collect import Collected
+from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.inputs import (
     BLOCK,
     Inputs,
@@ -23,9 +25,9 @@ from sbi_inn.simulation.inputs import (
     check_lengths,
     draw_inputs,
     fresh_seed,
-    is_whole,
 )
 from sbi_inn.simulation.look import Look, look
+from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.outputs import FloatArray, WrongOutput
 from sbi_inn.simulation.problem import Givens, Problem, as_problem
 from sbi_inn.simulation.progress import bar
@@ -42,6 +44,7 @@ def simulate(
     *,
     n: int | None = None,
     given: Givens | None = None,
+    noise: Noise | Callable[..., Any] | None = None,
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
@@ -56,7 +59,11 @@ def simulate(
     n : int, optional
         Number of simulations; by default 10,000 if that takes less than ten minutes.
     given : mapping, optional
-        Numbers, or frozen scipy distributions, of what is known and not inferred.
+        What is known and not inferred, as in `Problem`: numbers, frozen scipy distributions, arrays
+        whose rows are drawn, functions of parameters and earlier givens.
+    noise : callable, optional
+        From observables, givens and `rng`, those that its signature names, to the observables that
+        it changes. The table keeps them without noise too: training draws it anew in every pass.
     n_jobs : int
         Processes; -1 for all cores. It does not change the result.
     seed : int, optional
@@ -87,7 +94,7 @@ def simulate(
     >>> len(simulations), simulations.dataset["reach"].shape
     (300, (300,))
     """
-    problem = as_problem(simulator, prior, given)
+    problem = as_problem(simulator, prior, given, noise)
     return run(problem, n=n, n_jobs=n_jobs, seed=seed, progress=progress)
 
 
@@ -116,6 +123,7 @@ def run(
 
     if seen.wrong:
         raise SimulationError(seen.wrong, so_far())
+    _try_noise(problem, call, inputs, seen)
     jobs = pool.cores(n_jobs, seen.seconds * rows)
     _before(problem, seen, rows, jobs, asked=n is not None, progress=progress)
     blocks = pool.run_all(call, inputs, jobs=jobs, seconds=seen.seconds, layout=seen.layout)
@@ -151,7 +159,7 @@ def resimulate_rows(
     ----------
     problem : Problem
     parameters : mapping of str to array, shape (m,) or (m, k)
-    givens : mapping of str to array, shape (m,), or number
+    givens : mapping of str to array, shape (m, ...), or number
         Constants of the problem may be left out.
     seed, stream : int
         Runs of one seed and different streams are independent.
@@ -184,6 +192,17 @@ def resimulate_rows(
     if not collected.succeeded:
         raise SimulationError(_all_failed(collected))
     return collected.values, collected.status == OK
+
+
+def _try_noise(problem: Problem, call: Call, inputs: Inputs, seen: Look) -> None:
+    """Apply the noise to what the look has seen: what is wrong with it shows before a long run."""
+    if problem.noise is None or seen.first is None:
+        return
+    block = seen.first
+    here = inputs[block.start : block.start + len(block.status)]
+    collected = Collected(len(block.status), _widths(problem, here))
+    collected.add(replace(block, start=0))
+    table.to_simulations(problem, call, here, collected, 0.0)
 
 
 def _call(problem: Problem, seeds: Seeds) -> Call:
@@ -274,8 +293,10 @@ def _stated(
     rows = len(next(iter(stated.values())))
     known = {}
     for name, value in problem.given.items():
-        array = np.broadcast_to(np.asarray(givens[name], np.float64), (rows,))
-        known[name] = np.rint(array).astype(np.int64) if is_whole(value) else array
+        array = np.asarray(givens[name], np.float64)
+        array = array if array.ndim > 1 else np.broadcast_to(array, (rows,))
+        whole = name in problem.simulator.sets or (is_whole(value) and np.isfinite(array).all())
+        known[name] = np.rint(array).astype(np.int64) if whole else array
     inputs = Inputs(stated, known)
     check_lengths(problem, inputs)
     return inputs

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
 from sbi_inn.data import Simulations
-from sbi_inn.schema import Range, Schema
+from sbi_inn.errors import SimulationError
+from sbi_inn.schema import Range, Schema, scalar_names
 from sbi_inn.simulation.blocks import FAILED, OK, STATUS, Call
 from sbi_inn.simulation.collect import Collected
 from sbi_inn.simulation.inputs import Array, Inputs
+from sbi_inn.simulation.noise import NOISE, Noise
 from sbi_inn.simulation.problem import Problem
 
 
@@ -45,14 +48,15 @@ def to_simulations(
     attrs = {
         "seed": call.seeds.seed,
         "seconds_per_simulation": seconds,
-        "deterministic": not call.random,
+        "deterministic": not call.random and problem.noise is None,
     }
-    return Simulations(
+    simulations = Simulations(
         xr.Dataset(variables, attrs=attrs),
         problem.prior,
         _schema(problem, inputs, collected),
         _failures(problem, call, inputs, collected),
     )
+    return with_noise(simulations, problem.noise, (call.seeds.seed, call.seeds.stream))
 
 
 def _variable(problem: Problem, name: str, value: Array, length: str | None = None) -> xr.Variable:
@@ -69,19 +73,82 @@ def _schema(problem: Problem, inputs: Inputs, collected: Collected) -> Schema | 
         return None
     constants = problem.constants
     sets = {length: tuple(columns) for length, columns in problem.simulator.sets.items()}
-    varying = tuple(name for name in problem.given if name not in (*constants, *sets))
+    seen = {name: value[ok] for name, value in inputs.givens.items() if name not in constants}
+    varying = tuple(name for name in seen if name not in sets)
     return Schema(
         observables=dict(collected.layout.shapes),
         sets=sets,
         givens=varying,
         constants=constants,
-        trained={name: _range(inputs.givens, name, ok) for name in (*varying, *sets)},
+        trained=ranges({name: seen[name] for name in (*varying, *sets)}),
+        given_shapes=shapes_of({name: seen[name] for name in varying}),
+        missing=missing_of({name: seen[name] for name in varying}),
     )
 
 
-def _range(givens: Mapping[str, Array], name: str, ok: npt.NDArray[np.bool_]) -> Range:
-    seen = givens[name][ok]
-    return float(seen.min()), float(seen.max())
+def shapes_of(givens: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+    """Give the shapes of givens (rows, ...) that are more than a number."""
+    return {name: value.shape[1:] for name, value in givens.items() if value.ndim > 1}
+
+
+def missing_of(givens: Mapping[str, Array]) -> tuple[str, ...]:
+    """Name the givens of which some are missing."""
+    return tuple(name for name, value in givens.items() if np.isnan(value).any())
+
+
+def ranges(givens: Mapping[str, Array]) -> dict[str, Range]:
+    """Give the range of every number of givens (rows, ...), by its own name; of some, at least."""
+    found = {}
+    for name, value in givens.items():
+        for column, numbers in _numbers(name, value).items():
+            known = numbers[np.isfinite(numbers)]
+            if known.size:
+                found[column] = float(known.min()), float(known.max())
+    return found
+
+
+def with_noise(simulations: Simulations, noise: Noise | None, key: Sequence[int]) -> Simulations:
+    """Apply noise once, for validation and tests, and keep it for training.
+
+    Parameters
+    ----------
+    simulations : Simulations
+        Without noise.
+    noise : Noise or None
+    key : sequence of int
+        Of its randomness.
+
+    Raises
+    ------
+    SimulationError
+        If the noise cannot be applied; `.simulations` holds the table without it.
+    """
+    schema, rows = simulations.schema, simulations.ok
+    if noise is None or schema is None:
+        return simulations
+    noisy_one = replace(simulations, noise=noise)
+    try:
+        drawn = noisy_one.drawn(rows, np.random.default_rng([*key, NOISE]))
+    except SimulationError as error:
+        raise SimulationError(str(error), simulations) from error.__cause__
+    noisy = {}
+    for name, value in drawn.items():
+        noisy[name] = np.full(simulations.dataset[name].shape, np.nan)
+        noisy[name][(rows, *map(slice, value.shape[1:]))] = value
+    gaps = [name for name, value in drawn.items() if _gaps(schema, simulations, name, value)]
+    missing = (*gaps, *schema.missing)
+    return replace(noisy_one, noisy=noisy, schema=replace(schema, missing=missing))
+
+
+def _gaps(schema: Schema, simulations: Simulations, name: str, value: Array) -> bool:
+    """Whether anything is missing, within each set's own length."""
+    gone = np.isnan(value)
+    for length, columns in schema.sets.items():
+        if name in columns:
+            sizes = simulations.dataset[length].values[simulations.ok]
+            inside = np.arange(value.shape[1]) < sizes[:, None]
+            gone = gone & inside.reshape(*inside.shape, *(1,) * (value.ndim - 2))
+    return bool(gone.any())
 
 
 def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected) -> pd.DataFrame:
@@ -90,7 +157,8 @@ def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected
     vector = inputs.vector()[rows]
     columns: dict[str, Any] = {"simulation": np.array(rows, np.int64)}
     columns |= {name: vector[:, i] for i, name in enumerate(problem.prior.columns)}
-    columns |= {n: value[rows] for n, value in inputs.givens.items()}
+    for name, value in inputs.givens.items():
+        columns |= _numbers(name, value[rows])
     columns["status"] = [STATUS[failure.status] for failure in failures]
     columns["error"] = [failure.error for failure in failures]
     columns["traceback"] = [failure.traceback for failure in failures]
@@ -98,6 +166,12 @@ def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected
         seeds = [_seed(call, failure.row, failure.status) for failure in failures]
         columns["seed"] = pd.array(seeds, dtype="Int64")
     return pd.DataFrame(columns)
+
+
+def _numbers(name: str, value: Array) -> dict[str, Array]:
+    """Cut an array (rows, ...) into columns of numbers, each under its own name."""
+    columns = value.reshape(len(value), math.prod(value.shape[1:])).T
+    return dict(zip(scalar_names(name, value.shape[1:]), columns, strict=True))
 
 
 def _seed(call: Call, row: int, status: int) -> int | None:

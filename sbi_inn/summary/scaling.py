@@ -15,7 +15,7 @@ from sbi_inn.summary.scores import Scores
 # Up to here a scaled value passes unchanged; beyond, it grows like a logarithm.
 LINEAR = 5.0
 
-SET, SCORES = "set:", "scores:"  # prefixes of the names in files
+SET, GAPS, SCORES = "set:", "gaps:", "scores:"  # prefixes of the names in files
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class Scaling:
         Which features of `Observations.vector` a conditioning network reads.
     scores : Scores
         Of those features that it reads whose law is far from normal.
+    gaps : array of int
+        Features among those that are read of which training has seen missing values. A network
+        reads 0 for a missing value, the centre of all others, and a flag beside it.
+    set_gaps : dict of str to array of int
+        The same for the columns of each set.
 
     Examples
     --------
@@ -48,23 +53,33 @@ class Scaling:
     sets: dict[str, npt.NDArray[np.float64]]
     read: npt.NDArray[np.int64]
     scores: Scores
+    gaps: npt.NDArray[np.int64]
+    set_gaps: dict[str, npt.NDArray[np.int64]]
 
     @classmethod
     def fit(cls, observations: Observations, read: npt.NDArray[np.int64] | None = None) -> Scaling:
         """Learn centre and scale from a batch of observations; by default all are read."""
-        sets = {name: _location_scale(s.values[s.mask]) for name, s in observations.sets.items()}
+        entries = {name: s.values[s.mask] for name, s in observations.sets.items()}
         vector = observations.vector
         read = np.arange(vector.shape[1]) if read is None else read
-        return cls(_location_scale(vector), sets, read, Scores.fit(vector[:, read]))
+        return cls(
+            _location_scale(vector),
+            {name: _location_scale(values) for name, values in entries.items()},
+            read,
+            Scores.fit(vector[:, read]),
+            _with_gaps(vector[:, read]),
+            {name: _with_gaps(values) for name, values in entries.items()},
+        )
 
     def vectors(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Scale the features of fixed shape, shape (batch, features)."""
         return _squash(observations.vector, self.vector)
 
     def features(self, observations: Observations) -> npt.NDArray[np.float32]:
-        """Give the features of fixed shape that are read: scaled, and their normal scores."""
+        """Give the features of fixed shape that are read: scaled, normal scores, and flags."""
         vector = observations.vector[:, self.read]
-        return np.hstack([_squash(vector, self.vector[:, self.read]), self.scores(vector)])
+        scaled = _squash(vector, self.vector[:, self.read])
+        return _flagged(np.hstack([scaled, self.scores(vector)]), vector, self.gaps)
 
     def unscale(self, vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Undo `vectors` for its first features, shape (batch, as many as are given)."""
@@ -74,28 +89,33 @@ class Scaling:
         return center + scale * np.sign(vectors) * (np.minimum(size, LINEAR) + beyond)
 
     def entries(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
-        """Scale the entries of a set, one after another, shape (sum of sizes, columns)."""
+        """Scale the entries of a set, one after another, (sum of sizes, columns and flags)."""
         padded = observations.sets[name]
-        return _squash(padded.values[padded.mask], self.sets[name])
+        values = padded.values[padded.mask]
+        return _flagged(_squash(values, self.sets[name]), values, self.set_gaps[name])
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Give everything as named arrays."""
         scores = {SCORES + name: value for name, value in vars(self.scores).items()}
-        fixed = {"vector": self.vector, "read": self.read}
-        return fixed | {SET + n: v for n, v in self.sets.items()} | scores
+        fixed = {"vector": self.vector, "read": self.read, "gaps": self.gaps}
+        sets = {SET + name: value for name, value in self.sets.items()}
+        sets |= {GAPS + name: value for name, value in self.set_gaps.items()}
+        return fixed | sets | scores
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Scaling:
         """Read back what `to_arrays` gave."""
-        sets, scores = (
+        sets, gaps, scores = (
             {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
-            for prefix in (SET, SCORES)
+            for prefix in (SET, GAPS, SCORES)
         )
-        return cls(arrays["vector"], sets, arrays["read"], Scores(**scores))
+        return cls(arrays["vector"], sets, arrays["read"], Scores(**scores), arrays["gaps"], gaps)
 
 
 def _location_scale(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Median and robust standard deviation of each column, shape (2, columns)."""
+    if np.isnan(values).any():
+        return np.stack([_location_scale(_known(c)[:, None])[:, 0] for c in values.T], axis=1)
     low, center, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
     scale = (high - low) / 1.349
     # Mostly constant columns have no quartile range; wholly constant ones no spread at all.
@@ -103,6 +123,26 @@ def _location_scale(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     # What rounding leaves of a constant is no spread. Relative, for any unit.
     tiny = 1e-12 * np.abs(center)
     return np.stack([center, np.where(scale > tiny, scale, 1.0)])
+
+
+def _known(column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Give the values that are there; a zero where all are missing."""
+    known = column[~np.isnan(column)]
+    return known if len(known) else np.zeros(1)
+
+
+def _with_gaps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    return np.flatnonzero(np.isnan(values).any(axis=0))
+
+
+def _flagged(
+    scaled: npt.NDArray[np.float32],
+    values: npt.NDArray[np.float64],
+    gaps: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float32]:
+    """Put zeros where values are missing, and flags beside the columns of which some may be."""
+    flags = np.isnan(values[:, gaps]).astype(np.float32)
+    return np.hstack([np.nan_to_num(scaled, copy=False, nan=0.0), flags])
 
 
 def _squash(
