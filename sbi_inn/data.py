@@ -117,7 +117,7 @@ class Simulations:
         assert self.schema is not None
         schema, table = self.schema, self.dataset
         if tolerant:  # a gap so rare that it has not been seen before shall not end a training
-            schema = replace(schema, missing=schema.asked)
+            schema = replace(schema, missing=dict.fromkeys(schema.asked, 1.0))
         kept = {n: table[n].values[rows] for n in schema.asked if n not in changed}
         sizes = {name: table[name].values[rows].astype(np.int64) for name in schema.sets}
         return schema.stack(kept | dict(changed), sizes)

@@ -93,8 +93,9 @@ class Schema:
         The range of every set size and every number of the givens seen in training.
     given_shapes : dict of str to tuple of int
         Shape of each given that is more than a number.
-    missing : tuple of str
-        Observables and givens of which training has seen missing values, which are NaN.
+    missing : dict of str to float
+        The observables and givens of which training has seen missing values, which are NaN, and the
+        largest share of their entries that was missing at once; under "observation", of them all.
     """
 
     observables: dict[str, tuple[int, ...]]
@@ -103,7 +104,7 @@ class Schema:
     constants: dict[str, float]
     trained: dict[str, Range]
     given_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    missing: tuple[str, ...] = ()
+    missing: dict[str, float] = field(default_factory=dict)
 
     @property
     def fixed(self) -> tuple[str, ...]:
@@ -275,7 +276,10 @@ class Schema:
         return values
 
     def outside(self, observations: Observations) -> list[str]:
-        """Say which givens and set sizes lie outside the range seen in training; NaN does not."""
+        """Say which givens and set sizes lie outside the range seen in training.
+
+        And of what more is missing than training has ever seen missing.
+        """
         first, names = self.observable_columns(), self.given_columns
         seen = {n: observations.vector[:, first + i] for i, n in enumerate(names)}
         seen |= {n: s.sizes for n, s in observations.sets.items()}
@@ -286,7 +290,33 @@ class Schema:
                 sentences.append(
                     f"{name} = {out[0]:g} is outside the trained range {low:g} to {high:g}"
                 )
-        return sentences
+        gaps = []
+        for name, share in self.shares_missing(observations).items():
+            most = self.missing.get(name, 0.0)
+            if share > most and not (name == "observation" and gaps):
+                gaps.append(
+                    f"{share:.0%} of the {name} is missing, where training has seen at most "
+                    f"{most:.0%} missing"
+                )
+        return sentences + gaps
+
+    def shares_missing(self, observations: Observations) -> dict[str, float]:
+        """Give the largest share of each observable and given that is missing, if any is."""
+        shares = self._shares_missing(observations)
+        return {name: float(s.max()) for name, s in shares.items() if s.max(initial=0.0) > 0}
+
+    def _shares_missing(self, observations: Observations) -> dict[str, FloatArray]:
+        folded = self.fold(observations.vector)
+        shares = {name: _share(np.isnan(value)) for name, value in folded.items()}
+        for length, columns in self.sets.items():
+            padded, start = observations.sets[length], 0
+            for name in columns:
+                width = int(np.prod(self.observables[name]))
+                gone = np.isnan(padded.values[:, :, start : start + width])
+                per_entry = gone.mean(axis=2).sum(axis=1)
+                shares[name] = np.asarray(per_entry / np.maximum(padded.sizes, 1), np.float64)
+                start += width
+        return shares | {"observation": _share(np.isnan(observations.vector))}
 
     def warn_outside(self, observations: Observations) -> None:
         """Warn about every given or set size outside the trained range."""
@@ -400,6 +430,11 @@ def join(batches: Sequence[Observations]) -> Observations:
         sets[name] = PaddedSet(np.concatenate(padded), np.concatenate([p.sizes for p in parts]))
     vector = np.concatenate([batch.vector for batch in batches])
     return Observations(vector, sets, batches[0].givens)
+
+
+def _share(gone: npt.NDArray[np.bool_]) -> FloatArray:
+    """Share of each row that is gone, shape (rows,)."""
+    return gone.reshape(len(gone), -1).mean(axis=1) if gone[0:1].size else np.zeros(len(gone))
 
 
 def _numbers(name: str, value: Any) -> npt.NDArray[Any]:

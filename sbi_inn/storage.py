@@ -189,7 +189,7 @@ def _schema(config: Mapping[str, Any]) -> Schema:
         constants=config["constants"],
         trained={name: (low, high) for name, (low, high) in config["trained"].items()},
         given_shapes={name: tuple(shape) for name, shape in config["given_shapes"].items()},
-        missing=tuple(config["missing"]),
+        missing=config["missing"],
     )
 
 

@@ -110,8 +110,9 @@ class Drawer:
     """
 
     def __init__(self, given: Mapping[str, Given]) -> None:
-        self._draw = {n: v if _is_function(v) else _sampler(v) for n, v in given.items()}
         self._given = given
+        alone = {n: v for n, v in given.items() if not (_is_table(v) or _is_function(v))}
+        self._draw = {name: _sampler(value) for name, value in alone.items()}
 
     def __call__(
         self, parameters: Mapping[str, Array], rows: int, rng: np.random.Generator

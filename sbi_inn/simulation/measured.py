@@ -65,7 +65,7 @@ def measured(
 def _with_givens(simulations: Simulations, given: dict[str, Any], seed: int) -> Simulations:
     schema, table, prior = simulations.schema, simulations.dataset, simulations.prior
     assert schema is not None
-    taken = [str(name) for name in table.data_vars]
+    taken = [str(name) for name in table.data_vars if name != "status"]
     check_names(given, role="given", error=PriorError)
     check_names((*taken, *given), role="variable and given", error=PriorError)
     for place, (name, value) in enumerate(given.items()):
@@ -88,6 +88,6 @@ def _with_givens(simulations: Simulations, given: dict[str, Any], seed: int) -> 
             constants=schema.constants | constants,
             trained=schema.trained | ranges(varied),
             given_shapes=schema.given_shapes | shapes_of(varied),
-            missing=(*schema.missing, *missing_of(varied)),
+            missing=schema.missing | missing_of(varied),
         ),
     )

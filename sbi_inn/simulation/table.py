@@ -50,11 +50,13 @@ def to_simulations(
         "seconds_per_simulation": seconds,
         "deterministic": not call.random and problem.noise is None,
     }
-    simulations = Simulations(
-        xr.Dataset(variables, attrs=attrs),
-        problem.prior,
-        _schema(problem, inputs, collected),
-        _failures(problem, call, inputs, collected),
+    simulations = with_gaps(
+        Simulations(
+            xr.Dataset(variables, attrs=attrs),
+            problem.prior,
+            _schema(problem, inputs, collected),
+            _failures(problem, call, inputs, collected),
+        )
     )
     return with_noise(simulations, problem.noise, (call.seeds.seed, call.seeds.stream))
 
@@ -91,9 +93,18 @@ def shapes_of(givens: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
     return {name: value.shape[1:] for name, value in givens.items() if value.ndim > 1}
 
 
-def missing_of(givens: Mapping[str, Array]) -> tuple[str, ...]:
-    """Name the givens of which some are missing."""
-    return tuple(name for name, value in givens.items() if np.isnan(value).any())
+def missing_of(givens: Mapping[str, Array]) -> dict[str, float]:
+    """Name the givens of which some are missing; how much of each is found with the observables."""
+    return {name: 0.0 for name, value in givens.items() if np.isnan(value).any()}
+
+
+def with_gaps(simulations: Simulations) -> Simulations:
+    """Write into the schema how much of what is missing; names without gaps are left out."""
+    schema = simulations.schema
+    if schema is None or not schema.missing:
+        return simulations
+    found = schema.shares_missing(simulations.observations())
+    return replace(simulations, schema=replace(schema, missing=found))
 
 
 def ranges(givens: Mapping[str, Array]) -> dict[str, Range]:
@@ -135,20 +146,9 @@ def with_noise(simulations: Simulations, noise: Noise | None, key: Sequence[int]
     for name, value in drawn.items():
         noisy[name] = np.full(simulations.dataset[name].shape, np.nan)
         noisy[name][(rows, *map(slice, value.shape[1:]))] = value
-    gaps = [name for name, value in drawn.items() if _gaps(schema, simulations, name, value)]
-    missing = (*gaps, *schema.missing)
-    return replace(noisy_one, noisy=noisy, schema=replace(schema, missing=missing))
-
-
-def _gaps(schema: Schema, simulations: Simulations, name: str, value: Array) -> bool:
-    """Whether anything is missing, within each set's own length."""
-    gone = np.isnan(value)
-    for length, columns in schema.sets.items():
-        if name in columns:
-            sizes = simulations.dataset[length].values[simulations.ok]
-            inside = np.arange(value.shape[1]) < sizes[:, None]
-            gone = gone & inside.reshape(*inside.shape, *(1,) * (value.ndim - 2))
-    return bool(gone.any())
+    # Padding is NaN too: what is a gap is found with the observations.
+    missing = schema.missing | dict.fromkeys(drawn, 0.0)
+    return with_gaps(replace(noisy_one, noisy=noisy, schema=replace(schema, missing=missing)))
 
 
 def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected) -> pd.DataFrame:
