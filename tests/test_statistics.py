@@ -5,8 +5,8 @@ import pytest
 import scipy.stats as st
 
 from sbi_inn.schema import Schema
+from sbi_inn.moments import QUANTILES
 from sbi_inn.statistics import (
-    QUANTILES,
     described,
     described_names,
     names,

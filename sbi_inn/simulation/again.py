@@ -21,7 +21,7 @@ FloatArray = npt.NDArray[np.float64]
 
 def givens_of(observations: Observations, schema: Schema) -> dict[str, npt.NDArray[Any]]:
     """Read the givens off observations, set sizes included; each of shape (batch,)."""
-    first = len(schema.columns) - len(schema.givens)
+    first = schema.observable_columns()
     values = {name: observations.vector[:, first + i] for i, name in enumerate(schema.givens)}
     return values | {name: padded.sizes for name, padded in observations.sets.items()}
 
@@ -30,8 +30,8 @@ def at_givens_of(observation: Observations, schema: Schema, problem: Problem) ->
     """Hold the givens of a problem fixed at those of one observation."""
     given = dict(problem.given)
     for name, value in givens_of(observation, schema).items():
-        whole = is_whole(given[name])
-        given[name] = int(value[0]) if whole else float(value[0])
+        if name in given:  # the length of a series may be none
+            given[name] = int(value[0]) if is_whole(given[name]) else float(value[0])
     return replace(problem, given=given)
 
 

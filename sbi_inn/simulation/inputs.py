@@ -142,15 +142,16 @@ def is_whole(given: Given) -> bool:
 
 
 def check_lengths(problem: Problem, inputs: Inputs) -> None:
-    """Raise SimulationError unless the lengths of sets are integers of at least 1."""
-    for length in problem.simulator.sets:
+    """Raise SimulationError unless the lengths of sets and series are integers of at least 1."""
+    for length in problem.lengths:
+        kind = "set" if length in problem.simulator.sets else "series"
         value = inputs.givens[length]
         if value.dtype.kind not in "iu":
             raise SimulationError(
-                f"{length} is the length of a set and must be an integer; got {value[0]:g}. Use a "
+                f"{length} is the length of a {kind} and must be an integer; got {value[0]:g}. Use a "
                 "discrete distribution such as st.randint(1, 101), or an integer"
             )
         if value.min() < 1:
             raise SimulationError(
-                f"{length} is the length of a set and must be at least 1; got {value.min()}"
+                f"{length} is the length of a {kind} and must be at least 1; got {value.min()}"
             )

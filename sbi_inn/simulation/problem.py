@@ -15,6 +15,7 @@ from sbi_inn.names import check_names
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.binding import Binding, bind
 from sbi_inn.simulation.inputs import Given
+from sbi_inn.simulation.outputs import Kinds
 from sbi_inn.simulation.simulator import Simulator, as_simulator
 
 Givens = Mapping[str, Given]
@@ -31,7 +32,7 @@ class Problem:
     prior : Prior
     given : dict of str to number or frozen scipy distribution
         What is known and not inferred: a number is a constant, a distribution is drawn from for
-        every simulation. The lengths of sets are givens.
+        every simulation. The lengths of sets are givens, and those of series that vary.
     labels, units : dict of str to str
         For figures and tables; of parameters, givens and observables.
     source : str
@@ -72,7 +73,8 @@ class Problem:
         if not isinstance(self.prior, Prior):
             raise PriorError(f"expected a Prior; got {type(self.prior).__name__}")
         check_names(self.given, role="given", error=PriorError)
-        check_names((*self.prior.names, *self.given), role="parameter and given", error=PriorError)
+        names = (*self.prior.names, *self.given, *self.fixed_series)
+        check_names(names, role="parameter, given and length", error=PriorError)
         for name, value in self.given.items():
             _check_given(name, value)
         missing = [length for length in self.simulator.sets if length not in self.given]
@@ -87,6 +89,23 @@ class Problem:
     def binding(self) -> Binding:
         """How the simulator's arguments are filled."""
         return bind(self.simulator.function, self.prior.names, tuple(self.given))
+
+    @property
+    def lengths(self) -> dict[str, tuple[str, ...]]:
+        """The lengths of sets and series that are givens, and the columns of each."""
+        ordered = self.simulator.ordered
+        return {name: columns for name, columns in ordered.items() if name in self.given}
+
+    @property
+    def fixed_series(self) -> dict[str, tuple[str, ...]]:
+        """The series whose length is no given, and the columns of each."""
+        ordered = self.simulator.ordered
+        return {name: columns for name, columns in ordered.items() if name not in self.given}
+
+    @property
+    def kinds(self) -> Kinds:
+        """Which observables are more than numbers and vectors."""
+        return Kinds(self.lengths, self.fixed_series, tuple(self.simulator.images))
 
     @property
     def constants(self) -> dict[str, float]:
