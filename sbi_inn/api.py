@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sbi_inn import fitting
@@ -31,6 +32,7 @@ def fit_posterior(
     n_simulations: int | None = None,
     method: Method | str = "cinn",
     training: Training | None = None,
+    summary: Any = "auto",
     given: Mapping[str, Any] | None = None,
     noise: Noise | Callable[..., Any] | None = None,
     ensemble: int | None = None,
@@ -54,6 +56,16 @@ def fit_posterior(
         `fit` like theirs will do.
     training : Training, optional
         How long and how to train; what is not said follows from the simulations.
+    summary : "auto" or torch.nn.Module
+        A network of your own that sums up observations, in place of ours (method "cinn"). Its
+        `forward` gets one argument and returns features of shape (batch, features). Where there is
+        one observable, of fixed shape, and no given that varies, the argument is a float32 tensor
+        of shape (batch, *shape); else a dict of such tensors by name: (batch,) for a number or a
+        given that varies; (batch, longest, *entry) for a column of a set or series, padded
+        with zeros; and under the name of each length the mask of the entries, bool of shape (batch,
+        longest). Everything is scaled to median 0 and a spread of 1, pixels by channel; beyond 5 it
+        grows like a logarithm. Networks are trained on copies, whose layers get new weights from
+        their `reset_parameters`, as all of torch's have it; frozen ones keep theirs.
     given : mapping, optional
         What is known and not inferred: numbers, or what is drawn for every simulation: frozen scipy
         distributions, such as `{"n_trials": st.randint(80, 901)}`; arrays whose rows are drawn,
@@ -101,7 +113,8 @@ def fit_posterior(
     >>> posterior.sample({"reach": 4.0}, 3).sizes
     Frozen({'draw': 3})
     """
-    chosen, training = _members(_method(method), ensemble, n_jobs), training or Training()
+    chosen = _members(_with_summary(_method(method), summary), ensemble, n_jobs)
+    training = training or Training()
     seed = fresh_seed(seed)
     if isinstance(simulator, Simulations):
         problem, simulations = None, measured(simulator, given, noise, seed=seed)
@@ -132,6 +145,19 @@ def _method(method: Method | str) -> Method:
     if method not in METHODS:
         raise ValueError(f"expected a method among {', '.join(METHODS)}; got {method!r}")
     return METHODS[method]()
+
+
+def _with_summary(method: Method, summary: Any) -> Method:
+    """Let a method sum up observations by a network of the user's own."""
+    if isinstance(summary, str) and summary == "auto":
+        return method
+    if isinstance(method, Ensemble):
+        return replace(method, method=_with_summary(method.method, summary))
+    if not isinstance(method, CINN):
+        raise ValueError(
+            f'summary= is for method="cinn", which reads summaries; got {type(method).__name__}'
+        )
+    return replace(method, summary=summary)
 
 
 def _members(method: Method, ensemble: int | None, n_jobs: int) -> Method:

@@ -176,8 +176,7 @@ def observed_groups(observation: Observations, simulations: Simulations) -> dict
     groups = {"observed_data": xr.Dataset(observed)}
     if givens:
         constant = {
-            name: (table[name].dims[1:], value, table[name].attrs)
-            for name, value in givens.items()
+            name: (table[name].dims[1:], value, table[name].attrs) for name, value in givens.items()
         }
         groups["constant_data"] = xr.Dataset(constant)
     return groups

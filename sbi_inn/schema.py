@@ -1,15 +1,16 @@
 """What one observation looks like, learned from the simulations, and the way in for real data.
 
 A `Schema` knows the names and shapes of the observables, which of them are columns of an
-exchangeable set, and which givens vary. It turns whatever a user calls an observation into
+exchangeable set or of a time series, which are images, and which givens vary. It turns whatever a user calls an observation into
 `Observations`: plain float arrays that the networks and the diagnostics work on.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import pandas as pd
 import xarray as xr
 
 from sbi_inn.errors import ShapeError
+from sbi_inn.grid import Grid
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -26,7 +28,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class PaddedSet:
-    """A batch of exchangeable sets of different sizes, padded to the largest.
+    """A batch of exchangeable sets, or time series, of different sizes, padded to the largest.
 
     Attributes
     ----------
@@ -55,16 +57,20 @@ class Observations:
     Attributes
     ----------
     vector : array, shape (batch, features)
-        The observables of fixed shape, flattened, then the givens; NaN where one is missing.
+        The observables of fixed shape (images among them), flattened, then the givens; NaN where
+        one is missing.
     sets : dict of str to PaddedSet
-        One entry per exchangeable set, under the name of its length.
+        One entry per exchangeable set or time series, under the name of its length.
     givens : int
         How many of the last features are givens.
+    schema : Schema or None
+        Names, shapes and kinds of all that; None where there is nothing but a vector and sets.
     """
 
     vector: FloatArray
     sets: dict[str, PaddedSet]
     givens: int = 0
+    schema: Schema | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.vector)
@@ -72,7 +78,17 @@ class Observations:
     def __getitem__(self, rows: Any) -> Observations:
         """Choose rows by slice, mask or indices; always a batch."""
         sets = {n: s[rows] for n, s in self.sets.items()}
-        return Observations(self.vector[rows], sets, self.givens)
+        return replace(self, vector=self.vector[rows], sets=sets)
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Which of `sets` are time series: their entries have an order."""
+        return self.schema.series if self.schema else ()
+
+    @property
+    def grids(self) -> dict[str, Grid]:
+        """Where the pixels of the images are, by name."""
+        return self.schema.grids if self.schema else {}
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,7 @@ class Schema:
     observables : dict of str to tuple of int
         Name and shape of each observable; of a set's column, the shape of one entry.
     sets : dict of str to tuple of str
-        The name of a length, and the observables that are paired columns of that set.
+        The name of a length, and the observables that are paired columns of that set or series.
     givens : tuple of str
         Givens that vary between simulations and are no lengths.
     constants : dict of str to float
@@ -96,6 +112,11 @@ class Schema:
     missing : dict of str to float
         The observables and givens of which training has seen missing values, which are NaN, and the
         largest share of their entries that was missing at once; under "observation", of them all.
+    series : tuple of str
+        Which of the lengths in `sets` are those of time series. One that is no given is the same
+        in every simulation, and among the constants.
+    images : tuple of str
+        Which observables are images.
     """
 
     observables: dict[str, tuple[int, ...]]
@@ -105,10 +126,12 @@ class Schema:
     trained: dict[str, Range]
     given_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     missing: dict[str, float] = field(default_factory=dict)
+    series: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
 
     @property
     def fixed(self) -> tuple[str, ...]:
-        """The observables that belong to no set."""
+        """The observables that belong to no set or series."""
         paired = {name for columns in self.sets.values() for name in columns}
         return tuple(name for name in self.observables if name not in paired)
 
@@ -134,7 +157,23 @@ class Schema:
 
     def observable_columns(self) -> int:
         """Count the leading features of `Observations.vector` that are observables, not givens."""
-        return len(self.columns) - len(self.given_columns)
+        return sum(math.prod(self.observables[name]) for name in self.fixed)
+
+    @property
+    def grids(self) -> dict[str, Grid]:
+        """Where the pixels of the images are, by name."""
+        found, start = {}, 0
+        for name in self.fixed:
+            shape = self.observables[name]
+            if name in self.images:
+                found[name] = Grid(shape, start)
+            start += math.prod(shape)
+        return found
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """The lengths that are no givens: those of series with as many entries every time."""
+        return {n: int(self.constants[n]) for n in self.series if n not in self.trained}
 
     def example(self) -> str:
         """Write an observation as a user would type it."""
@@ -142,11 +181,12 @@ class Schema:
             (name,) = self.asked
             shape = self.shape(name)
             return f"an array of shape {shape}" if shape else "a number"
-        lengths = {
-            c: f"({n}, ...)" if self.observables[c] else f"({n},)"
-            for n, columns in self.sets.items()
-            for c in columns
-        }
+        lengths = {}
+        for n, columns in self.sets.items():
+            entries = self.lengths.get(n, n)
+            lengths |= {
+                c: f"({entries}, ...)" if self.observables[c] else f"({entries},)" for c in columns
+            }
         parts = [f"{n!r}: {lengths.get(n, self.shape(n) or 'number')}" for n in self.asked]
         return "{" + ", ".join(parts) + "}"
 
@@ -171,11 +211,18 @@ class Schema:
         for length, columns in self.sets.items():
             found = {c: len(values[c]) if values[c].ndim else 0 for c in columns}
             if len(set(found.values())) > 1 or min(found.values()) == 0:
+                kind = "series" if length in self.series else "set"
                 raise ShapeError(
-                    f"the columns {', '.join(columns)} are one set of {length} entries and need "
+                    f"the columns {', '.join(columns)} are one {kind} of {length} entries and need "
                     f"the same length of at least 1; got lengths {found}"
                 )
             size = found[columns[0]]
+            if size != self.lengths.get(length, size):
+                raise ShapeError(
+                    f"expected {', '.join(columns)} with {self.lengths[length]} entries, as in "
+                    f"every simulation; got {size}. For other lengths, draw them in training: "
+                    f"given={{{length!r}: st.randint(...)}}"
+                )
             if length in values and int(values[length]) != size:
                 raise ShapeError(f"{length} = {values[length]} was given with {size} entries")
             sizes[length] = np.array([size])
@@ -245,7 +292,7 @@ class Schema:
             length: self._pad(columns, values, np.asarray(sizes[length], np.int64))
             for length, columns in self.sets.items()
         }
-        return Observations(vector, sets, len(self.given_columns))
+        return Observations(vector, sets, len(self.given_columns), self)
 
     def unstack(self, observations: Observations, row: int) -> dict[str, npt.NDArray[Any]]:
         """Write one row of a batch as the mapping a user would pass; the inverse of `read`."""
@@ -429,7 +476,7 @@ def join(batches: Sequence[Observations]) -> Observations:
         ]
         sets[name] = PaddedSet(np.concatenate(padded), np.concatenate([p.sizes for p in parts]))
     vector = np.concatenate([batch.vector for batch in batches])
-    return Observations(vector, sets, batches[0].givens)
+    return replace(batches[0], vector=vector, sets=sets)
 
 
 def _share(gone: npt.NDArray[np.bool_]) -> FloatArray:
@@ -442,7 +489,11 @@ def _numbers(name: str, value: Any) -> npt.NDArray[Any]:
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
             array = array.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError) as error:
+        if "inhomogeneous" in str(error):
+            raise ShapeError(
+                f"expected {name} as one array of numbers; got lists of different lengths"
+            ) from None
         raise ShapeError(f"expected numbers in {name}; got {_brief(value)}") from None
     return array.astype(np.float64, copy=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
+from torch import nn
 
 from sbi_inn import files
 from sbi_inn.data import OK, Simulations
 from sbi_inn.errors import LoadError
-from sbi_inn.methods import from_arrays
+from sbi_inn.methods import Summariser, from_arrays
 from sbi_inn.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Schema
-from sbi_inn.simulation.noise import Noise, as_noise
+from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get
 from sbi_inn.simulation.simulator import as_simulator
+
+REFERENCES = 8  # held-out simulations whose summaries are kept
 
 Arrays = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 
@@ -47,7 +50,7 @@ def save_posterior(posterior: Posterior, path: str | Path) -> None:
         "last_verdict": posterior.last_verdict,
     }
     held = {name: variable.values for name, variable in variables.items()}
-    reference = {"scale": posterior.scale}
+    reference = {"scale": posterior.scale, "summaries": _summaries(posterior)}
     files.write(path, config, {**arrays, "held_out": held, "reference": reference})
 
 
@@ -57,6 +60,7 @@ def load_posterior(
     simulator: Problem | Callable[..., Any] | str | None = None,
     prior: Prior | None = None,
     noise: Noise | Callable[..., Any] | None = None,
+    summary: nn.Module | None = None,
 ) -> Posterior:
     """Read a posterior back; the file holds no code, and none is run.
 
@@ -71,6 +75,8 @@ def load_posterior(
         and the problem is not registered.
     noise : callable, optional
         The noise, needed with the simulator where the posterior was trained with one.
+    summary : torch.nn.Module, optional
+        The summary network, where it was one of your own; its weights are in the file.
 
     Returns
     -------
@@ -80,8 +86,8 @@ def load_posterior(
     Raises
     ------
     LoadError
-        If the file is truncated, of a newer format or not a posterior, its prior is code, or the
-        simulator is of another study.
+        If the file is truncated, of a newer format or not a posterior, its prior is code, the
+        simulator is of another study, or the summary network is missing or another one.
     KeyError
         If no problem is registered under the name that is asked for.
 
@@ -99,7 +105,7 @@ def load_posterior(
     try:
         simulations = _held_out(config, arrays, prior or _prior(config, problem))
         posterior = Posterior(
-            from_arrays(config["method"], arrays),
+            from_arrays(config["method"], arrays, summary),
             simulations,
             np.arange(len(simulations)),
             seed=config["seed"],
@@ -118,7 +124,33 @@ def load_posterior(
     if posterior.problem is not None and noise is not None:
         posterior.problem = replace(posterior.problem, noise=as_noise(noise))
     _check_fits(posterior, noise=config["noise"])
+    _check_summaries(posterior, arrays["reference"].get("summaries"), path)
     return posterior
+
+
+def _summaries(posterior: Posterior) -> npt.NDArray[np.float64]:
+    """Sum up some held-out simulations by the network, shape (rows, features)."""
+    if not isinstance(posterior.fitted, Summariser):
+        return np.empty((0, 0))
+    rows = posterior.test_rows[:REFERENCES]
+    return posterior.fitted.summarise(posterior.simulations.observations(rows))
+
+
+def _check_summaries(
+    posterior: Posterior, saved: npt.NDArray[np.float64] | None, path: str | Path
+) -> None:
+    """Raise LoadError unless the network sums up simulations as it did when it was saved.
+
+    Two networks of the user's own may have the same weights and do different things with them.
+    """
+    found = _summaries(posterior)
+    if saved is None or saved.shape != found.shape:
+        raise LoadError(f"{path}: the file is incomplete or damaged: it lacks reference summaries")
+    if not np.allclose(found, saved, rtol=1e-3, atol=1e-3):
+        raise LoadError(
+            f"{path}: the summary network gives other features than it did when the file was "
+            "written: expected the one that was saved, load_posterior(path, summary=MyNet())"
+        )
 
 
 def _check_fits(posterior: Posterior, *, noise: bool) -> None:
@@ -133,7 +165,7 @@ def _check_fits(posterior: Posterior, *, noise: bool) -> None:
     names = (*posterior.problem.prior.names, *posterior.problem.given)
     schema = posterior.schema
     expected = (*posterior.prior.names, *schema.constants, *schema.givens, *schema.sets)
-    if set(names) != set(expected):
+    if set(names) != set(expected) - set(schema.lengths):
         raise LoadError(
             f"expected a problem of {', '.join(expected)}, as in the file; got one of "
             f"{', '.join(names)}"
@@ -190,6 +222,8 @@ def _schema(config: Mapping[str, Any]) -> Schema:
         trained={name: (low, high) for name, (low, high) in config["trained"].items()},
         given_shapes={name: tuple(shape) for name, shape in config["given_shapes"].items()},
         missing=config["missing"],
+        series=tuple(config["series"]),
+        images=tuple(config["images"]),
     )
 
 
@@ -200,4 +234,5 @@ def _bind(simulator: Callable[..., Any], prior: Prior, schema: Schema) -> Proble
             f"givens vary in this study ({', '.join(schema.trained)}): pass "
             "simulator=si.Problem(simulator, prior, given=...)"
         )
-    return Problem(as_simulator(simulator), prior, given=schema.constants)
+    given = {n: value for n, value in schema.constants.items() if n not in schema.lengths}
+    return Problem(as_simulator(simulator), prior, given=given)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from sbi_inn.inn import MLP, Dropout, Normal, Regression, Stack, coupling_flow
 from sbi_inn.methods.blur import blurred
 from sbi_inn.schema import Observations
-from sbi_inn.summary import Batch, Fusion, Scaling
+from sbi_inn.summary import Batch, Fusion, OwnNet, Parts, Scaling
 
 if TYPE_CHECKING:
     from sbi_inn.methods.cinn import CINN
@@ -30,17 +31,56 @@ SUMMARY_HIDDEN = 64
 
 @dataclass(frozen=True)
 class Shape:
-    """Widths of what goes in."""
+    """Widths and kinds of what goes in.
+
+    Attributes
+    ----------
+    dim : int
+        Of the parameters.
+    vector : int
+        Features of fixed shape.
+    sets : dict of str to int
+        Columns of each set and series.
+    series : tuple of str
+        Which of them are series.
+    images : dict of str to (channels, height, width)
+    own : Parts or None
+        What a summary network of the user's own is given.
+    features : int
+        How many it returns.
+    """
 
     dim: int
     vector: int
     sets: dict[str, int]
+    series: tuple[str, ...] = ()
+    images: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    own: Parts | None = None
+    features: int = 0
 
     @classmethod
-    def of(cls, pairs: Pairs) -> Shape:
+    def of(cls, pairs: Pairs, observations: Observations) -> Shape:
         """Read them off rows."""
-        sets = {name: s.entries.shape[1] for name, s in pairs.batch.sets.items()}
-        return cls(pairs.latent.shape[1], pairs.batch.vector.shape[1], sets)
+        batch = pairs.batch
+        return cls(
+            pairs.latent.shape[1],
+            batch.vector.shape[1],
+            {name: s.entries.shape[1] for name, s in batch.sets.items()},
+            observations.series,
+            {name: (i.shape[1], i.shape[2], i.shape[3]) for name, i in batch.images.items()},
+        )
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Shape:
+        """Read back what JSON has made of the fields."""
+        own = config["own"]
+        images = {name: tuple(shape) for name, shape in config["images"].items()}
+        changed = {
+            "series": tuple(config["series"]),
+            "images": images,
+            "own": None if own is None else Parts.from_config(own),
+        }
+        return cls(**{**config, **changed})
 
 
 @dataclass(frozen=True)
@@ -96,14 +136,22 @@ class Network(nn.Module):
     shape : Shape
     seed : int
         Of the dropout; the weights are drawn from torch's own generator.
+    own : OwnNet, optional
+        In place of a summary network of ours.
     """
 
-    def __init__(self, settings: CINN, shape: Shape, seed: int) -> None:
+    def __init__(self, settings: CINN, shape: Shape, seed: int, own: OwnNet | None = None) -> None:
         super().__init__()
         assert settings.blocks is not None
         assert settings.hidden is not None
-        self.summary = Fusion(
-            shape.vector, shape.sets, features=settings.features, hidden=SUMMARY_HIDDEN
+        self.summary = own or Fusion(
+            shape.vector,
+            shape.sets,
+            series=shape.series,
+            images=shape.images,
+            features=settings.features,
+            hidden=SUMMARY_HIDDEN,
+            pooling=settings.pooling,
         )
         self.dropout = Dropout(seed)
         subnet = partial(
@@ -114,8 +162,9 @@ class Network(nn.Module):
             dropout=self.dropout,
         )
         generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
-        # The summary begins with the vector itself, which is what the regression reads.
-        self.regression = Regression(shape.dim, shape.vector)
+        # A summary of ours begins with the vector itself, which is what the regression reads.
+        self.read = 0 if own else shape.vector
+        self.regression = Regression(shape.dim, self.read)
         blocks = coupling_flow(
             shape.dim,
             settings.blocks,
@@ -131,8 +180,8 @@ class Network(nn.Module):
 
     def start_from(self, train: Pairs, validation: Pairs) -> None:
         """Fit what is known in closed form, before training."""
-        held_out = validation.latent, validation.batch.vector
-        self.regression.fit(train.latent, train.batch.vector, *held_out)
+        seen, held_out = (rows.batch.vector[:, : self.read] for rows in (train, validation))
+        self.regression.fit(train.latent, seen, validation.latent, held_out)
 
     def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
         """Log density by the change of variables (eq. 3.5), shape (batch,)."""

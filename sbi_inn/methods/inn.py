@@ -208,7 +208,7 @@ class INN:
         Raises
         ------
         ShapeError
-            If observations hold sets or missing values.
+            If observations hold sets, series, images or missing values.
         """
         _check_observations(observations)
         scaling = Scaling.fit(observations[train])
@@ -255,11 +255,16 @@ class INN:
 
 
 def _check_observations(observations: Observations) -> None:
-    if observations.sets or observations.vector.shape[1] == observations.givens:
+    kinds = {
+        "sets": [name for name in observations.sets if name not in observations.series],
+        "series": observations.series,
+        "images": observations.grids,
+    }
+    got = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+    if got or observations.vector.shape[1] == observations.givens:
         raise ShapeError(
             "the bidirectional INN predicts one vector of observables; got "
-            f"{'sets: ' + ', '.join(observations.sets) if observations.sets else 'none'}. "
-            'Use method="cinn"'
+            f'{"; ".join(got) or "none"}. Use method="cinn"'
         )
     if np.isnan(observations.vector).any():
         raise ShapeError(

@@ -140,7 +140,7 @@ def plan(
     The widths are averaged over observations that the prior would produce. With a simulator these
     are simulated, with the same parameters and other givens at every value. Without one they are
     held-out simulations: for the length of a set, those at least as long, cut to the value (their
-    entries are exchangeable); for another given, the tenth whose own is nearest to the value.
+    entries are exchangeable, which those of a series are not); for another given, the tenth whose own is nearest to the value.
 
     Parameters
     ----------
@@ -267,7 +267,9 @@ def _held_out(
     schema: Schema, given: str, value: float, observations: Observations, n: int
 ) -> Observations:
     """Choose held-out observations that are, or can be made, like those at a value."""
-    if given in schema.sets:
+    if given in schema.series:
+        rows, found = np.empty(0, np.int64), "0 series of that length are held out"
+    elif given in schema.sets:
         rows = np.flatnonzero(observations.sets[given].sizes >= value)[:n]
         found = f"{len(rows)} held-out simulations are at least as long"
     else:

@@ -31,6 +31,8 @@ def at_givens_of(observation: Observations, schema: Schema, problem: Problem) ->
     """Hold the givens of a problem fixed at those of one observation."""
     given = dict(problem.given)
     for name, value in givens_of(observation, schema).items():
+        if name not in given:  # the length of a series may be none
+            continue
         # A single number is a constant; a table of one row is drawn from all the time.
         whole = name in schema.sets or is_whole(given[name])
         varied = value.ndim > 1 or not np.isfinite(value[0])

@@ -117,8 +117,9 @@ def _draw_block(prior: Prior, drawer: Drawer, rows: int, rng: np.random.Generato
 
 
 def check_lengths(problem: Problem, inputs: Inputs) -> None:
-    """Raise SimulationError unless the lengths of sets are integers of at least 1."""
-    for length in problem.simulator.sets:
+    """Raise SimulationError unless the lengths of sets and series are integers of at least 1."""
+    for length in problem.lengths:
+        kind = "set" if length in problem.simulator.sets else "series"
         value = inputs.givens[length]
         if value.ndim > 1:
             raise SimulationError(
@@ -127,10 +128,10 @@ def check_lengths(problem: Problem, inputs: Inputs) -> None:
             )
         if value.dtype.kind not in "iu":
             raise SimulationError(
-                f"{length} is the length of a set and must be an integer; got {value[0]:g}. Use a "
+                f"{length} is the length of a {kind} and must be an integer; got {value[0]:g}. Use a "
                 "discrete distribution such as st.randint(1, 101), or an integer"
             )
         if value.min() < 1:
             raise SimulationError(
-                f"{length} is the length of a set and must be at least 1; got {value.min()}"
+                f"{length} is the length of a {kind} and must be at least 1; got {value.min()}"
             )

@@ -13,6 +13,7 @@ from sbi_inn.prior import Prior
 from sbi_inn.simulation.binding import Binding, bind
 from sbi_inn.simulation.givens import Given, check_given
 from sbi_inn.simulation.noise import Noise, as_noise
+from sbi_inn.simulation.outputs import Kinds
 from sbi_inn.simulation.simulator import Simulator, as_simulator
 
 Givens = Mapping[str, Given]
@@ -31,7 +32,7 @@ class Problem:
         What is known and not inferred. A number is a constant; drawn for every simulation are a
         frozen scipy distribution, a row of an array (arrays of one length share the row), and what
         a function returns, called with arrays of the parameters and earlier givens that it names,
-        and `rng`. The lengths of sets are givens.
+        and `rng`. The lengths of sets are givens, and those of series that vary.
     noise : Noise or None
         What happens to the observables after the simulator: measurement errors, gaps.
     labels, units : dict of str to str
@@ -75,7 +76,8 @@ class Problem:
         if not isinstance(self.prior, Prior):
             raise PriorError(f"expected a Prior; got {type(self.prior).__name__}")
         check_names(self.given, role="given", error=PriorError)
-        check_names((*self.prior.names, *self.given), role="parameter and given", error=PriorError)
+        names = (*self.prior.names, *self.given, *self.fixed_series)
+        check_names(names, role="parameter, given and length", error=PriorError)
         for place, (name, value) in enumerate(self.given.items()):
             check_given(name, value, (*self.prior.names, *list(self.given)[:place]))
         object.__setattr__(self, "noise", as_noise(self.noise))
@@ -91,6 +93,23 @@ class Problem:
     def binding(self) -> Binding:
         """How the simulator's arguments are filled."""
         return bind(self.simulator.function, self.prior.names, tuple(self.given))
+
+    @property
+    def lengths(self) -> dict[str, tuple[str, ...]]:
+        """The lengths of sets and series that are givens, and the columns of each."""
+        ordered = self.simulator.ordered
+        return {name: columns for name, columns in ordered.items() if name in self.given}
+
+    @property
+    def fixed_series(self) -> dict[str, tuple[str, ...]]:
+        """The series whose length is no given, and the columns of each."""
+        ordered = self.simulator.ordered
+        return {name: columns for name, columns in ordered.items() if name not in self.given}
+
+    @property
+    def kinds(self) -> Kinds:
+        """Which observables are more than numbers and vectors."""
+        return Kinds(self.lengths, self.fixed_series, tuple(self.simulator.images))
 
     @property
     def constants(self) -> dict[str, float]:

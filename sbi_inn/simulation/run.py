@@ -206,12 +206,12 @@ def _try_noise(problem: Problem, call: Call, inputs: Inputs, seen: Look) -> None
 
 
 def _call(problem: Problem, seeds: Seeds) -> Call:
-    taken = (*problem.prior.names, *problem.given)
-    return Call(problem.simulator, problem.binding, seeds, taken)
+    taken = (*problem.prior.names, *problem.given, *problem.fixed_series)
+    return Call(problem.simulator, problem.binding, seeds, taken, problem.kinds)
 
 
 def _widths(problem: Problem, inputs: Inputs) -> dict[str, int]:
-    return {length: int(inputs.givens[length].max()) for length in problem.simulator.sets}
+    return {length: int(inputs.givens[length].max()) for length in problem.lengths}
 
 
 def _gather(collected: Collected, blocks: Generator[Block], progress: bool) -> None:

@@ -42,8 +42,10 @@ def to_simulations(
     variables |= {n: _variable(problem, n, v) for n, v in inputs.givens.items()}
     layout = collected.layout
     for name, value in collected.values.items():
-        length = layout.length_of(name) if layout else None
+        length = (layout.length_of(name) or layout.series_of(name)) if layout else None
         variables[name] = _variable(problem, name, value[:done], length)
+    for length in problem.fixed_series if layout else ():
+        variables[length] = _variable(problem, length, np.full(done, layout.fixed_length(length)))
     variables["status"] = xr.Variable("simulation", np.array(STATUS)[status])
     attrs = {
         "seed": call.seeds.seed,
@@ -73,18 +75,21 @@ def _schema(problem: Problem, inputs: Inputs, collected: Collected) -> Schema | 
     ok = collected.status[: collected.done] == OK
     if collected.layout is None or not ok.any():
         return None
-    constants = problem.constants
-    sets = {length: tuple(columns) for length, columns in problem.simulator.sets.items()}
+    layout, constants, lengths = collected.layout, problem.constants, problem.lengths
     seen = {name: value[ok] for name, value in inputs.givens.items() if name not in constants}
-    varying = tuple(name for name in seen if name not in sets)
+    varying = tuple(name for name in seen if name not in lengths)
+    shapes = {n: s[1:] if layout.series_of(n) else s for n, s in layout.shapes.items()}
+    fixed = {length: float(layout.fixed_length(length)) for length in problem.fixed_series}
     return Schema(
-        observables=dict(collected.layout.shapes),
-        sets=sets,
+        observables=shapes,
+        sets=problem.simulator.ordered,
         givens=varying,
-        constants=constants,
-        trained=ranges({name: seen[name] for name in (*varying, *sets)}),
+        constants=constants | fixed,
+        trained=ranges({name: seen[name] for name in (*varying, *lengths)}),
         given_shapes=shapes_of({name: seen[name] for name in varying}),
         missing=missing_of({name: seen[name] for name in varying}),
+        series=tuple(problem.simulator.series),
+        images=tuple(problem.simulator.images),
     )
 
 

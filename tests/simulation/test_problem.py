@@ -38,9 +38,9 @@ def test_the_decorator_works_bare_and_with_settings():
 def test_what_is_no_simulator():
     with pytest.raises(SimulationError, match="can be called; got 3"):
         as_simulator(3)
-    with pytest.raises(SimulationError, match="each set once"):
+    with pytest.raises(SimulationError, match="an observable once; got 'y' twice"):
         simulator(double, sets={"n": ["y"], "m": ["y"]})
-    with pytest.raises(SimulationError, match="each set once"):
+    with pytest.raises(SimulationError, match="each of its sets once"):
         simulator(double, sets={"n": []})
 
 
