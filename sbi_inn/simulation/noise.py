@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sbi_inn.errors import SimulationError
 from sbi_inn.schema import Schema
 from sbi_inn.simulation.binding import arguments
-from sbi_inn.simulation.outputs import Layout, WrongOutput, read_batch, read_rows
+from sbi_inn.simulation.outputs import Kinds, Layout, WrongOutput, read_batch, read_rows
 from sbi_inn.simulation.simulator import Simulator
 
 Array = npt.NDArray[Any]
@@ -80,8 +80,8 @@ class Noise:
             names, other shapes or infinity.
         """
         taken = self._taken((*observables, *givens))
-        sizes = {name: np.asarray(givens[name], np.int64) for name in schema.sets}
-        layout = Layout(schema.observables, schema.sets, 0)
+        layout = _layout(schema)
+        sizes = {name: np.asarray(givens[name], np.int64) for name in layout.kinds.lengths}
         known = {**observables, **givens}
         if not len(next(iter(observables.values()))):
             return {name: value.copy() for name, value in observables.items()}
@@ -174,6 +174,18 @@ def as_noise(function: Noise | Simulator | Callable[..., Any] | None) -> Noise |
     if isinstance(function, Simulator):
         return Noise(function.function, function.batched)
     return Noise(function)
+
+
+def _layout(schema: Schema) -> Layout:
+    """Give the layout of the observables as they stand in a table."""
+    fixed = {n: columns for n, columns in schema.sets.items() if n in schema.lengths}
+    varying = {n: columns for n, columns in schema.sets.items() if n not in fixed}
+    length_of = {name: schema.lengths[n] for n, columns in fixed.items() for name in columns}
+    shapes = {
+        name: (length_of[name], *shape) if name in length_of else shape
+        for name, shape in schema.observables.items()
+    }
+    return Layout(shapes, Kinds(varying, fixed, schema.images), 0)
 
 
 def _each(

@@ -76,8 +76,8 @@ def _schema(problem: Problem, inputs: Inputs, collected: Collected) -> Schema | 
     if collected.layout is None or not ok.any():
         return None
     layout, constants, lengths = collected.layout, problem.constants, problem.lengths
-    seen = {name: value[ok] for name, value in inputs.givens.items() if name not in constants}
-    varying = tuple(name for name in seen if name not in lengths)
+    seen = {name: value[ok] for name, value in inputs.givens.items()}
+    varying = tuple(name for name in seen if name not in (*constants, *lengths))
     shapes = {n: s[1:] if layout.series_of(n) else s for n, s in layout.shapes.items()}
     fixed = {length: float(layout.fixed_length(length)) for length in problem.fixed_series}
     return Schema(
