@@ -13,6 +13,7 @@ from sbi_inn.methods import Fitted, Method
 from sbi_inn.training import Training
 
 FEWEST = 100
+DEQUANTISE = 4  # stream of the seed
 Rows = npt.NDArray[np.int64]
 
 
@@ -52,6 +53,17 @@ def split(simulations: Simulations, seed: int) -> Split:
     return Split(rows[test + validation :], rows[test : test + validation], rows[:test])
 
 
+def latents(simulations: Simulations, rows: Rows, *, seed: int) -> npt.NDArray[np.float64]:
+    """Map the parameters of rows to where the prior is N(0, I), shape (rows, latent_dim).
+
+    Discrete parameters are dequantised: each goes to a random place among the latents that its
+    value owns.
+    """
+    prior = simulations.prior
+    within = np.random.default_rng([seed, DEQUANTISE]).random((len(rows), len(prior.discrete)))
+    return prior.to_latent(simulations.parameters(rows), within)
+
+
 def fit(
     simulations: Simulations,
     method: Method,
@@ -83,7 +95,7 @@ def fit(
     rows = np.concatenate([parts.train, parts.validation])
     try:
         fitted = method.fit(
-            simulations.prior.to_latent(simulations.parameters(rows)),
+            latents(simulations, rows, seed=seed),
             simulations.observations(rows),
             np.arange(len(parts.train)),
             np.arange(len(parts.train), len(rows)),

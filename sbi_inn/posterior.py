@@ -186,6 +186,8 @@ class Posterior(Trust, Outlook, Figures, Exports):
     ) -> xr.DataArray:
         """Log posterior density in parameter units, normalised.
 
+        Of discrete parameters it is the log probability, times the density of the others.
+
         Parameters
         ----------
         parameters : Dataset with dim "draw", DataFrame, or dict of scalars or arrays
@@ -204,6 +206,8 @@ class Posterior(Trust, Outlook, Figures, Exports):
             If a parameter is missing.
         ShapeError
             If `y` does not fit.
+        NoDensityError
+            If the method can be drawn from only, or there are more than eight discrete parameters.
         """
         observation = self.schema.read(y)
         named = labelled.by_name(parameters, self.prior.names)
@@ -213,7 +217,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
     def map_estimate(self, y: Any, *, seed: int | None = None) -> dict[str, Any]:
         """Find the parameters of highest posterior density (in parameter units, as `log_prob`).
 
-        Starts from 4,096 draws, then climbs.
+        Starts from 4,096 draws, then climbs, for each of the best values of discrete parameters.
 
         Returns
         -------
@@ -221,7 +225,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
             Parameter name to number, or to an array for a vector parameter.
         """
         found = self.density.highest(self.schema.read(y), self._rng(seed))
-        return {n: float(v[0]) if v.ndim == 1 else v[0] for n, v in found.items()}
+        return {n: v[0].item() if v.ndim == 1 else v[0] for n, v in found.items()}
 
     def summary(self, y: Any, n: int = 10_000, *, seed: int | None = None) -> pd.DataFrame:
         """Summarise the posterior, one row a parameter.

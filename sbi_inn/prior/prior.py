@@ -12,6 +12,7 @@ from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.names import check_names
 from sbi_inn.prior.build import build
 from sbi_inn.prior.component import Array, Component, Parents
+from sbi_inn.prior.discrete import Discrete
 from sbi_inn.prior.families import restore
 from sbi_inn.prior.univariate import quietly
 
@@ -24,18 +25,19 @@ class Prior:
     Every parameter is mapped to standard normal latents by its own distribution function (below
     the median cdf and ppf, above it sf and isf), so networks that work on the latents can never
     leave the prior's support, and densities stay normalised. Any latent, however extreme, gives a
-    draw that is finite, strictly inside the support, and of finite density.
+    draw that is finite, strictly inside the support, and of finite density. A discrete parameter
+    owns a piece of the latent axis for each of its values.
 
     Parameters
     ----------
     distributions : mapping or iterable of (name, distribution), optional
         Positional only; its parameters come first.
     **named
-        Parameters by name. A distribution is a frozen continuous univariate one of scipy.stats;
-        multivariate_normal, multivariate_t or dirichlet for a vector; a Mixture of norm or of
-        multivariate_normal; or a function of earlier parameters, by name, that returns a
-        univariate one. The function is called with float64 arrays of shape (n,), or (n, k) for a
-        vector.
+        Parameters by name. A distribution is a frozen univariate one of scipy.stats, continuous
+        or discrete (whole numbers, drawn as int64); multivariate_normal, multivariate_t or
+        dirichlet for a vector; a Mixture of norm or of multivariate_normal; or a function of
+        earlier parameters, by name, that returns a continuous univariate one. The function is
+        called with arrays of shape (n,), or (n, k) for a vector.
 
     Attributes
     ----------
@@ -48,6 +50,8 @@ class Prior:
     latent_dim : int
         Number of latents. It is `dim`, less one for every dirichlet, whose last entry follows from
         the others.
+    discrete : tuple of str
+        The discrete parameters, in order.
 
     Raises
     ------
@@ -85,6 +89,7 @@ class Prior:
         self.columns = tuple(column for name in self.names for column in self._columns_of(name))
         self.dim = len(self.columns)
         self.latent_dim = sum(component.width for component in self._components.values())
+        self.discrete = tuple(n for n, c in self._components.items() if isinstance(c, Discrete))
         self._needed = {name for c in self._components.values() for name in c.parents}
         # A dependent parameter shows its mistakes when it is called, so call it now.
         self.from_latent(np.linspace(-1, 1, 3)[:, None].repeat(self.latent_dim, 1))
@@ -97,6 +102,12 @@ class Prior:
         row to row, has (-inf, inf).
         """
         return {name: component.support for name, component in self._components.items()}
+
+    @property
+    def discrete_latents(self) -> npt.NDArray[np.bool_]:
+        """Which latents are those of discrete parameters, shape (latent_dim,)."""
+        kinds = [[name in self.discrete] * c.width for name, c in self._components.items()]
+        return np.concatenate(kinds)
 
     @property
     def storable(self) -> bool:
@@ -114,7 +125,7 @@ class Prior:
 
         Returns
         -------
-        dict of float64 arrays
+        dict of float64 arrays, int64 for discrete parameters
             (n,) for a scalar parameter, (n, k) for a vector.
         """
         if not isinstance(rng, np.random.Generator):
@@ -126,7 +137,7 @@ class Prior:
         return draws
 
     def log_prob(self, parameters: Mapping[str, Any]) -> Array:
-        """Joint log density in parameter units.
+        """Joint log density in parameter units; of discrete parameters the log probability.
 
         A dirichlet counts by its density with respect to all entries but the last, as in scipy.
 
@@ -156,13 +167,19 @@ class Prior:
                 parents[name] = self._as_parent(component, values[name], log_prob, parents)
         return np.where(inside, total, -np.inf)
 
-    def to_latent(self, parameters: Mapping[str, Any]) -> Array:
+    def to_latent(
+        self, parameters: Mapping[str, Any], within: npt.ArrayLike | None = None
+    ) -> Array:
         """Map parameters to standard normal latents; the inverse of `from_latent`.
 
         Parameters
         ----------
         parameters : mapping (or Dataset, or DataFrame)
             As for `log_prob`.
+        within : array, shape (n or 1, len(discrete)), optional
+            Between 0 and 1: where, within the piece of the latent axis that its value owns, each
+            discrete parameter goes, as a share of its probability. Default .5, the middle. If
+            uniform at random, the latents of draws of the prior are standard normal.
 
         Returns
         -------
@@ -180,9 +197,13 @@ class Prior:
                 raise PriorError(f"parameter {name!r}: nan has no latent")
         latents = [np.empty((n, 0))]
         parents: dict[str, Array] = {}
+        places = iter(self._places(within).T)
         with quietly():
             for name, component in self._components.items():
-                latents.append(component.to_latent(values[name], parents))
+                if isinstance(component, Discrete):
+                    latents.append(component.to_latent(values[name], parents, next(places)))
+                else:
+                    latents.append(component.to_latent(values[name], parents))
                 parents[name] = values[name]
                 if name in self._needed:
                     log_prob = component.log_prob(values[name], parents)
@@ -200,7 +221,7 @@ class Prior:
 
         Returns
         -------
-        dict of float64 arrays
+        dict of float64 arrays, int64 for discrete parameters
             (n,) for a scalar parameter, (n, k) for a vector.
 
         Raises
@@ -238,7 +259,8 @@ class Prior:
         start = 0
         for name, component in self._components.items():
             stop = start + len(self._columns_of(name))
-            values[name] = flat[:, start:stop].reshape(len(flat), *component.shape)
+            value = flat[:, start:stop].reshape(len(flat), *component.shape)
+            values[name] = np.rint(value).astype(np.int64) if name in self.discrete else value
             start = stop
         return values
 
@@ -264,7 +286,7 @@ class Prior:
         Raises
         ------
         LoadError
-            If a parameter is code, if its distribution is not one of scipy's continuous ones, or
+            If a parameter is code, if its distribution is not one of scipy's univariate ones, or
             if the dict is not of this form.
         """
         try:
@@ -314,10 +336,26 @@ class Prior:
     ) -> Array:
         """Values for later functions, medians where the support was left: they may rely on it."""
         outside = log_prob == -np.inf
+        if isinstance(component, Discrete) and not outside.any():
+            return values.astype(np.int64)  # as draws have it: a function may look into a list
         if not outside.any():
             return values
         medians = component.from_latent(np.zeros((len(values), component.width)), parents)
-        return np.where(outside.reshape(-1, *[1] * (values.ndim - 1)), medians, values)
+        inside = np.where(outside.reshape(-1, *[1] * (values.ndim - 1)), medians, values)
+        return inside.astype(medians.dtype)
+
+    def _places(self, within: npt.ArrayLike | None) -> Array:
+        """Places of the discrete parameters within their pieces, shape (n or 1, discrete)."""
+        k = len(self.discrete)
+        if within is None:
+            return np.full((1, k), 0.5)
+        places = np.asarray(within, dtype=float)
+        if places.ndim != 2 or places.shape[1] != k or not ((places >= 0) & (places <= 1)).all():
+            raise PriorError(
+                f"within must have shape (n, {k}), one column for each discrete parameter, with "
+                f"values from 0 to 1; got {places.shape}"
+            )
+        return places
 
     def _arrays(self, parameters: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
         """Float64 arrays of every parameter with n rows each, and n."""
