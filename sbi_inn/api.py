@@ -29,6 +29,7 @@ def fit_posterior(
     n_simulations: int | None = None,
     method: Method | str = "cinn",
     training: Training | None = None,
+    infer: Sequence[str] | None = None,
     given: Mapping[str, Any] | None = None,
     ensemble: int | None = None,
     n_jobs: int = -1,
@@ -51,6 +52,10 @@ def fit_posterior(
         `fit` like theirs will do.
     training : Training, optional
         How long and how to train; what is not said follows from the simulations.
+    infer : sequence of str, optional
+        The parameters to infer. The others are nuisances: drawn and simulated, and averaged over.
+        With a dependent parameter come those that its distribution follows from. What simulates
+        again at the posterior needs all parameters and is skipped.
     given : mapping, optional
         What is known and not inferred: numbers, or frozen scipy distributions drawn from for every
         simulation, such as `{"n_trials": st.randint(80, 901)}`.
@@ -72,7 +77,7 @@ def fit_posterior(
     Raises
     ------
     PriorError
-        If the prior is missing or cannot be used.
+        If the prior is missing or cannot be used, or `infer` names what is no parameter.
     SimulationError
         If the simulator cannot be used, too few simulations succeed, or the method does not take
         such observations; `.simulations` holds the table so far.
@@ -94,12 +99,15 @@ def fit_posterior(
     chosen, training = _members(_method(method), ensemble, n_jobs), training or Training()
     seed = fresh_seed(seed)
     if isinstance(simulator, Simulations):
-        problem, simulations = None, simulator
+        problem, simulations = None, simulator.inferring(infer)
     else:
         problem = as_problem(simulator, prior, given)
+        if infer is not None:
+            problem.prior.marginal(infer)  # a wrong name shows before anything is simulated
         if isinstance(chosen, Ensemble):
             chosen.prepare(training, n_simulations or DEFAULT)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
+        simulations = simulations.inferring(infer)
     _say_failures(simulations, progress)
     fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
     if fitted.history.stopped == "diverged":

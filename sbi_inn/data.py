@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -33,7 +33,7 @@ class Simulations:
         set are padded with NaN beyond the row's own length. Variables carry `label` and `units`;
         the attributes carry `seed` and `seconds_per_simulation`.
     prior : Prior
-        What the parameters were drawn from.
+        What the parameters were drawn from; of those that are to be inferred, if not all are.
     schema : Schema or None
         The observation as learned from the rows that succeeded; None if none did.
     failures : pandas.DataFrame
@@ -73,6 +73,16 @@ class Simulations:
         values = {name: self.dataset[name].values[rows] for name in schema.asked}
         sizes = {name: self.dataset[name].values[rows].astype(np.int64) for name in schema.sets}
         return schema.stack(values, sizes)
+
+    def inferring(self, names: Sequence[str] | None) -> Simulations:
+        """Leave the other parameters to chance: their values stay in the table, and nowhere else.
+
+        Raises
+        ------
+        PriorError
+            As `Prior.marginal`.
+        """
+        return self if names is None else replace(self, prior=self.prior.marginal(names))
 
     def take(self, rows: Any) -> Simulations:
         """Choose rows, by indices."""

@@ -131,12 +131,22 @@ class Density:
         A value of probability p owns latents of probability p under the prior: the density's
         integral over them is p times the mean of its ratio to N(0, I).
         """
-        where, weights = places(len(self.prior.discrete), coarse=coarse)
+        steps = self._steps
+        where, weights = places(int((~steps).sum()), coarse=coarse)
+        within = np.full((1, len(steps)), 0.5)
         ratios = []
         for place in where:
-            latent = self.prior.to_latent(parameters, place[None])
+            within[0, ~steps] = place
+            latent = self.prior.to_latent(parameters, within)
             ratios.append(density(latent) - log_normal(latent))
         return logsumexp(ratios, axis=0, b=weights[:, None]) if len(ratios) > 1 else ratios[0]
+
+    @property
+    def _steps(self) -> npt.NDArray[np.bool_]:
+        """For which discrete parameters the ratio is the same all over each piece."""
+        settings = getattr(self.fitted.settings, "method", self.fitted.settings)
+        known = [axis for axis, _ in getattr(settings, "pieces", ())]
+        return np.isin(np.flatnonzero(self.prior.discrete_latents), known)
 
     @property
     def _discrete_columns(self) -> npt.NDArray[np.bool_]:

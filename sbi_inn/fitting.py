@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.data import Simulations
 from sbi_inn.errors import ShapeError, SimulationError
-from sbi_inn.methods import Fitted, Method
+from sbi_inn.methods import CINN, Ensemble, Fitted, Method
+from sbi_inn.prior import Prior
 from sbi_inn.training import Training
 
 FEWEST = 100
@@ -64,6 +65,13 @@ def latents(simulations: Simulations, rows: Rows, *, seed: int) -> npt.NDArray[n
     return prior.to_latent(simulations.parameters(rows), within)
 
 
+def cut(method: Method, prior: Prior) -> Method:
+    """Tell a cINN, or an ensemble of them, where the prior's discrete values meet."""
+    if isinstance(method, Ensemble):
+        return replace(method, method=cut(method.method, prior))
+    return replace(method, pieces=prior.pieces) if isinstance(method, CINN) else method
+
+
 def fit(
     simulations: Simulations,
     method: Method,
@@ -94,7 +102,7 @@ def fit(
     parts = parts or split(simulations, seed)
     rows = np.concatenate([parts.train, parts.validation])
     try:
-        fitted = method.fit(
+        fitted = cut(method, simulations.prior).fit(
             latents(simulations, rows, seed=seed),
             simulations.observations(rows),
             np.arange(len(parts.train)),

@@ -88,8 +88,14 @@ class Posterior(Trust, Outlook, Figures, Exports):
 
     @property
     def prior(self) -> Prior:
-        """The prior."""
+        """The prior, of the parameters that are inferred."""
         return self.simulations.prior
+
+    @property
+    def nuisances(self) -> tuple[str, ...]:
+        """The parameters that are averaged over, not inferred (`fit_posterior(infer=...)`)."""
+        known = self.prior.names if self.problem is None else self.problem.prior.names
+        return tuple(name for name in known if name not in self.prior.names)
 
     @property
     def schema(self) -> Schema:
@@ -322,7 +328,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
         Raises
         ------
         SimulationError
-            If there is no simulator.
+            If there is no simulator, or some parameters were not inferred.
         TypeError
             If an emulator is asked for, and the method has none.
         """
@@ -332,7 +338,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
             again, rows = self.emulation.again(flat, observation)
         else:
             again, rows = resimulated(
-                self._needs_simulator("to re-simulate"),
+                self._needs_all("to re-simulate"),
                 self.simulations,
                 flat,
                 observation,
@@ -382,7 +388,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
                 seed=self.seed if seed is None else seed,
                 progress=False,
                 stream=ABC,
-            )
+            ).inferring(self.prior.names)
         return rejection_abc(table, y, quantile=quantile, epsilon=epsilon)
 
     # -- files -------------------------------------------------------------------------------------
@@ -419,6 +425,13 @@ class Posterior(Trust, Outlook, Figures, Exports):
                 "load_posterior(path, simulator=...)"
             )
         return self.problem
+
+    def _needs_all(self, purpose: str) -> Problem:
+        """Give the simulator, unless it takes parameters that were not inferred."""
+        problem = self._needs_simulator(purpose)
+        if self.nuisances:
+            raise SimulationError(f"{purpose}, every parameter is needed: {self.why_not_again}")
+        return problem
 
     def _emulator(self, purpose: str) -> Emulator:
         if not isinstance(self.fitted, Emulator):

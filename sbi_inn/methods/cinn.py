@@ -62,6 +62,9 @@ class CINN:
     screening : bool
         Leave out observables of fixed shape that say nothing about the parameters, where they are
         many. Put it off where three or more observables have to be read together.
+    pieces : tuple of (int, tuple of float)
+        Filled in from the prior: the latents of discrete parameters, and where the pieces that
+        their values own meet.
     """
 
     name: ClassVar[str] = "cinn"
@@ -78,6 +81,7 @@ class CINN:
     dropout: float | None = None
     blur: tuple[float, float] = (0.5, 0.002)
     screening: bool = True
+    pieces: tuple[tuple[int, tuple[float, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("blocks", "hidden", "depth", "clamp", "bins", "features"):
@@ -256,7 +260,8 @@ class FittedCINN:
     ) -> FittedCINN:
         """Read back what `to_arrays` gave."""
         stored = config["settings"]
-        settings = CINN(**stored | {"blur": tuple(stored["blur"])})
+        pieces = tuple((axis, tuple(cuts)) for axis, cuts in stored.get("pieces", ()))
+        settings = CINN(**stored | {"blur": tuple(stored["blur"]), "pieces": pieces})
         shape = Shape(**config["shape"])
         with seeded(0):
             network = Network(settings, shape, 0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sbi_inn.inn import MLP, Dropout, Normal, Regression, Stack, coupling_flow
+from sbi_inn.inn import MLP, Dropout, Normal, Pieces, Regression, Stack, coupling_flow
 from sbi_inn.methods.blur import blurred
 from sbi_inn.summary import Batch, Fusion
 
@@ -109,12 +109,14 @@ class Network(nn.Module):
             dropout=self.dropout,
         )
         generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+        cuts = dict(settings.pieces)
+        smooth, seen = shape.dim - len(cuts), sum(len(cut) + 1 for cut in cuts.values())
         # The summary begins with the vector itself, which is what the regression reads.
-        self.regression = Regression(shape.dim, shape.vector)
+        self.regression = Regression(smooth, seen + shape.vector)
         blocks = coupling_flow(
-            shape.dim,
-            settings.blocks,
-            subnet,
+            smooth,
+            settings.blocks if smooth else 0,
+            partial(subnet, context=seen + self.summary.features),
             generator,
             transform=settings.transform,
             mixing=settings.mixing,
@@ -122,12 +124,20 @@ class Network(nn.Module):
             bins=settings.bins,
         )
         self.flow = Stack([self.regression, blocks])
+        if cuts:
+            self.flow = Pieces(shape.dim, cuts, subnet, self.flow if smooth else None)
         self.latent = Normal(shape.dim)
 
     def start_from(self, train: Pairs, validation: Pairs) -> None:
         """Fit what is known in closed form, before training."""
-        held_out = validation.latent, validation.batch.vector
-        self.regression.fit(train.latent, train.batch.vector, *held_out)
+        self.regression.fit(*self._linear(train), *self._linear(validation))
+
+    def _linear(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Give what is regressed, and on what: all that is smooth, on pieces and the vector."""
+        if not isinstance(self.flow, Pieces):
+            return pairs.latent, pairs.batch.vector
+        seen = torch.cat([self.flow.inside(pairs.latent), pairs.batch.vector], dim=1)
+        return pairs.latent[:, self.flow.others], seen
 
     def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
         """Log density by the change of variables (eq. 3.5), shape (batch,)."""

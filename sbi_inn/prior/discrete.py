@@ -23,6 +23,12 @@ MOST = 200_000
 TAILS = (float(ndtr(-LATENT_MAX)), 1e-9)
 """What may lie beyond either end of the table: first choice, and second."""
 
+RARE = 1e-4
+"""Probability of all the rarest values at either end, which networks take for one."""
+
+MOST_PIECES = 50
+"""Values that networks learn a probability for, each by itself; more of them are nearly smooth."""
+
 LARGEST = 2**53
 """Whole numbers up to here are told apart by float64."""
 
@@ -106,6 +112,13 @@ class Discrete:
         low, high = self.source.support()
         return float(low), float(high)
 
+    @property
+    def cuts(self) -> tuple[float, ...]:
+        """Where the cells of all but the rarest values meet; empty if there are too many."""
+        rare = (self.below[1:] < RARE) | (self.above[:-1] < RARE)
+        cuts = tuple(self.edges[1:-1][~rare].tolist())
+        return cuts if len(cuts) < MOST_PIECES else ()
+
     def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Whole:
         """Draw n values, shape (n,)."""
         return self.from_latent(rng.standard_normal((n, 1)), parents)
@@ -149,7 +162,7 @@ def is_discrete(value: object) -> bool:
 
 
 def _atoms(where: str, source: Mass) -> Whole:
-    """Every number that the table might hold."""
+    """List every number that the table might hold."""
     values = listed(source)
     if values is not None:
         return _whole(where, values[0])
@@ -174,7 +187,7 @@ def _whole(where: str, values: Array) -> Whole:
 
 
 def _reach(where: str, source: Mass, low: float, high: float) -> tuple[float, float]:
-    """Ends between which nearly all of a wide distribution lies."""
+    """Find the ends between which nearly all of a wide distribution lies."""
     centre = float(source.ppf(0.5))
     for tail in TAILS:
         down = _steps(lambda k: source.cdf(centre - k - 1), min(centre - low, MOST), tail)
@@ -188,7 +201,7 @@ def _reach(where: str, source: Mass, low: float, high: float) -> tuple[float, fl
 
 
 def _steps(beyond: Callable[[float], Array], most: float, tail: float) -> float | None:
-    """Steps from the centre after which at most `tail` lies beyond; None if `most` are too few."""
+    """Count the steps after which at most `tail` lies beyond; None if `most` are too few."""
     if not beyond(most) <= tail:
         return None
     inner, outer = -1.0, most

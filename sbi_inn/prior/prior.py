@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.names import check_names
 from sbi_inn.prior.build import build
 from sbi_inn.prior.component import Array, Component, Parents
+from sbi_inn.prior.dependent import Dependent
 from sbi_inn.prior.discrete import Discrete
+from sbi_inn.prior.expression import Expression
 from sbi_inn.prior.families import restore
 from sbi_inn.prior.univariate import quietly
 
@@ -92,7 +95,10 @@ class Prior:
         self.discrete = tuple(n for n, c in self._components.items() if isinstance(c, Discrete))
         self._needed = {name for c in self._components.values() for name in c.parents}
         # A dependent parameter shows its mistakes when it is called, so call it now.
-        self.from_latent(np.linspace(-1, 1, 3)[:, None].repeat(self.latent_dim, 1))
+        draws = self.from_latent(np.linspace(-1, 1, 3)[:, None].repeat(self.latent_dim, 1))
+        for name, component in self._components.items():
+            if isinstance(component, Dependent):
+                self._components[name] = component.traced(draws)
 
     @property
     def support(self) -> dict[str, tuple[float, float]]:
@@ -110,9 +116,68 @@ class Prior:
         return np.concatenate(kinds)
 
     @property
+    def pieces(self) -> tuple[tuple[int, tuple[float, ...]], ...]:
+        """Latents of discrete parameters of few values, and where the pieces they own meet."""
+        found, start = [], 0
+        for component in self._components.values():
+            if isinstance(component, Discrete) and component.cuts:
+                found.append((start, component.cuts))
+            start += component.width
+        return tuple(found)
+
+    @property
     def storable(self) -> bool:
-        """Whether a file can hold the prior: no function, and no distribution but scipy's."""
+        """Whether a file can hold the prior: all its distributions are scipy's.
+
+        A function of earlier parameters is stored as an expression, where all that it does is
+        arithmetic, numpy's functions and a distribution of scipy.stats.
+        """
         return not self._code()
+
+    def marginal(self, names: Sequence[str]) -> Prior:
+        """Give the prior of some of the parameters alone, whatever the others are.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Whole parameters; they keep the order they have here.
+
+        Returns
+        -------
+        Prior
+
+        Raises
+        ------
+        PriorError
+            For no name, a name that is no parameter, and a dependent parameter without those that
+            its distribution follows from: what is left of it alone has no distribution that could
+            be written down.
+
+        Examples
+        --------
+        >>> import scipy.stats as st
+        >>> Prior(a=st.norm(), b=st.expon(), c=st.uniform()).marginal(["c", "a"]).names
+        ('a', 'c')
+        """
+        asked = [names] if isinstance(names, str) else list(names)
+        if not asked:
+            raise PriorError(f"expected some of the parameters {', '.join(self.names)}; got none")
+        for name in asked:
+            if name not in self.names:
+                close = get_close_matches(str(name), self.names, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise PriorError(
+                    f"expected some of the parameters {', '.join(self.names)}; got {name!r}{hint}"
+                )
+        for name in self.names:
+            missing = [p for p in self._components[name].parents if p not in asked]
+            if name in asked and missing:
+                raise PriorError(
+                    f"the distribution of {name!r} follows from {', '.join(map(repr, missing))}, "
+                    f"and without that it cannot be written down: add {', '.join(missing)} to "
+                    f"what is inferred, or leave {name} out"
+                )
+        return Prior([(n, c.source) for n, c in self._components.items() if n in asked])
 
     def sample(self, n: int, rng: np.random.Generator) -> dict[str, Array]:
         """Draw from the prior.
@@ -270,8 +335,8 @@ class Prior:
         Returns
         -------
         dict
-            {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}, or for what
-            is code {"name", "kind": "code", "width"}, which has to be given again on loading.
+            {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}; for what is
+            code {"name", "kind": "code", "width"}, which has to be given again on loading.
         """
         entries = []
         for name, component in self._components.items():
@@ -286,8 +351,8 @@ class Prior:
         Raises
         ------
         LoadError
-            If a parameter is code, if its distribution is not one of scipy's univariate ones, or
-            if the dict is not of this form.
+            If a parameter is code, if its distribution is not one of scipy's, or if the dict is not
+            of this form.
         """
         try:
             entries = list(config["parameters"])
@@ -300,8 +365,10 @@ class Prior:
                 "give the whole prior again with prior="
             )
         try:
-            return cls([restore(entry) for entry in entries])
-        except PriorError as error:
+            return cls([_restore(entry) for entry in entries])
+        except LoadError:
+            raise
+        except Exception as error:  # a damaged expression can go wrong anywhere in scipy
             raise LoadError(f"the stored prior cannot be used: {error}") from error
 
     def __repr__(self) -> str:
@@ -310,7 +377,7 @@ class Prior:
         return f"Prior(\n{''.join(lines)})"
 
     def __eq__(self, other: object) -> bool:
-        """Compare parameters and order; functions are equal only to themselves."""
+        """Compare parameters and order; functions that files cannot hold only with themselves."""
         if not isinstance(other, Prior):
             return NotImplemented
         return self.to_config() == other.to_config() and self._code() == other._code()
@@ -395,6 +462,13 @@ class Prior:
                 f"parameter {name!r} must have shape {' or '.join(expected)}; got {np.shape(value)}"
             )
         return array
+
+
+def _restore(entry: Any) -> tuple[str, Any]:
+    """Rebuild one parameter, name and distribution, from its entry in a file."""
+    if entry["kind"] == "expression":
+        return entry["name"], Expression.read(str(entry["name"]), entry)
+    return restore(entry)
 
 
 def _pairs(distributions: Distributions | None) -> list[tuple[str, Any]]:
