@@ -73,7 +73,6 @@ class Pieces(Bijection):
             below, above = ndtr(ends), ndtr(-ends)
             mass = torch.where(ends[:-1] < 0, below.diff(), -above.diff())
             table = torch.stack([below[:-1], mass, above[1:], ends[:-1], ends[1:]])
-            table = table.to(torch.get_default_dtype())
             self.register_buffer(f"table{i}", table, persistent=False)
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,7 +94,7 @@ class Pieces(Bijection):
         mapped, log_det = list(x.unbind(dim=1)), x.new_zeros(len(x))
         inside = x.new_empty(len(x), 0)
         for i, axis in enumerate(self.axes):
-            table = self._table(i)
+            table = self._table(i, x.dtype)
             log_mass = self.heads[i](inside, context) + table[1].log()
             log_mass = F.log_softmax(log_mass, dim=1).expand(len(x), -1)
             own = tuple(row.expand_as(log_mass) for row in table[:3])
@@ -123,12 +122,12 @@ class Pieces(Bijection):
             mapped[axis] = column
         return torch.stack(mapped, dim=1), log_det + more
 
-    def _table(self, i: int) -> Tensor:
+    def _table(self, i: int, dtype: torch.dtype) -> Tensor:
         """Probability below, of and above each piece of an axis, and its two ends, (5, pieces)."""
-        return self.get_buffer(f"table{i}")
+        return self.get_buffer(f"table{i}").to(dtype)
 
     def _inside(self, x: Tensor, i: int) -> Tensor:
-        here = torch.bucketize(x.contiguous(), self._table(i)[4][:-1].contiguous())
+        here = torch.bucketize(x.contiguous(), self._table(i, x.dtype)[4, :-1])
         return F.one_hot(here, self.counts[i]).to(x.dtype)
 
 
