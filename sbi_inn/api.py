@@ -33,6 +33,7 @@ def fit_posterior(
     method: Method | str = "cinn",
     training: Training | None = None,
     summary: Any = "auto",
+    infer: Sequence[str] | None = None,
     given: Mapping[str, Any] | None = None,
     noise: Noise | Callable[..., Any] | None = None,
     ensemble: int | None = None,
@@ -66,6 +67,10 @@ def fit_posterior(
         longest). Everything is scaled to median 0 and a spread of 1, pixels by channel; beyond 5 it
         grows like a logarithm. Networks are trained on copies, whose layers get new weights from
         their `reset_parameters`, as all of torch's have it; frozen ones keep theirs.
+    infer : sequence of str, optional
+        The parameters to infer. The others are nuisances: drawn and simulated, and averaged over.
+        With a dependent parameter come those that its distribution follows from. What simulates
+        again at the posterior needs all parameters and is skipped.
     given : mapping, optional
         What is known and not inferred: numbers, or what is drawn for every simulation: frozen scipy
         distributions, such as `{"n_trials": st.randint(80, 901)}`; arrays whose rows are drawn,
@@ -94,7 +99,7 @@ def fit_posterior(
     Raises
     ------
     PriorError
-        If the prior is missing or cannot be used.
+        If the prior is missing or cannot be used, or `infer` names what is no parameter.
     SimulationError
         If the simulator cannot be used, too few simulations succeed, or the method does not take
         such observations; `.simulations` holds the table so far.
@@ -117,12 +122,16 @@ def fit_posterior(
     training = training or Training()
     seed = fresh_seed(seed)
     if isinstance(simulator, Simulations):
-        problem, simulations = None, measured(simulator, given, noise, seed=seed)
+        observed = measured(simulator, given, noise, seed=seed)
+        problem, simulations = None, observed.inferring(infer)
     else:
         problem = as_problem(simulator, prior, given, noise)
+        if infer is not None:
+            problem.prior.marginal(infer)  # a wrong name shows before anything is simulated
         if isinstance(chosen, Ensemble):
             chosen.prepare(training, n_simulations or DEFAULT)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
+        simulations = simulations.inferring(infer)
     _say_failures(simulations, progress)
     fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
     if fitted.history.stopped == "diverged":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ class Simulations:
         or series are padded with NaN beyond the row's own length, which is a variable too. Variables carry `label` and `units`;
         the attributes carry `seed` and `seconds_per_simulation`.
     prior : Prior
-        What the parameters were drawn from.
+        What the parameters were drawn from; of those that are to be inferred, if not all are.
     schema : Schema or None
         The observation as learned from the rows that succeeded; None if none did.
     failures : pandas.DataFrame
@@ -95,6 +95,16 @@ class Simulations:
             for names in (schema.observables, known)
         )
         return self.noise(observables, givens, schema, rng)
+
+    def inferring(self, names: Sequence[str] | None) -> Simulations:
+        """Leave the other parameters to chance: their values stay in the table, and nowhere else.
+
+        Raises
+        ------
+        PriorError
+            As `Prior.marginal`.
+        """
+        return self if names is None else replace(self, prior=self.prior.marginal(names))
 
     def take(self, rows: Any) -> Simulations:
         """Choose rows, by indices."""

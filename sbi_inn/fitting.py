@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from sbi_inn.data import Simulations
 from sbi_inn.errors import ShapeError, SimulationError
-from sbi_inn.methods import Fitted, Method
+from sbi_inn.methods import CINN, Ensemble, Fitted, Method
+from sbi_inn.prior import Prior
 from sbi_inn.training import Training
 
 FEWEST = 100
+DEQUANTISE = 4  # stream of the seed
 Rows = npt.NDArray[np.int64]
 
 
@@ -53,6 +55,24 @@ def split(simulations: Simulations, seed: int) -> Split:
     return Split(rows[test + validation :], rows[test : test + validation], rows[:test])
 
 
+def latents(simulations: Simulations, rows: Rows, *, seed: int) -> npt.NDArray[np.float64]:
+    """Map the parameters of rows to where the prior is N(0, I), shape (rows, latent_dim).
+
+    Discrete parameters are dequantised: each goes to a random place among the latents that its
+    value owns.
+    """
+    prior = simulations.prior
+    within = np.random.default_rng([seed, DEQUANTISE]).random((len(rows), len(prior.discrete)))
+    return prior.to_latent(simulations.parameters(rows), within)
+
+
+def cut(method: Method, prior: Prior) -> Method:
+    """Tell a cINN, or an ensemble of them, where the prior's discrete values meet."""
+    if isinstance(method, Ensemble):
+        return replace(method, method=cut(method.method, prior))
+    return replace(method, pieces=prior.pieces) if isinstance(method, CINN) else method
+
+
 def fit(
     simulations: Simulations,
     method: Method,
@@ -87,8 +107,8 @@ def fit(
         train = replace(simulations.take(parts.train), noisy={})
         anew["renew"] = partial(train.renewed, np.arange(len(train)))
     try:
-        fitted = method.fit(
-            simulations.prior.to_latent(simulations.parameters(rows)),
+        fitted = cut(method, simulations.prior).fit(
+            latents(simulations, rows, seed=seed),
             simulations.observations(rows),
             np.arange(len(parts.train)),
             np.arange(len(parts.train), len(rows)),

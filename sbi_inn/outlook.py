@@ -13,6 +13,7 @@ import xarray as xr
 from sbi_inn.data import Simulations
 from sbi_inn.draws import columns_of
 from sbi_inn.errors import SimulationError
+from sbi_inn.fitting import latents
 from sbi_inn.methods import Fitted
 from sbi_inn.prior import Prior
 from sbi_inn.training import Training
@@ -98,7 +99,7 @@ class Outlook(ABC):
                 self.simulations,
             )
         table = self.simulations
-        latent = self.prior.to_latent(table.parameters(self.test_rows))
+        latent = latents(table, self.test_rows, seed=self.seed)
         return learning_curve(
             table,
             self.fitted.settings,

@@ -88,8 +88,14 @@ class Posterior(Trust, Outlook, Figures, Exports):
 
     @property
     def prior(self) -> Prior:
-        """The prior."""
+        """The prior, of the parameters that are inferred."""
         return self.simulations.prior
+
+    @property
+    def nuisances(self) -> tuple[str, ...]:
+        """The parameters that are averaged over, not inferred (`fit_posterior(infer=...)`)."""
+        known = self.prior.names if self.problem is None else self.problem.prior.names
+        return tuple(name for name in known if name not in self.prior.names)
 
     @property
     def schema(self) -> Schema:
@@ -186,6 +192,8 @@ class Posterior(Trust, Outlook, Figures, Exports):
     ) -> xr.DataArray:
         """Log posterior density in parameter units, normalised.
 
+        Of discrete parameters it is the log probability, times the density of the others.
+
         Parameters
         ----------
         parameters : Dataset with dim "draw", DataFrame, or dict of scalars or arrays
@@ -204,6 +212,8 @@ class Posterior(Trust, Outlook, Figures, Exports):
             If a parameter is missing.
         ShapeError
             If `y` does not fit.
+        NoDensityError
+            If the method can be drawn from only, or there are more than eight discrete parameters.
         """
         observation = self.schema.read(y)
         named = labelled.by_name(parameters, self.prior.names)
@@ -213,7 +223,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
     def map_estimate(self, y: Any, *, seed: int | None = None) -> dict[str, Any]:
         """Find the parameters of highest posterior density (in parameter units, as `log_prob`).
 
-        Starts from 4,096 draws, then climbs.
+        Starts from 4,096 draws, then climbs, for each of the best values of discrete parameters.
 
         Returns
         -------
@@ -221,7 +231,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
             Parameter name to number, or to an array for a vector parameter.
         """
         found = self.density.highest(self.schema.read(y), self._rng(seed))
-        return {n: float(v[0]) if v.ndim == 1 else v[0] for n, v in found.items()}
+        return {n: v[0].item() if v.ndim == 1 else v[0] for n, v in found.items()}
 
     def summary(self, y: Any, n: int = 10_000, *, seed: int | None = None) -> pd.DataFrame:
         """Summarise the posterior, one row a parameter.
@@ -319,7 +329,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
         Raises
         ------
         SimulationError
-            If there is no simulator.
+            If there is no simulator, or some parameters were not inferred.
         TypeError
             If an emulator is asked for, and the method has none.
         """
@@ -329,7 +339,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
             again, rows = self.emulation.again(flat, observation)
         else:
             again, rows = resimulated(
-                self._needs_simulator("to re-simulate"),
+                self._needs_all("to re-simulate"),
                 self.simulations,
                 flat,
                 observation,
@@ -379,7 +389,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
                 seed=self.seed if seed is None else seed,
                 progress=False,
                 stream=ABC,
-            )
+            ).inferring(self.prior.names)
         return rejection_abc(table, y, quantile=quantile, epsilon=epsilon)
 
     # -- files -------------------------------------------------------------------------------------
@@ -416,6 +426,13 @@ class Posterior(Trust, Outlook, Figures, Exports):
                 "load_posterior(path, simulator=...)"
             )
         return self.problem
+
+    def _needs_all(self, purpose: str) -> Problem:
+        """Give the simulator, unless it takes parameters that were not inferred."""
+        problem = self._needs_simulator(purpose)
+        if self.nuisances:
+            raise SimulationError(f"{purpose}, every parameter is needed: {self.why_not_again}")
+        return problem
 
     def _emulator(self, purpose: str) -> Emulator:
         if not isinstance(self.fitted, Emulator):

@@ -15,10 +15,11 @@ from torch import nn
 
 from sbi_inn import files
 from sbi_inn.data import OK, Simulations
-from sbi_inn.errors import LoadError
+from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.methods import Summariser, from_arrays
 from sbi_inn.posterior import Posterior
 from sbi_inn.prior import Prior
+from sbi_inn.prior.probes import check_probes, probes
 from sbi_inn.schema import Schema
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem
@@ -40,6 +41,8 @@ def save_posterior(posterior: Posterior, path: str | Path) -> None:
         "name": posterior.problem.name if posterior.problem else "",
         "method": method,
         "prior": posterior.prior.to_config(),
+        "probes": probes(posterior.prior),
+        "nuisances": list(posterior.nuisances),
         "schema": asdict(posterior.schema),
         "noise": posterior.simulations.noise is not None,
         "variables": {n: {"dims": v.dims, "attrs": v.attrs} for n, v in variables.items()},
@@ -71,8 +74,9 @@ def load_posterior(
         The simulator, for what simulates again. A problem saved under its registered name is found
         by it.
     prior : Prior, optional
-        Needed where the prior is code (a dependent parameter, a distribution that is not scipy's)
-        and the problem is not registered.
+        Needed where the prior is code that files cannot hold (a function of earlier parameters that
+        is more than arithmetic, a distribution that is not scipy's) and the problem is not
+        registered. It must be the one that the posterior was trained with.
     noise : callable, optional
         The noise, needed with the simulator where the posterior was trained with one.
     summary : torch.nn.Module, optional
@@ -87,7 +91,8 @@ def load_posterior(
     ------
     LoadError
         If the file is truncated, of a newer format or not a posterior, its prior is code, the
-        simulator is of another study, or the summary network is missing or another one.
+        simulator or the prior is of another study, or the summary network is missing or another
+        one.
     KeyError
         If no problem is registered under the name that is asked for.
 
@@ -103,7 +108,8 @@ def load_posterior(
         raise LoadError(f"{path}: expected a posterior; the file holds {config.get('kind')!r}")
     problem = _find_problem(config, simulator)
     try:
-        simulations = _held_out(config, arrays, prior or _prior(config, problem))
+        simulations = _held_out(config, arrays, _prior(config, prior, problem))
+        nuisances = tuple(config["nuisances"])
         posterior = Posterior(
             from_arrays(config["method"], arrays, summary),
             simulations,
@@ -120,10 +126,10 @@ def load_posterior(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LoadError(f"{path}: the file is incomplete or damaged: {error!r}") from error
     if not isinstance(simulator, Problem | str | None):
-        posterior.problem = _bind(simulator, posterior.prior, posterior.schema)
+        posterior.problem = _bind(simulator, posterior.prior, posterior.schema, nuisances)
     if posterior.problem is not None and noise is not None:
         posterior.problem = replace(posterior.problem, noise=as_noise(noise))
-    _check_fits(posterior, noise=config["noise"])
+    _check_fits(posterior, nuisances, noise=config["noise"])
     _check_summaries(posterior, arrays["reference"].get("summaries"), path)
     return posterior
 
@@ -153,7 +159,7 @@ def _check_summaries(
         )
 
 
-def _check_fits(posterior: Posterior, *, noise: bool) -> None:
+def _check_fits(posterior: Posterior, nuisances: tuple[str, ...], *, noise: bool) -> None:
     """Raise LoadError if the problem is that of another study, with noise or without."""
     if posterior.problem is None:
         return
@@ -164,7 +170,8 @@ def _check_fits(posterior: Posterior, *, noise: bool) -> None:
         )
     names = (*posterior.problem.prior.names, *posterior.problem.given)
     schema = posterior.schema
-    expected = (*posterior.prior.names, *schema.constants, *schema.givens, *schema.sets)
+    inferred = (*posterior.prior.names, *nuisances)
+    expected = (*inferred, *schema.constants, *schema.givens, *schema.sets)
     if set(names) != set(expected) - set(schema.lengths):
         raise LoadError(
             f"expected a problem of {', '.join(expected)}, as in the file; got one of "
@@ -188,14 +195,25 @@ def _find_problem(
     return None
 
 
-def _prior(config: Mapping[str, Any], problem: Problem | None) -> Prior:
-    """Read the prior as stored; take that of the problem where it is code."""
+def _prior(config: Mapping[str, Any], prior: Prior | None, problem: Problem | None) -> Prior:
+    """Read the prior as stored, or take the one given, or where it is code that of the problem.
+
+    What does not come from the file has to give the values that are stored.
+    """
+    if prior is None:
+        try:
+            return Prior.from_config(config["prior"])
+        except LoadError:
+            if problem is None:
+                raise
+            prior = problem.prior
+    names = [str(entry["name"]) for entry in config["prior"]["parameters"]]
     try:
-        return Prior.from_config(config["prior"])
-    except LoadError:
-        if problem is None:
-            raise
-        return problem.prior
+        prior = prior.marginal(names)  # that of a study with nuisances has more
+    except PriorError as error:
+        raise LoadError(f"the prior is not that of the file: {error}") from error
+    check_probes(prior, config["probes"])
+    return prior
 
 
 def _held_out(config: Mapping[str, Any], arrays: Arrays, prior: Prior) -> Simulations:
@@ -227,8 +245,15 @@ def _schema(config: Mapping[str, Any]) -> Schema:
     )
 
 
-def _bind(simulator: Callable[..., Any], prior: Prior, schema: Schema) -> Problem:
-    """Make a problem of a bare simulator; givens that vary must come with a Problem."""
+def _bind(
+    simulator: Callable[..., Any], prior: Prior, schema: Schema, nuisances: tuple[str, ...]
+) -> Problem:
+    """Make a problem of a bare simulator; what the file does not know comes with a Problem."""
+    if nuisances:
+        raise LoadError(
+            f"the prior of {', '.join(nuisances)}, left out by infer=, is not in the file: pass "
+            "simulator=si.Problem(simulator, prior)"
+        )
     if schema.trained:
         raise LoadError(
             f"givens vary in this study ({', '.join(schema.trained)}): pass "

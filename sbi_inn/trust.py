@@ -62,6 +62,11 @@ class Trust(ABC):
 
     @property
     @abstractmethod
+    def nuisances(self) -> tuple[str, ...]:
+        """The parameters that are averaged over, not inferred."""
+
+    @property
+    @abstractmethod
     def schema(self) -> Schema:
         """The observation as understood."""
 
@@ -216,6 +221,7 @@ class Trust(ABC):
             self._seconds,
             self.seed,
             self._about(),
+            self.why_not_again,
         )
 
     def tests(self, n: int = TEST_ROWS) -> TestSet:
@@ -229,7 +235,29 @@ class Trust(ABC):
         from sbi_inn.checks import TestSet
 
         held_out = TestSet.of(self.simulations, self.test_rows[:n])
-        return held_out.topped_up(n, self.problem, self._seconds, self.seed, schema=self.schema)
+        return held_out.topped_up(
+            n,
+            self.problem,
+            self._seconds,
+            self.seed,
+            schema=self.schema,
+            infer=self.prior.names,
+        )
+
+    @property
+    def why_not_again(self) -> str:
+        """Why draws cannot be simulated again although there is a simulator; empty if they can.
+
+        Given the data, the parameters that are not inferred are no draws of the prior: they go with
+        those that are. With draws of the prior in their place a good posterior would miss.
+        """
+        if not self.nuisances:
+            return ""
+        left, one = ", ".join(self.nuisances), len(self.nuisances) == 1
+        return (
+            f"{left} {'was' if one else 'were'} left out by infer=, and of the values that go with "
+            "the draws nothing is known; fit without infer= for checks that simulate again"
+        )
 
     def features(self, observations: Observations) -> FloatArray:
         """Summaries that the network has learned, shape (observations, k); k may be 0."""

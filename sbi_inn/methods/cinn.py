@@ -81,6 +81,9 @@ class CINN:
     summary : "auto" or torch.nn.Module
         A summary network of your own, in place of those for vectors, sets, series and images; see
         `fit_posterior`.
+    pieces : tuple of (int, tuple of float)
+        Filled in from the prior: the latents of discrete parameters, and where the pieces that
+        their values own meet.
     """
 
     name: ClassVar[str] = "cinn"
@@ -99,6 +102,7 @@ class CINN:
     screening: bool = True
     pooling: Pooling = "mean"
     summary: Any = "auto"
+    pieces: tuple[tuple[int, tuple[float, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("blocks", "hidden", "depth", "clamp", "bins", "features"):
@@ -313,7 +317,9 @@ class FittedCINN:
         stored, shape = config["settings"], Shape.from_config(config["shape"])
         weights = {n: torch.from_numpy(v) for n, v in arrays["weights"].items()}
         own = _given_again(summary, shape, stored["summary"], weights)
-        settings = CINN(**stored | {"blur": tuple(stored["blur"]), "summary": summary or "auto"})
+        pieces = tuple((axis, tuple(cuts)) for axis, cuts in stored["pieces"])
+        known = {"blur": tuple(stored["blur"]), "pieces": pieces, "summary": summary or "auto"}
+        settings = CINN(**stored | known)
         with seeded(0):
             network = Network(settings, shape, 0, own)
         network.load_state_dict(weights)

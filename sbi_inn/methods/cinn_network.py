@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sbi_inn.inn import MLP, Dropout, Normal, Regression, Stack, coupling_flow
+from sbi_inn.inn import MLP, Dropout, Normal, Pieces, Regression, Stack, coupling_flow
 from sbi_inn.methods.blur import blurred
 from sbi_inn.schema import Observations
 from sbi_inn.summary import Batch, Fusion, OwnNet, Parts, Scaling
@@ -162,13 +162,15 @@ class Network(nn.Module):
             dropout=self.dropout,
         )
         generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+        cuts = dict(settings.pieces)
+        smooth, seen = shape.dim - len(cuts), sum(len(cut) + 1 for cut in cuts.values())
         # A summary of ours begins with the vector itself, which is what the regression reads.
         self.read = 0 if own else shape.vector
-        self.regression = Regression(shape.dim, self.read)
+        self.regression = Regression(smooth, seen + self.read)
         blocks = coupling_flow(
-            shape.dim,
-            settings.blocks,
-            subnet,
+            smooth,
+            settings.blocks if smooth else 0,
+            partial(subnet, context=seen + self.summary.features),
             generator,
             transform=settings.transform,
             mixing=settings.mixing,
@@ -176,12 +178,21 @@ class Network(nn.Module):
             bins=settings.bins,
         )
         self.flow = Stack([self.regression, blocks])
+        if cuts:
+            self.flow = Pieces(shape.dim, cuts, subnet, self.flow if smooth else None)
         self.latent = Normal(shape.dim)
 
     def start_from(self, train: Pairs, validation: Pairs) -> None:
         """Fit what is known in closed form, before training."""
-        seen, held_out = (rows.batch.vector[:, : self.read] for rows in (train, validation))
-        self.regression.fit(train.latent, seen, validation.latent, held_out)
+        self.regression.fit(*self._linear(train), *self._linear(validation))
+
+    def _linear(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Give what is regressed, and on what: all that is smooth, on pieces and the vector."""
+        vector = pairs.batch.vector[:, : self.read]
+        if not isinstance(self.flow, Pieces):
+            return pairs.latent, vector
+        seen = torch.cat([self.flow.inside(pairs.latent), vector], dim=1)
+        return pairs.latent[:, self.flow.others], seen
 
     def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
         """Log density by the change of variables (eq. 3.5), shape (batch,)."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.names import check_names
 from sbi_inn.prior.build import build
 from sbi_inn.prior.component import Array, Component, Parents
+from sbi_inn.prior.dependent import Dependent
+from sbi_inn.prior.discrete import Discrete
+from sbi_inn.prior.expression import Expression
 from sbi_inn.prior.families import restore
 from sbi_inn.prior.univariate import quietly
 
@@ -24,18 +28,19 @@ class Prior:
     Every parameter is mapped to standard normal latents by its own distribution function (below
     the median cdf and ppf, above it sf and isf), so networks that work on the latents can never
     leave the prior's support, and densities stay normalised. Any latent, however extreme, gives a
-    draw that is finite, strictly inside the support, and of finite density.
+    draw that is finite, strictly inside the support, and of finite density. A discrete parameter
+    owns a piece of the latent axis for each of its values.
 
     Parameters
     ----------
     distributions : mapping or iterable of (name, distribution), optional
         Positional only; its parameters come first.
     **named
-        Parameters by name. A distribution is a frozen continuous univariate one of scipy.stats;
-        multivariate_normal, multivariate_t or dirichlet for a vector; a Mixture of norm or of
-        multivariate_normal; or a function of earlier parameters, by name, that returns a
-        univariate one. The function is called with float64 arrays of shape (n,), or (n, k) for a
-        vector.
+        Parameters by name. A distribution is a frozen univariate one of scipy.stats, continuous
+        or discrete (whole numbers, drawn as int64); multivariate_normal, multivariate_t or
+        dirichlet for a vector; a Mixture of norm or of multivariate_normal; or a function of
+        earlier parameters, by name, that returns a continuous univariate one. The function is
+        called with arrays of shape (n,), or (n, k) for a vector.
 
     Attributes
     ----------
@@ -48,6 +53,8 @@ class Prior:
     latent_dim : int
         Number of latents. It is `dim`, less one for every dirichlet, whose last entry follows from
         the others.
+    discrete : tuple of str
+        The discrete parameters, in order.
 
     Raises
     ------
@@ -85,9 +92,13 @@ class Prior:
         self.columns = tuple(column for name in self.names for column in self._columns_of(name))
         self.dim = len(self.columns)
         self.latent_dim = sum(component.width for component in self._components.values())
+        self.discrete = tuple(n for n, c in self._components.items() if isinstance(c, Discrete))
         self._needed = {name for c in self._components.values() for name in c.parents}
         # A dependent parameter shows its mistakes when it is called, so call it now.
-        self.from_latent(np.linspace(-1, 1, 3)[:, None].repeat(self.latent_dim, 1))
+        draws = self.from_latent(np.linspace(-1, 1, 3)[:, None].repeat(self.latent_dim, 1))
+        for name, component in self._components.items():
+            if isinstance(component, Dependent):
+                self._components[name] = component.traced(draws)
 
     @property
     def support(self) -> dict[str, tuple[float, float]]:
@@ -99,9 +110,74 @@ class Prior:
         return {name: component.support for name, component in self._components.items()}
 
     @property
+    def discrete_latents(self) -> npt.NDArray[np.bool_]:
+        """Which latents are those of discrete parameters, shape (latent_dim,)."""
+        kinds = [[name in self.discrete] * c.width for name, c in self._components.items()]
+        return np.concatenate(kinds)
+
+    @property
+    def pieces(self) -> tuple[tuple[int, tuple[float, ...]], ...]:
+        """Latents of discrete parameters of few values, and where the pieces they own meet."""
+        found, start = [], 0
+        for component in self._components.values():
+            if isinstance(component, Discrete) and component.cuts:
+                found.append((start, component.cuts))
+            start += component.width
+        return tuple(found)
+
+    @property
     def storable(self) -> bool:
-        """Whether a file can hold the prior: no function, and no distribution but scipy's."""
+        """Whether a file can hold the prior: all its distributions are scipy's.
+
+        A function of earlier parameters is stored as an expression, where all that it does is
+        arithmetic, numpy's functions and a distribution of scipy.stats.
+        """
         return not self._code()
+
+    def marginal(self, names: Sequence[str]) -> Prior:
+        """Give the prior of some of the parameters alone, whatever the others are.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Whole parameters; they keep the order they have here.
+
+        Returns
+        -------
+        Prior
+
+        Raises
+        ------
+        PriorError
+            For no name, a name that is no parameter, and a dependent parameter without those that
+            its distribution follows from: what is left of it alone has no distribution that could
+            be written down.
+
+        Examples
+        --------
+        >>> import scipy.stats as st
+        >>> Prior(a=st.norm(), b=st.expon(), c=st.uniform()).marginal(["c", "a"]).names
+        ('a', 'c')
+        """
+        asked = [names] if isinstance(names, str) else list(names)
+        if not asked:
+            raise PriorError(f"expected some of the parameters {', '.join(self.names)}; got none")
+        for name in asked:
+            if name not in self.names:
+                close = get_close_matches(str(name), self.names, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise PriorError(
+                    f"expected some of the parameters {', '.join(self.names)}; got {name!r}{hint}"
+                )
+        for name in self.names:
+            missing = [p for p in self._components[name].parents if p not in asked]
+            if name in asked and missing:
+                raise PriorError(
+                    f"the distribution of {name!r} follows from {', '.join(map(repr, missing))}, "
+                    f"and without that it cannot be written down: add {', '.join(missing)} to "
+                    f"what is inferred, or leave {name} out"
+                )
+        return Prior([(n, c.source) for n, c in self._components.items() if n in asked])
 
     def sample(self, n: int, rng: np.random.Generator) -> dict[str, Array]:
         """Draw from the prior.
@@ -114,7 +190,7 @@ class Prior:
 
         Returns
         -------
-        dict of float64 arrays
+        dict of float64 arrays, int64 for discrete parameters
             (n,) for a scalar parameter, (n, k) for a vector.
         """
         if not isinstance(rng, np.random.Generator):
@@ -126,7 +202,7 @@ class Prior:
         return draws
 
     def log_prob(self, parameters: Mapping[str, Any]) -> Array:
-        """Joint log density in parameter units.
+        """Joint log density in parameter units; of discrete parameters the log probability.
 
         A dirichlet counts by its density with respect to all entries but the last, as in scipy.
 
@@ -156,13 +232,19 @@ class Prior:
                 parents[name] = self._as_parent(component, values[name], log_prob, parents)
         return np.where(inside, total, -np.inf)
 
-    def to_latent(self, parameters: Mapping[str, Any]) -> Array:
+    def to_latent(
+        self, parameters: Mapping[str, Any], within: npt.ArrayLike | None = None
+    ) -> Array:
         """Map parameters to standard normal latents; the inverse of `from_latent`.
 
         Parameters
         ----------
         parameters : mapping (or Dataset, or DataFrame)
             As for `log_prob`.
+        within : array, shape (n or 1, len(discrete)), optional
+            Between 0 and 1: where, within the piece of the latent axis that its value owns, each
+            discrete parameter goes, as a share of its probability. Default .5, the middle. If
+            uniform at random, the latents of draws of the prior are standard normal.
 
         Returns
         -------
@@ -180,9 +262,13 @@ class Prior:
                 raise PriorError(f"parameter {name!r}: nan has no latent")
         latents = [np.empty((n, 0))]
         parents: dict[str, Array] = {}
+        places = iter(self._places(within).T)
         with quietly():
             for name, component in self._components.items():
-                latents.append(component.to_latent(values[name], parents))
+                if isinstance(component, Discrete):
+                    latents.append(component.to_latent(values[name], parents, next(places)))
+                else:
+                    latents.append(component.to_latent(values[name], parents))
                 parents[name] = values[name]
                 if name in self._needed:
                     log_prob = component.log_prob(values[name], parents)
@@ -200,7 +286,7 @@ class Prior:
 
         Returns
         -------
-        dict of float64 arrays
+        dict of float64 arrays, int64 for discrete parameters
             (n,) for a scalar parameter, (n, k) for a vector.
 
         Raises
@@ -238,7 +324,8 @@ class Prior:
         start = 0
         for name, component in self._components.items():
             stop = start + len(self._columns_of(name))
-            values[name] = flat[:, start:stop].reshape(len(flat), *component.shape)
+            value = flat[:, start:stop].reshape(len(flat), *component.shape)
+            values[name] = np.rint(value).astype(np.int64) if name in self.discrete else value
             start = stop
         return values
 
@@ -248,8 +335,8 @@ class Prior:
         Returns
         -------
         dict
-            {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}, or for what
-            is code {"name", "kind": "code", "width"}, which has to be given again on loading.
+            {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}; for what is
+            code {"name", "kind": "code", "width"}, which has to be given again on loading.
         """
         entries = []
         for name, component in self._components.items():
@@ -264,8 +351,8 @@ class Prior:
         Raises
         ------
         LoadError
-            If a parameter is code, if its distribution is not one of scipy's continuous ones, or
-            if the dict is not of this form.
+            If a parameter is code, if its distribution is not one of scipy's, or if the dict is not
+            of this form.
         """
         try:
             entries = list(config["parameters"])
@@ -278,8 +365,10 @@ class Prior:
                 "give the whole prior again with prior="
             )
         try:
-            return cls([restore(entry) for entry in entries])
-        except PriorError as error:
+            return cls([_restore(entry) for entry in entries])
+        except LoadError:
+            raise
+        except Exception as error:  # a damaged expression can go wrong anywhere in scipy
             raise LoadError(f"the stored prior cannot be used: {error}") from error
 
     def __repr__(self) -> str:
@@ -288,7 +377,7 @@ class Prior:
         return f"Prior(\n{''.join(lines)})"
 
     def __eq__(self, other: object) -> bool:
-        """Compare parameters and order; functions are equal only to themselves."""
+        """Compare parameters and order; functions that files cannot hold only with themselves."""
         if not isinstance(other, Prior):
             return NotImplemented
         return self.to_config() == other.to_config() and self._code() == other._code()
@@ -314,10 +403,26 @@ class Prior:
     ) -> Array:
         """Values for later functions, medians where the support was left: they may rely on it."""
         outside = log_prob == -np.inf
+        if isinstance(component, Discrete) and not outside.any():
+            return values.astype(np.int64)  # as draws have it: a function may look into a list
         if not outside.any():
             return values
         medians = component.from_latent(np.zeros((len(values), component.width)), parents)
-        return np.where(outside.reshape(-1, *[1] * (values.ndim - 1)), medians, values)
+        inside = np.where(outside.reshape(-1, *[1] * (values.ndim - 1)), medians, values)
+        return inside.astype(medians.dtype)
+
+    def _places(self, within: npt.ArrayLike | None) -> Array:
+        """Places of the discrete parameters within their pieces, shape (n or 1, discrete)."""
+        k = len(self.discrete)
+        if within is None:
+            return np.full((1, k), 0.5)
+        places = np.asarray(within, dtype=float)
+        if places.ndim != 2 or places.shape[1] != k or not ((places >= 0) & (places <= 1)).all():
+            raise PriorError(
+                f"within must have shape (n, {k}), one column for each discrete parameter, with "
+                f"values from 0 to 1; got {places.shape}"
+            )
+        return places
 
     def _arrays(self, parameters: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
         """Float64 arrays of every parameter with n rows each, and n."""
@@ -357,6 +462,13 @@ class Prior:
                 f"parameter {name!r} must have shape {' or '.join(expected)}; got {np.shape(value)}"
             )
         return array
+
+
+def _restore(entry: Any) -> tuple[str, Any]:
+    """Rebuild one parameter, name and distribution, from its entry in a file."""
+    if entry["kind"] == "expression":
+        return entry["name"], Expression.read(str(entry["name"]), entry)
+    return restore(entry)
 
 
 def _pairs(distributions: Distributions | None) -> list[tuple[str, Any]]:

@@ -116,7 +116,7 @@ def beside_abc(
 
 def _measure(judge: Judge, simulations: Simulations, training_seconds: float) -> dict[str, float]:
     found = {"calibration error [%]": 100 * judge.calibration.value}
-    again = None if judge.problem is None else judge.resimulation
+    again = None if judge.not_again else judge.resimulation
     if again is not None:
         errors, units = again.errors, _shared_units(simulations)
         found[f"re-simulation error{units}, mean"] = float(np.nanmean(errors))

@@ -83,6 +83,8 @@ class Judge:
     seed : int
     about : mapping of str to str
         Facts about the posterior, for the report.
+    why_not_again : str
+        Why draws cannot be simulated again although there is a simulator; empty if they can.
     """
 
     sampler: Sampler
@@ -93,6 +95,7 @@ class Judge:
     seconds: float
     seed: int
     about: Mapping[str, str] = field(default_factory=dict)
+    why_not_again: str = ""
 
     # -- in general --------------------------------------------------------------------------------
 
@@ -186,8 +189,8 @@ class Judge:
         records |= {"joint coverage": self.joint, "recovery": self.recovery}
         if found.why_no_density:
             skipped["regions of highest density"] = found.why_no_density
-        if self.problem is None:
-            skipped["re-simulation"] = WITHOUT_SIMULATOR
+        if self.not_again:
+            skipped["re-simulation"] = self.not_again
         elif self.resimulation is None:
             skipped["re-simulation"] = self._costly
         else:
@@ -215,8 +218,8 @@ class Judge:
         (goodness,) = self.goodness_of_fit(observation)
         records: dict[str, Record] = {**general.records, "goodness of fit": goodness}
         skipped = dict(general.skipped)
-        if self.problem is None:
-            skipped |= dict.fromkeys(AT_Y, WITHOUT_SIMULATOR)
+        if self.not_again:
+            skipped |= dict.fromkeys(AT_Y, self.not_again)
         elif self.resimulation is None or self.affordable < AGAIN_HERE[1]:
             skipped |= dict.fromkeys(AT_Y, self._costly)
         else:
@@ -285,6 +288,11 @@ class Judge:
     def deterministic(self) -> bool:
         """Whether the simulator takes no randomness; False where that is not known."""
         return bool(self.simulations.dataset.attrs.get("deterministic", False))
+
+    @property
+    def not_again(self) -> str:
+        """Why nothing can be simulated again, whatever it costs; empty if it can."""
+        return WITHOUT_SIMULATOR if self.problem is None else self.why_not_again
 
     @property
     def affordable(self) -> int:

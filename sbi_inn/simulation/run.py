@@ -289,7 +289,9 @@ def _stated(
             f"to re-simulate, {', '.join((*problem.prior.names, *problem.given))} must be stated; "
             f"{', '.join(missing)} missing"
         )
-    stated = {n: np.asarray(parameters[n], np.float64) for n in problem.prior.names}
+    whole = problem.prior.discrete
+    kinds = {n: np.int64 if n in whole else np.float64 for n in problem.prior.names}
+    stated = {n: np.asarray(parameters[n], kind) for n, kind in kinds.items()}
     rows = len(next(iter(stated.values())))
     known = {}
     for name, value in problem.given.items():
