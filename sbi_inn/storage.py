@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from sbi_inn.prior import Prior
 from sbi_inn.prior.probes import check_probes, probes
 from sbi_inn.schema import Schema
 from sbi_inn.simulation.noise import Noise
+from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get
 from sbi_inn.simulation.simulator import as_simulator

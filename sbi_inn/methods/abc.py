@@ -135,8 +135,9 @@ def _same_givens(schema: Schema, observed: Observations) -> None:
     for name, value in (dict(zip(schema.given_columns, numbers, strict=True)) | sizes).items():
         low, high = schema.trained.get(name, (np.nan, np.nan))
         if not (low == high == value or np.isnan([low, high, value]).all()):
+            whole, bracket, _ = name.partition("[")
+            own = f"{{{whole!r}: y[{whole!r}]}}" if bracket else f"{{{name!r}: {value:g}}}"
             raise ShapeError(
                 f"{name} is {value:g} in the observation and {low:g} to {high:g} in the "
-                "simulations; simulate with the givens of the observation first, as "
-                f"given={{{name.partition('[')[0]!r}: ...}}"
+                f"simulations; simulate with given={own} first"
             )
