@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 import scipy.stats as st
+from normals import Normals, nothing
 from studies import exact_posterior, quick_fit
-from test_discrete import Normals, nothing
 
 import sbi_inn as si
 

@@ -116,7 +116,7 @@ LOADS = {
     "nothing": ({}, "needs named parameters"),
     "not a dict": (3, "needs named parameters"),
     "no args": ({"parameters": [{"name": "x", "kind": "continuous"}]}, "needs name, kind"),
-    "unlisted": (entry(distribution="os.system"), "hold continuous distributions.*os.system"),
+    "unlisted": (entry(distribution="os.system"), "hold continuous and discrete.*os.system"),
     "private": (entry(distribution="rv_continuous"), "rv_continuous"),
     "discrete": (entry(kind="multivariate", distribution="poisson", args=[3]), "poisson"),
     "values": (entry(kind="listed", distribution="rv_discrete", args=[[1]]), "rv_discrete"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.special import ndtr, ndtri
+from torch.special import ndtri
 
 from sbi_inn.inn.bijection import Bijection
 
@@ -70,7 +70,7 @@ class Pieces(Bijection):
         for i, cut in enumerate(cuts.values()):
             ends = torch.tensor([-math.inf, *cut, math.inf], dtype=torch.float64)
             # Upper tails are differences of upper tails: 1 minus a number near 1 would lose them.
-            below, above = ndtr(ends), ndtr(-ends)
+            below, above = _cdf(ends), _cdf(-ends)
             mass = torch.where(ends[:-1] < 0, below.diff(), -above.diff())
             table = torch.stack([below[:-1], mass, above[1:], ends[:-1], ends[1:]])
             self.register_buffer(f"table{i}", table, persistent=False)
@@ -131,6 +131,11 @@ class Pieces(Bijection):
         return F.one_hot(here, self.counts[i]).to(x.dtype)
 
 
+def _cdf(x: Tensor) -> Tensor:
+    """Phi, with relative accuracy in the lower tail, which torch.special.ndtr has not."""
+    return 0.5 * torch.erfc(-math.sqrt(0.5) * x)
+
+
 def _bounds(mass: Tensor) -> Bounds:
     """Probability below, of and above each piece, from its probability (batch, pieces)."""
     below = F.pad(mass.cumsum(dim=1)[:, :-1], (1, 0))
@@ -141,7 +146,7 @@ def _bounds(mass: Tensor) -> Bounds:
 def _piece(z: Tensor, bounds: Bounds) -> Tensor:
     """Count the pieces that end below z, whose probabilities are given; (batch,)."""
     _, _, above = bounds
-    return (ndtr(-z)[:, None] < above[:, :-1]).sum(dim=1)
+    return (_cdf(-z)[:, None] < above[:, :-1]).sum(dim=1)
 
 
 def _at(here: Tensor, *many: Bounds) -> tuple[Bounds, ...]:
@@ -161,8 +166,8 @@ def _stretched(x: Tensor, own: Bounds, wanted: Bounds) -> Tensor:
     smallest = torch.finfo(x.dtype).tiny
     below, mass, above = own
     mass = mass.clamp(min=smallest)
-    from_below = ((ndtr(x) - below) / mass).clamp(0, 1)
-    from_above = ((ndtr(-x) - above) / mass).clamp(0, 1)
+    from_below = ((_cdf(x) - below) / mass).clamp(0, 1)
+    from_above = ((_cdf(-x) - above) / mass).clamp(0, 1)
     low = wanted[0] + torch.where(x < 0, from_below, 1 - from_above) * wanted[1]
     high = wanted[2] + torch.where(x < 0, 1 - from_below, from_above) * wanted[1]
     # Held away from 0, where the quantile's slope has no bound.

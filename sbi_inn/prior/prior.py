@@ -164,7 +164,7 @@ class Prior:
             raise PriorError(f"expected some of the parameters {', '.join(self.names)}; got none")
         for name in asked:
             if name not in self.names:
-                close = get_close_matches(str(name), self.names, n=1)
+                close = get_close_matches(str(name).partition("[")[0], self.names, n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
                 raise PriorError(
                     f"expected some of the parameters {', '.join(self.names)}; got {name!r}{hint}"

@@ -24,7 +24,8 @@ def stated():
 def test_draws_fall_into_pieces_as_often_as_is_stated():
     axis, _ = stated()
     z = torch.randn(40_000, 1, generator=torch.Generator().manual_seed(1))
-    x, _ = axis.inverse(z, torch.zeros(1, 2))
+    with torch.no_grad():
+        x, _ = axis.inverse(z, torch.zeros(1, 2))
     shares = axis.inside(x).mean(dim=0)
     assert torch.allclose(shares, WANTED, atol=4 * (0.25 / 40_000) ** 0.5)
     # Inside a piece they are those of N(0, 1).
@@ -56,11 +57,12 @@ def test_it_starts_as_the_identity():
 def test_a_draw_never_crosses_an_end(dtype):
     axis, _ = stated()
     axis = axis.to(dtype)
-    z = torch.cat([torch.linspace(-9, 9, 20_001), torch.tensor([-40.0, 40.0])])[:, None].to(dtype)
+    z = torch.cat([torch.tensor([-40.0]), torch.linspace(-9, 9, 20_001), torch.tensor([40.0])])
+    z = z[:, None].to(dtype)
     x, log_det = axis.inverse(z, torch.zeros(1, 2, dtype=dtype))
     assert x.isfinite().all()
     assert log_det.isfinite().all()
     ends = torch.tensor(CUTS, dtype=torch.float64)
     here = torch.bucketize(x[:, 0].double(), ends)
-    assert (here.diff()[:-1] >= 0).all()
+    assert (here.diff() >= 0).all()
     assert torch.equal(here, axis.inside(x).argmax(dim=1))
