@@ -29,7 +29,7 @@ class Parts:
     ----------
     fixed : dict of str to tuple of int
         The observables of fixed shape, in the order of `Observations.vector`.
-    givens : tuple of str
+    givens : dict of str to tuple of int
     sets : dict of str to dict of str to tuple of int
         The columns of each set and series, and the shapes of their entries.
     channels : dict of str to int
@@ -38,7 +38,7 @@ class Parts:
     """
 
     fixed: dict[str, Dims]
-    givens: tuple[str, ...]
+    givens: dict[str, Dims]
     sets: dict[str, dict[str, Dims]]
     channels: dict[str, int]
 
@@ -59,7 +59,7 @@ class Parts:
         shapes = schema.observables
         return cls(
             {name: shapes[name] for name in schema.fixed},
-            schema.givens,
+            {name: schema.shape(name) for name in schema.givens},
             {n: {c: shapes[c] for c in columns} for n, columns in schema.sets.items()},
             {
                 name: 0 if len(grid.shape) == 2 else -1 if grid.last else 1
@@ -72,7 +72,7 @@ class Parts:
         """Read back what JSON has made of the fields."""
         return cls(
             {name: tuple(shape) for name, shape in config["fixed"].items()},
-            tuple(config["givens"]),
+            {name: tuple(shape) for name, shape in config["givens"].items()},
             {n: {c: tuple(s) for c, s in each.items()} for n, each in config["sets"].items()},
             config["channels"],
         )
@@ -91,8 +91,10 @@ class Parts:
             start += width
         if len(found) == 1 and not self.givens and not self.sets:
             return next(iter(found.values()))
-        for place, name in enumerate(self.givens, start):
-            found[name] = batch.vector[:, place]
+        for name, shape in self.givens.items():
+            width = math.prod(shape)
+            found[name] = batch.vector[:, start : start + width].reshape(-1, *shape)
+            start += width
         for length, columns in self.sets.items():
             found |= _padded(batch, length, columns)
         return found
@@ -179,7 +181,8 @@ def _padded(batch: Batch, length: str, columns: Mapping[str, Dims]) -> dict[str,
     row = rows_of(sizes)
     padded[row, torch.arange(len(row)) - (sizes.cumsum(0) - sizes)[row]] = entries
     widths = [math.prod(shape) for shape in columns.values()]
-    parts = zip(columns.items(), padded.split(widths, dim=2), strict=True)
+    own = padded[:, :, : sum(widths)].split(widths, dim=2)  # flags of missing values come after
+    parts = zip(columns.items(), own, strict=True)
     found = {name: part.reshape(len(sizes), most, *shape) for (name, shape), part in parts}
     return {**found, length: mask}
 
