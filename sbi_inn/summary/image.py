@@ -100,10 +100,10 @@ class _Patches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         p = self.patch
-        batch, height, width, channels = x.shape
+        _, height, width, _ = x.shape
         # An incomplete patch at the border is filled with zeros, which is the median pixel.
         x = nn.functional.pad(x, (0, 0, 0, -width % p, 0, -height % p))
-        x = x.unflatten(2, (-1, p)).unflatten(1, (-1, p)).transpose(2, 3)
+        x = x.unflatten(2, (-(-width // p), p)).unflatten(1, (-(-height // p), p)).transpose(2, 3)
         return nn.functional.silu(self.read(x.flatten(3)))
 
 
