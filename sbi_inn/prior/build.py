@@ -13,6 +13,7 @@ from sbi_inn.prior.dirichlet import Dirichlet
 from sbi_inn.prior.mixture import Mixture
 from sbi_inn.prior.multivariate import MultivariateNormal, MultivariateT
 from sbi_inn.prior.rosenblatt import Rosenblatt
+from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.prior.univariate import Frozen, is_continuous
 
 ACCEPTED = (
@@ -52,6 +53,8 @@ def build(name: str, value: object, earlier: Sequence[str]) -> Component:
         )
     if isinstance(value, Mixture):
         return Rosenblatt(value)
+    if isinstance(value, Tabulated):
+        return value
     able: Any = value
     if is_continuous(value):
         return _continuous(name, able)

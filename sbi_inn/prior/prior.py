@@ -13,6 +13,7 @@ from sbi_inn.names import check_names
 from sbi_inn.prior.build import build
 from sbi_inn.prior.component import Array, Component, Parents
 from sbi_inn.prior.families import restore
+from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.prior.univariate import quietly
 
 Distributions = Mapping[str, Any] | Iterable[tuple[str, Any]]
@@ -97,6 +98,15 @@ class Prior:
         row to row, has (-inf, inf).
         """
         return {name: component.support for name, component in self._components.items()}
+
+    @property
+    def stated(self) -> bool:
+        """Whether somebody said what the prior is.
+
+        If not, it was fitted to the columns of a table one at a time: good for maps, units and
+        widths, and for densities relative to it, but not for what rests on the prior's own density.
+        """
+        return not any(isinstance(c, Tabulated) for c in self._components.values())
 
     @property
     def storable(self) -> bool:

@@ -1,0 +1,35 @@
+"""What the objects of a catalogue are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+OBSERVATION = "observation"
+
+
+def index_of(ys: Any, n: int) -> pd.Index:
+    """Give the catalogue's own index, or 0 to n - 1 where it has none.
+
+    Parameters
+    ----------
+    ys : Dataset with dim "observation", DataFrame with one row an observation, or sequence
+    n : int
+        How many there are.
+
+    Examples
+    --------
+    >>> index_of(pd.DataFrame({"flux": [1.0, 2.0]}, index=pd.Index(["b", "a"], name="star")), 2)
+    Index(['b', 'a'], dtype='str', name='star')
+    """
+    if isinstance(ys, pd.DataFrame):
+        index = ys.index
+    elif isinstance(ys, xr.Dataset) and OBSERVATION in ys.indexes:
+        # A Dataset calls its index by the dim; what it was called before is kept beside it.
+        name = ys[OBSERVATION].attrs.get("index", OBSERVATION)
+        index = ys.indexes[OBSERVATION].rename(str(name))
+    else:
+        index = pd.RangeIndex(n)
+    return index if index.name is not None or index.nlevels > 1 else index.rename(OBSERVATION)
