@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
+import xarray as xr
 
 from sbi_inn import fitting
 from sbi_inn.data import Simulations
+from sbi_inn.errors import PriorError
 from sbi_inn.methods import CINN, INN, Emulator, Ensemble, Method, default_members
 from sbi_inn.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.inputs import fresh_seed
 from sbi_inn.simulation.problem import Problem, as_problem
 from sbi_inn.simulation.run import DEFAULT, run
+from sbi_inn.tables import is_table, read_simulations, with_prior
 from sbi_inn.training import Training
+
+Table = pd.DataFrame | xr.Dataset | str | Path
 
 METHODS = {"cinn": CINN, "inn": INN}
 
@@ -23,7 +31,7 @@ LARGE_ERROR = 0.05
 
 
 def fit_posterior(
-    simulator: Callable[..., Any] | Problem | Simulations | str,
+    simulator: Callable[..., Any] | Problem | Simulations | Table,
     prior: Prior | None = None,
     *,
     n_simulations: int | None = None,
@@ -39,11 +47,13 @@ def fit_posterior(
 
     Parameters
     ----------
-    simulator : callable, Problem, str or Simulations
+    simulator : callable, Problem, str, Simulations or table
         A callable with its prior, a Problem, the name of a registered one, or simulations
-        already done.
+        already done: those of `read_simulations`, or with their prior a DataFrame, a Dataset or
+        the path of a table, whose other columns of numbers are observables then.
     prior : Prior, optional
-        Named scipy distributions; needed with a callable.
+        Named scipy distributions; needed with a callable and with a bare table. With simulations
+        it states what they were drawn from, and is compared with them.
     n_simulations : int, optional
         Default 10,000, if that takes less than ten minutes.
     method : CINN, INN or str
@@ -93,8 +103,8 @@ def fit_posterior(
     """
     chosen, training = _members(_method(method), ensemble, n_jobs), training or Training()
     seed = fresh_seed(seed)
-    if isinstance(simulator, Simulations):
-        problem, simulations = None, simulator
+    if isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path) or is_table(simulator):
+        problem, simulations = None, _already_done(simulator, prior, given, progress)
     else:
         problem = as_problem(simulator, prior, given)
         if isinstance(chosen, Ensemble):
@@ -114,6 +124,25 @@ def fit_posterior(
     if isinstance(fitted, Emulator):
         _say_errors(fitted, posterior.schema.columns, progress)
     return posterior
+
+
+def _already_done(
+    table: Any, prior: Prior | None, given: Mapping[str, Any] | None, progress: bool
+) -> Simulations:
+    """Take simulations as they are, with a prior that is stated now, or read them."""
+    if given is not None:
+        raise ValueError(
+            "the givens of simulations already done are in their table: list their columns in "
+            "read_simulations(..., given=[...])"
+        )
+    if isinstance(table, Simulations):
+        return table if prior is None else with_prior(table, prior)
+    if prior is None:
+        raise PriorError(
+            "a table needs to say which columns are parameters: state its prior, or read it with "
+            "read_simulations(table, parameters=[...])"
+        )
+    return read_simulations(table, parameters=prior.names, prior=prior, progress=progress)
 
 
 def _method(method: Method | str) -> Method:

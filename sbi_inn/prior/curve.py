@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,13 @@ from sbi_inn.prior.component import Array
 
 GRID = np.arange(-14, 15) / 3
 """Latents where a knot may lie: far enough from each other that noise does not bend the map."""
+
+AT_ONCE = 16_384
+"""Numbers that are mapped at once: they stay in the cache."""
+
+TOLERANCE, MORE, LOOKED_AT = 0.05, 20, 20_000
+"""By how much a latent may differ from the value's own score in a large table, the knots that may
+be added until it does not, and the values that are looked at for it."""
 
 FEWEST = 10
 """Values beyond the outermost knot but one, so that chance does not decide on the tails."""
@@ -50,7 +58,9 @@ class Curve:
     slopes: Array
 
     @classmethod
-    def fit(cls, values: Array, counts: npt.ArrayLike = 1, *, before: int = 0, after: int = 0) -> Curve:
+    def fit(
+        cls, values: Array, counts: npt.ArrayLike = 1, *, before: int = 0, after: int = 0
+    ) -> Curve:
         """Put knots at quantiles of finite values.
 
         Parameters
@@ -71,11 +81,27 @@ class Curve:
         each = np.bincount(place, np.broadcast_to(counts, place.shape))
         total = each.sum() + before + after
         scores = ndtri((before + each.cumsum() - each / 2) / total)
-        inner = GRID[np.abs(GRID) < -ndtri(min(0.4, FEWEST / total))]
+        reach = -ndtri(min(0.4, FEWEST / total))
+        inner = GRID[np.abs(GRID) < reach]
         inner = inner[(inner > scores[0] + 0.1) & (inner < scores[-1] - 0.1)]
         latents = np.array([scores[0], *inner, scores[-1]])
-        knots = np.interp(latents, scores, distinct)
-        apart = np.append(True, np.diff(knots) > 0)
+        curve = cls._through(np.interp(latents, scores, distinct), latents)
+        # A gap between two clusters falls between two knots: more of them, where values come out
+        # elsewhere than they should.
+        some = np.flatnonzero(np.abs(scores) < reach)[:: 1 + len(scores) // LOOKED_AT]
+        for _ in range(MORE):
+            gap = np.abs(curve.forward(distinct[some])[0] - scores[some])
+            if not gap.size or gap.max() < max(TOLERANCE, 2.5 / np.sqrt(total)):
+                break
+            worst = some[gap.argmax()]
+            knots, place = np.unique(np.append(curve.values, distinct[worst]), return_index=True)
+            curve = cls._through(knots, np.append(curve.latents, scores[worst])[place])
+        return curve
+
+    @classmethod
+    def _through(cls, knots: Array, latents: Array) -> Curve:
+        """Put a map through rising points."""
+        apart = np.append(True, (np.diff(knots) > 0) & (np.diff(latents) > 0))
         knots, latents = knots[apart], latents[apart]
         if len(knots) < 2 or not np.isfinite(np.diff(knots)).all():
             raise ValueError("float64 cannot tell the values apart")
@@ -122,20 +148,40 @@ class Curve:
 
     def inverse(self, latents: Array) -> Array:
         """Map latents (n,) to values (n,)."""
-        piece, inside = self._piece(self.latents, latents)
-        width, secant, left, _, bend = self._shape(piece)
-        up = np.clip((latents - self.latents[piece]) / (width * secant), 0.0, 1.0)
-        # The root of a quadratic that lies in [0, 1], without cancellation.
-        a = secant - left + up * bend
-        b = left - up * bend
-        c = -secant * up
-        at = -2 * c / (b + np.sqrt(np.maximum(b**2 - 4 * a * c, 0.0)))
-        values = self.values[piece] + width * at
-        end = (latents > self.latents[0]).astype(np.int64) * (len(self.latents) - 1)
-        straight = self.values[end] + (latents - self.latents[end]) / self.slopes[end]
-        return np.where(inside, values, straight)
+        values = np.empty(latents.shape)
+        for first in range(0, len(latents), AT_ONCE):
+            here = slice(first, first + AT_ONCE)
+            values[here] = self._inverse(latents[here])
+        return values
 
-    def _piece(self, knots: Array, at: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def _inverse(self, latents: Array) -> Array:
+        piece = self.latents.searchsorted(latents, side="right")
+        start, low, rise, width, secant, left, bend = self._pieces[:, piece]
+        up = (latents - start) / rise
+        # The root of a quadratic, without cancellation; where there is no bend, as in the tails, it
+        # is the straight line.
+        bent = up * bend
+        a, b = secant - left + bent, left - bent
+        c = secant * up
+        return low + width * 2 * c / (b + np.sqrt(np.maximum(b * b + 4 * a * c, 0.0)))
+
+    @cached_property
+    def _pieces(self) -> Array:
+        """What `inverse` needs of each piece, of the tails too, shape (7, k + 1)."""
+        width, secant, left, _, bend = self._shape(np.arange(len(self.values) - 1))
+        ends = [0, -1]
+        slopes = self.slopes[ends]
+        tails = np.stack(
+            [self.latents[ends], self.values[ends], [1, 1], 1 / slopes, slopes, slopes, [0, 0]]
+        )
+        inner = np.stack(
+            [self.latents[:-1], self.values[:-1], width * secant, width, secant, left, bend]
+        )
+        return np.concatenate([tails[:, :1], inner, tails[:, 1:]], axis=1)
+
+    def _piece(
+        self, knots: Array, at: Array
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Find the piece that each number lies in, and whether it lies in one at all."""
         piece = np.searchsorted(knots[1:-1], at, side="right")
         return piece, (at >= knots[0]) & (at <= knots[-1])
@@ -152,4 +198,3 @@ class Curve:
 def normal_log_density(latents: Array) -> Array:
     """Log density of N(0, 1)."""
     return -0.5 * latents**2 - 0.5 * np.log(2 * np.pi)
-

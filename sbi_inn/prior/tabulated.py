@@ -148,7 +148,9 @@ class Tabulated:
         except (KeyError, TypeError, ValueError) as error:
             raise LoadError(f"parameter {name!r}: its stored column is damaged: {error}") from error
         if not (low < high and len(shape) < 2 and len(curves) == int(np.prod(shape)) > 0):
-            raise LoadError(f"parameter {name!r}: its stored column is damaged: {shape}, {low, high}")
+            raise LoadError(
+                f"parameter {name!r}: its stored column is damaged: {shape}, {low, high}"
+            )
         return cls(curves, shape, (low, high))
 
     def describe(self) -> str:
@@ -187,7 +189,9 @@ def _fit(name: str, column: Array, bounds: tuple[float, float]) -> Curve:
         )
     try:
         return Curve.fit(
-            _unbound(inside, bounds), before=int((column <= low).sum()), after=int((column >= high).sum())
+            _unbound(inside, bounds),
+            before=int((column <= low).sum()),
+            after=int((column >= high).sum()),
         )
     except ValueError as error:
         raise PriorError(f"parameter {name!r}: {error}") from error

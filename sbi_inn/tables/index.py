@@ -27,9 +27,18 @@ def index_of(ys: Any, n: int) -> pd.Index:
     if isinstance(ys, pd.DataFrame):
         index = ys.index
     elif isinstance(ys, xr.Dataset) and OBSERVATION in ys.indexes:
-        # A Dataset calls its index by the dim; what it was called before is kept beside it.
         name = ys[OBSERVATION].attrs.get("index", OBSERVATION)
         index = ys.indexes[OBSERVATION].rename(str(name))
     else:
         index = pd.RangeIndex(n)
     return index if index.name is not None or index.nlevels > 1 else index.rename(OBSERVATION)
+
+
+def coordinate(index: pd.Index) -> xr.Variable:
+    """Make a coordinate of an index; what it was called is kept as an attribute.
+
+    In a Dataset an index is called by its dim.
+    """
+    flat = index.to_flat_index() if index.nlevels > 1 else index
+    name = OBSERVATION if index.name is None else str(index.name)
+    return xr.Variable(OBSERVATION, flat.to_numpy(), {"index": name})

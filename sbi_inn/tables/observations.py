@@ -10,7 +10,7 @@ import xarray as xr
 from sbi_inn.data import variable
 from sbi_inn.errors import ShapeError
 from sbi_inn.tables.groups import Sets
-from sbi_inn.tables.index import OBSERVATION
+from sbi_inn.tables.index import OBSERVATION, coordinate
 from sbi_inn.tables.reading import Wanted, contents, said, unused
 from sbi_inn.tables.source import Source, Spec, as_columns, columns_in
 
@@ -85,12 +85,4 @@ def read_observations(
         variables[name] = variable(name, values, **about, length=length, rows=OBSERVATION)
     for name, sizes in found.sizes.items():
         variables[name] = variable(name, sizes, rows=OBSERVATION)
-    return xr.Dataset(variables, coords={OBSERVATION: _coordinate(found.index)})
-
-
-def _coordinate(index: pd.Index) -> xr.Variable:
-    """Keep what the index was called: in a Dataset it is called by its dim."""
-    if index.nlevels > 1:
-        index = index.to_flat_index()
-    name = OBSERVATION if index.name is None else str(index.name)
-    return xr.Variable(OBSERVATION, index.to_numpy(), {"index": name})
+    return xr.Dataset(variables, coords={OBSERVATION: coordinate(found.index)})

@@ -52,12 +52,12 @@ class Wanted:
             together.
         """
         paired = _sets(sets)
-        inferred, known = as_columns(parameters, "parameters"), as_columns(given, "given")
-        seen = as_columns(observables, "observables")
+        inferred = source.find(as_columns(parameters, "parameters"))
+        known = source.find(as_columns(given, "given"))
+        seen = source.find(as_columns(observables, "observables"))
         seen |= {c: c for columns in paired.values() for c in columns if c not in seen}
         if observables is None and not paired:
-            used = {*columns_in(inferred, known), by}
-            seen = {name: name for name in source.numeric() if name not in used}
+            seen = source.numeric(besides={*columns_in(inferred, known), by})
         if not seen:
             raise ShapeError(f"{source.title}: expected at least one observable; got none")
         if by is not None and len(paired) != 1:
@@ -154,7 +154,10 @@ def said(source: Source, wanted: Wanted, unused: Sequence[str], objects: int) ->
     known = f" | {', '.join([*wanted.given, *wanted.sets])}" if wanted.given or wanted.sets else ""
     seen = ", ".join(_described(n, c, wanted) for n, c in wanted.observables.items())
     inferred = ", ".join(_described(n, c, wanted) for n, c in wanted.parameters.items())
-    lines = [f"{source.title}: {rows}", f"{inferred}{known} -> {seen}" if inferred else seen + known]
+    lines = [
+        f"{source.title}: {rows}",
+        f"{inferred}{known} -> {seen}" if inferred else seen + known,
+    ]
     if unused:
         some = ", ".join(unused[:20])
         more = f", ... ({len(unused):,} in all)" if len(unused) > 20 else ""

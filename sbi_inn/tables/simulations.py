@@ -16,9 +16,9 @@ from sbi_inn.errors import PriorError, ShapeError, SimulationError
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Schema, scalar_names
 from sbi_inn.tables.groups import Sets
-from sbi_inn.tables.prior import Bounds, check_stated, read_off
+from sbi_inn.tables.prior import check_stated, read_off
 from sbi_inn.tables.reading import Contents, Wanted, contents, said, unused
-from sbi_inn.tables.source import Array, Source, Spec, columns_in, as_columns
+from sbi_inn.tables.source import Array, Source, Spec, as_columns, columns_in
 
 FEWEST = 20
 """Rows below which quantiles say nothing; a fit needs 100."""
@@ -53,7 +53,8 @@ def read_simulations(
     parameters, observables, given : list of str, or mapping of str to column or list of columns
         What is inferred, what is seen, and what is known and not inferred. A mapping gives names:
         `{"flux": ["f1", "f2"], "period": "P [d]"}` makes a vector of two columns and renames one.
-        By default every other column of numbers is an observable.
+        A vector whose columns are `flux[0]`, `flux[1]`, ... is found by its name. By default every
+        other column of numbers is an observable.
     sets : mapping of str to list of str, optional
         Exchangeable measurements: the name of their number, and the observables that are paired
         columns. In a Dataset these have an axis of entries, padded with NaN.
@@ -102,7 +103,10 @@ def read_simulations(
     >>> table = pd.DataFrame({"mass": rng.lognormal(size=500), "name": "star"})
     >>> table["f1"], table["f2"] = table.mass + rng.normal(size=(2, 500))
     >>> simulations = read_simulations(
-    ...     table, parameters=["mass"], observables={"flux": ["f1", "f2"]}, bounds={"mass": (0, np.inf)}
+    ...     table,
+    ...     parameters=["mass"],
+    ...     observables={"flux": ["f1", "f2"]},
+    ...     bounds={"mass": (0, np.inf)},
     ... )
     the table: 500 rows
     mass -> flux (2)

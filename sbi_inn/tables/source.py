@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,16 +105,36 @@ class Source:
         return np.stack(arrays, axis=1)
 
     def about(self, columns: Columns) -> dict[str, str]:
-        """Give label and units where a Dataset says them of a column, or of the first of several."""
+        """Give label and units where a Dataset says them of a column; units of several, too."""
         first = columns if isinstance(columns, str) else next(iter(columns), "")
         attrs = getattr(self.columns.get(first), "attrs", {})
         label = attrs.get("label", attrs.get("long_name", "")) if columns == first else ""
         found = {"label": label, "units": attrs.get("units", "")}
         return {key: str(value) for key, value in found.items() if value}
 
-    def numeric(self) -> list[str]:
-        """Name the columns that hold numbers."""
-        return [name for name, column in self.columns.items() if _is_numeric(column)]
+    def find(self, named: Mapping[str, Columns]) -> dict[str, Columns]:
+        """Replace a column that is not there by `flux[0]`, `flux[1]`, ..., where these are."""
+        return {
+            name: (isinstance(c, str) and c not in self.columns and self._entries(c)) or c
+            for name, c in named.items()
+        }
+
+    def numeric(self, besides: Collection[str | None]) -> dict[str, Columns]:
+        """Name the other columns that hold numbers, entries of one vector together."""
+        found: dict[str, Columns] = {}
+        for column, values in self.columns.items():
+            if column not in besides and _is_numeric(values):
+                name = column.partition("[")[0]
+                entries = self._entries(name)
+                if column in entries:
+                    found[name] = entries
+                else:
+                    found[column] = column
+        return found
+
+    def _entries(self, name: str) -> tuple[str, ...]:
+        numbered = (f"{name}[{i}]" for i in itertools.count())
+        return tuple(itertools.takewhile(lambda column: column in self.columns, numbered))
 
     def _suggest(self, name: str) -> str:
         # Case and blanks are what differs most often.
@@ -134,7 +155,10 @@ def as_columns(spec: Spec | str | None, role: str) -> dict[str, Columns]:
     if isinstance(spec, str):
         return {spec: spec}
     if isinstance(spec, Mapping):
-        named = {str(n): c if isinstance(c, str) else tuple(c) for n, c in spec.items()}
+        pairs = spec.items()
+        named: dict[str, Columns] = {
+            str(n): c if isinstance(c, str) else tuple(c) for n, c in pairs
+        }
     else:
         named = {str(name): str(name) for name in spec}
         if len(named) < len(spec):
