@@ -5,10 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
+import xarray as xr
 
 from sbi_inn import fitting
 from sbi_inn.data import Simulations
+from sbi_inn.errors import PriorError
 from sbi_inn.methods import CINN, INN, Emulator, Ensemble, Method, default_members
 from sbi_inn.posterior import Posterior
 from sbi_inn.prior import Prior
@@ -17,7 +22,10 @@ from sbi_inn.simulation.measured import measured
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem, as_problem
 from sbi_inn.simulation.run import DEFAULT, run
+from sbi_inn.tables import is_table, read_simulations, with_prior
 from sbi_inn.training import Training
+
+Table = pd.DataFrame | xr.Dataset | str | Path
 
 METHODS = {"cinn": CINN, "inn": INN}
 
@@ -26,7 +34,7 @@ LARGE_ERROR = 0.05
 
 
 def fit_posterior(
-    simulator: Callable[..., Any] | Problem | Simulations | str,
+    simulator: Callable[..., Any] | Problem | Simulations | Table,
     prior: Prior | None = None,
     *,
     n_simulations: int | None = None,
@@ -45,11 +53,13 @@ def fit_posterior(
 
     Parameters
     ----------
-    simulator : callable, Problem, str or Simulations
+    simulator : callable, Problem, str, Simulations or table
         A callable with its prior, a Problem, the name of a registered one, or simulations
-        already done.
+        already done: those of `read_simulations`, or with their prior a DataFrame, a Dataset or
+        the path of a table, whose other columns of numbers are observables then.
     prior : Prior, optional
-        Named scipy distributions; needed with a callable.
+        Named scipy distributions; needed with a callable and with a bare table. With simulations
+        it states what they were drawn from, and is compared with them.
     n_simulations : int, optional
         Default 10,000, if that takes less than ten minutes.
     method : CINN, INN or str
@@ -121,9 +131,9 @@ def fit_posterior(
     chosen = _members(_with_summary(_method(method), summary), ensemble, n_jobs)
     training = training or Training()
     seed = fresh_seed(seed)
-    if isinstance(simulator, Simulations):
-        observed = measured(simulator, given, noise, seed=seed)
-        problem, simulations = None, observed.inferring(infer)
+    if isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path) or is_table(simulator):
+        already = _already_done(simulator, prior, progress)
+        problem, simulations = None, measured(already, given, noise, seed=seed)
     else:
         problem = as_problem(simulator, prior, given, noise)
         if infer is not None:
@@ -131,7 +141,7 @@ def fit_posterior(
         if isinstance(chosen, Ensemble):
             chosen.prepare(training, n_simulations or DEFAULT)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
-        simulations = simulations.inferring(infer)
+    simulations = simulations.inferring(infer)
     _say_failures(simulations, progress)
     fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
     if fitted.history.stopped == "diverged":
@@ -146,6 +156,18 @@ def fit_posterior(
     if isinstance(fitted, Emulator):
         _say_errors(fitted, posterior.schema.columns, progress)
     return posterior
+
+
+def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations:
+    """Take simulations as they are, with a prior that is stated now, or read them."""
+    if isinstance(table, Simulations):
+        return table if prior is None else with_prior(table, prior)
+    if prior is None:
+        raise PriorError(
+            "a table needs to say which columns are parameters: state its prior, or read it with "
+            "read_simulations(table, parameters=[...])"
+        )
+    return read_simulations(table, parameters=prior.names, prior=prior, progress=progress)
 
 
 def _method(method: Method | str) -> Method:

@@ -20,6 +20,8 @@ from sbi_inn.schema import Observations, Schema
 if TYPE_CHECKING:
     from sbi_inn.simulation.noise import Noise
 
+FloatArray = npt.NDArray[np.float64]
+
 OK, FAILED, INVALID = "ok", "failed", "invalid"
 PRIOR_DRAWS = 20_000
 
@@ -36,7 +38,8 @@ class Simulations:
         or series are padded with NaN beyond the row's own length, which is a variable too. Variables carry `label` and `units`;
         the attributes carry `seed` and `seconds_per_simulation`.
     prior : Prior
-        What the parameters were drawn from; of those that are to be inferred, if not all are.
+        What the parameters were drawn from, or where that was not stated (`prior.stated`), maps
+        that were fitted to their columns; of those that are to be inferred, if not all are.
     schema : Schema or None
         The observation as learned from the rows that succeeded; None if none did.
     failures : pandas.DataFrame
@@ -171,8 +174,14 @@ class Simulations:
 
     @cached_property
     def prior_draws(self) -> xr.Dataset:
-        """Draws of the prior, labelled, the same every time."""
-        return self.label(self._prior_sample)
+        """Draws of the prior, labelled, the same every time.
+
+        Where it was not stated they are rows of the table, which it only follows column by column.
+        """
+        if self.prior.stated:
+            return self.label(self._prior_sample)
+        chosen = np.random.default_rng(0).permutation(self.ok)[:PRIOR_DRAWS]
+        return self.label(self.parameters(chosen))
 
     @cached_property
     def _prior_sample(self) -> dict[str, npt.NDArray[np.float64]]:
@@ -195,3 +204,31 @@ class Simulations:
             f"  parameters: {', '.join(self.prior.names)}\n"
             f"  observation: {sees}"
         )
+
+
+def variable(
+    name: str,
+    values: FloatArray,
+    *,
+    label: str = "",
+    units: str = "",
+    length: str | None = None,
+    rows: str = "simulation",
+) -> xr.Variable:
+    """Label an array of a table, shape (rows, ...).
+
+    Parameters
+    ----------
+    name : str
+    values : array, shape (rows, ...)
+    label, units : str
+        By default the name, and none.
+    length : str, optional
+        Of the set that it is a column of: then the second axis is that of its entries.
+    rows : str
+        What the dim of the rows is called.
+    """
+    entry = [f"{length}_entry"] if length else []
+    axes = values.ndim - 1 - len(entry)
+    own = [f"{name}_dim"] if axes == 1 else [f"{name}_dim_{i}" for i in range(axes)]
+    return xr.Variable([rows, *entry, *own], values, {"label": label or name, "units": units})

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.data import Simulations
-from sbi_inn.errors import ShapeError, SimulationError
+from sbi_inn.errors import PriorError, ShapeError, SimulationError
 from sbi_inn.methods import CINN, Ensemble, Fitted, Method
 from sbi_inn.prior import Prior
 from sbi_inn.training import Training
@@ -99,7 +99,15 @@ def fit(
     ------
     SimulationError
         If there are too few simulations, or the method does not take such observations.
+    PriorError
+        If the method needs the density of a prior that was never stated.
     """
+    if getattr(method, "uses_prior", False) and not simulations.prior.stated:
+        raise PriorError(
+            "this method weighs its draws by the prior's density, and the prior of the table was "
+            "never stated: state it, fit_posterior(simulations, si.Prior(...)), or use "
+            'method="cinn"'
+        )
     parts = parts or split(simulations, seed)
     rows = np.concatenate([parts.train, parts.validation])
     anew = {}

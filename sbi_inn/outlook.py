@@ -153,7 +153,7 @@ class Outlook(ABC):
             values,
             columns=columns_of(self.simulations.prior_draws),
             tests=self.judge.tests,
-            problem=self.judge.problem,
+            problem=self.judge.problem if self.prior.stated else None,
             seconds=self.judge.seconds,
             level=level,
             n=n,
@@ -180,7 +180,7 @@ class Outlook(ABC):
         Raises
         ------
         PriorError
-            If the parameters differ.
+            If the parameters differ, or the table it was learned from states no prior.
         """
         from sbi_inn.reweighting import reweight
 

@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from sbi_inn import draws as labelled
+from sbi_inn.catalogue import Catalogue
 from sbi_inn.data import Simulations
 from sbi_inn.density import Density
 from sbi_inn.emulation import Emulation
@@ -38,7 +39,7 @@ FloatArray = npt.NDArray[np.float64]
 RESIMULATE, ABC = 1, 3
 
 
-class Posterior(Trust, Outlook, Figures, Exports):
+class Posterior(Catalogue, Trust, Outlook, Figures, Exports):
     """The posterior of a study, for any observation.
 
     Made by `fit_posterior` or `load_posterior`. An observation `y` is a dict of observables (and
@@ -152,30 +153,6 @@ class Posterior(Trust, Outlook, Figures, Exports):
         flat = self.draw(self.schema.read(y), n, self._rng(seed))[0]
         self._warn_if_distrusted()
         return self.simulations.label(self.prior.unflatten(flat))
-
-    def sample_each(self, ys: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
-        """Draw from the posterior of each of many observations.
-
-        Parameters
-        ----------
-        ys : Dataset with dim "observation", DataFrame with one row an observation, or list
-        n : int
-            Draws an observation.
-        seed : int, optional
-
-        Returns
-        -------
-        xarray.Dataset
-            Dims `observation` and `draw`.
-
-        Raises
-        ------
-        ShapeError
-            If an observation does not fit; the message says which.
-        """
-        flat = self.draw(self.schema.read_many(ys), n, self._rng(seed))
-        self._warn_if_distrusted()
-        return self.simulations.label_each(flat)
 
     def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw flat parameter vectors, shape (observations, n, dim), as checks need them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from sbi_inn.columnwise import by_column, scalar_names
 from sbi_inn.errors import ShapeError
 from sbi_inn.grid import Grid
 
@@ -243,9 +245,15 @@ class Schema:
         ShapeError
             As `read`, naming the observation; or if there is none.
         """
+        if isinstance(ys, xr.Dataset) and "observation" not in ys.dims:
+            raise ShapeError(f"expected a dim 'observation'; got dims {tuple(ys.dims)}")
+        whole = by_column(ys, self)
+        if whole is not None:
+            with suppress(ShapeError):  # whose observation is found below
+                observations = self.stack(*whole)
+                self.warn_outside(observations)
+                return observations
         if isinstance(ys, xr.Dataset):
-            if "observation" not in ys.dims:
-                raise ShapeError(f"expected a dim 'observation'; got dims {tuple(ys.dims)}")
             ys = [self._row(ys, i) for i in range(ys.sizes["observation"])]
         elif isinstance(ys, pd.DataFrame):
             ys = self._rows_of_table(ys)
@@ -451,17 +459,6 @@ class Schema:
                     row[name] = np.reshape(entries, self.shape(name))
             rows.append(row)
         return rows
-
-
-def scalar_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Name the entries of an array: `y` stays `y`, a vector gives `y[0]`, `y[1]`, ...
-
-    >>> scalar_names("flux", (2,))
-    ('flux[0]', 'flux[1]')
-    """
-    if not shape:
-        return (name,)
-    return tuple(f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(*shape))
 
 
 def join(batches: Sequence[Observations]) -> Observations:

@@ -21,7 +21,6 @@ from sbi_inn.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.prior.probes import check_probes, probes
 from sbi_inn.schema import Schema
-from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get

@@ -18,6 +18,7 @@ from sbi_inn.methods import Fitted, Summariser, Weigher
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations, Schema
 from sbi_inn.simulation.problem import Problem
+from sbi_inn.tables import index_of
 
 if TYPE_CHECKING:
     from sbi_inn.checks import Calibration, GoodnessOfFit, Recovery, TestSet, Together
@@ -157,9 +158,9 @@ class Trust(ABC):
         Returns
         -------
         DataFrame
-            One row an observation: `p_value` of `goodness_of_fit`; `flagged`; `sticks_out`, the
-            statistic that is furthest from what the nearest simulations have, and
-            `sticks_out_by`, how far, in units of what is usual.
+            One row an observation, under the catalogue's own index: `p_value` of `goodness_of_fit`;
+            `flagged`; `sticks_out`, the statistic that is furthest from what the nearest
+            simulations have, and `sticks_out_by`, how far, in units of what is usual.
 
         Raises
         ------
@@ -172,7 +173,6 @@ class Trust(ABC):
             raise ValueError(f"expected a rate between 0 and 1; got {false_discovery_rate}")
         found = self.judge.goodness_of_fit(self.schema.read_many(ys))
         p_values = np.array([one.p_value for one in found])
-        index = ys.index if isinstance(ys, pd.DataFrame) else pd.RangeIndex(len(found))
         return pd.DataFrame(
             {
                 "p_value": p_values,
@@ -180,7 +180,7 @@ class Trust(ABC):
                 "sticks_out": [one.sticks_out for one in found],
                 "sticks_out_by": [one.sticks_out_by for one in found],
             },
-            index=index.rename(index.name or "observation"),
+            index=index_of(ys, len(found)),
         )
 
     def check_together(self, ys: Any, *, seed: int | None = None) -> Together:
@@ -235,9 +235,10 @@ class Trust(ABC):
         from sbi_inn.checks import TestSet
 
         held_out = TestSet.of(self.simulations, self.test_rows[:n])
+        # Only the table itself knows how parameters are distributed whose prior was not stated.
         return held_out.topped_up(
             n,
-            self.problem,
+            self.problem if self.prior.stated else None,
             self._seconds,
             self.seed,
             schema=self.schema,

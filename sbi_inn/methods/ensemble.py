@@ -81,6 +81,11 @@ class Ensemble:
         """What its members are called."""
         return self.method.label
 
+    @property
+    def uses_prior(self) -> bool:
+        """Whether its members need the density of the prior."""
+        return getattr(self.method, "uses_prior", False)
+
     def schedule(self, training: Training, n_train: int) -> Training:
         """Fill in what is None of how to train each member."""
         return self.method.schedule(training, n_train)

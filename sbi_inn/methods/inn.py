@@ -98,6 +98,7 @@ class INN:
 
     name: ClassVar[str] = "inn"
     label: ClassVar[str] = "INN"
+    uses_prior: ClassVar[bool] = True
 
     loss: Literal["likelihood", "mmd"] | None = None
     blocks: int | None = None

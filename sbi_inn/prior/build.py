@@ -14,6 +14,7 @@ from sbi_inn.prior.discrete import Discrete, is_discrete
 from sbi_inn.prior.mixture import Mixture
 from sbi_inn.prior.multivariate import MultivariateNormal, MultivariateT
 from sbi_inn.prior.rosenblatt import Rosenblatt
+from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.prior.univariate import is_continuous
 
 ACCEPTED = (
@@ -53,6 +54,8 @@ def build(name: str, value: object, earlier: Sequence[str]) -> Component:
         return _univariate(Discrete.of, name, able)
     if isinstance(value, Mixture):
         return Rosenblatt(value)
+    if isinstance(value, Tabulated):
+        return value
     if is_continuous(value):
         return _univariate(Continuous.of, name, able)
     if _has(value, "rvs", "logpdf", "alpha"):

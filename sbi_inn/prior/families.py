@@ -133,7 +133,8 @@ def restore(config: dict[str, Any]) -> tuple[str, Any]:
     Returns
     -------
     tuple
-        The parameter's name and its frozen scipy distribution, or a Mixture of some.
+        The parameter's name and its frozen scipy distribution, a Mixture of some, or what was
+        fitted to a table.
 
     Raises
     ------
@@ -148,6 +149,10 @@ def restore(config: dict[str, Any]) -> tuple[str, Any]:
             "a parameter of a stored prior needs name, kind, distribution, args and kwds; "
             f"got {config!r}"
         ) from error
+    if kind == "table":
+        from sbi_inn.prior.tabulated import Tabulated  # which needs this file, as mixtures do
+
+        return name, Tabulated.from_config(name, config)
     allowed = ALLOWED.get(str(kind), frozenset())
     if str(distribution) not in allowed or not hasattr(scipy.stats, distribution):
         raise LoadError(

@@ -17,6 +17,7 @@ from sbi_inn.prior.dependent import Dependent
 from sbi_inn.prior.discrete import Discrete
 from sbi_inn.prior.expression import Expression
 from sbi_inn.prior.families import restore
+from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.prior.univariate import quietly
 
 Distributions = Mapping[str, Any] | Iterable[tuple[str, Any]]
@@ -124,6 +125,15 @@ class Prior:
                 found.append((start, component.cuts))
             start += component.width
         return tuple(found)
+
+    @property
+    def stated(self) -> bool:
+        """Whether somebody said what the prior is.
+
+        If not, it was fitted to the columns of a table one at a time: good for maps, units and
+        widths, and for densities relative to it, but not for what rests on the prior's own density.
+        """
+        return not any(isinstance(c, Tabulated) for c in self._components.values())
 
     @property
     def storable(self) -> bool:

@@ -59,6 +59,7 @@ NO_NOISE = "the simulator has no noise; the re-simulation error says it"
 # An exact posterior of a deterministic simulator is a surface without volume. Across it a network
 # is as wide as it resolves: a matter of the re-simulation error, not of coverage.
 NO_VOLUME = "the simulator has no noise, so that exact regions have no volume"
+NO_PRIOR = "it needs the density of the prior, which the table did not state"
 NONE_HERE = "every simulation at its draws failed; posterior.resimulate(y) says how"
 AT_Y = ("re-simulation at y", "posterior predictive", "calibration at y")
 
@@ -270,6 +271,8 @@ class Judge:
         """Check the posterior at the observation against itself, or say why not."""
         if self.affordable < N:
             return self._costly
+        if not self.sampler.prior.stated:
+            return NO_PRIOR
 
         def observe(truth: FloatArray) -> tuple[Observations, npt.NDArray[np.bool_]]:
             same = observation[np.zeros(len(truth), np.int64)]

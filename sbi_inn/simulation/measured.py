@@ -53,7 +53,8 @@ def measured(
     if noise is None and simulations.noise is None:
         raise SimulationError(
             f"the givens {', '.join(given)} come after the simulations, where only noise= can use "
-            "them: pass a function of observables, givens and rng",
+            "them: pass a function of observables, givens and rng. Those of simulations already "
+            "done are in their table: read_simulations(..., given=[...])",
             simulations,
         )
     simulations = _with_givens(simulations, given, seed)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.data import Simulations
-from sbi_inn.errors import SimulationError
+from sbi_inn.errors import PriorError, SimulationError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import pool, table
 from sbi_inn.simulation.blocks import FAILED, INVALID, OK, STATUS, Block, Call
@@ -108,6 +108,12 @@ def run(
     stream: int = 0,
 ) -> Simulations:
     """Simulate a Problem, as `simulate`; runs of one seed and different streams are independent."""
+    if not problem.prior.stated:
+        raise PriorError(
+            "to simulate, parameters have to be drawn from the prior; this one was fitted to the "
+            "columns of a table, and does not know how they go together: state it, as "
+            "si.Prior(...)"
+        )
     rows = DEFAULT if n is None else int(n)
     if rows < 1 or (n is not None and rows != n):
         raise SimulationError(f"n is a number of simulations, at least 1; got {n}")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sbi_inn.data import Simulations
+from sbi_inn.data import Simulations, variable
 from sbi_inn.errors import SimulationError
 from sbi_inn.schema import Range, Schema, scalar_names
 from sbi_inn.simulation.blocks import FAILED, OK, STATUS, Call
@@ -64,11 +64,8 @@ def to_simulations(
 
 
 def _variable(problem: Problem, name: str, value: Array, length: str | None = None) -> xr.Variable:
-    entry = [f"{length}_entry"] if length else []
-    axes = value.ndim - 1 - len(entry)
-    own = [f"{name}_dim"] if axes == 1 else [f"{name}_dim_{i}" for i in range(axes)]
-    attrs = {"label": problem.labels.get(name, name), "units": problem.units.get(name, "")}
-    return xr.Variable(["simulation", *entry, *own], value, attrs)
+    label, units = problem.labels.get(name, name), problem.units.get(name, "")
+    return variable(name, value, label=label, units=units, length=length)
 
 
 def _schema(problem: Problem, inputs: Inputs, collected: Collected) -> Schema | None:
