@@ -112,7 +112,8 @@ class Windows(nn.Module):
         )
         index = torch.arange(len(row)) - (sizes.cumsum(0) - sizes)[row]
         padded[row, index + AROUND * self.patch] = entries
-        patches = padded.view(len(sizes), most + 2 * AROUND, -1)
+        width = self.patch * entries.shape[1]
+        patches = padded.view(len(sizes), most + 2 * AROUND, width)
         beside = [patches[:, i : i + most] for i in range(1 + 2 * AROUND)]
         places = self._places(sizes.to(entries.dtype), most)
         return statistics, self.read(torch.cat([*beside, places], dim=2)), steps
