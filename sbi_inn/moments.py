@@ -57,7 +57,7 @@ def shape(padded: PaddedSet) -> FloatArray:
 
 
 def order(padded: PaddedSet) -> FloatArray:
-    """What the order of a series says, shape (batch, 7 * columns).
+    """Give what the order of a series says, shape (batch, 7 * columns).
 
     Autocorrelations of the columns at lags of 1, 2 and 5 entries, 0 where a series is constant or
     no longer than the lag; then the means of its quarters, or its mean where a quarter is empty.
@@ -103,7 +103,8 @@ def image(pixels: FloatArray) -> FloatArray:
     rows, columns = (np.arange(BLOCKS) * side // BLOCKS for side in pixels.shape[2:])
     sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=2), columns, axis=3)
     heights, widths = (
-        np.diff([*starts, side]) for starts, side in zip((rows, columns), pixels.shape[2:], strict=True)
+        np.diff([*starts, side])
+        for starts, side in zip((rows, columns), pixels.shape[2:], strict=True)
     )
     parts.append((sums / np.outer(heights, widths)).reshape(len(flat), -1))
     return np.concatenate(parts, axis=1)

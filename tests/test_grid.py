@@ -31,7 +31,8 @@ def test_which_axis_holds_the_channels(shape, read):
 
 
 @pytest.mark.parametrize(
-    "shape", [(), (9,), (3, 9), (8, 8, 8), (3, 16, 3), (2, 16, 2), (4, 4, 4), (1, 1, 8, 8), (5, 8, 8)]
+    "shape",
+    [(), (9,), (3, 9), (8, 8, 8), (3, 16, 3), (2, 16, 2), (4, 4, 4), (1, 1, 8, 8), (5, 8, 8)],
 )
 def test_what_is_no_image(shape):
     with pytest.raises(ShapeError, match=r"1 to 3 channels and sides of at least 4.*got shape"):

@@ -58,9 +58,7 @@ class Transformer(nn.Module):
 
     def forward(self, x, inside):
         heads = self.project(self.first(x)).unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
-        mixed = nn.functional.scaled_dot_product_attention(
-            *heads, attn_mask=inside[:, None, None]
-        )
+        mixed = nn.functional.scaled_dot_product_attention(*heads, attn_mask=inside[:, None, None])
         x = x + self.join(mixed.transpose(1, 2).flatten(2))
         return x + self.net(self.second(x))
 

@@ -6,10 +6,10 @@ over prior density at the truth, in nats: its mean over simulations is what a ne
 
 import numpy as np
 import torch
+from sbi_inn.simulators.normal_sample import RATE, SHAPE, WEIGHT
 from scipy.special import gammaln, logsumexp, ndtri
 
 import sbi_inn as si
-from sbi_inn.simulators.normal_sample import RATE, SHAPE, WEIGHT
 from sbi_inn.summary import Batch, SetBatch
 
 SHORTEST, LONGEST = 20, 200

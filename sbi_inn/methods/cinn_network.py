@@ -136,9 +136,7 @@ class Network(nn.Module):
         In place of a summary network of ours.
     """
 
-    def __init__(
-        self, settings: CINN, shape: Shape, seed: int, own: OwnNet | None = None
-    ) -> None:
+    def __init__(self, settings: CINN, shape: Shape, seed: int, own: OwnNet | None = None) -> None:
         super().__init__()
         assert settings.blocks is not None
         assert settings.hidden is not None

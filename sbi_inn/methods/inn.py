@@ -255,7 +255,7 @@ def _check_observations(observations: Observations) -> None:
     if got or observations.vector.shape[1] == observations.givens:
         raise ShapeError(
             "the bidirectional INN predicts one vector of observables; got "
-            f"{'; '.join(got) or 'none'}. Use method=\"cinn\""
+            f'{"; ".join(got) or "none"}. Use method="cinn"'
         )
 
 

@@ -55,6 +55,8 @@ class Attention(nn.Module):
         largest = largest.scatter_reduce(0, index, scores.detach(), "amax")
         weights = (scores - largest[row]).exp()
         weighted = entries.view(len(row), self.heads, -1) * weights.unsqueeze(2)
-        total = entries.new_zeros(len(sizes), entries.shape[1]).index_add(0, row, weighted.flatten(1))
+        total = entries.new_zeros(len(sizes), entries.shape[1]).index_add(
+            0, row, weighted.flatten(1)
+        )
         sums = weights.new_zeros(len(sizes), self.heads).index_add(0, row, weights)
         return (total.view(len(sizes), self.heads, -1) / sums.unsqueeze(2)).flatten(1)

@@ -112,9 +112,7 @@ class Windows(nn.Module):
         entries = torch.cat([batch.entries, standard, here], dim=1)
         steps = -(-sizes // self.patch)
         most = int(steps.max()) if len(steps) else 0
-        padded = entries.new_zeros(
-            len(sizes), (most + 2 * AROUND) * self.patch, entries.shape[1]
-        )
+        padded = entries.new_zeros(len(sizes), (most + 2 * AROUND) * self.patch, entries.shape[1])
         index = torch.arange(len(row)) - (sizes.cumsum(0) - sizes)[row]
         padded[row, index + AROUND * self.patch] = entries
         width = self.patch * entries.shape[1]

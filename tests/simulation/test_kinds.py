@@ -55,9 +55,7 @@ def test_a_series_whose_length_is_drawn(batched):
 
 @pytest.mark.parametrize("shape", [(8, 6), (3, 8, 6), (8, 6, 3)])
 def test_images_are_features_of_a_vector(shape):
-    table = simulated(
-        lambda a, rng: {"b": a, "sky": rng.normal(a, 1, shape)}, images=["sky"], n=10
-    )
+    table = simulated(lambda a, rng: {"b": a, "sky": rng.normal(a, 1, shape)}, images=["sky"], n=10)
     assert table.schema.images == ("sky",)
     observations = table.observations()
     grid = observations.grids["sky"]

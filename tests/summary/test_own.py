@@ -160,7 +160,10 @@ class Wrong(nn.Module):
     ("network", "message"),
     [
         (nn.Linear(5, 2), r"Linear failed on a tensor of shape \(3, 2\): RuntimeError"),
-        (Wrong(lambda y: y.sum(dim=1)), r"shape \(batch, features\).*got shape \(3,\) from a tensor"),
+        (
+            Wrong(lambda y: y.sum(dim=1)),
+            r"shape \(batch, features\).*got shape \(3,\) from a tensor",
+        ),
         (Wrong(lambda y: y[:1]), r"for a batch of 3; got shape \(1, 2\)"),
         (Wrong(lambda y: y / 0), "expected finite features"),
         (Wrong(lambda y: [y]), "got <class 'list'>"),

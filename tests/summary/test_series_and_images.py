@@ -160,9 +160,7 @@ def test_where_something_is_in_an_image_matters():
 
 
 def test_no_layer_looks_across_a_batch():
-    net = Fusion(
-        2, {"n": 1, "t": 1}, series=["t"], images={"i": (1, 8, 8)}, features=4, hidden=8
-    )
+    net = Fusion(2, {"n": 1, "t": 1}, series=["t"], images={"i": (1, 8, 8)}, features=4, hidden=8)
     assert not [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
 
 
