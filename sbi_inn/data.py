@@ -35,8 +35,9 @@ class Simulations:
     dataset : xarray.Dataset
         Dim `simulation`. One variable per parameter, given and observable, and `status`: "ok",
         "failed" (the simulator raised) or "invalid" (it returned NaN or infinity). Columns of a set
-        or series are padded with NaN beyond the row's own length, which is a variable too. Variables carry `label` and `units`;
-        the attributes carry `seed` and `seconds_per_simulation`.
+        or series are padded with NaN beyond the row's own length, which is a variable too.
+        Variables carry `label` and `units`; the attributes carry `seed` and
+        `seconds_per_simulation`.
     prior : Prior
         What the parameters were drawn from, or where that was not stated (`prior.stated`), maps
         that were fitted to their columns; of those that are to be inferred, if not all are.

@@ -62,7 +62,7 @@ def shape(padded: PaddedSet) -> FloatArray:
 
 
 def order(padded: PaddedSet) -> FloatArray:
-    """What the order of a series says, shape (batch, 7 * columns).
+    """Give what the order of a series says, shape (batch, 7 * columns).
 
     Autocorrelations of the columns at lags of 1, 2 and 5 entries, 0 where a series is constant or
     no longer than the lag; then the means of its quarters, or its mean where a quarter is empty.

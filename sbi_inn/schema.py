@@ -1,8 +1,9 @@
 """What one observation looks like, learned from the simulations, and the way in for real data.
 
 A `Schema` knows the names and shapes of the observables, which of them are columns of an
-exchangeable set or of a time series, which are images, and which givens vary. It turns whatever a user calls an observation into
-`Observations`: plain float arrays that the networks and the diagnostics work on.
+exchangeable set or of a time series, which are images, and which givens vary. It turns whatever a
+user calls an observation into `Observations`: plain float arrays that the networks and the
+diagnostics work on.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ def statistics(observations: Observations, schema: Schema) -> FloatArray:
 
     Observables of fixed shape stand as they are, and so do series that have the same length of at
     most 32 entries in every simulation. An exchangeable set has no order to compare by: each of
-    its columns gives its mean, standard deviation and five quantiles. Other series give these
-    too, and autocorrelations at lags 1, 2 and 5 and the means of their quarters. An image gives, for
+    its columns gives its mean, standard deviation and five quantiles. Other series give these too,
+    and autocorrelations at lags 1, 2 and 5 and the means of their quarters. An image gives, for
     each channel, mean, standard deviation, five quantiles, and means over 4 x 4 blocks. Givens are
     left out. NaN where a value is missing; a set is described by the entries that are there.
 
@@ -83,9 +83,9 @@ def names(schema: Schema) -> tuple[str, ...]:
 def shapes(observations: Observations, schema: Schema) -> FloatArray:
     """Write the shape of each set and series: what a mean and standard deviation cannot absorb.
 
-    Each column of a set, or of a series that does not stand as it is, gives its skewness, its excess kurtosis, and its smallest and largest entry
-    in standard deviations from the mean. They are 0 where the entries are all the same or fewer
-    than four.
+    Each column of a set, or of a series that does not stand as it is, gives its skewness, its
+    excess kurtosis, and its smallest and largest entry in standard deviations from the mean. They
+    are 0 where the entries are all the same or fewer than four.
 
     Returns
     -------

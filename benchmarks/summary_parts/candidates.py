@@ -17,7 +17,7 @@ class Mixed(nn.Module):
         self.windows = Windows(columns, hidden=hidden, patch=patch)
         self.layers = nn.ModuleList(layers)
         self.attention = Attention(hidden, heads=HEADS)
-        statistics = 2 * columns + 1
+        statistics = self.windows.statistics
         self.features = statistics + features
         self.rho = nn.Sequential(
             nn.Linear(statistics + 2 * hidden, hidden), nn.SiLU(), nn.Linear(hidden, features)

@@ -13,7 +13,8 @@ import sbi_inn as si
 from sbi_inn.summary import Batch, SetBatch
 
 SHORTEST, LONGEST = 20, 200
-GRID = 200  # points along each parameter
+GRID = 120  # points along each parameter
+EDGES = (np.arange(GRID) + 0.5) / GRID
 SIDE = 32  # pixels
 
 
@@ -29,8 +30,7 @@ class Gridded:
         self.draw(rng)
 
     def gain(self, rows):
-        edges = (np.arange(GRID) + 0.5) / GRID
-        grid = np.stack(np.meshgrid(edges, edges, indexing="ij"), axis=-1).reshape(-1, 2)
+        grid = np.stack(np.meshgrid(EDGES, EDGES, indexing="ij"), axis=-1).reshape(-1, 2)
         found = []
         for row in rows:
             evidence = logsumexp(self.log_likelihood(grid, row)) - np.log(len(grid))
@@ -88,24 +88,42 @@ class Change(Series):
 
     def log_likelihood(self, u, row):
         x = self.seen(row)
-        return -((x - self.mean(u, np.array([len(x)]))[:, : len(x)]) ** 2).sum(axis=1) / 2
+        (share, jump), n = (0.1 + 0.8 * u[:, 0], 6 * u[:, 1] - 3), len(x)
+        first = np.ceil(share * n).astype(int)  # the first entry after the jump
+        after = np.append(np.cumsum(x[::-1])[::-1], 0.0)[first]
+        return jump * after - jump**2 * (n - first) / 2
 
 
 class Oscillation(Series):
     """A damped oscillation in noise: its frequency and how fast it decays."""
 
     @staticmethod
-    def mean(u):
-        frequency, decay = 0.2 + 0.8 * u[:, :1], np.exp(-4.5 + 2.5 * u[:, 1:])
+    def factors(u):
         t = np.arange(LONGEST)
-        return 2 * np.exp(-decay * t) * np.cos(frequency * t)
+        decay, frequency = np.exp(-4.5 + 2.5 * u[:, 1:]), 0.2 + 0.8 * u[:, :1]
+        return 2 * np.exp(-decay * t), np.cos(frequency * t)
 
     def simulate(self, rng):
-        return self.mean(self.u) + rng.normal(size=(len(self.u), LONGEST))
+        fall, wave = self.factors(self.u)
+        return fall * wave + rng.normal(size=(len(self.u), LONGEST))
 
     def log_likelihood(self, u, row):
         x = self.seen(row)
-        return -((x - self.mean(u)[:, : len(x)]) ** 2).sum(axis=1) / 2
+        fall, wave = (factor[:, : len(x)] for factor in self.factors(u))
+        return (fall * wave) @ x - ((fall * wave) ** 2).sum(axis=1) / 2
+
+    def gain(self, rows):
+        # On a grid the factors need one axis each, so that it can be finer.
+        points = (np.arange(4 * GRID) + 0.5) / (4 * GRID)
+        fall, wave = self.factors(np.column_stack([points, points]))
+        found = []
+        for row in rows:
+            x, n = self.seen(row), self.sizes[row]
+            on_grid = (wave[:, :n] * x) @ fall[:, :n].T
+            on_grid -= (wave[:, :n] ** 2) @ (fall[:, :n] ** 2).T / 2
+            evidence = logsumexp(on_grid) - 2 * np.log(4 * GRID)
+            found.append(self.log_likelihood(self.u[[row]], row)[0] - evidence)
+        return np.array(found)
 
 
 class Blob(Gridded):

@@ -140,7 +140,8 @@ def plan(
     The widths are averaged over observations that the prior would produce. With a simulator these
     are simulated, with the same parameters and other givens at every value. Without one they are
     held-out simulations: for the length of a set, those at least as long, cut to the value (their
-    entries are exchangeable, which those of a series are not); for another given, the tenth whose own is nearest to the value.
+    entries are exchangeable, which those of a series are not); for another given, the tenth whose
+    own is nearest to the value.
 
     Parameters
     ----------

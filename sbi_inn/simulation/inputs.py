@@ -128,8 +128,8 @@ def check_lengths(problem: Problem, inputs: Inputs) -> None:
             )
         if value.dtype.kind not in "iu":
             raise SimulationError(
-                f"{length} is the length of a {kind} and must be an integer; got {value[0]:g}. Use a "
-                "discrete distribution such as st.randint(1, 101), or an integer"
+                f"{length} is the length of a {kind} and must be an integer; got {value[0]:g}. Use "
+                "a discrete distribution such as st.randint(1, 101), or an integer"
             )
         if value.min() < 1:
             raise SimulationError(

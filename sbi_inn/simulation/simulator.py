@@ -117,8 +117,8 @@ def simulator(
     ----------
     batched : bool
         The simulator takes arrays with a leading axis B and one Generator, and returns arrays with
-        a leading axis B. Columns of a set or series are returned padded, shape (B, L), with anything beyond a
-        row's own length.
+        a leading axis B. Columns of a set or series are returned padded, shape (B, L), with
+        anything beyond a row's own length.
     sets : mapping of str to sequence of str, optional
         Observables that are paired columns of an exchangeable set, under the name of the given that
         is its length.

@@ -44,8 +44,10 @@ def to_simulations(
     for name, value in collected.values.items():
         length = (layout.length_of(name) or layout.series_of(name)) if layout else None
         variables[name] = _variable(problem, name, value[:done], length)
-    for length in problem.fixed_series if layout else ():
-        variables[length] = _variable(problem, length, np.full(done, layout.fixed_length(length)))
+    if layout is not None:
+        for length in problem.fixed_series:
+            sizes = np.full(done, layout.fixed_length(length))
+            variables[length] = _variable(problem, length, sizes)
     variables["status"] = xr.Variable("simulation", np.array(STATUS)[status])
     attrs = {
         "seed": call.seeds.seed,

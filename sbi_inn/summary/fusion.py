@@ -59,24 +59,19 @@ class Fusion(nn.Module):
     ) -> None:
         super().__init__()
         self.vector = VectorNet(vector, features=features, hidden=hidden) if vector else None
-        widths = {"features": features, "hidden": hidden}
-        self.sets = nn.ModuleDict(
-            {
-                f"{SET}{name}": SeriesNet(columns, **widths)
-                if name in series
-                else DeepSet(columns, **widths, pooling=pooling)
-                for name, columns in sets.items()
-            }
-        )
-        self.images = nn.ModuleDict(
-            {
-                f"{IMAGE}{name}": ImageNet(*shape, features=features, hidden=hidden // 2)
-                for name, shape in (images or {}).items()
-            }
-        )
-        parts = [self.vector] if self.vector is not None else []
-        parts += [*self.sets.values(), *self.images.values()]
-        self.features = sum(int(part.features) for part in parts)
+        ordered: dict[str, DeepSet | SeriesNet] = {
+            f"{SET}{name}": SeriesNet(columns, features=features, hidden=hidden)
+            if name in series
+            else DeepSet(columns, features=features, hidden=hidden, pooling=pooling)
+            for name, columns in sets.items()
+        }
+        pictures = {
+            f"{IMAGE}{name}": ImageNet(*shape, features=features, hidden=hidden // 2)
+            for name, shape in (images or {}).items()
+        }
+        self.sets, self.images = nn.ModuleDict(ordered), nn.ModuleDict(pictures)
+        parts = [*([self.vector] if self.vector else []), *ordered.values(), *pictures.values()]
+        self.features = sum(part.features for part in parts)
 
     def forward(self, batch: Batch) -> Tensor:
         """Map a batch of observations to features, shape (batch, features)."""

@@ -74,8 +74,9 @@ class ImageNet(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to features, shape (batch, features)."""
         flat = pixels.flatten(2)
-        deviation = (flat.var(dim=2, correction=0) + 1e-6).sqrt()
-        statistics = torch.cat([flat.mean(dim=2), deviation.log()], dim=1)
+        mean = flat.mean(dim=2)
+        deviation = ((flat - mean.unsqueeze(2)).square().mean(dim=2) + 1e-6).sqrt()
+        statistics = torch.cat([mean, deviation.log()], dim=1)
         found = self.blocks(self.patches(pixels.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
         parts = [statistics, found.mean(dim=(2, 3)), *self._attended(found)]
         parts.append(self.pool(self.coarse(found)).flatten(1))

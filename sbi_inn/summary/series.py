@@ -13,6 +13,7 @@ HEADS = 4
 PATCH = 4  # entries of a step of the recurrent network
 AROUND = 1  # steps on either side that a window reaches over
 PLACES = 3  # numbers that say where a window is
+LAGS = (1, 2)  # of the autocorrelations among the statistics
 
 
 class SeriesNet(nn.Module):
@@ -24,8 +25,9 @@ class SeriesNet(nn.Module):
     one of 50: a recurrent network, slow on a processor, then costs no more than the rest.
 
     As in a `DeepSet`, mean, log standard deviation and log length pass beside the learned features,
-    and windows see each entry both as it is and relative to its own series. They also see where
-    they are, from the start and relative to the length. Padding is never seen.
+    here with the autocorrelations at lags 1 and 2; and windows see each entry both as it is and
+    relative to its own series. They also see where they are, from the start and relative to the
+    length. Padding is never seen.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ class SeriesNet(nn.Module):
         self.windows = Windows(columns, hidden=hidden, patch=patch)
         self.recurrent = nn.GRU(hidden, hidden, batch_first=True)
         self.attention = Attention(hidden, heads=HEADS)
-        statistics = 2 * columns + 1
+        statistics = self.windows.statistics
         self.features = statistics + features
         self.rho = nn.Sequential(
             nn.Linear(statistics + 3 * hidden, hidden), nn.SiLU(), nn.Linear(hidden, features)
@@ -94,6 +96,7 @@ class Windows(nn.Module):
     def __init__(self, columns: int, *, hidden: int, patch: int) -> None:
         super().__init__()
         self.patch = patch
+        self.statistics = (2 + len(LAGS)) * columns + 1
         seen = (2 * columns + 1) * patch * (1 + 2 * AROUND) + PLACES
         self.read = nn.Sequential(
             nn.Linear(seen, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
@@ -103,6 +106,8 @@ class Windows(nn.Module):
         """Give statistics (batch, ...), windows (batch, most steps, hidden) and steps (batch,)."""
         sizes, row = batch.sizes, rows_of(batch.sizes)
         statistics, standard = standardised(batch, row)
+        together = [_autocorrelation(standard, row, sizes, lag) for lag in LAGS]
+        statistics = torch.cat([statistics, *together], dim=1)
         here = standard.new_ones(len(row), 1)  # tells an entry of zero from none
         entries = torch.cat([batch.entries, standard, here], dim=1)
         steps = -(-sizes // self.patch)
@@ -110,7 +115,8 @@ class Windows(nn.Module):
         padded = entries.new_zeros(len(sizes), (most + 2 * AROUND) * self.patch, entries.shape[1])
         index = torch.arange(len(row)) - (sizes.cumsum(0) - sizes)[row]
         padded[row, index + AROUND * self.patch] = entries
-        patches = padded.view(len(sizes), most + 2 * AROUND, -1)
+        width = self.patch * entries.shape[1]
+        patches = padded.view(len(sizes), most + 2 * AROUND, width)
         beside = [patches[:, i : i + most] for i in range(1 + 2 * AROUND)]
         places = self._places(sizes.to(entries.dtype), most)
         return statistics, self.read(torch.cat([*beside, places], dim=2)), steps
@@ -124,3 +130,9 @@ class Windows(nn.Module):
         return torch.stack(
             [relative, from_start.expand_as(relative), length[:, None].expand_as(relative)], dim=2
         )
+
+
+def _autocorrelation(standard: Tensor, row: Tensor, sizes: Tensor, lag: int) -> Tensor:
+    """Average the products of entries so far apart, shape (batch, columns)."""
+    same = (row[lag:] == row[:-lag]).unsqueeze(1)
+    return mean(standard[lag:] * standard[:-lag] * same, row[lag:], sizes)

@@ -61,8 +61,20 @@ def test_a_batch_of_series_equals_its_members(series):
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 100, 3_000])
 def test_series_of_any_length(size):
     features = series_net()(together([entries(size)]))
-    assert features.shape == (1, 2 * COLUMNS + 1 + FEATURES)
+    assert features.shape == (1, 4 * COLUMNS + 1 + FEATURES)
     assert features.isfinite().all()
+
+
+def test_autocorrelations_pass_beside_the_learned_features():
+    one = entries(50)
+    found = series_net()(together([entries(2, seed=9), one, entries(1)]))
+    centred = one - one.mean(dim=0)
+    variance = centred.square().sum(dim=0) + 50e-6
+    for place, lag in enumerate((1, 2)):
+        first = (2 + place) * COLUMNS + 1
+        expected = (centred[lag:] * centred[:-lag]).sum(dim=0) / variance
+        close(found[1, first : first + COLUMNS], expected)
+        assert not found[2, first : first + COLUMNS].any()
 
 
 def test_no_series():
@@ -85,7 +97,7 @@ def test_the_order_of_a_series_matters(order):
 def test_every_entry_of_a_series_is_seen(place):
     net = series_net()
     batch = SetBatch(entries(100).requires_grad_(), torch.tensor([100]))
-    (slope,) = torch.autograd.grad(net(batch)[0, 2 * COLUMNS + 1 :].sum(), batch.entries)
+    (slope,) = torch.autograd.grad(net(batch)[0, 4 * COLUMNS + 1 :].sum(), batch.entries)
     assert (slope[place] != 0).all()
 
 
