@@ -101,7 +101,7 @@ def read_simulations(
     --------
     >>> rng = np.random.default_rng(1)
     >>> table = pd.DataFrame({"mass": rng.lognormal(size=500), "name": "star"})
-    >>> table["f1"], table["f2"] = table.mass + rng.normal(size=(2, 500))
+    >>> table["f1"] = table["f2"] = table.mass + rng.normal(size=500)
     >>> simulations = read_simulations(
     ...     table,
     ...     parameters=["mass"],
