@@ -75,8 +75,9 @@ def fit_posterior(
         given that varies; (batch, longest, *entry) for a column of a set or series, padded
         with zeros; and under the name of each length the mask of the entries, bool of shape (batch,
         longest). Everything is scaled to median 0 and a spread of 1, pixels by channel; beyond 5 it
-        grows like a logarithm; a missing value is 0. Networks are trained on copies, whose layers get new weights from
-        their `reset_parameters`, as all of torch's have it; frozen ones keep theirs.
+        grows like a logarithm; a missing value is 0. Networks are trained on copies, whose layers
+        get new weights from their `reset_parameters`, as all of torch's have it; frozen ones keep
+        theirs.
     infer : sequence of str, optional
         The parameters to infer. The others are nuisances: drawn and simulated, and averaged over.
         With a dependent parameter come those that its distribution follows from. What simulates

@@ -136,7 +136,7 @@ class Catalogue(ABC):
         ...     seed=1,
         ...     progress=False,
         ... )
-        >>> stars = pd.DataFrame({"x[0]": [0.0, 0.1], "x[1]": 0.2}, index=["Vega", "Deneb"])
+        >>> stars = pd.DataFrame({"y[0]": [0.0, 0.1], "y[1]": 0.2}, index=["Vega", "Deneb"])
         >>> table = posterior.summary_each(stars, progress=False)
         >>> table.index.to_list(), table.columns[:3].to_list()
         (['Vega', 'Deneb'], ['theta1_median', 'theta1_low68', 'theta1_high68'])

@@ -39,7 +39,7 @@ FloatArray = npt.NDArray[np.float64]
 RESIMULATE, ABC = 1, 3
 
 
-class Posterior(Catalogue, Trust, Outlook, Figures, Exports):
+class Posterior(Trust, Outlook, Figures, Exports, Catalogue):
     """The posterior of a study, for any observation.
 
     Made by `fit_posterior` or `load_posterior`. An observation `y` is a dict of observables (and

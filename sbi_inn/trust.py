@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +16,11 @@ import pandas as pd
 from scipy import stats
 
 from sbi_inn.data import Simulations
+from sbi_inn.errors import SimulationError
 from sbi_inn.methods import Fitted, Summariser, Weigher
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations, Schema
+from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.tables import index_of
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 TEST_ROWS = 5_000
+TIMED = 10  # simulations whose time is taken, where it is not known
 
 
 class Trust(ABC):
@@ -290,4 +295,25 @@ class Trust(ABC):
 
     @property
     def _seconds(self) -> float:
-        return float(self.simulations.dataset.attrs.get("seconds_per_simulation", np.inf))
+        """What one simulation takes; measured where the table does not say it."""
+        known = self.simulations.dataset.attrs.get("seconds_per_simulation")
+        if known is not None:
+            return float(known)
+        return np.inf if self.problem is None else self._measured_seconds
+
+    @cached_property
+    def _measured_seconds(self) -> float:
+        assert self.problem is not None
+        rows = self.test_rows[:TIMED]
+        flat = self.prior.flatten(self.simulations.parameters(rows))
+        started = perf_counter()
+        with suppress(SimulationError):  # every one failed, which re-simulation says
+            observe_again(
+                self.problem,
+                self.schema,
+                flat,
+                self.simulations.observations(rows),
+                seed=self.seed,
+                stream=TIMED,
+            )
+        return (perf_counter() - started) / len(rows)

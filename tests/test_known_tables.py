@@ -9,10 +9,10 @@ from studies import columns, quick_fit
 import sbi_inn as si
 
 # Two correlated parameters, seen through three bands with noise.
-MEAN, COVARIANCE = np.array([1.0, 50.0]), np.array([[1.0, 6.0], [6.0, 100.0]])
+MEAN, COVARIANCE = np.array([1.0, 50.0]), np.array([[1.0, 9.0], [9.0, 100.0]])
 MIX = np.array([[1.0, 0.05], [0.5, -0.05], [-0.5, 0.1]])
-NOISE = 0.5
-Y = MIX @ MEAN + [0.5, 0.3, -0.6]
+NOISE = 0.8
+Y = MIX @ MEAN + [1.0, 0.8, -1.0]
 
 
 def exact(prior_covariance):

@@ -269,10 +269,10 @@ class Judge:
 
     def _local(self, observation: Observations) -> LocalCalibration | str:
         """Check the posterior at the observation against itself, or say why not."""
-        if self.affordable < N:
-            return self._costly
         if not self.sampler.prior.stated:
             return NO_PRIOR
+        if self.affordable < N:
+            return self._costly
 
         def observe(truth: FloatArray) -> tuple[Observations, npt.NDArray[np.bool_]]:
             same = observation[np.zeros(len(truth), np.int64)]

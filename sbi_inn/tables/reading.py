@@ -120,6 +120,9 @@ def contents(source: Source, wanted: Wanted) -> Contents:
     ShapeError
         If a column is missing or holds text, or the rows of an object disagree.
     """
+    wide = [name for name, c in wanted.given.items() if source.take(c, "givens").ndim > 1]
+    if wide:
+        raise ShapeError(f"expected one number a row for the given {wide[0]!r}; got several")
     if wanted.by is not None:
         return _grouped(source, wanted, Groups.of(source, wanted.by))
     values = {name: source.take(c, "parameters") for name, c in wanted.parameters.items()}

@@ -101,7 +101,7 @@ def read_simulations(
     --------
     >>> rng = np.random.default_rng(1)
     >>> table = pd.DataFrame({"mass": rng.lognormal(size=500), "name": "star"})
-    >>> table["f1"], table["f2"] = table.mass + rng.normal(size=(2, 500))
+    >>> table["f1"] = table["f2"] = table.mass + rng.normal(size=500)
     >>> simulations = read_simulations(
     ...     table,
     ...     parameters=["mass"],
@@ -227,7 +227,7 @@ def _failures(found: Contents, wanted: Wanted, ok: npt.NDArray[np.bool_]) -> pd.
     for name in wanted.parameters:
         values = found.values[name][rows]
         names = scalar_names(name, values.shape[1:])
-        columns |= dict(zip(names, values.reshape(len(rows), -1).T, strict=True))
+        columns |= dict(zip(names, values.reshape(len(rows), len(names)).T, strict=True))
     columns |= {name: found.values[name][rows] for name in wanted.given}
     columns |= {"status": INVALID, "error": "NaN or infinity in the table", "traceback": ""}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)))
@@ -238,9 +238,6 @@ def _schema(found: Contents, wanted: Wanted, ok: npt.NDArray[np.bool_]) -> Schem
         name: found.values[name].shape[2 if wanted.length_of(name) else 1 :]
         for name in wanted.observables
     }
-    wide = [name for name in wanted.given if found.values[name].ndim > 1]
-    if wide:
-        raise ShapeError(f"expected one number a row for the given {wide[0]!r}; got several")
     givens = {name: found.values[name][ok] for name in wanted.given}
     constants = {n: float(v[0]) for n, v in givens.items() if (v == v[0]).all()}
     varying = tuple(name for name in givens if name not in constants)

@@ -207,7 +207,7 @@ def numbers(column: Any, where: str) -> Array:
 
 def _is_numeric(column: Any) -> bool:
     if isinstance(column, xr.DataArray):
-        return column.dtype.kind in "biuf"
+        return column.dtype.kind in "biuf" and column.name not in column.coords
     return column.dtype.kind in "biuf" or (
         pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column)
     )
@@ -227,7 +227,7 @@ def _of_dataset(dataset: xr.Dataset, hint: list[str], title: str) -> Source:
     columns = {
         str(name): dataset[name].transpose(rows, ...)
         for name in (*dataset.data_vars, *dataset.coords)
-        if rows in dataset[name].dims
+        if rows in dataset[name].dims and name not in ROWS
     }
     return Source(columns, dataset.indexes.get(rows, pd.RangeIndex(dataset.sizes[rows])), title)
 

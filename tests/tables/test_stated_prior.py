@@ -175,7 +175,9 @@ def test_with_a_simulator_at_hand_only_the_table_says_how_parameters_lie(correla
     assert np.isfinite(again.error).all()
     with pytest.raises(si.PriorError, match="does not know"):
         loaded.rejection_abc(0.5, n_simulations=100)
-    assert loaded.judge._local(loaded.schema.read(0.5)) == NO_PRIOR
+    check = loaded.check(0.5, progress=False)
+    assert {"re-simulation", "re-simulation at y"} <= set(check.records)
+    assert check.skipped["calibration at y"] == NO_PRIOR
 
 
 def test_a_check_says_what_needs_a_simulator(correlated):
