@@ -128,12 +128,13 @@ class CINN:
         """Fill in what is None.
 
         Few rows of many parameters are learned by heart soonest, sharp posteriors of few parameters
-        are blunted by dropout.
+        are blunted by dropout: with one or two it does more harm than good.
         """
         hidden = self.hidden or 16 * round(float(np.interp(math.log10(n_train), (4, 5), (4, 8))))
         dropout = self.dropout
         if dropout is None:
-            dropout = DROPOUT * (1 - 1 / dim) * min(1.0, math.sqrt(ROWS_THEN / n_train))
+            share = 1 - 1 / dim if dim > 2 else 0.0
+            dropout = DROPOUT * share * min(1.0, math.sqrt(ROWS_THEN / n_train))
         return replace(self, blocks=self.blocks or 4, hidden=hidden, dropout=dropout)
 
     def schedule(self, training: Training, n_train: int) -> Training:
