@@ -2,7 +2,7 @@
 
     python benchmarks/parameters.py [--only NAME ...] [--simulations N] [--tests N] [--json FILE]
 
-Three models with one discrete and one continuous parameter, fitted with default settings. At each of
+Three models with a discrete and a continuous parameter, fitted with default settings. At each of
 many test observations, drawn from the prior predictive distribution, the posterior probability of
 every value of the discrete parameter is compared with the exact one: the continuous parameter is
 integrated out on a grid. Of the differences at an observation the largest counts. What the draws

@@ -19,6 +19,8 @@ from sbi_inn.prior.discrete import Discrete
 from sbi_inn.prior.stored import stored
 from sbi_inn.prior.univariate import quietly
 
+WHOLE: Any = np.int64  # of discrete parameters
+
 Distributions = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 
@@ -309,7 +311,7 @@ class Prior:
         for name, component in self._components.items():
             stop = start + len(self._columns_of(name))
             value = flat[:, start:stop].reshape(len(flat), *component.shape)
-            values[name] = np.rint(value).astype(np.int64) if name in self.discrete else value
+            values[name] = np.rint(value).astype(WHOLE) if name in self.discrete else value
             start = stop
         return values
 
@@ -382,7 +384,7 @@ class Prior:
         """Values for later functions, medians where the support was left: they may rely on it."""
         outside = log_prob == -np.inf
         if isinstance(component, Discrete) and not outside.any():
-            return values.astype(np.int64)  # as draws have it: a function may look into a list
+            return values.astype(WHOLE)  # as draws have it: a function may look into a list
         if not outside.any():
             return values
         medians = component.from_latent(np.zeros((len(values), component.width)), parents)
