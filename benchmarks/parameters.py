@@ -2,7 +2,7 @@
 
     python benchmarks/parameters.py [--only NAME ...] [--simulations N] [--tests N] [--json FILE]
 
-Two models with one discrete and one continuous parameter, fitted with default settings. At each of
+Three models with a discrete and a continuous parameter, fitted with default settings. At each of
 many test observations, drawn from the prior predictive distribution, the posterior probability of
 every value of the discrete parameter is compared with the exact one: the continuous parameter is
 integrated out on a grid. Of the differences at an observation the largest counts. What the draws
@@ -38,6 +38,17 @@ def tosses(n, p, rng):
     return {"heads": rng.binomial(n, p).astype(float), "hint": n + rng.normal(0, 1.0, len(n))}
 
 
+@si.simulator(batched=True)
+def total(k, scale, rng):
+    """Count once at one of four rates, times a scale, three times as long."""
+    return {"n": rng.poisson(3 * scale * RATES[k]).astype(float)}
+
+
+def total_likelihood(y, k, scale):
+    """Log likelihood of one count, shape (values, grid)."""
+    return st.poisson(3 * RATES[k][:, None] * scale).logpmf(y["n"])
+
+
 def counts_likelihood(y, k, scale):
     """Log likelihood of three counts, shape (values, grid)."""
     rates = RATES[k][:, None] * scale
@@ -50,11 +61,10 @@ def tosses_likelihood(y, n, p):
     return st.binom(n, p).logpmf(y["heads"]) + st.norm(n, 1.0).logpdf(y["hint"])
 
 
+FOUR = si.Prior(k=st.randint(0, 4), scale=st.gamma(20, scale=1 / 20))
 MODELS = {
-    "which of four rates": (
-        si.Problem(counts, si.Prior(k=st.randint(0, 4), scale=st.gamma(20, scale=1 / 20))),
-        counts_likelihood,
-    ),
+    "which of four rates, one count": (si.Problem(total, FOUR), total_likelihood),
+    "which of four rates, three counts": (si.Problem(counts, FOUR), counts_likelihood),
     "how many tosses": (
         si.Problem(tosses, si.Prior(n=st.binom(8, 0.5), p=st.beta(2, 2))),
         tosses_likelihood,

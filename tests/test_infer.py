@@ -9,6 +9,9 @@ import sbi_inn as si
 
 Y = {"y": [0.5, -0.2]}
 
+# Of fits this small, sampling rightly warns once they were checked.
+pytestmark = pytest.mark.filterwarnings("ignore:the last check of this posterior said")
+
 
 @pytest.fixture(scope="module")
 def posterior():

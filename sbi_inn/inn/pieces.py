@@ -97,8 +97,8 @@ class Pieces(Bijection):
             table = self._table(i, x.dtype)
             log_mass = self.heads[i](inside, context) + table[1].log()
             log_mass = F.log_softmax(log_mass, dim=1).expand(len(x), -1)
-            own = tuple(row.expand_as(log_mass) for row in table[:3])
-            pair = own, _bounds(log_mass.exp())
+            below, mass, above = (row.expand_as(log_mass) for row in table[:3])
+            pair = (below, mass, above), _bounds(log_mass.exp())
             if inverse:
                 here = _piece(x[:, axis], pair[1])
                 found = _stretched(x[:, axis], *_at(here, pair[1], pair[0]))

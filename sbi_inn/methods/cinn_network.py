@@ -179,7 +179,9 @@ class Network(nn.Module):
         )
         self.flow = Stack([self.regression, blocks])
         if cuts:
-            self.flow = Pieces(shape.dim, cuts, subnet, self.flow if smooth else None)
+            # Probabilities are blunt as they are: dropout helps sharp posteriors.
+            heads = partial(subnet, dropout=None)
+            self.flow = Pieces(shape.dim, cuts, heads, self.flow if smooth else None)
         self.latent = Normal(shape.dim)
 
     def start_from(self, train: Pairs, validation: Pairs) -> None:

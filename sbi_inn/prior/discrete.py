@@ -15,7 +15,7 @@ from sbi_inn.prior.component import LATENT_MAX, Array, Parents
 from sbi_inn.prior.continuous import check_arguments, describe
 from sbi_inn.prior.families import discrete_config, listed
 
-Whole = npt.NDArray[np.int64]
+Whole = npt.NDArray[Any]  # of int64
 
 MOST = 200_000
 """Values that a table holds: enough for poisson(1e8), or geom(1e-4)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,17 @@ import numpy.typing as npt
 
 from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.names import check_names
+from sbi_inn.prior.arrays import arrays
 from sbi_inn.prior.build import build
+from sbi_inn.prior.choice import chosen
 from sbi_inn.prior.component import Array, Component, Parents
 from sbi_inn.prior.dependent import Dependent
 from sbi_inn.prior.discrete import Discrete
-from sbi_inn.prior.expression import Expression
-from sbi_inn.prior.families import restore
+from sbi_inn.prior.stored import stored
 from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.prior.univariate import quietly
+
+WHOLE: Any = np.int64  # of discrete parameters
 
 Distributions = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -169,24 +171,8 @@ class Prior:
         >>> Prior(a=st.norm(), b=st.expon(), c=st.uniform()).marginal(["c", "a"]).names
         ('a', 'c')
         """
-        asked = [names] if isinstance(names, str) else list(names)
-        if not asked:
-            raise PriorError(f"expected some of the parameters {', '.join(self.names)}; got none")
-        for name in asked:
-            if name not in self.names:
-                close = get_close_matches(str(name).partition("[")[0], self.names, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise PriorError(
-                    f"expected some of the parameters {', '.join(self.names)}; got {name!r}{hint}"
-                )
-        for name in self.names:
-            missing = [p for p in self._components[name].parents if p not in asked]
-            if name in asked and missing:
-                raise PriorError(
-                    f"the distribution of {name!r} follows from {', '.join(map(repr, missing))}, "
-                    f"and without that it cannot be written down: add {', '.join(missing)} to "
-                    f"what is inferred, or leave {name} out"
-                )
+        parents = {name: component.parents for name, component in self._components.items()}
+        asked = chosen(names, parents)
         return Prior([(n, c.source) for n, c in self._components.items() if n in asked])
 
     def sample(self, n: int, rng: np.random.Generator) -> dict[str, Array]:
@@ -232,7 +218,7 @@ class Prior:
         PriorError
             For missing or unknown names, and shapes that do not fit together.
         """
-        values, n = self._arrays(parameters)
+        values, n = arrays(parameters, self._shapes)
         total, inside = np.zeros(n), np.ones(n, dtype=bool)
         parents: dict[str, Array] = {}
         with quietly():
@@ -266,7 +252,7 @@ class Prior:
         PriorError
             As for `log_prob`, and for nan.
         """
-        values, n = self._arrays(parameters)
+        values, n = arrays(parameters, self._shapes)
         for name, array in values.items():
             if np.isnan(array).any():
                 raise PriorError(f"parameter {name!r}: nan has no latent")
@@ -319,7 +305,7 @@ class Prior:
 
     def flatten(self, parameters: Mapping[str, Any]) -> Array:
         """Parameters side by side in the order of `columns`, shape (n, dim)."""
-        values, n = self._arrays(parameters)
+        values, n = arrays(parameters, self._shapes)
         return np.concatenate([values[name].reshape(n, -1) for name in self.names], axis=1)
 
     def unflatten(self, array: npt.ArrayLike) -> dict[str, Array]:
@@ -335,7 +321,7 @@ class Prior:
         for name, component in self._components.items():
             stop = start + len(self._columns_of(name))
             value = flat[:, start:stop].reshape(len(flat), *component.shape)
-            values[name] = np.rint(value).astype(np.int64) if name in self.discrete else value
+            values[name] = np.rint(value).astype(WHOLE) if name in self.discrete else value
             start = stop
         return values
 
@@ -365,17 +351,7 @@ class Prior:
             of this form.
         """
         try:
-            entries = list(config["parameters"])
-            code = [entry["name"] for entry in entries if entry["kind"] == "code"]
-        except (KeyError, TypeError) as error:
-            raise LoadError(f"a stored prior needs named parameters; got {config!r}") from error
-        if code:
-            raise LoadError(
-                f"the prior of {', '.join(map(repr, code))} is code, which files do not hold; "
-                "give the whole prior again with prior="
-            )
-        try:
-            return cls([_restore(entry) for entry in entries])
+            return cls(stored(config))
         except LoadError:
             raise
         except Exception as error:  # a damaged expression can go wrong anywhere in scipy
@@ -404,6 +380,10 @@ class Prior:
             if component.config() is None
         }
 
+    @property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: component.shape for name, component in self._components.items()}
+
     def _columns_of(self, name: str) -> list[str]:
         shape = self._components[name].shape
         return [f"{name}[{i}]" for i in range(shape[0])] if shape else [name]
@@ -414,7 +394,7 @@ class Prior:
         """Values for later functions, medians where the support was left: they may rely on it."""
         outside = log_prob == -np.inf
         if isinstance(component, Discrete) and not outside.any():
-            return values.astype(np.int64)  # as draws have it: a function may look into a list
+            return values.astype(WHOLE)  # as draws have it: a function may look into a list
         if not outside.any():
             return values
         medians = component.from_latent(np.zeros((len(values), component.width)), parents)
@@ -433,52 +413,6 @@ class Prior:
                 f"values from 0 to 1; got {places.shape}"
             )
         return places
-
-    def _arrays(self, parameters: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
-        """Float64 arrays of every parameter with n rows each, and n."""
-        if not isinstance(parameters, Mapping):
-            raise PriorError(
-                f"expected the parameters {', '.join(self.names)} by name, as `unflatten` gives "
-                f"them; got {type(parameters).__name__} of shape {np.shape(parameters)}"
-            )
-        given = [str(name) for name in parameters]
-        if set(given) != set(self.names):
-            raise PriorError(
-                f"expected the parameters {', '.join(self.names)}; got {', '.join(given) or 'none'}"
-            )
-        arrays = {name: self._array(name, parameters[name]) for name in self.names}
-        sizes = {len(array) for array in arrays.values()} - {1} or {1}
-        if len(sizes) > 1:
-            shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-            raise PriorError(f"parameters must have one number of rows; got {shapes}")
-        n = sizes.pop()
-        rows = {
-            name: array if len(array) == n else np.broadcast_to(array, (n, *array.shape[1:]))
-            for name, array in arrays.items()
-        }
-        return rows, n
-
-    def _array(self, name: str, value: npt.ArrayLike) -> Array:
-        """Float64 array of one parameter with a leading axis of rows."""
-        shape = self._components[name].shape
-        try:
-            array = np.asarray(value, dtype=float)
-        except (TypeError, ValueError) as error:
-            raise PriorError(f"parameter {name!r} must be numbers: {error}") from error
-        array = array if array.ndim > len(shape) else array[None]
-        if array.shape[1:] != shape:
-            expected = str(shape), str(("n", *shape)).replace("'", "")
-            raise PriorError(
-                f"parameter {name!r} must have shape {' or '.join(expected)}; got {np.shape(value)}"
-            )
-        return array
-
-
-def _restore(entry: Any) -> tuple[str, Any]:
-    """Rebuild one parameter, name and distribution, from its entry in a file."""
-    if entry["kind"] == "expression":
-        return entry["name"], Expression.read(str(entry["name"]), entry)
-    return restore(entry)
 
 
 def _pairs(distributions: Distributions | None) -> list[tuple[str, Any]]:
