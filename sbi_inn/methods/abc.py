@@ -133,8 +133,8 @@ def _same_givens(schema: Schema, observed: Observations) -> None:
     sizes = {name: float(padded.sizes[0]) for name, padded in observed.sets.items()}
     numbers = observed.vector[0, schema.observable_columns() :]
     for name, value in (dict(zip(schema.given_columns, numbers, strict=True)) | sizes).items():
-        low, high = schema.trained.get(name, (np.nan, np.nan))
-        if not (low == high == value or np.isnan([low, high, value]).all()):
+        low, high = schema.trained.get(name, (value, value))
+        if name in schema.trained and not low == high == value:
             whole, bracket, _ = name.partition("[")
             own = f"{{{whole!r}: y[{whole!r}]}}" if bracket else f"{{{name!r}: {value:g}}}"
             raise ShapeError(

@@ -113,7 +113,7 @@ def test_a_bare_table_needs_its_prior(table, tmp_path):
         assert posterior.schema.observables == {"y": ()}
     with pytest.raises(si.PriorError, match="which columns are parameters: state its prior"):
         si.fit_posterior(table)
-    with pytest.raises(ValueError, match="the givens of simulations already done"):
+    with pytest.raises(si.SimulationError, match="the givens t come after .* only noise= can use"):
         si.fit_posterior(table, RIGHT, given={"t": 1.0})
 
 
