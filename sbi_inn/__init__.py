@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sbi_inn.simulation.run import simulate
     from sbi_inn.simulation.simulator import simulator
     from sbi_inn.storage import load_posterior
+    from sbi_inn.tables import read_observations, read_simulations
     from sbi_inn.training import Training
 
 __version__ = "0.1.0"
@@ -59,6 +60,8 @@ _HOMES = {
     "latex_table": "report.latex",
     "load_posterior": "storage",
     "problems": "simulation.registry",
+    "read_observations": "tables",
+    "read_simulations": "tables",
     "register": "simulation.registry",
     "rejection_abc": "methods.abc",
     "simulate": "simulation.run",
@@ -87,6 +90,8 @@ __all__ = [
     "latex_table",
     "load_posterior",
     "problems",
+    "read_observations",
+    "read_simulations",
     "register",
     "rejection_abc",
     "simulate",

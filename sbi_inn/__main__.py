@@ -12,6 +12,7 @@ from pathlib import Path
 import xarray as xr
 
 from sbi_inn.api import METHODS, fit_posterior
+from sbi_inn.data import Simulations
 from sbi_inn.errors import LoadError, PriorError, ShapeError, SimulationError
 from sbi_inn.posterior import Posterior
 from sbi_inn.report.check import Check
@@ -19,6 +20,7 @@ from sbi_inn.report.compare import beside_abc
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get, problems
 from sbi_inn.storage import load_posterior
+from sbi_inn.tables import is_table, read_simulations
 
 DEFAULT = 10_000
 DRAWS = 50_000  # in the corner plot
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (LoadError, PriorError, ShapeError, SimulationError, OSError) as error:
+    except (LoadError, PriorError, ShapeError, SimulationError, ImportError, OSError) as error:
         print(f"sbi_inn: {error}", file=sys.stderr)
         return 1
 
@@ -42,7 +44,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     fit = commands.add_parser("fit", help="simulate, train, check, and draw the figures")
-    fit.add_argument("name", metavar="NAME", help="a registered problem, or file.py:problem")
+    fit.add_argument(
+        "name",
+        metavar="NAME",
+        help="a registered problem, file.py:problem, or a table of simulations (.csv, .parquet, "
+        ".nc, .zarr)",
+    )
+    for what in ("parameters", "observables", "given"):
+        default = "; default: all other columns of numbers" if what == "observables" else ""
+        fit.add_argument(
+            f"--{what}",
+            type=_names,
+            metavar="A,B",
+            help=f"{what} of a table, by column{default}",
+        )
     fit.add_argument("--simulations", type=int, default=DEFAULT, metavar="N", help="default 10,000")
     fit.add_argument("--method", choices=METHODS, default="cinn", help="default cinn")
     fit.add_argument("--out", type=Path, metavar="DIR", help="where figures and posterior go")
@@ -64,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fit(options: argparse.Namespace) -> int:
     posterior = fit_posterior(
-        _problem(options.name),
+        _table(options) if is_table(options.name) else _problem(options.name),
         n_simulations=options.simulations,
         method=options.method,
         seed=options.seed,
@@ -80,6 +95,22 @@ def _fit(options: argparse.Namespace) -> int:
         _write(posterior, check, options.out)
     print(f"\nseed {posterior.seed}")
     return 0
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _table(options: argparse.Namespace) -> Simulations:
+    """Read a table whose prior is not stated."""
+    if not options.parameters:
+        raise LoadError(f"which columns of {options.name} are parameters? add --parameters A,B")
+    return read_simulations(
+        options.name,
+        parameters=options.parameters,
+        observables=options.observables,
+        given=options.given,
+    )
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -136,6 +167,8 @@ def _write(posterior: Posterior, check: Check, out: Path) -> None:
 
 def _abc(posterior: Posterior, y: object) -> dict[str, xr.Dataset]:
     """Draw by ABC for the figure: simulate more where cheap, as a few draws make no contours."""
+    if posterior.problem is None and posterior.schema.trained:
+        return {}  # every observation would need simulations of its own
     fresh = min(SHOWN, posterior.judge.affordable)
     more = fresh if fresh > posterior.n_simulations else None
     draws = posterior.rejection_abc(y, n_simulations=more)

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
+import xarray as xr
 
 from sbi_inn import fitting
 from sbi_inn.data import Simulations
+from sbi_inn.errors import PriorError
 from sbi_inn.methods import CINN, INN, Emulator, Ensemble, Method, default_members
 from sbi_inn.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.inputs import fresh_seed
+from sbi_inn.simulation.measured import measured
+from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem, as_problem
 from sbi_inn.simulation.run import DEFAULT, run
+from sbi_inn.tables import is_table, read_simulations, with_prior
 from sbi_inn.training import Training
+
+Table = pd.DataFrame | xr.Dataset | str | Path
 
 METHODS = {"cinn": CINN, "inn": INN}
 
@@ -23,13 +34,16 @@ LARGE_ERROR = 0.05
 
 
 def fit_posterior(
-    simulator: Callable[..., Any] | Problem | Simulations | str,
+    simulator: Callable[..., Any] | Problem | Simulations | Table,
     prior: Prior | None = None,
     *,
     n_simulations: int | None = None,
     method: Method | str = "cinn",
     training: Training | None = None,
+    summary: Any = "auto",
+    infer: Sequence[str] | None = None,
     given: Mapping[str, Any] | None = None,
+    noise: Noise | Callable[..., Any] | None = None,
     ensemble: int | None = None,
     n_jobs: int = -1,
     seed: int | None = None,
@@ -39,11 +53,13 @@ def fit_posterior(
 
     Parameters
     ----------
-    simulator : callable, Problem, str or Simulations
+    simulator : callable, Problem, str, Simulations or table
         A callable with its prior, a Problem, the name of a registered one, or simulations
-        already done.
+        already done: those of `read_simulations`, or with their prior a DataFrame, a Dataset or
+        the path of a table, whose other columns of numbers are observables then.
     prior : Prior, optional
-        Named scipy distributions; needed with a callable.
+        Named scipy distributions; needed with a callable and with a bare table. With simulations
+        it states what they were drawn from, and is compared with them.
     n_simulations : int, optional
         Default 10,000, if that takes less than ten minutes.
     method : CINN, INN or str
@@ -51,9 +67,31 @@ def fit_posterior(
         `fit` like theirs will do.
     training : Training, optional
         How long and how to train; what is not said follows from the simulations.
+    summary : "auto" or torch.nn.Module
+        A network of your own that sums up observations, in place of ours (method "cinn"). Its
+        `forward` gets one argument and returns features of shape (batch, features). Where there is
+        one observable, of fixed shape, and no given that varies, the argument is a float32 tensor
+        of shape (batch, *shape); else a dict of such tensors by name: (batch,) for a number or a
+        given that varies; (batch, longest, *entry) for a column of a set or series, padded
+        with zeros; and under the name of each length the mask of the entries, bool of shape (batch,
+        longest). Everything is scaled to median 0 and a spread of 1, pixels by channel; beyond 5 it
+        grows like a logarithm; a missing value is 0. Networks are trained on copies, whose layers
+        get new weights from their `reset_parameters`, as all of torch's have it; frozen ones keep
+        theirs.
+    infer : sequence of str, optional
+        The parameters to infer. The others are nuisances: drawn and simulated, and averaged over.
+        With a dependent parameter come those that its distribution follows from. What simulates
+        again at the posterior needs all parameters and is skipped.
     given : mapping, optional
-        What is known and not inferred: numbers, or frozen scipy distributions drawn from for every
-        simulation, such as `{"n_trials": st.randint(80, 901)}`.
+        What is known and not inferred: numbers, or what is drawn for every simulation: frozen scipy
+        distributions, such as `{"n_trials": st.randint(80, 901)}`; arrays whose rows are drawn,
+        such as the error bars of a catalogue; functions of parameters, earlier givens and `rng`,
+        called with arrays.
+    noise : callable, optional
+        What happens to the observables after the simulator, such as measurement errors and gaps:
+        from observables, givens and `rng`, those that its signature names, to the observables that
+        it changes, one simulation at a time (`@si.simulator(batched=True)`: many). NaN is a missing
+        value. It is drawn anew in every pass over the simulations.
     ensemble : int, optional
         How many networks to train; the posterior is their mixture. By default 2 with method
         "cinn", and else 1.
@@ -72,7 +110,7 @@ def fit_posterior(
     Raises
     ------
     PriorError
-        If the prior is missing or cannot be used.
+        If the prior is missing or cannot be used, or `infer` names what is no parameter.
     SimulationError
         If the simulator cannot be used, too few simulations succeed, or the method does not take
         such observations; `.simulations` holds the table so far.
@@ -91,15 +129,20 @@ def fit_posterior(
     >>> posterior.sample({"reach": 4.0}, 3).sizes
     Frozen({'draw': 3})
     """
-    chosen, training = _members(_method(method), ensemble, n_jobs), training or Training()
+    chosen = _members(_with_summary(_method(method), summary), ensemble, n_jobs)
+    training = training or Training()
     seed = fresh_seed(seed)
-    if isinstance(simulator, Simulations):
-        problem, simulations = None, simulator
+    if isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path) or is_table(simulator):
+        already = _already_done(simulator, prior, progress)
+        problem, simulations = None, measured(already, given, noise, seed=seed)
     else:
-        problem = as_problem(simulator, prior, given)
+        problem = as_problem(simulator, prior, given, noise)
+        if infer is not None:
+            problem.prior.marginal(infer)  # a wrong name shows before anything is simulated
         if isinstance(chosen, Ensemble):
             chosen.prepare(training, n_simulations or DEFAULT)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
+    simulations = simulations.inferring(infer)
     _say_failures(simulations, progress)
     fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
     if fitted.history.stopped == "diverged":
@@ -116,12 +159,37 @@ def fit_posterior(
     return posterior
 
 
+def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations:
+    """Take simulations as they are, with a prior that is stated now, or read them."""
+    if isinstance(table, Simulations):
+        return table if prior is None else with_prior(table, prior)
+    if prior is None:
+        raise PriorError(
+            "a table needs to say which columns are parameters: state its prior, or read it with "
+            "read_simulations(table, parameters=[...])"
+        )
+    return read_simulations(table, parameters=prior.names, prior=prior, progress=progress)
+
+
 def _method(method: Method | str) -> Method:
     if not isinstance(method, str):
         return method
     if method not in METHODS:
         raise ValueError(f"expected a method among {', '.join(METHODS)}; got {method!r}")
     return METHODS[method]()
+
+
+def _with_summary(method: Method, summary: Any) -> Method:
+    """Let a method sum up observations by a network of the user's own."""
+    if isinstance(summary, str) and summary == "auto":
+        return method
+    if isinstance(method, Ensemble):
+        return replace(method, method=_with_summary(method.method, summary))
+    if not isinstance(method, CINN):
+        raise ValueError(
+            f'summary= is for method="cinn", which reads summaries; got {type(method).__name__}'
+        )
+    return replace(method, summary=summary)
 
 
 def _members(method: Method, ensemble: int | None, n_jobs: int) -> Method:

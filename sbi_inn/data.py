@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,11 @@ from sbi_inn.draws import INTERVAL_95, make_draws
 from sbi_inn.errors import SimulationError
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations, Schema
+
+if TYPE_CHECKING:
+    from sbi_inn.simulation.noise import Noise
+
+FloatArray = npt.NDArray[np.float64]
 
 OK, FAILED, INVALID = "ok", "failed", "invalid"
 PRIOR_DRAWS = 20_000
@@ -29,21 +34,29 @@ class Simulations:
     ----------
     dataset : xarray.Dataset
         Dim `simulation`. One variable per parameter, given and observable, and `status`: "ok",
-        "failed" (the simulator raised) or "invalid" (it returned NaN or infinity). Columns of a
-        set are padded with NaN beyond the row's own length. Variables carry `label` and `units`;
-        the attributes carry `seed` and `seconds_per_simulation`.
+        "failed" (the simulator raised) or "invalid" (it returned NaN or infinity). Columns of a set
+        or series are padded with NaN beyond the row's own length, which is a variable too.
+        Variables carry `label` and `units`; the attributes carry `seed` and
+        `seconds_per_simulation`.
     prior : Prior
-        What the parameters were drawn from.
+        What the parameters were drawn from, or where that was not stated (`prior.stated`), maps
+        that were fitted to their columns; of those that are to be inferred, if not all are.
     schema : Schema or None
         The observation as learned from the rows that succeeded; None if none did.
     failures : pandas.DataFrame
         One row per failed simulation: its index, parameters, status, error and traceback.
+    noise : Noise or None
+        What training applies anew in every pass; the observables of `dataset` are without it.
+    noisy : dict of str to array, shape (simulation, ...)
+        The observables with noise applied once, for validation and tests; empty without noise.
     """
 
     dataset: xr.Dataset
     prior: Prior
     schema: Schema | None
     failures: pd.DataFrame
+    noise: Noise | None = None
+    noisy: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.dataset.sizes["simulation"]
@@ -69,14 +82,59 @@ class Simulations:
         if self.schema is None:
             raise SimulationError("no simulation succeeded, so nothing was observed", self)
         rows = self.ok if rows is None else rows
-        schema = self.schema
-        values = {name: self.dataset[name].values[rows] for name in schema.asked}
-        sizes = {name: self.dataset[name].values[rows].astype(np.int64) for name in schema.sets}
-        return schema.stack(values, sizes)
+        return self._stacked(rows, {name: value[rows] for name, value in self.noisy.items()})
+
+    def renewed(self, rows: Any, rng: np.random.Generator) -> Observations:
+        """Give the observations of rows with noise drawn anew."""
+        return self._stacked(rows, self.drawn(rows, rng), tolerant=True)
+
+    def drawn(self, rows: Any, rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
+        """Draw the observables of rows with noise, by name."""
+        assert self.noise is not None
+        assert self.schema is not None
+        schema, table = self.schema, self.dataset
+        known = (*schema.constants, *schema.givens, *schema.sets)
+        observables, givens = (
+            {name: table[name].values[rows] for name in names}
+            for names in (schema.observables, known)
+        )
+        return self.noise(observables, givens, schema, rng)
+
+    def inferring(self, names: Sequence[str] | None) -> Simulations:
+        """Leave the other parameters to chance: their values stay in the table, and nowhere else.
+
+        Raises
+        ------
+        PriorError
+            As `Prior.marginal`.
+        """
+        return self if names is None else replace(self, prior=self.prior.marginal(names))
 
     def take(self, rows: Any) -> Simulations:
         """Choose rows, by indices."""
-        return replace(self, dataset=self.dataset.isel(simulation=rows), failures=self.failures[:0])
+        return replace(
+            self,
+            dataset=self.dataset.isel(simulation=rows),
+            failures=self.failures[:0],
+            noisy={name: value[rows] for name, value in self.noisy.items()},
+        )
+
+    def as_observed(self) -> xr.Dataset:
+        """Give the table with the noise in it, applied once."""
+        noisy = {name: self.dataset[name].copy(data=v) for name, v in self.noisy.items()}
+        return self.dataset.assign(noisy)
+
+    def _stacked(
+        self, rows: Any, changed: Mapping[str, npt.NDArray[Any]], *, tolerant: bool = False
+    ) -> Observations:
+        """Stack rows of the table, of which some observables have been changed."""
+        assert self.schema is not None
+        schema, table = self.schema, self.dataset
+        if tolerant:  # a gap so rare that it has not been seen before shall not end a training
+            schema = replace(schema, missing=dict.fromkeys(schema.asked, 1.0))
+        kept = {n: table[n].values[rows] for n in schema.asked if n not in changed}
+        sizes = {name: table[name].values[rows].astype(np.int64) for name in schema.sets}
+        return schema.stack(kept | dict(changed), sizes)
 
     def attrs(self, names: tuple[str, ...]) -> dict[str, Mapping[str, str]]:
         """Label and units of each name, as stored with its variable."""
@@ -117,8 +175,14 @@ class Simulations:
 
     @cached_property
     def prior_draws(self) -> xr.Dataset:
-        """Draws of the prior, labelled, the same every time."""
-        return self.label(self._prior_sample)
+        """Draws of the prior, labelled, the same every time.
+
+        Where it was not stated they are rows of the table, which it only follows column by column.
+        """
+        if self.prior.stated:
+            return self.label(self._prior_sample)
+        chosen = np.random.default_rng(0).permutation(self.ok)[:PRIOR_DRAWS]
+        return self.label(self.parameters(chosen))
 
     @cached_property
     def _prior_sample(self) -> dict[str, npt.NDArray[np.float64]]:
@@ -141,3 +205,31 @@ class Simulations:
             f"  parameters: {', '.join(self.prior.names)}\n"
             f"  observation: {sees}"
         )
+
+
+def variable(
+    name: str,
+    values: FloatArray,
+    *,
+    label: str = "",
+    units: str = "",
+    length: str | None = None,
+    rows: str = "simulation",
+) -> xr.Variable:
+    """Label an array of a table, shape (rows, ...).
+
+    Parameters
+    ----------
+    name : str
+    values : array, shape (rows, ...)
+    label, units : str
+        By default the name, and none.
+    length : str, optional
+        Of the set that it is a column of: then the second axis is that of its entries.
+    rows : str
+        What the dim of the rows is called.
+    """
+    entry = [f"{length}_entry"] if length else []
+    axes = values.ndim - 1 - len(entry)
+    own = [f"{name}_dim"] if axes == 1 else [f"{name}_dim_{i}" for i in range(axes)]
+    return xr.Variable([rows, *entry, *own], values, {"label": label or name, "units": units})

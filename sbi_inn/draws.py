@@ -33,6 +33,8 @@ class Column:
         As declared; `units` is empty where there are none.
     prior_width95 : float
         Width of the prior's central 95 % interval, in `units`; NaN where it is not known.
+    discrete : bool
+        Whether it takes whole numbers (or True and False) only.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Column:
     label: str
     units: str
     prior_width95: float
+    discrete: bool = False
 
 
 def make_draws(
@@ -217,6 +220,7 @@ def _columns_of_variable(name: str, variable: xr.DataArray, draws: xr.Dataset) -
             label=label + element,
             units=str(about.get("units", "")),
             prior_width95=float(widths[index]),
+            discrete=variable.dtype.kind in "biu",
         )
 
 
@@ -252,7 +256,9 @@ def summary(draws: xr.Dataset, prior_draws: xr.Dataset | None = None) -> pd.Data
     pandas.DataFrame
         Columns ``units``, ``mean``, ``sd``, ``median``; ``low68``, ``high68``, ``low95``,
         ``high95``, the ends of the central 68 % and 95 % intervals; ``width``, the length of
-        the 95 % interval relative to that of the prior (NaN where the prior's is not known).
+        the 95 % interval relative to that of the prior (NaN where the prior's is not known, or 0).
+        Where a parameter is discrete (of integers), also ``mode``, its most probable value (NaN for
+        the others); its median and ends are values that it takes.
 
     Raises
     ------
@@ -268,24 +274,34 @@ def summary(draws: xr.Dataset, prior_draws: xr.Dataset | None = None) -> pd.Data
     names, array = flat(draws)
     if len(array) == 0:
         raise ShapeError(f"summary: at least one draw is needed; got 0 draws of {list(names)}")
-    low95, low68, median, high68, high95 = np.quantile(
-        array, [INTERVAL_95[0], INTERVAL_68[0], 0.5, INTERVAL_68[1], INTERVAL_95[1]], axis=0
-    )
     columns = columns_of(draws)
-    return pd.DataFrame(
-        {
-            "units": [column.units for column in columns],
-            "mean": array.mean(axis=0),
-            "sd": array.std(axis=0, ddof=1) if len(array) > 1 else np.nan,
-            "median": median,
-            "low68": low68,
-            "high68": high68,
-            "low95": low95,
-            "high95": high95,
-            "width": (high95 - low95) / _prior_widths(columns, prior_draws),
-        },
-        index=pd.Index(names, name="parameter"),
-    )
+    discrete = np.array([column.discrete for column in columns])
+    levels = [INTERVAL_95[0], INTERVAL_68[0], 0.5, INTERVAL_68[1], INTERVAL_95[1]]
+    quantiles = np.quantile(array, levels, axis=0)
+    quantiles[:, discrete] = np.quantile(array[:, discrete], levels, axis=0, method="inverted_cdf")
+    low95, low68, median, high68, high95 = quantiles
+    widths = _prior_widths(columns, prior_draws)
+    found = {
+        "units": [column.units for column in columns],
+        "mean": array.mean(axis=0),
+        "sd": array.std(axis=0, ddof=1) if len(array) > 1 else np.nan,
+        "median": median,
+        "mode": [_mode(v) if c.discrete else np.nan for v, c in zip(array.T, columns, strict=True)],
+        "low68": low68,
+        "high68": high68,
+        "low95": low95,
+        "high95": high95,
+        "width": (high95 - low95) / np.where(widths > 0, widths, np.nan),
+    }
+    if not discrete.any():
+        del found["mode"]
+    return pd.DataFrame(found, index=pd.Index(names, name="parameter"))
+
+
+def _mode(values: NDArray[np.float64]) -> float:
+    """Return the most frequent value, of those that tie the smallest."""
+    found, counts = np.unique(values, return_counts=True)
+    return float(found[counts.argmax()])
 
 
 def _prior_widths(

@@ -17,7 +17,6 @@ from sbi_inn.draws import by_name
 from sbi_inn.errors import ShapeError
 from sbi_inn.methods import Emulator
 from sbi_inn.schema import Observations
-from sbi_inn.simulation.again import givens_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -57,11 +56,15 @@ class Emulation:
             raise ShapeError(f"expected the givens {', '.join(missing)} beside the parameters")
         named = by_name(parameters, prior.names)
         inside = np.isfinite(prior.log_prob(named))
-        rows = _rows({"parameters": inside, **givens})
+        leading = {n: v[(..., *(0,) * len(schema.shape(n)))] for n, v in givens.items()}
+        rows = _rows({"parameters": inside, **leading})
         inside = np.broadcast_to(inside, rows)
         flat = np.broadcast_to(prior.flatten(named), (rows, prior.dim))
-        columns = [np.broadcast_to(givens[name], rows) for name in schema.givens]
-        steer = np.column_stack([np.empty((rows, 0)), *columns])
+        columns = [
+            np.broadcast_to(givens[n], (rows, *schema.shape(n))).reshape(rows, -1)
+            for n in schema.givens
+        ]
+        steer = np.concatenate([np.empty((rows, 0)), *columns], axis=1)
         vector = np.full((rows, schema.observable_columns()), np.nan)
         vector[inside] = self._predict(flat[inside], steer[inside])
         return self._label(vector)
@@ -75,9 +78,8 @@ class Emulation:
             Dim `draw`.
         rows : array, shape (draws, observables)
         """
-        givens = list(givens_of(observation, self._schema).values())
-        steer = np.broadcast_to(np.reshape(givens, (1, -1)), (len(flat), len(givens)))
-        vector = self._predict(flat, steer)
+        givens = observation.vector[:, self._schema.observable_columns() :]
+        vector = self._predict(flat, np.broadcast_to(givens, (len(flat), givens.shape[1])))
         return self._label(vector), vector
 
     @cached_property

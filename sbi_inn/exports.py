@@ -175,7 +175,9 @@ def observed_groups(observation: Observations, simulations: Simulations) -> dict
     givens |= schema.constants
     groups = {"observed_data": xr.Dataset(observed)}
     if givens:
-        constant = {name: ((), value, table[name].attrs) for name, value in givens.items()}
+        constant = {
+            name: (table[name].dims[1:], value, table[name].attrs) for name, value in givens.items()
+        }
         groups["constant_data"] = xr.Dataset(constant)
     return groups
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.data import Simulations
-from sbi_inn.errors import ShapeError, SimulationError
-from sbi_inn.methods import Fitted, Method
+from sbi_inn.errors import PriorError, ShapeError, SimulationError
+from sbi_inn.methods import CINN, Ensemble, Fitted, Method
+from sbi_inn.prior import Prior
 from sbi_inn.training import Training
 
 FEWEST = 100
+DEQUANTISE = 4  # stream of the seed
 Rows = npt.NDArray[np.int64]
 
 
@@ -52,6 +55,24 @@ def split(simulations: Simulations, seed: int) -> Split:
     return Split(rows[test + validation :], rows[test : test + validation], rows[:test])
 
 
+def latents(simulations: Simulations, rows: Rows, *, seed: int) -> npt.NDArray[np.float64]:
+    """Map the parameters of rows to where the prior is N(0, I), shape (rows, latent_dim).
+
+    Discrete parameters are dequantised: each goes to a random place among the latents that its
+    value owns.
+    """
+    prior = simulations.prior
+    within = np.random.default_rng([seed, DEQUANTISE]).random((len(rows), len(prior.discrete)))
+    return prior.to_latent(simulations.parameters(rows), within)
+
+
+def cut(method: Method, prior: Prior) -> Method:
+    """Tell a cINN, or an ensemble of them, where the prior's discrete values meet."""
+    if isinstance(method, Ensemble):
+        return replace(method, method=cut(method.method, prior))
+    return replace(method, pieces=prior.pieces) if isinstance(method, CINN) else method
+
+
 def fit(
     simulations: Simulations,
     method: Method,
@@ -78,18 +99,31 @@ def fit(
     ------
     SimulationError
         If there are too few simulations, or the method does not take such observations.
+    PriorError
+        If the method needs the density of a prior that was never stated.
     """
+    if getattr(method, "uses_prior", False) and not simulations.prior.stated:
+        raise PriorError(
+            "this method weighs its draws by the prior's density, and the prior of the table was "
+            "never stated: state it, fit_posterior(simulations, si.Prior(...)), or use "
+            'method="cinn"'
+        )
     parts = parts or split(simulations, seed)
     rows = np.concatenate([parts.train, parts.validation])
+    anew = {}
+    if simulations.noise is not None:
+        train = replace(simulations.take(parts.train), noisy={})
+        anew["renew"] = partial(train.renewed, np.arange(len(train)))
     try:
-        fitted = method.fit(
-            simulations.prior.to_latent(simulations.parameters(rows)),
+        fitted = cut(method, simulations.prior).fit(
+            latents(simulations, rows, seed=seed),
             simulations.observations(rows),
             np.arange(len(parts.train)),
             np.arange(len(parts.train), len(rows)),
             training,
             seed=seed,
             progress=progress,
+            **anew,
         )
     except ShapeError as error:  # what was simulated is not lost
         raise SimulationError(str(error), simulations) from error

@@ -13,6 +13,7 @@ import xarray as xr
 from sbi_inn.data import Simulations
 from sbi_inn.draws import columns_of
 from sbi_inn.errors import SimulationError
+from sbi_inn.fitting import latents
 from sbi_inn.methods import Fitted
 from sbi_inn.prior import Prior
 from sbi_inn.training import Training
@@ -98,7 +99,7 @@ class Outlook(ABC):
                 self.simulations,
             )
         table = self.simulations
-        latent = self.prior.to_latent(table.parameters(self.test_rows))
+        latent = latents(table, self.test_rows, seed=self.seed)
         return learning_curve(
             table,
             self.fitted.settings,
@@ -152,7 +153,7 @@ class Outlook(ABC):
             values,
             columns=columns_of(self.simulations.prior_draws),
             tests=self.judge.tests,
-            problem=self.judge.problem,
+            problem=self.judge.problem if self.prior.stated else None,
             seconds=self.judge.seconds,
             level=level,
             n=n,
@@ -179,7 +180,7 @@ class Outlook(ABC):
         Raises
         ------
         PriorError
-            If the parameters differ.
+            If the parameters differ, or the table it was learned from states no prior.
         """
         from sbi_inn.reweighting import reweight
 

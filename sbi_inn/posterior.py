@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from sbi_inn import draws as labelled
+from sbi_inn.catalogue import Catalogue
 from sbi_inn.data import Simulations
 from sbi_inn.density import Density
 from sbi_inn.emulation import Emulation
@@ -28,7 +29,7 @@ from sbi_inn.schema import Observations, Schema
 from sbi_inn.simulation.again import at_givens_of, resimulated
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
-from sbi_inn.statistics import spread, statistics
+from sbi_inn.statistics import distance, spread, statistics
 from sbi_inn.training import Training
 from sbi_inn.trust import Trust
 
@@ -38,7 +39,7 @@ FloatArray = npt.NDArray[np.float64]
 RESIMULATE, ABC = 1, 3
 
 
-class Posterior(Trust, Outlook, Figures, Exports):
+class Posterior(Trust, Outlook, Figures, Exports, Catalogue):
     """The posterior of a study, for any observation.
 
     Made by `fit_posterior` or `load_posterior`. An observation `y` is a dict of observables (and
@@ -88,8 +89,14 @@ class Posterior(Trust, Outlook, Figures, Exports):
 
     @property
     def prior(self) -> Prior:
-        """The prior."""
+        """The prior, of the parameters that are inferred."""
         return self.simulations.prior
+
+    @property
+    def nuisances(self) -> tuple[str, ...]:
+        """The parameters that are averaged over, not inferred (`fit_posterior(infer=...)`)."""
+        known = self.prior.names if self.problem is None else self.problem.prior.names
+        return tuple(name for name in known if name not in self.prior.names)
 
     @property
     def schema(self) -> Schema:
@@ -147,30 +154,6 @@ class Posterior(Trust, Outlook, Figures, Exports):
         self._warn_if_distrusted()
         return self.simulations.label(self.prior.unflatten(flat))
 
-    def sample_each(self, ys: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
-        """Draw from the posterior of each of many observations.
-
-        Parameters
-        ----------
-        ys : Dataset with dim "observation", DataFrame with one row an observation, or list
-        n : int
-            Draws an observation.
-        seed : int, optional
-
-        Returns
-        -------
-        xarray.Dataset
-            Dims `observation` and `draw`.
-
-        Raises
-        ------
-        ShapeError
-            If an observation does not fit; the message says which.
-        """
-        flat = self.draw(self.schema.read_many(ys), n, self._rng(seed))
-        self._warn_if_distrusted()
-        return self.simulations.label_each(flat)
-
     def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw flat parameter vectors, shape (observations, n, dim), as checks need them."""
         return self.density.draw(observations, n, rng)
@@ -185,6 +168,8 @@ class Posterior(Trust, Outlook, Figures, Exports):
         self, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any], y: Any
     ) -> xr.DataArray:
         """Log posterior density in parameter units, normalised.
+
+        Of discrete parameters it is the log probability, times the density of the others.
 
         Parameters
         ----------
@@ -204,6 +189,8 @@ class Posterior(Trust, Outlook, Figures, Exports):
             If a parameter is missing.
         ShapeError
             If `y` does not fit.
+        NoDensityError
+            If the method can be drawn from only, or there are more than eight discrete parameters.
         """
         observation = self.schema.read(y)
         named = labelled.by_name(parameters, self.prior.names)
@@ -213,7 +200,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
     def map_estimate(self, y: Any, *, seed: int | None = None) -> dict[str, Any]:
         """Find the parameters of highest posterior density (in parameter units, as `log_prob`).
 
-        Starts from 4,096 draws, then climbs.
+        Starts from 4,096 draws, then climbs, for each of the best values of discrete parameters.
 
         Returns
         -------
@@ -221,7 +208,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
             Parameter name to number, or to an array for a vector parameter.
         """
         found = self.density.highest(self.schema.read(y), self._rng(seed))
-        return {n: float(v[0]) if v.ndim == 1 else v[0] for n, v in found.items()}
+        return {n: v[0].item() if v.ndim == 1 else v[0] for n, v in found.items()}
 
     def summary(self, y: Any, n: int = 10_000, *, seed: int | None = None) -> pd.DataFrame:
         """Summarise the posterior, one row a parameter.
@@ -312,13 +299,14 @@ class Posterior(Trust, Outlook, Figures, Exports):
         xarray.Dataset
             Dim `draw`: the observables; `error`, the Euclidean distance from the observation in the
             observables' own units; `scaled_error`, each observable divided by its spread over the
-            simulations. Sets are compared by mean, standard deviation and quantiles. NaN where
-            a simulation failed. The attribute `remark` says how closely draws of an INN keep to y.
+            simulations. Sets are compared by mean, standard deviation and quantiles, missing values
+            are passed over. NaN where a simulation failed. The attribute `remark` says how closely
+            draws of an INN keep to y.
 
         Raises
         ------
         SimulationError
-            If there is no simulator.
+            If there is no simulator, or some parameters were not inferred.
         TypeError
             If an emulator is asked for, and the method has none.
         """
@@ -328,7 +316,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
             again, rows = self.emulation.again(flat, observation)
         else:
             again, rows = resimulated(
-                self._needs_simulator("to re-simulate"),
+                self._needs_all("to re-simulate"),
                 self.simulations,
                 flat,
                 observation,
@@ -336,8 +324,8 @@ class Posterior(Trust, Outlook, Figures, Exports):
                 stream=RESIMULATE,
             )
         gap = rows - statistics(observation, self.schema)
-        again["error"] = ("draw", np.linalg.norm(gap, axis=1))
-        again["scaled_error"] = ("draw", np.linalg.norm(gap / self.scale, axis=1))
+        again["error"] = ("draw", distance(gap))
+        again["scaled_error"] = ("draw", distance(gap / self.scale))
         if self.remark:
             again.attrs["remark"] = self.remark
         return again
@@ -378,7 +366,7 @@ class Posterior(Trust, Outlook, Figures, Exports):
                 seed=self.seed if seed is None else seed,
                 progress=False,
                 stream=ABC,
-            )
+            ).inferring(self.prior.names)
         return rejection_abc(table, y, quantile=quantile, epsilon=epsilon)
 
     # -- files -------------------------------------------------------------------------------------
@@ -415,6 +403,13 @@ class Posterior(Trust, Outlook, Figures, Exports):
                 "load_posterior(path, simulator=...)"
             )
         return self.problem
+
+    def _needs_all(self, purpose: str) -> Problem:
+        """Give the simulator, unless it takes parameters that were not inferred."""
+        problem = self._needs_simulator(purpose)
+        if self.nuisances:
+            raise SimulationError(f"{purpose}, every parameter is needed: {self.why_not_again}")
+        return problem
 
     def _emulator(self, purpose: str) -> Emulator:
         if not isinstance(self.fitted, Emulator):

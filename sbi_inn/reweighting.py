@@ -48,8 +48,8 @@ def reweight(draws: xr.Dataset, old: Prior, new: Prior, *, seed: int) -> xr.Data
     Raises
     ------
     PriorError
-        If the priors have other parameters, a draw is impossible under the old prior, or all of
-        them are under the new one.
+        If the priors have other parameters, one of them was never stated, a draw is impossible
+        under the old prior, or all of them are under the new one.
     ShapeError
         If there are no draws, or they are of several observations.
 
@@ -84,6 +84,13 @@ def reweight(draws: xr.Dataset, old: Prior, new: Prior, *, seed: int) -> xr.Data
 def _check_names(old: Prior, new: Prior) -> None:
     if not isinstance(new, Prior):
         raise PriorError(f"expected a Prior to reweight to; got {type(new).__name__}")
+    for which, prior in (("old", old), ("new", new)):
+        if not prior.stated:
+            raise PriorError(
+                f"the {which} prior was never stated: it was fitted to the columns of a table, and "
+                "has no density that draws could be weighted by. Where it is known, state it: "
+                "si.fit_posterior(simulations, si.Prior(...))"
+            )
     if set(old.names) != set(new.names):
         raise PriorError(
             f"expected a prior of the parameters {', '.join(old.names)}, as the draws have; got "

@@ -1,15 +1,18 @@
 """What one observation looks like, learned from the simulations, and the way in for real data.
 
 A `Schema` knows the names and shapes of the observables, which of them are columns of an
-exchangeable set, and which givens vary. It turns whatever a user calls an observation into
-`Observations`: plain float arrays that the networks and the diagnostics work on.
+exchangeable set or of a time series, which are images, and which givens vary. It turns whatever a
+user calls an observation into `Observations`: plain float arrays that the networks and the
+diagnostics work on.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,9 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from sbi_inn.columnwise import by_column, scalar_names
 from sbi_inn.errors import ShapeError
+from sbi_inn.grid import Grid
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -26,12 +31,12 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class PaddedSet:
-    """A batch of exchangeable sets of different sizes, padded to the largest.
+    """A batch of exchangeable sets, or time series, of different sizes, padded to the largest.
 
     Attributes
     ----------
     values : array, shape (batch, largest size, columns)
-        Entries beyond a set's size are zero.
+        Entries beyond a set's size are zero; within it, NaN is a missing value.
     sizes : array of int, shape (batch,)
     """
 
@@ -55,16 +60,20 @@ class Observations:
     Attributes
     ----------
     vector : array, shape (batch, features)
-        The observables of fixed shape, flattened, then the givens.
+        The observables of fixed shape (images among them), flattened, then the givens; NaN where
+        one is missing.
     sets : dict of str to PaddedSet
-        One entry per exchangeable set, under the name of its length.
+        One entry per exchangeable set or time series, under the name of its length.
     givens : int
         How many of the last features are givens.
+    schema : Schema or None
+        Names, shapes and kinds of all that; None where there is nothing but a vector and sets.
     """
 
     vector: FloatArray
     sets: dict[str, PaddedSet]
     givens: int = 0
+    schema: Schema | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.vector)
@@ -72,7 +81,17 @@ class Observations:
     def __getitem__(self, rows: Any) -> Observations:
         """Choose rows by slice, mask or indices; always a batch."""
         sets = {n: s[rows] for n, s in self.sets.items()}
-        return Observations(self.vector[rows], sets, self.givens)
+        return replace(self, vector=self.vector[rows], sets=sets)
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Which of `sets` are time series: their entries have an order."""
+        return self.schema.series if self.schema else ()
+
+    @property
+    def grids(self) -> dict[str, Grid]:
+        """Where the pixels of the images are, by name."""
+        return self.schema.grids if self.schema else {}
 
 
 @dataclass(frozen=True)
@@ -84,13 +103,23 @@ class Schema:
     observables : dict of str to tuple of int
         Name and shape of each observable; of a set's column, the shape of one entry.
     sets : dict of str to tuple of str
-        The name of a length, and the observables that are paired columns of that set.
+        The name of a length, and the observables that are paired columns of that set or series.
     givens : tuple of str
-        Givens that vary between simulations and are no lengths; each a number.
+        Givens that vary between simulations and are no lengths.
     constants : dict of str to float
         Givens with one value, never asked for.
     trained : dict of str to (low, high)
-        The range of every given and set size seen in training.
+        The range of every set size and every number of the givens seen in training.
+    given_shapes : dict of str to tuple of int
+        Shape of each given that is more than a number.
+    missing : dict of str to float
+        The observables and givens of which training has seen missing values, which are NaN, and the
+        largest share of their entries that was missing at once; under "observation", of them all.
+    series : tuple of str
+        Which of the lengths in `sets` are those of time series. One that is no given is the same
+        in every simulation, and among the constants.
+    images : tuple of str
+        Which observables are images.
     """
 
     observables: dict[str, tuple[int, ...]]
@@ -98,10 +127,14 @@ class Schema:
     givens: tuple[str, ...]
     constants: dict[str, float]
     trained: dict[str, Range]
+    given_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    missing: dict[str, float] = field(default_factory=dict)
+    series: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
 
     @property
     def fixed(self) -> tuple[str, ...]:
-        """The observables that belong to no set."""
+        """The observables that belong to no set or series."""
         paired = {name for columns in self.sets.values() for name in columns}
         return tuple(name for name in self.observables if name not in paired)
 
@@ -113,27 +146,51 @@ class Schema:
     @property
     def columns(self) -> tuple[str, ...]:
         """One name for each feature of `Observations.vector`."""
-        names = [c for name in self.fixed for c in scalar_names(name, self.observables[name])]
-        return (*names, *self.givens)
+        names = (*self.fixed, *self.givens)
+        return tuple(c for name in names for c in scalar_names(name, self.shape(name)))
+
+    @property
+    def given_columns(self) -> tuple[str, ...]:
+        """One name for each number of the givens, the last features of `Observations.vector`."""
+        return tuple(c for name in self.givens for c in scalar_names(name, self.shape(name)))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Give the shape of an observable or given; of a set's column, that of one entry."""
+        return self.observables.get(name, self.given_shapes.get(name, ()))
 
     def observable_columns(self) -> int:
         """Count the leading features of `Observations.vector` that are observables, not givens."""
-        return len(self.columns) - len(self.givens)
+        return sum(math.prod(self.observables[name]) for name in self.fixed)
+
+    @property
+    def grids(self) -> dict[str, Grid]:
+        """Where the pixels of the images are, by name."""
+        found, start = {}, 0
+        for name in self.fixed:
+            shape = self.observables[name]
+            if name in self.images:
+                found[name] = Grid(shape, start)
+            start += math.prod(shape)
+        return found
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """The lengths that are no givens: those of series with as many entries every time."""
+        return {n: int(self.constants[n]) for n in self.series if n not in self.trained}
 
     def example(self) -> str:
         """Write an observation as a user would type it."""
         if len(self.asked) == 1 and not self.sets:
             (name,) = self.asked
-            shape = self.observables[name]
+            shape = self.shape(name)
             return f"an array of shape {shape}" if shape else "a number"
-        lengths = {
-            c: f"({n}, ...)" if self.observables[c] else f"({n},)"
-            for n, columns in self.sets.items()
-            for c in columns
-        }
-        parts = [
-            f"{n!r}: {lengths.get(n, self.observables.get(n, ()) or 'number')}" for n in self.asked
-        ]
+        lengths = {}
+        for n, columns in self.sets.items():
+            entries = self.lengths.get(n, n)
+            lengths |= {
+                c: f"({entries}, ...)" if self.observables[c] else f"({entries},)" for c in columns
+            }
+        parts = [f"{n!r}: {lengths.get(n, self.shape(n) or 'number')}" for n in self.asked]
         return "{" + ", ".join(parts) + "}"
 
     # -- reading -----------------------------------------------------------------------------------
@@ -149,18 +206,26 @@ class Schema:
         Raises
         ------
         ShapeError
-            If a name is missing or unknown, a shape differs, or a value is not finite.
+            If a name is missing or unknown, a shape differs, a value is infinite, or NaN where
+            training has seen no missing values.
         """
         values = self._by_name(y)
         sizes: dict[str, IntArray] = {}
         for length, columns in self.sets.items():
             found = {c: len(values[c]) if values[c].ndim else 0 for c in columns}
             if len(set(found.values())) > 1 or min(found.values()) == 0:
+                kind = "series" if length in self.series else "set"
                 raise ShapeError(
-                    f"the columns {', '.join(columns)} are one set of {length} entries and need "
+                    f"the columns {', '.join(columns)} are one {kind} of {length} entries and need "
                     f"the same length of at least 1; got lengths {found}"
                 )
             size = found[columns[0]]
+            if size != self.lengths.get(length, size):
+                raise ShapeError(
+                    f"expected {', '.join(columns)} with {self.lengths[length]} entries, as in "
+                    f"every simulation; got {size}. For other lengths, draw them in training: "
+                    f"given={{{length!r}: st.randint(...)}}"
+                )
             if length in values and int(values[length]) != size:
                 raise ShapeError(f"{length} = {values[length]} was given with {size} entries")
             sizes[length] = np.array([size])
@@ -181,9 +246,15 @@ class Schema:
         ShapeError
             As `read`, naming the observation; or if there is none.
         """
+        if isinstance(ys, xr.Dataset) and "observation" not in ys.dims:
+            raise ShapeError(f"expected a dim 'observation'; got dims {tuple(ys.dims)}")
+        whole = by_column(ys, self)
+        if whole is not None:
+            with suppress(ShapeError):  # whose observation is found below
+                observations = self.stack(*whole)
+                self.warn_outside(observations)
+                return observations
         if isinstance(ys, xr.Dataset):
-            if "observation" not in ys.dims:
-                raise ShapeError(f"expected a dim 'observation'; got dims {tuple(ys.dims)}")
             ys = [self._row(ys, i) for i in range(ys.sizes["observation"])]
         elif isinstance(ys, pd.DataFrame):
             ys = self._rows_of_table(ys)
@@ -220,7 +291,8 @@ class Schema:
         Raises
         ------
         ShapeError
-            If a shape differs from the schema's, or a value is not finite.
+            If a shape differs from the schema's, a value is infinite, or NaN where training has
+            seen no missing values.
         """
         batch = len(next(iter(values.values())))
         features = [self._features(name, values[name]) for name in (*self.fixed, *self.givens)]
@@ -229,7 +301,7 @@ class Schema:
             length: self._pad(columns, values, np.asarray(sizes[length], np.int64))
             for length, columns in self.sets.items()
         }
-        return Observations(vector, sets, len(self.givens))
+        return Observations(vector, sets, len(self.given_columns), self)
 
     def unstack(self, observations: Observations, row: int) -> dict[str, npt.NDArray[Any]]:
         """Write one row of a batch as the mapping a user would pass; the inverse of `read`."""
@@ -252,7 +324,7 @@ class Schema:
         values: dict[str, npt.NDArray[Any]] = {}
         start = 0
         for name in (*self.fixed, *self.givens):
-            shape = self.observables.get(name, ())
+            shape = self.shape(name)
             width = int(np.prod(shape))
             if start < vector.shape[1]:
                 values[name] = vector[:, start : start + width].reshape(-1, *shape)
@@ -260,9 +332,12 @@ class Schema:
         return values
 
     def outside(self, observations: Observations) -> list[str]:
-        """Say which givens and set sizes lie outside the range seen in training."""
-        first = len(self.columns) - len(self.givens)
-        seen = {n: observations.vector[:, first + i] for i, n in enumerate(self.givens)}
+        """Say which givens and set sizes lie outside the range seen in training.
+
+        And of what more is missing than training has ever seen missing.
+        """
+        first, names = self.observable_columns(), self.given_columns
+        seen = {n: observations.vector[:, first + i] for i, n in enumerate(names)}
         seen |= {n: s.sizes for n, s in observations.sets.items()}
         sentences = []
         for name, (low, high) in self.trained.items():
@@ -271,7 +346,33 @@ class Schema:
                 sentences.append(
                     f"{name} = {out[0]:g} is outside the trained range {low:g} to {high:g}"
                 )
-        return sentences
+        gaps = []
+        for name, share in self.shares_missing(observations).items():
+            most = self.missing.get(name, 0.0)
+            if share > most and not (name == "observation" and gaps):
+                gaps.append(
+                    f"{share:.0%} of the {name} is missing, where training has seen at most "
+                    f"{most:.0%} missing"
+                )
+        return sentences + gaps
+
+    def shares_missing(self, observations: Observations) -> dict[str, float]:
+        """Give the largest share of each observable and given that is missing, if any is."""
+        shares = self._shares_missing(observations)
+        return {name: float(s.max()) for name, s in shares.items() if s.max(initial=0.0) > 0}
+
+    def _shares_missing(self, observations: Observations) -> dict[str, FloatArray]:
+        folded = self.fold(observations.vector)
+        shares = {name: _share(np.isnan(value)) for name, value in folded.items()}
+        for length, columns in self.sets.items():
+            padded, start = observations.sets[length], 0
+            for name in columns:
+                width = int(np.prod(self.observables[name]))
+                gone = np.isnan(padded.values[:, :, start : start + width])
+                per_entry = gone.mean(axis=2).sum(axis=1)
+                shares[name] = np.asarray(per_entry / np.maximum(padded.sizes, 1), np.float64)
+                start += width
+        return shares | {"observation": _share(np.isnan(observations.vector))}
 
     def warn_outside(self, observations: Observations) -> None:
         """Warn about every given or set size outside the trained range."""
@@ -297,21 +398,28 @@ class Schema:
                 f"{', '.join(map(str, y)) or '(none)'}: {'; '.join(parts)}"
             )
         for name, constant in self.constants.items():
-            if name in y and float(y[name]) != constant:
+            if name in y and not (np.asarray(y[name]) == constant).all():
                 raise ShapeError(f"{name} is {constant:g} in every simulation; got {y[name]}")
         return {name: _numbers(name, value) for name, value in y.items()}
 
     def _features(self, name: str, value: npt.NDArray[Any]) -> FloatArray:
-        shape = self.observables.get(name, ())
+        shape = self.shape(name)
         value = _numbers(name, value)
         if value.shape[1:] != shape:
             raise ShapeError(f"expected {name} of shape {shape}; got {value.shape[1:]}")
-        if not np.isfinite(value).all():
-            raise ShapeError(
-                f"expected finite numbers in {name}; got NaN or infinity, and training has seen "
-                "no missing values"
-            )
+        self._check_finite(name, value)
         return value.reshape(len(value), -1)
+
+    def _check_finite(self, name: str, value: npt.NDArray[Any]) -> None:
+        """Raise ShapeError where a value is infinite, or missing as training has never seen it."""
+        if np.isinf(value).any():
+            raise ShapeError(f"expected finite numbers in {name}; got infinity")
+        if name not in self.missing and np.isnan(value).any():
+            raise ShapeError(
+                f"expected finite numbers in {name}; got NaN, and training has seen no missing "
+                f"values of {name}. To train for them, pass noise= a function that returns {name} "
+                "with NaN where it is missing"
+            )
 
     def _pad(
         self, columns: Sequence[str], values: Mapping[str, npt.NDArray[Any]], sizes: IntArray
@@ -327,8 +435,7 @@ class Schema:
                     f"got {value.shape[1:]}"
                 )
             part = value[:, :width].reshape(len(value), width, -1)
-            if not np.isfinite(part[entries]).all():
-                raise ShapeError(f"expected finite numbers in {name}; got NaN or infinity")
+            self._check_finite(name, part[entries])
             parts.append(np.where(entries[:, :, None], part, 0.0))
         return PaddedSet(np.concatenate(parts, axis=2), sizes)
 
@@ -344,26 +451,15 @@ class Schema:
 
     def _rows_of_table(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         rows = []
-        wide = {n: scalar_names(n, self.observables[n]) for n in self.fixed}
+        wide = {n: scalar_names(n, self.shape(n)) for n in (*self.fixed, *self.givens)}
         for record in table.to_dict("records"):
             row: dict[str, Any] = {str(name): value for name, value in record.items()}
             for name, columns in wide.items():
                 if columns != (name,) and all(c in row for c in columns):
                     entries = [row.pop(c) for c in columns]
-                    row[name] = np.reshape(entries, self.observables[name])
+                    row[name] = np.reshape(entries, self.shape(name))
             rows.append(row)
         return rows
-
-
-def scalar_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Name the entries of an array: `y` stays `y`, a vector gives `y[0]`, `y[1]`, ...
-
-    >>> scalar_names("flux", (2,))
-    ('flux[0]', 'flux[1]')
-    """
-    if not shape:
-        return (name,)
-    return tuple(f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(*shape))
 
 
 def join(batches: Sequence[Observations]) -> Observations:
@@ -378,7 +474,12 @@ def join(batches: Sequence[Observations]) -> Observations:
         ]
         sets[name] = PaddedSet(np.concatenate(padded), np.concatenate([p.sizes for p in parts]))
     vector = np.concatenate([batch.vector for batch in batches])
-    return Observations(vector, sets, batches[0].givens)
+    return replace(batches[0], vector=vector, sets=sets)
+
+
+def _share(gone: npt.NDArray[np.bool_]) -> FloatArray:
+    """Share of each row that is gone, shape (rows,)."""
+    return gone.reshape(len(gone), -1).mean(axis=1) if gone[0:1].size else np.zeros(len(gone))
 
 
 def _numbers(name: str, value: Any) -> npt.NDArray[Any]:
@@ -386,7 +487,11 @@ def _numbers(name: str, value: Any) -> npt.NDArray[Any]:
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
             array = array.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError) as error:
+        if "inhomogeneous" in str(error):
+            raise ShapeError(
+                f"expected {name} as one array of numbers; got lists of different lengths"
+            ) from None
         raise ShapeError(f"expected numbers in {name}; got {_brief(value)}") from None
     return array.astype(np.float64, copy=False)
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.schema import Observations, PaddedSet, Schema, scalar_names
+from sbi_inn import moments
+from sbi_inn.schema import Observations, Schema, scalar_names
 
 FloatArray = npt.NDArray[np.float64]
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_SHAPED_FROM = 4  # entries: with fewer the kurtosis is the same number whatever they are
+
+SHORT = 32  # entries of a series of fixed length, up to which they stand as they are
 
 
 def statistics(observations: Observations, schema: Schema) -> FloatArray:
     """Write the observables of each observation as one row of numbers.
 
-    Observables of fixed shape stand as they are. An exchangeable set has no order to compare by:
-    each of its columns gives its mean, standard deviation and five quantiles. Givens are left out.
+    Observables of fixed shape stand as they are, and so do series that have the same length of at
+    most 32 entries in every simulation. An exchangeable set has no order to compare by: each of
+    its columns gives its mean, standard deviation and five quantiles. Other series give these too,
+    and autocorrelations at lags 1, 2 and 5 and the means of their quarters. An image gives, for
+    each channel, mean, standard deviation, five quantiles, and means over 4 x 4 blocks. Givens are
+    left out. NaN where a value is missing; a set is described by the entries that are there.
 
     Returns
     -------
@@ -32,8 +35,16 @@ def statistics(observations: Observations, schema: Schema) -> FloatArray:
     >>> statistics(schema.read({"x": [3.0, 1.0, 2.0]}), schema).round(2)
     array([[2.  , 0.82, 1.1 , 1.5 , 2.  , 2.5 , 2.9 ]])
     """
-    parts = [observations.vector[:, : schema.observable_columns()]]
-    parts += [_describe(padded) for padded in observations.sets.values()]
+    parts = [observations.vector[:, _plain(schema)]]
+    for length in schema.sets:
+        padded = observations.sets[length]
+        if _stands(schema, length):
+            parts.append(padded.values.reshape(len(observations), -1))
+            continue
+        parts.append(moments.describe(padded))
+        if length in schema.series:
+            parts.append(moments.order(padded))
+    parts += [moments.image(grid.cut(observations.vector)) for grid in schema.grids.values()]
     return np.concatenate(parts, axis=1)
 
 
@@ -49,17 +60,32 @@ def names(schema: Schema) -> tuple[str, ...]:
     >>> names(schema)[:5]
     ('flux[0]', 'flux[1]', 'mean of rt', 'sd of rt', '5 % quantile of rt')
     """
-    quantiles = ("median of" if q == 0.5 else f"{100 * q:.0f} % quantile of" for q in QUANTILES)
-    labels = ("mean of", "sd of", *quantiles)
-    return (*schema.columns[: schema.observable_columns()], *_named(labels, schema))
+    found = [
+        scalar
+        for name in schema.fixed
+        if name not in schema.images
+        for scalar in scalar_names(name, schema.observables[name])
+    ]
+    for length in schema.sets:
+        scalars = _scalars(schema, length)
+        if _stands(schema, length):
+            found += [
+                f"{scalar} at {i}" for i in range(schema.lengths[length]) for scalar in scalars
+            ]
+            continue
+        labels = moments.DESCRIBED + (moments.ORDER if length in schema.series else ())
+        found += [f"{label} {scalar}" for label in labels for scalar in scalars]
+    for name, grid in schema.grids.items():
+        found += moments.image_names(name, grid.channels)
+    return tuple(found)
 
 
 def shapes(observations: Observations, schema: Schema) -> FloatArray:
-    """Write the shape of each exchangeable set: what a mean and standard deviation cannot absorb.
+    """Write the shape of each set and series: what a mean and standard deviation cannot absorb.
 
-    Each column of a set gives its skewness, its excess kurtosis, and its smallest and largest entry
-    in standard deviations from the mean. They are 0 where the entries are all the same or fewer
-    than four.
+    Each column of a set, or of a series that does not stand as it is, gives its skewness, its
+    excess kurtosis, and its smallest and largest entry in standard deviations from the mean. They
+    are 0 where the entries are all the same or fewer than four.
 
     Returns
     -------
@@ -73,13 +99,18 @@ def shapes(observations: Observations, schema: Schema) -> FloatArray:
     >>> shapes(schema.read({"x": [0.0, 0.0, 0.0, 4.0]}), schema).round(2)
     array([[ 1.15, -0.67, -0.58,  1.73]])
     """
-    parts = [_shape(observations.sets[length]) for length in schema.sets]
+    parts = [moments.shape(observations.sets[length]) for length in _summed_up(schema)]
     return np.concatenate([np.empty((len(observations), 0)), *parts], axis=1)
 
 
 def shape_names(schema: Schema) -> tuple[str, ...]:
     """Name each column of `shapes`: `skewness of rt`, `kurtosis of rt`, `smallest rt`, ..."""
-    return _named(("skewness of", "kurtosis of", "smallest", "largest"), schema)
+    return tuple(
+        f"{label} {scalar}"
+        for length in _summed_up(schema)
+        for label in moments.SHAPES
+        for scalar in _scalars(schema, length)
+    )
 
 
 def described(observations: Observations, schema: Schema) -> FloatArray:
@@ -101,6 +132,8 @@ def described_names(schema: Schema) -> tuple[str, ...]:
 def spread(rows: FloatArray) -> FloatArray:
     """Robust standard deviation of each column, for scaling; 1 where a column is constant.
 
+    NaN is passed over.
+
     Parameters
     ----------
     rows : array, shape (n, k)
@@ -116,6 +149,9 @@ def spread(rows: FloatArray) -> FloatArray:
     >>> spread(np.array([[-1.0, 0.1], [0.0, 0.1], [1.0, 0.1], [1e6, 0.1]])).round(2)
     array([1.48, 1.  ])
     """
+    if np.isnan(rows).any():
+        known = (column[~np.isnan(column)] for column in rows.T)
+        return np.concatenate([spread(k[:, None]) if len(k) else np.ones(1) for k in known])
     center = np.median(rows, axis=0)
     deviation = 1.4826 * np.median(np.abs(rows - center), axis=0)
     deviation = np.where(deviation > 0, deviation, rows.std(axis=0))
@@ -123,56 +159,61 @@ def spread(rows: FloatArray) -> FloatArray:
     return np.where(deviation > 1e-12 * np.abs(center), deviation, 1.0)
 
 
-def _describe(padded: PaddedSet) -> FloatArray:
-    """Mean, standard deviation and quantiles of the columns, shape (batch, 7 * columns)."""
-    values = np.where(padded.mask[:, :, None], padded.values, np.inf)
-    ordered = np.sort(values, axis=1)  # the padding sorts to the end
-    last = (padded.sizes - 1)[:, None, None]
-    parts: list[FloatArray] = [_moments(padded)]
-    for quantile in QUANTILES:
-        position = quantile * last
-        low = np.floor(position).astype(np.int64)
-        below = np.take_along_axis(ordered, low, axis=1)[:, 0]
-        above = np.take_along_axis(ordered, np.minimum(low + 1, last), axis=1)[:, 0]
-        between = (position - low)[:, 0]
-        parts.append(np.asarray((1 - between) * below + between * above, np.float64))
-    return np.concatenate(parts, axis=1)
+def _plain(schema: Schema) -> npt.NDArray[np.int64]:
+    """Find the features of `Observations.vector` that are observables, but no pixels."""
+    plain = np.ones(schema.observable_columns(), bool)
+    for grid in schema.grids.values():
+        plain[grid.features] = False
+    return np.flatnonzero(plain)
 
 
-def _moments(padded: PaddedSet) -> FloatArray:
-    mean, centred = _centred(padded)
-    return np.concatenate([mean, _deviation(padded, centred)], axis=1)
+def _stands(schema: Schema, length: str) -> bool:
+    """Whether a series is so short, and always of one length, that its entries say it all."""
+    return schema.lengths.get(length, SHORT + 1) <= SHORT
 
 
-def _shape(padded: PaddedSet) -> FloatArray:
-    """Skewness, excess kurtosis and extremes of the columns, shape (batch, 4 * columns)."""
-    mean, centred = _centred(padded)
-    deviation = _deviation(padded, centred)
-    sizes = padded.sizes[:, None]
-    # What rounding leaves of a constant has no shape.
-    shaped = (deviation > 1e-12 * np.abs(mean)) & (sizes >= _SHAPED_FROM)
-    # Centred padding is zero: it adds nothing to sums, and entries lie on both sides of zero.
-    standard = centred / np.where(shaped, deviation, 1.0)[:, None]
-    skewness = (standard**3).sum(axis=1) / sizes
-    kurtosis = (standard**4).sum(axis=1) / sizes - 3
-    parts = [skewness, kurtosis, standard.min(axis=1), standard.max(axis=1)]
-    return np.concatenate([np.where(shaped, part, 0.0) for part in parts], axis=1)
+def _summed_up(schema: Schema) -> list[str]:
+    """Name the lengths of the sets and series that do not stand as they are."""
+    return [length for length in schema.sets if not _stands(schema, length)]
 
 
-def _centred(padded: PaddedSet) -> tuple[FloatArray, FloatArray]:
-    """Mean of the columns, and entries minus the mean, zero in the padding."""
-    mean = padded.values.sum(axis=1) / padded.sizes[:, None]
-    return mean, np.where(padded.mask[:, :, None], padded.values - mean[:, None], 0.0)
+def _scalars(schema: Schema, length: str) -> list[str]:
+    """Name each number in an entry of a set or series."""
+    columns = schema.sets[length]
+    return [scalar for name in columns for scalar in scalar_names(name, schema.observables[name])]
 
 
-def _deviation(padded: PaddedSet, centred: FloatArray) -> FloatArray:
-    return np.sqrt((centred**2).sum(axis=1) / padded.sizes[:, None])
+def distance(gap: FloatArray) -> FloatArray:
+    """Give the Euclidean length of differences of statistics, over the last axis.
+
+    Where some are missing, as if they were as large as the others; NaN where all are.
+
+    Examples
+    --------
+    >>> distance(np.array([[3.0, 4.0], [3.0, np.nan], [np.nan, np.nan]])).round(2)
+    array([5.  , 4.24,  nan])
+    """
+    known = ~np.isnan(gap)
+    counts = known.sum(axis=-1)
+    squares = np.where(known, gap, 0.0) ** 2
+    share = np.divide(gap.shape[-1], counts, out=np.full(counts.shape, np.nan), where=counts > 0)
+    return np.sqrt(squares.sum(axis=-1) * share)
 
 
-def _named(labels: Sequence[str], schema: Schema) -> tuple[str, ...]:
-    """Put each label before every column of a set, set by set."""
-    columns = [
-        [scalar for name in paired for scalar in scalar_names(name, schema.observables[name])]
-        for paired in schema.sets.values()
-    ]
-    return tuple(f"{label} {name}" for scalars in columns for label in labels for name in scalars)
+def filled(rows: FloatArray, usual: FloatArray) -> FloatArray:
+    """Put the median of the usual rows where a statistic is missing.
+
+    Parameters
+    ----------
+    rows : array, shape (m, k)
+    usual : array, shape (n, k)
+
+    Examples
+    --------
+    >>> filled(np.array([[np.nan, 1.0]]), np.array([[1.0, 0.0], [3.0, 0.0], [np.nan, 0.0]]))
+    array([[2., 1.]])
+    """
+    if not np.isnan(rows).any():
+        return rows
+    middle = [np.median(k) if len(k := c[~np.isnan(c)]) else 0.0 for c in usual.T]
+    return np.where(np.isnan(rows), middle, rows)

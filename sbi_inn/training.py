@@ -115,6 +115,7 @@ class Training:
 
 
 Augment = Callable[[Any, float, torch.Generator], Any]
+Renew = Callable[[np.random.Generator], "Rows"]
 
 
 class Rows(Protocol):
@@ -149,6 +150,7 @@ def fit(
     *,
     seed: int,
     augment: Augment | None = None,
+    renew: Renew | None = None,
     score: Callable[[Any], Tensor] | None = None,
     quantity: str = LIKELIHOOD,
     progress: bool = True,
@@ -167,6 +169,8 @@ def fit(
         Of the order of the rows.
     augment : callable, optional
         Changes every training batch, with the share of the training that is over and a generator.
+    renew : callable, optional
+        Gives the training rows anew, with a generator; called before each pass but the first.
     score : callable, optional
         What validation rows are judged by, as `loss`; by default the loss itself.
     quantity : str
@@ -201,7 +205,8 @@ def fit(
     2.0
     """
     keep_memory()
-    run = _Run(module, loss, train, validation, settings.resolve(len(train)), seed, augment, score)
+    settings = settings.resolve(len(train))
+    run = _Run(module, loss, train, validation, settings, seed, augment, renew, score)
     with watching(progress) as watch:
         try:
             run.go(watch)
@@ -224,9 +229,10 @@ class _Run:
         settings: Training,
         seed: int,
         augment: Augment | None,
+        renew: Renew | None,
         score: Callable[[Any], Tensor] | None,
     ) -> None:
-        self.module, self.loss, self.augment = module, loss, augment
+        self.module, self.loss, self.augment, self.renew = module, loss, augment, renew
         self.score = loss if score is None else score
         self.train, self.validation, self.settings = train, validation, settings
         assert settings.epochs is not None
@@ -241,6 +247,7 @@ class _Run:
         self.interval = max(self.steps_an_epoch, min(self.total // 50, 500))
         self.least_patience = max(3, LEAST_PATIENCE * self.total / self.interval)
         self.generator = torch.Generator().manual_seed(seed)
+        self.rng = np.random.default_rng(seed)
         self.weights = Weights(module)
         self.optimizer = AdamW(
             self.weights.vectors, betas=BETAS, weight_decay=settings.weight_decay
@@ -258,6 +265,8 @@ class _Run:
     def go(self, watch: Watch) -> None:
         losses: list[float] = []
         while self.step < self.total:
+            if self.renew is not None and self.step:
+                self.train = self.renew(self.rng)
             for rows in self._shuffled():
                 done = self.done()
                 value = self._update(self.train[rows], done)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +16,13 @@ import pandas as pd
 from scipy import stats
 
 from sbi_inn.data import Simulations
+from sbi_inn.errors import SimulationError
 from sbi_inn.methods import Fitted, Summariser, Weigher
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Observations, Schema
+from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.problem import Problem
+from sbi_inn.tables import index_of
 
 if TYPE_CHECKING:
     from sbi_inn.checks import Calibration, GoodnessOfFit, Recovery, TestSet, Together
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 TEST_ROWS = 5_000
+TIMED = 10  # simulations whose time is taken, where it is not known
 
 
 class Trust(ABC):
@@ -59,6 +65,11 @@ class Trust(ABC):
     @abstractmethod
     def prior(self) -> Prior:
         """The prior."""
+
+    @property
+    @abstractmethod
+    def nuisances(self) -> tuple[str, ...]:
+        """The parameters that are averaged over, not inferred."""
 
     @property
     @abstractmethod
@@ -152,9 +163,9 @@ class Trust(ABC):
         Returns
         -------
         DataFrame
-            One row an observation: `p_value` of `goodness_of_fit`; `flagged`; `sticks_out`, the
-            statistic that is furthest from what the nearest simulations have, and
-            `sticks_out_by`, how far, in units of what is usual.
+            One row an observation, under the catalogue's own index: `p_value` of `goodness_of_fit`;
+            `flagged`; `sticks_out`, the statistic that is furthest from what the nearest
+            simulations have, and `sticks_out_by`, how far, in units of what is usual.
 
         Raises
         ------
@@ -167,7 +178,6 @@ class Trust(ABC):
             raise ValueError(f"expected a rate between 0 and 1; got {false_discovery_rate}")
         found = self.judge.goodness_of_fit(self.schema.read_many(ys))
         p_values = np.array([one.p_value for one in found])
-        index = ys.index if isinstance(ys, pd.DataFrame) else pd.RangeIndex(len(found))
         return pd.DataFrame(
             {
                 "p_value": p_values,
@@ -175,7 +185,7 @@ class Trust(ABC):
                 "sticks_out": [one.sticks_out for one in found],
                 "sticks_out_by": [one.sticks_out_by for one in found],
             },
-            index=index.rename(index.name or "observation"),
+            index=index_of(ys, len(found)),
         )
 
     def check_together(self, ys: Any, *, seed: int | None = None) -> Together:
@@ -216,6 +226,7 @@ class Trust(ABC):
             self._seconds,
             self.seed,
             self._about(),
+            self.why_not_again,
         )
 
     def tests(self, n: int = TEST_ROWS) -> TestSet:
@@ -229,7 +240,30 @@ class Trust(ABC):
         from sbi_inn.checks import TestSet
 
         held_out = TestSet.of(self.simulations, self.test_rows[:n])
-        return held_out.topped_up(n, self.problem, self._seconds, self.seed, schema=self.schema)
+        # Only the table itself knows how parameters are distributed whose prior was not stated.
+        return held_out.topped_up(
+            n,
+            self.problem if self.prior.stated else None,
+            self._seconds,
+            self.seed,
+            schema=self.schema,
+            infer=self.prior.names,
+        )
+
+    @property
+    def why_not_again(self) -> str:
+        """Why draws cannot be simulated again although there is a simulator; empty if they can.
+
+        Given the data, the parameters that are not inferred are no draws of the prior: they go with
+        those that are. With draws of the prior in their place a good posterior would miss.
+        """
+        if not self.nuisances:
+            return ""
+        left, one = ", ".join(self.nuisances), len(self.nuisances) == 1
+        return (
+            f"{left} {'was' if one else 'were'} left out by infer=, and of the values that go with "
+            "the draws nothing is known; fit without infer= for checks that simulate again"
+        )
 
     def features(self, observations: Observations) -> FloatArray:
         """Summaries that the network has learned, shape (observations, k); k may be 0."""
@@ -261,4 +295,25 @@ class Trust(ABC):
 
     @property
     def _seconds(self) -> float:
-        return float(self.simulations.dataset.attrs.get("seconds_per_simulation", np.inf))
+        """What one simulation takes; measured where the table does not say it."""
+        known = self.simulations.dataset.attrs.get("seconds_per_simulation")
+        if known is not None:
+            return float(known)
+        return np.inf if self.problem is None else self._measured_seconds
+
+    @cached_property
+    def _measured_seconds(self) -> float:
+        assert self.problem is not None
+        rows = self.test_rows[:TIMED]
+        flat = self.prior.flatten(self.simulations.parameters(rows))
+        started = perf_counter()
+        with suppress(SimulationError):  # every one failed, which re-simulation says
+            observe_again(
+                self.problem,
+                self.schema,
+                flat,
+                self.simulations.observations(rows),
+                seed=self.seed,
+                stream=TIMED,
+            )
+        return (perf_counter() - started) / len(rows)

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from studies import ExactLine, briefly, exact_posterior, quick_fit
 
@@ -147,6 +149,28 @@ def test_a_problem_in_a_file(tmp_path: Path, capsys) -> None:
     said = capsys.readouterr().out
     assert "re-simulation error [s], mean" in said
     assert "written to" not in said
+
+
+def test_a_table_of_simulations(tmp_path: Path, capsys) -> None:
+    rng = np.random.default_rng(1)
+    height = rng.uniform(1, 10, size=400)
+    columns = {"height": height, "seconds": np.sqrt(height / 9.81), "wind": rng.normal(size=400)}
+    table = tmp_path / "falls.csv"
+    pd.DataFrame(columns).assign(name="a").to_csv(table, index=False)
+    arguments = ["fit", str(table), "--seed", "1", "--out", str(tmp_path / "out")]
+    observed = ["--observables", "seconds"]
+    assert command_line.main([*arguments, "--parameters", "height", *observed]) == 0
+    said = capsys.readouterr().out
+    assert "falls.csv: 400 rows\nheight -> seconds\nignored: wind, name" in said
+    assert set(rows_of(said, "cINN", "ABC")) == {"cINN", "ABC"}
+    assert not load_posterior(tmp_path / "out" / "posterior.sbi").prior.stated
+    given = ["--given", "wind"]
+    assert command_line.main([*arguments, "--parameters", "height", *observed, *given]) == 0
+    assert "no ABC: wind varies" in capsys.readouterr().out
+    assert command_line.main(arguments) == 1
+    assert "are parameters? add --parameters A,B" in capsys.readouterr().err
+    assert command_line.main([*arguments, "--parameters", "hight"]) == 1
+    assert "did you mean 'height'?" in capsys.readouterr().err
 
 
 def test_where_givens_vary_abc_is_left_out_and_that_is_said(tmp_path: Path, capsys) -> None:

@@ -12,7 +12,8 @@ from sbi_inn.prior import Prior
 NORM = Prior(x=st.norm(2, 0.5))
 THREE = Prior(b=st.expon(), a=st.uniform(), c=st.t(4))
 VECTOR = Prior(x=st.multivariate_t([1, 2, 3], df=4))
-CHAIN = Prior(a=st.norm(), b=lambda a: st.norm(a), c=lambda b: st.norm(b))
+COUNT = Prior(k=st.poisson(3), a=st.norm())
+CODE = Prior(a=st.norm(), b=lambda a: st.norm(np.interp(a, [0, 1], [0, 1])))
 
 
 BAD = {
@@ -28,8 +29,19 @@ BAD = {
     "no pairs": (lambda: Prior([st.norm()]), "mapping or .* pairs"),
     "not iterable": (lambda: Prior(3), "mapping or .* pairs; got int"),
     "unfrozen": (lambda: Prior(x=st.norm), "call it"),
-    "discrete": (lambda: Prior(x=st.poisson(3)), "discrete.*later release"),
-    "multinomial": (lambda: Prior(x=st.multinomial(3, [0.5, 0.5])), "discrete.*later release"),
+    "multinomial": (lambda: Prior(x=st.multinomial(3, [0.5, 0.5])), "any frozen.*got multinomial"),
+    "unfrozen discrete": (lambda: Prior(x=st.poisson), "call it"),
+    "negative rate": (lambda: Prior(x=st.poisson(-1)), r"poisson\(-1\).*in the range"),
+    "empty range": (lambda: Prior(x=st.randint(5, 3)), r"randint\(5, 3\).*in the range"),
+    "discrete array": (lambda: Prior(x=st.poisson([1, 2])), r"must be numbers.*shape \(2,\)"),
+    "one value": (lambda: Prior(x=st.bernoulli(0)), r"at least two values; got \[0\]"),
+    "too wide": (lambda: Prior(x=st.randint(0, 10**9)), "more than 200,000 values.*round it"),
+    "heavy tails": (lambda: Prior(x=st.zipf(2.0)), "more than 200,000 values.*round it"),
+    "no whole numbers": (lambda: Prior(x=st.poisson(3, loc=0.5)), "whole numbers.*got 0.5"),
+    "no whole values": (
+        lambda: Prior(x=st.rv_discrete(values=([0.5, 1.5], [0.5, 0.5]))),
+        "rv_discrete of 2 values: expected whole numbers.*got 0.5",
+    ),
     "wishart": (lambda: Prior(x=st.wishart(3, np.eye(2))), "multivariate_t or dirichlet.*wishart"),
     "array arguments": (lambda: Prior(x=st.norm([0, 1], 1)), r"must be numbers.*shape \(2,\)"),
     "negative scale": (lambda: Prior(x=st.gamma(-1)), r"gamma\(-1\).*in the range"),
@@ -75,6 +87,8 @@ BAD = {
         r"shape \(3,\) or \(n, 3\); got \(2,\)",
     ),
     "nan": (lambda: NORM.to_latent({"x": [1, np.nan]}), "'x': nan has no latent"),
+    "within": (lambda: COUNT.to_latent({"k": 1, "a": 0}, [0.5]), r"shape \(n, 1\).*got \(1,\)"),
+    "within 2": (lambda: COUNT.to_latent({"k": 1, "a": 0}, [[2.0]]), "values from 0 to 1"),
     "flat": (lambda: NORM.unflatten(np.ones((2, 3))), r"shape \(n, 1\).*got \(2, 3\)"),
 }  # fmt: skip
 
@@ -102,9 +116,11 @@ LOADS = {
     "nothing": ({}, "needs named parameters"),
     "not a dict": (3, "needs named parameters"),
     "no args": ({"parameters": [{"name": "x", "kind": "continuous"}]}, "needs name, kind"),
-    "unlisted": (entry(distribution="os.system"), "hold continuous distributions.*os.system"),
+    "unlisted": (entry(distribution="os.system"), "hold continuous and discrete.*os.system"),
     "private": (entry(distribution="rv_continuous"), "rv_continuous"),
-    "discrete": (entry(distribution="poisson", args=[3]), "poisson"),
+    "discrete": (entry(kind="multivariate", distribution="poisson", args=[3]), "poisson"),
+    "values": (entry(kind="listed", distribution="rv_discrete", args=[[1]]), "rv_discrete"),
+    "no sum": (entry(kind="listed", distribution="rv_discrete", args=[[1], [0.5]]), "sum"),
     "list as name": (entry(distribution=["norm"]), "norm"),
     "kind": (entry(kind="other"), "other"),
     "list as kind": (entry(kind=["continuous"]), "continuous"),
@@ -114,7 +130,7 @@ LOADS = {
     "unknown argument": (entry(kwds={"shape": 1}), "'x', norm"),
     "out of range": (entry(args=[0, -1]), "cannot be used"),
     "reserved": (entry(name="seed"), "cannot be used.*reserved"),
-    "code": (CHAIN.to_config(), "prior of 'b', 'c' is code.*prior="),
+    "code": (CODE.to_config(), "prior of 'b' is code.*prior="),
 }
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.stats as st
 
+from sbi_inn.moments import QUANTILES
 from sbi_inn.schema import Schema
 from sbi_inn.statistics import (
-    QUANTILES,
     described,
     described_names,
     names,

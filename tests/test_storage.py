@@ -229,9 +229,13 @@ def test_sets_and_a_registered_prior_that_is_code(tmp_path):
     assert loaded.resimulate(y, 20).identical(posterior.resimulate(y, 20))
 
 
+def by_hand(x):
+    return np.interp(x, [0, 1], [0, 1])
+
+
 @pytest.fixture(scope="module")
 def dependent(tmp_path_factory):
-    prior = si.Prior(beta=st.uniform(0, 1), gamma=lambda beta: st.uniform(0, beta))
+    prior = si.Prior(beta=st.uniform(0, 1), gamma=lambda beta: st.uniform(0, by_hand(beta)))
 
     def rates(beta, gamma, k, rng):
         return k * beta - gamma + rng.normal(0, 0.1)
@@ -253,8 +257,24 @@ def test_a_prior_that_is_code_is_given_again(dependent):
         draws = loaded.sample(y, 50)
         assert draws.identical(posterior.sample(y, 50))
         assert (draws.gamma <= draws.beta).all()
-    with pytest.raises(si.LoadError, match="the prior names x; the file has no x"):
+    with pytest.raises(si.LoadError, match="not that of the file: .* parameters x; got 'beta'"):
         load_posterior(path, prior=si.Prior(x=st.norm()))
+    same = si.Prior(beta=st.uniform(0, 1), gamma=lambda beta: st.uniform(0, beta))
+    assert load_posterior(path, prior=same).sample(y, 50).identical(draws)
+    other = si.Prior(beta=st.uniform(0, 1), gamma=lambda beta: st.uniform(0, beta**2))
+    with pytest.raises(si.LoadError, match="not the one .*gamma is .*, and .* in the file"):
+        load_posterior(path, prior=other)
+
+
+def test_a_function_that_is_arithmetic_is_in_the_file(tmp_path):
+    prior = si.Prior(beta=st.uniform(0.1, 1), gamma=lambda beta: st.norm(beta / 2, 0.1 * beta))
+    posterior = quick_fit(lambda beta, gamma, rng: beta - gamma + rng.normal(0, 0.1), prior)
+    posterior.save(tmp_path / "arithmetic.sbi")
+    loaded = load_posterior(tmp_path / "arithmetic.sbi")
+    assert loaded.prior == prior
+    draws = posterior.sample({"y": 0.3}, 50)
+    assert loaded.sample({"y": 0.3}, 50).identical(draws)
+    assert np.array_equal(loaded.log_prob(draws, {"y": 0.3}), posterior.log_prob(draws, {"y": 0.3}))
 
 
 def test_givens_that_vary_come_with_a_problem(dependent):
@@ -335,6 +355,7 @@ def changed(path, to, change):
 DAMAGE = {
     "no schema": lambda config, arrays: config.pop("schema"),
     "no name": lambda config, arrays: config.pop("prior"),
+    "no nuisances": lambda config, arrays: config.pop("nuisances"),
     "no weights": lambda config, arrays: arrays.pop("weights"),
     "fewer weights": lambda config, arrays: arrays["weights"].popitem(),
     "other method": lambda config, arrays: config["method"].update(name="magic"),

@@ -16,7 +16,7 @@ from sbi_inn.diagnostics.tails import tail_p_value
 from sbi_inn.plots.novelty import plot_novelty
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
 from sbi_inn.schema import Observations, Schema
-from sbi_inn.statistics import described, described_names
+from sbi_inn.statistics import described, described_names, filled
 
 # A p-value is its own effect size: the share of simulated observations that are as strange.
 STRANGE = (0.01, 0.001)
@@ -56,12 +56,16 @@ class Familiar:
         Of the statistics and givens.
     observables : int
         How many of the names are statistics; the rest are givens.
+    usual : array, shape (n, k)
+        Statistics and givens of the held-out simulations. Their medians stand for what is missing,
+        in these as in an observation: a rank among what went the same way stays one.
     """
 
     observed: Novelty
     learned: Novelty | None
     names: tuple[str, ...]
     observables: int
+    usual: FloatArray
 
     @classmethod
     def of(cls, sampler: Sampler, observations: Observations) -> Familiar:
@@ -70,16 +74,18 @@ class Familiar:
         features = sampler.features(observations)
         observables = len(described_names(sampler.schema))
         return cls(
-            Novelty.fit(rows, suspects=observables),
+            Novelty.fit(filled(rows, rows), suspects=observables),
             Novelty.fit(features) if features.shape[1] else None,
             names(sampler.schema),
             observables,
+            rows,
         )
 
     def judge(self, sampler: Sampler, observations: Observations) -> list[GoodnessOfFit]:
         """Say for each observation how strange it is."""
-        rows = described_with_givens(observations, sampler.schema)
-        out = self.observed.sticking_out(rows)
+        stated = described_with_givens(observations, sampler.schema)
+        rows = filled(stated, self.usual)
+        out = np.where(np.isnan(stated), 0.0, self.observed.sticking_out(rows))
         looks = {OBSERVED: _Look.at(self.observed, rows)}
         if self.observables >= MANY:
             largest, usual = self.observed.largest(rows), self.observed.own_largest
@@ -92,7 +98,7 @@ class Familiar:
                 {name: float(look.here[i]) for name, look in looks.items()},
                 {name: float(look.p_values[i]) for name, look in looks.items()},
                 self.names,
-                rows[i],
+                stated[i],
                 out[i],
                 self.observables,
             )
@@ -242,7 +248,7 @@ def described_with_givens(observations: Observations, schema: Schema) -> FloatAr
 
 def names(schema: Schema) -> tuple[str, ...]:
     """Name the columns of `described_with_givens`."""
-    return (*described_names(schema), *schema.givens, *schema.sets)
+    return (*described_names(schema), *schema.given_columns, *schema.sets)
 
 
 def _count(p_value: float) -> str:

@@ -16,6 +16,7 @@ def thirds(givens: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, npt.NDArr
     Parameters
     ----------
     givens : mapping of str to array, shape (n,)
+        NaN, where one is missing, belongs to no part.
 
     Returns
     -------
@@ -31,11 +32,11 @@ def thirds(givens: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, npt.NDArr
     """
     groups = {}
     for name, values in givens.items():
-        known = np.unique(values)
+        known = np.unique(values[np.isfinite(values)])
         if len(known) <= 3:
             masks = [values == value for value in known]
         else:
-            low, high = np.quantile(values, [1 / 3, 2 / 3])
+            low, high = np.quantile(values[np.isfinite(values)], [1 / 3, 2 / 3])
             masks = [values <= low, (values > low) & (values <= high), values > high]
         for mask in masks:
             if FEWEST <= mask.sum() < len(values):

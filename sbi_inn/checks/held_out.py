@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,14 @@ class TestSet:
         return cls(truth, simulations.observations(rows))
 
     def topped_up(
-        self, n: int, problem: Problem | None, seconds: float, seed: int, *, schema: Schema
+        self,
+        n: int,
+        problem: Problem | None,
+        seconds: float,
+        seed: int,
+        *,
+        schema: Schema,
+        infer: Sequence[str] | None = None,
     ) -> TestSet:
         """Add fresh simulations up to `n` where a simulator is at hand and cheap.
 
@@ -60,6 +68,8 @@ class TestSet:
         seed : int
         schema : Schema
             What one observation looks like.
+        infer : sequence of str, optional
+            The parameters that are inferred, if not all are.
 
         Raises
         ------
@@ -77,7 +87,7 @@ class TestSet:
                 raise
             return self  # every one failed, which re-simulation says
         _check_same(table.schema, schema)
-        fresh = TestSet.of(table)
+        fresh = TestSet.of(table.inferring(infer))
         return TestSet(
             np.concatenate([self.truth, fresh.truth]),
             join([self.observations, fresh.observations]),
@@ -85,7 +95,7 @@ class TestSet:
 
 
 def _check_same(found: Schema | None, expected: Schema) -> None:
-    if found is None or found.observables != expected.observables:
+    if found is None or found.observables != expected.observables or found.sets != expected.sets:
         raise SimulationError(
             f"expected a simulator of the observables {expected.observables}, names and shapes, "
             f"as the posterior was trained on; got {'none' if found is None else found.observables}"

@@ -30,7 +30,7 @@ class Predictive(Record):
     Attributes
     ----------
     again : array, shape (draws, k)
-        Statistics of the re-simulations, without those that failed.
+        Statistics of the re-simulations, without those that failed; NaN where one is missing.
     observed : array, shape (k,)
     scale : array, shape (k,)
         Spread of each statistic over the simulations.
@@ -50,7 +50,7 @@ class Predictive(Record):
     def p_values(self) -> FloatArray:
         """Two-tailed, not corrected, shape (k,)."""
         pairs = zip(self.observed, self.again.T, strict=True)
-        return np.array([two_tailed(np.array([seen]), made)[0] for seen, made in pairs])
+        return np.array([two_tailed(np.array([seen]), _there(made))[0] for seen, made in pairs])
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -77,7 +77,7 @@ class Predictive(Record):
     @property
     def table(self) -> pd.DataFrame:
         """One row a statistic: observed, median and 95 % interval of the re-simulations, p."""
-        low, median, high = np.quantile(self.again, [0.025, 0.5, 0.975], axis=0)
+        low, median, high = np.nanquantile(self.again, [0.025, 0.5, 0.975], axis=0)
         return pd.DataFrame(
             {
                 "observed": self.observed,
@@ -96,7 +96,7 @@ class Predictive(Record):
         )
 
     def _finding(self, i: int) -> Finding:
-        made, seen, name = self.again[:, i], float(self.observed[i]), self.names[i]
+        made, seen, name = _there(self.again[:, i]), float(self.observed[i]), self.names[i]
         low, median, high = np.quantile(made, [0.025, 0.5, 0.975])
         words = (
             f"{name} is {seen:.3g}, where 95 % of re-simulated draws give {low:.3g} to {high:.3g}: "
@@ -106,3 +106,7 @@ class Predictive(Record):
         error = float(made.std() / np.sqrt(len(made)) / self.scale[i])
         p_value = min(1.0, len(self.names) * float(self.p_values[i]))
         return Finding(effect, error, DISTANCE, p_value, words)
+
+
+def _there(column: FloatArray) -> FloatArray:
+    return column[~np.isnan(column)]

@@ -18,6 +18,7 @@ from sbi_inn.diagnostics.tails import tail_p_value
 from sbi_inn.plots.resimulation import plot_errors
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
 from sbi_inn.schema import Observations
+from sbi_inn.statistics import distance
 
 # Given flat parameters (m, dim) and as many observations, for their givens: rows of statistics
 # (m, k), NaN where the simulator failed.
@@ -234,10 +235,10 @@ def resimulate(
         flat = sampler.draw(some, draws, rng).reshape(m * draws, -1)
         again = simulate(flat, some[np.repeat(np.arange(m), draws)])
         gap = again.reshape(m, draws, -1) - observed[here, None]
-        errors[here] = np.linalg.norm(gap, axis=2)
-        scaled[here] = np.linalg.norm(gap / scale, axis=2)
+        errors[here] = distance(gap)
+        scaled[here] = distance(gap / scale)
     noise = (simulate(tests.truth, tests.observations) - observed) / scale
-    return Resimulation(errors, scaled, np.linalg.norm(noise, axis=1), sampler.remark)
+    return Resimulation(errors, scaled, distance(noise), sampler.remark)
 
 
 def resimulate_at(
@@ -264,7 +265,7 @@ def resimulate_at(
         What has to be known about the draws.
     """
     gaps = np.clip((again - observed) / scale, -_FARTHEST, _FARTHEST)
-    scaled = np.linalg.norm(gaps, axis=1)
+    scaled = distance(gaps)
     return Fit(scaled, _medians(usual.scaled), remark)
 
 

@@ -16,7 +16,7 @@ from sbi_inn.diagnostics.mmd_test import MMDTest, mmd_test
 from sbi_inn.plots.novelty import plot_novelty
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
 from sbi_inn.schema import Observations
-from sbi_inn.statistics import spread
+from sbi_inn.statistics import filled, spread
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,4 +126,4 @@ def look_together(
 
 def _test(usual: FloatArray, rows: FloatArray, rng: np.random.Generator) -> MMDTest:
     scale = spread(usual)
-    return mmd_test(usual / scale, rows / scale, rng=rng)
+    return mmd_test(filled(usual, usual) / scale, filled(rows, usual) / scale, rng=rng)

@@ -7,6 +7,7 @@ from sbi_inn.inn.dropout import Dropout
 from sbi_inn.inn.flow import MIXINGS, TRANSFORMS, coupling_flow
 from sbi_inn.inn.latent import Normal
 from sbi_inn.inn.mixing import Orthogonal, Permutation
+from sbi_inn.inn.pieces import Pieces
 from sbi_inn.inn.regression import Regression
 from sbi_inn.inn.spline import RationalQuadraticSpline
 from sbi_inn.inn.stack import Stack
@@ -25,6 +26,7 @@ __all__ = [
     "Normal",
     "Orthogonal",
     "Permutation",
+    "Pieces",
     "RationalQuadraticSpline",
     "Regression",
     "Stack",

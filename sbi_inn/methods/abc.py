@@ -11,7 +11,7 @@ import xarray as xr
 from sbi_inn.data import Simulations
 from sbi_inn.errors import ShapeError
 from sbi_inn.schema import Observations, Schema
-from sbi_inn.simulation.again import givens_of
+from sbi_inn.statistics import distance as lengths
 from sbi_inn.statistics import spread, statistics
 
 FloatArray = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ def rejection_abc(
     """Draw from the posterior by rejection.
 
     The distance is Euclidean, each observable divided by its robust spread over the simulations; a
-    set is compared by mean, standard deviation and quantiles.
+    set is compared by mean, standard deviation and quantiles, and what is missing by all others.
 
     Parameters
     ----------
@@ -112,7 +112,8 @@ def nearest(
         raise ValueError(f"expected a quantile in (0, 1]; got {quantile!r}")
     if epsilon is not None and not epsilon >= 0:
         raise ValueError(f"expected an epsilon >= 0; got {epsilon!r}")
-    distance = np.linalg.norm((rows - target) / scale, axis=1)
+    distance = lengths((rows - target) / scale)
+    distance[np.isnan(distance)] = np.inf  # nothing there to compare by
     if epsilon is None:
         kept = max(1, round((QUANTILE if quantile is None else quantile) * len(rows)))
     else:
@@ -129,10 +130,14 @@ def nearest(
 
 def _same_givens(schema: Schema, observed: Observations) -> None:
     """Raise unless every simulation was made with the observation's givens."""
-    for name, value in givens_of(observed, schema).items():
-        low, high = schema.trained.get(name, (value[0], value[0]))
-        if not low == high == value[0]:
+    sizes = {name: float(padded.sizes[0]) for name, padded in observed.sets.items()}
+    numbers = observed.vector[0, schema.observable_columns() :]
+    for name, value in (dict(zip(schema.given_columns, numbers, strict=True)) | sizes).items():
+        low, high = schema.trained.get(name, (value, value))
+        if name in schema.trained and not low == high == value:
+            whole, bracket, _ = name.partition("[")
+            own = f"{{{whole!r}: y[{whole!r}]}}" if bracket else f"{{{name!r}: {value:g}}}"
             raise ShapeError(
-                f"{name} is {value[0]:g} in the observation and {low:g} to {high:g} in the "
-                f"simulations; simulate with given={{{name!r}: {value[0]:g}}} first"
+                f"{name} is {value:g} in the observation and {low:g} to {high:g} in the "
+                f"simulations; simulate with given={own} first"
             )

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from copy import deepcopy
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
+from sbi_inn.errors import LoadError
 from sbi_inn.history import History
 from sbi_inn.inn import MIXINGS, TRANSFORMS
 from sbi_inn.methods.cinn_network import Fading, Network, Pairs, Shape
+from sbi_inn.methods.fitted import Renew
 from sbi_inn.schema import Observations
-from sbi_inn.summary import Batch, Scaling, informative
+from sbi_inn.summary import (
+    POOLINGS,
+    Batch,
+    OwnNet,
+    Parts,
+    Pooling,
+    Scaling,
+    informative,
+    not_pixels,
+)
 from sbi_inn.training import Training, fit, seeded
 
 FloatArray = npt.NDArray[np.float64]
@@ -62,6 +75,15 @@ class CINN:
     screening : bool
         Leave out observables of fixed shape that say nothing about the parameters, where they are
         many. Put it off where three or more observables have to be read together.
+    pooling : {"mean", "attention"}
+        How a set of measurements is summed up: by the mean of what each of them says, or also by
+        means in which they choose their weights.
+    summary : "auto" or torch.nn.Module
+        A summary network of your own, in place of those for vectors, sets, series and images; see
+        `fit_posterior`.
+    pieces : tuple of (int, tuple of float)
+        Filled in from the prior: the latents of discrete parameters, and where the pieces that
+        their values own meet.
     """
 
     name: ClassVar[str] = "cinn"
@@ -78,6 +100,9 @@ class CINN:
     dropout: float | None = None
     blur: tuple[float, float] = (0.5, 0.002)
     screening: bool = True
+    pooling: Pooling = "mean"
+    summary: Any = "auto"
+    pieces: tuple[tuple[int, tuple[float, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("blocks", "hidden", "depth", "clamp", "bins", "features"):
@@ -88,7 +113,13 @@ class CINN:
             raise ValueError(f"CINN(blur=...) must be positive and fall; got {self.blur!r}")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise ValueError(f"CINN(dropout=...) must be in [0, 1); got {self.dropout!r}")
-        for name, choices in (("transform", TRANSFORMS), ("mixing", MIXINGS)):
+        if not (self.summary == "auto" or isinstance(self.summary, nn.Module)):
+            raise ValueError(
+                'expected summary="auto" or a torch module, such as summary=MyNet(); got '
+                f"{self.summary!r:.80}"
+            )
+        known_choices = (("transform", TRANSFORMS), ("mixing", MIXINGS), ("pooling", POOLINGS))
+        for name, choices in known_choices:
             if getattr(self, name) not in choices:
                 known, got = ", ".join(map(repr, choices)), getattr(self, name)
                 raise ValueError(f"CINN({name}=...) must be one of {known}; got {got!r}")
@@ -131,6 +162,7 @@ class CINN:
         *,
         seed: int,
         progress: bool = True,
+        renew: Renew | None = None,
     ) -> FittedCINN:
         """Train on pairs of parameters and observations.
 
@@ -146,19 +178,33 @@ class CINN:
         seed : int
             Of the initial weights, the mixing matrices and the order of the rows.
         progress : bool
+        renew : callable, optional
+            Gives the observations of the training rows with noise drawn anew.
+
+        Raises
+        ------
+        ShapeError
+            If a summary network of the user's own cannot read the observations.
         """
         seen_rows = observations[train]
-        read = informative(latent[train], seen_rows.vector) if self.screening else None
-        scaling = Scaling.fit(seen_rows, read)
+        own = self.summary != "auto"
+        read = None
+        if self.screening and not own:
+            plain = not_pixels(seen_rows)
+            read = plain[informative(latent[train], seen_rows.vector[:, plain])]
+        scaling = Scaling.fit(seen_rows, read, scores=not own)
         settings = self.resolve(len(train), latent.shape[1])
         assert settings.dropout is not None
         rows = torch.from_numpy(latent.astype(np.float32))
         seen, held_out = (
             Pairs(rows[part], Batch.of(observations[part], scaling)) for part in (train, validation)
         )
-        shape = Shape.of(seen)
+        shape, net = Shape.of(seen, observations), None
         with seeded(seed):
-            network = Network(settings, shape, seed)
+            if own:
+                net = OwnNet.fresh(self.summary, Parts.of(observations), seen.batch)
+                shape = replace(shape, own=net.parts, features=net.features)
+            network = Network(settings, shape, seed, net)
         network.start_from(seen, held_out)
         history = fit(
             network,
@@ -168,6 +214,7 @@ class CINN:
             self.schedule(training, len(train)),
             seed=seed,
             augment=Fading(network.dropout, settings.dropout, settings.blur),
+            renew=None if renew is None else lambda rng: seen.seen_as(renew(rng), scaling),
             score=network.score,
             progress=progress,
         )
@@ -237,14 +284,17 @@ class FittedCINN:
         s = self.settings
         weights = sum(p.numel() for p in self.network.parameters())
         found = f"cINN of {s.blocks} {s.transform} coupling blocks, {weights:,} weights"
-        read, given = len(self.scaling.read), self.scaling.vector.shape[1]
+        if self.shape.own is not None:
+            return f"{found}, those of {type(s.summary).__name__} among them"
+        pixels = sum(math.prod(grid.shape) for grid in self.scaling.grids.values())
+        read, given = len(self.scaling.read), self.scaling.vector.shape[1] - pixels
         return found if read == given else f"{found}, reading {read} of {given} observables"
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, npt.NDArray[Any]]]]:
         """Give settings as JSON would hold them, and arrays in named groups."""
         config = {
             "name": CINN.name,
-            "settings": asdict(self.settings),
+            "settings": _stored(self.settings),
             "history": self.history.to_config(),
             "shape": asdict(self.shape),
         }
@@ -253,18 +303,66 @@ class FittedCINN:
 
     @classmethod
     def from_arrays(
-        cls, config: dict[str, Any], arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]]
+        cls,
+        config: dict[str, Any],
+        arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+        summary: nn.Module | None = None,
     ) -> FittedCINN:
-        """Read back what `to_arrays` gave."""
-        stored = config["settings"]
-        settings = CINN(**stored | {"blur": tuple(stored["blur"])})
-        shape = Shape(**config["shape"])
+        """Read back what `to_arrays` gave, with the summary network if it was the user's own.
+
+        Raises
+        ------
+        LoadError
+            If that network is missing, or another one.
+        """
+        stored, shape = config["settings"], Shape.from_config(config["shape"])
+        weights = {n: torch.from_numpy(v) for n, v in arrays["weights"].items()}
+        own = _given_again(summary, shape, stored["summary"], weights)
+        pieces = tuple((axis, tuple(cuts)) for axis, cuts in stored["pieces"])
+        known = {"blur": tuple(stored["blur"]), "pieces": pieces, "summary": summary or "auto"}
+        settings = CINN(**stored | known)
         with seeded(0):
-            network = Network(settings, shape, 0)
-        network.load_state_dict({n: torch.from_numpy(v) for n, v in arrays["weights"].items()})
+            network = Network(settings, shape, 0, own)
+        network.load_state_dict(weights)
         network.eval()
         scaling = Scaling.from_arrays(arrays["scaling"])
         return cls(settings, History.from_config(config["history"]), scaling, network, shape)
+
+
+OWN = "summary.module."  # of the names of weights, where the summary network is the user's own
+
+
+def _stored(settings: CINN) -> dict[str, Any]:
+    """Give settings as JSON would hold them; of a user's own network, its name."""
+    found = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    summary = settings.summary
+    return found | {"summary": "auto" if summary == "auto" else type(summary).__name__}
+
+
+def _given_again(
+    summary: nn.Module | None, shape: Shape, saved: str, weights: Mapping[str, torch.Tensor]
+) -> OwnNet | None:
+    """Give a user's own network its weights, in a copy; None where there is none."""
+    if shape.own is None:
+        if summary is not None:
+            raise LoadError(
+                f"expected no summary network, as the file holds one of ours; got {summary!r:.80}"
+            )
+        return None
+    if not isinstance(summary, nn.Module):
+        raise LoadError(
+            f"the summary network {saved} is code, which no file holds: expected it again, "
+            f"load_posterior(path, summary={saved}(...)); got {summary!r:.80}"
+        )
+    module = deepcopy(summary)
+    try:
+        module.load_state_dict({n[len(OWN) :]: w for n, w in weights.items() if n.startswith(OWN)})
+    except RuntimeError as error:
+        raise LoadError(
+            f"expected the summary network that was saved, {saved}; got {type(summary).__name__}, "
+            f"whose weights differ: {error}"
+        ) from error
+    return OwnNet(module, shape.own, shape.features)
 
 
 def _chunks(observations: int, n: int) -> list[tuple[slice, slice]]:

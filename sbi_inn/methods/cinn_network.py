@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from sbi_inn.inn import MLP, Dropout, Normal, Regression, Stack, coupling_flow
+from sbi_inn.inn import MLP, Dropout, Normal, Pieces, Regression, Stack, coupling_flow
 from sbi_inn.methods.blur import blurred
-from sbi_inn.summary import Batch, Fusion
+from sbi_inn.schema import Observations
+from sbi_inn.summary import Batch, Fusion, OwnNet, Parts, Scaling
 
 if TYPE_CHECKING:
     from sbi_inn.methods.cinn import CINN
@@ -29,17 +31,56 @@ SUMMARY_HIDDEN = 64
 
 @dataclass(frozen=True)
 class Shape:
-    """Widths of what goes in."""
+    """Widths and kinds of what goes in.
+
+    Attributes
+    ----------
+    dim : int
+        Of the parameters.
+    vector : int
+        Features of fixed shape.
+    sets : dict of str to int
+        Columns of each set and series.
+    series : tuple of str
+        Which of them are series.
+    images : dict of str to (channels, height, width)
+    own : Parts or None
+        What a summary network of the user's own is given.
+    features : int
+        How many it returns.
+    """
 
     dim: int
     vector: int
     sets: dict[str, int]
+    series: tuple[str, ...] = ()
+    images: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    own: Parts | None = None
+    features: int = 0
 
     @classmethod
-    def of(cls, pairs: Pairs) -> Shape:
+    def of(cls, pairs: Pairs, observations: Observations) -> Shape:
         """Read them off rows."""
-        sets = {name: s.entries.shape[1] for name, s in pairs.batch.sets.items()}
-        return cls(pairs.latent.shape[1], pairs.batch.vector.shape[1], sets)
+        batch = pairs.batch
+        return cls(
+            pairs.latent.shape[1],
+            batch.vector.shape[1],
+            {name: s.entries.shape[1] for name, s in batch.sets.items()},
+            observations.series,
+            {name: (i.shape[1], i.shape[2], i.shape[3]) for name, i in batch.images.items()},
+        )
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Shape:
+        """Read back what JSON has made of the fields."""
+        own = config["own"]
+        images = {name: tuple(shape) for name, shape in config["images"].items()}
+        changed = {
+            "series": tuple(config["series"]),
+            "images": images,
+            "own": None if own is None else Parts.from_config(own),
+        }
+        return cls(**{**config, **changed})
 
 
 @dataclass(frozen=True)
@@ -51,6 +92,10 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.latent)
+
+    def seen_as(self, observations: Observations, scaling: Scaling) -> Pairs:
+        """Give the same parameters with other observations."""
+        return Pairs(self.latent, Batch.of(observations, scaling))
 
     def __getitem__(self, rows: Tensor) -> Pairs:
         return Pairs(self.latent[rows], self.batch[rows])
@@ -91,14 +136,22 @@ class Network(nn.Module):
     shape : Shape
     seed : int
         Of the dropout; the weights are drawn from torch's own generator.
+    own : OwnNet, optional
+        In place of a summary network of ours.
     """
 
-    def __init__(self, settings: CINN, shape: Shape, seed: int) -> None:
+    def __init__(self, settings: CINN, shape: Shape, seed: int, own: OwnNet | None = None) -> None:
         super().__init__()
         assert settings.blocks is not None
         assert settings.hidden is not None
-        self.summary = Fusion(
-            shape.vector, shape.sets, features=settings.features, hidden=SUMMARY_HIDDEN
+        self.summary = own or Fusion(
+            shape.vector,
+            shape.sets,
+            series=shape.series,
+            images=shape.images,
+            features=settings.features,
+            hidden=SUMMARY_HIDDEN,
+            pooling=settings.pooling,
         )
         self.dropout = Dropout(seed)
         subnet = partial(
@@ -109,12 +162,15 @@ class Network(nn.Module):
             dropout=self.dropout,
         )
         generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
-        # The summary begins with the vector itself, which is what the regression reads.
-        self.regression = Regression(shape.dim, shape.vector)
+        cuts = dict(settings.pieces)
+        smooth, seen = shape.dim - len(cuts), sum(len(cut) + 1 for cut in cuts.values())
+        # A summary of ours begins with the vector itself, which is what the regression reads.
+        self.read = 0 if own else shape.vector
+        self.regression = Regression(smooth, seen + self.read)
         blocks = coupling_flow(
-            shape.dim,
-            settings.blocks,
-            subnet,
+            smooth,
+            settings.blocks if smooth else 0,
+            partial(subnet, context=seen + self.summary.features),
             generator,
             transform=settings.transform,
             mixing=settings.mixing,
@@ -122,12 +178,23 @@ class Network(nn.Module):
             bins=settings.bins,
         )
         self.flow = Stack([self.regression, blocks])
+        if cuts:
+            # Probabilities are blunt as they are: dropout helps sharp posteriors.
+            heads = partial(subnet, dropout=None)
+            self.flow = Pieces(shape.dim, cuts, heads, self.flow if smooth else None)
         self.latent = Normal(shape.dim)
 
     def start_from(self, train: Pairs, validation: Pairs) -> None:
         """Fit what is known in closed form, before training."""
-        held_out = validation.latent, validation.batch.vector
-        self.regression.fit(train.latent, train.batch.vector, *held_out)
+        self.regression.fit(*self._linear(train), *self._linear(validation))
+
+    def _linear(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Give what is regressed, and on what: all that is smooth, on pieces and the vector."""
+        vector = pairs.batch.vector[:, : self.read]
+        if not isinstance(self.flow, Pieces):
+            return pairs.latent, vector
+        seen = torch.cat([self.flow.inside(pairs.latent), vector], dim=1)
+        return pairs.latent[:, self.flow.others], seen
 
     def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
         """Log density by the change of variables (eq. 3.5), shape (batch,)."""

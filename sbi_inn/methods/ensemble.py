@@ -16,7 +16,7 @@ from scipy.special import softmax
 
 from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.cinn import CINN
-from sbi_inn.methods.fitted import Fitted, Method, Weigher
+from sbi_inn.methods.fitted import Fitted, Method, Renew, Weigher
 from sbi_inn.methods.fitted_ensemble import FittedEnsemble, mixture
 from sbi_inn.methods.parallel import cores, train_all, warm_up
 from sbi_inn.schema import Observations
@@ -81,6 +81,11 @@ class Ensemble:
         """What its members are called."""
         return self.method.label
 
+    @property
+    def uses_prior(self) -> bool:
+        """Whether its members need the density of the prior."""
+        return getattr(self.method, "uses_prior", False)
+
     def schedule(self, training: Training, n_train: int) -> Training:
         """Fill in what is None of how to train each member."""
         return self.method.schedule(training, n_train)
@@ -101,6 +106,7 @@ class Ensemble:
         *,
         seed: int,
         progress: bool = True,
+        renew: Renew | None = None,
     ) -> FittedEnsemble:
         """Train the members, and weigh them by their densities of the validation rows.
 
@@ -121,6 +127,8 @@ class Ensemble:
             Of the members' seeds.
         progress : bool
             Show one progress bar for all members.
+        renew : callable, optional
+            Gives the observations of the training rows with noise drawn anew.
 
         Raises
         ------
@@ -131,7 +139,8 @@ class Ensemble:
         processes = self._processes(training, len(train))
         shared = _share(training, math.ceil(self.members / processes))
         table = (latent, observations, train, validation, shared)
-        jobs = [partial(_train, self.method, *table, s) for s in _seeds(seed, self.members)]
+        anew = {} if renew is None else {"renew": renew}
+        jobs = [partial(_train, self.method, *table, s, anew) for s in _seeds(seed, self.members)]
         trained = train_all(jobs, processes, progress=progress)
         interrupted = len(trained) < len(jobs) or any(one.interrupted for one in trained)
         kept = _converged(trained)
@@ -230,10 +239,11 @@ def _train(
     validation: Rows,
     training: Training,
     seed: int,
+    anew: Mapping[str, Any],
 ) -> _Member:
     """Train a member; it runs in a process of its own."""
     fitted = method.fit(
-        latent, observations, train, validation, training, seed=seed, progress=False
+        latent, observations, train, validation, training, seed=seed, progress=False, **anew
     )
     return _Member(fitted, _score(fitted, latent[validation], observations[validation]))
 

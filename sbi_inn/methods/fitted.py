@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,6 +13,7 @@ from sbi_inn.schema import Observations
 from sbi_inn.training import Training
 
 FloatArray = npt.NDArray[np.float64]
+Renew = Callable[[np.random.Generator], Observations]
 
 
 class Fitted(Protocol):
@@ -130,8 +131,12 @@ class Method(Protocol):
         *,
         seed: int,
         progress: bool = True,
+        renew: Renew | None = None,
     ) -> Fitted:
         """Train on rows of parameters (rows, dim) and as many observations.
+
+        `renew` gives the observations of the training rows with noise drawn anew; without noise
+        there is none, and it is not passed.
 
         Raises
         ------

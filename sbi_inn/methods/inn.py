@@ -25,6 +25,7 @@ from sbi_inn.methods.bidirectional import (
     categorical,
     latents_for,
 )
+from sbi_inn.methods.fitted import Renew
 from sbi_inn.methods.fitted_inn import FittedINN
 from sbi_inn.schema import Observations
 from sbi_inn.summary import Scaling
@@ -97,6 +98,7 @@ class INN:
 
     name: ClassVar[str] = "inn"
     label: ClassVar[str] = "INN"
+    uses_prior: ClassVar[bool] = True
 
     loss: Literal["likelihood", "mmd"] | None = None
     blocks: int | None = None
@@ -185,6 +187,7 @@ class INN:
         *,
         seed: int,
         progress: bool = True,
+        renew: Renew | None = None,
     ) -> FittedINN:
         """Train on pairs of parameters and observations.
 
@@ -200,15 +203,21 @@ class INN:
         seed : int
             Of the initial weights, the mixing matrices and the order of the rows.
         progress : bool
+        renew : callable, optional
+            Gives the observations of the training rows with noise drawn anew.
 
         Raises
         ------
         ShapeError
-            If observations hold sets.
+            If observations hold sets, series, images or missing values.
         """
         _check_observations(observations)
         scaling = Scaling.fit(observations[train])
-        scaled = Pairs.of(latent, scaling.vectors(observations), observations.givens)
+
+        def scale(latent: FloatArray, observations: Observations) -> Pairs:
+            return Pairs.of(latent, scaling.vectors(observations), observations.givens)
+
+        scaled = scale(latent, observations)
         seen = scaled.y[train].numpy()
         settings = self.resolve(latent.shape[1], seen)
         layout = settings.layout(latent.shape[1], seen.shape[1], observations.givens)
@@ -236,6 +245,7 @@ class INN:
             settings.schedule(training, len(train)),
             seed=seed,
             augment=noise,
+            renew=None if renew is None else lambda rng: scale(latent[train], renew(rng)),
             score=lambda rows: loss(noise.fixed(rows)),
             quantity=loss.quantity,
             progress=progress,
@@ -246,10 +256,20 @@ class INN:
 
 
 def _check_observations(observations: Observations) -> None:
-    if observations.sets or observations.vector.shape[1] == observations.givens:
+    kinds = {
+        "sets": [name for name in observations.sets if name not in observations.series],
+        "series": observations.series,
+        "images": observations.grids,
+    }
+    got = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+    if got or observations.vector.shape[1] == observations.givens:
         raise ShapeError(
             "the bidirectional INN predicts one vector of observables; got "
-            f"{'sets: ' + ', '.join(observations.sets) if observations.sets else 'none'}. "
+            f'{"; ".join(got) or "none"}. Use method="cinn"'
+        )
+    if np.isnan(observations.vector).any():
+        raise ShapeError(
+            "the bidirectional INN predicts observables, none of which may be missing; got NaN. "
             'Use method="cinn"'
         )
 

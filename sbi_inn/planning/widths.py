@@ -13,7 +13,7 @@ import pandas as pd
 
 from sbi_inn.draws import INTERVAL_68, Column
 from sbi_inn.schema import Observations, PaddedSet, Schema
-from sbi_inn.simulation.inputs import is_whole
+from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
 
@@ -140,7 +140,8 @@ def plan(
     The widths are averaged over observations that the prior would produce. With a simulator these
     are simulated, with the same parameters and other givens at every value. Without one they are
     held-out simulations: for the length of a set, those at least as long, cut to the value (their
-    entries are exchangeable); for another given, the tenth whose own is nearest to the value.
+    entries are exchangeable, which those of a series are not); for another given, the tenth whose
+    own is nearest to the value.
 
     Parameters
     ----------
@@ -215,7 +216,8 @@ def _check(
     schema: Schema, given: str, values: Sequence[float], problem: Problem | None
 ) -> list[float]:
     """Raise unless the given varied and takes these values; warn where they extrapolate."""
-    varied = [name for name, (low, high) in schema.trained.items() if low < high]
+    single = (*schema.givens, *schema.sets)  # not the numbers of an array
+    varied = [n for n, (low, high) in schema.trained.items() if n in single and low < high]
     if given not in varied:
         raise ValueError(
             f"expected a given that varied in training, among {', '.join(varied) or '(none)'}; "
@@ -256,8 +258,9 @@ def _fixed(problem: Problem, given: str, value: float) -> Problem:
 def _simulated(schema: Schema, problem: Problem, n: int, seed: int) -> Observations:
     """Simulate observations of a problem whose schema has fewer givens than the one learned."""
     table = run(problem, n=n, seed=seed, progress=False, stream=STREAM)
-    values = {name: table.dataset[name].values[table.ok] for name in schema.asked}
-    sizes = {name: table.dataset[name].values[table.ok].astype(np.int64) for name in schema.sets}
+    observed = table.as_observed()
+    values = {name: observed[name].values[table.ok] for name in schema.asked}
+    sizes = {name: observed[name].values[table.ok].astype(np.int64) for name in schema.sets}
     return schema.stack(values, sizes)
 
 
@@ -265,11 +268,14 @@ def _held_out(
     schema: Schema, given: str, value: float, observations: Observations, n: int
 ) -> Observations:
     """Choose held-out observations that are, or can be made, like those at a value."""
-    if given in schema.sets:
+    if given in schema.series:
+        rows, found = np.empty(0, np.int64), "0 series of that length are held out"
+    elif given in schema.sets:
         rows = np.flatnonzero(observations.sets[given].sizes >= value)[:n]
         found = f"{len(rows)} held-out simulations are at least as long"
     else:
-        own = observations.vector[:, schema.observable_columns() + schema.givens.index(given)]
+        place = schema.given_columns.index(given)
+        own = observations.vector[:, schema.observable_columns() + place]
         beyond = _outside(schema, given, value)
         rows = np.empty(0, np.int64) if beyond else _nearest(own, value, n)
         found = f"{len(rows)} held-out simulations are near"

@@ -47,7 +47,9 @@ def corner(
     On the diagonal histograms, normalised to densities. Below it the smallest regions that hold
     50 % and 90 % of the draws, by mass (not the 1 and 2 sigma of a Gaussian). Bins and smoothing
     are chosen by cross-validation. Where there are fewer than 50 draws, or a parameter is
-    constant, the draws themselves. Axes span the draws of all sets but for .1 % at either end.
+    constant, the draws themselves. A discrete parameter (of integers) has a bar for each value, as
+    high as its probability, and pairs with it are not smoothed. Axes span the draws of all sets but
+    for .1 % at either end.
 
     Parameters
     ----------
@@ -181,9 +183,13 @@ def _shown(role: str, by_column: dict[str, _T], columns: Sequence[Column]) -> di
     return kept
 
 
-def _span(name: str, layers: Sequence[_Layer], truths: Mapping[str, float]) -> tuple[float, float]:
+def _span(
+    column: Column, layers: Sequence[_Layer], truths: Mapping[str, float]
+) -> tuple[float, float]:
     """Return the ends of an axis that shows all sets, and the truth wherever it lies."""
-    ends = [end for layer in layers for end in span_of(layer.values[name])]
+    name, bar = column.name, 0.5 if column.discrete else 0.0
+    spans = [span_of(layer.values[name]) for layer in layers]
+    ends = [end for low, high in spans for end in (low - bar, high + bar)]
     ends += [truths[name]] if name in truths else []
     low, high = min(ends), max(ends)
     tiny = 1e-9 * max(abs(low), abs(high))
@@ -209,15 +215,15 @@ def _draw_panels(
     priors: Mapping[str, NDArray[np.float64]],
 ) -> None:
     """Draw every panel and dress its axes."""
-    spans = {column.name: _span(column.name, layers, truths) for column in columns}
+    spans = {column.name: _span(column, layers, truths) for column in columns}
     for (row, col), ax in _grid(figure, len(columns)).items():
         x, y = columns[col].name, columns[row].name
         ax.set_xlim(spans[x])
         if row == col:
-            _draw_diagonal(ax, x, layers, priors.get(x), truths.get(x))
+            _draw_diagonal(ax, columns[col], layers, priors.get(x), truths.get(x))
         else:
             ax.set_ylim(spans[y])
-            _draw_off_diagonal(ax, (x, y), layers, truths)
+            _draw_off_diagonal(ax, (columns[col], columns[row]), layers, truths)
     # Labels take room from the panels, and the panels' size decides which labels fit.
     _dress(figure, columns, spans, 72 * figure.get_figwidth() / (len(columns) + 0.5))
     figure.draw_without_rendering()
@@ -226,27 +232,28 @@ def _draw_panels(
 
 def _draw_diagonal(
     ax: Axes,
-    name: str,
+    column: Column,
     layers: Sequence[_Layer],
     prior: NDArray[np.float64] | None,
     truth: float | None,
 ) -> None:
     """Draw the histograms of one parameter, its prior and its true value."""
-    tops = [] if prior is None else [draw_prior(ax, prior, ax.get_xlim())]
-    tops += [draw_histogram(ax, layer.values[name], layer.colour) for layer in layers]
+    name, whole = column.name, column.discrete
+    tops = [] if prior is None else [draw_prior(ax, prior, ax.get_xlim(), discrete=whole)]
+    tops += [draw_histogram(ax, one.values[name], one.colour, discrete=whole) for one in layers]
     ax.set_ylim(0, 1.1 * max(tops) or 1.0)
     if truth is not None:
         ax.axvline(truth, **_TRUTH)
 
 
 def _draw_off_diagonal(
-    ax: Axes, names: tuple[str, str], layers: Sequence[_Layer], truths: Mapping[str, float]
+    ax: Axes, pair: tuple[Column, Column], layers: Sequence[_Layer], truths: Mapping[str, float]
 ) -> None:
     """Draw the regions of two parameters and their true values."""
-    x, y = names
+    (x, y), whole = (pair[0].name, pair[1].name), (pair[0].discrete, pair[1].discrete)
     for layer in layers:
         limits = ax.get_xlim(), ax.get_ylim()
-        draw_pair(ax, layer.values[x], layer.values[y], layer.colour)
+        draw_pair(ax, layer.values[x], layer.values[y], layer.colour, discrete=whole)
         ax.set(xlim=limits[0], ylim=limits[1])
     if x in truths:
         ax.axvline(truths[x], **_TRUTH)

@@ -18,6 +18,8 @@ _TAIL = 0.001  # share of draws beyond either end of an axis, so that one outlie
 _FEW = 50  # draws, below which a contour would be invention
 _BIN_COUNTS = (10, 14, 20, 28, 40, 56, 80)
 _BINS_2D = 100
+_BARS = 100  # values of a discrete parameter at most that get a bar each
+_ALPHAS = (0.35, 0.15)  # of what is filled, for `MASSES`
 _WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)  # of the smoothing, in bins
 
 
@@ -30,14 +32,26 @@ def span_of(values: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def bars(values: Array) -> Array | None:
+    """Return the ends of one bar for each whole number among the draws.
+
+    None where the axis would have more than a hundred: then they are as good as continuous.
+    """
+    low, high = span_of(values)
+    edges = np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
+    return edges if len(edges) <= _BARS + 1 else None
+
+
 def is_constant(values: Array) -> bool:
     """Say whether the draws agree to about the precision of a float."""
     low, high = span_of(values)
     return high - low <= 1e-9 * max(abs(low), abs(high))
 
 
-def draw_histogram(ax: Axes, values: Array, colour: str) -> float:
+def draw_histogram(ax: Axes, values: Array, colour: str, *, discrete: bool = False) -> float:
     """Draw the density of one parameter; a constant is a line.
+
+    Where it is `discrete`, the probability of each value.
 
     Returns
     -------
@@ -47,7 +61,11 @@ def draw_histogram(ax: Axes, values: Array, colour: str) -> float:
     if is_constant(values):
         ax.axvline(float(np.median(values)), color=colour)
         return 0.0
-    counts, edges = best_histogram(values, span_of(values))
+    edges = bars(values) if discrete else None
+    if edges is None:
+        counts, edges = best_histogram(values, span_of(values))
+    else:
+        counts, _ = np.histogram(values, edges)
     density = counts / (len(values) * np.diff(edges))
     ax.stairs(density, edges, fill=True, color=colour, alpha=0.2, linewidth=0)
     ax.stairs(density, edges, color=colour, linewidth=0.8)
@@ -70,8 +88,12 @@ def best_histogram(values: Array, span: tuple[float, float]) -> tuple[NDArray[np
     return min((np.histogram(values, bins, range=span) for bins in _BIN_COUNTS), key=risk)
 
 
-def draw_prior(ax: Axes, prior: Array, span: tuple[float, float]) -> float:
+def draw_prior(
+    ax: Axes, prior: Array, span: tuple[float, float], *, discrete: bool = False
+) -> float:
     """Draw the prior's density inside `span` as a thin grey line.
+
+    Where the parameter is `discrete`, the probability of each value inside.
 
     Its bins are as wide as the prior's own spread warrants (Freedman and Diaconis), so that
     the few draws inside a narrow posterior's axis give a steady line.
@@ -84,6 +106,11 @@ def draw_prior(ax: Axes, prior: Array, span: tuple[float, float]) -> float:
     low, high = max(span[0], float(prior.min())), min(span[1], float(prior.max()))
     if high <= low:
         return 0.0
+    shown = bars(prior[(prior >= low) & (prior <= high)]) if discrete else None
+    if shown is not None:
+        counts, edges = np.histogram(prior, shown)
+        ax.stairs(counts / len(prior), edges, color=GREY, linewidth=0.7)
+        return float(counts.max() / len(prior))
     spread = float(np.subtract(*np.quantile(prior, [0.75, 0.25])))
     width = 2 * spread * len(prior) ** (-1 / 3) or high - low
     bins = int(np.clip(round((high - low) / width), 1, 100))
@@ -93,13 +120,22 @@ def draw_prior(ax: Axes, prior: Array, span: tuple[float, float]) -> float:
     return float(density.max())
 
 
-def draw_pair(ax: Axes, x: Array, y: Array, colour: str) -> None:
+def draw_pair(
+    ax: Axes, x: Array, y: Array, colour: str, *, discrete: tuple[bool, bool] = (False, False)
+) -> None:
     """Draw the smallest regions that hold 50 % and 90 % of the draws of two parameters.
 
-    From a fine histogram, smoothed. Few draws, or a constant parameter, are drawn as points.
+    From a fine histogram, smoothed; where a parameter is `discrete`, from one that has a bar for
+    each of its values. Few draws, or a constant parameter, are drawn as points.
     """
     if len(x) < _FEW or is_constant(x) or is_constant(y):
         ax.plot(x, y, "o", color=colour, markersize=1.5, markeredgewidth=0, rasterized=True)
+        return
+    ends = [bars(v) if whole else None for v, whole in zip((x, y), discrete, strict=True)]
+    if any(one is not None for one in ends):
+        smooth = (best_histogram(v, span_of(v))[1] for v in (x, y))
+        edges = [s if one is None else one for one, s in zip(ends, smooth, strict=True)]
+        _draw_cells(ax, x, y, edges, colour)
         return
     spans = [span_of(x), span_of(y)]
     counts, _, _ = np.histogram2d(x, y, _BINS_2D, range=spans)
@@ -119,11 +155,26 @@ def draw_pair(ax: Axes, x: Array, y: Array, colour: str) -> None:
         no_fill_contours=True,
         fill_contours=True,
         contourf_kwargs={
-            "colors": [to_rgba(colour, alpha) for alpha in (0, 0.15, 0.35)],
+            "colors": [to_rgba(colour, alpha) for alpha in (0, *_ALPHAS[::-1])],
             "antialiased": True,
         },
         contour_kwargs={"colors": colour, "linewidths": 0.7},
     )
+
+
+def _draw_cells(ax: Axes, x: Array, y: Array, edges: list[Array], colour: str) -> None:
+    """Fill the cells of a histogram that hold 50 % and 90 % of the draws, densest first."""
+    counts, _, _ = np.histogram2d(x, y, bins=edges)
+    density = counts / np.outer(np.diff(edges[0]), np.diff(edges[1]))
+    densest_first = np.argsort(density, axis=None)[::-1]
+    held = np.cumsum(counts.ravel()[densest_first]) / len(x)
+    before = np.append(0.0, held[:-1])
+    alpha = np.zeros(counts.size)
+    alpha[densest_first] = np.select([before < mass for mass in MASSES], _ALPHAS, 0.0)
+    filled = np.empty((*counts.T.shape, 4))
+    filled[...] = to_rgba(colour)
+    filled[..., 3] = np.where(counts > 0, alpha.reshape(counts.shape), 0.0).T
+    ax.pcolormesh(*edges, filled, linewidth=0, rasterized=True)
 
 
 def _levels(counts: Array, smooth: Array, m: int) -> Array:

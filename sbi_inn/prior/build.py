@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sbi_inn.errors import PriorError
@@ -10,15 +10,17 @@ from sbi_inn.prior.component import Component
 from sbi_inn.prior.continuous import Continuous
 from sbi_inn.prior.dependent import Dependent
 from sbi_inn.prior.dirichlet import Dirichlet
+from sbi_inn.prior.discrete import Discrete, is_discrete
 from sbi_inn.prior.mixture import Mixture
 from sbi_inn.prior.multivariate import MultivariateNormal, MultivariateT
 from sbi_inn.prior.rosenblatt import Rosenblatt
-from sbi_inn.prior.univariate import Frozen, is_continuous
+from sbi_inn.prior.tabulated import Tabulated
+from sbi_inn.prior.univariate import is_continuous
 
 ACCEPTED = (
-    "any frozen continuous univariate distribution of scipy.stats, such as norm(0, 1); "
+    "any frozen univariate distribution of scipy.stats, such as norm(0, 1) or poisson(3); "
     "multivariate_normal, multivariate_t or dirichlet; a Mixture of normals; or a function of "
-    "earlier parameters that returns a univariate one, such as `lambda beta: uniform(0, beta)`"
+    "earlier parameters that returns a continuous one, such as `lambda beta: uniform(0, beta)`"
 )
 
 
@@ -40,21 +42,22 @@ def build(name: str, value: object, earlier: Sequence[str]) -> Component:
     PriorError
         For anything else.
     """
-    if hasattr(value, "freeze"):
+    able: Any = value
+    if hasattr(value, "xk") and hasattr(value, "freeze"):
+        able = able.freeze()  # rv_discrete(values=...) is used as it is, without a call
+    if hasattr(able, "freeze"):
         raise PriorError(
             f"parameter {name!r}: this distribution has no arguments yet; call it, as in "
             f"norm(0, 1). Accepted: {ACCEPTED}"
         )
-    if hasattr(value, "pmf") and not hasattr(value, "logpdf"):
-        raise PriorError(
-            f"parameter {name!r}: discrete distributions come in a later release; "
-            f"got {_what(value)}. Accepted: {ACCEPTED}"
-        )
+    if is_discrete(able):
+        return _univariate(Discrete.of, name, able)
     if isinstance(value, Mixture):
         return Rosenblatt(value)
-    able: Any = value
+    if isinstance(value, Tabulated):
+        return value
     if is_continuous(value):
-        return _continuous(name, able)
+        return _univariate(Continuous.of, name, able)
     if _has(value, "rvs", "logpdf", "alpha"):
         return Dirichlet.of(name, able)
     if _has(value, "rvs", "logpdf", "loc", "shape", "df"):
@@ -66,9 +69,9 @@ def build(name: str, value: object, earlier: Sequence[str]) -> Component:
     raise PriorError(f"parameter {name!r}: expected {ACCEPTED}; got {_what(value)}")
 
 
-def _continuous(name: str, value: Frozen) -> Component:
+def _univariate(of: Callable[[str, Any], Component], name: str, value: object) -> Component:
     try:
-        return Continuous.of(name, value)
+        return of(name, value)
     except ArithmeticError as error:
         raise PriorError(
             f"parameter {name!r}: scipy cannot evaluate the quantiles of {_what(value)}: {error}"

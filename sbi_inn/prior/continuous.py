@@ -50,7 +50,7 @@ class Continuous:
         PriorError
             If its arguments are arrays or out of range, or its draws cannot be told apart.
         """
-        _check(name, source)
+        check_arguments(name, source)
         centre = _centre(name, source)
         latents = _end(source, centre, -1.0), _end(source, centre, 1.0)
         low, high = univariate.quantile(source, np.array(latents))
@@ -100,11 +100,12 @@ def describe(frozen: object) -> str:
     return f"{name}({', '.join(texts)})"
 
 
-def _where(name: str, source: Frozen) -> str:
+def _where(name: str, source: object) -> str:
     return f"parameter {name!r}, {describe(source)}"
 
 
-def _check(name: str, source: Frozen) -> None:
+def check_arguments(name: str, source: object) -> None:
+    """Raise PriorError where arguments are arrays, or the distribution cannot serve as a prior."""
     args, kwds = univariate.arguments(source)
     for value in (*args, *kwds.values()):
         if np.ndim(value) != 0:

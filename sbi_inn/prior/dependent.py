@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import univariate
 from sbi_inn.prior.component import LATENT_MAX, Array, Parents
+from sbi_inn.prior.expression import Expression
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +28,14 @@ class Dependent:
         distribution whose arguments are scalars or arrays (n,).
     parents : tuple of str
         The earlier parameters that `source` names.
+    expression : Expression or None
+        What `source` does, if a file can hold that.
     """
 
     name: str
     source: Callable[..., Any]
     parents: tuple[str, ...]
+    expression: Expression | None = None
 
     shape = ()
     width = 1
@@ -46,7 +50,21 @@ class Dependent:
         PriorError
             If the signature names anything but earlier parameters.
         """
-        return cls(name, source, _parents(name, source, earlier))
+        if not isinstance(source, Expression):
+            return cls(name, source, _parents(name, source, earlier))
+        later = [parent for parent in source.parents if parent not in earlier]
+        if later:
+            raise PriorError(f"parameter {name!r}: {', '.join(later)} must come before it")
+        return cls(name, source, source.parents, source)
+
+    def traced(self, parents: Parents) -> Dependent:
+        """Write the function down as an expression, if it gives the same for these parents."""
+        expression = self.expression or Expression.trace(self.source, self.parents)
+        if expression is not None:
+            frozen = self._at(parents, len(next(iter(parents.values()))))
+            if not expression.agrees(frozen, parents):
+                expression = None
+        return replace(self, expression=expression)
 
     def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
         """Draw n values, one given each row of the parents, shape (n,)."""
@@ -68,8 +86,9 @@ class Dependent:
         z = np.clip(latents[:, 0], -LATENT_MAX, LATENT_MAX)
         return self._usable(frozen, z, univariate.quantile(frozen, z))
 
-    def config(self) -> None:
-        """Code cannot be stored."""
+    def config(self) -> dict[str, Any] | None:
+        """Give the expression; None where the function is more than that."""
+        return None if self.expression is None else self.expression.config()
 
     def describe(self) -> str:
         """Say which parameters it looks at."""

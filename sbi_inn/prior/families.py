@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,12 +40,30 @@ UNSUITABLE = {
 }
 """Distributions that cannot serve as a prior, and why."""
 
+DISCRETE = frozenset(
+    """
+    bernoulli betabinom betanbinom binom boltzmann dlaplace geom hypergeom logser nbinom
+    nchypergeom_fisher nchypergeom_wallenius nhypergeom planck poisson randint skellam yulesimon
+    zipf zipfian
+    """.split()
+)
+"""Discrete univariate distributions, as of scipy 1.17, whose arguments are numbers."""
+
+LISTED = frozenset({"rv_discrete"})
+"""Discrete distributions that list their values and probabilities."""
+
 MULTIVARIATE = frozenset({"multivariate_normal", "multivariate_t", "dirichlet"})
 
 MIXED = frozenset({"norm", "multivariate_normal"})
 """What the components of a mixture can be."""
 
-ALLOWED = {"continuous": CONTINUOUS, "multivariate": MULTIVARIATE, "mixture": MIXED}
+ALLOWED = {
+    "continuous": CONTINUOUS,
+    "discrete": DISCRETE,
+    "listed": LISTED,
+    "multivariate": MULTIVARIATE,
+    "mixture": MIXED,
+}
 """What each kind of stored parameter can be."""
 
 
@@ -52,19 +71,43 @@ def family(frozen: object) -> str | None:
     """Public name of a frozen univariate distribution, or None if it is not scipy's own."""
     generator = getattr(frozen, "dist", None)
     name = getattr(generator, "name", None)
-    if name not in CONTINUOUS or not hasattr(scipy.stats, name):
+    if name not in CONTINUOUS | DISCRETE or not hasattr(scipy.stats, name):
         return None
     return name if type(generator) is type(getattr(scipy.stats, name)) else None
 
 
 def continuous_config(frozen: object) -> dict[str, Any] | None:
     """Name and arguments of a frozen univariate distribution; None if it cannot be stored."""
+    return _univariate_config("continuous", frozen)
+
+
+def discrete_config(frozen: object) -> dict[str, Any] | None:
+    """Name and arguments of a frozen discrete distribution; None if it cannot be stored."""
+    values = listed(frozen)
+    if values is None:
+        return _univariate_config("discrete", frozen)
+    lists = [column.tolist() for column in values]
+    return {"kind": "listed", "distribution": "rv_discrete", "args": lists, "kwds": {}}
+
+
+def listed(frozen: object) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]] | None:
+    """Values, rising, and probabilities of a frozen `rv_discrete(values=...)`; None of others."""
+    generator: Any = getattr(frozen, "dist", None)
+    if not (hasattr(generator, "xk") and hasattr(generator, "pk")):
+        return None
+    args, kwds = getattr(frozen, "args", ()), getattr(frozen, "kwds", {})
+    order = np.argsort(generator.xk)
+    location = kwds.get("loc", args[0] if args else 0)
+    return np.asarray(generator.xk)[order] + location, np.asarray(generator.pk)[order]
+
+
+def _univariate_config(kind: str, frozen: object) -> dict[str, Any] | None:
     name = family(frozen)
     if name is None:
         return None
     args = [np.asarray(value).item() for value in getattr(frozen, "args", ())]
     kwds = {key: np.asarray(value).item() for key, value in getattr(frozen, "kwds", {}).items()}
-    return {"kind": "continuous", "distribution": name, "args": args, "kwds": kwds}
+    return {"kind": kind, "distribution": name, "args": args, "kwds": kwds}
 
 
 def multivariate_config(name: str, **kwds: npt.ArrayLike) -> dict[str, Any]:
@@ -90,7 +133,8 @@ def restore(config: dict[str, Any]) -> tuple[str, Any]:
     Returns
     -------
     tuple
-        The parameter's name and its frozen scipy distribution, or a Mixture of some.
+        The parameter's name and its frozen scipy distribution, a Mixture of some, or what was
+        fitted to a table.
 
     Raises
     ------
@@ -105,19 +149,25 @@ def restore(config: dict[str, Any]) -> tuple[str, Any]:
             "a parameter of a stored prior needs name, kind, distribution, args and kwds; "
             f"got {config!r}"
         ) from error
+    if kind == "table":
+        from sbi_inn.prior.tabulated import Tabulated  # which needs this file, as mixtures do
+
+        return name, Tabulated.from_config(name, config)
     allowed = ALLOWED.get(str(kind), frozenset())
     if str(distribution) not in allowed or not hasattr(scipy.stats, distribution):
         raise LoadError(
-            f"parameter {name!r}: stored priors hold continuous distributions of scipy.stats "
-            f"{scipy.__version__}, {', '.join(sorted(MULTIVARIATE))} and mixtures of normals; "
-            f"got {kind!r} {distribution!r}"
+            f"parameter {name!r}: stored priors hold continuous and discrete distributions of "
+            f"scipy.stats {scipy.__version__}, {', '.join(sorted(MULTIVARIATE))} and mixtures of "
+            f"normals; got {kind!r} {distribution!r}"
         )
     if not all(map(_numeric, (*args, *kwds.values()))):
         raise LoadError(f"parameter {name!r}: arguments must be numbers; got {args!r}, {kwds!r}")
     make = getattr(scipy.stats, distribution)
+    if kind in REBUILT:
+        make = partial(REBUILT[kind], make)
     try:
-        return name, (_mixture(make, *args, **kwds) if kind == "mixture" else make(*args, **kwds))
-    except (TypeError, ValueError) as error:
+        return name, make(*args, **kwds)
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise LoadError(f"parameter {name!r}, {distribution}: {error}") from error
 
 
@@ -130,6 +180,14 @@ def _mixture(
     from sbi_inn.prior.mixture import Mixture  # which needs this file for its own components
 
     return Mixture(weights, [make(*pair) for pair in zip(locations, spreads, strict=True)])
+
+
+def _listed(make: Callable[..., Any], values: Sequence[float], mass: Sequence[float]) -> Any:
+    return make(values=(values, mass))()
+
+
+REBUILT = {"mixture": _mixture, "listed": _listed}
+"""Kinds whose arguments are not those of the distribution that they name."""
 
 
 def _numeric(value: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,17 @@ import numpy.typing as npt
 
 from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.names import check_names
+from sbi_inn.prior.arrays import arrays
 from sbi_inn.prior.build import build
+from sbi_inn.prior.choice import chosen
 from sbi_inn.prior.component import Array, Component, Parents
-from sbi_inn.prior.families import restore
+from sbi_inn.prior.dependent import Dependent
+from sbi_inn.prior.discrete import Discrete
+from sbi_inn.prior.stored import stored
+from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.prior.univariate import quietly
+
+WHOLE: Any = np.int64  # of discrete parameters
 
 Distributions = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -24,18 +31,19 @@ class Prior:
     Every parameter is mapped to standard normal latents by its own distribution function (below
     the median cdf and ppf, above it sf and isf), so networks that work on the latents can never
     leave the prior's support, and densities stay normalised. Any latent, however extreme, gives a
-    draw that is finite, strictly inside the support, and of finite density.
+    draw that is finite, strictly inside the support, and of finite density. A discrete parameter
+    owns a piece of the latent axis for each of its values.
 
     Parameters
     ----------
     distributions : mapping or iterable of (name, distribution), optional
         Positional only; its parameters come first.
     **named
-        Parameters by name. A distribution is a frozen continuous univariate one of scipy.stats;
-        multivariate_normal, multivariate_t or dirichlet for a vector; a Mixture of norm or of
-        multivariate_normal; or a function of earlier parameters, by name, that returns a
-        univariate one. The function is called with float64 arrays of shape (n,), or (n, k) for a
-        vector.
+        Parameters by name. A distribution is a frozen univariate one of scipy.stats, continuous
+        or discrete (whole numbers, drawn as int64); multivariate_normal, multivariate_t or
+        dirichlet for a vector; a Mixture of norm or of multivariate_normal; or a function of
+        earlier parameters, by name, that returns a continuous univariate one. The function is
+        called with arrays of shape (n,), or (n, k) for a vector.
 
     Attributes
     ----------
@@ -48,6 +56,8 @@ class Prior:
     latent_dim : int
         Number of latents. It is `dim`, less one for every dirichlet, whose last entry follows from
         the others.
+    discrete : tuple of str
+        The discrete parameters, in order.
 
     Raises
     ------
@@ -85,9 +95,13 @@ class Prior:
         self.columns = tuple(column for name in self.names for column in self._columns_of(name))
         self.dim = len(self.columns)
         self.latent_dim = sum(component.width for component in self._components.values())
+        self.discrete = tuple(n for n, c in self._components.items() if isinstance(c, Discrete))
         self._needed = {name for c in self._components.values() for name in c.parents}
         # A dependent parameter shows its mistakes when it is called, so call it now.
-        self.from_latent(np.linspace(-1, 1, 3)[:, None].repeat(self.latent_dim, 1))
+        draws = self.from_latent(np.linspace(-1, 1, 3)[:, None].repeat(self.latent_dim, 1))
+        for name, component in self._components.items():
+            if isinstance(component, Dependent):
+                self._components[name] = component.traced(draws)
 
     @property
     def support(self) -> dict[str, tuple[float, float]]:
@@ -99,9 +113,67 @@ class Prior:
         return {name: component.support for name, component in self._components.items()}
 
     @property
+    def discrete_latents(self) -> npt.NDArray[np.bool_]:
+        """Which latents are those of discrete parameters, shape (latent_dim,)."""
+        kinds = [[name in self.discrete] * c.width for name, c in self._components.items()]
+        return np.concatenate(kinds)
+
+    @property
+    def pieces(self) -> tuple[tuple[int, tuple[float, ...]], ...]:
+        """Latents of discrete parameters of few values, and where the pieces they own meet."""
+        found, start = [], 0
+        for component in self._components.values():
+            if isinstance(component, Discrete) and component.cuts:
+                found.append((start, component.cuts))
+            start += component.width
+        return tuple(found)
+
+    @property
+    def stated(self) -> bool:
+        """Whether somebody said what the prior is.
+
+        If not, it was fitted to the columns of a table one at a time: good for maps, units and
+        widths, and for densities relative to it, but not for what rests on the prior's own density.
+        """
+        return not any(isinstance(c, Tabulated) for c in self._components.values())
+
+    @property
     def storable(self) -> bool:
-        """Whether a file can hold the prior: no function, and no distribution but scipy's."""
+        """Whether a file can hold the prior: all its distributions are scipy's.
+
+        A function of earlier parameters is stored as an expression, where all that it does is
+        arithmetic, numpy's functions and a distribution of scipy.stats.
+        """
         return not self._code()
+
+    def marginal(self, names: Sequence[str]) -> Prior:
+        """Give the prior of some of the parameters alone, whatever the others are.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Whole parameters; they keep the order they have here.
+
+        Returns
+        -------
+        Prior
+
+        Raises
+        ------
+        PriorError
+            For no name, a name that is no parameter, and a dependent parameter without those that
+            its distribution follows from: what is left of it alone has no distribution that could
+            be written down.
+
+        Examples
+        --------
+        >>> import scipy.stats as st
+        >>> Prior(a=st.norm(), b=st.expon(), c=st.uniform()).marginal(["c", "a"]).names
+        ('a', 'c')
+        """
+        parents = {name: component.parents for name, component in self._components.items()}
+        asked = chosen(names, parents)
+        return Prior([(n, c.source) for n, c in self._components.items() if n in asked])
 
     def sample(self, n: int, rng: np.random.Generator) -> dict[str, Array]:
         """Draw from the prior.
@@ -114,7 +186,7 @@ class Prior:
 
         Returns
         -------
-        dict of float64 arrays
+        dict of float64 arrays, int64 for discrete parameters
             (n,) for a scalar parameter, (n, k) for a vector.
         """
         if not isinstance(rng, np.random.Generator):
@@ -126,7 +198,7 @@ class Prior:
         return draws
 
     def log_prob(self, parameters: Mapping[str, Any]) -> Array:
-        """Joint log density in parameter units.
+        """Joint log density in parameter units; of discrete parameters the log probability.
 
         A dirichlet counts by its density with respect to all entries but the last, as in scipy.
 
@@ -146,7 +218,7 @@ class Prior:
         PriorError
             For missing or unknown names, and shapes that do not fit together.
         """
-        values, n = self._arrays(parameters)
+        values, n = arrays(parameters, self._shapes)
         total, inside = np.zeros(n), np.ones(n, dtype=bool)
         parents: dict[str, Array] = {}
         with quietly():
@@ -156,13 +228,19 @@ class Prior:
                 parents[name] = self._as_parent(component, values[name], log_prob, parents)
         return np.where(inside, total, -np.inf)
 
-    def to_latent(self, parameters: Mapping[str, Any]) -> Array:
+    def to_latent(
+        self, parameters: Mapping[str, Any], within: npt.ArrayLike | None = None
+    ) -> Array:
         """Map parameters to standard normal latents; the inverse of `from_latent`.
 
         Parameters
         ----------
         parameters : mapping (or Dataset, or DataFrame)
             As for `log_prob`.
+        within : array, shape (n or 1, len(discrete)), optional
+            Between 0 and 1: where, within the piece of the latent axis that its value owns, each
+            discrete parameter goes, as a share of its probability. Default .5, the middle. If
+            uniform at random, the latents of draws of the prior are standard normal.
 
         Returns
         -------
@@ -174,15 +252,19 @@ class Prior:
         PriorError
             As for `log_prob`, and for nan.
         """
-        values, n = self._arrays(parameters)
+        values, n = arrays(parameters, self._shapes)
         for name, array in values.items():
             if np.isnan(array).any():
                 raise PriorError(f"parameter {name!r}: nan has no latent")
         latents = [np.empty((n, 0))]
         parents: dict[str, Array] = {}
+        places = iter(self._places(within).T)
         with quietly():
             for name, component in self._components.items():
-                latents.append(component.to_latent(values[name], parents))
+                if isinstance(component, Discrete):
+                    latents.append(component.to_latent(values[name], parents, next(places)))
+                else:
+                    latents.append(component.to_latent(values[name], parents))
                 parents[name] = values[name]
                 if name in self._needed:
                     log_prob = component.log_prob(values[name], parents)
@@ -200,7 +282,7 @@ class Prior:
 
         Returns
         -------
-        dict of float64 arrays
+        dict of float64 arrays, int64 for discrete parameters
             (n,) for a scalar parameter, (n, k) for a vector.
 
         Raises
@@ -223,7 +305,7 @@ class Prior:
 
     def flatten(self, parameters: Mapping[str, Any]) -> Array:
         """Parameters side by side in the order of `columns`, shape (n, dim)."""
-        values, n = self._arrays(parameters)
+        values, n = arrays(parameters, self._shapes)
         return np.concatenate([values[name].reshape(n, -1) for name in self.names], axis=1)
 
     def unflatten(self, array: npt.ArrayLike) -> dict[str, Array]:
@@ -238,7 +320,8 @@ class Prior:
         start = 0
         for name, component in self._components.items():
             stop = start + len(self._columns_of(name))
-            values[name] = flat[:, start:stop].reshape(len(flat), *component.shape)
+            value = flat[:, start:stop].reshape(len(flat), *component.shape)
+            values[name] = np.rint(value).astype(WHOLE) if name in self.discrete else value
             start = stop
         return values
 
@@ -248,8 +331,8 @@ class Prior:
         Returns
         -------
         dict
-            {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}, or for what
-            is code {"name", "kind": "code", "width"}, which has to be given again on loading.
+            {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}; for what is
+            code {"name", "kind": "code", "width"}, which has to be given again on loading.
         """
         entries = []
         for name, component in self._components.items():
@@ -264,22 +347,14 @@ class Prior:
         Raises
         ------
         LoadError
-            If a parameter is code, if its distribution is not one of scipy's continuous ones, or
-            if the dict is not of this form.
+            If a parameter is code, if its distribution is not one of scipy's, or if the dict is not
+            of this form.
         """
         try:
-            entries = list(config["parameters"])
-            code = [entry["name"] for entry in entries if entry["kind"] == "code"]
-        except (KeyError, TypeError) as error:
-            raise LoadError(f"a stored prior needs named parameters; got {config!r}") from error
-        if code:
-            raise LoadError(
-                f"the prior of {', '.join(map(repr, code))} is code, which files do not hold; "
-                "give the whole prior again with prior="
-            )
-        try:
-            return cls([restore(entry) for entry in entries])
-        except PriorError as error:
+            return cls(stored(config))
+        except LoadError:
+            raise
+        except Exception as error:  # a damaged expression can go wrong anywhere in scipy
             raise LoadError(f"the stored prior cannot be used: {error}") from error
 
     def __repr__(self) -> str:
@@ -288,7 +363,7 @@ class Prior:
         return f"Prior(\n{''.join(lines)})"
 
     def __eq__(self, other: object) -> bool:
-        """Compare parameters and order; functions are equal only to themselves."""
+        """Compare parameters and order; functions that files cannot hold only with themselves."""
         if not isinstance(other, Prior):
             return NotImplemented
         return self.to_config() == other.to_config() and self._code() == other._code()
@@ -305,6 +380,10 @@ class Prior:
             if component.config() is None
         }
 
+    @property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: component.shape for name, component in self._components.items()}
+
     def _columns_of(self, name: str) -> list[str]:
         shape = self._components[name].shape
         return [f"{name}[{i}]" for i in range(shape[0])] if shape else [name]
@@ -314,49 +393,26 @@ class Prior:
     ) -> Array:
         """Values for later functions, medians where the support was left: they may rely on it."""
         outside = log_prob == -np.inf
+        if isinstance(component, Discrete) and not outside.any():
+            return values.astype(WHOLE)  # as draws have it: a function may look into a list
         if not outside.any():
             return values
         medians = component.from_latent(np.zeros((len(values), component.width)), parents)
-        return np.where(outside.reshape(-1, *[1] * (values.ndim - 1)), medians, values)
+        inside = np.where(outside.reshape(-1, *[1] * (values.ndim - 1)), medians, values)
+        return inside.astype(medians.dtype)
 
-    def _arrays(self, parameters: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
-        """Float64 arrays of every parameter with n rows each, and n."""
-        if not isinstance(parameters, Mapping):
+    def _places(self, within: npt.ArrayLike | None) -> Array:
+        """Places of the discrete parameters within their pieces, shape (n or 1, discrete)."""
+        k = len(self.discrete)
+        if within is None:
+            return np.full((1, k), 0.5)
+        places = np.asarray(within, dtype=float)
+        if places.ndim != 2 or places.shape[1] != k or not ((places >= 0) & (places <= 1)).all():
             raise PriorError(
-                f"expected the parameters {', '.join(self.names)} by name, as `unflatten` gives "
-                f"them; got {type(parameters).__name__} of shape {np.shape(parameters)}"
+                f"within must have shape (n, {k}), one column for each discrete parameter, with "
+                f"values from 0 to 1; got {places.shape}"
             )
-        given = [str(name) for name in parameters]
-        if set(given) != set(self.names):
-            raise PriorError(
-                f"expected the parameters {', '.join(self.names)}; got {', '.join(given) or 'none'}"
-            )
-        arrays = {name: self._array(name, parameters[name]) for name in self.names}
-        sizes = {len(array) for array in arrays.values()} - {1} or {1}
-        if len(sizes) > 1:
-            shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-            raise PriorError(f"parameters must have one number of rows; got {shapes}")
-        n = sizes.pop()
-        rows = {
-            name: array if len(array) == n else np.broadcast_to(array, (n, *array.shape[1:]))
-            for name, array in arrays.items()
-        }
-        return rows, n
-
-    def _array(self, name: str, value: npt.ArrayLike) -> Array:
-        """Float64 array of one parameter with a leading axis of rows."""
-        shape = self._components[name].shape
-        try:
-            array = np.asarray(value, dtype=float)
-        except (TypeError, ValueError) as error:
-            raise PriorError(f"parameter {name!r} must be numbers: {error}") from error
-        array = array if array.ndim > len(shape) else array[None]
-        if array.shape[1:] != shape:
-            expected = str(shape), str(("n", *shape)).replace("'", "")
-            raise PriorError(
-                f"parameter {name!r} must have shape {' or '.join(expected)}; got {np.shape(value)}"
-            )
-        return array
+        return places
 
 
 def _pairs(distributions: Distributions | None) -> list[tuple[str, Any]]:

@@ -18,7 +18,7 @@ from sbi_inn.methods.abc import QUANTILE
 from sbi_inn.prior import Prior
 from sbi_inn.report.judge import Judge
 from sbi_inn.schema import Observations, Schema
-from sbi_inn.statistics import spread, statistics
+from sbi_inn.statistics import filled, spread, statistics
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -59,7 +59,7 @@ class Rejection:
 
     def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw from the closest .005 of the table, with replacement."""
-        targets = statistics(observations, self.schema) / self._scale
+        targets = filled(statistics(observations, self.schema), self.rows) / self._scale
         kept = max(1, round(QUANTILE * len(self.rows)))
         _, closest = self._tree.query(targets, k=kept)
         chosen = rng.integers(kept, size=(len(targets), n))
@@ -81,7 +81,7 @@ class Rejection:
 
     @cached_property
     def _tree(self) -> KDTree:
-        return KDTree(self.rows / self._scale)
+        return KDTree(filled(self.rows, self.rows) / self._scale)
 
 
 def beside_abc(
@@ -116,7 +116,7 @@ def beside_abc(
 
 def _measure(judge: Judge, simulations: Simulations, training_seconds: float) -> dict[str, float]:
     found = {"calibration error [%]": 100 * judge.calibration.value}
-    again = None if judge.problem is None else judge.resimulation
+    again = None if judge.not_again else judge.resimulation
     if again is not None:
         errors, units = again.errors, _shared_units(simulations)
         found[f"re-simulation error{units}, mean"] = float(np.nanmean(errors))

@@ -38,7 +38,7 @@ from sbi_inn.draws import columns_of, flat
 from sbi_inn.errors import NoDensityError, SimulationError
 from sbi_inn.report.check import Check
 from sbi_inn.schema import Observations
-from sbi_inn.simulation.again import givens_of, observe_again
+from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.pool import cores
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.progress import bar
@@ -59,6 +59,7 @@ NO_NOISE = "the simulator has no noise; the re-simulation error says it"
 # An exact posterior of a deterministic simulator is a surface without volume. Across it a network
 # is as wide as it resolves: a matter of the re-simulation error, not of coverage.
 NO_VOLUME = "the simulator has no noise, so that exact regions have no volume"
+NO_PRIOR = "it needs the density of the prior, which the table did not state"
 NONE_HERE = "every simulation at its draws failed; posterior.resimulate(y) says how"
 AT_Y = ("re-simulation at y", "posterior predictive", "calibration at y")
 
@@ -83,6 +84,8 @@ class Judge:
     seed : int
     about : mapping of str to str
         Facts about the posterior, for the report.
+    why_not_again : str
+        Why draws cannot be simulated again although there is a simulator; empty if they can.
     """
 
     sampler: Sampler
@@ -93,6 +96,7 @@ class Judge:
     seconds: float
     seed: int
     about: Mapping[str, str] = field(default_factory=dict)
+    why_not_again: str = ""
 
     # -- in general --------------------------------------------------------------------------------
 
@@ -116,7 +120,10 @@ class Judge:
     def calibration(self) -> Calibration:
         """Calibration over the test set, and over thirds of each given."""
         found = self.survey()
-        givens = givens_of(found.tests.observations, self.sampler.schema)
+        schema, seen = self.sampler.schema, found.tests.observations
+        numbers = seen.vector[:, schema.observable_columns() :].T
+        givens = dict(zip(schema.given_columns, numbers, strict=True))
+        givens |= {name: padded.sizes.astype(np.float64) for name, padded in seen.sets.items()}
         return Calibration(found.ranks, self.sampler.prior.columns, thirds(givens))
 
     @cached_property
@@ -183,8 +190,8 @@ class Judge:
         records |= {"joint coverage": self.joint, "recovery": self.recovery}
         if found.why_no_density:
             skipped["regions of highest density"] = found.why_no_density
-        if self.problem is None:
-            skipped["re-simulation"] = WITHOUT_SIMULATOR
+        if self.not_again:
+            skipped["re-simulation"] = self.not_again
         elif self.resimulation is None:
             skipped["re-simulation"] = self._costly
         else:
@@ -212,8 +219,8 @@ class Judge:
         (goodness,) = self.goodness_of_fit(observation)
         records: dict[str, Record] = {**general.records, "goodness of fit": goodness}
         skipped = dict(general.skipped)
-        if self.problem is None:
-            skipped |= dict.fromkeys(AT_Y, WITHOUT_SIMULATOR)
+        if self.not_again:
+            skipped |= dict.fromkeys(AT_Y, self.not_again)
         elif self.resimulation is None or self.affordable < AGAIN_HERE[1]:
             skipped |= dict.fromkeys(AT_Y, self._costly)
         else:
@@ -239,14 +246,18 @@ class Judge:
             scale=self.scale,
             remark=self.sampler.remark,
         )
-        good = np.isfinite(again).all(axis=1)
-        if good.sum() >= FEWEST_AGAIN:
+        good = np.isfinite(again).any(axis=1)
+        observed = described(observation, self.sampler.schema)[0]
+        shown = np.isfinite(observed) & (np.isfinite(again).sum(axis=0) >= FEWEST_AGAIN)
+        if shown.any():
             records["posterior predictive"] = Predictive(
-                again[good],
-                described(observation, self.sampler.schema)[0],
-                self._described_scale,
-                described_names(self.sampler.schema),
+                again[good][:, shown],
+                observed[shown],
+                self._described_scale[shown],
+                tuple(np.array(described_names(self.sampler.schema))[shown].tolist()),
             )
+        elif np.isnan(observed).all():
+            skipped["posterior predictive"] = "everything is missing in the observation"
         else:
             skipped["posterior predictive"] = f"{good.sum()} of {draws} re-simulations succeeded"
         quiet = self.deterministic or usual.deterministic
@@ -258,6 +269,8 @@ class Judge:
 
     def _local(self, observation: Observations) -> LocalCalibration | str:
         """Check the posterior at the observation against itself, or say why not."""
+        if not self.sampler.prior.stated:
+            return NO_PRIOR
         if self.affordable < N:
             return self._costly
 
@@ -278,6 +291,11 @@ class Judge:
     def deterministic(self) -> bool:
         """Whether the simulator takes no randomness; False where that is not known."""
         return bool(self.simulations.dataset.attrs.get("deterministic", False))
+
+    @property
+    def not_again(self) -> str:
+        """Why nothing can be simulated again, whatever it costs; empty if it can."""
+        return WITHOUT_SIMULATOR if self.problem is None else self.why_not_again
 
     @property
     def affordable(self) -> int:

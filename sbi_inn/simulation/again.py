@@ -11,7 +11,8 @@ import xarray as xr
 
 from sbi_inn.data import Simulations
 from sbi_inn.schema import Observations, Schema
-from sbi_inn.simulation.inputs import is_whole
+from sbi_inn.simulation.givens import is_whole
+from sbi_inn.simulation.noise import NOISE
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import resimulate_rows
 from sbi_inn.statistics import statistics
@@ -20,18 +21,22 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def givens_of(observations: Observations, schema: Schema) -> dict[str, npt.NDArray[Any]]:
-    """Read the givens off observations, set sizes included; each of shape (batch,)."""
-    first = len(schema.columns) - len(schema.givens)
-    values = {name: observations.vector[:, first + i] for i, name in enumerate(schema.givens)}
-    return values | {name: padded.sizes for name, padded in observations.sets.items()}
+    """Read the givens off observations, set sizes included; each of shape (batch, ...)."""
+    folded = schema.fold(observations.vector)
+    sizes = {name: padded.sizes for name, padded in observations.sets.items()}
+    return {name: folded[name] for name in schema.givens} | sizes
 
 
 def at_givens_of(observation: Observations, schema: Schema, problem: Problem) -> Problem:
     """Hold the givens of a problem fixed at those of one observation."""
     given = dict(problem.given)
     for name, value in givens_of(observation, schema).items():
-        whole = is_whole(given[name])
-        given[name] = int(value[0]) if whole else float(value[0])
+        if name not in given:  # the length of a series may be none
+            continue
+        # A single number is a constant; a table of one row is drawn from all the time.
+        whole = name in schema.sets or is_whole(given[name])
+        varied = value.ndim > 1 or not np.isfinite(value[0])
+        given[name] = value[:1] if varied else int(value[0]) if whole else float(value[0])
     return replace(problem, given=given)
 
 
@@ -59,7 +64,7 @@ def observe_again(
     Returns
     -------
     values : dict of str to array, shape (m, ...)
-        The observables; NaN where a simulation failed.
+        The observables, with noise; NaN where a simulation failed.
     again : Observations
         Those that succeeded.
     ok : array of bool, shape (m,)
@@ -68,7 +73,7 @@ def observe_again(
     Raises
     ------
     SimulationError
-        If every simulation fails.
+        If every simulation fails, or the noise cannot be applied.
     """
     givens = givens_of(observations, schema)
     values, ok = resimulate_rows(
@@ -79,10 +84,16 @@ def observe_again(
         stream=stream,
         n_jobs=n_jobs,
     )
-    sizes = {name: givens[name][ok] for name in schema.sets}
+    held = {name: value[ok] for name, value in givens.items()}
     good = {name: values[name][ok] for name in schema.observables}
-    good |= {name: givens[name][ok] for name in schema.givens}
-    return values, schema.stack(good, sizes), ok
+    if problem.noise is not None:
+        constants = {n: np.full(len(ok[ok]), value) for n, value in schema.constants.items()}
+        rng = np.random.default_rng([seed, stream, NOISE])
+        good = problem.noise(good, constants | held, schema, rng)
+        for name, value in good.items():
+            values[name][ok] = value
+    sizes = {name: held[name] for name in schema.sets}
+    return values, schema.stack(good | {n: held[n] for n in schema.givens}, sizes), ok
 
 
 def resimulated(

@@ -55,10 +55,10 @@ def bind(function: Callable[..., Any], parameters: Sequence[str], givens: Sequen
     >>> bind(lambda theta: ..., ["height", "elbow"], []).vector
     'theta'
     """
-    arguments = _arguments(function)
-    single = [a for a in arguments if a.kind not in (a.VAR_KEYWORD, a.VAR_POSITIONAL)]
+    found = arguments(function)
+    single = [a for a in found if a.kind not in (a.VAR_KEYWORD, a.VAR_POSITIONAL)]
     known = (*parameters, *givens)
-    everything = any(a.kind is Parameter.VAR_KEYWORD for a in arguments)
+    everything = any(a.kind is Parameter.VAR_KEYWORD for a in found)
     asked = [a.name for a in single]
     named = known if everything else tuple(name for name in known if name in asked)
     strangers = [
@@ -70,7 +70,7 @@ def bind(function: Callable[..., Any], parameters: Sequence[str], givens: Sequen
     if vector is None and not set(named) & set(parameters):
         raise SimulationError(
             f"the simulator takes none of the parameters ({', '.join(parameters)}); its arguments "
-            f"are ({', '.join(map(str, arguments))}). Name them, or take one vector of all"
+            f"are ({', '.join(map(str, found))}). Name them, or take one vector of all"
         )
     leading = (a for a in single if a.kind is Parameter.POSITIONAL_ONLY)
     filled = (*named, vector, "rng", "seed")
@@ -83,7 +83,14 @@ def bind(function: Callable[..., Any], parameters: Sequence[str], givens: Sequen
     )
 
 
-def _arguments(function: Callable[..., Any]) -> list[Parameter]:
+def arguments(function: Callable[..., Any]) -> list[Parameter]:
+    """Read the arguments of a function off its signature.
+
+    Raises
+    ------
+    SimulationError
+        If it has none that can be read.
+    """
     try:
         return list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):

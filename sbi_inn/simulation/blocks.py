@@ -18,6 +18,7 @@ from sbi_inn.simulation.binding import Binding
 from sbi_inn.simulation.inputs import Array, Inputs, Seeds
 from sbi_inn.simulation.outputs import (
     FloatArray,
+    Kinds,
     Layout,
     WrongOutput,
     finite,
@@ -77,13 +78,16 @@ class Call:
     binding : Binding
     seeds : Seeds
     taken : tuple of str
-        Names of parameters and givens, which no observable may have.
+        Names of parameters, givens and lengths, which no observable may have.
+    kinds : Kinds
+        Which observables are more than numbers and vectors.
     """
 
     simulator: Simulator
     binding: Binding
     seeds: Seeds
     taken: tuple[str, ...]
+    kinds: Kinds
 
     def run(self, inputs: Inputs, start: int, layout: Layout | None) -> Iterator[Block]:
         """Simulate rows numbered from `start`; rows of batched simulators come in whole blocks.
@@ -188,9 +192,9 @@ def _read(
     if not outputs:
         return Block(start, np.full(len(inputs), FAILED, np.int8), {}, layout, failures)
     rows = list(outputs)
-    layout = layout or learn(outputs[rows[0]], rows[0], call.simulator.sets, call.taken)
+    layout = layout or learn(outputs[rows[0]], rows[0], call.kinds, call.taken)
     kept = np.array(rows) - start
-    lengths = {name: inputs.givens[name][kept] for name in call.simulator.sets}
+    lengths = {name: inputs.givens[name][kept] for name in call.kinds.lengths}
     values = read_rows(list(outputs.values()), rows, lengths, layout)
     status = np.full(len(inputs), FAILED, np.int8)
     good = finite(values, lengths, layout)
@@ -233,9 +237,9 @@ def _run_singly(call: Call, inputs: Inputs, start: int, layout: Layout | None) -
 def _read_batch(
     call: Call, inputs: Inputs, start: int, output: object, layout: Layout | None
 ) -> Block:
-    lengths = {name: inputs.givens[name] for name in call.simulator.sets}
+    lengths = {name: inputs.givens[name] for name in call.kinds.lengths}
     try:
-        layout = layout or learn(output, start, call.simulator.sets, call.taken, batch=len(inputs))
+        layout = layout or learn(output, start, call.kinds, call.taken, batch=len(inputs))
         values = read_batch(output, start, len(inputs), lengths, layout)
     except WrongOutput as error:
         return Block(start, np.empty(0, np.int8), {}, layout, [], str(error))

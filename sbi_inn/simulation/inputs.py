@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.errors import SimulationError
+from sbi_inn.simulation.givens import Drawer
 
 if TYPE_CHECKING:
     from sbi_inn.prior import Prior
     from sbi_inn.simulation.problem import Problem
 
 Array = npt.NDArray[Any]
-Given = Any  # a number or a frozen scipy distribution
-Sampler = Callable[[int, np.random.Generator], Array]
 
 BLOCK = 256
-TABULATED = 2**16  # values of a discrete distribution
 _INPUTS, _ROWS, _BATCH = 0, 1, 2  # what a block's seed sequence is for: the last word of its key
 
 
@@ -101,9 +97,9 @@ def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
         If the length of a set is not an integer of at least 1.
     """
     blocks = -(-n // seeds.block)
-    samplers = {name: _sampler(value) for name, value in problem.given.items()}
+    drawer = Drawer(problem.given)
     drawn = [
-        _draw_block(problem.prior, samplers, seeds.block, seeds.inputs(block))
+        _draw_block(problem.prior, drawer, seeds.block, seeds.inputs(block))
         for block in range(blocks)
     ]
     inputs = Inputs(
@@ -114,43 +110,28 @@ def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
     return inputs
 
 
-def _draw_block(
-    prior: Prior, samplers: dict[str, Sampler], rows: int, rng: np.random.Generator
-) -> Inputs:
-    parameters = prior.sample(rows, rng)
-    givens = {name: draw(rows, rng) for name, draw in samplers.items()}
-    return Inputs({name: parameters[name] for name in prior.names}, givens)
-
-
-def _sampler(given: Given) -> Sampler:
-    if isinstance(given, Real):
-        number: Any = given
-        value = int(number) if is_whole(number) else float(number)
-        return lambda rows, rng: np.full(rows, value)
-    low, high = given.support() if is_whole(given) else (-np.inf, np.inf)
-    if high - low >= TABULATED:
-        return lambda rows, rng: np.asarray(given.rvs(size=rows, random_state=rng))
-    # rvs of many discrete distributions searches for every draw alone: tabulate it once instead.
-    steps = np.arange(int(low), int(high) + 1)
-    below = given.cdf(steps)[:-1]
-    return lambda rows, rng: steps[np.searchsorted(below, rng.random(rows), side="right")]
-
-
-def is_whole(given: Given) -> bool:
-    """Whether a given's values are integers: an integer, or a discrete distribution."""
-    return isinstance(given, Integral) or hasattr(given, "pmf") or hasattr(given, "logpmf")
+def _draw_block(prior: Prior, drawer: Drawer, rows: int, rng: np.random.Generator) -> Inputs:
+    drawn = prior.sample(rows, rng)
+    parameters = {name: drawn[name] for name in prior.names}
+    return Inputs(parameters, drawer(parameters, rows, rng))
 
 
 def check_lengths(problem: Problem, inputs: Inputs) -> None:
-    """Raise SimulationError unless the lengths of sets are integers of at least 1."""
-    for length in problem.simulator.sets:
+    """Raise SimulationError unless the lengths of sets and series are integers of at least 1."""
+    for length in problem.lengths:
+        kind = "set" if length in problem.simulator.sets else "series"
         value = inputs.givens[length]
+        if value.ndim > 1:
+            raise SimulationError(
+                f"{length} is the length of a set and must be one integer; got shape "
+                f"{value.shape[1:]}"
+            )
         if value.dtype.kind not in "iu":
             raise SimulationError(
-                f"{length} is the length of a set and must be an integer; got {value[0]:g}. Use a "
-                "discrete distribution such as st.randint(1, 101), or an integer"
+                f"{length} is the length of a {kind} and must be an integer; got {value[0]:g}. Use "
+                "a discrete distribution such as st.randint(1, 101), or an integer"
             )
         if value.min() < 1:
             raise SimulationError(
-                f"{length} is the length of a set and must be at least 1; got {value.min()}"
+                f"{length} is the length of a {kind} and must be at least 1; got {value.min()}"
             )

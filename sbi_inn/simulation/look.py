@@ -31,12 +31,15 @@ class Look:
         False if the two differ: the simulator has hidden randomness.
     wrong : str
         Why a run is pointless, such as an output of a wrong kind; empty if it is not.
+    first : Block or None
+        The first simulations that worked, if any did.
     """
 
     seconds: float
     layout: Layout | None
     repeatable: bool
     wrong: str
+    first: Block | None = None
 
 
 def look(call: Call, inputs: Inputs) -> Look:
@@ -56,7 +59,8 @@ def look(call: Call, inputs: Inputs) -> Look:
     if step == 1 and seconds < CHEAP:
         seconds = _time(call, inputs)
     layouts = [block.layout for block in first if block.layout is not None]
-    return Look(seconds, layouts[0] if layouts else None, _same(first, second), "")
+    worked = next((block for block in first if (block.status == OK).any()), None)
+    return Look(seconds, layouts[0] if layouts else None, _same(first, second), "", worked)
 
 
 def _run(call: Call, inputs: Inputs, start: int, step: int) -> list[Block]:

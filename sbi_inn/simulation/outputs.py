@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sbi_inn.errors import ShapeError
+from sbi_inn.grid import Grid
 from sbi_inn.names import check_names
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Sets = Mapping[str, Sequence[str]]
+Columns = Mapping[str, Sequence[str]]
 
 BARE = "y"  # the observable of a simulator that returns one array or number
 
@@ -33,26 +35,77 @@ class WrongOutput(Exception):
 
 
 @dataclass(frozen=True)
+class Kinds:
+    """Which observables are more than numbers and vectors, as the user has declared them.
+
+    Attributes
+    ----------
+    lengths : dict of str to tuple of str
+        The columns of each set or series whose length is a given, under the name of the length.
+    fixed_series : dict of str to tuple of str
+        The columns of each series that has as many entries in every simulation.
+    images : tuple of str
+    """
+
+    lengths: Columns
+    fixed_series: Columns
+    images: Sequence[str]
+
+    def check(self, named: Mapping[Any, Any], row: int) -> None:
+        """Raise WrongOutput if an output lacks what was declared."""
+        ordered = (*self.lengths.values(), *self.fixed_series.values())
+        declared = {column: "sets= or series=" for columns in ordered for column in columns}
+        declared |= {image: "images=" for image in self.images}
+        for name, by in declared.items():
+            if name not in named:
+                known = ", ".join(map(str, named))
+                raise WrongOutput(row, f"{by} names {name!r}, but the simulator returns {known}")
+
+    def check_shapes(self, shapes: Mapping[str, tuple[int, ...]], row: int) -> None:
+        """Raise WrongOutput if paired series differ in length, or an image has no such shape."""
+        for length, columns in self.fixed_series.items():
+            found = {name: shapes[name][0] for name in columns}
+            if len(set(found.values())) > 1:
+                raise WrongOutput(
+                    row,
+                    f"the columns {', '.join(columns)} are one series of {length} entries and need "
+                    f"the same length; got lengths {found}",
+                )
+        for name in self.images:
+            try:
+                Grid(shapes[name])
+            except ShapeError as error:
+                raise WrongOutput(row, f"{name}: {error}") from None
+
+
+@dataclass(frozen=True)
 class Layout:
     """Names and shapes of the observables.
 
     Attributes
     ----------
     shapes : dict of str to tuple of int
-        Of a set's column, the shape of one entry.
-    sets : dict of str to tuple of str
-        The columns of each set, under the name of its length.
+        Of a column of a set or series whose length is a given, the shape of one entry.
+    kinds : Kinds
     row : int
         The simulation it was learned from.
     """
 
     shapes: dict[str, tuple[int, ...]]
-    sets: Sets
+    kinds: Kinds
     row: int
 
     def length_of(self, name: str) -> str | None:
-        """Name the length of the set that `name` is a column of, if it is."""
-        return next((n for n, columns in self.sets.items() if name in columns), None)
+        """Name the given that is the length of `name`, if it is a column of a set or series."""
+        return next((n for n, columns in self.kinds.lengths.items() if name in columns), None)
+
+    def series_of(self, name: str) -> str | None:
+        """Name the length of the series that `name` is a column of, if that is no given."""
+        return next((n for n, columns in self.kinds.fixed_series.items() if name in columns), None)
+
+    def fixed_length(self, length: str) -> int:
+        """Give the length of a series that has as many entries in every simulation."""
+        return self.shapes[self.kinds.fixed_series[length][0]][0]
 
     def describe(self, name: str) -> str:
         """Write an observable with its shape, as in `y (n, 2)`; a number is its name alone."""
@@ -76,11 +129,19 @@ class Layout:
             return
         message = f"expected {name} of shape {expected}, as in simulation {self.row}; got {found}"
         if len(found) == len(expected) > 0 and found[1:] == expected[1:]:
-            message += (
-                ". If its length varies because it is a set of exchangeable measurements, declare "
-                f"@si.simulator(sets={{'n': ['{name}']}}) and draw the length, given={{'n': "
-                "st.randint(...)}; else pad it to one length"
-            )
+            series = self.series_of(name)
+            if series is None:
+                message += (
+                    ". If its length varies because it is a set of exchangeable measurements, "
+                    f"declare @si.simulator(sets={{'n': ['{name}']}}), or series= for a time "
+                    "series, and draw the length, given={'n': st.randint(...)}; else pad it to one "
+                    "length"
+                )
+            else:
+                message += (
+                    f". If the length of the series varies, draw it: given={{{series!r}: "
+                    "st.randint(...)}"
+                )
         raise WrongOutput(row, message)
 
 
@@ -96,13 +157,13 @@ def read_rows(
     rows : sequence of int
         The number of each simulation, for messages.
     lengths : mapping of str to array of int, shape (simulations,)
-        The length of every set.
+        The length of every set or series whose length is a given.
     layout : Layout
 
     Returns
     -------
     dict of str to array, shape (simulations, ...)
-        Sets are padded with NaN to their largest length.
+        Sets and series of varying length are padded with NaN to their largest length.
 
     Raises
     ------
@@ -162,35 +223,34 @@ def read_batch(
 
 
 def learn(
-    output: object, row: int, sets: Sets, taken: Sequence[str], *, batch: int | None = None
+    output: object, row: int, kinds: Kinds, taken: Sequence[str], *, batch: int | None = None
 ) -> Layout:
     """Learn names and shapes from one output, or from that of a batch of `batch` rows.
 
     Raises
     ------
     WrongOutput
-        If it holds no numbers, lacks the columns of a set, or has a name that is taken.
+        If it holds no numbers, lacks what was declared, or has a name that is taken.
     """
     named = name_output(output, row)
     _check_free(named, row, taken)
-    paired = [column for columns in sets.values() for column in columns]
-    missing = [column for column in paired if column not in named]
-    if missing:
-        raise WrongOutput(
-            row,
-            f"sets= names {missing[0]!r}, but the simulator returns {', '.join(map(str, named))}",
-        )
+    kinds.check(named, row)
+    drawn = [column for columns in kinds.lengths.values() for column in columns]
+    paired = [*drawn, *(column for columns in kinds.fixed_series.values() for column in columns)]
     shapes = {}
     for name, value in named.items():
         array = _array(name, value, row)
         if batch is not None:
             array = _batch_array(name, array, row, batch)[0]
         if name in paired and array.ndim == 0:
-            raise WrongOutput(row, f"{name} is a column of a set, but has no axis for its entries")
+            raise WrongOutput(
+                row, f"{name} is a column of a set or series, but has no axis for its entries"
+            )
         if 0 in array.shape:
             raise WrongOutput(row, f"{name} is empty, of shape {array.shape}")
-        shapes[name] = array.shape[1:] if name in paired else array.shape
-    return Layout(shapes, sets, row)
+        shapes[name] = array.shape[1:] if name in drawn else array.shape
+    kinds.check_shapes(shapes, row)
+    return Layout(shapes, kinds, row)
 
 
 def finite(

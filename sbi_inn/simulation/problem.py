@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from numbers import Real
 from typing import Any
 
-import numpy as np
-
 from sbi_inn.errors import PriorError, SimulationError
 from sbi_inn.names import check_names
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.binding import Binding, bind
-from sbi_inn.simulation.inputs import Given
+from sbi_inn.simulation.givens import Given, check_given
+from sbi_inn.simulation.noise import Noise, as_noise
+from sbi_inn.simulation.outputs import Kinds
 from sbi_inn.simulation.simulator import Simulator, as_simulator
 
 Givens = Mapping[str, Given]
@@ -29,9 +28,13 @@ class Problem:
     simulator : Simulator
         Any callable is made one.
     prior : Prior
-    given : dict of str to number or frozen scipy distribution
-        What is known and not inferred: a number is a constant, a distribution is drawn from for
-        every simulation. The lengths of sets are givens.
+    given : dict of str to Given
+        What is known and not inferred. A number is a constant; drawn for every simulation are a
+        frozen scipy distribution, a row of an array (arrays of one length share the row), and what
+        a function returns, called with arrays of the parameters and earlier givens that it names,
+        and `rng`. The lengths of sets are givens, and those of series that vary.
+    noise : Noise or None
+        What happens to the observables after the simulator: measurement errors, gaps.
     labels, units : dict of str to str
         For figures and tables; of parameters, givens and observables.
     source : str
@@ -42,8 +45,8 @@ class Problem:
     Raises
     ------
     PriorError
-        If `prior` is no Prior; or a given clashes with a parameter, has a reserved name, or is
-        neither a number nor a distribution of numbers.
+        If `prior` is no Prior; or a given clashes with a parameter, has a reserved name, or
+        cannot be drawn.
     SimulationError
         If the simulator's arguments cannot be filled, or a set's length is no given.
 
@@ -61,6 +64,7 @@ class Problem:
     prior: Prior
     _: KW_ONLY
     given: Givens = field(default_factory=dict)
+    noise: Noise | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
@@ -72,9 +76,11 @@ class Problem:
         if not isinstance(self.prior, Prior):
             raise PriorError(f"expected a Prior; got {type(self.prior).__name__}")
         check_names(self.given, role="given", error=PriorError)
-        check_names((*self.prior.names, *self.given), role="parameter and given", error=PriorError)
-        for name, value in self.given.items():
-            _check_given(name, value)
+        names = (*self.prior.names, *self.given, *self.fixed_series)
+        check_names(names, role="parameter, given and length", error=PriorError)
+        for place, (name, value) in enumerate(self.given.items()):
+            check_given(name, value, (*self.prior.names, *list(self.given)[:place]))
+        object.__setattr__(self, "noise", as_noise(self.noise))
         missing = [length for length in self.simulator.sets if length not in self.given]
         if missing:
             raise SimulationError(
@@ -89,6 +95,23 @@ class Problem:
         return bind(self.simulator.function, self.prior.names, tuple(self.given))
 
     @property
+    def lengths(self) -> dict[str, tuple[str, ...]]:
+        """The lengths of sets and series that are givens, and the columns of each."""
+        ordered = self.simulator.ordered
+        return {name: columns for name, columns in ordered.items() if name in self.given}
+
+    @property
+    def fixed_series(self) -> dict[str, tuple[str, ...]]:
+        """The series whose length is no given, and the columns of each."""
+        ordered = self.simulator.ordered
+        return {name: columns for name, columns in ordered.items() if name not in self.given}
+
+    @property
+    def kinds(self) -> Kinds:
+        """Which observables are more than numbers and vectors."""
+        return Kinds(self.lengths, self.fixed_series, tuple(self.simulator.images))
+
+    @property
     def constants(self) -> dict[str, float]:
         """The givens that have one value."""
         return {n: float(v) for n, v in self.given.items() if isinstance(v, Real)}
@@ -98,6 +121,7 @@ def as_problem(
     simulator: Problem | Simulator | Callable[..., Any] | str,
     prior: Prior | None = None,
     given: Givens | None = None,
+    noise: Noise | Callable[..., Any] | None = None,
 ) -> Problem:
     """Make a Problem of a simulator and its prior, or find the one registered under a name.
 
@@ -108,6 +132,8 @@ def as_problem(
         Needed with a callable; replaces the prior of a Problem.
     given : mapping, optional
         Added to the givens of a Problem, by name.
+    noise : callable, optional
+        Replaces the noise of a Problem.
 
     Raises
     ------
@@ -120,28 +146,17 @@ def as_problem(
 
     problem = get(simulator) if isinstance(simulator, str) else simulator
     if isinstance(problem, Problem):
-        if prior is None and not given:
+        if prior is None and not given and noise is None:
             return problem
         given = {**problem.given, **(given or {})}
-        return replace(problem, prior=prior or problem.prior, given=given)
+        return replace(
+            problem,
+            prior=prior or problem.prior,
+            given=given,
+            noise=as_noise(noise) or problem.noise,
+        )
     if prior is None:
         raise PriorError(
             "a simulator needs a prior: pass prior=si.Prior(...), a Problem, or a registered name"
         )
-    return Problem(as_simulator(problem), prior, given=given or {})
-
-
-def _check_given(name: str, value: Given) -> None:
-    if isinstance(value, Real):
-        if not math.isfinite(value):
-            raise PriorError(f"given {name!r} must be finite; got {value}")
-        return
-    try:
-        drawn = np.asarray(value.rvs(size=2, random_state=np.random.default_rng(0)))
-    except (AttributeError, TypeError, ValueError):
-        drawn = None
-    if drawn is None or drawn.shape != (2,) or drawn.dtype.kind not in "biuf":
-        raise PriorError(
-            f"given {name!r} must be a number or a frozen scipy distribution of numbers, such as "
-            f"st.randint(80, 901); got {value!r:.80}"
-        )
+    return Problem(as_simulator(problem), prior, given=given or {}, noise=as_noise(noise))

@@ -5,17 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.data import Simulations
-from sbi_inn.errors import SimulationError
+from sbi_inn.errors import PriorError, SimulationError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import pool, table
 from sbi_inn.simulation.blocks import FAILED, INVALID, OK, STATUS, Block, Call
 from sbi_inn.simulation.collect import Collected
+from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.inputs import (
     BLOCK,
     Inputs,
@@ -23,9 +25,9 @@ from sbi_inn.simulation.inputs import (
     check_lengths,
     draw_inputs,
     fresh_seed,
-    is_whole,
 )
 from sbi_inn.simulation.look import Look, look
+from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.outputs import FloatArray, WrongOutput
 from sbi_inn.simulation.problem import Givens, Problem, as_problem
 from sbi_inn.simulation.progress import bar
@@ -42,6 +44,7 @@ def simulate(
     *,
     n: int | None = None,
     given: Givens | None = None,
+    noise: Noise | Callable[..., Any] | None = None,
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
@@ -56,7 +59,11 @@ def simulate(
     n : int, optional
         Number of simulations; by default 10,000 if that takes less than ten minutes.
     given : mapping, optional
-        Numbers, or frozen scipy distributions, of what is known and not inferred.
+        What is known and not inferred, as in `Problem`: numbers, frozen scipy distributions, arrays
+        whose rows are drawn, functions of parameters and earlier givens.
+    noise : callable, optional
+        From observables, givens and `rng`, those that its signature names, to the observables that
+        it changes. The table keeps them without noise too: training draws it anew in every pass.
     n_jobs : int
         Processes; -1 for all cores. It does not change the result.
     seed : int, optional
@@ -87,7 +94,7 @@ def simulate(
     >>> len(simulations), simulations.dataset["reach"].shape
     (300, (300,))
     """
-    problem = as_problem(simulator, prior, given)
+    problem = as_problem(simulator, prior, given, noise)
     return run(problem, n=n, n_jobs=n_jobs, seed=seed, progress=progress)
 
 
@@ -101,6 +108,12 @@ def run(
     stream: int = 0,
 ) -> Simulations:
     """Simulate a Problem, as `simulate`; runs of one seed and different streams are independent."""
+    if not problem.prior.stated:
+        raise PriorError(
+            "to simulate, parameters have to be drawn from the prior; this one was fitted to the "
+            "columns of a table, and does not know how they go together: state it, as "
+            "si.Prior(...)"
+        )
     rows = DEFAULT if n is None else int(n)
     if rows < 1 or (n is not None and rows != n):
         raise SimulationError(f"n is a number of simulations, at least 1; got {n}")
@@ -116,6 +129,7 @@ def run(
 
     if seen.wrong:
         raise SimulationError(seen.wrong, so_far())
+    _try_noise(problem, call, inputs, seen)
     jobs = pool.cores(n_jobs, seen.seconds * rows)
     _before(problem, seen, rows, jobs, asked=n is not None, progress=progress)
     blocks = pool.run_all(call, inputs, jobs=jobs, seconds=seen.seconds, layout=seen.layout)
@@ -151,7 +165,7 @@ def resimulate_rows(
     ----------
     problem : Problem
     parameters : mapping of str to array, shape (m,) or (m, k)
-    givens : mapping of str to array, shape (m,), or number
+    givens : mapping of str to array, shape (m, ...), or number
         Constants of the problem may be left out.
     seed, stream : int
         Runs of one seed and different streams are independent.
@@ -186,13 +200,24 @@ def resimulate_rows(
     return collected.values, collected.status == OK
 
 
+def _try_noise(problem: Problem, call: Call, inputs: Inputs, seen: Look) -> None:
+    """Apply the noise to what the look has seen: what is wrong with it shows before a long run."""
+    if problem.noise is None or seen.first is None:
+        return
+    block = seen.first
+    here = inputs[block.start : block.start + len(block.status)]
+    collected = Collected(len(block.status), _widths(problem, here))
+    collected.add(replace(block, start=0))
+    table.to_simulations(problem, call, here, collected, 0.0)
+
+
 def _call(problem: Problem, seeds: Seeds) -> Call:
-    taken = (*problem.prior.names, *problem.given)
-    return Call(problem.simulator, problem.binding, seeds, taken)
+    taken = (*problem.prior.names, *problem.given, *problem.fixed_series)
+    return Call(problem.simulator, problem.binding, seeds, taken, problem.kinds)
 
 
 def _widths(problem: Problem, inputs: Inputs) -> dict[str, int]:
-    return {length: int(inputs.givens[length].max()) for length in problem.simulator.sets}
+    return {length: int(inputs.givens[length].max()) for length in problem.lengths}
 
 
 def _gather(collected: Collected, blocks: Generator[Block], progress: bool) -> None:
@@ -270,12 +295,16 @@ def _stated(
             f"to re-simulate, {', '.join((*problem.prior.names, *problem.given))} must be stated; "
             f"{', '.join(missing)} missing"
         )
-    stated = {n: np.asarray(parameters[n], np.float64) for n in problem.prior.names}
+    whole = problem.prior.discrete
+    kinds = {n: np.int64 if n in whole else np.float64 for n in problem.prior.names}
+    stated = {n: np.asarray(parameters[n], kind) for n, kind in kinds.items()}
     rows = len(next(iter(stated.values())))
     known = {}
     for name, value in problem.given.items():
-        array = np.broadcast_to(np.asarray(givens[name], np.float64), (rows,))
-        known[name] = np.rint(array).astype(np.int64) if is_whole(value) else array
+        array = np.asarray(givens[name], np.float64)
+        array = array if array.ndim > 1 else np.broadcast_to(array, (rows,))
+        whole = name in problem.simulator.sets or (is_whole(value) and np.isfinite(array).all())
+        known[name] = np.rint(array).astype(np.int64) if whole else array
     inputs = Inputs(stated, known)
     check_lengths(problem, inputs)
     return inputs

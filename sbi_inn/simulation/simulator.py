@@ -23,34 +23,42 @@ class Simulator:
     sets : dict of str to tuple of str
         The name of a length, which is a given, and the observables that are paired columns of an
         exchangeable set of that length.
+    series : dict of str to tuple of str
+        The same for time series, whose entries have an order. A length that is no given is the same
+        in every simulation.
+    images : tuple of str
+        Observables that are images, of shape (height, width), (channels, height, width) or (height,
+        width, channels) with 1 to 3 channels.
 
     Raises
     ------
     SimulationError
-        If the function cannot be called, or an observable belongs to two sets.
+        If the function cannot be called, or an observable is of two kinds.
     """
 
     function: Callable[..., Any]
     batched: bool = False
     sets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    series: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    images: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise SimulationError(
                 f"expected a simulator that can be called; got {self.function!r:.80}"
             )
-        sets = {
-            length: (columns,) if isinstance(columns, str) else tuple(columns)
-            for length, columns in self.sets.items()
-        }
-        counts = Counter(column for columns in sets.values() for column in columns)
-        twice = [column for column, count in counts.items() if count > 1]
-        if twice or not all(sets.values()):
+        for kind in ("sets", "series"):
+            object.__setattr__(self, kind, _columns(kind, getattr(self, kind)))
+        images = (self.images,) if isinstance(self.images, str) else tuple(self.images)
+        object.__setattr__(self, "images", images)
+        lengths = [*self.sets, *self.series]
+        names = [*(c for columns in self.ordered.values() for c in columns), *images]
+        twice = [name for name, count in Counter((*lengths, *names)).items() if count > 1]
+        if twice:
             raise SimulationError(
-                "sets= names the columns of each set once, as in sets={'n': ['rt', 'choice']}; "
-                f"got {dict(self.sets)}"
+                f"sets=, series= and images= name a length or an observable once; got {twice[0]!r} "
+                "twice"
             )
-        object.__setattr__(self, "sets", sets)
         # `inspect.signature` and `help` see through the record.
         object.__setattr__(self, "__wrapped__", self.function)
         object.__setattr__(self, "__doc__", self.function.__doc__)
@@ -60,6 +68,13 @@ class Simulator:
         return self.function(*args, **kwargs)
 
     @property
+    def ordered(self) -> dict[str, tuple[str, ...]]:
+        """The columns of the sets, then those of the series, by the name of their length."""
+        return {
+            name: tuple(columns) for name, columns in (*self.sets.items(), *self.series.items())
+        }
+
+    @property
     def description(self) -> str:
         """The first line of the function's docstring, or its name."""
         name = getattr(self.function, "__name__", type(self.function).__name__)
@@ -67,22 +82,34 @@ class Simulator:
         return lines[0] if lines else name
 
 
+Columns = Mapping[str, Sequence[str]]
+
+
 @overload
 def simulator(
     function: Callable[..., Any],
     *,
     batched: bool = ...,
-    sets: Mapping[str, Sequence[str]] | None = ...,
+    sets: Columns | None = ...,
+    series: Columns | None = ...,
+    images: Sequence[str] = ...,
 ) -> Simulator: ...
 @overload
 def simulator(
-    function: None = ..., *, batched: bool = ..., sets: Mapping[str, Sequence[str]] | None = ...
+    function: None = ...,
+    *,
+    batched: bool = ...,
+    sets: Columns | None = ...,
+    series: Columns | None = ...,
+    images: Sequence[str] = ...,
 ) -> Callable[[Callable[..., Any]], Simulator]: ...
 def simulator(
     function: Callable[..., Any] | None = None,
     *,
     batched: bool = False,
-    sets: Mapping[str, Sequence[str]] | None = None,
+    sets: Columns | None = None,
+    series: Columns | None = None,
+    images: Sequence[str] = (),
 ) -> Simulator | Callable[[Callable[..., Any]], Simulator]:
     """Declare what a simulator's signature cannot say; works as `@simulator` and `@simulator(...)`.
 
@@ -90,11 +117,16 @@ def simulator(
     ----------
     batched : bool
         The simulator takes arrays with a leading axis B and one Generator, and returns arrays with
-        a leading axis B. Columns of a set are returned padded, shape (B, L), with anything beyond a
-        row's own length.
+        a leading axis B. Columns of a set or series are returned padded, shape (B, L), with
+        anything beyond a row's own length.
     sets : mapping of str to sequence of str, optional
         Observables that are paired columns of an exchangeable set, under the name of the given that
         is its length.
+    series : mapping of str to sequence of str, optional
+        The same for time series. Where all have the same length, it need not be a given.
+    images : sequence of str, optional
+        Observables that are images, of shape (height, width), (channels, height, width) or (height,
+        width, channels), with 1 to 3 channels and sides of at least 4 pixels.
 
     Examples
     --------
@@ -106,10 +138,21 @@ def simulator(
     {'n_trials': ('rt', 'choice')}
     """
     if function is not None:
-        return Simulator(function, batched, sets or {})
-    return lambda function: Simulator(function, batched, sets or {})
+        return Simulator(function, batched, sets or {}, series or {}, images)
+    return lambda function: Simulator(function, batched, sets or {}, series or {}, images)
 
 
 def as_simulator(function: Callable[..., Any] | Simulator) -> Simulator:
     """Make a record of any callable; a record stays as it is."""
     return function if isinstance(function, Simulator) else Simulator(function)
+
+
+def _columns(kind: str, given: Columns) -> dict[str, tuple[str, ...]]:
+    """Give the columns of each set or series as tuples; a single name may be written as it is."""
+    columns = {n: (c,) if isinstance(c, str) else tuple(c) for n, c in given.items()}
+    if not all(columns.values()) or any(len(set(c)) < len(c) for c in columns.values()):
+        raise SimulationError(
+            f"{kind}= names the columns of each of its {kind} once, as in "
+            f"{kind}={{'n': ['rt', 'choice']}}; got {dict(given)}"
+        )
+    return columns

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from sbi_inn.data import Simulations
-from sbi_inn.schema import Range, Schema
+from sbi_inn.data import Simulations, variable
+from sbi_inn.errors import SimulationError
+from sbi_inn.schema import Range, Schema, scalar_names
 from sbi_inn.simulation.blocks import FAILED, OK, STATUS, Call
 from sbi_inn.simulation.collect import Collected
 from sbi_inn.simulation.inputs import Array, Inputs
+from sbi_inn.simulation.noise import NOISE, Noise
 from sbi_inn.simulation.problem import Problem
 
 
@@ -39,49 +42,117 @@ def to_simulations(
     variables |= {n: _variable(problem, n, v) for n, v in inputs.givens.items()}
     layout = collected.layout
     for name, value in collected.values.items():
-        length = layout.length_of(name) if layout else None
+        length = (layout.length_of(name) or layout.series_of(name)) if layout else None
         variables[name] = _variable(problem, name, value[:done], length)
+    if layout is not None:
+        for length in problem.fixed_series:
+            sizes = np.full(done, layout.fixed_length(length))
+            variables[length] = _variable(problem, length, sizes)
     variables["status"] = xr.Variable("simulation", np.array(STATUS)[status])
     attrs = {
         "seed": call.seeds.seed,
         "seconds_per_simulation": seconds,
-        "deterministic": not call.random,
+        "deterministic": not call.random and problem.noise is None,
     }
-    return Simulations(
-        xr.Dataset(variables, attrs=attrs),
-        problem.prior,
-        _schema(problem, inputs, collected),
-        _failures(problem, call, inputs, collected),
+    simulations = with_gaps(
+        Simulations(
+            xr.Dataset(variables, attrs=attrs),
+            problem.prior,
+            _schema(problem, inputs, collected),
+            _failures(problem, call, inputs, collected),
+        )
     )
+    return with_noise(simulations, problem.noise, (call.seeds.seed, call.seeds.stream))
 
 
 def _variable(problem: Problem, name: str, value: Array, length: str | None = None) -> xr.Variable:
-    entry = [f"{length}_entry"] if length else []
-    axes = value.ndim - 1 - len(entry)
-    own = [f"{name}_dim"] if axes == 1 else [f"{name}_dim_{i}" for i in range(axes)]
-    attrs = {"label": problem.labels.get(name, name), "units": problem.units.get(name, "")}
-    return xr.Variable(["simulation", *entry, *own], value, attrs)
+    label, units = problem.labels.get(name, name), problem.units.get(name, "")
+    return variable(name, value, label=label, units=units, length=length)
 
 
 def _schema(problem: Problem, inputs: Inputs, collected: Collected) -> Schema | None:
     ok = collected.status[: collected.done] == OK
     if collected.layout is None or not ok.any():
         return None
-    constants = problem.constants
-    sets = {length: tuple(columns) for length, columns in problem.simulator.sets.items()}
-    varying = tuple(name for name in problem.given if name not in (*constants, *sets))
+    layout, constants, lengths = collected.layout, problem.constants, problem.lengths
+    seen = {name: value[ok] for name, value in inputs.givens.items()}
+    varying = tuple(name for name in seen if name not in (*constants, *lengths))
+    shapes = {n: s[1:] if layout.series_of(n) else s for n, s in layout.shapes.items()}
+    fixed = {length: float(layout.fixed_length(length)) for length in problem.fixed_series}
     return Schema(
-        observables=dict(collected.layout.shapes),
-        sets=sets,
+        observables=shapes,
+        sets=problem.simulator.ordered,
         givens=varying,
-        constants=constants,
-        trained={name: _range(inputs.givens, name, ok) for name in (*varying, *sets)},
+        constants=constants | fixed,
+        trained=ranges({name: seen[name] for name in (*varying, *lengths)}),
+        given_shapes=shapes_of({name: seen[name] for name in varying}),
+        missing=missing_of({name: seen[name] for name in varying}),
+        series=tuple(problem.simulator.series),
+        images=tuple(problem.simulator.images),
     )
 
 
-def _range(givens: Mapping[str, Array], name: str, ok: npt.NDArray[np.bool_]) -> Range:
-    seen = givens[name][ok]
-    return float(seen.min()), float(seen.max())
+def shapes_of(givens: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+    """Give the shapes of givens (rows, ...) that are more than a number."""
+    return {name: value.shape[1:] for name, value in givens.items() if value.ndim > 1}
+
+
+def missing_of(givens: Mapping[str, Array]) -> dict[str, float]:
+    """Name the givens of which some are missing; how much of each is found with the observables."""
+    return {name: 0.0 for name, value in givens.items() if np.isnan(value).any()}
+
+
+def with_gaps(simulations: Simulations) -> Simulations:
+    """Write into the schema how much of what is missing; names without gaps are left out."""
+    schema = simulations.schema
+    if schema is None or not schema.missing:
+        return simulations
+    found = schema.shares_missing(simulations.observations())
+    return replace(simulations, schema=replace(schema, missing=found))
+
+
+def ranges(givens: Mapping[str, Array]) -> dict[str, Range]:
+    """Give the range of every number of givens (rows, ...), by its own name; of some, at least."""
+    found = {}
+    for name, value in givens.items():
+        for column, numbers in _numbers(name, value).items():
+            known = numbers[np.isfinite(numbers)]
+            if known.size:
+                found[column] = float(known.min()), float(known.max())
+    return found
+
+
+def with_noise(simulations: Simulations, noise: Noise | None, key: Sequence[int]) -> Simulations:
+    """Apply noise once, for validation and tests, and keep it for training.
+
+    Parameters
+    ----------
+    simulations : Simulations
+        Without noise.
+    noise : Noise or None
+    key : sequence of int
+        Of its randomness.
+
+    Raises
+    ------
+    SimulationError
+        If the noise cannot be applied; `.simulations` holds the table without it.
+    """
+    schema, rows = simulations.schema, simulations.ok
+    if noise is None or schema is None:
+        return simulations
+    noisy_one = replace(simulations, noise=noise)
+    try:
+        drawn = noisy_one.drawn(rows, np.random.default_rng([*key, NOISE]))
+    except SimulationError as error:
+        raise SimulationError(str(error), simulations) from error.__cause__
+    noisy = {}
+    for name, value in drawn.items():
+        noisy[name] = np.full(simulations.dataset[name].shape, np.nan)
+        noisy[name][(rows, *map(slice, value.shape[1:]))] = value
+    # Padding is NaN too: what is a gap is found with the observations.
+    missing = schema.missing | dict.fromkeys(drawn, 0.0)
+    return with_gaps(replace(noisy_one, noisy=noisy, schema=replace(schema, missing=missing)))
 
 
 def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected) -> pd.DataFrame:
@@ -90,7 +161,8 @@ def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected
     vector = inputs.vector()[rows]
     columns: dict[str, Any] = {"simulation": np.array(rows, np.int64)}
     columns |= {name: vector[:, i] for i, name in enumerate(problem.prior.columns)}
-    columns |= {n: value[rows] for n, value in inputs.givens.items()}
+    for name, value in inputs.givens.items():
+        columns |= _numbers(name, value[rows])
     columns["status"] = [STATUS[failure.status] for failure in failures]
     columns["error"] = [failure.error for failure in failures]
     columns["traceback"] = [failure.traceback for failure in failures]
@@ -98,6 +170,12 @@ def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected
         seeds = [_seed(call, failure.row, failure.status) for failure in failures]
         columns["seed"] = pd.array(seeds, dtype="Int64")
     return pd.DataFrame(columns)
+
+
+def _numbers(name: str, value: Array) -> dict[str, Array]:
+    """Cut an array (rows, ...) into columns of numbers, each under its own name."""
+    columns = value.reshape(len(value), math.prod(value.shape[1:])).T
+    return dict(zip(scalar_names(name, value.shape[1:]), columns, strict=True))
 
 
 def _seed(call: Call, row: int, status: int) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from sbi_inn.summary.scaling import Scaling
 
 @dataclass(frozen=True)
 class SetBatch:
-    """Sets of different sizes, one after another, without padding.
+    """Sets or series of different sizes, one after another, without padding.
 
     Attributes
     ----------
@@ -50,8 +50,10 @@ class Batch:
     Attributes
     ----------
     vector : Tensor, shape (batch, features)
-        Scaled, and the normal scores of some features beside them.
+        Scaled, and the normal scores of some features beside them; no pixels.
     sets : mapping of str to SetBatch
+        Sets and series.
+    images : mapping of str to Tensor, shape (batch, channels, height, width)
 
     Examples
     --------
@@ -63,6 +65,7 @@ class Batch:
 
     vector: Tensor
     sets: Mapping[str, SetBatch]
+    images: Mapping[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, observations: Observations, scaling: Scaling) -> Batch:
@@ -74,11 +77,13 @@ class Batch:
             )
             for name, padded in observations.sets.items()
         }
-        return cls(torch.from_numpy(scaling.features(observations)), sets)
+        images = {n: torch.from_numpy(scaling.pixels(observations, n)) for n in scaling.grids}
+        return cls(torch.from_numpy(scaling.features(observations)), sets, images)
 
     def __len__(self) -> int:
         return len(self.vector)
 
     def __getitem__(self, rows: Tensor) -> Batch:
         """Choose observations by index, in any order."""
-        return Batch(self.vector[rows], {name: s[rows] for name, s in self.sets.items()})
+        sets = {name: s[rows] for name, s in self.sets.items()}
+        return Batch(self.vector[rows], sets, {n: i[rows] for n, i in self.images.items()})

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from sbi_inn.summary.batch import SetBatch
+from sbi_inn.summary.pooling import Attention, mean, rows_of
+
+Pooling = Literal["mean", "attention"]
+POOLINGS = ("mean", "attention")
+HEADS = 4
 
 
 class DeepSet(nn.Module):
@@ -23,6 +30,9 @@ class DeepSet(nn.Module):
         Number of features learned beside the three statistics.
     hidden : int
         Width of psi and rho.
+    pooling : {"mean", "attention"}
+        "attention": beside the mean of psi, averages in which the entries choose their weights
+        (Lee et al. 2019), for sets of which few entries matter.
 
     Examples
     --------
@@ -34,33 +44,43 @@ class DeepSet(nn.Module):
     (torch.Size([2, 11]), [5.0, 2.0])
     """
 
-    def __init__(self, columns: int, *, features: int, hidden: int) -> None:
+    def __init__(
+        self, columns: int, *, features: int, hidden: int, pooling: Pooling = "mean"
+    ) -> None:
         super().__init__()
         statistics = 2 * columns + 1
         self.features = statistics + features
         self.psi = nn.Sequential(
             nn.Linear(2 * columns, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
         )
+        self.attention = Attention(hidden, heads=HEADS) if pooling == "attention" else None
+        pooled = hidden if self.attention is None else 2 * hidden
         self.rho = nn.Sequential(
-            nn.Linear(statistics + hidden, hidden), nn.SiLU(), nn.Linear(hidden, features)
+            nn.Linear(statistics + pooled, hidden), nn.SiLU(), nn.Linear(hidden, features)
         )
 
     def forward(self, batch: SetBatch) -> Tensor:
         """Map a batch of sets to features, shape (batch, features)."""
-        sizes = batch.sizes
-        row = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
-        mean = _mean(batch.entries, row, sizes)
-        centred = batch.entries - mean[row]
-        deviation = (_mean(centred.square(), row, sizes) + 1e-6).sqrt()
-        pooled = _mean(
-            self.psi(torch.cat([batch.entries, centred / deviation[row]], dim=1)), row, sizes
-        )
-        log_size = 0.5 * sizes.to(mean.dtype).log().unsqueeze(1)
-        statistics = torch.cat([mean, deviation.log(), log_size], dim=1)
-        return torch.cat([statistics, self.rho(torch.cat([statistics, pooled], dim=1))], dim=1)
+        row = rows_of(batch.sizes)
+        statistics, standard = standardised(batch, row)
+        entries = self.psi(torch.cat([batch.entries, standard], dim=1))
+        parts = [statistics, mean(entries, row, batch.sizes)]
+        if self.attention is not None:
+            parts.append(self.attention(entries, row, batch.sizes))
+        return torch.cat([statistics, self.rho(torch.cat(parts, dim=1))], dim=1)
 
 
-def _mean(values: Tensor, row: Tensor, sizes: Tensor) -> Tensor:
-    """Average the entries of each set: (sum of sizes, width) to (batch, width)."""
-    total = values.new_zeros(len(sizes), values.shape[1]).index_add(0, row, values)
-    return total / sizes.unsqueeze(1)
+def standardised(batch: SetBatch, row: Tensor) -> tuple[Tensor, Tensor]:
+    """Give mean, log deviation and log size of each row, and its entries relative to these.
+
+    Returns
+    -------
+    statistics : Tensor, shape (batch, 2 * columns + 1)
+    standard : Tensor, shape (sum of sizes, columns)
+    """
+    sizes = batch.sizes
+    average = mean(batch.entries, row, sizes)
+    centred = batch.entries - average[row]
+    deviation = (mean(centred.square(), row, sizes) + 1e-6).sqrt()
+    log_size = 0.5 * sizes.to(average.dtype).log().unsqueeze(1)
+    return torch.cat([average, deviation.log(), log_size], dim=1), centred / deviation[row]

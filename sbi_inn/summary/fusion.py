@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from sbi_inn.summary.batch import Batch
-from sbi_inn.summary.deepset import DeepSet
+from sbi_inn.summary.deepset import DeepSet, Pooling
+from sbi_inn.summary.image import ImageNet
+from sbi_inn.summary.series import SeriesNet
 from sbi_inn.summary.vector import VectorNet
 
-SET = "set:"
+# The prefixes keep the users' names apart from those a module already has, such as items.
+SET, IMAGE = "set:", "image:"
 
 
 class Fusion(nn.Module):
-    """Features of the vector part and of every set, side by side.
+    """Features of the vector part and of every set, series and image, side by side.
 
     Parameters
     ----------
     vector : int
         Width of the vector part, 0 if there is none.
     sets : mapping of str to int
-        Columns of each set.
+        Columns of each set and series.
+    series : collection of str
+        Which of them are series.
+    images : mapping of str to (channels, height, width)
     features : int
         Learned features of each part.
     hidden : int
         Width of the hidden layers.
+    pooling : {"mean", "attention"}
+        Of the sets.
 
     Examples
     --------
@@ -38,21 +46,36 @@ class Fusion(nn.Module):
     True
     """
 
-    def __init__(self, vector: int, sets: Mapping[str, int], *, features: int, hidden: int) -> None:
+    def __init__(
+        self,
+        vector: int,
+        sets: Mapping[str, int],
+        *,
+        series: Collection[str] = (),
+        images: Mapping[str, tuple[int, int, int]] | None = None,
+        features: int,
+        hidden: int,
+        pooling: Pooling = "mean",
+    ) -> None:
         super().__init__()
         self.vector = VectorNet(vector, features=features, hidden=hidden) if vector else None
-        # The prefix keeps the users' names apart from those a module already has, such as items.
-        self.sets = nn.ModuleDict(
-            {
-                f"{SET}{name}": DeepSet(columns, features=features, hidden=hidden)
-                for name, columns in sets.items()
-            }
-        )
-        parts = [self.vector] if self.vector is not None else []
-        self.features = sum(int(part.features) for part in [*parts, *self.sets.values()])
+        ordered: dict[str, DeepSet | SeriesNet] = {
+            f"{SET}{name}": SeriesNet(columns, features=features, hidden=hidden)
+            if name in series
+            else DeepSet(columns, features=features, hidden=hidden, pooling=pooling)
+            for name, columns in sets.items()
+        }
+        pictures = {
+            f"{IMAGE}{name}": ImageNet(*shape, features=features, hidden=hidden // 2)
+            for name, shape in (images or {}).items()
+        }
+        self.sets, self.images = nn.ModuleDict(ordered), nn.ModuleDict(pictures)
+        parts = [*([self.vector] if self.vector else []), *ordered.values(), *pictures.values()]
+        self.features = sum(part.features for part in parts)
 
     def forward(self, batch: Batch) -> Tensor:
         """Map a batch of observations to features, shape (batch, features)."""
         parts = [self.vector(batch.vector)] if self.vector is not None else []
         parts += [net(batch.sets[name.removeprefix(SET)]) for name, net in self.sets.items()]
+        parts += [net(batch.images[name.removeprefix(IMAGE)]) for name, net in self.images.items()]
         return torch.cat(parts, dim=1)

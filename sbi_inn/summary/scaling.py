@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sbi_inn.grid import Grid
 from sbi_inn.schema import Observations
 from sbi_inn.summary.scores import Scores
 
 # Up to here a scaled value passes unchanged; beyond, it grows like a logarithm.
 LINEAR = 5.0
 
-SET, SCORES = "set:", "scores:"  # prefixes of the names in files
+# Prefixes of the names in files.
+SET, GAPS, SCORES, GRID = "set:", "gaps:", "scores:", "grid:"
+
+# Pixels of a channel that centre and scale are learned from.
+MOST_PIXELS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -25,13 +30,21 @@ class Scaling:
     Attributes
     ----------
     vector : array, shape (2, features)
-        Median and spread of each feature of `Observations.vector`.
+        Median and spread of each feature of `Observations.vector`; of pixels, those of their
+        channel, so that an image keeps its contrasts.
     sets : dict of str to array, shape (2, columns)
         The same for the columns of each set, pooled over all entries.
     read : array of int, shape (k,)
-        Which features of `Observations.vector` a conditioning network reads.
+        Which features of `Observations.vector` a conditioning network reads as they are: no pixels.
     scores : Scores
         Of those features that it reads whose law is far from normal.
+    gaps : array of int
+        Features among those that are read of which training has seen missing values. A network
+        reads 0 for a missing value, the centre of all others, and a flag beside it.
+    set_gaps : dict of str to array of int
+        The same for the columns of each set.
+    grids : dict of str to Grid
+        Where the pixels of the images are.
 
     Examples
     --------
@@ -48,23 +61,60 @@ class Scaling:
     sets: dict[str, npt.NDArray[np.float64]]
     read: npt.NDArray[np.int64]
     scores: Scores
+    gaps: npt.NDArray[np.int64]
+    set_gaps: dict[str, npt.NDArray[np.int64]]
+    grids: dict[str, Grid] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, observations: Observations, read: npt.NDArray[np.int64] | None = None) -> Scaling:
-        """Learn centre and scale from a batch of observations; by default all are read."""
-        sets = {name: _location_scale(s.values[s.mask]) for name, s in observations.sets.items()}
-        vector = observations.vector
-        read = np.arange(vector.shape[1]) if read is None else read
-        return cls(_location_scale(vector), sets, read, Scores.fit(vector[:, read]))
+    def fit(
+        cls,
+        observations: Observations,
+        read: npt.NDArray[np.int64] | None = None,
+        *,
+        scores: bool = True,
+    ) -> Scaling:
+        """Learn centre and scale from a batch of observations.
+
+        Parameters
+        ----------
+        observations : Observations
+        read : array of int, optional
+            By default all features but pixels are read.
+        scores : bool
+            Look for features whose law is far from normal.
+        """
+        entries = {name: s.values[s.mask] for name, s in observations.sets.items()}
+        vector, grids, plain = observations.vector, observations.grids, not_pixels(observations)
+        scale = np.empty((2, vector.shape[1]))
+        scale[:, plain] = _location_scale(vector[:, plain])
+        for grid in grids.values():
+            pixels = grid.cut(vector)
+            every = -(-pixels[:, 0].size // MOST_PIXELS)
+            channels = [channel.reshape(-1)[::every] for channel in pixels.swapaxes(0, 1)]
+            found = np.hstack([_location_scale(channel[:, None]) for channel in channels])
+            target = grid.cut(scale)  # a view: what is written to it reaches `scale`
+            target[:] = found[:, :, None, None]
+        read = plain if read is None else read
+        table = vector[:, read] if scores else np.empty((len(vector), 0))
+        return cls(
+            scale,
+            {name: _location_scale(values) for name, values in entries.items()},
+            read,
+            Scores.fit(table),
+            _with_gaps(vector[:, read]),
+            {name: _with_gaps(values) for name, values in entries.items()},
+            grids,
+        )
 
     def vectors(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Scale the features of fixed shape, shape (batch, features)."""
         return _squash(observations.vector, self.vector)
 
     def features(self, observations: Observations) -> npt.NDArray[np.float32]:
-        """Give the features of fixed shape that are read: scaled, and their normal scores."""
+        """Give the features of fixed shape that are read: scaled, normal scores, and flags."""
         vector = observations.vector[:, self.read]
-        return np.hstack([_squash(vector, self.vector[:, self.read]), self.scores(vector)])
+        scaled = _squash(vector, self.vector[:, self.read])
+        return _flagged(np.hstack([scaled, self.scores(vector)]), vector, self.gaps)
 
     def unscale(self, vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Undo `vectors` for its first features, shape (batch, as many as are given)."""
@@ -74,28 +124,52 @@ class Scaling:
         return center + scale * np.sign(vectors) * (np.minimum(size, LINEAR) + beyond)
 
     def entries(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
-        """Scale the entries of a set, one after another, shape (sum of sizes, columns)."""
+        """Scale the entries of a set, one after another, (sum of sizes, columns and flags)."""
         padded = observations.sets[name]
-        return _squash(padded.values[padded.mask], self.sets[name])
+        values = padded.values[padded.mask]
+        return _flagged(_squash(values, self.sets[name]), values, self.set_gaps[name])
+
+    def pixels(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
+        """Scale an image, (batch, channels, height, width); a missing pixel is at the centre, 0."""
+        grid = self.grids[name]
+        scale = self.vector[:, grid.features]
+        scaled = _squash(observations.vector[:, grid.features], scale)
+        found = np.ascontiguousarray(replace(grid, start=0).cut(scaled))
+        return np.nan_to_num(found, copy=False, nan=0.0)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Give everything as named arrays."""
         scores = {SCORES + name: value for name, value in vars(self.scores).items()}
-        fixed = {"vector": self.vector, "read": self.read}
-        return fixed | {SET + n: v for n, v in self.sets.items()} | scores
+        fixed = {"vector": self.vector, "read": self.read, "gaps": self.gaps}
+        sets = {SET + name: value for name, value in self.sets.items()}
+        sets |= {GAPS + name: value for name, value in self.set_gaps.items()}
+        grids = {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
+        return fixed | sets | scores | grids
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Scaling:
         """Read back what `to_arrays` gave."""
-        sets, scores = (
+        sets, gaps, scores, grids = (
             {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
-            for prefix in (SET, SCORES)
+            for prefix in (SET, GAPS, SCORES, GRID)
         )
-        return cls(arrays["vector"], sets, arrays["read"], Scores(**scores))
+        where = {name: Grid(tuple(map(int, v[1:])), int(v[0])) for name, v in grids.items()}
+        fixed, chosen = Scores(**scores), arrays["gaps"]
+        return cls(arrays["vector"], sets, arrays["read"], fixed, chosen, gaps, where)
+
+
+def not_pixels(observations: Observations) -> npt.NDArray[np.int64]:
+    """Find the features of `Observations.vector` that are no pixels of an image."""
+    plain = np.ones(observations.vector.shape[1], bool)
+    for grid in observations.grids.values():
+        plain[grid.features] = False
+    return np.flatnonzero(plain)
 
 
 def _location_scale(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Median and robust standard deviation of each column, shape (2, columns)."""
+    if np.isnan(values).any():
+        return np.stack([_location_scale(_known(c)[:, None])[:, 0] for c in values.T], axis=1)
     low, center, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
     scale = (high - low) / 1.349
     # Mostly constant columns have no quartile range; wholly constant ones no spread at all.
@@ -103,6 +177,26 @@ def _location_scale(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     # What rounding leaves of a constant is no spread. Relative, for any unit.
     tiny = 1e-12 * np.abs(center)
     return np.stack([center, np.where(scale > tiny, scale, 1.0)])
+
+
+def _known(column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Give the values that are there; a zero where all are missing."""
+    known = column[~np.isnan(column)]
+    return known if len(known) else np.zeros(1)
+
+
+def _with_gaps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    return np.flatnonzero(np.isnan(values).any(axis=0))
+
+
+def _flagged(
+    scaled: npt.NDArray[np.float32],
+    values: npt.NDArray[np.float64],
+    gaps: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float32]:
+    """Put zeros where values are missing, and flags beside the columns of which some may be."""
+    flags = np.isnan(values[:, gaps]).astype(np.float32)
+    return np.hstack([np.nan_to_num(scaled, copy=False, nan=0.0), flags])
 
 
 def _squash(

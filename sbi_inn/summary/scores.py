@@ -46,13 +46,14 @@ class Scores:
     @classmethod
     def fit(cls, table: Array) -> Scores:
         """Find which columns of (rows, columns) are far from normal, and their maps."""
-        maps = [_map(column) for column in table.T]
-        chosen = [i for i, m in enumerate(maps) if m is not None and _differs(table[:, i], *m)]
+        known = [column[~np.isnan(column)] for column in table.T]
+        maps = [_map(column) for column in known]
+        chosen = [i for i, m in enumerate(maps) if m is not None and _differs(known[i], *m)]
         knots = np.array([maps[i] for i in chosen]).reshape(len(chosen), 2, KNOTS)
         return cls(np.array(chosen, np.int64), knots[:, 0], knots[:, 1])
 
     def __call__(self, table: Array) -> npt.NDArray[np.float32]:
-        """Give the normal scores, shape (rows, k), of a table (rows, columns)."""
+        """Give the normal scores, shape (rows, k), of a table (rows, columns); NaN stays."""
         found = np.empty((len(table), len(self.columns)), np.float32)
         for k, column in enumerate(self.columns):
             found[:, k] = np.interp(table[:, column], self.values[k], self.scores[k])
@@ -61,6 +62,8 @@ class Scores:
 
 def _map(column: Array) -> tuple[Array, Array] | None:
     """Knots of the map of one column; ties get the middle of their quantiles."""
+    if not len(column):
+        return None
     largest = -ndtri(0.5 / len(column))
     levels = np.linspace(-largest, largest, KNOTS)
     quantiles = np.quantile(column, ndtr(levels))

@@ -42,7 +42,7 @@ def informative(latent: Array, vector: Array) -> npt.NDArray[np.int64]:
     latent : array, shape (rows, dim)
         Parameters, on any scale.
     vector : array, shape (rows, columns)
-        Observables, on any scale.
+        Observables, on any scale; NaN where one is missing, which may say something too.
 
     Returns
     -------
@@ -65,6 +65,9 @@ def informative(latent: Array, vector: Array) -> npt.NDArray[np.int64]:
     scores = _normal_scores(vector)
     waves = _waves(latent)
     says = _seen_alone(scores, waves) | _seen_in_pairs(scores, waves)
+    gone = np.isnan(vector)
+    if gone.any():
+        says |= _seen_alone(_standard(gone.astype(np.float64)), waves)
     useless = np.flatnonzero(~says)
     if not FEWEST_USELESS <= len(useless) < len(everything):
         return everything
@@ -74,9 +77,14 @@ def informative(latent: Array, vector: Array) -> npt.NDArray[np.int64]:
 
 
 def _normal_scores(table: Array) -> Array:
-    """Give the normal scores of the ranks in each column, standardised; zero for a constant."""
-    ranks = rankdata(table, axis=0)
-    return _standard(ndtri((ranks - 0.5) / len(table)))
+    """Give the normal scores of the ranks in each column, standardised.
+
+    Zero for a constant, and where a value is missing.
+    """
+    gone = np.isnan(table)
+    ranks = rankdata(table, axis=0, nan_policy="omit" if gone.any() else "propagate")
+    scores = ndtri((ranks - 0.5) / np.maximum(1, (~gone).sum(axis=0)))
+    return _standard(np.where(gone, 0.0, scores))
 
 
 def _waves(latent: Array) -> Array:

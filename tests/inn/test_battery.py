@@ -14,6 +14,7 @@ from sbi_inn.inn import (
     Elementwise,
     Orthogonal,
     Permutation,
+    Pieces,
     RationalQuadraticSpline,
     Regression,
     Stack,
@@ -55,6 +56,14 @@ def flow(dim, transform, context=CONTEXT, mixing="rotation"):
     return coupling_flow(dim, 3, nets, generator(), transform=transform, mixing=mixing)
 
 
+def pieces(dim, cuts):
+    """Cut some axes; a flow takes the others."""
+    seen = sum(len(cut) + 1 for cut in cuts.values())
+    smooth = dim - len(cuts)
+    rest = flow(smooth, "mixed", CONTEXT + seen) if smooth else None
+    return Pieces(dim, cuts, subnet, rest)
+
+
 def regression(dim, n_context=CONTEXT):
     """Fit it to rows that depend on each other and on the context."""
     context = torch.randn(200, CONTEXT)
@@ -91,6 +100,9 @@ BIJECTIONS = {
     "flow-permuted": (4, partial(flow, 4, "mixed", mixing="permutation")),
     "flow-1": (1, partial(flow, 1, "mixed")),
     "flow-without-context": (4, partial(flow, 4, "mixed", context=0)),
+    "pieces-1": (1, partial(pieces, 1, {0: [-0.5, 0.3, 2.0]})),
+    "pieces-2": (2, partial(pieces, 2, {0: [0.0], 1: [-1.0, 1.0]})),
+    "pieces-and-others": (4, partial(pieces, 4, {1: [-0.5, 0.3], 3: [0.7]})),
     "stack-of-stacks": (3, lambda: Stack([stack(3, affine, 1), stack(3, spline, 1)])),
 }
 

@@ -147,8 +147,8 @@ def test_lengths_that_are_none(given, message):
         (lambda a, n: a.mean(), r"leading axis B = 256; got y of shape \(\)"),
         (lambda a, n: np.ones((3, 2)), r"leading axis B = 256; got y of shape \(3, 2\)"),
         (lambda a, n: np.ones((len(a), 2)), r"with L >= \d+, the largest n of the batch"),
-        (lambda a, n: a, "y is a column of a set, but has no axis"),
-        (lambda a, n: {"z": a}, "sets= names 'y', but the simulator returns z"),
+        (lambda a, n: a, "y is a column of a set or series, but has no axis"),
+        (lambda a, n: {"z": a}, "sets= or series= names 'y', but the simulator returns z"),
     ],
 )
 def test_batches_of_a_wrong_shape(output, message):

@@ -1,0 +1,98 @@
+"""Many observations column by column, where that is possible: a catalogue is read at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+Array = npt.NDArray[Any]
+
+
+class Expected(Protocol):
+    """What a catalogue is compared with: a Schema."""
+
+    @property
+    def sets(self) -> dict[str, tuple[str, ...]]: ...  # noqa: D102
+    @property
+    def asked(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def constants(self) -> dict[str, float]: ...  # noqa: D102
+    def shape(self, name: str) -> tuple[int, ...]: ...  # noqa: D102
+
+
+def by_column(ys: Any, expected: Expected) -> tuple[dict[str, Array], dict[str, Array]] | None:
+    """Take a catalogue apart, without a loop over its rows.
+
+    Returns
+    -------
+    (values, sizes) or None
+        Arrays of shape (batch, ...) by name, and the size of every set, (batch,). None where
+        there is anything out of the ordinary, which reading row by row will name.
+    """
+    if isinstance(ys, xr.Dataset):
+        found = _of_dataset(ys)
+    elif isinstance(ys, pd.DataFrame):
+        found = _of_frame(ys, expected)
+    else:
+        return None
+    if found is None or not all(v.dtype.kind in "biuf" and len(v) for v in found.values()):
+        return None
+    constants = {n: found.pop(n) for n in expected.constants if n in found}
+    if any((values != expected.constants[n]).any() for n, values in constants.items()):
+        return None
+    lengths = [name for name in expected.sets if name not in expected.constants]
+    if set(found) != {*expected.asked, *lengths}:
+        return None
+    rows = len(next(iter(found.values())))
+    found |= {n: np.full(rows, expected.constants[n]) for n in expected.sets if n not in lengths}
+    return _with_sizes(found, expected)
+
+
+def _of_dataset(ys: xr.Dataset) -> dict[str, Array] | None:
+    if not all("observation" in variable.dims for variable in ys.data_vars.values()):
+        return None
+    return {str(n): v.transpose("observation", ...).values for n, v in ys.data_vars.items()}
+
+
+def _of_frame(ys: pd.DataFrame, expected: Expected) -> dict[str, Array] | None:
+    if expected.sets or not ys.columns.is_unique:
+        return None
+    columns = {str(name): ys[name].to_numpy() for name in ys.columns}
+    for name in expected.asked:
+        shape = expected.shape(name)
+        entries = scalar_names(name, shape)
+        if entries != (name,) and all(entry in columns for entry in entries):
+            several = np.stack([columns.pop(entry) for entry in entries], axis=1)
+            columns[name] = several.reshape(-1, *shape)
+    return columns
+
+
+def _with_sizes(
+    found: Mapping[str, Array], expected: Expected
+) -> tuple[dict[str, Array], dict[str, Array]] | None:
+    sizes = {}
+    for length, columns in expected.sets.items():
+        size = found[length]
+        widths = {found[c].shape[1] if found[c].ndim > 1 else 0 for c in columns}
+        if size.ndim != 1 or len(widths) != 1 or (size != np.rint(size)).any():
+            return None
+        if size.min() < 1 or size.max() > widths.pop():
+            return None
+        sizes[length] = size.astype(np.int64)
+    return {name: found[name] for name in expected.asked}, sizes
+
+
+def scalar_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Name the entries of an array: `y` stays `y`, a vector gives `y[0]`, `y[1]`, ...
+
+    >>> scalar_names("flux", (2,))
+    ('flux[0]', 'flux[1]')
+    """
+    if not shape:
+        return (name,)
+    return tuple(f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(*shape))

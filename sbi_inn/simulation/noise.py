@@ -1,0 +1,209 @@
+"""Noise: what happens to observables after the simulator, such as measurement errors and gaps.
+
+Where simulations are expensive and without noise, noise is cheap: training sees it drawn anew in
+every pass over the simulations, so that a few simulations serve for many observations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sbi_inn.errors import SimulationError
+from sbi_inn.schema import Schema
+from sbi_inn.simulation.binding import arguments
+from sbi_inn.simulation.outputs import Kinds, Layout, WrongOutput, read_batch, read_rows
+from sbi_inn.simulation.simulator import Simulator
+
+Array = npt.NDArray[Any]
+Values = Mapping[str, Array]
+
+NOISE = 7  # the last word of the key of its randomness
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A function from observables, givens and `rng` to changed observables.
+
+    Attributes
+    ----------
+    function : callable
+        It names the observables and givens that it needs, and `rng`. It returns the observables
+        that it has changed, by name, or a bare array where there is one observable; their shapes
+        stay. NaN is a missing value.
+    batched : bool
+        Whether one call serves many rows: arrays come and go with a leading axis B.
+
+    Raises
+    ------
+    SimulationError
+        If the function cannot be called.
+    """
+
+    function: Callable[..., Any]
+    batched: bool = False
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise SimulationError(
+                f"expected noise= a function of observables, givens and rng; got "
+                f"{self.function!r:.80}"
+            )
+
+    def __call__(
+        self, observables: Values, givens: Values, schema: Schema, rng: np.random.Generator
+    ) -> dict[str, Array]:
+        """Apply it to rows of simulations, one after another.
+
+        Parameters
+        ----------
+        observables : mapping of str to array, shape (rows, ...)
+            Columns of a set padded to one length.
+        givens : mapping of str to array, shape (rows, ...)
+            Constants and the sizes of sets among them.
+        schema : Schema
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        dict of str to array, shape (rows, ...)
+            All observables. Columns of a set are NaN beyond a row's own length.
+
+        Raises
+        ------
+        SimulationError
+            If the function asks for what is neither observable nor given, raises, or returns other
+            names, other shapes or infinity.
+        """
+        taken = self._taken((*observables, *givens))
+        layout = _layout(schema)
+        sizes = {name: np.asarray(givens[name], np.int64) for name in layout.kinds.lengths}
+        known = {**observables, **givens}
+        if not len(next(iter(observables.values()))):
+            return {name: value.copy() for name, value in observables.items()}
+        try:
+            if self.batched:
+                changed = self._batch(known, taken, sizes, layout, rng)
+            else:
+                changed = self._rows(known, taken, sizes, layout, rng)
+        except WrongOutput as error:
+            raise SimulationError(f"noise: {error}") from None
+        for name, value in changed.items():
+            if np.isinf(value).any():
+                raise SimulationError(
+                    f"noise: expected finite numbers in {name}, or NaN where it is missing; got "
+                    "infinity"
+                )
+        return changed
+
+    def _taken(self, known: tuple[str, ...]) -> tuple[str, ...]:
+        """List the observables and givens that are handed over, and `rng` if it is asked for."""
+        found = arguments(self.function)
+        everything = any(a.kind is a.VAR_KEYWORD for a in found)
+        asked = [a.name for a in found]
+        strangers = [
+            a.name
+            for a in found
+            if a.name not in (*known, "rng")
+            and a.default is a.empty
+            and a.kind not in (a.VAR_KEYWORD, a.VAR_POSITIONAL)
+        ]
+        if strangers:
+            raise SimulationError(
+                f"noise: the argument {', '.join(map(repr, strangers))} is no observable or given "
+                f"(known: {', '.join((*known, 'rng'))})"
+            )
+        return tuple(n for n in (*known, "rng") if n in asked or (everything and n != "rng"))
+
+    def _batch(
+        self,
+        known: Values,
+        taken: tuple[str, ...],
+        sizes: Mapping[str, Array],
+        layout: Layout,
+        rng: np.random.Generator,
+    ) -> dict[str, Array]:
+        filled = {n: rng if n == "rng" else known[n].copy() for n in taken}
+        output = self._call(filled, layout)
+        rest = {n: known[n] for n in layout.shapes if n not in output}
+        rows = len(next(iter(known.values())))
+        return read_batch({**rest, **output}, 0, rows, sizes, layout)
+
+    def _rows(
+        self,
+        known: Values,
+        taken: tuple[str, ...],
+        sizes: Mapping[str, Array],
+        layout: Layout,
+        rng: np.random.Generator,
+    ) -> dict[str, Array]:
+        names = tuple(dict.fromkeys((*layout.shapes, *taken)))
+        outputs = []
+        for row in _each(known, names, sizes, layout, rng):
+            # Copies, so that a function that writes to its arguments does not change the table.
+            filled = {n: row[n] if n == "rng" else np.copy(row[n])[()] for n in taken}
+            output = self._call(filled, layout)
+            if len(output) < len(layout.shapes):
+                output = {n: row[n] for n in layout.shapes} | output
+            outputs.append(output)
+        return read_rows(outputs, range(len(outputs)), sizes, layout)
+
+    def _call(self, filled: dict[str, Any], layout: Layout) -> dict[Any, Any]:
+        try:
+            output = self.function(**filled)
+        except Exception as error:
+            raise SimulationError(f"noise raised {type(error).__name__}: {error}") from error
+        if isinstance(output, Mapping):
+            return dict(output)
+        if output is None or len(layout.shapes) != 1:
+            raise SimulationError(
+                "noise: expected a dict of the observables that it has changed, among "
+                f"{', '.join(layout.shapes)}; got {type(output).__name__}"
+            )
+        return {next(iter(layout.shapes)): output}
+
+
+def as_noise(function: Noise | Simulator | Callable[..., Any] | None) -> Noise | None:
+    """Make a record of a function; `@si.simulator(batched=True)` says that one call serves many."""
+    if function is None or isinstance(function, Noise):
+        return function
+    if isinstance(function, Simulator):
+        return Noise(function.function, function.batched)
+    return Noise(function)
+
+
+def _layout(schema: Schema) -> Layout:
+    """Give the layout of the observables as they stand in a table."""
+    fixed = {n: columns for n, columns in schema.sets.items() if n in schema.lengths}
+    varying = {n: columns for n, columns in schema.sets.items() if n not in fixed}
+    length_of = {name: schema.lengths[n] for n, columns in fixed.items() for name in columns}
+    shapes = {
+        name: (length_of[name], *shape) if name in length_of else shape
+        for name, shape in schema.observables.items()
+    }
+    return Layout(shapes, Kinds(varying, fixed, schema.images), 0)
+
+
+def _each(
+    known: Values,
+    names: tuple[str, ...],
+    sizes: Mapping[str, Array],
+    layout: Layout,
+    rng: np.random.Generator,
+) -> Iterator[dict[str, Any]]:
+    """Give one simulation after another, each set's columns at their own length."""
+    lengths = {name: layout.length_of(name) for name in names}
+    rows = len(next(iter(known.values())))
+    for row in range(rows):
+        found: dict[str, Any] = {}
+        for name in names:
+            if name == "rng":
+                found[name] = rng
+                continue
+            length, value = lengths[name], known[name][row]
+            found[name] = value if length is None else value[: sizes[length][row]]
+        yield found

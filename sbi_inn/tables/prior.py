@@ -1,0 +1,152 @@
+"""The prior of a table: stated, and compared with it, or read off its columns."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from scipy import stats
+
+from sbi_inn.data import Simulations
+from sbi_inn.errors import PriorError
+from sbi_inn.prior import Prior
+from sbi_inn.prior.tabulated import Tabulated
+from sbi_inn.tables.source import Array
+
+Bounds = Mapping[str, tuple[float, float]]
+
+PRIOR_DRAWS = 50_000
+
+# A mismatch is said where it cannot be chance, over all that is looked at, and can be seen: the
+# largest distance of two distribution functions, or a correlation of what should have none.
+P_VALUE, DISTANCE, CORRELATION = 1e-6, 0.05, 0.1
+
+QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
+
+
+def read_off(parameters: Mapping[str, Array], bounds: Bounds | None = None) -> Prior:
+    """Make a prior of the columns of a table, each by itself.
+
+    Parameters
+    ----------
+    parameters : mapping of str to array, shape (rows,) or (rows, k)
+    bounds : mapping of str to (low, high), optional
+
+    Raises
+    ------
+    PriorError
+        If bounds name no parameter, are no interval, or rows lie outside them.
+    """
+    bounds = dict(bounds or {})
+    unknown = [name for name in bounds if name not in parameters]
+    if unknown:
+        raise PriorError(
+            f"bounds= names {unknown[0]!r}; expected parameters among {', '.join(parameters)}"
+        )
+    for name, pair in bounds.items():
+        if np.shape(pair) != (2,):
+            raise PriorError(f"parameter {name!r}: expected bounds (low, high); got {pair!r}")
+    anywhere = (-np.inf, np.inf)
+    return Prior({n: Tabulated.fit(n, v, bounds.get(n, anywhere)) for n, v in parameters.items()})
+
+
+def with_prior(simulations: Simulations, prior: Prior) -> Simulations:
+    """State the prior of simulations, or another one than they came with, and compare it with them.
+
+    Raises
+    ------
+    PriorError
+        If the parameters differ, or rows lie outside the prior's support.
+
+    Warns
+    -----
+    UserWarning
+        If the parameters are clearly not distributed as it says.
+    """
+    if prior == simulations.prior:
+        return simulations
+    check_stated(prior, simulations.parameters())
+    return replace(simulations, prior=prior)
+
+
+def check_stated(prior: Prior, parameters: Mapping[str, Array]) -> None:
+    """Compare a stated prior with the parameters of a table.
+
+    Raises
+    ------
+    PriorError
+        If the parameters differ, or rows lie outside the prior's support.
+
+    Warns
+    -----
+    UserWarning
+        For each parameter whose distribution is clearly another: a two-sided Kolmogorov-Smirnov
+        test, p < 1e-6 after Bonferroni, and distribution functions that differ by 0.05 or more. And
+        for each pair that is correlated (0.1 or more) where the prior says it is not.
+    """
+    if not isinstance(prior, Prior):
+        raise PriorError(f"expected a Prior; got {type(prior).__name__}")
+    if set(prior.names) != set(parameters):
+        raise PriorError(
+            f"expected a prior of the parameters {', '.join(parameters)}, as in the table; got one "
+            f"of {', '.join(prior.names)}"
+        )
+    flat = prior.flatten(parameters)
+    outside = ~np.isfinite(prior.log_prob(parameters))
+    if outside.any():
+        raise PriorError(_outside(prior, flat, outside))
+    drawn = prior.flatten(prior.sample(PRIOR_DRAWS, np.random.default_rng(0)))
+    latent = prior.to_latent(parameters)
+    tests = prior.dim + latent.shape[1] * (latent.shape[1] - 1) // 2
+    for i, column in enumerate(prior.columns):
+        found = stats.ks_2samp(flat[:, i], drawn[:, i], method="asymp")
+        if found.pvalue * tests < P_VALUE and found.statistic >= DISTANCE:
+            warnings.warn(_mismatch(column, flat[:, i], drawn[:, i]), stacklevel=4)
+    _warn_correlated(prior, latent, tests)
+
+
+def _outside(prior: Prior, flat: Array, outside: Array) -> str:
+    """Say how many rows the prior does not allow, and which parameter may be the reason."""
+    counts = []
+    for i, column in enumerate(prior.columns):
+        low, high = prior.support[column.partition("[")[0]]
+        beyond = int(((flat[:, i] < low) | (flat[:, i] > high)).sum())
+        if beyond:
+            seen = f"{flat[:, i].min():g} to {flat[:, i].max():g}"
+            counts.append(f"{beyond:,} in {column} (table {seen}, prior {low:g} to {high:g})")
+    where = f": {'; '.join(counts)}" if counts else ""
+    return (
+        f"{int(outside.sum()):,} of {len(flat):,} rows lie outside the support of the stated "
+        f"prior{where}"
+    )
+
+
+def _mismatch(column: str, table: Array, drawn: Array) -> str:
+    def quantiles(values: Array) -> str:
+        return ", ".join(f"{value:.3g}" for value in np.quantile(values, QUANTILES))
+
+    levels = ", ".join(f"{100 * q:g}" for q in QUANTILES)
+    return (
+        f"{column} is not distributed as the stated prior says: its {levels} % quantiles are "
+        f"{quantiles(table)} in the table and {quantiles(drawn)} under the prior. The posterior "
+        "will be that under the table's distribution; leave prior= out, or state the right one"
+    )
+
+
+def _warn_correlated(prior: Prior, latent: Array, tests: int) -> None:
+    """Warn of what moves together on the side where the prior is N(0, I)."""
+    if len(prior.columns) != latent.shape[1]:
+        return  # a dirichlet has fewer latents than columns: they have no names
+    for i in range(latent.shape[1]):
+        for j in range(i):
+            found = stats.spearmanr(latent[:, i], latent[:, j])
+            if found.pvalue * tests < P_VALUE and abs(found.statistic) >= CORRELATION:
+                warnings.warn(
+                    f"{prior.columns[j]} and {prior.columns[i]} go together in the table otherwise "
+                    f"than under the stated prior: the rank correlation that it leaves is "
+                    f"{found.statistic:.2f}, and should be 0. The posterior will be that under the "
+                    "table's distribution",
+                    stacklevel=5,
+                )

@@ -1,0 +1,252 @@
+"""Simulations that were done elsewhere."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from sbi_inn.data import INVALID, OK, Simulations, variable
+from sbi_inn.errors import PriorError, ShapeError, SimulationError
+from sbi_inn.prior import Prior
+from sbi_inn.schema import Schema, scalar_names
+from sbi_inn.tables.groups import Sets
+from sbi_inn.tables.prior import check_stated, read_off
+from sbi_inn.tables.reading import Contents, Wanted, contents, said, unused
+from sbi_inn.tables.source import Array, Source, Spec, as_columns, columns_in
+
+FEWEST = 20
+"""Rows below which quantiles say nothing; a fit needs 100."""
+
+FEW_VALUES = 50
+"""Different values of a parameter up to which a large table is a grid."""
+
+
+def read_simulations(
+    table: pd.DataFrame | xr.Dataset | str | Path,
+    *,
+    parameters: Spec | str,
+    observables: Spec | str | None = None,
+    given: Spec | str | None = None,
+    sets: Sets | None = None,
+    by: str | None = None,
+    prior: Prior | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    labels: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    progress: bool = True,
+) -> Simulations:
+    """Read simulations that were done elsewhere, for `fit_posterior`.
+
+    One row is one simulation, unless `by` says which rows belong together.
+
+    Parameters
+    ----------
+    table : DataFrame, Dataset, str or Path
+        A path ends in .csv, .tsv, .parquet, .nc or .zarr. The rows of a Dataset are its dim
+        "simulation", or else the first dim of its first parameter; its variables keep their shapes.
+    parameters, observables, given : list of str, or mapping of str to column or list of columns
+        What is inferred, what is seen, and what is known and not inferred. A mapping gives names:
+        `{"flux": ["f1", "f2"], "period": "P [d]"}` makes a vector of two columns and renames one.
+        A vector whose columns are `flux[0]`, `flux[1]`, ... is found by its name. By default every
+        other column of numbers is an observable.
+    sets : mapping of str to list of str, optional
+        Exchangeable measurements: the name of their number, and the observables that are paired
+        columns. In a Dataset these have an axis of entries, padded with NaN.
+    by : str, optional
+        One row a measurement: the column that says which rows are one simulation.
+    prior : Prior, optional
+        What the parameters were drawn from. It is compared with the table. If it is not stated,
+        smooth monotone maps of the columns stand in its place: the posterior is that under the
+        table's own joint distribution of the parameters, whatever it is, correlated columns
+        included, and its density is normalised in the parameters' units; what needs the prior's own
+        density (another prior, method "inn") raises and says so. The maps are of all rows that
+        succeeded, those that are held out for testing among them.
+    bounds : mapping of str to (low, high), optional
+        Where no prior is stated: limits that no draw may leave, such as `{"fraction": (0, 1)}` or
+        `{"mass": (0, np.inf)}`. Without them draws may lie a little outside the table's range.
+    labels, units : mapping of str to str, optional
+        By default the attributes `long_name` and `units` of a Dataset's variables.
+    progress : bool
+        Say what was read, and what was passed over.
+
+    Returns
+    -------
+    Simulations
+        Rows with NaN or infinity have the status "invalid", and are listed in `.failures`.
+
+    Raises
+    ------
+    ShapeError
+        If a column is missing, comes twice or holds text; a parameter is the same in every row;
+        or rows of one simulation disagree.
+    SimulationError
+        If there are fewer than 20 rows without NaN.
+    PriorError
+        If rows lie outside the support of the prior or the bounds, or both are given.
+    LoadError, ImportError
+        If a file cannot be read; if a package to read it with is missing.
+
+    Warns
+    -----
+    UserWarning
+        If the parameters are clearly not distributed as the stated prior says, or lie on a grid.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> table = pd.DataFrame({"mass": rng.lognormal(size=500), "name": "star"})
+    >>> table["f1"] = table["f2"] = table.mass + rng.normal(size=500)
+    >>> simulations = read_simulations(
+    ...     table,
+    ...     parameters=["mass"],
+    ...     observables={"flux": ["f1", "f2"]},
+    ...     bounds={"mass": (0, np.inf)},
+    ... )
+    the table: 500 rows
+    mass -> flux (2)
+    ignored: name
+    >>> simulations
+    <sbi_inn.Simulations: 500 rows (500 ok)>
+      parameters: mass
+      observation: an array of shape (2,)
+    """
+    hint = columns_in(as_columns(parameters, "parameters"))
+    source = Source.of(table, hint)
+    wanted = Wanted.of(source, parameters, observables, given, sets, by)
+    if not wanted.parameters:
+        raise ShapeError(f"{source.title}: expected at least one parameter; got none")
+    found = contents(source, wanted)
+    if progress:
+        print(said(source, wanted, unused(source, wanted), len(found.index)))
+    ok, reasons = _finite(found, wanted)
+    simulations = _assemble(source, wanted, found, ok, labels or {}, units or {}, prior, bounds)
+    if progress and reasons:
+        print(f"{(~ok).sum():,} rows hold NaN or infinity and are left out: {reasons}")
+    return simulations
+
+
+def _assemble(
+    source: Source,
+    wanted: Wanted,
+    found: Contents,
+    ok: npt.NDArray[np.bool_],
+    labels: Mapping[str, str],
+    units: Mapping[str, str],
+    prior: Prior | None,
+    bounds: Mapping[str, tuple[float, float]] | None,
+) -> Simulations:
+    """Put what was read together."""
+    attrs = {}
+    for name, columns in (wanted.parameters | wanted.given | wanted.observables).items():
+        about = source.about(columns)
+        attrs[name] = {
+            "label": labels.get(name, about.get("label", name)),
+            "units": units.get(name, about.get("units", "")),
+        }
+    _check_known("labels", labels, [*attrs, *wanted.sets])
+    _check_known("units", units, [*attrs, *wanted.sets])
+    variables = {
+        name: variable(name, values, **attrs[name], length=wanted.length_of(name))
+        for name, values in found.values.items()
+    }
+    variables |= {
+        name: variable(name, sizes, label=labels.get(name, name), units=units.get(name, ""))
+        for name, sizes in found.sizes.items()
+    }
+    variables["status"] = xr.Variable("simulation", np.where(ok, OK, INVALID))
+    dataset = xr.Dataset(variables, attrs={"table": source.title})
+    failures = _failures(found, wanted, ok)
+    if ok.sum() < FEWEST:
+        raise SimulationError(
+            f"{source.title}: expected at least {FEWEST} rows without NaN or infinity, and 100 to "
+            f"fit; got {ok.sum()} of {len(ok):,}"
+        )
+    good = {name: found.values[name][ok] for name in wanted.parameters}
+    _check_vary(good, source.title)
+    if prior is None:
+        prior = read_off(good, bounds)
+    elif bounds:
+        raise PriorError("expected bounds= or prior=, which has bounds of its own; got both")
+    else:
+        check_stated(prior, good)
+    return Simulations(dataset, prior, _schema(found, wanted, ok), failures)
+
+
+def _check_known(what: str, given: Mapping[str, str], names: list[str]) -> None:
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise ShapeError(f"{what}= names {unknown[0]!r}; expected names among {', '.join(names)}")
+
+
+def _check_vary(parameters: Mapping[str, Array], title: str) -> None:
+    """Raise where there is nothing to infer, and warn of grids."""
+    for name, values in parameters.items():
+        columns = scalar_names(name, values.shape[1:])
+        for column, one in zip(columns, values.reshape(len(values), -1).T, strict=True):
+            different = len(np.unique(one))
+            if different == 1:
+                raise ShapeError(
+                    f"{title}: the parameter {column} is {one[0]:g} in every row, so that there is "
+                    "nothing to infer; if it is known, list it under given="
+                )
+            if different <= FEW_VALUES and len(one) >= 10 * different:
+                warnings.warn(
+                    f"{column} has only {different} different values in {len(one):,} rows: it is "
+                    "taken as continuous, and the posterior between them rests on nothing. Draw "
+                    "parameters at random in place of a grid",
+                    stacklevel=4,
+                )
+
+
+def _finite(found: Contents, wanted: Wanted) -> tuple[npt.NDArray[np.bool_], str]:
+    """Say which rows are finite, within each set's own length, and where the others are not."""
+    ok = np.ones(len(found.index), bool)
+    reasons = []
+    for name, values in found.values.items():
+        fine = np.isfinite(values)
+        length = wanted.length_of(name)
+        if length is not None:
+            beyond = np.arange(values.shape[1]) >= found.sizes[length][:, None]
+            fine = fine | beyond.reshape(*beyond.shape, *(1,) * (values.ndim - 2))
+        good = fine.reshape(len(values), -1).all(axis=1)
+        if not good.all():
+            reasons.append(f"{name} in {(~good).sum():,}")
+        ok &= good
+    return ok, ", ".join(reasons)
+
+
+def _failures(found: Contents, wanted: Wanted, ok: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    rows = np.flatnonzero(~ok)
+    columns: dict[str, object] = {"simulation": rows}
+    for name in wanted.parameters:
+        values = found.values[name][rows]
+        names = scalar_names(name, values.shape[1:])
+        columns |= dict(zip(names, values.reshape(len(rows), len(names)).T, strict=True))
+    columns |= {name: found.values[name][rows] for name in wanted.given}
+    columns |= {"status": INVALID, "error": "NaN or infinity in the table", "traceback": ""}
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)))
+
+
+def _schema(found: Contents, wanted: Wanted, ok: npt.NDArray[np.bool_]) -> Schema:
+    shapes = {
+        name: found.values[name].shape[2 if wanted.length_of(name) else 1 :]
+        for name in wanted.observables
+    }
+    givens = {name: found.values[name][ok] for name in wanted.given}
+    constants = {n: float(v[0]) for n, v in givens.items() if (v == v[0]).all()}
+    varying = tuple(name for name in givens if name not in constants)
+    seen = {name: givens[name] for name in varying}
+    seen |= {name: sizes[ok] for name, sizes in found.sizes.items()}
+    return Schema(
+        observables={name: tuple(map(int, shape)) for name, shape in shapes.items()},
+        sets=wanted.sets,
+        givens=varying,
+        constants=constants,
+        trained={name: (float(v.min()), float(v.max())) for name, v in seen.items()},
+    )

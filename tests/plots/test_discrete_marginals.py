@@ -1,0 +1,80 @@
+"""Discrete parameters in figures: a bar for each value."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.collections import QuadMesh
+
+from sbi_inn.draws import columns_of, make_draws, summary
+from sbi_inn.plots.corner import corner
+from sbi_inn.plots.marginals import bars, draw_histogram, draw_pair, draw_prior
+
+RNG = np.random.default_rng(1)
+K = RNG.binomial(4, 0.5, 5000)
+
+
+@pytest.fixture
+def ax():
+    figure, axes = plt.subplots()
+    yield axes
+    plt.close(figure)
+
+
+def test_each_value_has_a_bar_as_high_as_its_share(ax):
+    top = draw_histogram(ax, K.astype(float), "C0", discrete=True)
+    shares = np.bincount(K) / len(K)
+    assert top == pytest.approx(shares.max())
+    heights, edges, _ = ax.patches[0].get_data()
+    np.testing.assert_allclose(heights, shares)
+    np.testing.assert_allclose(edges, np.arange(6) - 0.5)
+
+
+def test_the_prior_s_bars_keep_their_height_where_the_axis_shows_some_of_them(ax):
+    top = draw_prior(ax, K.astype(float), (0.6, 2.4), discrete=True)
+    heights, edges, _ = ax.patches[0].get_data()
+    np.testing.assert_allclose(edges, [0.5, 1.5, 2.5])
+    np.testing.assert_allclose(heights, np.bincount(K)[1:3] / len(K))
+    assert top == heights.max()
+
+
+def test_many_values_are_binned_as_continuous_ones_are(ax):
+    wide = RNG.poisson(1e4, 5000).astype(float)
+    assert bars(wide) is None
+    assert draw_histogram(ax, wide, "C0", discrete=True) < 0.01
+
+
+def test_pairs_fill_the_cells_that_hold_half_and_nine_tenths(ax):
+    x = RNG.normal(size=len(K))
+    draw_pair(ax, x, K.astype(float), "C0", discrete=(False, True))
+    (mesh,) = (c for c in ax.collections if isinstance(c, QuadMesh))
+    alpha = np.asarray(mesh.get_array()).reshape(-1, 4)[:, 3]
+    assert set(np.unique(alpha).round(2)) == {0.0, 0.15, 0.35}
+
+
+def test_a_corner_with_integers_truth_and_prior():
+    draws = make_draws({"k": K, "x": RNG.normal(size=len(K)), "j": K > 2})
+    figure = corner(
+        {"one": draws, "other": draws.isel(draw=slice(1000))},
+        truth={"k": 3, "x": 0.0},
+        prior={"k": RNG.integers(0, 9, 4000), "x": RNG.normal(size=4000)},
+    )
+    assert len(figure.axes) == 6
+    low, high = figure.axes[0].get_xlim()
+    assert low < -0.5
+    assert high > 4.5
+    plt.close(figure)
+
+
+def test_a_constant_integer_is_a_line():
+    draws = make_draws({"k": np.full(500, 3), "x": RNG.normal(size=500)})
+    plt.close(corner(draws))
+
+
+def test_summaries_give_the_mode_of_integers_alone():
+    draws = make_draws({"k": [1, 2, 2, 3], "x": [0.1, 0.2, 0.3, 0.4]})
+    assert [column.discrete for column in columns_of(draws)] == [True, False]
+    table = summary(draws)
+    assert table.loc["k", "mode"] == 2
+    assert table.loc["k", "median"] == 2
+    assert np.isnan(table.loc["x", "mode"])
+    assert "mode" not in summary(draws[["x"]])
