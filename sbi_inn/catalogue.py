@@ -14,8 +14,9 @@ import xarray as xr
 from sbi_inn.data import Simulations
 from sbi_inn.diagnostics.modes import count_modes
 from sbi_inn.draws import INTERVAL_68, INTERVAL_95
+from sbi_inn.observations import Observations
 from sbi_inn.prior import Prior
-from sbi_inn.schema import Observations, Schema
+from sbi_inn.schema import Schema
 from sbi_inn.simulation.progress import bar
 from sbi_inn.tables import coordinate, index_of
 

@@ -87,6 +87,32 @@ def _with_sizes(
     return {name: found[name] for name in expected.asked}, sizes
 
 
+def row_of(ys: xr.Dataset, row: int, expected: Expected) -> dict[str, Any]:
+    """Take one observation out of a Dataset, each set at its own length."""
+    values = {
+        str(n): v.isel(observation=row).values if "observation" in v.dims else v.values
+        for n, v in ys.data_vars.items()
+    }
+    for length, columns in expected.sets.items():
+        if length in values:
+            values |= {c: values[c][: int(values[length])] for c in columns if c in values}
+    return values
+
+
+def rows_of(ys: pd.DataFrame, expected: Expected) -> list[dict[str, Any]]:
+    """Take a table apart, one observation after another; arrays are gathered from their columns."""
+    wide = {n: scalar_names(n, expected.shape(n)) for n in expected.asked}
+    rows = []
+    for record in ys.to_dict("records"):
+        row: dict[str, Any] = {str(name): value for name, value in record.items()}
+        for name, columns in wide.items():
+            if columns != (name,) and all(c in row for c in columns):
+                entries = [row.pop(c) for c in columns]
+                row[name] = np.reshape(entries, expected.shape(name))
+        rows.append(row)
+    return rows
+
+
 def scalar_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
     """Name the entries of an array: `y` stays `y`, a vector gives `y[0]`, `y[1]`, ...
 

@@ -14,8 +14,9 @@ import xarray as xr
 
 from sbi_inn.draws import INTERVAL_95, make_draws
 from sbi_inn.errors import SimulationError
+from sbi_inn.observations import Observations
 from sbi_inn.prior import Prior
-from sbi_inn.schema import Observations, Schema
+from sbi_inn.schema import Schema
 
 if TYPE_CHECKING:
     from sbi_inn.simulation.noise import Noise

@@ -15,9 +15,9 @@ from scipy.special import logsumexp
 from sbi_inn.errors import NoDensityError
 from sbi_inn.maximum import climb, mean_shift
 from sbi_inn.methods.fitted import Fitted, Weigher
+from sbi_inn.observations import Observations
 from sbi_inn.prior import Prior
 from sbi_inn.prior.cells import places
-from sbi_inn.schema import Observations
 
 FloatArray = npt.NDArray[np.float64]
 

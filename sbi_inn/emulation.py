@@ -16,7 +16,7 @@ from sbi_inn.data import Simulations
 from sbi_inn.draws import by_name
 from sbi_inn.errors import ShapeError
 from sbi_inn.methods import Emulator
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -17,7 +17,8 @@ from sbi_inn import draws as labelled
 from sbi_inn.data import Simulations
 from sbi_inn.errors import NoDensityError, SimulationError
 from sbi_inn.methods import Fitted
-from sbi_inn.schema import Observations, Schema
+from sbi_inn.observations import Observations
+from sbi_inn.schema import Schema
 from sbi_inn.simulation.again import givens_of
 from sbi_inn.simulation.problem import Problem
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.schema import PaddedSet
+from sbi_inn.observations import PaddedSet
 
 FloatArray = npt.NDArray[np.float64]
 

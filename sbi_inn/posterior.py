@@ -23,9 +23,10 @@ from sbi_inn.figures import Figures
 from sbi_inn.history import History
 from sbi_inn.methods import Emulator, Fitted
 from sbi_inn.methods.abc import rejection_abc
+from sbi_inn.observations import Observations
 from sbi_inn.outlook import Outlook
 from sbi_inn.prior import Prior
-from sbi_inn.schema import Observations, Schema
+from sbi_inn.schema import Schema
 from sbi_inn.simulation.again import at_givens_of, resimulated
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run

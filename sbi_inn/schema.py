@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,78 +20,14 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from sbi_inn.columnwise import by_column, scalar_names
+from sbi_inn.columnwise import by_column, row_of, rows_of, scalar_names
 from sbi_inn.errors import ShapeError
 from sbi_inn.grid import Grid
+from sbi_inn.observations import Observations, PaddedSet, join
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class PaddedSet:
-    """A batch of exchangeable sets, or time series, of different sizes, padded to the largest.
-
-    Attributes
-    ----------
-    values : array, shape (batch, largest size, columns)
-        Entries beyond a set's size are zero; within it, NaN is a missing value.
-    sizes : array of int, shape (batch,)
-    """
-
-    values: FloatArray
-    sizes: IntArray
-
-    def __getitem__(self, rows: Any) -> PaddedSet:
-        sizes = self.sizes[rows]
-        return PaddedSet(self.values[rows, : sizes.max(initial=0)], sizes)
-
-    @property
-    def mask(self) -> npt.NDArray[np.bool_]:
-        """True where there is an entry, shape (batch, largest size)."""
-        return np.arange(self.values.shape[1]) < self.sizes[:, None]
-
-
-@dataclass(frozen=True)
-class Observations:
-    """A batch of observations as arrays.
-
-    Attributes
-    ----------
-    vector : array, shape (batch, features)
-        The observables of fixed shape (images among them), flattened, then the givens; NaN where
-        one is missing.
-    sets : dict of str to PaddedSet
-        One entry per exchangeable set or time series, under the name of its length.
-    givens : int
-        How many of the last features are givens.
-    schema : Schema or None
-        Names, shapes and kinds of all that; None where there is nothing but a vector and sets.
-    """
-
-    vector: FloatArray
-    sets: dict[str, PaddedSet]
-    givens: int = 0
-    schema: Schema | None = field(default=None, repr=False, compare=False)
-
-    def __len__(self) -> int:
-        return len(self.vector)
-
-    def __getitem__(self, rows: Any) -> Observations:
-        """Choose rows by slice, mask or indices; always a batch."""
-        sets = {n: s[rows] for n, s in self.sets.items()}
-        return replace(self, vector=self.vector[rows], sets=sets)
-
-    @property
-    def series(self) -> tuple[str, ...]:
-        """Which of `sets` are time series: their entries have an order."""
-        return self.schema.series if self.schema else ()
-
-    @property
-    def grids(self) -> dict[str, Grid]:
-        """Where the pixels of the images are, by name."""
-        return self.schema.grids if self.schema else {}
 
 
 @dataclass(frozen=True)
@@ -255,9 +191,9 @@ class Schema:
                 self.warn_outside(observations)
                 return observations
         if isinstance(ys, xr.Dataset):
-            ys = [self._row(ys, i) for i in range(ys.sizes["observation"])]
+            ys = [row_of(ys, i, self) for i in range(ys.sizes["observation"])]
         elif isinstance(ys, pd.DataFrame):
-            ys = self._rows_of_table(ys)
+            ys = rows_of(ys, self)
         elif isinstance(ys, Mapping) or not isinstance(ys, Sequence | np.ndarray):
             raise ShapeError(
                 "expected many observations: a list, a DataFrame with one row an observation or a "
@@ -438,43 +374,6 @@ class Schema:
             self._check_finite(name, part[entries])
             parts.append(np.where(entries[:, :, None], part, 0.0))
         return PaddedSet(np.concatenate(parts, axis=2), sizes)
-
-    def _row(self, dataset: xr.Dataset, row: int) -> dict[str, Any]:
-        values = {
-            str(n): v.isel(observation=row).values if "observation" in v.dims else v.values
-            for n, v in dataset.data_vars.items()
-        }
-        for length, columns in self.sets.items():
-            if length in values:
-                values |= {c: values[c][: int(values[length])] for c in columns if c in values}
-        return values
-
-    def _rows_of_table(self, table: pd.DataFrame) -> list[dict[str, Any]]:
-        rows = []
-        wide = {n: scalar_names(n, self.shape(n)) for n in (*self.fixed, *self.givens)}
-        for record in table.to_dict("records"):
-            row: dict[str, Any] = {str(name): value for name, value in record.items()}
-            for name, columns in wide.items():
-                if columns != (name,) and all(c in row for c in columns):
-                    entries = [row.pop(c) for c in columns]
-                    row[name] = np.reshape(entries, self.shape(name))
-            rows.append(row)
-        return rows
-
-
-def join(batches: Sequence[Observations]) -> Observations:
-    """Put batches of observations one after another."""
-    sets = {}
-    for name in batches[0].sets:
-        parts = [batch.sets[name] for batch in batches]
-        width = max(part.values.shape[1] for part in parts)
-        padded = [
-            np.pad(part.values, ((0, 0), (0, width - part.values.shape[1]), (0, 0)))
-            for part in parts
-        ]
-        sets[name] = PaddedSet(np.concatenate(padded), np.concatenate([p.sizes for p in parts]))
-    vector = np.concatenate([batch.vector for batch in batches])
-    return replace(batches[0], vector=vector, sets=sets)
 
 
 def _share(gone: npt.NDArray[np.bool_]) -> FloatArray:

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn import moments
-from sbi_inn.schema import Observations, Schema, scalar_names
+from sbi_inn.observations import Observations
+from sbi_inn.schema import Schema, scalar_names
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -18,8 +18,9 @@ from scipy import stats
 from sbi_inn.data import Simulations
 from sbi_inn.errors import SimulationError
 from sbi_inn.methods import Fitted, Summariser, Weigher
+from sbi_inn.observations import Observations
 from sbi_inn.prior import Prior
-from sbi_inn.schema import Observations, Schema
+from sbi_inn.schema import Schema
 from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.tables import index_of

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sbi_inn import moments
-from sbi_inn.schema import PaddedSet, Schema
+from sbi_inn.observations import PaddedSet
+from sbi_inn.schema import Schema
 from sbi_inn.statistics import SHORT, described, described_names, names, statistics
 
 

@@ -6,7 +6,8 @@ import pytest
 import xarray as xr
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.schema import Observations, Schema, join, scalar_names
+from sbi_inn.observations import Observations, join
+from sbi_inn.schema import Schema, scalar_names
 
 BARE = Schema({"y": (2,)}, {}, (), {}, {})
 NUMBER = Schema({"y": ()}, {}, (), {}, {})

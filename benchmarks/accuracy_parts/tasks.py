@@ -14,7 +14,7 @@ import xarray as xr
 
 import sbi_inn as si
 from sbi_inn.data import Simulations
-from sbi_inn.schema import Observations, PaddedSet
+from sbi_inn.observations import Observations, PaddedSet
 
 TASKS = (
     "gaussian_linear",

@@ -11,7 +11,8 @@ import numpy as np
 from sbi_inn.checks.record import FloatArray
 from sbi_inn.data import Simulations
 from sbi_inn.errors import SimulationError
-from sbi_inn.schema import Observations, Schema, join
+from sbi_inn.observations import Observations, join
+from sbi_inn.schema import Schema
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
 

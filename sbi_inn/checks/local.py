@@ -15,9 +15,9 @@ from sbi_inn.checks.record import Finding, FloatArray, Record, Sampler
 from sbi_inn.checks.words import percent, wrong_width
 from sbi_inn.diagnostics.uniformity import shift_and_width, simultaneous_band, uniformity_p_value
 from sbi_inn.diagnostics.weighted import effective_sample_size, weighted_ranks
+from sbi_inn.observations import Observations
 from sbi_inn.plots.ranks import plot_ranks
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
-from sbi_inn.schema import Observations
 
 # Simulate once at flat parameters (m, dim), with the givens of the observation: what is observed,
 # and which of the m succeeded.

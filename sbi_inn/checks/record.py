@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sbi_inn.observations import Observations
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
 from sbi_inn.prior import Prior
-from sbi_inn.schema import Observations, Schema
+from sbi_inn.schema import Schema
 
 FloatArray = npt.NDArray[np.float64]
 Verdict = Literal["trust", "caution", "do not trust"]

@@ -15,9 +15,9 @@ from sbi_inn.checks.held_out import TestSet
 from sbi_inn.checks.record import MORE, Finding, FloatArray, Record, Sampler
 from sbi_inn.checks.words import number
 from sbi_inn.diagnostics.tails import tail_p_value
+from sbi_inn.observations import Observations
 from sbi_inn.plots.resimulation import plot_errors
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
-from sbi_inn.schema import Observations
 from sbi_inn.statistics import distance
 
 # Given flat parameters (m, dim) and as many observations, for their givens: rows of statistics

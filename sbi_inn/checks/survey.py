@@ -17,7 +17,7 @@ from sbi_inn.diagnostics.dependence import choose_pairs, product_ranks
 from sbi_inn.diagnostics.joint import density_ranks, tarp_ranks
 from sbi_inn.draws import INTERVAL_68
 from sbi_inn.errors import NoDensityError
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 
 EVALUATIONS = 1_000_000  # of the network at most: about 10 s on two cores
 DRAWS = (200, 100)  # a test observation; fewer where a draw takes many evaluations

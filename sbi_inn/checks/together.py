@@ -13,9 +13,9 @@ from sbi_inn.checks.goodness import LEARNED, OBSERVED, described_with_givens
 from sbi_inn.checks.record import Finding, FloatArray, Record, Sampler
 from sbi_inn.checks.resimulation import EXPLAIN
 from sbi_inn.diagnostics.mmd_test import MMDTest, mmd_test
+from sbi_inn.observations import Observations
 from sbi_inn.plots.novelty import plot_novelty
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
-from sbi_inn.schema import Observations
 from sbi_inn.statistics import filled, spread
 
 

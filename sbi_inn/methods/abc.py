@@ -10,7 +10,8 @@ import xarray as xr
 
 from sbi_inn.data import Simulations
 from sbi_inn.errors import ShapeError
-from sbi_inn.schema import Observations, Schema
+from sbi_inn.observations import Observations
+from sbi_inn.schema import Schema
 from sbi_inn.statistics import distance as lengths
 from sbi_inn.statistics import spread, statistics
 

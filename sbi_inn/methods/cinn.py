@@ -18,7 +18,7 @@ from sbi_inn.history import History
 from sbi_inn.inn import MIXINGS, TRANSFORMS
 from sbi_inn.methods.cinn_network import Fading, Network, Pairs, Shape
 from sbi_inn.methods.fitted import Renew
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.summary import (
     POOLINGS,
     Batch,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sbi_inn.inn import MLP, Dropout, Normal, Pieces, Regression, Stack, coupling_flow
 from sbi_inn.methods.blur import blurred
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.summary import Batch, Fusion, OwnNet, Parts, Scaling
 
 if TYPE_CHECKING:

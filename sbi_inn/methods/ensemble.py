@@ -19,7 +19,7 @@ from sbi_inn.methods.cinn import CINN
 from sbi_inn.methods.fitted import Fitted, Method, Renew, Weigher
 from sbi_inn.methods.fitted_ensemble import FittedEnsemble, mixture
 from sbi_inn.methods.parallel import cores, train_all, warm_up
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.training import Training
 
 FloatArray = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.history import History
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.training import Training
 
 FloatArray = npt.NDArray[np.float64]

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 
 from sbi_inn.history import History
 from sbi_inn.methods.fitted import Decoder, Emulator, Fitted, Summariser, Weigher
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 
 if TYPE_CHECKING:
     from sbi_inn.methods.ensemble import Ensemble

@@ -14,7 +14,7 @@ from sbi_inn.errors import NoDensityError
 from sbi_inn.history import History
 from sbi_inn.methods.bidirectional import Network, Pairs
 from sbi_inn.methods.bidirectional.importance import ROWS, Candidates, candidates, log_normal
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.summary import Scaling
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from sbi_inn.methods.bidirectional import (
 )
 from sbi_inn.methods.fitted import Renew
 from sbi_inn.methods.fitted_inn import FittedINN
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.summary import Scaling
 from sbi_inn.training import Training, fit, seeded
 

@@ -17,8 +17,8 @@ from sbi_inn.errors import NoDensityError, SimulationError
 from sbi_inn.fitting import Split, fit
 from sbi_inn.methods import Fitted, Method, Weigher
 from sbi_inn.methods.cinn_network import PRIOR_SHARE
+from sbi_inn.observations import Observations
 from sbi_inn.planning.power_law import PowerLaws, fit_power_laws
-from sbi_inn.schema import Observations
 from sbi_inn.training import Training
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from sbi_inn.draws import INTERVAL_68, Column
-from sbi_inn.schema import Observations, PaddedSet, Schema
+from sbi_inn.observations import Observations, PaddedSet
+from sbi_inn.schema import Schema
 from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run

@@ -15,9 +15,10 @@ from scipy.spatial import KDTree
 from sbi_inn.data import Simulations
 from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.abc import QUANTILE
+from sbi_inn.observations import Observations
 from sbi_inn.prior import Prior
 from sbi_inn.report.judge import Judge
-from sbi_inn.schema import Observations, Schema
+from sbi_inn.schema import Schema
 from sbi_inn.statistics import filled, spread, statistics
 
 FloatArray = npt.NDArray[np.float64]

@@ -36,8 +36,8 @@ from sbi_inn.checks.local import N
 from sbi_inn.data import Simulations
 from sbi_inn.draws import columns_of, flat
 from sbi_inn.errors import NoDensityError, SimulationError
+from sbi_inn.observations import Observations
 from sbi_inn.report.check import Check
-from sbi_inn.schema import Observations
 from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.pool import cores
 from sbi_inn.simulation.problem import Problem

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from sbi_inn.data import Simulations
-from sbi_inn.schema import Observations, Schema
+from sbi_inn.observations import Observations
+from sbi_inn.schema import Schema
 from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.noise import NOISE
 from sbi_inn.simulation.problem import Problem

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.summary.scaling import Scaling
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.summary.batch import Batch
 from sbi_inn.summary.pooling import rows_of
 

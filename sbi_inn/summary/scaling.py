@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.grid import Grid
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.summary.scores import Scores
 
 # Up to here a scaled value passes unchanged; beyond, it grows like a logarithm.
@@ -49,7 +49,7 @@ class Scaling:
     Examples
     --------
     >>> import numpy as np
-    >>> from sbi_inn.schema import Observations
+    >>> from sbi_inn.observations import Observations
     >>> from sbi_inn.summary import Scaling
     >>> metres = np.array([[0.0], [1e-9], [2e-9], [3e-9], [1e6]])
     >>> observations = Observations(metres, {})

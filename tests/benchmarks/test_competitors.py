@@ -15,7 +15,7 @@ from torch import nn
 
 import sbi_inn as si
 from sbi_inn.errors import ShapeError
-from sbi_inn.schema import Observations, PaddedSet
+from sbi_inn.observations import Observations, PaddedSet
 from sbi_inn.training import seeded
 
 SMALL = {

@@ -7,7 +7,7 @@ import torch
 from sbi_inn.errors import LoadError
 from sbi_inn.methods import CINN, Summariser, Weigher, cinn, from_arrays
 from sbi_inn.methods.cinn_network import PRIOR_SHARE, Pairs
-from sbi_inn.schema import Observations, PaddedSet
+from sbi_inn.observations import Observations, PaddedSet
 from sbi_inn.summary import Batch, Scaling
 from sbi_inn.training import Training
 

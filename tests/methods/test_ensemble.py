@@ -29,7 +29,7 @@ from sbi_inn.methods import (
     parallel,
 )
 from sbi_inn.methods.fitted_ensemble import FittedEnsemble, _counts, mixture
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.training import Training
 
 ROWS = 300

@@ -9,7 +9,7 @@ import pytest
 from sbi_inn.errors import LoadError, NoDensityError, ShapeError
 from sbi_inn.methods import INN, Decoder, Emulator, Summariser, Weigher, fitted_inn, from_arrays
 from sbi_inn.methods.bidirectional import importance
-from sbi_inn.schema import Observations, PaddedSet
+from sbi_inn.observations import Observations, PaddedSet
 from sbi_inn.training import Training
 
 ROWS = 400

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sbi_inn.diagnostics.novelty import Novelty
-from sbi_inn.schema import Observations, PaddedSet, Schema
+from sbi_inn.observations import Observations, PaddedSet
+from sbi_inn.schema import Schema
 from sbi_inn.statistics import described, distance, filled, spread, statistics
 from sbi_inn.summary import Batch, Scaling, informative
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sbi_inn.schema import Observations, PaddedSet
+from sbi_inn.observations import Observations, PaddedSet
 from sbi_inn.summary import Batch, DeepSet, Fusion, Scaling, SetBatch, VectorNet
 
 COLUMNS = 2

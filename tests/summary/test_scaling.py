@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sbi_inn.schema import Observations, PaddedSet
+from sbi_inn.observations import Observations, PaddedSet
 from sbi_inn.summary import Scaling
 from sbi_inn.summary.scores import Scores
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats as st
 
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.summary import Scaling
 from sbi_inn.summary.scores import Scores
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sbi_inn.methods import CINN
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.summary import Scaling, informative
 from sbi_inn.training import Training
 

@@ -14,7 +14,7 @@ from competitors.data import FloatArray, Pairs, Rows, Study
 from competitors.fitted import FittedCompetitor, Generative, check_positive
 from competitors.layers import Dense
 from competitors.mmd import paired_mmd
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.training import Training, seeded
 
 # Kernel widths of the MMD that validates a generator.

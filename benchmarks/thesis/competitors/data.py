@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.summary import Batch, Scaling
 
 FloatArray = npt.NDArray[np.float64]

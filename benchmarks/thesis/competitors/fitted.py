@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from competitors.data import FloatArray, Pairs, Rows, Study, noisy
 from sbi_inn.errors import NoDensityError
 from sbi_inn.history import History
-from sbi_inn.schema import Observations
+from sbi_inn.observations import Observations
 from sbi_inn.summary import Batch, Scaling
 from sbi_inn.training import Training, fit, seeded
 
