@@ -50,6 +50,8 @@ def test_there_are_notebooks() -> None:
         "01-quickstart",
         "02-learned-forwards",
         "03-trust",
+        "04-table",
+        "05-catalogue",
     ]
 
 
