@@ -100,6 +100,32 @@ def arguments(function: Callable[..., Any]) -> list[Parameter]:
         ) from None
 
 
+def asked(
+    function: Callable[..., Any], known: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Say which of the known names and `rng` a function takes, and which of its arguments are none.
+
+    `**kwargs` takes all that is known, but not `rng`; what has a default may keep it.
+
+    Raises
+    ------
+    SimulationError
+        If the signature cannot be read.
+
+    Examples
+    --------
+    >>> asked(lambda flux, rng, scale, power=2: ..., ["flux", "sigma"])
+    (('flux', 'rng'), ('scale',))
+    """
+    found = arguments(function)
+    names = {a.name for a in found}
+    everything = any(a.kind is Parameter.VAR_KEYWORD for a in found)
+    taken = tuple(n for n in (*known, "rng") if n in names or (everything and n != "rng"))
+    single = [a for a in found if a.kind not in (a.VAR_KEYWORD, a.VAR_POSITIONAL)]
+    strangers = [a.name for a in single if a.name not in taken and a.default is Parameter.empty]
+    return taken, tuple(strangers)
+
+
 def _vector(
     strangers: list[Parameter], named: Sequence[str], parameters: Sequence[str]
 ) -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.errors import PriorError
-from sbi_inn.simulation.binding import arguments
+from sbi_inn.simulation.binding import asked
 
 Array = npt.NDArray[Any]
 Given = Any  # a number, a frozen scipy distribution, an array of rows, or a callable of the others
@@ -67,21 +67,13 @@ def arguments_of(name: str, function: Callable[..., Any], known: Sequence[str]) 
     PriorError
         If one without a default is neither a parameter, an earlier given nor `rng`.
     """
-    found = arguments(function)
-    taken = [a.name for a in found if a.name in (*known, "rng")]
-    strange = [
-        a.name
-        for a in found
-        if a.name not in taken
-        and a.default is a.empty
-        and a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)
-    ]
+    taken, strange = asked(function, known)
     if strange:
         raise PriorError(
             f"given {name!r}: the function's argument {', '.join(map(repr, strange))} is no "
             f"parameter or earlier given (known: {', '.join((*known, 'rng'))})"
         )
-    return tuple(taken)
+    return taken
 
 
 def is_whole(given: Given) -> bool:

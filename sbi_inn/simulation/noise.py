@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from sbi_inn.errors import SimulationError
 from sbi_inn.schema import Schema
-from sbi_inn.simulation.binding import arguments
+from sbi_inn.simulation.binding import asked
 from sbi_inn.simulation.outputs import Kinds, Layout, WrongOutput, read_batch, read_rows
 from sbi_inn.simulation.simulator import Simulator
 
@@ -102,22 +102,13 @@ class Noise:
 
     def _taken(self, known: tuple[str, ...]) -> tuple[str, ...]:
         """List the observables and givens that are handed over, and `rng` if it is asked for."""
-        found = arguments(self.function)
-        everything = any(a.kind is a.VAR_KEYWORD for a in found)
-        asked = [a.name for a in found]
-        strangers = [
-            a.name
-            for a in found
-            if a.name not in (*known, "rng")
-            and a.default is a.empty
-            and a.kind not in (a.VAR_KEYWORD, a.VAR_POSITIONAL)
-        ]
+        taken, strangers = asked(self.function, known)
         if strangers:
             raise SimulationError(
                 f"noise: the argument {', '.join(map(repr, strangers))} is no observable or given "
                 f"(known: {', '.join((*known, 'rng'))})"
             )
-        return tuple(n for n in (*known, "rng") if n in asked or (everything and n != "rng"))
+        return taken
 
     def _batch(
         self,
