@@ -13,7 +13,7 @@ import xarray as xr
 
 from sbi_inn.data import Simulations
 from sbi_inn.diagnostics.modes import count_modes
-from sbi_inn.draws import INTERVAL_68, INTERVAL_95
+from sbi_inn.draws import INTERVAL_68, INTERVAL_95, counted
 from sbi_inn.observations import Observations
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Schema
@@ -89,9 +89,11 @@ class Catalogue(ABC):
         MemoryError
             If the draws would take more than 4 GB: `summary_each` needs no more than a few MB.
         """
+        n = counted(n)
         observations = self.schema.read_many(ys)
+        self.simulations.warn_units(ys)
         self._check_size(len(observations), n)
-        flat = np.empty((len(observations), max(n, 0), self.prior.dim))
+        flat = np.empty((len(observations), n, self.prior.dim))
         for rows, drawn in self._blocks(observations, n, seed):
             flat[rows] = drawn
         self._warn_if_distrusted()
@@ -142,7 +144,9 @@ class Catalogue(ABC):
         >>> table.index.to_list(), table.columns[:3].to_list()
         (['Vega', 'Deneb'], ['theta1_median', 'theta1_low68', 'theta1_high68'])
         """
+        n = counted(n)
         observations = self.schema.read_many(ys)
+        self.simulations.warn_units(ys)
         columns = self.prior.columns
         found = np.empty((len(observations), len(columns), len(LEVELS)))
         modes = np.empty((len(observations), len(columns)), np.int64)
@@ -165,7 +169,7 @@ class Catalogue(ABC):
     ) -> Iterator[tuple[slice, FloatArray]]:
         """Draw block by block: which observations, and their draws (observations, n, dim)."""
         seed = self.seed if seed is None else seed
-        size = max(1, BLOCK // max(n, 1))
+        size = max(1, BLOCK // n)
         for block, first in enumerate(range(0, len(observations), size)):
             rows = slice(first, min(first + size, len(observations)))
             # The first block shares its draws with `sample`.

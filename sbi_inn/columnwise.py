@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from sbi_inn.errors import ShapeError
+
 Array = npt.NDArray[Any]
 
 
@@ -100,8 +102,23 @@ def row_of(ys: xr.Dataset, row: int, expected: Expected) -> dict[str, Any]:
 
 
 def rows_of(ys: pd.DataFrame, expected: Expected) -> list[dict[str, Any]]:
-    """Take a table apart, one observation after another; arrays are gathered from their columns."""
+    """Take a table apart, one observation after another; arrays are gathered from their columns.
+
+    Raises
+    ------
+    ShapeError
+        If it has everything that is needed, and other columns too.
+    """
     wide = {n: scalar_names(n, expected.shape(n)) for n in expected.asked}
+    needed = {column for columns in wide.values() for column in columns}
+    known = needed | {*expected.asked, *expected.sets, *expected.constants}
+    others = [str(name) for name in ys.columns if str(name) not in known]
+    if others and needed <= {str(name) for name in ys.columns}:
+        raise ShapeError(
+            f"expected nothing but the columns {', '.join(sorted(needed))}; got "
+            f"{', '.join(others)} too. read_observations(table, observables=[...], index=...) "
+            "takes a catalogue as it is"
+        )
     rows = []
     for record in ys.to_dict("records"):
         row: dict[str, Any] = {str(name): value for name, value in record.items()}

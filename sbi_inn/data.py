@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -140,6 +141,19 @@ class Simulations:
     def attrs(self, names: tuple[str, ...]) -> dict[str, Mapping[str, str]]:
         """Label and units of each name, as stored with its variable."""
         return {name: {k: str(v) for k, v in self.dataset[name].attrs.items()} for name in names}
+
+    def warn_units(self, ys: Any) -> None:
+        """Warn where observations, as a Dataset, carry other units than the simulations."""
+        if not isinstance(ys, xr.Dataset) or self.schema is None:
+            return
+        for name in self.schema.asked:
+            own = self.dataset[name].attrs.get("units", "")
+            theirs = ys[name].attrs.get("units", "") if name in ys else ""
+            if own and theirs and own != theirs:
+                warnings.warn(
+                    f"{name} is in {theirs}, and was simulated in {own}: nothing is converted",
+                    stacklevel=3,
+                )
 
     def label(
         self, parameters: Mapping[str, npt.ArrayLike], attrs: Mapping[str, Any] | None = None

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logsumexp
 
+from sbi_inn.draws import counted
 from sbi_inn.errors import NoDensityError
 from sbi_inn.maximum import climb, mean_shift
 from sbi_inn.methods.fitted import Fitted, Weigher
@@ -41,8 +42,7 @@ class Density:
 
     def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw flat parameter vectors, shape (observations, n, dim)."""
-        if n < 1:
-            raise ValueError(f"expected at least one draw; got n = {n}")
+        n = counted(n)
         latent = self.fitted.sample(observations, n, rng)
         flat = self.prior.flatten(self.prior.from_latent(latent.reshape(-1, latent.shape[2])))
         return flat.reshape(len(observations), n, -1)

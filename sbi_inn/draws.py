@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,24 @@ class Column:
     units: str
     prior_width95: float
     discrete: bool = False
+
+
+def counted(n: float) -> int:
+    """Return a number of draws as an integer: 1e4 is as good as 10_000.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number, or below 1.
+
+    Examples
+    --------
+    >>> counted(1e4)
+    10000
+    """
+    if not isinstance(n, numbers.Real) or not 1 <= n < math.inf or n != int(n):
+        raise ValueError(f"expected at least one draw, a whole number; got n = {n}")
+    return int(n)
 
 
 def make_draws(

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.data import Simulations
+from sbi_inn.data import INVALID, Simulations
 from sbi_inn.errors import PriorError, ShapeError, SimulationError
 from sbi_inn.methods import CINN, Ensemble, Fitted, Method
 from sbi_inn.prior import Prior
@@ -46,13 +46,24 @@ def split(simulations: Simulations, seed: int) -> Split:
     if n < FEWEST:
         raise SimulationError(
             f"expected at least {FEWEST} successful simulations to train, validate and test on; "
-            f"got {n} of {len(simulations)}",
+            f"got {n} of {len(simulations)}{_why(simulations)}",
             simulations,
         )
     rows = np.random.default_rng([seed, 1]).permutation(simulations.ok)
     test = int(np.clip(n // 10, 50, 5_000))
     validation = int(np.clip(n // 10, 10, 5_000))
     return Split(rows[test + validation :], rows[test : test + validation], rows[:test])
+
+
+def _why(simulations: Simulations) -> str:
+    """Say what most of the simulations that did not succeed have in common."""
+    failures = simulations.failures
+    if not len(failures):
+        return ""
+    counts = failures["error"].value_counts()
+    gaps = (simulations.dataset["status"] == INVALID).any()
+    hint = ". Values that are missing on purpose come from noise=" if gaps else ""
+    return f" ({counts.iloc[0]} times: {counts.index[0]}{hint})"
 
 
 def latents(simulations: Simulations, rows: Rows, *, seed: int) -> npt.NDArray[np.float64]:

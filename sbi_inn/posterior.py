@@ -152,6 +152,7 @@ class Posterior(Trust, Outlook, Figures, Exports, Catalogue):
             If `y` does not fit the observations that were simulated.
         """
         flat = self.draw(self.schema.read(y), n, self._rng(seed))[0]
+        self.simulations.warn_units(y)
         self._warn_if_distrusted()
         return self.simulations.label(self.prior.unflatten(flat))
 

@@ -1,7 +1,9 @@
 """Summaries of whole catalogues: the same numbers as draws give, in constant memory."""
 
 import tracemalloc
+import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -145,9 +147,40 @@ def test_a_progress_bar_counts_objects(posterior, capsys, monkeypatch):
 
 
 def test_bad_input(posterior):
-    with pytest.raises(ValueError, match="at least one draw; got n = 0"):
+    with pytest.raises(ValueError, match="at least one draw.*got n = 0"):
         posterior.summary_each(stars(2), 0, progress=False)
     with pytest.raises(si.ShapeError, match=r"observation 1: .*finite"):
         posterior.summary_each(stars(2).assign(**{"y[1]": [0.0, np.nan]}), progress=False)
     with pytest.raises(si.ShapeError, match="at least one observation; got none"):
         posterior.summary_each(stars(0), progress=False)
+    with pytest.raises(si.ShapeError, match=r"got note too\. read_observations"):
+        posterior.summary_each(stars(2).assign(note="bright"), progress=False)
+    with pytest.raises(si.ShapeError, match=r"expected numbers in y"):
+        posterior.summary_each(stars(2).assign(**{"y[1]": "bright"}), progress=False)
+
+
+def test_a_number_of_draws_may_be_written_as_a_power_of_ten(posterior):
+    table = posterior.summary_each(stars(2), 1e3, progress=False)
+    assert table.equals(posterior.summary_each(stars(2), 1_000, progress=False))
+    assert posterior.sample([0.0, 0.0], 1e2).sizes["draw"] == 100
+    assert posterior.sample_each(stars(2), 1e2).sizes["draw"] == 100
+    for n in (1.5, "ten", float("nan"), float("inf"), -3):
+        with pytest.raises(ValueError, match=f"a whole number; got n = {n}"):
+            posterior.sample_each(stars(2), n)
+
+
+@pytest.mark.parametrize(("units", "warned"), [("km", 1), ("mm", 0), (None, 0)])
+def test_other_units_are_noticed(posterior, units, warned):
+    ys = xr.Dataset({"y": (("observation", "entry"), np.eye(2))})
+    ys.y.attrs |= {} if units is None else {"units": units}
+    for look in (posterior.sample_each, partial(posterior.summary_each, progress=False)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            look(ys, 10)
+        assert [str(w.message) for w in caught] == warned * [
+            "y is in km, and was simulated in mm: nothing is converted"
+        ]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        posterior.sample(ys.isel(observation=0), 10)
+    assert len(caught) == warned

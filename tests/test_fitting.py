@@ -50,6 +50,14 @@ def test_too_few_to_split():
     assert len(caught.value.simulations) == 99
 
 
+def test_gaps_that_a_simulator_makes_are_failures_and_the_message_says_where_they_belong():
+    def gappy(a, b, rng):
+        return np.where(rng.random(2) < 0.9, np.nan, [a, b])
+
+    with pytest.raises(si.SimulationError, match=r"NaN or infinity.*missing on purpose.*noise="):
+        split(table(150, si.Problem(gappy, LINE.prior)), seed=1)
+
+
 def test_observations_that_a_method_does_not_take_keep_the_table():
     simulations = table(150, "normal_sample")
     with pytest.raises(si.SimulationError, match="got sets: n") as caught:

@@ -38,7 +38,10 @@ def check_given(name: str, value: Given, known: Sequence[str]) -> None:
         if not math.isfinite(value):
             raise PriorError(f"given {name!r} must be finite; got {value}")
     elif _is_table(value):
-        table = np.asarray(value)
+        try:
+            table = np.asarray(value)
+        except ValueError:  # ragged
+            table = np.empty(len(value), object)
         if table.dtype.kind not in "biuf" or table.ndim == 0 or 0 in table.shape:
             raise PriorError(
                 f"given {name!r}: expected an array of numbers with at least one row; got an array "

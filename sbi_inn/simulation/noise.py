@@ -6,7 +6,7 @@ every pass over the simulations, so that a few simulations serve for many observ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,28 @@ Array = npt.NDArray[Any]
 Values = Mapping[str, Array]
 
 NOISE = 7  # the last word of the key of its randomness
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Simulations, as the function gets them."""
+
+    known: Values  # observables and givens
+    sizes: Mapping[str, Array]  # of sets, by the name of the length
+    layout: Layout
+
+    def __len__(self) -> int:
+        return len(next(iter(self.known.values())))
+
+    def each(self, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """Give one simulation after another, each set's columns at their own length."""
+        lengths = {name: self.layout.length_of(name) for name in names}
+        for row in range(len(self)):
+            values = {name: self.known[name][row] for name in lengths}
+            yield {
+                name: value if (n := lengths[name]) is None else value[: self.sizes[n][row]]
+                for name, value in values.items()
+            }
 
 
 @dataclass(frozen=True)
@@ -80,16 +102,14 @@ class Noise:
             names, other shapes or infinity.
         """
         taken = self._taken((*observables, *givens))
-        layout = _layout(schema)
-        sizes = {name: np.asarray(givens[name], np.int64) for name in layout.kinds.lengths}
-        known = {**observables, **givens}
         if not len(next(iter(observables.values()))):
             return {name: value.copy() for name, value in observables.items()}
+        layout = _layout(schema)
+        sizes = {name: np.asarray(givens[name], np.int64) for name in layout.kinds.lengths}
+        rows = _Rows({**observables, **givens}, sizes, layout)
+        call = self._at_once if self.batched else self._each
         try:
-            if self.batched:
-                changed = self._batch(known, taken, sizes, layout, rng)
-            else:
-                changed = self._rows(known, taken, sizes, layout, rng)
+            changed = call(rows, taken, rng)
         except WrongOutput as error:
             raise SimulationError(f"noise: {error}") from None
         for name, value in changed.items():
@@ -110,38 +130,27 @@ class Noise:
             )
         return taken
 
-    def _batch(
-        self,
-        known: Values,
-        taken: tuple[str, ...],
-        sizes: Mapping[str, Array],
-        layout: Layout,
-        rng: np.random.Generator,
+    def _at_once(
+        self, rows: _Rows, taken: tuple[str, ...], rng: np.random.Generator
     ) -> dict[str, Array]:
-        filled = {n: rng if n == "rng" else known[n].copy() for n in taken}
-        output = self._call(filled, layout)
-        rest = {n: known[n] for n in layout.shapes if n not in output}
-        rows = len(next(iter(known.values())))
-        return read_batch({**rest, **output}, 0, rows, sizes, layout)
+        filled = {n: rng if n == "rng" else rows.known[n].copy() for n in taken}
+        output = self._call(filled, rows.layout)
+        rest = {n: rows.known[n] for n in rows.layout.shapes if n not in output}
+        return read_batch({**rest, **output}, 0, len(rows), rows.sizes, rows.layout)
 
-    def _rows(
-        self,
-        known: Values,
-        taken: tuple[str, ...],
-        sizes: Mapping[str, Array],
-        layout: Layout,
-        rng: np.random.Generator,
+    def _each(
+        self, rows: _Rows, taken: tuple[str, ...], rng: np.random.Generator
     ) -> dict[str, Array]:
-        names = tuple(dict.fromkeys((*layout.shapes, *taken)))
+        observed = tuple(rows.layout.shapes)
         outputs = []
-        for row in _each(known, names, sizes, layout, rng):
+        for row in rows.each((*observed, *(n for n in taken if n != "rng"))):
             # Copies, so that a function that writes to its arguments does not change the table.
-            filled = {n: row[n] if n == "rng" else np.copy(row[n])[()] for n in taken}
-            output = self._call(filled, layout)
-            if len(output) < len(layout.shapes):
-                output = {n: row[n] for n in layout.shapes} | output
+            filled = {n: rng if n == "rng" else np.copy(row[n])[()] for n in taken}
+            output = self._call(filled, rows.layout)
+            if len(output) < len(observed):
+                output = {n: row[n] for n in observed} | output
             outputs.append(output)
-        return read_rows(outputs, range(len(outputs)), sizes, layout)
+        return read_rows(outputs, range(len(outputs)), rows.sizes, rows.layout)
 
     def _call(self, filled: dict[str, Any], layout: Layout) -> dict[Any, Any]:
         try:
@@ -177,24 +186,3 @@ def _layout(schema: Schema) -> Layout:
         for name, shape in schema.observables.items()
     }
     return Layout(shapes, Kinds(varying, fixed, schema.images), 0)
-
-
-def _each(
-    known: Values,
-    names: tuple[str, ...],
-    sizes: Mapping[str, Array],
-    layout: Layout,
-    rng: np.random.Generator,
-) -> Iterator[dict[str, Any]]:
-    """Give one simulation after another, each set's columns at their own length."""
-    lengths = {name: layout.length_of(name) for name in names}
-    rows = len(next(iter(known.values())))
-    for row in range(rows):
-        found: dict[str, Any] = {}
-        for name in names:
-            if name == "rng":
-                found[name] = rng
-                continue
-            length, value = lengths[name], known[name][row]
-            found[name] = value if length is None else value[: sizes[length][row]]
-        yield found

@@ -57,12 +57,21 @@ def read(path: str | Path) -> pd.DataFrame | xr.Dataset:
             return _read_text(path, next(TEXT[end] for end in TEXT if name.endswith(end)))
         if name.endswith(PARQUET):
             return pd.read_parquet(path)
-        with xr.open_zarr(path) if name.endswith(ZARR) else xr.open_dataset(path) as dataset:
+        if name.endswith(ZARR):
+            return _read_zarr(path)
+        with xr.open_dataset(path) as dataset:
             return dataset.load()
     except ShapeError:
         raise
     except (ImportError, ValueError, OSError, UnicodeError) as error:
         raise _explained(path, name, error) from error
+
+
+def _read_zarr(path: Path) -> xr.Dataset:
+    """Read a store, consolidated or not; its variables come in no order, so they are sorted."""
+    with xr.open_zarr(path, consolidated=False) as dataset:
+        loaded = dataset.load()
+    return loaded[sorted(loaded.data_vars, key=str)]
 
 
 def _explained(path: Path, name: str, error: Exception) -> Exception:

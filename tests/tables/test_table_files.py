@@ -27,7 +27,9 @@ WRITE = {
     ),
     "hdf5.nc": lambda t, path: t.to_xarray().rename(index="simulation").to_netcdf(path),
     "table.parquet": lambda t, path: t.to_parquet(path),
-    "table.zarr": lambda t, path: t.to_xarray().rename(index="simulation").to_zarr(path),
+    "table.zarr": lambda t, path: (
+        t.to_xarray().rename(index="simulation").to_zarr(path, consolidated=False)
+    ),
 }
 NEEDS = {
     "hdf5.nc": installed("netCDF4", "h5netcdf"),
@@ -113,7 +115,7 @@ ENGINES = {
 def test_a_missing_engine_is_named(tmp_path, name, monkeypatch):
     package, function, error = ENGINES[name]
 
-    def missing(path):
+    def missing(path, **settings):
         raise error
 
     module = files.pd if function == "read_parquet" else files.xr
