@@ -48,8 +48,8 @@ def corner(
     50 % and 90 % of the draws, by mass (not the 1 and 2 sigma of a Gaussian). Bins and smoothing
     are chosen by cross-validation. Where there are fewer than 50 draws, or a parameter is
     constant, the draws themselves. A discrete parameter (of integers) has a bar for each value, as
-    high as its probability, and pairs with it are not smoothed. Axes span the draws of all sets but
-    for .1 % at either end.
+    high as its probability, and pairs with it are smoothed along the other axis alone. Axes span
+    the draws of all sets but for .1 % at either end.
 
     Parameters
     ----------

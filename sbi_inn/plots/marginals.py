@@ -132,12 +132,12 @@ def draw_pair(
         ax.plot(x, y, "o", color=colour, markersize=1.5, markeredgewidth=0, rasterized=True)
         return
     ends = [bars(v) if whole else None for v, whole in zip((x, y), discrete, strict=True)]
-    if any(one is not None for one in ends):
-        smooth = (best_histogram(v, span_of(v))[1] for v in (x, y))
-        edges = [s if one is None else one for one, s in zip(ends, smooth, strict=True)]
-        _draw_cells(ax, x, y, edges, colour)
-        return
     spans = [span_of(x), span_of(y)]
+    if any(one is not None for one in ends):
+        fine = (np.linspace(*span, _BINS_2D + 1) for span in spans)
+        edges = [f if one is None else one for one, f in zip(ends, fine, strict=True)]
+        _draw_cells(ax, x, y, edges, colour, along=[k for k in (0, 1) if ends[k] is None])
+        return
     counts, _, _ = np.histogram2d(x, y, _BINS_2D, range=spans)
     smoothing = best_smoothing(counts)
     hist2d(
@@ -162,10 +162,18 @@ def draw_pair(
     )
 
 
-def _draw_cells(ax: Axes, x: Array, y: Array, edges: list[Array], colour: str) -> None:
-    """Fill the cells of a histogram that hold 50 % and 90 % of the draws, densest first."""
+def _draw_cells(
+    ax: Axes, x: Array, y: Array, edges: list[Array], colour: str, *, along: list[int]
+) -> None:
+    """Fill the cells of a histogram that hold 50 % and 90 % of the draws, densest first.
+
+    It is smoothed along the axes of continuous parameters.
+    """
     counts, _, _ = np.histogram2d(x, y, bins=edges)
-    density = counts / np.outer(np.diff(edges[0]), np.diff(edges[1]))
+    smooth = counts
+    if along:
+        smooth = gaussian_filter(counts, best_smoothing(counts, along), axes=along)
+    density = smooth / np.outer(np.diff(edges[0]), np.diff(edges[1]))
     densest_first = np.argsort(density, axis=None)[::-1]
     held = np.cumsum(counts.ravel()[densest_first]) / len(x)
     before = np.append(0.0, held[:-1])
@@ -173,7 +181,7 @@ def _draw_cells(ax: Axes, x: Array, y: Array, edges: list[Array], colour: str) -
     alpha[densest_first] = np.select([before < mass for mass in MASSES], _ALPHAS, 0.0)
     filled = np.empty((*counts.T.shape, 4))
     filled[...] = to_rgba(colour)
-    filled[..., 3] = np.where(counts > 0, alpha.reshape(counts.shape), 0.0).T
+    filled[..., 3] = np.where(smooth > 0, alpha.reshape(counts.shape), 0.0).T
     ax.pcolormesh(*edges, filled, linewidth=0, rasterized=True)
 
 
@@ -190,8 +198,8 @@ def _levels(counts: Array, smooth: Array, m: int) -> Array:
     return smooth_mass[last]
 
 
-def best_smoothing(counts: Array) -> float:
-    """Return the width of the Gaussian, in bins, with which to smooth a histogram.
+def best_smoothing(counts: Array, along: list[int] | None = None) -> float:
+    """Return the width of the Gaussian, in bins, with which to smooth a histogram along its axes.
 
     It makes the histogram closest to the density in integrated squared error, estimated by leaving
     out each draw in turn: broad for a Gaussian, narrow for thin curved shapes.
@@ -206,8 +214,8 @@ def best_smoothing(counts: Array) -> float:
     unit[centre] = 1.0
 
     def risk(width: float) -> float:
-        smooth = gaussian_filter(counts, width)
-        own = gaussian_filter(unit, width)[centre]  # what a draw adds to its own bin
+        smooth = gaussian_filter(counts, width, axes=along)
+        own = gaussian_filter(unit, width, axes=along)[centre]  # what a draw adds to its own bin
         left_out = np.sum(counts * (smooth - own)) / (m * (m - 1))
         return float(np.sum(smooth**2) / m**2 - 2 * left_out)
 
