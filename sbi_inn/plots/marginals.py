@@ -136,7 +136,7 @@ def draw_pair(
     if any(one is not None for one in ends):
         fine = (np.linspace(*span, _BINS_2D + 1) for span in spans)
         edges = [f if one is None else one for one, f in zip(ends, fine, strict=True)]
-        _draw_cells(ax, x, y, edges, colour, along=[k for k in (0, 1) if ends[k] is None])
+        _draw_cells(ax, x, y, edges, colour, along=tuple(k for k in (0, 1) if ends[k] is None))
         return
     counts, _, _ = np.histogram2d(x, y, _BINS_2D, range=spans)
     smoothing = best_smoothing(counts)
@@ -163,7 +163,7 @@ def draw_pair(
 
 
 def _draw_cells(
-    ax: Axes, x: Array, y: Array, edges: list[Array], colour: str, *, along: list[int]
+    ax: Axes, x: Array, y: Array, edges: list[Array], colour: str, *, along: tuple[int, ...]
 ) -> None:
     """Fill the cells of a histogram that hold 50 % and 90 % of the draws, densest first.
 
@@ -198,7 +198,7 @@ def _levels(counts: Array, smooth: Array, m: int) -> Array:
     return smooth_mass[last]
 
 
-def best_smoothing(counts: Array, along: list[int] | None = None) -> float:
+def best_smoothing(counts: Array, along: tuple[int, ...] | None = None) -> float:
     """Return the width of the Gaussian, in bins, with which to smooth a histogram along its axes.
 
     It makes the histogram closest to the density in integrated squared error, estimated by leaving

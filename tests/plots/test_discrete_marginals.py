@@ -52,8 +52,8 @@ def test_pairs_fill_the_cells_that_hold_half_and_nine_tenths(ax):
 
 
 def test_regions_are_smooth_along_the_other_axis(ax):
-    x = RNG.normal(size=len(K))
-    draw_pair(ax, x, np.full(len(K), 2.0) + (x > 0.3), "C0", discrete=(False, True))
+    x = RNG.normal(size=2_000)
+    draw_pair(ax, x, 1.0 + (x > 0.3), "C0", discrete=(False, True))
     (mesh,) = (c for c in ax.collections if isinstance(c, QuadMesh))
     filled = np.asarray(mesh.get_array())[..., 3] > 0  # a row for each value
     runs = (np.diff(filled.astype(int), axis=1, prepend=0) == 1).sum(axis=1)
