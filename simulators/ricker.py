@@ -9,7 +9,7 @@ The population is followed in its logarithm, which no crash can bring to minus i
 
 >>> path = log_populations(np.array([7.4]), np.zeros(1), 3, np.random.default_rng(1))
 >>> np.exp(path[:, 0]).round(4)  # without noise: 7.4 * 10 * exp(-10), and so on
-array([0.0034, 0.0248, 0.1788])
+array([0.0034, 0.0248, 0.1789])
 """
 
 from __future__ import annotations
