@@ -55,7 +55,8 @@ class Study:
     simulations : tuple of int
         How many to train on, in turn.
     lengths : mapping of str to Length
-    training : Training or None
+    steps, batch : int
+        The most steps of training, and rows of each, that the time of two processors allows.
     exact : callable or None
         Observations to the means of the exact posteriors, where they are known.
     """
@@ -63,7 +64,8 @@ class Study:
     problem: str
     simulations: tuple[int, ...]
     lengths: Mapping[str, Length]
-    training: si.Training | None = None
+    steps: int
+    batch: int
     exact: Callable[..., np.ndarray] | None = None
 
 
@@ -97,7 +99,7 @@ def run(study, table, options):
         found["exact"] = {name: exact(study, t) for name, t in tests.items()}
     for n in sorted(options.simulations):
         posterior = si.fit_posterior(
-            table.take(np.arange(n)), training=study.training, seed=options.seed, progress=False
+            table.take(np.arange(n)), training=schedule(study, n), seed=options.seed, progress=False
         )
         fit = {
             "simulations": n,
@@ -111,6 +113,15 @@ def run(study, table, options):
         if options.json:
             options.json.write_text(json.dumps(found, indent=1))
     return found
+
+
+def schedule(study, n):
+    """Train on n simulations as by default, but within the steps and rows of the study."""
+    rows = n - 2 * (n // 10)
+    usual = si.CINN().schedule(si.Training(), rows)
+    batch = min(usual.batch_size, study.batch)
+    steps = min(usual.epochs * (rows // usual.batch_size), study.steps)
+    return si.Training(batch_size=batch, epochs=max(1, round(steps * batch / rows)))
 
 
 def simulated(problem, n, seed):

@@ -243,7 +243,7 @@ def decision(v, alpha, x, a, rng):
     for step, jump in enumerate(jumps, start=1):
         x += v * 1e-3 + 1e-3 ** (1 / alpha) * jump
         if not 0 < x < a:
-            break
+            return step * 1e-3 * (1 if x > a / 2 else -1)
     return step * 1e-3 * (1 if x > a / 2 else -1)
 
 
