@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sbi_inn.inn import MLP, Dropout, Normal, Pieces, Regression, Stack, coupling_flow
 from sbi_inn.methods.blur import blurred
 from sbi_inn.observations import Observations
-from sbi_inn.summary import Batch, Fusion, OwnNet, Parts, Scaling
+from sbi_inn.summary import Batch, Fusion, OwnNet, Parts, Scaling, patch_of
 
 if TYPE_CHECKING:
     from sbi_inn.methods.cinn import CINN
@@ -41,8 +41,8 @@ class Shape:
         Features of fixed shape.
     sets : dict of str to int
         Columns of each set and series.
-    series : tuple of str
-        Which of them are series.
+    series : dict of str to int
+        Which of them are series, and the entries from one window to the next of each.
     images : dict of str to (channels, height, width)
     own : Parts or None
         What a summary network of the user's own is given.
@@ -53,7 +53,7 @@ class Shape:
     dim: int
     vector: int
     sets: dict[str, int]
-    series: tuple[str, ...] = ()
+    series: dict[str, int] = field(default_factory=dict)
     images: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     own: Parts | None = None
     features: int = 0
@@ -66,7 +66,7 @@ class Shape:
             pairs.latent.shape[1],
             batch.vector.shape[1],
             {name: s.entries.shape[1] for name, s in batch.sets.items()},
-            observations.series,
+            {name: patch_of(int(batch.sets[name].sizes.max())) for name in observations.series},
             {name: (i.shape[1], i.shape[2], i.shape[3]) for name, i in batch.images.items()},
         )
 
@@ -76,7 +76,7 @@ class Shape:
         own = config["own"]
         images = {name: tuple(shape) for name, shape in config["images"].items()}
         changed = {
-            "series": tuple(config["series"]),
+            "series": dict(config["series"]),
             "images": images,
             "own": None if own is None else Parts.from_config(own),
         }

@@ -7,7 +7,7 @@ from sbi_inn.summary.image import ImageNet
 from sbi_inn.summary.own import OwnNet, Parts
 from sbi_inn.summary.scaling import Scaling, not_pixels
 from sbi_inn.summary.screening import informative
-from sbi_inn.summary.series import SeriesNet
+from sbi_inn.summary.series import SeriesNet, patch_of
 from sbi_inn.summary.vector import VectorNet
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "VectorNet",
     "informative",
     "not_pixels",
+    "patch_of",
 ]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sbi_inn.summary.batch import SetBatch
+from sbi_inn.summary.entrywise import Entrywise
 from sbi_inn.summary.pooling import Attention, mean, rows_of
 
 Pooling = Literal["mean", "attention"]
@@ -50,9 +51,7 @@ class DeepSet(nn.Module):
         super().__init__()
         statistics = 2 * columns + 1
         self.features = statistics + features
-        self.psi = nn.Sequential(
-            nn.Linear(2 * columns, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
-        )
+        self.psi = Entrywise(2 * columns, hidden=hidden)
         self.attention = Attention(hidden, heads=HEADS) if pooling == "attention" else None
         pooled = hidden if self.attention is None else 2 * hidden
         self.rho = nn.Sequential(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +26,8 @@ class Fusion(nn.Module):
         Width of the vector part, 0 if there is none.
     sets : mapping of str to int
         Columns of each set and series.
-    series : collection of str
-        Which of them are series.
+    series : mapping of str to int
+        Which of them are series, and the entries from one window to the next of each.
     images : mapping of str to (channels, height, width)
     features : int
         Learned features of each part.
@@ -51,17 +51,20 @@ class Fusion(nn.Module):
         vector: int,
         sets: Mapping[str, int],
         *,
-        series: Collection[str] = (),
+        series: Mapping[str, int] | None = None,
         images: Mapping[str, tuple[int, int, int]] | None = None,
         features: int,
         hidden: int,
         pooling: Pooling = "mean",
     ) -> None:
         super().__init__()
+        patches = series or {}
         self.vector = VectorNet(vector, features=features, hidden=hidden) if vector else None
         ordered: dict[str, DeepSet | SeriesNet] = {
-            f"{SET}{name}": SeriesNet(columns, features=features, hidden=hidden)
-            if name in series
+            f"{SET}{name}": SeriesNet(
+                columns, features=features, hidden=hidden, patch=patches[name]
+            )
+            if name in patches
             else DeepSet(columns, features=features, hidden=hidden, pooling=pooling)
             for name, columns in sets.items()
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ LINEAR = 5.0
 
 # Prefixes of the names in files.
 SET, GAPS, SCORES, GRID = "set:", "gaps:", "scores:", "grid:"
+ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
 
-# Pixels of a channel that centre and scale are learned from.
-MOST_PIXELS = 1_000_000
+# Pixels of a channel that centre and scale are learned from, and entries of sets normal scores.
+MOST_PIXELS = MOST_ENTRIES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Scaling:
         reads 0 for a missing value, the centre of all others, and a flag beside it.
     set_gaps : dict of str to array of int
         The same for the columns of each set.
+    set_scores : dict of str to Scores
+        Of the columns of each set whose law, over all entries, is far from normal.
     grids : dict of str to Grid
         Where the pixels of the images are.
 
@@ -63,6 +66,7 @@ class Scaling:
     scores: Scores
     gaps: npt.NDArray[np.int64]
     set_gaps: dict[str, npt.NDArray[np.int64]]
+    set_scores: dict[str, Scores]
     grids: dict[str, Grid] = field(default_factory=dict)
 
     @classmethod
@@ -103,6 +107,7 @@ class Scaling:
             Scores.fit(table),
             _with_gaps(vector[:, read]),
             {name: _with_gaps(values) for name, values in entries.items()},
+            {name: _entry_scores(values, scores) for name, values in entries.items()},
             grids,
         )
 
@@ -124,10 +129,11 @@ class Scaling:
         return center + scale * np.sign(vectors) * (np.minimum(size, LINEAR) + beyond)
 
     def entries(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
-        """Scale the entries of a set, one after another, (sum of sizes, columns and flags)."""
+        """Give the entries of a set, one after another: scaled, normal scores, and flags."""
         padded = observations.sets[name]
         values = padded.values[padded.mask]
-        return _flagged(_squash(values, self.sets[name]), values, self.set_gaps[name])
+        scaled = np.hstack([_squash(values, self.sets[name]), self.set_scores[name](values)])
+        return _flagged(scaled, values, self.set_gaps[name])
 
     def pixels(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
         """Scale an image, (batch, channels, height, width); a missing pixel is at the centre, 0."""
@@ -143,6 +149,11 @@ class Scaling:
         fixed = {"vector": self.vector, "read": self.read, "gaps": self.gaps}
         sets = {SET + name: value for name, value in self.sets.items()}
         sets |= {GAPS + name: value for name, value in self.set_gaps.items()}
+        sets |= {
+            f"{ENTRIES}{part}:{name}": value
+            for name, found in self.set_scores.items()
+            for part, value in vars(found).items()
+        }
         grids = {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
         return fixed | sets | scores | grids
 
@@ -154,8 +165,12 @@ class Scaling:
             for prefix in (SET, GAPS, SCORES, GRID)
         )
         where = {name: Grid(tuple(map(int, v[1:])), int(v[0])) for name, v in grids.items()}
+        of_sets = {
+            name: Scores(*(arrays[f"{ENTRIES}{f.name}:{name}"] for f in fields(Scores)))
+            for name in sets
+        }
         fixed, chosen = Scores(**scores), arrays["gaps"]
-        return cls(arrays["vector"], sets, arrays["read"], fixed, chosen, gaps, where)
+        return cls(arrays["vector"], sets, arrays["read"], fixed, chosen, gaps, of_sets, where)
 
 
 def not_pixels(observations: Observations) -> npt.NDArray[np.int64]:
@@ -177,6 +192,12 @@ def _location_scale(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     # What rounding leaves of a constant is no spread. Relative, for any unit.
     tiny = 1e-12 * np.abs(center)
     return np.stack([center, np.where(scale > tiny, scale, 1.0)])
+
+
+def _entry_scores(values: npt.NDArray[np.float64], wanted: bool) -> Scores:
+    """Learn the normal scores of those columns of a set whose law is far from normal."""
+    every = -(-len(values) // MOST_ENTRIES)
+    return Scores.fit(values[::every] if wanted else values[:, :0])
 
 
 def _known(column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -7,13 +7,15 @@ from torch import Tensor, nn
 
 from sbi_inn.summary.batch import SetBatch
 from sbi_inn.summary.deepset import standardised
+from sbi_inn.summary.entrywise import Entrywise
 from sbi_inn.summary.pooling import Attention, mean, rows_of
 
 HEADS = 4
-PATCH = 4  # entries of a step of the recurrent network
+PATCH, MOST_STEPS = 4, 64  # entries of a step of the recurrent network, and steps before it grows
 AROUND = 1  # steps on either side that a window reaches over
 PLACES = 3  # numbers that say where a window is
 LAGS = (1, 2)  # of the autocorrelations among the statistics
+NEAR = 3  # entries that are read together wherever they stand
 
 
 class SeriesNet(nn.Module):
@@ -22,7 +24,11 @@ class SeriesNet(nn.Module):
     A convolution reads windows of 12 entries, 4 apart, by a small perceptron; a gated recurrent
     unit goes over them. What it holds at the end, the mean of what the windows gave, and averages
     in which they choose their weights, give the features. Steps of 4 make a series of 200 entries
-    one of 50: a recurrent network, slow on a processor, then costs no more than the rest.
+    one of 50: a recurrent network, slow on a processor, then costs no more than the rest. Longer
+    series take longer steps (`patch_of`).
+
+    Beside it, every three neighbours are read alike and averaged: where the next entry follows from
+    the last ones, that is most of what a series says.
 
     As in a `DeepSet`, mean, log standard deviation and log length pass beside the learned features,
     here with the autocorrelations at lags 1 and 2; and windows see each entry both as it is and
@@ -60,10 +66,13 @@ class SeriesNet(nn.Module):
         self.windows = Windows(columns, hidden=hidden, patch=patch)
         self.recurrent = nn.GRU(hidden, hidden, batch_first=True)
         self.attention = Attention(hidden, heads=HEADS)
+        self.neighbours = Neighbours(columns, hidden=hidden // 2)
         statistics = self.windows.statistics
         self.features = statistics + features
         self.rho = nn.Sequential(
-            nn.Linear(statistics + 3 * hidden, hidden), nn.SiLU(), nn.Linear(hidden, features)
+            nn.Linear(statistics + 3 * hidden + hidden // 2, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, features),
         )
 
     def forward(self, batch: SetBatch) -> Tensor:
@@ -78,7 +87,34 @@ class SeriesNet(nn.Module):
         inside = torch.arange(windows.shape[1]) < steps[:, None]
         found = (windows + states)[inside]
         parts = [statistics, last, mean(found, row, steps), self.attention(found, row, steps)]
+        parts.append(self.neighbours(batch))
         return torch.cat([statistics, self.rho(torch.cat(parts, dim=1))], dim=1)
+
+
+class Neighbours(nn.Module):
+    """Average what a perceptron reads of every `NEAR` entries that follow each other.
+
+    Parameters
+    ----------
+    columns : int
+        Numbers per entry.
+    hidden : int
+        Numbers that it gives.
+    """
+
+    def __init__(self, columns: int, *, hidden: int) -> None:
+        super().__init__()
+        self.read = Entrywise(2 * NEAR * columns, hidden=hidden)
+
+    def forward(self, batch: SetBatch) -> Tensor:
+        """Give the averages, shape (batch, hidden); zero for series that are shorter."""
+        row = rows_of(batch.sizes)
+        entries = torch.cat([batch.entries, standardised(batch, row)[1]], dim=1)
+        starts = max(0, len(entries) - NEAR + 1)
+        together = torch.cat([entries[i : i + starts] for i in range(NEAR)], dim=1)
+        same = (row[NEAR - 1 :] == row[:starts]).unsqueeze(1)
+        found = self.read(together) * same
+        return mean(found, row[:starts], (batch.sizes - NEAR + 1).clamp(min=1))
 
 
 class Windows(nn.Module):
@@ -130,6 +166,18 @@ class Windows(nn.Module):
         return torch.stack(
             [relative, from_start.expand_as(relative), length[:, None].expand_as(relative)], dim=2
         )
+
+
+def patch_of(longest: int) -> int:
+    """Choose the entries from one window to the next: a power of two, for at most 64 windows.
+
+    >>> [patch_of(longest) for longest in (20, 256, 257, 500, 2_000)]
+    [4, 4, 8, 8, 32]
+    """
+    patch = PATCH
+    while longest > MOST_STEPS * patch:
+        patch *= 2
+    return patch
 
 
 def _autocorrelation(standard: Tensor, row: Tensor, sizes: Tensor, lag: int) -> Tensor:

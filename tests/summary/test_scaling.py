@@ -96,7 +96,7 @@ def test_columns_do_not_touch_each_other(rng):
 def test_small_values_pass_linearly_and_large_ones_like_a_logarithm():
     none = Scores.fit(np.zeros((9, 1)))
     all_read, no_gaps = np.array([0]), np.array([], np.int64)
-    scaling = Scaling(np.array([[10.0], [2.0]]), {}, all_read, none, no_gaps, {})
+    scaling = Scaling(np.array([[10.0], [2.0]]), {}, all_read, none, no_gaps, {}, {})
     at = np.array([10.0, 12.0, 8.0, 20.0, 0.0, 10 + 2 * (5 + np.e - 1), 1e12])
     values = scaling.vectors(Observations(at[:, None], {}))[:, 0]
     np.testing.assert_allclose(values[:6], [0, 1, -1, 5, -5, 6], rtol=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats as st
 
-from sbi_inn.observations import Observations
+from sbi_inn.observations import Observations, PaddedSet
 from sbi_inn.summary import Scaling
 from sbi_inn.summary.scores import Scores
 
@@ -55,3 +55,41 @@ def test_features_are_scaled_values_and_scores_and_survive_a_file(rng):
     assert np.array_equal(features[:, :2], scaling.vectors(observations))
     loaded = Scaling.from_arrays(scaling.to_arrays())
     assert np.array_equal(loaded.features(observations), features)
+
+
+def counted(rng, n=500):
+    """Sets of counts over decades, beside a column that is nearly normal."""
+    sizes = rng.integers(1, 60, n)
+    mask = np.arange(60) < sizes[:, None]
+    columns = rng.poisson(rng.lognormal(1, 2, (n, 60))), rng.normal(size=(n, 60))
+    values = np.where(mask[:, :, None], np.stack(columns, axis=2), 0.0)
+    return Observations(np.empty((n, 0)), {"days": PaddedSet(values, sizes)}), values[mask]
+
+
+def test_entries_of_sets_get_scores_of_their_own(rng):
+    observations, entries = counted(rng)
+    scaling = Scaling.fit(observations)
+    assert scaling.set_scores["days"].columns.tolist() == [0]
+    found = scaling.entries(observations, "days")
+    assert found.shape == (len(entries), 3)  # two scaled columns, and the scores of the counts
+    below = (entries[:, 0] < 7).mean() / 2 + (entries[:, 0] <= 7).mean() / 2
+    at_seven = found[entries[:, 0] == 7, 2]
+    assert np.ptp(at_seven) == 0
+    assert at_seven[0] == pytest.approx(st.norm.ppf(below), abs=0.05)
+    loaded = Scaling.from_arrays(scaling.to_arrays())
+    assert np.array_equal(loaded.entries(observations, "days"), found)
+
+
+def test_without_scores_entries_are_scaled_alone(rng):
+    observations, entries = counted(rng)
+    plain = Scaling.fit(observations, scores=False).entries(observations, "days")
+    assert plain.shape == entries.shape
+    assert np.array_equal(Scaling.fit(observations).entries(observations, "days")[:, :2], plain)
+
+
+def test_a_file_without_the_scores_of_a_set_is_told_from_one_with_none(rng):
+    observations, _ = counted(rng)
+    arrays = Scaling.fit(observations, scores=False).to_arrays()
+    old = {name: value for name, value in arrays.items() if not name.startswith("entries:")}
+    with pytest.raises(KeyError):
+        Scaling.from_arrays(old)

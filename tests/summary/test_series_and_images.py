@@ -10,6 +10,7 @@ from torch import nn
 from sbi_inn.summary import DeepSet, Fusion, ImageNet, SeriesNet, SetBatch
 from sbi_inn.summary.batch import Batch
 from sbi_inn.summary.pooling import Attention, rows_of
+from sbi_inn.summary.series import NEAR, Neighbours, patch_of
 
 COLUMNS, FEATURES = 2, 4
 few = settings(max_examples=10)
@@ -75,6 +76,28 @@ def test_autocorrelations_pass_beside_the_learned_features():
         expected = (centred[lag:] * centred[:-lag]).sum(dim=0) / variance
         close(found[1, first : first + COLUMNS], expected)
         assert not found[2, first : first + COLUMNS].any()
+
+
+def test_neighbours_are_averaged_within_their_own_series():
+    part = seeded(lambda: Neighbours(COLUMNS, hidden=5))
+    series = [entries(40, 1), entries(NEAR - 1, 2), entries(NEAR, 3)]
+    found = part(together(series))
+    assert found.shape == (3, 5)
+    assert not found[1].any()  # too short for three neighbours
+    for place in (0, 2):
+        one = series[place]
+        centred = one - one.mean(dim=0)
+        deviation = (centred.square().mean(dim=0) + 1e-6).sqrt()
+        both = torch.cat([one, centred / deviation], dim=1)
+        windows = [both[i : i + NEAR].flatten() for i in range(len(one) - NEAR + 1)]
+        close(found[place], part.read(torch.stack(windows)).mean(dim=0))
+
+
+def test_longer_series_take_longer_steps():
+    for longest in (1, 30, 256, 300, 1_000, 70_000):
+        patch = patch_of(longest)
+        assert longest <= 64 * patch
+        assert patch == 4 or longest > 32 * patch
 
 
 def test_no_series():
@@ -160,7 +183,9 @@ def test_where_something_is_in_an_image_matters():
 
 
 def test_no_layer_looks_across_a_batch():
-    net = Fusion(2, {"n": 1, "t": 1}, series=["t"], images={"i": (1, 8, 8)}, features=4, hidden=8)
+    net = Fusion(
+        2, {"n": 1, "t": 1}, series={"t": 4}, images={"i": (1, 8, 8)}, features=4, hidden=8
+    )
     assert not [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
 
 
@@ -181,7 +206,7 @@ def fused():
         lambda: Fusion(
             3,
             {"n": 2, "items": 1},
-            series=["items"],
+            series={"items": 4},
             images={"items": (1, 8, 12)},
             features=FEATURES,
             hidden=8,

@@ -1,0 +1,35 @@
+"""Levy flights: recovery of six parameters of decisions from 100 and from 1,000 trials.
+
+    python benchmarks/thesis/levy_flight.py [--simulations N ...] [--json FILE]
+
+One network for all sizes; half of the trials under either condition. Published: Radev et al.
+(2020).
+"""
+
+from recovery import Length, Study, main
+
+NAMES = ("v1", "v2", "zr", "a", "t0", "alpha")
+
+
+def trials(n, published, least):
+    """Describe test sets of n trials."""
+    return Length(
+        {"n1": n // 2, "n2": n // 2},
+        r2=dict(zip(NAMES, published, strict=True)),
+        least={"mean": least},
+    )
+
+
+STUDY = Study(
+    "levy_flight",
+    simulations=(3_000, 9_000, 25_600),
+    steps=1_500,
+    batch=192,
+    lengths={
+        "1,000 trials": trials(1_000, (0.991, 0.991, 0.987, 0.987, 0.999, 0.971), 0.95),
+        "100 trials": trials(100, (0.940, 0.940, 0.895, 0.907, 0.994, 0.811), 0.85),
+    },
+)
+
+if __name__ == "__main__":
+    main(STUDY, __doc__.splitlines()[0])

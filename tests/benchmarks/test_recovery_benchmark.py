@@ -1,0 +1,63 @@
+"""The benchmarks of recovery: what they measure, and one small run of each."""
+
+import argparse
+import json
+from dataclasses import replace
+
+import levy_flight
+import numpy as np
+import pytest
+import recovery
+import ricker
+import sir_stochastic
+from scipy.stats import norm
+
+import sbi_inn as si
+
+STUDIES = [ricker.STUDY, sir_stochastic.STUDY, levy_flight.STUDY]
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.problem)
+def test_published_figures_stand_beside_the_parameters(study):
+    names = set(si.get(study.problem).prior.names)
+    for length in study.lengths.values():
+        assert set(length.r2) == names
+        assert set(length.least) <= names | {"mean"}
+        assert set(length.given) <= set(si.get(study.problem).given)
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.problem)
+def test_one_small_run(study, tmp_path, capsys):
+    options = argparse.Namespace(
+        simulations=[150, 120], tests=60, seed=1, json=tmp_path / "found.json"
+    )
+    small = replace(study, steps=4)
+    table, _ = recovery.simulated(study.problem, 150, 1)
+    found = recovery.run(small, table, options)
+    assert [fit["simulations"] for fit in found["fits"]] == [120, 150]
+    assert json.loads(options.json.read_text()) == found
+    said = capsys.readouterr().out
+    for name, length in study.lengths.items():
+        assert name in said
+        for parameter in length.r2:
+            assert f"{parameter} " in said
+    if study.exact is not None:
+        for each in found["exact"].values():
+            assert all(0 < r2 <= 1 for r2 in each.values())
+
+
+def test_r2_and_calibration_error_of_a_posterior_that_is_known():
+    """Of y ~ N(mu, 1), mu ~ N(0, 1), the posterior is N(y / 2, 1 / 2): half is explained."""
+    prior = si.Prior(mu=norm(0, 1))
+    tests = si.simulate(
+        lambda mu, rng: {"y": mu + rng.normal()}, prior, n=4_000, seed=3, n_jobs=1, progress=False
+    )
+
+    class Exact:
+        def draw(self, observations, n, rng):
+            middle = observations.vector[:, :1, None] / 2
+            return middle + rng.normal(0, 0.5**0.5, (len(observations), n, 1))
+
+    found = recovery.measured(Exact(), tests, seed=1)
+    assert found["R2"]["mu"] == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(4_000) + 0.01)
+    assert found["calibration error"]["mu"] < 0.02
