@@ -31,7 +31,8 @@ PARTS = {
     "plate": xray.HEAD_WITH_PLATE,
 }
 TESTS, DRAWS = 5_000, 200
-WEIGHED, CANDIDATES = 200, 2_000  # test images whose draws are weighed, and draws of each
+CAST = 5  # draws of each test image whose shadows are looked at
+WEIGHED, CANDIDATES = 50, 1_000  # test images whose draws are weighed, and draws of each
 APART = 20.0  # degrees of turn and tilt between the truth and the mirror, from which on twins count
 NEAR = 10.0  # degrees of turn and tilt
 SHOWN = {"turn": 28.0, "tilt": 6.0, "roll": -8.0, "across": 5.0, "up": 3.0}
@@ -75,7 +76,7 @@ def measured(posterior, tests, body, rng):
         sides.append(about(truth[here], draws))
         places.append(ranks(truth[here], draws, rng))
         exact = shadows(body, truth[here])
-        gaps.append(root_mean_square(shadows(body, draws) - exact[:, None]))
+        gaps.append(root_mean_square(shadows(body, draws[:, :CAST]) - exact[:, None]))
         middles.append(root_mean_square(shadows(body, draws.mean(axis=1)) - exact))
     sides, gaps, middles = (np.concatenate(x) for x in (sides, gaps, middles))
     prior = tests.prior.flatten(tests.prior.sample(TESTS, rng))
