@@ -218,7 +218,7 @@ def figure_3_20(everything, folder):
 
 
 def main():
-    made = parser(__doc__.splitlines()[0], PARTS, seconds=600, simulations=50_000)
+    made = parser(__doc__.splitlines()[0], PARTS, seconds=450, simulations=50_000)
     made.set_defaults(jobs=1)  # a training takes two processes
     options = made.parse_args()
     if not options.part:
