@@ -37,6 +37,11 @@ APART = 20.0  # degrees of turn and tilt between the truth and the mirror, from 
 NEAR = 10.0  # degrees of turn and tilt
 SHOWN = {"turn": 28.0, "tilt": 6.0, "roll": -8.0, "across": 5.0, "up": 3.0}
 MIRROR = np.array([-1.0, -1.0, 1.0, 1.0, 1.0])  # of a pose, to its twin
+LOOKS = {
+    "higher peak": (COLOURS[0], "--"),
+    "lower peak": (COLOURS[1], ":"),
+    "mean": (COLOURS[2], "-."),
+}
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -184,37 +189,43 @@ def show(part, found):
 def figure_3_20(everything, folder):
     """Draw input, posterior over the turn, and the shadows of its peaks and of its mean."""
     with style():
-        figure = new_figure(DOUBLE_COLUMN_MM, 42 * len(everything) + 8)
-        axes = np.atleast_2d(figure.subplots(len(everything), 5, width_ratios=(1, 1.5, 1, 1, 1)))
+        figure = new_figure(DOUBLE_COLUMN_MM, 38 * len(everything) + 10)
+        widths = (1, 1.4, 1, 1, 1)
+        axes = figure.subplots(len(everything), 5, width_ratios=widths, squeeze=False)
         for row, (part, found) in zip(axes, everything.items(), strict=True):
-            one = found["example"]
-            body = PARTS[part]
-            shown = [("truth", list(SHOWN.values()), "black")]
-            names = ("higher peak", "lower peak")
-            peaks = sorted(filter(None, one["peaks"]), reverse=True)
-            shown += [
-                (name, pose, colour)
-                for name, (_, pose), colour in zip(names, peaks, COLOURS[:2], strict=False)
-            ]
-            shown.append(("mean", one["mean"], COLOURS[4]))
-            row[1].hist(one["turn"], np.linspace(-60, 60, 121), density=True, color="0.75")
-            for (name, pose, colour), dashes in zip(shown, ("-", "--", ":", "-."), strict=False):
-                row[1].axvline(pose[0], color=colour, ls=dashes, label=name)
-            row[1].set(xlabel="turn [deg]", xlim=(-60, 60), yticks=[], ylabel=f"{part}\ndensity")
-            row[1].legend(loc="upper center", bbox_to_anchor=(0.5, 1.32), ncols=2)
-            images = [("input", one["image"], "black")]
-            images += [(name, shadows(body, np.array(p)), c) for name, p, c in shown[1:]]
-            for ax, (name, image, colour) in zip(row[[0, 2, 3, 4]], images, strict=False):
-                half = xray.SIDE * xray.PIXEL / 2
-                ax.imshow(image, cmap="gray", vmin=0, vmax=6, extent=(-half, half, -half, half))
-                ax.set_title(name, color=colour)
-                ax.set(xticks=(-100, 0, 100), yticks=(-100, 0, 100), xlabel="across [mm]")
-            row[0].set_ylabel("up [mm]")
-            for ax in row[2 + len(peaks) + 1 :]:
-                ax.set_axis_off()
+            draw_row(row, part, found["example"])
+        for ax in axes[-1, [0, 2, 3, 4]]:
+            ax.set_xlabel("across [mm]")
+        axes[-1, 1].set_xlabel("turn [deg]")
+        handles, labels = axes[0, 1].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=4)
     folder.mkdir(parents=True, exist_ok=True)
     for ending in ("png", "pdf"):
         figure.savefig(folder / f"fig_3_20.{ending}")
+
+
+def draw_row(row, part, one):
+    """Draw one head: what is seen, the turn, and shadows with their share of the draws."""
+    body, half = PARTS[part], xray.SIDE * xray.PIXEL / 2
+    shown = {"mean": (one["mean"], "mean")}
+    peaks = sorted(filter(None, one["peaks"]), reverse=True)
+    for name, (share, pose) in zip(("higher peak", "lower peak"), peaks, strict=False):
+        shown[name] = pose, f"{name}, {share:.1%}"
+    row[1].hist(one["turn"], np.linspace(-60, 60, 121), density=True, color="0.75")
+    row[1].axvline(SHOWN["turn"], color="black", label="truth")
+    row[1].set(xlim=(-60, 60), xticks=(-60, -30, 0, 30, 60), yticks=[], ylabel="density")
+    images = {row[0]: (one["image"], "input")}
+    for ax, (name, (colour, dashes)) in zip(row[2:], LOOKS.items(), strict=True):
+        if name not in shown:
+            ax.set_axis_off()
+            continue
+        pose, title = shown[name]
+        row[1].axvline(pose[0], color=colour, ls=dashes, label=name)
+        images[ax] = shadows(body, np.array(pose)), title
+    for ax, (image, title) in images.items():
+        ax.imshow(image, cmap="gray", vmin=0, vmax=6, extent=(-half, half, -half, half))
+        ax.set(title=title, xticks=(-100, 0, 100), yticks=(-100, 0, 100))
+    row[0].set_ylabel(f"{part}\nup [mm]")
 
 
 def main():
