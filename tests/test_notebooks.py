@@ -52,6 +52,7 @@ def test_there_are_notebooks() -> None:
         "03-trust",
         "04-table",
         "05-catalogue",
+        "11-xray-pose",
     ]
 
 

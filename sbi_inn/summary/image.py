@@ -11,7 +11,7 @@ HEADS = 4
 PATCH = 4  # pixels along a side that are read at once
 COARSEST = 8  # pixels along the longer side, below which an image is not shrunk any more
 BLOCKS = 2
-PLACES = 4  # blocks along each side whose means say what is where
+PLACES = 8  # along each side, at most, that stand by themselves and say what is where
 PLACE_WIDTH = 8
 
 
@@ -21,8 +21,8 @@ class ImageNet(nn.Module):
     Patches of up to 4 x 4 pixels are read by one linear layer each, again and again until the
     longer side has at most 8 places or so; residual blocks of 3 x 3 convolutions follow. What they
     find is averaged over all places, with weights that the places choose (which also give mean
-    positions), and over 4 x 4 blocks. There is no normalisation across a batch: a batch of images
-    equals its members.
+    positions), and stands place by place, or over blocks of them where there are more than 8 along
+    a side. There is no normalisation across a batch: a batch of images equals its members.
 
     Mean and log standard deviation of each channel pass beside the learned features.
 
@@ -65,8 +65,9 @@ class ImageNet(nn.Module):
         self.score = nn.Linear(hidden, HEADS)
         self.register_buffer("place", _places(*sides), persistent=False)
         self.coarse = nn.Conv2d(hidden, PLACE_WIDTH, 1)
-        self.pool = nn.AdaptiveAvgPool2d(PLACES)
-        pooled = 2 * hidden + 2 * HEADS + PLACE_WIDTH * PLACES**2
+        kept = min(PLACES, sides[0]), min(PLACES, sides[1])
+        self.pool = nn.AdaptiveAvgPool2d(kept)
+        pooled = 2 * hidden + 2 * HEADS + PLACE_WIDTH * math.prod(kept)
         self.rho = nn.Sequential(
             nn.Linear(2 * channels + pooled, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, features)
         )

@@ -36,6 +36,8 @@ NAMES = [
     "slcp_distractors",
     "slcp_set",
     "two_moons",
+    "xray_pose",
+    "xray_pose_asymmetric",
 ]
 
 
