@@ -18,8 +18,9 @@ LINEAR = 5.0
 
 # Prefixes of the names in files.
 SET, GAPS, SCORES, GRID = "set:", "gaps:", "scores:", "grid:"
+SERIES = "series "  # before SCORES and the name of a series: its own scores
 
-# Pixels of a channel that centre and scale are learned from.
+# Pixels of a channel that centre and scale are learned from; entries of series, that scores are.
 MOST_PIXELS = 1_000_000
 
 
@@ -45,6 +46,9 @@ class Scaling:
         The same for the columns of each set.
     grids : dict of str to Grid
         Where the pixels of the images are.
+    series_scores : dict of str to Scores
+        Of the columns of each time series whose law, over all entries, is far from normal: what
+        grows by powers of ten is seen from its first entries on.
 
     Examples
     --------
@@ -64,6 +68,7 @@ class Scaling:
     gaps: npt.NDArray[np.int64]
     set_gaps: dict[str, npt.NDArray[np.int64]]
     grids: dict[str, Grid] = field(default_factory=dict)
+    series_scores: dict[str, Scores] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -104,6 +109,7 @@ class Scaling:
             _with_gaps(vector[:, read]),
             {name: _with_gaps(values) for name, values in entries.items()},
             grids,
+            {name: _scores_of(entries[name]) for name in observations.series if scores},
         )
 
     def vectors(self, observations: Observations) -> npt.NDArray[np.float32]:
@@ -124,10 +130,16 @@ class Scaling:
         return center + scale * np.sign(vectors) * (np.minimum(size, LINEAR) + beyond)
 
     def entries(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
-        """Scale the entries of a set, one after another, (sum of sizes, columns and flags)."""
+        """Scale the entries of a set, one after another, (sum of sizes, columns and flags).
+
+        Those of a series have the normal scores of some columns beside them.
+        """
         padded = observations.sets[name]
         values = padded.values[padded.mask]
-        return _flagged(_squash(values, self.sets[name]), values, self.set_gaps[name])
+        scaled = _squash(values, self.sets[name])
+        if name in self.series_scores:
+            scaled = np.hstack([scaled, self.series_scores[name](values)])
+        return _flagged(scaled, values, self.set_gaps[name])
 
     def pixels(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
         """Scale an image, (batch, channels, height, width); a missing pixel is at the centre, 0."""
@@ -143,6 +155,11 @@ class Scaling:
         fixed = {"vector": self.vector, "read": self.read, "gaps": self.gaps}
         sets = {SET + name: value for name, value in self.sets.items()}
         sets |= {GAPS + name: value for name, value in self.set_gaps.items()}
+        scores |= {
+            f"{SERIES}{SCORES}{part}:{name}": value
+            for name, found in self.series_scores.items()
+            for part, value in vars(found).items()
+        }
         grids = {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
         return fixed | sets | scores | grids
 
@@ -155,7 +172,14 @@ class Scaling:
         )
         where = {name: Grid(tuple(map(int, v[1:])), int(v[0])) for name, v in grids.items()}
         fixed, chosen = Scores(**scores), arrays["gaps"]
-        return cls(arrays["vector"], sets, arrays["read"], fixed, chosen, gaps, where)
+        first = f"{SERIES}{SCORES}columns:"
+        series = {
+            name: Scores(
+                *(arrays[f"{SERIES}{SCORES}{part}:{name}"] for part in Scores.__dataclass_fields__)
+            )
+            for name in (key.removeprefix(first) for key in arrays if key.startswith(first))
+        }
+        return cls(arrays["vector"], sets, arrays["read"], fixed, chosen, gaps, where, series)
 
 
 def not_pixels(observations: Observations) -> npt.NDArray[np.int64]:
@@ -183,6 +207,11 @@ def _known(column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Give the values that are there; a zero where all are missing."""
     known = column[~np.isnan(column)]
     return known if len(known) else np.zeros(1)
+
+
+def _scores_of(entries: npt.NDArray[np.float64]) -> Scores:
+    """Learn the scores of the columns of a series, from not too many of its entries."""
+    return Scores.fit(entries[:: -(-len(entries) // MOST_PIXELS) or 1])
 
 
 def _with_gaps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
