@@ -98,7 +98,7 @@ def infections(
 
 
 def _before(new: Array, day: npt.NDArray[np.int64]) -> Array:
-    """Look up the infections of these days, shape (B, days); before the first day there are none."""
+    """Look up the infections of these days, shape (B, days): none before the first day."""
     found = np.take_along_axis(new, np.maximum(day, 0), axis=1)
     return np.where(day < 0, 0.0, found)
 
@@ -123,6 +123,6 @@ problem = Problem(
         "days": "day",
         "cases": "reported cases",
     },
-    source="Radev et al. (2021), OutbreakFlow, PLoS Computational Biology 17, e1009472, in the small "
-    "form of BayesFlow's example (N 83 million, one contact rate)",
+    source="Radev et al. (2021), OutbreakFlow, PLoS Computational Biology 17, e1009472, in the "
+    "small form of BayesFlow's example, with one contact rate",
 )
