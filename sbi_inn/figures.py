@@ -13,6 +13,7 @@ import xarray as xr
 
 from sbi_inn import draws as labelled
 from sbi_inn.data import Simulations
+from sbi_inn.errors import ShapeError
 from sbi_inn.methods import Decoder, Fitted
 from sbi_inn.schema import Schema
 
@@ -40,6 +41,18 @@ class Figures(ABC):
     @abstractmethod
     def sample(self, y: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
         """Draw from the posterior at one observation."""
+
+    @abstractmethod
+    def resimulate(
+        self,
+        y: Any,
+        n: int = 1000,
+        *,
+        given: Mapping[str, Any] | None = None,
+        emulator: bool = False,
+        seed: int | None = None,
+    ) -> xr.Dataset:
+        """Simulate again at posterior draws of one observation."""
 
     @abstractmethod
     def calibration(self) -> Calibration:
@@ -129,6 +142,69 @@ class Figures(ABC):
         found = self.fitted.decode(self._schema.read(y), latent)
         return self.simulations.label(self.simulations.prior.from_latent(found))
 
+    def plot_forecast(
+        self,
+        y: Any,
+        *,
+        given: Mapping[str, Any] | None = None,
+        later: npt.ArrayLike | None = None,
+        observable: str | None = None,
+        log: bool = False,
+        n: int = 1000,
+        width_mm: float = 180.0,
+        seed: int | None = None,
+    ) -> Figure:
+        """Plot an observed series among re-simulated ones, up to its end or beyond it.
+
+        Parameters
+        ----------
+        y : mapping, Dataset or array
+        given : mapping, optional
+            A longer length, such as `{"days": 150}`: what follows the observation is a forecast.
+            See `resimulate`.
+        later : array, optional
+            What did follow, as far as it is known.
+        observable : str, optional
+            Which column of a series, of one number an entry; by default the first.
+        log : bool
+            Draw it on a logarithmic scale, on which 0 has a place.
+        n : int
+            Number of draws.
+        width_mm : float
+            Width on paper: 180 for a double column, 85 for a single one.
+        seed : int, optional
+
+        Raises
+        ------
+        ShapeError
+            If there is no such series; and as `resimulate`.
+        SimulationError
+            As `resimulate`.
+        """
+        from sbi_inn.plots.axes import axis_label
+        from sbi_inn.plots.forecast import plot_forecast
+
+        schema, table = self._schema, self.simulations.dataset
+        known = {c: n for n in schema.series for c in schema.sets[n] if not schema.shape(c)}
+        name = next(iter(known), "") if observable is None else observable
+        if name not in known:
+            raise ShapeError(
+                f"expected a column of a series, one of {', '.join(known) or '(there are none)'}; "
+                f"got {name or 'observables that are no series of numbers'}"
+            )
+        observed = schema.unstack(schema.read(y), 0)[name]
+        again = self.resimulate(y, n, given=given, seed=seed)[name]
+        length = table[known[name]].attrs if known[name] in table else {}
+        return plot_forecast(
+            again.values,
+            observed,
+            later=later,
+            across=axis_label(_column(known[name], length)),
+            up=axis_label(_column(name, again.attrs)),
+            log=log,
+            width_mm=width_mm,
+        )
+
     def plot_training(self) -> Figure:
         """Plot training and validation loss; of an ensemble, the other validation losses too."""
         from sbi_inn.methods import FittedEnsemble
@@ -138,3 +214,9 @@ class Figures(ABC):
         return plot_training(
             asdict(self.fitted.history), others=[asdict(one.history) for one in others]
         )
+
+
+def _column(name: str, attrs: Mapping[Any, Any]) -> labelled.Column:
+    """Describe a number by the attributes it is stored with."""
+    label, units = str(attrs.get("label", name)), str(attrs.get("units", ""))
+    return labelled.Column(name, name, label, units, np.nan)

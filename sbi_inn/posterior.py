@@ -27,7 +27,7 @@ from sbi_inn.observations import Observations
 from sbi_inn.outlook import Outlook
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Schema
-from sbi_inn.simulation.again import at_givens_of, resimulated
+from sbi_inn.simulation.again import at_givens_of, other_givens, resimulated
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
 from sbi_inn.statistics import distance, spread, statistics
@@ -283,15 +283,25 @@ class Posterior(Trust, Outlook, Figures, Exports, Catalogue):
         return self.fitted.remark if isinstance(self.fitted, Emulator) else ""
 
     def resimulate(
-        self, y: Any, n: int = 1000, *, emulator: bool = False, seed: int | None = None
+        self,
+        y: Any,
+        n: int = 1000,
+        *,
+        given: Mapping[str, Any] | None = None,
+        emulator: bool = False,
+        seed: int | None = None,
     ) -> xr.Dataset:
-        """Simulate again at posterior draws, with the observation's own givens.
+        """Simulate again at posterior draws, with the observation's own givens or with others.
 
         Parameters
         ----------
         y : mapping, Dataset or array
         n : int
             Number of draws.
+        given : mapping, optional
+            Givens by name, in place of the observation's own, within the trained range or not: a
+            later last day, as in `{"days": 150}`, makes it a forecast, if what is random in the
+            simulator is only the noise of each day. `error` and `scaled_error` are left out then.
         emulator : bool
             Use the forward network (method "inn") in place of the simulator.
         seed : int, optional
@@ -309,22 +319,34 @@ class Posterior(Trust, Outlook, Figures, Exports, Catalogue):
         ------
         SimulationError
             If there is no simulator, or some parameters were not inferred.
+        ShapeError
+            If `given` holds what is no given, or is no value of it.
         TypeError
             If an emulator is asked for, and the method has none.
+        ValueError
+            If it is asked for other givens.
         """
+        if emulator and given:
+            raise ValueError("other givens take the simulator: pass given= or emulator=True")
         observation = self.schema.read(y)
-        flat = self.draw(observation, n, self._rng(seed))[0]
         if emulator:
+            flat = self.draw(observation, n, self._rng(seed))[0]
             again, rows = self.emulation.again(flat, observation)
         else:
+            problem = self._needs_all("to re-simulate")
+            others = other_givens(given or {}, problem, self.schema)
+            flat = self.draw(observation, n, self._rng(seed))[0]
             again, rows = resimulated(
-                self._needs_all("to re-simulate"),
+                problem,
                 self.simulations,
                 flat,
                 observation,
                 seed=self.seed if seed is None else seed,
                 stream=RESIMULATE,
+                given=others,
             )
+        if given:
+            return again
         gap = rows - statistics(observation, self.schema)
         again["error"] = ("draw", distance(gap))
         again["scaled_error"] = ("draw", distance(gap / self.scale))

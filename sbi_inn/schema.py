@@ -336,11 +336,11 @@ class Schema:
         for name, constant in self.constants.items():
             if name in y and not (np.asarray(y[name]) == constant).all():
                 raise ShapeError(f"{name} is {constant:g} in every simulation; got {y[name]}")
-        return {name: _numbers(name, value) for name, value in y.items()}
+        return {name: numbers(name, value) for name, value in y.items()}
 
     def _features(self, name: str, value: npt.NDArray[Any]) -> FloatArray:
         shape = self.shape(name)
-        value = _numbers(name, value)
+        value = numbers(name, value)
         if value.shape[1:] != shape:
             raise ShapeError(f"expected {name} of shape {shape}; got {value.shape[1:]}")
         self._check_finite(name, value)
@@ -364,7 +364,7 @@ class Schema:
         entries = np.arange(width) < sizes[:, None]
         parts = []
         for name in columns:
-            value = _numbers(name, values[name])
+            value = numbers(name, values[name])
             if value.shape[2:] != self.observables[name] or value.shape[1] < width:
                 raise ShapeError(
                     f"expected {name} of shape {(width, *self.observables[name])}; "
@@ -381,7 +381,8 @@ def _share(gone: npt.NDArray[np.bool_]) -> FloatArray:
     return gone.reshape(len(gone), -1).mean(axis=1) if gone[0:1].size else np.zeros(len(gone))
 
 
-def _numbers(name: str, value: Any) -> npt.NDArray[Any]:
+def numbers(name: str, value: Any) -> npt.NDArray[Any]:
+    """Read an array of numbers, or raise ShapeError under this name."""
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":

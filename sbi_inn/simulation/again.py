@@ -1,7 +1,8 @@
-"""Simulate again at posterior draws, with the observation's own givens."""
+"""Simulate again at posterior draws, with the observation's own givens or with others."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from sbi_inn.data import Simulations
+from sbi_inn.errors import ShapeError
 from sbi_inn.observations import Observations
-from sbi_inn.schema import Schema
+from sbi_inn.schema import Schema, numbers
 from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.noise import NOISE
 from sbi_inn.simulation.problem import Problem
@@ -41,6 +43,52 @@ def at_givens_of(observation: Observations, schema: Schema, problem: Problem) ->
     return replace(problem, given=given)
 
 
+def other_givens(
+    given: Mapping[str, Any], problem: Problem, schema: Schema
+) -> dict[str, FloatArray]:
+    """Read what givens are to be in place of an observation's own.
+
+    Returns
+    -------
+    dict of str to array
+        Each of the shape that the given has in one simulation.
+
+    Raises
+    ------
+    ShapeError
+        If a name is no given, a shape differs, a value is infinite, or NaN where the simulations
+        have none, or a length is no whole number of at least 1.
+
+    Examples
+    --------
+    >>> import scipy.stats as st
+    >>> from sbi_inn.prior import Prior
+    >>> problem = Problem(lambda a, n, rng: a, Prior(a=st.norm()), given={"n": st.randint(1, 9)})
+    >>> schema = Schema({"y": ()}, sets={}, givens=("n",), constants={}, trained={"n": (1, 8)})
+    >>> other_givens({"n": 20}, problem, schema)
+    {'n': array(20.)}
+    """
+    unknown = [name for name in given if name not in problem.given]
+    if unknown:
+        raise ShapeError(
+            f"expected givens among {', '.join(problem.given) or '(there are none)'}; got "
+            f"{', '.join(map(str, unknown))}"
+        )
+    found = {name: numbers(name, value) for name, value in given.items()}
+    for name, value in found.items():
+        if value.shape != schema.shape(name):
+            raise ShapeError(
+                f"expected the given {name} of shape {schema.shape(name)}; got {value.shape}"
+            )
+        if np.isinf(value).any() or (np.isnan(value).any() and name not in schema.missing):
+            raise ShapeError(f"expected finite numbers in the given {name}; got {value}")
+        if name in schema.sets and not (value >= 1 and value == np.rint(value)):
+            raise ShapeError(
+                f"{name} is a length: expected a whole number of at least 1; got {value:g}"
+            )
+    return found
+
+
 def observe_again(
     problem: Problem,
     schema: Schema,
@@ -50,6 +98,7 @@ def observe_again(
     seed: int,
     stream: int,
     n_jobs: int = 1,
+    given: Mapping[str, FloatArray] | None = None,
 ) -> tuple[dict[str, FloatArray], Observations, npt.NDArray[np.bool_]]:
     """Simulate at flat parameters, each with the givens of its own observation.
 
@@ -61,6 +110,8 @@ def observe_again(
     observations : Observations
         As many rows.
     seed, stream : int
+    given : mapping, optional
+        Of `other_givens`: what takes the place of the observations' own.
 
     Returns
     -------
@@ -77,6 +128,8 @@ def observe_again(
         If every simulation fails, or the noise cannot be applied.
     """
     givens = givens_of(observations, schema)
+    for name, value in (given or {}).items():
+        givens[name] = np.broadcast_to(value, (len(flat), *value.shape))
     values, ok = resimulate_rows(
         problem,
         problem.prior.unflatten(flat),
@@ -105,6 +158,7 @@ def resimulated(
     *,
     seed: int,
     stream: int,
+    given: Mapping[str, FloatArray] | None = None,
 ) -> tuple[xr.Dataset, FloatArray]:
     """Simulate at draws of one observation's posterior, and label the observables.
 
@@ -117,6 +171,8 @@ def resimulated(
     observation : Observations
         A batch of one.
     seed, stream : int
+    given : mapping, optional
+        Of `other_givens`: what takes the place of the observation's own.
 
     Returns
     -------
@@ -129,7 +185,7 @@ def resimulated(
     assert schema is not None
     same = observation[np.zeros(len(flat), np.int64)]
     values, again, ok = observe_again(
-        problem, schema, flat, same, seed=seed, stream=stream, n_jobs=-1
+        problem, schema, flat, same, seed=seed, stream=stream, n_jobs=-1, given=given
     )
     found = statistics(again, schema)
     rows = np.full((len(flat), found.shape[1]), np.nan)

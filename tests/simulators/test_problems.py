@@ -17,6 +17,7 @@ from sbi_inn.simulation.run import simulate
 NAMES = [
     "bernoulli_glm",
     "bernoulli_glm_raw",
+    "covid",
     "gaussian_linear",
     "gaussian_linear_uniform",
     "gaussian_mixture",
@@ -35,6 +36,7 @@ NAMES = [
     "slcp",
     "slcp_distractors",
     "slcp_set",
+    "star_counts",
     "two_moons",
     "xray_pose",
     "xray_pose_asymmetric",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sbi_inn.observations import Observations, PaddedSet
+from sbi_inn.schema import Schema
 from sbi_inn.summary import Scaling
 from sbi_inn.summary.scores import Scores
 
@@ -139,3 +140,43 @@ def test_sets_are_scaled_over_all_entries_and_without_the_padding(rng):
     assert is_unit(values[:, 1])
     first = entries[0, 0, 0], entries[1, 0, 0]
     assert (values[sizes[0], 0] > values[0, 0]) == (first[1] > first[0])
+
+
+def series_of(values, sizes=None):
+    """Observations that are one series each, of a column, with a schema that says so."""
+    sizes = np.full(len(values), values.shape[1]) if sizes is None else sizes
+    schema = Schema(
+        {"x": ()}, {"t": ("x",)}, (), {}, {"t": (1.0, float(sizes.max()))}, series=("t",)
+    )
+    return Observations(
+        np.empty((len(values), 0)), {"t": PaddedSet(values[:, :, None], sizes)}, schema=schema
+    )
+
+
+def test_what_grows_by_powers_of_ten_is_spread_evenly(rng):
+    rates = rng.uniform(0.1, 0.6, (N, 1))
+    counts = rng.poisson(np.exp(rates * np.arange(30))).astype(float)
+    observations = series_of(counts, rng.integers(1, 31, N))
+    scaling = Scaling.fit(observations)
+    plain, scores = scaling.entries(observations, "t").T
+    few = observations.sets["t"].values[observations.sets["t"].mask][:, 0] <= 20
+    assert plain[few].std() < 0.3 * scores[few].std()
+    # All entries: a standard normal, but for the ties of small counts.
+    assert abs(np.median(scores)) < 0.3
+    assert 0.8 < scores.std() < 1.1
+    arrays = scaling.to_arrays()
+    again = Scaling.from_arrays(arrays)
+    assert np.array_equal(again.entries(observations, "t"), scaling.entries(observations, "t"))
+
+
+def test_a_series_that_is_normal_is_left_as_it_is(rng):
+    observations = series_of(rng.normal(3, 2, (N, 20)))
+    scaling = Scaling.fit(observations)
+    assert scaling.entries(observations, "t").shape == (20 * N, 1)
+    back = Scaling.from_arrays(scaling.to_arrays())
+    assert np.array_equal(back.entries(observations, "t"), scaling.entries(observations, "t"))
+
+
+def test_own_networks_read_no_scores(rng):
+    observations = series_of(rng.lognormal(0, 2, (N, 5)))
+    assert Scaling.fit(observations, scores=False).entries(observations, "t").shape[1] == 1
