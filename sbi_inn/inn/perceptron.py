@@ -63,9 +63,13 @@ def perceptron(
     """
     if torch.is_grad_enabled():
         return _Perceptron.apply(dropout, x, context, enter, steer, bias, *layers)
-    h = _first(x, context, enter, steer, bias)
+    if enter is None or steer is None or context.shape[0] != x.shape[0]:
+        h = _first(x, context, enter, steer, bias)
+    else:  # one product, so that what comes out of it is written once
+        both = torch.cat([enter, steer], dim=1)
+        h = torch.addmm(bias, torch.cat([x, context], dim=1), both.t())
     for weight, bias in _pairs(layers):
-        h = _layer(F.silu(h, inplace=True), weight, bias)
+        h = torch.addmm(bias, F.silu(h, inplace=True), weight.t())
     return h
 
 
