@@ -80,7 +80,13 @@ def plot_forecast(
             )
             handles.append(band)
         seen = len(observed)
-        points = {"color": "black", "linestyle": "", "marker": "o", "markersize": 2.5}
+        points = {
+            "color": "black",
+            "linestyle": "",
+            "marker": "o",
+            "markersize": 2.5,
+            "clip_on": False,
+        }
         handles += ax.plot(day[:seen], observed, label="observed", **points)
         if len(after):
             points |= {"markerfacecolor": "white", "markeredgewidth": 0.6}

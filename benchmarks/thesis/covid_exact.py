@@ -1,0 +1,79 @@
+"""One epidemic: the network's posterior beside that of a Markov chain, day by day.
+
+    python benchmarks/thesis/covid_exact.py FILE
+
+FILE is what `covid.py --saved FILE` wrote. The likelihood of this model can be written down: the
+expected counts are deterministic, and the counts negative binomial. 200 chains that start at draws
+of the network move by differences of each other (ter Braak 2006).
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import scipy.stats as st
+from covid import LAST, SHOWN
+from sbi_inn.simulators import covid
+
+import sbi_inn as si
+
+DAYS = (20, 60, 100, 120)
+CHAINS, STEPS, KEPT_EVERY = 200, 1_500, 10
+SCALES = (1.0, 0.5, 0.2)  # of a move, in those that are best for a normal law
+
+
+def log_density(latent, cases):
+    """Log of the posterior density on the prior's N(0, I) side, but for a constant, shape (B,)."""
+    values = covid.problem.prior.from_latent(latent)
+    psi = values.pop("dispersion")[:, None]
+    mean = covid.expected(**values, days=len(cases))
+    log_likelihood = st.nbinom.logpmf(cases, psi, psi / (psi + mean)).sum(axis=1)
+    log_likelihood[np.isnan(log_likelihood)] = -np.inf
+    return log_likelihood - (latent**2).sum(axis=1) / 2
+
+
+def chain(cases, start, rng):
+    """Follow the chains, and give draws of the parameters, by name."""
+    latent, here, kept = start.copy(), log_density(start, cases), []
+    best = 2.38 / np.sqrt(2 * start.shape[1])
+    for step in range(STEPS):
+        for moving in (np.arange(0, CHAINS, 2), np.arange(1, CHAINS, 2)):
+            others = np.setdiff1d(np.arange(CHAINS), moving)
+            a, b = latent[rng.choice(others, (2, len(moving)))]
+            scale = best * rng.choice(SCALES, (len(moving), 1))
+            proposed = latent[moving] + scale * (a - b) + 1e-3 * rng.standard_normal(a.shape)
+            there = log_density(proposed, cases)
+            taken = np.log(rng.random(len(moving))) < there - here[moving]
+            latent[moving[taken]], here[moving[taken]] = proposed[taken], there[taken]
+        if step >= STEPS // 2 and step % KEPT_EVERY == 0:
+            kept.append(latent.copy())
+    return covid.problem.prior.from_latent(np.concatenate(kept))
+
+
+def main():
+    """Compare medians and standard deviations, and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", help="of the posterior")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    posterior = si.load_posterior(options.file)
+    rng = np.random.default_rng(options.seed)
+    one = {name: np.array([value]) for name, value in SHOWN.items()}
+    cases = covid.problem.simulator(**one, days=np.array([LAST]), rng=rng)["cases"][0]
+    for day in DAYS:
+        draws = posterior.sample({"cases": cases[:day]}, 5_000)
+        found = {name: draws[name].values for name in posterior.prior.names}
+        start = posterior.prior.to_latent({n: v[:CHAINS] for n, v in found.items()})
+        exact = chain(cases[:day], start, rng)
+        for name, values in found.items():
+            ours, theirs = ((np.median(v), v.std()) for v in (values, exact[name]))
+            print(
+                f"day {day:3} {name:12} network {ours[0]:8.3f} +- {ours[1]:7.3f}   "
+                f"chain {theirs[0]:8.3f} +- {theirs[1]:7.3f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
