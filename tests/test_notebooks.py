@@ -52,7 +52,6 @@ def test_there_are_notebooks() -> None:
         "03-trust",
         "04-table",
         "05-catalogue",
-        "11-xray-pose",
     ]
 
 
