@@ -54,7 +54,6 @@ def test_there_are_notebooks() -> None:
         "05-catalogue",
         "09-covid",
         "10-star-counts",
-        "11-xray-pose",
     ]
 
 
