@@ -52,6 +52,9 @@ def test_there_are_notebooks() -> None:
         "03-trust",
         "04-table",
         "05-catalogue",
+        "06-ricker",
+        "07-sir-stochastic",
+        "08-levy-flight",
     ]
 
 

@@ -23,8 +23,8 @@ def trials(n, published, least):
 STUDY = Study(
     "levy_flight",
     simulations=(3_000, 9_000, 25_600),
-    steps=1_500,
-    batch=192,
+    steps=1_300,
+    batch=128,
     lengths={
         "1,000 trials": trials(1_000, (0.991, 0.991, 0.987, 0.987, 0.999, 0.971), 0.95),
         "100 trials": trials(100, (0.940, 0.940, 0.895, 0.907, 0.994, 0.811), 0.85),

@@ -10,8 +10,8 @@ from recovery import Length, Study, main
 STUDY = Study(
     "ricker",
     simulations=(3_000, 12_000, 50_000),
-    steps=1_800,
-    batch=256,
+    steps=1_500,
+    batch=160,
     lengths={
         "500 generations": Length(
             {"generations": 500},

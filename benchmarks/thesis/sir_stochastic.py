@@ -23,8 +23,8 @@ def exact_means(observations):
 STUDY = Study(
     "sir_stochastic",
     simulations=(3_000, 12_000, 50_000),
-    steps=1_300,
-    batch=256,
+    steps=1_000,
+    batch=128,
     lengths={
         "500 steps": Length(
             {"steps": 500},
