@@ -53,8 +53,6 @@ def test_there_are_notebooks() -> None:
         "04-table",
         "05-catalogue",
         "06-ricker",
-        "07-sir-stochastic",
-        "08-levy-flight",
     ]
 
 
