@@ -52,6 +52,7 @@ def test_there_are_notebooks() -> None:
         "03-trust",
         "04-table",
         "05-catalogue",
+        "06-ricker",
         "09-covid",
         "10-star-counts",
     ]

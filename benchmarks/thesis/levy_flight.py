@@ -1,6 +1,7 @@
 """Levy flights: recovery of six parameters of decisions from 100 and from 1,000 trials.
 
-    python benchmarks/thesis/levy_flight.py [--simulations N ...] [--json FILE]
+    python benchmarks/thesis/levy_flight.py [--simulations N ...] [--steps N]
+        [--json FILE]
 
 One network for all sizes; half of the trials under either condition. Published: Radev et al.
 (2020).
@@ -22,9 +23,7 @@ def trials(n, published, least):
 
 STUDY = Study(
     "levy_flight",
-    simulations=(3_000, 9_000, 25_600),
-    steps=1_500,
-    batch=192,
+    simulations=(3_000, 12_000, 50_000),
     lengths={
         "1,000 trials": trials(1_000, (0.991, 0.991, 0.987, 0.987, 0.999, 0.971), 0.95),
         "100 trials": trials(100, (0.940, 0.940, 0.895, 0.907, 0.994, 0.811), 0.85),

@@ -55,8 +55,6 @@ class Study:
     simulations : tuple of int
         How many to train on, in turn.
     lengths : mapping of str to Length
-    steps, batch : int
-        The most steps of training, and rows of each, that the time of two processors allows.
     exact : callable or None
         Observations to the means of the exact posteriors, where they are known.
     """
@@ -64,8 +62,6 @@ class Study:
     problem: str
     simulations: tuple[int, ...]
     lengths: Mapping[str, Length]
-    steps: int
-    batch: int
     exact: Callable[..., np.ndarray] | None = None
 
 
@@ -74,6 +70,8 @@ def main(study, description):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--simulations", type=int, nargs="+", default=list(study.simulations))
     parser.add_argument("--tests", type=int, default=TESTS, help="observations of each length")
+    parser.add_argument("--steps", type=int, help="of training, at most; by default as many as")
+    parser.add_argument("--batch", type=int, help="... rows of each, `fit_posterior` chooses")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write what was found to this file")
     options = parser.parse_args()
@@ -99,7 +97,10 @@ def run(study, table, options):
         found["exact"] = {name: exact(study, t) for name, t in tests.items()}
     for n in sorted(options.simulations):
         posterior = si.fit_posterior(
-            table.take(np.arange(n)), training=schedule(study, n), seed=options.seed, progress=False
+            table.take(np.arange(n)),
+            training=schedule(n, options.steps, options.batch),
+            seed=options.seed,
+            progress=False,
         )
         fit = {
             "simulations": n,
@@ -115,12 +116,12 @@ def run(study, table, options):
     return found
 
 
-def schedule(study, n):
-    """Train on n simulations as by default, but within the steps and rows of the study."""
+def schedule(n, most_steps=None, largest_batch=None):
+    """Train on n simulations as by default, but in at most so many steps of so many rows."""
     rows = n - 2 * (n // 10)
     usual = si.CINN().schedule(si.Training(), rows)
-    batch = min(usual.batch_size, study.batch)
-    steps = min(usual.epochs * (rows // usual.batch_size), study.steps)
+    batch = min(usual.batch_size, largest_batch or rows)
+    steps = min(usual.epochs * (rows // usual.batch_size), most_steps or 10**9)
     return si.Training(batch_size=batch, epochs=max(1, round(steps * batch / rows)))
 
 

@@ -1,6 +1,6 @@
 """Ricker's map: recovery of r, sigma and rho from a noisy count of each generation.
 
-    python benchmarks/thesis/ricker.py [--simulations N ...] [--json FILE]
+    python benchmarks/thesis/ricker.py [--simulations N ...] [--steps N] [--json FILE]
 
 Published (Radev et al. 2020): 500 generations, after millions of simulations, 300 test sets.
 """
@@ -9,9 +9,7 @@ from recovery import Length, Study, main
 
 STUDY = Study(
     "ricker",
-    simulations=(3_000, 12_000, 50_000),
-    steps=1_800,
-    batch=256,
+    simulations=(6_000, 25_000, 100_000),
     lengths={
         "500 generations": Length(
             {"generations": 500},

@@ -1,6 +1,6 @@
 """A stochastic epidemic: recovery of the contact and recovery rates, beside the exact posterior.
 
-    python benchmarks/thesis/sir_stochastic.py [--simulations N ...] [--json FILE]
+    python benchmarks/thesis/sir_stochastic.py [--simulations N ...] [--steps N] [--json FILE]
 
 Published (Radev et al. 2020): 500 steps of a tenth of a day.
 """
@@ -23,8 +23,6 @@ def exact_means(observations):
 STUDY = Study(
     "sir_stochastic",
     simulations=(3_000, 12_000, 50_000),
-    steps=1_300,
-    batch=256,
     lengths={
         "500 steps": Length(
             {"steps": 500},

@@ -3,7 +3,7 @@
 With h_1 = x W_1^T + b_1, h_2 = f(h_1) W_2^T + b_2 and output f(h_2), where f is SiLU, and g_l the
 gradient of h_l,
 
-    g_2 = g f'(h_2),    g_1 = (g_2 W_2) f'(h_1),    dL/dW_l = g_l^T f(h_{l-1}),    dL/db_l = g_l^T 1.
+    g_2 = g f'(h_2),   dL/dW_2 = g_2^T f(h_1),   g_1 = (g_2 W_2) f'(h_1),   dL/dW_1 = g_1^T x.
 
 Automatic differentiation finds the same. But a batch of sets has 100,000 entries, and the
 activations of all of them do not fit the cache of a processor: every product waits for memory. Here

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from dataclasses import replace
 
 import levy_flight
 import numpy as np
@@ -28,14 +27,14 @@ def test_published_figures_stand_beside_the_parameters(study):
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.problem)
 def test_one_small_run(study, tmp_path, capsys):
+    json_file = tmp_path / "found.json"
     options = argparse.Namespace(
-        simulations=[150, 120], tests=60, seed=1, json=tmp_path / "found.json"
+        simulations=[150, 120], tests=60, steps=4, batch=32, seed=1, json=json_file
     )
-    small = replace(study, steps=4)
     table, _ = recovery.simulated(study.problem, 150, 1)
-    found = recovery.run(small, table, options)
+    found = recovery.run(study, table, options)
     assert [fit["simulations"] for fit in found["fits"]] == [120, 150]
-    assert json.loads(options.json.read_text()) == found
+    assert json.loads(json_file.read_text()) == found
     said = capsys.readouterr().out
     for name, length in study.lengths.items():
         assert name in said
@@ -61,3 +60,13 @@ def test_r2_and_calibration_error_of_a_posterior_that_is_known():
     found = recovery.measured(Exact(), tests, seed=1)
     assert found["R2"]["mu"] == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(4_000) + 0.01)
     assert found["calibration error"]["mu"] < 0.02
+
+
+def test_a_schedule_is_the_usual_one_unless_it_is_bounded():
+    usual = si.CINN().schedule(si.Training(), 8_000)
+    assert recovery.schedule(10_000) == si.Training(
+        batch_size=usual.batch_size, epochs=usual.epochs
+    )
+    few = recovery.schedule(10_000, 100, 64)
+    assert few.batch_size == 64
+    assert few.epochs * 8_000 / 64 == pytest.approx(100, rel=0.3)
