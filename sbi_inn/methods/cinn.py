@@ -17,6 +17,7 @@ from sbi_inn.errors import LoadError
 from sbi_inn.history import History
 from sbi_inn.inn import MIXINGS, TRANSFORMS
 from sbi_inn.methods.cinn_network import Fading, Network, Pairs, Shape
+from sbi_inn.methods.cinn_training import learn
 from sbi_inn.methods.fitted import Renew
 from sbi_inn.observations import Observations
 from sbi_inn.summary import (
@@ -29,7 +30,7 @@ from sbi_inn.summary import (
     informative,
     not_pixels,
 )
-from sbi_inn.training import Training, fit, seeded
+from sbi_inn.training import Training, seeded
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -206,16 +207,15 @@ class CINN:
                 shape = replace(shape, own=net.parts, features=net.features)
             network = Network(settings, shape, seed, net)
         network.start_from(seen, held_out)
-        history = fit(
+        history = learn(
             network,
-            network.loss,
             seen,
             held_out,
             self.schedule(training, len(train)),
             seed=seed,
             augment=Fading(network.dropout, settings.dropout, settings.blur),
             renew=None if renew is None else lambda rng: seen.seen_as(renew(rng), scaling),
-            score=network.score,
+            features_first=bool(scaling.grids),
             progress=progress,
         )
         return FittedCINN(settings, history, scaling, network, shape)
