@@ -11,6 +11,7 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 # Takes the place of the first code cell, which says how much is simulated.
+BAR = re.compile(r"[\w ]+: +\d+%\|")
 SMALL = """
 import warnings
 import sbi_inn
@@ -68,7 +69,9 @@ def test_it_runs(notebook: nbformat.NotebookNode, tmp_path: Path) -> None:
         kernel_name="python3",
         resources={"metadata": {"path": str(tmp_path)}},
     ).execute()  # raises where a cell does
-    said = [output.text for output in outputs(notebook) if output.get("name") == "stderr"]
+    told = "".join(o.text for o in outputs(notebook) if o.get("name") == "stderr")
+    # On a slow machine bars appear, of what takes longer than two seconds.
+    said = [line for line in re.split(r"[\r\n]+", told) if line and not BAR.match(line)]
     assert not said
 
 
