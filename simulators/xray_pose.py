@@ -164,8 +164,8 @@ def pose_of(body: Sequence[Ellipsoid]) -> Problem:
         ),
         units={"turn": "deg", "tilt": "deg", "roll": "deg", "across": "mm", "up": "mm"},
         labels={"across": "shift across", "up": "shift up", "xray": "absorption"},
-        source="after Trofimova et al. (2020), Representing Ambiguity in Registration Problems with "
-        "Conditional Invertible Neural Networks",
+        source="Trofimova et al., Representing Ambiguity in Registration Problems with "
+        "Conditional Invertible Neural Networks (2020)",
     )
 
 
