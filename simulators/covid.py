@@ -124,5 +124,5 @@ problem = Problem(
         "cases": "reported cases",
     },
     source="Radev et al. (2021), OutbreakFlow, PLoS Computational Biology 17, e1009472, in the "
-    "small form of BayesFlow's example, with one contact rate",
+    "small form of BayesFlow's example",
 )
