@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +12,28 @@ import pandas as pd
 import xarray as xr
 
 from sbi_inn import draws as labelled
+from sbi_inn.again import Again
 from sbi_inn.catalogue import Catalogue
 from sbi_inn.data import Simulations
 from sbi_inn.density import Density
-from sbi_inn.emulation import Emulation
 from sbi_inn.errors import SimulationError
 from sbi_inn.exports import Exports
 from sbi_inn.figures import Figures
 from sbi_inn.history import History
-from sbi_inn.methods import Emulator, Fitted
-from sbi_inn.methods.abc import rejection_abc
+from sbi_inn.methods import Fitted
 from sbi_inn.observations import Observations
 from sbi_inn.outlook import Outlook
 from sbi_inn.prior import Prior
 from sbi_inn.schema import Schema
-from sbi_inn.simulation.again import at_givens_of, other_givens, resimulated
 from sbi_inn.simulation.problem import Problem
-from sbi_inn.simulation.run import run
-from sbi_inn.statistics import distance, spread, statistics
+from sbi_inn.statistics import spread, statistics
 from sbi_inn.training import Training
 from sbi_inn.trust import Trust
 
 FloatArray = npt.NDArray[np.float64]
 
-# Streams of the seed, so that the parts of a study are independent of each other.
-RESIMULATE, ABC = 1, 3
 
-
-class Posterior(Trust, Outlook, Figures, Exports, Catalogue):
+class Posterior(Again, Trust, Outlook, Figures, Exports, Catalogue):
     """The posterior of a study, for any observation.
 
     Made by `fit_posterior` or `load_posterior`. An observation `y` is a dict of observables (and
@@ -222,36 +215,6 @@ class Posterior(Trust, Outlook, Figures, Exports, Catalogue):
         """
         return labelled.summary(self.sample(y, n, seed=seed))
 
-    # -- against the simulator ---------------------------------------------------------------------
-
-    def emulate(self, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any]) -> xr.Dataset:
-        """Predict the observables by the network that was learned forwards (method "inn").
-
-        Parameters
-        ----------
-        parameters : Dataset with dim "draw", DataFrame, or dict of scalars or arrays
-            With the givens that varied in training among them.
-
-        Returns
-        -------
-        xarray.Dataset
-            Dim `draw`; NaN outside the prior's support. The attribute `rmse` of each observable is
-            the root-mean-square error on the test simulations, in its own units.
-
-        Raises
-        ------
-        PriorError, ShapeError
-            If a parameter or a given is missing.
-        TypeError
-            If the method has no forward network.
-        """
-        return self.emulation.predict(parameters)
-
-    @cached_property
-    def emulation(self) -> Emulation:
-        """The forward network; `.errors` is a table of its errors on the test simulations."""
-        return Emulation(self._emulator("to emulate"), self.simulations, self.test_rows)
-
     def at_tolerance(self, tolerance: float | None) -> Posterior:
         """Give this posterior with another standard deviation of the observation (method "inn").
 
@@ -276,122 +239,6 @@ class Posterior(Trust, Outlook, Figures, Exports, Catalogue):
             training=self.training,
             scale=self.scale,
         )
-
-    @property
-    def remark(self) -> str:
-        """What has to be known about the draws where they are simulated again."""
-        return self.fitted.remark if isinstance(self.fitted, Emulator) else ""
-
-    def resimulate(
-        self,
-        y: Any,
-        n: int = 1000,
-        *,
-        given: Mapping[str, Any] | None = None,
-        emulator: bool = False,
-        seed: int | None = None,
-    ) -> xr.Dataset:
-        """Simulate again at posterior draws, with the observation's own givens or with others.
-
-        Parameters
-        ----------
-        y : mapping, Dataset or array
-        n : int
-            Number of draws.
-        given : mapping, optional
-            Givens by name, in place of the observation's own, within the trained range or not: a
-            later last day, as in `{"days": 150}`, makes it a forecast, if what is random in the
-            simulator is only the noise of each day. `error` and `scaled_error` are left out then.
-        emulator : bool
-            Use the forward network (method "inn") in place of the simulator.
-        seed : int, optional
-
-        Returns
-        -------
-        xarray.Dataset
-            Dim `draw`: the observables; `error`, the Euclidean distance from the observation in the
-            observables' own units; `scaled_error`, each observable divided by its spread over the
-            simulations. Sets are compared by mean, standard deviation and quantiles, missing values
-            are passed over. NaN where a simulation failed. The attribute `remark` says how closely
-            draws of an INN keep to y.
-
-        Raises
-        ------
-        SimulationError
-            If there is no simulator, or some parameters were not inferred.
-        ShapeError
-            If `given` holds what is no given, or is no value of it.
-        TypeError
-            If an emulator is asked for, and the method has none.
-        ValueError
-            If it is asked for other givens.
-        """
-        if emulator and given:
-            raise ValueError("other givens take the simulator: pass given= or emulator=True")
-        observation = self.schema.read(y)
-        if emulator:
-            flat = self.draw(observation, n, self._rng(seed))[0]
-            again, rows = self.emulation.again(flat, observation)
-        else:
-            problem = self._needs_all("to re-simulate")
-            others = other_givens(given or {}, problem, self.schema)
-            flat = self.draw(observation, n, self._rng(seed))[0]
-            again, rows = resimulated(
-                problem,
-                self.simulations,
-                flat,
-                observation,
-                seed=self.seed if seed is None else seed,
-                stream=RESIMULATE,
-                given=others,
-            )
-        if given:
-            return again
-        gap = rows - statistics(observation, self.schema)
-        again["error"] = ("draw", distance(gap))
-        again["scaled_error"] = ("draw", distance(gap / self.scale))
-        if self.remark:
-            again.attrs["remark"] = self.remark
-        return again
-
-    def rejection_abc(
-        self,
-        y: Any,
-        *,
-        quantile: float | None = None,
-        epsilon: float | None = None,
-        n_simulations: int | None = None,
-        seed: int | None = None,
-    ) -> xr.Dataset:
-        """Draw from the posterior by rejection ABC, the baseline beside the network.
-
-        Parameters
-        ----------
-        y : mapping, Dataset or array
-        quantile, epsilon : float, optional
-            As in `sbi_inn.rejection_abc`; by default the closest .005 of the simulations.
-        n_simulations : int, optional
-            Simulate this many anew, at the observation's own givens. By default the fit's
-            simulations are used again, unless givens vary: then as many are simulated anew.
-        seed : int, optional
-
-        Returns
-        -------
-        xarray.Dataset
-            Draws, with `acceptance_rate`, `epsilon` and `n_simulations` in the attributes.
-        """
-        observation = self.schema.read(y)
-        table = self.simulations
-        if n_simulations is not None or self.schema.trained:
-            problem = self._needs_simulator("for ABC with fresh simulations")
-            table = run(
-                at_givens_of(observation, self.schema, problem),
-                n=n_simulations or self.n_simulations,
-                seed=self.seed if seed is None else seed,
-                progress=False,
-                stream=ABC,
-            ).inferring(self.prior.names)
-        return rejection_abc(table, y, quantile=quantile, epsilon=epsilon)
 
     # -- files -------------------------------------------------------------------------------------
 
@@ -419,26 +266,3 @@ class Posterior(Trust, Outlook, Figures, Exports, Catalogue):
 
     def _rng(self, seed: int | None) -> np.random.Generator:
         return np.random.default_rng(self.seed if seed is None else seed)
-
-    def _needs_simulator(self, purpose: str) -> Problem:
-        if self.problem is None:
-            raise SimulationError(
-                f"{purpose}, a simulator is needed, and this posterior has none: give it to "
-                "load_posterior(path, simulator=...)"
-            )
-        return self.problem
-
-    def _needs_all(self, purpose: str) -> Problem:
-        """Give the simulator, unless it takes parameters that were not inferred."""
-        problem = self._needs_simulator(purpose)
-        if self.nuisances:
-            raise SimulationError(f"{purpose}, every parameter is needed: {self.why_not_again}")
-        return problem
-
-    def _emulator(self, purpose: str) -> Emulator:
-        if not isinstance(self.fitted, Emulator):
-            raise TypeError(
-                f"{purpose}, a network that was learned forwards is needed, which the method "
-                f'{self.settings.label} has not: fit with method="inn"'
-            )
-        return self.fitted

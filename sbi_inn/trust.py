@@ -84,6 +84,11 @@ class Trust(ABC):
 
     @property
     @abstractmethod
+    def why_not_again(self) -> str:
+        """Why draws cannot be simulated again although there is a simulator; empty if they can."""
+
+    @property
+    @abstractmethod
     def remark(self) -> str:
         """What has to be known about the draws where they are simulated again."""
 
@@ -249,21 +254,6 @@ class Trust(ABC):
             self.seed,
             schema=self.schema,
             infer=self.prior.names,
-        )
-
-    @property
-    def why_not_again(self) -> str:
-        """Why draws cannot be simulated again although there is a simulator; empty if they can.
-
-        Given the data, the parameters that are not inferred are no draws of the prior: they go with
-        those that are. With draws of the prior in their place a good posterior would miss.
-        """
-        if not self.nuisances:
-            return ""
-        left, one = ", ".join(self.nuisances), len(self.nuisances) == 1
-        return (
-            f"{left} {'was' if one else 'were'} left out by infer=, and of the values that go with "
-            "the draws nothing is known; fit without infer= for checks that simulate again"
         )
 
     def features(self, observations: Observations) -> FloatArray:
