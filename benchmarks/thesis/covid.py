@@ -12,12 +12,11 @@ central intervals.
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from kept import parser, trained
 
 import sbi_inn as si
 from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor, ranks
@@ -29,23 +28,6 @@ FORECASTS, AHEAD, LEVELS = 300, 60, (0.5, 0.9)
 LAST = DAYS[-1] + AHEAD  # of what is simulated
 TARGET = 0.015
 SHOWN = {"contact": 0.35, "recovery": 0.12, "delay": 8.4, "infected": 30.0, "dispersion": 6.0}
-
-
-def trained(options):
-    """Train the network, or load it where it was saved."""
-    if options.saved and options.saved.exists():
-        return si.load_posterior(options.saved)
-    training = si.Training(epochs=10**6, max_seconds=options.seconds, early_stopping=False)
-    posterior = si.fit_posterior(
-        PROBLEM,
-        n_simulations=options.simulations,
-        training=training,
-        seed=options.seed,
-        progress=False,
-    )
-    if options.saved:
-        posterior.save(options.saved)
-    return posterior
 
 
 def epidemics(tests, seed):
@@ -134,16 +116,9 @@ def draw_figures(posterior, folder, seed):
 
 def main():
     """Train, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=1_200, help="training time")
-    parser.add_argument("--simulations", type=int, default=100_000)
-    parser.add_argument("--tests", type=int, default=TESTS, help="epidemics to follow")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--saved", type=Path, help="file of the posterior: loaded if it is there")
-    parser.add_argument("--json", type=Path, help="write what was found to this file")
-    parser.add_argument("--figures", type=Path, help="write figures to this folder")
-    options = parser.parse_args()
-    posterior = trained(options)
+    made = parser(__doc__.splitlines()[0], seconds=1_200, simulations=100_000, tests=TESTS)
+    options = made.parse_args()
+    posterior = trained(PROBLEM, options)
     print(f"{options.tests:,} epidemics; target: a calibration error of {TARGET:.1%} at most")
     print(f"{'day':>6} {'calibration':>12} {'worst':>8}   later counts in intervals of a forecast")
     found = measured(posterior, options)

@@ -13,14 +13,13 @@ clusters are both probable: how far the two modes in age are off.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy.stats as st
+from kept import parser, trained
 from sbi_inn.simulators import star_counts
 
 import sbi_inn as si
@@ -43,23 +42,6 @@ SHOWN = {
     "two clusters, 24 and 12 Myr": {"mass": 1e6, "sfe": 0.06, "age": 24.0, "clusters": 2},
 }
 SHOWN_ERROR = 0.06
-
-
-def trained(options):
-    """Train the network, or load it where it was saved."""
-    if options.saved and options.saved.exists():
-        return si.load_posterior(options.saved)
-    training = si.Training(epochs=10**6, max_seconds=options.seconds, early_stopping=False)
-    posterior = si.fit_posterior(
-        PROBLEM,
-        n_simulations=options.simulations,
-        training=training,
-        seed=options.seed,
-        progress=False,
-    )
-    if options.saved:
-        posterior.save(options.saved)
-    return posterior
 
 
 def measured(posterior, options):
@@ -190,16 +172,9 @@ def draw_figure(posterior, folder, seed):
 
 def main():
     """Train, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=900, help="training time")
-    parser.add_argument("--simulations", type=int, default=200_000)
-    parser.add_argument("--tests", type=int, default=TESTS, help="observations")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--saved", type=Path, help="file of the posterior: loaded if it is there")
-    parser.add_argument("--json", type=Path, help="write what was found to this file")
-    parser.add_argument("--figures", type=Path, help="write the figure to this folder")
-    options = parser.parse_args()
-    posterior = trained(options)
+    made = parser(__doc__.splitlines()[0], seconds=900, simulations=200_000, tests=TESTS)
+    options = made.parse_args()
+    posterior = trained(PROBLEM, options)
     found = measured(posterior, options)
     show(found)
     if options.figures:
