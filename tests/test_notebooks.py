@@ -54,8 +54,11 @@ def test_there_are_notebooks() -> None:
         "04-table",
         "05-catalogue",
         "06-ricker",
+        "07-sir-stochastic",
+        "08-levy-flight",
         "09-covid",
         "10-star-counts",
+        "11-xray-pose",
     ]
 
 

@@ -1,7 +1,6 @@
 """Levy flights: recovery of six parameters of decisions from 100 and from 1,000 trials.
 
-    python benchmarks/thesis/levy_flight.py [--simulations N ...] [--steps N]
-        [--json FILE]
+    python benchmarks/thesis/levy_flight.py [--simulations N ...] [--seconds S] [--json FILE]
 
 One network for all sizes; half of the trials under either condition. Published: Radev et al.
 (2020).

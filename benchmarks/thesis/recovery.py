@@ -72,8 +72,11 @@ def main(study, description):
     parser.add_argument("--tests", type=int, default=TESTS, help="observations of each length")
     parser.add_argument("--steps", type=int, help="of training, at most; by default as many as")
     parser.add_argument("--batch", type=int, help="... rows of each, `fit_posterior` chooses")
+    parser.add_argument("--seconds", type=float, help="of training, whatever the number of steps")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write what was found to this file")
+    parser.add_argument(
+        "--json", type=Path, help="write what was found to this file, beside other fits in it"
+    )
     options = parser.parse_args()
     table, seconds = simulated(study.problem, max(options.simulations), options.seed)
     print(f"{len(table):,} simulations in {seconds:.0f} s", flush=True)
@@ -92,13 +95,13 @@ def run(study, table, options):
         )
         for name, length in study.lengths.items()
     }
-    found = {"problem": study.problem, "seed": options.seed, "fits": []}
+    found = {"problem": study.problem, "seed": options.seed, "fits": earlier_fits(options.json)}
     if study.exact is not None:
         found["exact"] = {name: exact(study, t) for name, t in tests.items()}
     for n in sorted(options.simulations):
         posterior = si.fit_posterior(
             table.take(np.arange(n)),
-            training=schedule(n, options.steps, options.batch),
+            training=schedule(n, options.steps, options.batch, options.seconds),
             seed=options.seed,
             progress=False,
         )
@@ -109,18 +112,31 @@ def run(study, table, options):
             "describe": posterior.fitted.describe(),
             "lengths": {name: measured(posterior, t, options.seed) for name, t in tests.items()},
         }
-        found["fits"].append(fit)
+        others = [other for other in found["fits"] if other["simulations"] != n]
+        found["fits"] = sorted([*others, fit], key=lambda fit: fit["simulations"])
         show(study, fit, found.get("exact", {}), options.tests)
         if options.json:
             options.json.write_text(json.dumps(found, indent=1))
     return found
 
 
-def schedule(n, most_steps=None, largest_batch=None):
-    """Train on n simulations as by default, but in at most so many steps of so many rows."""
+def earlier_fits(file):
+    """Give the fits that a file holds already."""
+    return json.loads(file.read_text())["fits"] if file and file.exists() else []
+
+
+def schedule(n, most_steps=None, largest_batch=None, seconds=None):
+    """Train on n simulations as by default, but in at most so many steps of so many rows.
+
+    Where seconds are given, the training takes them whole.
+    """
     rows = n - 2 * (n // 10)
     usual = si.CINN().schedule(si.Training(), rows)
     batch = min(usual.batch_size, largest_batch or rows)
+    if seconds:
+        return si.Training(
+            batch_size=batch, epochs=10**6, max_seconds=seconds, early_stopping=False
+        )
     steps = min(usual.epochs * (rows // usual.batch_size), most_steps or 10**9)
     return si.Training(batch_size=batch, epochs=max(1, round(steps * batch / rows)))
 

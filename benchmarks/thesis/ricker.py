@@ -1,6 +1,6 @@
 """Ricker's map: recovery of r, sigma and rho from a noisy count of each generation.
 
-    python benchmarks/thesis/ricker.py [--simulations N ...] [--steps N] [--json FILE]
+    python benchmarks/thesis/ricker.py [--simulations N ...] [--seconds S] [--json FILE]
 
 Published (Radev et al. 2020): 500 generations, after millions of simulations, 300 test sets.
 """

@@ -1,6 +1,6 @@
 """A stochastic epidemic: recovery of the contact and recovery rates, beside the exact posterior.
 
-    python benchmarks/thesis/sir_stochastic.py [--simulations N ...] [--steps N] [--json FILE]
+    python benchmarks/thesis/sir_stochastic.py [--simulations N ...] [--seconds S] [--json FILE]
 
 Published (Radev et al. 2020): 500 steps of a tenth of a day.
 """
