@@ -16,10 +16,11 @@ import json
 
 import matplotlib.pyplot as plt
 import numpy as np
+from batches import drawn
 from kept import parser, trained
 
 import sbi_inn as si
-from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor, ranks
+from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor
 
 PROBLEM = "covid"
 DAYS = (20, 60, 120)
@@ -40,10 +41,8 @@ def known_by(posterior, day, truth, cases, rng):
     """Measure calibration and recovery of what is known by a day."""
     observations = posterior.schema.read_many([{"cases": row[:day]} for row in cases])
     places, medians = [], []
-    for start in range(0, len(truth), 100):
-        here = np.arange(start, min(start + 100, len(truth)))
-        draws = posterior.draw(observations[here], DRAWS, rng)
-        places.append(ranks(truth[here], draws, rng))
+    for _, draws, placed in drawn(posterior.draw, truth, observations, DRAWS, rng):
+        places.append(placed)
         medians.append(np.median(draws, axis=1))
     error = calibration_error(np.concatenate(places))
     pairs = zip(np.log(truth).T, np.log(np.concatenate(medians)).T, strict=True)

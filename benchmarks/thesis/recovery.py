@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from batches import drawn
 
 import sbi_inn as si
-from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor, ranks
+from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor
 from sbi_inn.diagnostics.recovery import r_squared
 
-TESTS, DRAWS, AT_ONCE = 5_000, 200, 100
+TESTS, DRAWS = 5_000, 200
 OF_TESTS = 10_000  # added to the seed: simulations that no training has seen
 
 
@@ -153,11 +154,9 @@ def measured(posterior, tests, seed):
     rng = np.random.default_rng(seed)
     truth, observations = tests.prior.flatten(tests.parameters()), tests.observations()
     means, places = [], []
-    for start in range(0, len(truth), AT_ONCE):
-        here = slice(start, start + AT_ONCE)
-        draws = posterior.draw(observations[here], DRAWS, rng)
+    for _, draws, placed in drawn(posterior.draw, truth, observations, DRAWS, rng):
         means.append(draws.mean(axis=1))
-        places.append(ranks(truth[here], draws, rng))
+        places.append(placed)
     error = calibration_error(np.concatenate(places))
     columns = {
         "R2": r_squared(truth, np.concatenate(means)),

@@ -14,12 +14,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from batches import drawn
 from competitors import CVAE, Dropout
 from jobs import parser, run_all
 from scipy.spatial import KDTree
 
 import sbi_inn as si
-from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor, ranks
+from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor
 
 PROBLEM = "inverse_kinematics"
 TESTS, DRAWS = 5_000, 200
@@ -95,10 +96,8 @@ def measured(draw, options):
     problem, rng = si.get(PROBLEM), np.random.default_rng(options.seed)
     truth, observations = problem.prior.flatten(tests.parameters()), tests.observations()
     places, errors = [], []
-    for start in range(0, TESTS, 100):
-        here = slice(start, start + 100)
-        draws = draw(observations[here], DRAWS, rng)
-        places.append(ranks(truth[here], draws, rng))
+    for here, draws, placed in drawn(draw, truth, observations, DRAWS, rng):
+        places.append(placed)
         again = problem.simulator(**problem.prior.unflatten(draws.reshape(-1, draws.shape[2])))
         again = np.stack(list(again.values()), axis=1).reshape(*draws.shape[:2], -1)
         gap = again - observations.vector[here, None]

@@ -17,12 +17,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from batches import drawn
 from jobs import parser, run_all
 from sbi_inn.simulators import xray_pose as xray
 from scipy.special import expit
 
 import sbi_inn as si
-from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor, ranks
+from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor
 from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, new_figure, style
 
 PARTS = {
@@ -75,11 +76,9 @@ def measured(posterior, tests, body, rng):
     """Measure sides, re-projections and calibration over the test images."""
     truth, observations = tests.prior.flatten(tests.parameters()), tests.observations()
     sides, places, gaps, middles = [], [], [], []
-    for start in range(0, TESTS, 100):
-        here = slice(start, start + 100)
-        draws = posterior.draw(observations[here], DRAWS, rng)
+    for here, draws, placed in drawn(posterior.draw, truth, observations, DRAWS, rng):
+        places.append(placed)
         sides.append(about(truth[here], draws))
-        places.append(ranks(truth[here], draws, rng))
         exact = shadows(body, truth[here])
         gaps.append(root_mean_square(shadows(body, draws[:, :CAST]) - exact[:, None]))
         middles.append(root_mean_square(shadows(body, draws.mean(axis=1)) - exact))
