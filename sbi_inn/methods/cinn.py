@@ -125,16 +125,17 @@ class CINN:
                 known, got = ", ".join(map(repr, choices)), getattr(self, name)
                 raise ValueError(f"CINN({name}=...) must be one of {known}; got {got!r}")
 
-    def resolve(self, n_train: int, dim: int) -> CINN:
+    def resolve(self, n_train: int, dim: int, *, sets: bool = False) -> CINN:
         """Fill in what is None.
 
         Few rows of many parameters are learned by heart soonest, sharp posteriors of few parameters
-        are blunted by dropout: with one or two it does more harm than good.
+        are blunted by dropout: with one or two, and with sets of measurements, of which the blocks
+        see averages alone, it does more harm than good.
         """
         hidden = self.hidden or 16 * round(float(np.interp(math.log10(n_train), (4, 5), (4, 8))))
         dropout = self.dropout
         if dropout is None:
-            share = 1 - 1 / dim if dim > 2 else 0.0
+            share = 1 - 1 / dim if dim > 2 and not sets else 0.0
             dropout = DROPOUT * share * min(1.0, math.sqrt(ROWS_THEN / n_train))
         return replace(self, blocks=self.blocks or 4, hidden=hidden, dropout=dropout)
 
@@ -194,7 +195,8 @@ class CINN:
             plain = not_pixels(seen_rows)
             read = plain[informative(latent[train], seen_rows.vector[:, plain])]
         scaling = Scaling.fit(seen_rows, read, scores=not own)
-        settings = self.resolve(len(train), latent.shape[1])
+        sets = len(observations.sets) > len(observations.series)
+        settings = self.resolve(len(train), latent.shape[1], sets=sets)
         assert settings.dropout is not None
         rows = torch.from_numpy(latent.astype(np.float32))
         seen, held_out = (

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sbi_inn.summary.batch import SetBatch
 from sbi_inn.summary.entrywise import Entrywise
 from sbi_inn.summary.pooling import Attention, mean, rows_of
+from sbi_inn.summary.standard import Standard
 
 Pooling = Literal["mean", "attention"]
 POOLINGS = ("mean", "attention")
@@ -21,7 +22,7 @@ class DeepSet(nn.Module):
 
     Three statistics pass beside the learned ones: mean, log standard deviation and log size of the
     set. And psi sees each entry both as it is and relative to its own set, so that shape is told
-    apart from location and scale.
+    apart from location and scale. Statistics and averages are brought to one scale (`Standard`).
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class DeepSet(nn.Module):
     >>> import torch
     >>> from sbi_inn.summary import DeepSet, SetBatch
     >>> one_and_three = SetBatch(torch.tensor([[5.0], [1.0], [2.0], [3.0]]), torch.tensor([1, 3]))
-    >>> features = DeepSet(1, features=8, hidden=16)(one_and_three)
+    >>> features = DeepSet(1, features=8, hidden=16).eval()(one_and_three)
     >>> features.shape, features[:, 0].tolist()  # the first feature is the mean
     (torch.Size([2, 11]), [5.0, 2.0])
     """
@@ -54,6 +55,7 @@ class DeepSet(nn.Module):
         self.psi = Entrywise(2 * columns, hidden=hidden)
         self.attention = Attention(hidden, heads=HEADS) if pooling == "attention" else None
         pooled = hidden if self.attention is None else 2 * hidden
+        self.statistics, self.pooled = Standard(statistics), Standard(pooled)
         self.rho = nn.Sequential(
             nn.Linear(statistics + pooled, hidden), nn.SiLU(), nn.Linear(hidden, features)
         )
@@ -62,11 +64,13 @@ class DeepSet(nn.Module):
         """Map a batch of sets to features, shape (batch, features)."""
         row = rows_of(batch.sizes)
         statistics, standard = standardised(batch, row)
+        statistics = self.statistics(statistics)
         entries = self.psi(torch.cat([batch.entries, standard], dim=1))
-        parts = [statistics, mean(entries, row, batch.sizes)]
+        pooled = [mean(entries, row, batch.sizes)]
         if self.attention is not None:
-            parts.append(self.attention(entries, row, batch.sizes))
-        return torch.cat([statistics, self.rho(torch.cat(parts, dim=1))], dim=1)
+            pooled.append(self.attention(entries, row, batch.sizes))
+        found = self.rho(torch.cat([statistics, self.pooled(torch.cat(pooled, dim=1))], dim=1))
+        return torch.cat([statistics, found], dim=1)
 
 
 def standardised(batch: SetBatch, row: Tensor) -> tuple[Tensor, Tensor]:

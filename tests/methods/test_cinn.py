@@ -56,6 +56,17 @@ def test_what_is_open_is_filled_in(fitted):
     assert None not in (fitted.settings.blocks, fitted.settings.hidden)
 
 
+def test_nothing_is_dropped_where_it_does_harm():
+    rates = {
+        "three parameters": CINN().resolve(1_000, 3).dropout,
+        "two": CINN().resolve(1_000, 2).dropout,
+        "sets": CINN().resolve(1_000, 3, sets=True).dropout,
+        "sets, as asked": CINN(dropout=0.2).resolve(1_000, 3, sets=True).dropout,
+    }
+    assert rates.pop("three parameters") > 0
+    assert rates == {"two": 0, "sets": 0, "sets, as asked": 0.2}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
