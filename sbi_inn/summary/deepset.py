@@ -55,7 +55,7 @@ class DeepSet(nn.Module):
         self.psi = Entrywise(2 * columns, hidden=hidden)
         self.attention = Attention(hidden, heads=HEADS) if pooling == "attention" else None
         pooled = hidden if self.attention is None else 2 * hidden
-        self.statistics, self.pooled = Standard(statistics), Standard(pooled)
+        self.scale_statistics, self.scale_pooled = Standard(statistics), Standard(pooled)
         self.rho = nn.Sequential(
             nn.Linear(statistics + pooled, hidden), nn.SiLU(), nn.Linear(hidden, features)
         )
@@ -64,13 +64,13 @@ class DeepSet(nn.Module):
         """Map a batch of sets to features, shape (batch, features)."""
         row = rows_of(batch.sizes)
         statistics, standard = standardised(batch, row)
-        statistics = self.statistics(statistics)
+        statistics = self.scale_statistics(statistics)
         entries = self.psi(torch.cat([batch.entries, standard], dim=1))
-        pooled = [mean(entries, row, batch.sizes)]
+        pooled = mean(entries, row, batch.sizes)
         if self.attention is not None:
-            pooled.append(self.attention(entries, row, batch.sizes))
-        found = self.rho(torch.cat([statistics, self.pooled(torch.cat(pooled, dim=1))], dim=1))
-        return torch.cat([statistics, found], dim=1)
+            pooled = torch.cat([pooled, self.attention(entries, row, batch.sizes)], dim=1)
+        learned = self.rho(torch.cat([statistics, self.scale_pooled(pooled)], dim=1))
+        return torch.cat([statistics, learned], dim=1)
 
 
 def standardised(batch: SetBatch, row: Tensor) -> tuple[Tensor, Tensor]:
