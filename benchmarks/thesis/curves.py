@@ -16,7 +16,7 @@ import numpy as np
 import ricker
 import sir_stochastic
 
-from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, new_figure, style
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, SMALL_PT, new_figure, style
 
 STUDIES = {part.STUDY.problem: part.STUDY for part in (ricker, sir_stochastic, levy_flight)}
 MARKS = "os^vDP"
@@ -55,12 +55,11 @@ def draw(found, file):
     """Draw 1 - R2 against the number of simulations, a panel for each length."""
     panels = [(one, name) for one in found for name in STUDIES[one["problem"]].lengths]
     with style():
-        figure = new_figure(DOUBLE_COLUMN_MM, 70)
+        figure = new_figure(DOUBLE_COLUMN_MM, 80)
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for ax, (one, name) in zip(axes, panels, strict=True):
             draw_length(ax, one, name)
         axes[0].set_ylabel("1 - R²")
-        figure.supxlabel("simulations")
         figure.savefig(file)
 
 
@@ -83,7 +82,9 @@ def draw_length(ax, one, name):
     ticks = np.array([0.003, 0.01, 0.03, 0.1, 0.3])
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_yticks([], minor=True)
-    ax.legend(fontsize=6, loc="lower left")
+    ax.set_xlabel("simulations")
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 3}
+    ax.legend(**below, fontsize=SMALL_PT, handlelength=1, columnspacing=0.8, frameon=False)
 
 
 if __name__ == "__main__":
