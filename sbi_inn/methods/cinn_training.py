@@ -22,7 +22,8 @@ from sbi_inn.summary import Fusion, OwnNet
 from sbi_inn.training import Renew, Training, fit, seeded
 from sbi_inn.watch import Watch, watched, watching
 
-REGRESSION = 0.25  # of the passes, and of the time, that come first
+REGRESSION = 0.5  # passes that come first, for each of those by likelihood
+FIRST = REGRESSION / (1 + REGRESSION)  # share of all passes, and of the time
 
 
 def learn(
@@ -50,8 +51,8 @@ def learn(
     renew : callable, optional
         Gives the training rows with noise drawn anew.
     features_first : bool
-        Regress the parameters on the features first, for a quarter as many passes; of
-        `max_seconds` it takes a quarter at most.
+        Regress the parameters on the features first, for half as many passes; of
+        `max_seconds` it takes a third at most.
     progress : bool
 
     Returns
@@ -78,13 +79,13 @@ def learn(
         return by_likelihood(training)
     limit, started = training.max_seconds, perf_counter()
     with watching(progress) as watch:
-        with watched(_part(watch, 0.0, REGRESSION, shown=False)):
+        with watched(_part(watch, 0.0, FIRST, shown=False)):
             first = regress(network, train, validation, training, seed=seed, renew=renew)
         go_on = first.stopped != "interrupted"
         if limit is not None:
             left = limit - (perf_counter() - started)
             training = replace(training, max_seconds=max(left, 1e-3))
-        with watched(_part(watch, REGRESSION, 1.0, go_on=go_on)):
+        with watched(_part(watch, FIRST, 1.0, go_on=go_on)):
             history = by_likelihood(training)
     return replace(history, seconds=perf_counter() - started)
 
@@ -111,7 +112,7 @@ def regress(
         replace(
             training,
             epochs=max(1, round(REGRESSION * training.epochs)),
-            max_seconds=None if limit is None else REGRESSION * limit,
+            max_seconds=None if limit is None else FIRST * limit,
         ),
         seed=seed,
         renew=renew,

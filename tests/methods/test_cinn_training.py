@@ -50,7 +50,7 @@ def test_features_of_images_predict_the_parameters_before_the_likelihood_is_trai
     (first,) = regressions
     # Two latents of variance 1, of which the prior's mean leaves 2.
     assert first.validation_loss[-1] < 0.3
-    assert first.epoch[-1] == 10  # a quarter as many
+    assert first.epoch[-1] == 20  # half as many
     assert posterior.history.seconds > first.seconds
 
 
@@ -82,7 +82,7 @@ def test_progress_goes_from_none_to_all_and_shows_the_likelihood_alone(sky):
     done, losses = np.array(told).T
     assert (np.diff(done) >= 0).all()
     assert done[-1] == 1.0
-    assert np.isnan(losses[done < cinn_training.REGRESSION]).all()
+    assert np.isnan(losses[done < cinn_training.FIRST]).all()
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6])
