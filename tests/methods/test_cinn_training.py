@@ -50,7 +50,7 @@ def test_features_of_images_predict_the_parameters_before_the_likelihood_is_trai
     (first,) = regressions
     # Two latents of variance 1, of which the prior's mean leaves 2.
     assert first.validation_loss[-1] < 0.3
-    assert first.epoch[-1] == 20  # half as many
+    assert 10 < first.epoch[-1] <= 20  # half as many, unless it stops improving before
     assert posterior.history.seconds > first.seconds
 
 
