@@ -24,11 +24,11 @@ from summary_parts.candidates import dilated, pooled, transformer
 from summary_parts.tasks import Autoregression, Blob, Change, Edges, Oscillation, Points, Sample
 from torch import nn
 
-from sbi_inn.methods.cinn import CINN
-from sbi_inn.methods.cinn_network import SUMMARY_HIDDEN, Fading, Network, Pairs, Shape
-from sbi_inn.methods.cinn_training import REGRESSION, learn
-from sbi_inn.summary import DeepSet, ImageNet, SeriesNet
-from sbi_inn.training import Training, seeded
+from sbi_inn.methods.cinn.network import SUMMARY_HIDDEN, DropoutAndBlur, Network, Pairs, Shape
+from sbi_inn.methods.cinn.settings import CINN
+from sbi_inn.methods.cinn.training import REGRESSION, learn
+from sbi_inn.summary_networks import DeepSet, ImageNet, SeriesNet
+from sbi_inn.training.loop import Training, seeded
 
 TIMED = 5  # steps
 
@@ -92,7 +92,7 @@ def trained(build, task, rows, seconds, seed=1):
         pairs["validation"],
         replace(training, epochs=epochs),
         seed=seed,
-        augment=Fading(network.dropout, settings.dropout, settings.blur),
+        augment=DropoutAndBlur(network.dropout, settings.dropout, settings.blur),
         features_first=bool(task.images),
         progress=False,
     )

@@ -12,14 +12,14 @@ from pathlib import Path
 import xarray as xr
 
 from sbi_inn.api import METHODS, fit_posterior
-from sbi_inn.data import Simulations
-from sbi_inn.errors import LoadError, PriorError, ShapeError, SimulationError
-from sbi_inn.posterior import Posterior
+from sbi_inn.errors import LoadError, PriorError, ShapeError
+from sbi_inn.posterior.posterior import Posterior
+from sbi_inn.posterior.storage import load_posterior
 from sbi_inn.report.check import Check
 from sbi_inn.report.compare import beside_abc
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get, problems
-from sbi_inn.storage import load_posterior
+from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.tables import is_table, read_simulations
 
 DEFAULT = 10_000

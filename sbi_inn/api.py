@@ -11,19 +11,18 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from sbi_inn import fitting
-from sbi_inn.data import Simulations
 from sbi_inn.errors import PriorError
-from sbi_inn.methods import CINN, INN, Emulator, Ensemble, Method, default_members
-from sbi_inn.posterior import Posterior
+from sbi_inn.methods import CINN, INN, Emulator, Ensemble, Method, default_members, fitting
+from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.prior import Prior
+from sbi_inn.simulation.apply_noise import measured
 from sbi_inn.simulation.inputs import fresh_seed
-from sbi_inn.simulation.measured import measured
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem, as_problem
 from sbi_inn.simulation.run import DEFAULT, run
+from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.tables import is_table, read_simulations, with_prior
-from sbi_inn.training import Training
+from sbi_inn.training.loop import Training
 
 Table = pd.DataFrame | xr.Dataset | str | Path
 

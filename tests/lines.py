@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from sbi_inn.training import Training, fit
+from sbi_inn.training.loop import Training, fit
 
 
 class Line(nn.Module):

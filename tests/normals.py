@@ -7,7 +7,7 @@ from studies import Settings
 
 import sbi_inn as si
 from sbi_inn.errors import NoDensityError
-from sbi_inn.history import History
+from sbi_inn.training.history import History
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.data import Simulations
-from sbi_inn.history import History
+from sbi_inn.simulation.simulations import Simulations
+from sbi_inn.training.history import History
 
 SMALL = si.CINN(blocks=4, hidden=32)
 

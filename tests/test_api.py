@@ -7,8 +7,8 @@ import torch
 from studies import LINE, SMALL, quick_fit
 
 import sbi_inn as si
-from sbi_inn import training
 from sbi_inn.simulation import pool
+from sbi_inn.training import loop as training
 
 Y = [1.0, -0.5]
 PRIOR = LINE.prior

@@ -94,8 +94,8 @@ def test_a_change_of_global_state_would_be_seen(tmp_path: Path) -> None:
 
 
 def test_public_names_are_not_taken_by_folders(tmp_path: Path) -> None:
-    # `sbi_inn.summary` is a function, and `sbi_inn/summary/` a folder.
-    code = "import sbi_inn.summary, sbi_inn.plots.corner, sbi_inn.simulation.simulator, sbi_inn\n"
+    # Importing a submodule binds it in its package: no public name is that of a folder.
+    code = "import sbi_inn.summary_networks, sbi_inn.plots.corner, sbi_inn.simulation.simulator\n"
     code += "print([n for n in sbi_inn.__all__ if not callable(getattr(sbi_inn, n))])\n"
-    code += "from sbi_inn.summary import Fusion"
+    code += "from sbi_inn.summary_networks import Fusion"
     assert run_python(code, tmp_path) == "[]"

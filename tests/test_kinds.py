@@ -6,7 +6,8 @@ import scipy.stats as st
 from studies import briefly, columns, quick_fit
 
 import sbi_inn as si
-from sbi_inn.errors import ShapeError, SimulationError
+from sbi_inn.errors import ShapeError
+from sbi_inn.simulation.simulations import SimulationError
 
 PRIOR = si.Prior(phi=st.uniform(-0.95, 1.9), level=st.norm(0, 1))
 TINY = si.CINN(blocks=2, hidden=16)

@@ -11,10 +11,10 @@ from studies import ExactLine, briefly, exact_posterior, quick_fit
 from sbi_inn import __main__ as command_line
 from sbi_inn.api import fit_posterior
 from sbi_inn.methods import CINN, INN
+from sbi_inn.posterior.storage import load_posterior
 from sbi_inn.report import page
 from sbi_inn.simulation.registry import get
-from sbi_inn.storage import load_posterior
-from sbi_inn.training import Training
+from sbi_inn.training.loop import Training
 
 SMALL = {"cinn": CINN(blocks=2, hidden=16), "inn": INN(blocks=2, hidden=16)}
 

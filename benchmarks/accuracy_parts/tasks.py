@@ -13,8 +13,8 @@ import numpy as np
 import xarray as xr
 
 import sbi_inn as si
-from sbi_inn.data import Simulations
-from sbi_inn.observations import Observations, PaddedSet
+from sbi_inn.observation.batch import Observations, PaddedSet
+from sbi_inn.simulation.simulations import Simulations
 
 TASKS = (
     "gaussian_linear",

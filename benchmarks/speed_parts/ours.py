@@ -7,8 +7,8 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-from sbi_inn.inn import MLP, Normal, coupling_flow
-from sbi_inn.training import Training, fit
+from sbi_inn.flows import MLP, Normal, coupling_flow
+from sbi_inn.training.loop import Training, fit
 from speed_parts.architecture import (
     BINS,
     BLOCKS,
@@ -24,7 +24,7 @@ from speed_parts.serving import main, pairs
 
 @dataclass(frozen=True)
 class Pairs:
-    """Training rows, held as sbi_inn.methods.cinn holds them: parameters and observables apart."""
+    """Training rows, held as a cINN holds them: parameters and observables apart."""
 
     x: Tensor
     context: Tensor

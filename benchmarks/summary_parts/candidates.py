@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from sbi_inn.summary.pooling import Attention, mean, rows_of
-from sbi_inn.summary.series import Windows
+from sbi_inn.summary_networks.pooling import Attention, mean, rows_of
+from sbi_inn.summary_networks.series import Windows
 
 HEADS = 4
 

@@ -10,7 +10,7 @@ from sbi_inn.simulators.normal_sample import RATE, SHAPE, WEIGHT
 from scipy.special import gammaln, logsumexp, ndtri
 
 import sbi_inn as si
-from sbi_inn.summary import Batch, SetBatch
+from sbi_inn.summary_networks import Batch, SetBatch
 
 SHORTEST, LONGEST = 20, 200
 GRID = 120  # points along each parameter

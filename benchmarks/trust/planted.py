@@ -7,7 +7,7 @@ import numpy as np
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.history import History
+from sbi_inn.training.history import History
 
 VARIANCE = 0.1  # of the posterior of each parameter, whose prior is N(0, 1)
 

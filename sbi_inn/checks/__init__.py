@@ -5,7 +5,7 @@ from sbi_inn.checks.dependence import Dependence
 from sbi_inn.checks.goodness import Familiar, GoodnessOfFit
 from sbi_inn.checks.held_out import TestSet
 from sbi_inn.checks.joint import JointCoverage
-from sbi_inn.checks.local import LocalCalibration, calibrate_at
+from sbi_inn.checks.posterior_sbc import LocalCalibration, calibrate_at
 from sbi_inn.checks.predictive import Predictive
 from sbi_inn.checks.record import Finding, Record, Sampler
 from sbi_inn.checks.recovery import Recovery

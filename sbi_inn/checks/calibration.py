@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from sbi_inn.checks.record import SIGNIFICANCE, Finding, FloatArray, Record
-from sbi_inn.checks.words import percent, share, wrong_width
+from sbi_inn.checks.phrases import percent, share, wrong_width
+from sbi_inn.checks.record import SIGNIFICANCE, Finding, Record
 from sbi_inn.diagnostics.calibration import (
     CalibrationError,
     CalibrationFloor,
@@ -24,6 +23,7 @@ from sbi_inn.diagnostics.calibration import (
 from sbi_inn.diagnostics.uniformity import ShiftWidth, shift_and_width, uniformity_p_value
 from sbi_inn.plots.calibration import plot_calibration
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.typing import BoolArray, FloatArray
 
 # Effects worth a word, if they are significant. Of the pooled error beyond what an exact posterior
 # shows at as many test simulations, and of the worst parameter, which noise makes twice as large:
@@ -37,7 +37,7 @@ WIDTH = (float(np.log(1.1)), float(np.log(1.25)))
 
 SHOWN = (0.5, 0.68, 0.95)  # levels of the intervals that sentences speak of
 
-Masks = Mapping[str, npt.NDArray[np.bool_]]
+Masks = Mapping[str, BoolArray]
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,7 +125,7 @@ class Calibration(Record):
         """Coverage and ranks against nominal, with the band of an exact posterior."""
         return plot_calibration(self.ranks, self.columns, floor=self.floor, width_mm=width_mm)
 
-    def _rows(self, mask: npt.NDArray[np.bool_] | slice = slice(None)) -> list[dict[str, float]]:
+    def _rows(self, mask: BoolArray | slice = slice(None)) -> list[dict[str, float]]:
         ranks = self.ranks[mask]
         held, error = coverage(ranks, [0.68, 0.95]), calibration_error(ranks).per_parameter
         placed = shift_and_width(ranks)
@@ -138,7 +138,7 @@ class Calibration(Record):
         }
         return [{n: float(v[i]) for n, v in columns.items()} for i in range(ranks.shape[1])]
 
-    def _findings(self, group: str, mask: npt.NDArray[np.bool_], tests: int) -> Iterator[Finding]:
+    def _findings(self, group: str, mask: BoolArray, tests: int) -> Iterator[Finding]:
         """Look at one part of the test simulations; p-values are for `tests` looks in all."""
         ranks, where = self.ranks[mask], f"where {group}, " if group else ""
         placed = shift_and_width(ranks)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sbi_inn.checks.record import Finding, FloatArray, Record
+from sbi_inn.checks.record import Finding, Record
 from sbi_inn.diagnostics.uniformity import simultaneous_band, uniformity_p_value
+from sbi_inn.observation.statistics import spread
 from sbi_inn.plots.ranks import plot_ranks
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
-from sbi_inn.statistics import spread
+from sbi_inn.typing import FloatArray, IntArray
 
 # Of the difference between the true correlation and that of the draws.
 CORRELATION = (0.1, 0.3)
@@ -103,9 +103,7 @@ class Dependence(Record):
         return Finding(abs(low), error, CORRELATION, p_value, words)
 
 
-def with_right_marginals(
-    excess: FloatArray, standard: FloatArray, pairs: npt.NDArray[np.int64]
-) -> FloatArray:
+def with_right_marginals(excess: FloatArray, standard: FloatArray, pairs: IntArray) -> FloatArray:
     """Take out of the excess what a wrong location or width makes of it.
 
     A shift of both parameters makes their true product larger, as a correlation would. Truths that
@@ -129,6 +127,6 @@ def with_right_marginals(
     return excess - standard[:, i] * standard[:, j] + right[:, i] * right[:, j]
 
 
-def named(pairs: npt.NDArray[np.int64], columns: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def named(pairs: IntArray, columns: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Name the pairs of an index array (pairs, 2)."""
     return tuple((columns[i], columns[j]) for i, j in pairs)

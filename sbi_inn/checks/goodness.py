@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sbi_inn.checks.record import Finding, FloatArray, Record, Sampler
+from sbi_inn.checks.record import Finding, Record, Sampler
 from sbi_inn.checks.resimulation import EXPLAIN
 from sbi_inn.diagnostics.novelty import Novelty
 from sbi_inn.diagnostics.tails import tail_p_value
-from sbi_inn.observations import Observations
+from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.schema import Schema
+from sbi_inn.observation.statistics import described, described_names, filled
 from sbi_inn.plots.novelty import plot_novelty
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
-from sbi_inn.schema import Schema
-from sbi_inn.statistics import described, described_names, filled
+from sbi_inn.typing import FloatArray
 
 # A p-value is its own effect size: the share of simulated observations that are as strange.
 STRANGE = (0.01, 0.001)

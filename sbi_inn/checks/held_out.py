@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from sbi_inn.checks.record import FloatArray
-from sbi_inn.data import Simulations
-from sbi_inn.errors import SimulationError
-from sbi_inn.observations import Observations, join
-from sbi_inn.schema import Schema
+from sbi_inn.observation.batch import Observations, join
+from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
+from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.typing import FloatArray
 
 STREAM = 2  # of the seed, for fresh simulations
 SECONDS = 10.0  # what they may take

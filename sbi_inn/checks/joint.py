@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sbi_inn.checks.calibration import WIDTH, WORST
-from sbi_inn.checks.record import Finding, FloatArray, Record
-from sbi_inn.checks.words import percent, wrong_width
+from sbi_inn.checks.phrases import percent, wrong_width
+from sbi_inn.checks.record import Finding, Record
 from sbi_inn.diagnostics.calibration import LEVELS
 from sbi_inn.diagnostics.uniformity import simultaneous_band, uniformity_p_value
 from sbi_inn.plots.ranks import plot_ranks
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.typing import FloatArray
 
 HIGHEST, TARP = "highest density", "TARP"
 _EDGE = 1e-4  # ranks at 0 or 1 stand for a finite radius

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sbi_inn.checks.record import Finding, FloatArray, Record
+from sbi_inn.checks.record import Finding, Record
 from sbi_inn.checks.resimulation import EXPLAIN
 from sbi_inn.diagnostics.tails import two_tailed
 from sbi_inn.plots.predictive import plot_predictive
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.typing import FloatArray
 
 # Of the distance from the median re-simulation, in spreads of the statistic over the simulations.
 # It keeps a deterministic simulator, whose re-simulations miss by a hair, from being flagged.

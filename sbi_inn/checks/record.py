@@ -10,16 +10,15 @@ from html import escape
 from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sbi_inn.observations import Observations
+from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.schema import Schema
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
 from sbi_inn.prior import Prior
-from sbi_inn.schema import Schema
+from sbi_inn.typing import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 Verdict = Literal["trust", "caution", "do not trust"]
 VERDICTS: tuple[Verdict, ...] = ("trust", "caution", "do not trust")
 

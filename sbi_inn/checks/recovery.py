@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sbi_inn.checks.record import Finding, FloatArray, Record
-from sbi_inn.checks.words import percent
+from sbi_inn.checks.phrases import percent
+from sbi_inn.checks.record import Finding, Record
 from sbi_inn.diagnostics.recovery import (
     contraction,
     nrmse,
@@ -21,6 +21,7 @@ from sbi_inn.diagnostics.recovery import (
 from sbi_inn.draws import Column
 from sbi_inn.plots.recovery import plot_contraction, plot_recovery
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.typing import FloatArray
 
 
 @dataclass(frozen=True, repr=False)

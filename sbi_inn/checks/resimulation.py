@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sbi_inn.checks.held_out import TestSet
-from sbi_inn.checks.record import MORE, Finding, FloatArray, Record, Sampler
-from sbi_inn.checks.words import number
+from sbi_inn.checks.phrases import number
+from sbi_inn.checks.record import MORE, Finding, Record, Sampler
 from sbi_inn.diagnostics.tails import tail_p_value
-from sbi_inn.observations import Observations
+from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.statistics import distance
 from sbi_inn.plots.resimulation import plot_errors
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
-from sbi_inn.statistics import distance
+from sbi_inn.typing import FloatArray
 
 # Given flat parameters (m, dim) and as many observations, for their givens: rows of statistics
 # (m, k), NaN where the simulator failed.

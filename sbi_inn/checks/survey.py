@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-import numpy.typing as npt
 
 from sbi_inn.checks.dependence import with_right_marginals
 from sbi_inn.checks.held_out import TestSet
-from sbi_inn.checks.record import FloatArray, Sampler
+from sbi_inn.checks.record import Sampler
 from sbi_inn.diagnostics.calibration import ranks
 from sbi_inn.diagnostics.dependence import choose_pairs, product_ranks
 from sbi_inn.diagnostics.joint import density_ranks, tarp_ranks
 from sbi_inn.draws import INTERVAL_68
 from sbi_inn.errors import NoDensityError
-from sbi_inn.observations import Observations
+from sbi_inn.observation.batch import Observations
+from sbi_inn.typing import FloatArray, IntArray
 
 EVALUATIONS = 1_000_000  # of the network at most: about 10 s on two cores
 DRAWS = (200, 100)  # a test observation; fewer where a draw takes many evaluations
@@ -61,7 +61,7 @@ class Survey:
     median: FloatArray
     low: FloatArray
     high: FloatArray
-    pairs: npt.NDArray[np.int64]
+    pairs: IntArray
     products: FloatArray
     excess: FloatArray
     tarp: FloatArray

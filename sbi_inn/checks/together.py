@@ -10,13 +10,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sbi_inn.checks.goodness import LEARNED, OBSERVED, described_with_givens
-from sbi_inn.checks.record import Finding, FloatArray, Record, Sampler
+from sbi_inn.checks.record import Finding, Record, Sampler
 from sbi_inn.checks.resimulation import EXPLAIN
 from sbi_inn.diagnostics.mmd_test import MMDTest, mmd_test
-from sbi_inn.observations import Observations
+from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.statistics import filled, spread
 from sbi_inn.plots.novelty import plot_novelty
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
-from sbi_inn.statistics import filled, spread
+from sbi_inn.typing import FloatArray
 
 
 @dataclass(frozen=True, repr=False)

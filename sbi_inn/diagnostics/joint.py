@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sbi_inn.diagnostics.calibration import ranks
 from sbi_inn.errors import ShapeError
-from sbi_inn.statistics import spread
+from sbi_inn.observation.statistics import spread
 
 
 def density_ranks(
@@ -79,7 +79,7 @@ def tarp_ranks(
     -------
     float64 array, shape (n,)
         The share of draws that lie closer to the reference than the truth does. Distances are
-        Euclidean, of parameters divided by the spread of the truths (`sbi_inn.statistics.spread`).
+        Euclidean, of parameters divided by the spread of the truths.
 
     Raises
     ------

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from sbi_inn.typing import FloatArray, IntArray
 
 CELLS = 128
 OUTSIDE = 0.001  # share of the draws left out at either end, that stretches the cells

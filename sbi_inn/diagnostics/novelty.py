@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
 
 from sbi_inn.diagnostics.tails import two_tailed
 from sbi_inn.errors import ShapeError
-from sbi_inn.statistics import spread
-
-FloatArray = NDArray[np.float64]
+from sbi_inn.observation.statistics import spread
+from sbi_inn.typing import FloatArray
 
 _CLIP = 10.0  # spreads, for the covariance: one wild row shall not decide it
 _FLATTEST = 1e-3  # sd of a direction, at least, in that of the widest

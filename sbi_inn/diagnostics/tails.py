@@ -8,12 +8,11 @@ generalised Pareto law, which the tail of any well-behaved distribution approach
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from sbi_inn.errors import ShapeError
-
-FloatArray = NDArray[np.float64]
+from sbi_inn.typing import FloatArray
 
 _ENOUGH = 10  # reference values beyond, for a rank to be trusted as it is
 _EXTRAPOLATED_FROM = 50  # reference values, below which the tail is not continued

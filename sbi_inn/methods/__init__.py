@@ -1,8 +1,11 @@
 """Ways to get a posterior, one a file, all with the same face."""
 
-from sbi_inn.methods.cinn import CINN
-from sbi_inn.methods.ensemble import Ensemble, default_members
-from sbi_inn.methods.fitted import (
+from sbi_inn.methods.bidirectional.settings import INN
+from sbi_inn.methods.cinn.settings import CINN
+from sbi_inn.methods.ensemble.fitted import FittedEnsemble
+from sbi_inn.methods.ensemble.settings import Ensemble, default_members
+from sbi_inn.methods.loading import from_arrays
+from sbi_inn.methods.protocols import (
     Decoder,
     Emulator,
     Fitted,
@@ -10,9 +13,6 @@ from sbi_inn.methods.fitted import (
     Summariser,
     Weigher,
 )
-from sbi_inn.methods.fitted_ensemble import FittedEnsemble
-from sbi_inn.methods.inn import INN
-from sbi_inn.methods.reading import from_arrays
 
 __all__ = [
     "CINN",

@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
-from sbi_inn.data import Simulations
 from sbi_inn.errors import ShapeError
-from sbi_inn.observations import Observations
-from sbi_inn.schema import Schema
-from sbi_inn.statistics import distance as lengths
-from sbi_inn.statistics import spread, statistics
-
-FloatArray = npt.NDArray[np.float64]
+from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.schema import Schema
+from sbi_inn.observation.statistics import distance as lengths
+from sbi_inn.observation.statistics import spread, statistics
+from sbi_inn.simulation.simulations import Simulations
+from sbi_inn.typing import FloatArray, IntArray
 
 QUANTILE = 0.005
 
@@ -85,7 +83,7 @@ def nearest(
     *,
     quantile: float | None = None,
     epsilon: float | None = None,
-) -> tuple[npt.NDArray[np.int64], FloatArray]:
+) -> tuple[IntArray, FloatArray]:
     """Find the rows closest to a target.
 
     Parameters

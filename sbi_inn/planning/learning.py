@@ -8,24 +8,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from sbi_inn.data import Simulations
-from sbi_inn.density import log_normal
-from sbi_inn.errors import NoDensityError, SimulationError
-from sbi_inn.fitting import Split, fit
+from sbi_inn.errors import NoDensityError
 from sbi_inn.methods import Fitted, Method, Weigher
-from sbi_inn.methods.cinn_network import PRIOR_SHARE
-from sbi_inn.observations import Observations
+from sbi_inn.methods.cinn.network import PRIOR_SHARE
+from sbi_inn.methods.density import log_normal
+from sbi_inn.methods.fitting import Split, fit
+from sbi_inn.observation.batch import Observations
 from sbi_inn.planning.power_law import PowerLaws, fit_power_laws
-from sbi_inn.training import Training
+from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.training.loop import Training
+from sbi_inn.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
 Predicted = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 STREAM = 5  # of the seed, for which rows make a part
@@ -59,7 +57,7 @@ class LearningCurve:
         The laws score(n) = a - b n^-c that agree with the scores.
     """
 
-    n: npt.NDArray[np.int64]
+    n: IntArray
     score: FloatArray
     error: FloatArray
     laws: PowerLaws
@@ -145,7 +143,7 @@ def learning_curve(
     method: Method,
     training: Training,
     *,
-    seen_rows: Rows,
+    seen_rows: IntArray,
     test: tuple[FloatArray, Observations],
     finished: Fitted,
     fractions: Sequence[float] = FRACTIONS,
@@ -161,7 +159,7 @@ def learning_curve(
         Of every fit; the settings of the finished one, so that nothing but the data differs.
     training : Training
     seen_rows : array of int
-        Rows that training and early stopping may see.
+        IntArray that training and early stopping may see.
     test : (array, shape (n, dim), Observations)
         Held-out simulations: parameters on the latent side of the prior, and as many observations.
         Only the first 200 are scored where every density takes an integral, as those of the INN do
@@ -216,7 +214,7 @@ def information(fitted: Fitted, latent: FloatArray, observations: Observations) 
     return np.logaddexp(ratio + math.log1p(-PRIOR_SHARE), math.log(PRIOR_SHARE))
 
 
-def curve(n: npt.NDArray[np.int64], scores: FloatArray, *, seed: int) -> LearningCurve:
+def curve(n: IntArray, scores: FloatArray, *, seed: int) -> LearningCurve:
     """Make a learning curve of what was gained at each of the same held-out simulations.
 
     Parameters
@@ -240,7 +238,7 @@ def curve(n: npt.NDArray[np.int64], scores: FloatArray, *, seed: int) -> Learnin
     return LearningCurve(n, mean, np.sqrt(np.diag(covariance)), laws)
 
 
-def _check_enough(simulations: Simulations, seen_rows: Rows, smallest: float) -> None:
+def _check_enough(simulations: Simulations, seen_rows: IntArray, smallest: float) -> None:
     rows = int(smallest * len(seen_rows))
     if rows < FEWEST:
         raise SimulationError(
@@ -260,7 +258,7 @@ def _affordable(
     return latent[rows], observations[rows]
 
 
-def _nested(seen_rows: Rows, parts: Sequence[float], seed: int) -> list[Split]:
+def _nested(seen_rows: IntArray, parts: Sequence[float], seed: int) -> list[Split]:
     """Cut out training and validation rows, each of a smaller part within that of a larger one."""
     rows = np.random.default_rng([seed, STREAM]).permutation(seen_rows)
     cut = round(VALIDATION * len(rows))

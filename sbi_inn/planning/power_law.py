@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.errors import ShapeError
-
-FloatArray = npt.NDArray[np.float64]
+from sbi_inn.typing import FloatArray
 
 # Log densities of trained networks follow powers between a slow one and, at most, that of a
 # parametric model whose error is squared.

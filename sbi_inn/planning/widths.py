@@ -8,20 +8,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from sbi_inn.draws import INTERVAL_68, Column
-from sbi_inn.observations import Observations, PaddedSet
-from sbi_inn.schema import Schema
+from sbi_inn.observation.batch import Observations, PaddedSet
+from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
+from sbi_inn.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.float64]
 
 STREAM = 4  # of the seed, for the simulations of a plan
 SECONDS = 60.0  # what they may take
@@ -289,7 +288,7 @@ def _held_out(
     return _cut(chosen, given, int(value)) if given in schema.sets else chosen
 
 
-def _nearest(own: FloatArray, value: float, n: int) -> npt.NDArray[np.int64]:
+def _nearest(own: FloatArray, value: float, n: int) -> IntArray:
     """Find the rows whose own value is nearest, at most a tenth of them."""
     count = min(n, max(FEWEST, int(NEAREST * len(own))))
     return np.argsort(np.abs(own - value), kind="stable")[:count]

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.errors import PriorError
-from sbi_inn.prior.component import Array
+from sbi_inn.typing import FloatArray
 
 Shape = tuple[int, ...]
 
 
 def arrays(
     parameters: Mapping[str, Any], shapes: Mapping[str, Shape]
-) -> tuple[dict[str, Array], int]:
+) -> tuple[dict[str, FloatArray], int]:
     """Make float64 arrays of parameters, with n rows each.
 
     Parameters
@@ -59,7 +59,7 @@ def arrays(
     return rows, n
 
 
-def _array(name: str, value: npt.ArrayLike, shape: Shape) -> Array:
+def _array(name: str, value: npt.ArrayLike, shape: Shape) -> FloatArray:
     """Make a float64 array of one parameter, with a leading axis of rows."""
     try:
         array = np.asarray(value, dtype=float)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-Parents = Mapping[str, Array]
+from sbi_inn.typing import FloatArray
+
+Parents = Mapping[str, FloatArray]
 
 LATENT_MAX = 37.5
 """Latents are held within this: Phi(-37.5) = 5e-308 is about the smallest normal float64."""
@@ -47,19 +47,19 @@ class Component(Protocol):
         """What the user gave."""
         ...
 
-    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
+    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> FloatArray:
         """Draw n values, each inside the support and of finite density."""
         ...
 
-    def log_prob(self, values: Array, parents: Parents) -> Array:
+    def log_prob(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Log density (n,): -inf outside the support."""
         ...
 
-    def to_latent(self, values: Array, parents: Parents) -> Array:
+    def to_latent(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Map values to finite latents; outside the support, to those of its nearest end."""
         ...
 
-    def from_latent(self, latents: Array, parents: Parents) -> Array:
+    def from_latent(self, latents: FloatArray, parents: Parents) -> FloatArray:
         """Map latents to values inside the support and of finite density."""
         ...
 

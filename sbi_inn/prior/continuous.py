@@ -9,9 +9,10 @@ import numpy as np
 
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import univariate
-from sbi_inn.prior.component import LATENT_MAX, Array, Parents
+from sbi_inn.prior.component import LATENT_MAX, Parents
 from sbi_inn.prior.families import UNSUITABLE, continuous_config
 from sbi_inn.prior.univariate import Frozen
+from sbi_inn.typing import FloatArray
 
 GRID = np.linspace(0, LATENT_MAX, 76)
 
@@ -64,20 +65,20 @@ class Continuous:
         low, high = self.source.support()
         return float(low), float(high)
 
-    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
+    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> FloatArray:
         """Draw n values, shape (n,)."""
         draws = np.asarray(self.source.rvs(size=n, random_state=rng), dtype=float)
         return np.clip(draws, *self.values)
 
-    def log_prob(self, values: Array, parents: Parents) -> Array:
+    def log_prob(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Log density, shape (n,)."""
         return univariate.log_density(self.source, values)
 
-    def to_latent(self, values: Array, parents: Parents) -> Array:
+    def to_latent(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Map values (n,) to latents (n, 1)."""
         return np.clip(univariate.latent(self.source, values), *self.latents)[:, None]
 
-    def from_latent(self, latents: Array, parents: Parents) -> Array:
+    def from_latent(self, latents: FloatArray, parents: Parents) -> FloatArray:
         """Map latents (n, 1) to values (n,)."""
         z = np.clip(latents[:, 0], *self.latents)
         z[z == 0] = self.centre

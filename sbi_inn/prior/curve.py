@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtri
 
-from sbi_inn.prior.component import Array
+from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 GRID = np.arange(-14, 15) / 3
 """Latents where a knot may lie: far enough from each other that noise does not bend the map."""
@@ -53,13 +53,13 @@ class Curve:
     (True, array([1.]))
     """
 
-    values: Array
-    latents: Array
-    slopes: Array
+    values: FloatArray
+    latents: FloatArray
+    slopes: FloatArray
 
     @classmethod
     def fit(
-        cls, values: Array, counts: npt.ArrayLike = 1, *, before: int = 0, after: int = 0
+        cls, values: FloatArray, counts: npt.ArrayLike = 1, *, before: int = 0, after: int = 0
     ) -> Curve:
         """Put knots at quantiles of finite values.
 
@@ -99,7 +99,7 @@ class Curve:
         return curve
 
     @classmethod
-    def _through(cls, knots: Array, latents: Array) -> Curve:
+    def _through(cls, knots: FloatArray, latents: FloatArray) -> Curve:
         """Put a map through rising points."""
         apart = np.append(True, (np.diff(knots) > 0) & (np.diff(latents) > 0))
         knots, latents = knots[apart], latents[apart]
@@ -129,7 +129,7 @@ class Curve:
         """Give knots, latents and slopes as a file would hold them."""
         return [self.values.tolist(), self.latents.tolist(), self.slopes.tolist()]
 
-    def forward(self, values: Array) -> tuple[Array, Array]:
+    def forward(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Map values (n,) to latents (n,), and give the log of dz/dx, (n,)."""
         piece, inside = self._piece(self.values, values)
         width, secant, left, right, bend = self._shape(piece)
@@ -146,7 +146,7 @@ class Curve:
             np.where(inside, log_slope, np.log(self.slopes[end])),
         )
 
-    def inverse(self, latents: Array) -> Array:
+    def inverse(self, latents: FloatArray) -> FloatArray:
         """Map latents (n,) to values (n,)."""
         values = np.empty(latents.shape)
         for first in range(0, len(latents), AT_ONCE):
@@ -154,7 +154,7 @@ class Curve:
             values[here] = self._inverse(latents[here])
         return values
 
-    def _inverse(self, latents: Array) -> Array:
+    def _inverse(self, latents: FloatArray) -> FloatArray:
         piece = self.latents.searchsorted(latents, side="right")
         start, low, rise, width, secant, left, bend = self._pieces[:, piece]
         up = (latents - start) / rise
@@ -166,7 +166,7 @@ class Curve:
         return low + width * 2 * c / (b + np.sqrt(np.maximum(b * b + 4 * a * c, 0.0)))
 
     @cached_property
-    def _pieces(self) -> Array:
+    def _pieces(self) -> FloatArray:
         """What `inverse` needs of each piece, of the tails too, shape (7, k + 1)."""
         width, secant, left, _, bend = self._shape(np.arange(len(self.values) - 1))
         ends = [0, -1]
@@ -179,14 +179,14 @@ class Curve:
         )
         return np.concatenate([tails[:, :1], inner, tails[:, 1:]], axis=1)
 
-    def _piece(
-        self, knots: Array, at: Array
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def _piece(self, knots: FloatArray, at: FloatArray) -> tuple[IntArray, BoolArray]:
         """Find the piece that each number lies in, and whether it lies in one at all."""
         piece = np.searchsorted(knots[1:-1], at, side="right")
         return piece, (at >= knots[0]) & (at <= knots[-1])
 
-    def _shape(self, piece: npt.NDArray[np.int64]) -> tuple[Array, Array, Array, Array, Array]:
+    def _shape(
+        self, piece: IntArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
         """Width, secant and slopes at both ends of pieces, and what bends the map between."""
         widths = np.diff(self.values)
         secants = np.diff(self.latents) / widths
@@ -195,6 +195,6 @@ class Curve:
         return widths[piece], secants[piece], left[piece], right[piece], bends[piece]
 
 
-def normal_log_density(latents: Array) -> Array:
+def normal_log_density(latents: FloatArray) -> FloatArray:
     """Log density of N(0, 1)."""
     return -0.5 * latents**2 - 0.5 * np.log(2 * np.pi)

@@ -11,8 +11,9 @@ import numpy as np
 
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import univariate
-from sbi_inn.prior.component import LATENT_MAX, Array, Parents
+from sbi_inn.prior.component import LATENT_MAX, Parents
 from sbi_inn.prior.expression import Expression
+from sbi_inn.typing import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,21 +67,21 @@ class Dependent:
                 expression = None
         return replace(self, expression=expression)
 
-    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
+    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> FloatArray:
         """Draw n values, one given each row of the parents, shape (n,)."""
         frozen = self._at(parents, n)
         draws = np.asarray(frozen.rvs(size=n, random_state=rng), dtype=float)
         return self._usable(frozen, univariate.latent(frozen, draws), draws)
 
-    def log_prob(self, values: Array, parents: Parents) -> Array:
+    def log_prob(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Log density given the parents, shape (n,)."""
         return univariate.log_density(self._at(parents, len(values)), values)
 
-    def to_latent(self, values: Array, parents: Parents) -> Array:
+    def to_latent(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Map values (n,) to latents (n, 1) given the parents."""
         return univariate.latent(self._at(parents, len(values)), values)[:, None]
 
-    def from_latent(self, latents: Array, parents: Parents) -> Array:
+    def from_latent(self, latents: FloatArray, parents: Parents) -> FloatArray:
         """Map latents (n, 1) to values (n,) given the parents."""
         frozen = self._at(parents, len(latents))
         z = np.clip(latents[:, 0], -LATENT_MAX, LATENT_MAX)
@@ -116,7 +117,7 @@ class Dependent:
             )
         return frozen
 
-    def _usable(self, frozen: univariate.Frozen, z: Array, values: Array) -> Array:
+    def _usable(self, frozen: univariate.Frozen, z: FloatArray, values: FloatArray) -> FloatArray:
         """Move the values that cannot be used towards the median until they can."""
         bad = ~univariate.usable(frozen, z, values)
         if bad.any():

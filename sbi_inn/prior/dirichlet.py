@@ -9,8 +9,9 @@ import numpy as np
 from scipy.special import betainc, betaincinv, betaln, gammaln, log_softmax, ndtr, ndtri, xlogy
 
 from sbi_inn.errors import PriorError
-from sbi_inn.prior.component import LATENT_MAX, Array, Parents
+from sbi_inn.prior.component import LATENT_MAX, Parents
 from sbi_inn.prior.families import multivariate_config
+from sbi_inn.typing import FloatArray
 
 SMALLEST = float(np.finfo(float).tiny)
 """No entry of a draw is smaller, so that its density is finite whatever the concentration."""
@@ -22,7 +23,7 @@ SUM_TOLERANCE = 1e-6
 class Concentrated(Protocol):
     """What scipy.stats.dirichlet offers once frozen."""
 
-    alpha: Array
+    alpha: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +45,8 @@ class Dirichlet:
     """
 
     source: Concentrated
-    alpha: Array
-    rest: Array
+    alpha: FloatArray
+    rest: FloatArray
 
     support = (0.0, 1.0)
     parents = ()
@@ -70,7 +71,7 @@ class Dirichlet:
         """One latent an entry but the last."""
         return len(self.rest)
 
-    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
+    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> FloatArray:
         """Draw n values, shape (n, k)."""
         # Gamma(alpha) is Gamma(alpha + 1) times U^(1 / alpha): logs keep entries that numpy's
         # own draws round to zero where alpha is small.
@@ -78,14 +79,14 @@ class Dirichlet:
         gammas -= rng.standard_exponential(gammas.shape) / self.alpha
         return np.maximum(np.exp(log_softmax(gammas, axis=1)), SMALLEST)
 
-    def log_prob(self, values: Array, parents: Parents) -> Array:
+    def log_prob(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Log density with respect to the first k - 1 entries, shape (n,)."""
         inside = (values >= 0).all(1) & (np.abs(values.sum(1) - 1) < SUM_TOLERANCE)
         log_prob = xlogy(self.alpha - 1, np.where(inside[:, None], values, 0.5)).sum(1)
         log_prob += gammaln(self.alpha.sum()) - gammaln(self.alpha).sum()
         return np.where(inside & ~np.isnan(log_prob), log_prob, -np.inf)
 
-    def to_latent(self, values: Array, parents: Parents) -> Array:
+    def to_latent(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Map values (n, k) to latents (n, k - 1)."""
         values = np.clip(values, SMALLEST, 1)
         # The sticks' ends are added up from the far side: 1 minus a sum would lose small ones.
@@ -96,7 +97,7 @@ class Dirichlet:
         z = np.where(below < above, ndtri(below), -ndtri(above))
         return np.clip(z, -LATENT_MAX, LATENT_MAX)
 
-    def from_latent(self, latents: Array, parents: Parents) -> Array:
+    def from_latent(self, latents: FloatArray, parents: Parents) -> FloatArray:
         """Map latents (n, k - 1) to values (n, k)."""
         z = np.clip(latents, -LATENT_MAX, LATENT_MAX)
         tail = ndtr(-np.abs(z))
@@ -118,7 +119,7 @@ class Dirichlet:
         return f"dirichlet([{', '.join(f'{value:g}' for value in self.alpha)}])"
 
 
-def _beta_quantile(a: Array, b: Array, probability: Array) -> Array:
+def _beta_quantile(a: FloatArray, b: FloatArray, probability: FloatArray) -> FloatArray:
     """Quantiles of Beta(a, b); where scipy finds none in the far tail, of its leading term."""
     values = betaincinv(a, b, probability)
     leading = np.exp((np.log(probability) + np.log(a) + betaln(a, b)) / a)

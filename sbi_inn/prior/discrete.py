@@ -11,11 +11,12 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from sbi_inn.errors import PriorError
-from sbi_inn.prior.component import LATENT_MAX, Array, Parents
+from sbi_inn.prior.component import LATENT_MAX, Parents
 from sbi_inn.prior.continuous import check_arguments, describe
 from sbi_inn.prior.families import discrete_config, listed
+from sbi_inn.typing import AnyArray, FloatArray
 
-Whole = npt.NDArray[Any]  # of int64
+Whole = AnyArray  # of int64
 
 MOST = 200_000
 """Values that a table holds: enough for poisson(1e8), or geom(1e-4)."""
@@ -36,11 +37,11 @@ LARGEST = 2**53
 class Mass(Protocol):
     """What frozen discrete distributions of scipy offer."""
 
-    def pmf(self, k: npt.ArrayLike, /) -> Array: ...  # noqa: D102
-    def logpmf(self, k: npt.ArrayLike, /) -> Array: ...  # noqa: D102
-    def cdf(self, k: npt.ArrayLike, /) -> Array: ...  # noqa: D102
-    def sf(self, k: npt.ArrayLike, /) -> Array: ...  # noqa: D102
-    def ppf(self, q: npt.ArrayLike, /) -> Array: ...  # noqa: D102
+    def pmf(self, k: npt.ArrayLike, /) -> FloatArray: ...  # noqa: D102
+    def logpmf(self, k: npt.ArrayLike, /) -> FloatArray: ...  # noqa: D102
+    def cdf(self, k: npt.ArrayLike, /) -> FloatArray: ...  # noqa: D102
+    def sf(self, k: npt.ArrayLike, /) -> FloatArray: ...  # noqa: D102
+    def ppf(self, q: npt.ArrayLike, /) -> FloatArray: ...  # noqa: D102
     def support(self) -> tuple[Any, Any]: ...  # noqa: D102
 
 
@@ -66,10 +67,10 @@ class Discrete:
 
     source: Mass
     atoms: Whole
-    mass: Array
-    below: Array
-    above: Array
-    edges: Array
+    mass: FloatArray
+    below: FloatArray
+    above: FloatArray
+    edges: FloatArray
 
     shape = ()
     width = 1
@@ -123,12 +124,14 @@ class Discrete:
         """Draw n values, shape (n,)."""
         return self.from_latent(rng.standard_normal((n, 1)), parents)
 
-    def log_prob(self, values: Array, parents: Parents) -> Array:
+    def log_prob(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Log probability, shape (n,): -inf for what is no whole number."""
         log_prob = np.asarray(self.source.logpmf(values), dtype=float)
         return np.where(np.isnan(log_prob), -np.inf, log_prob)
 
-    def to_latent(self, values: Array, parents: Parents, within: float | Array = 0.5) -> Array:
+    def to_latent(
+        self, values: FloatArray, parents: Parents, within: float | FloatArray = 0.5
+    ) -> FloatArray:
         """Map values (n,) to latents (n, 1), at a place between 0 and 1 within their cells."""
         i = np.minimum(np.searchsorted(self.atoms, values), len(self.atoms) - 1)
         before = self.below[i] + within * self.mass[i]
@@ -138,7 +141,7 @@ class Discrete:
         z = np.clip(z, np.nextafter(self.edges[i], np.inf), self.edges[i + 1])
         return np.clip(z, -LATENT_MAX, LATENT_MAX)[:, None]
 
-    def from_latent(self, latents: Array, parents: Parents) -> Whole:
+    def from_latent(self, latents: FloatArray, parents: Parents) -> Whole:
         """Map latents (n, 1) to values (n,)."""
         return self.atoms[np.searchsorted(self.edges[1:-1], latents[:, 0])]
 
@@ -177,7 +180,7 @@ def _atoms(where: str, source: Mass) -> Whole:
     return _whole(where, low + np.arange(high - low + 1))
 
 
-def _whole(where: str, values: Array) -> Whole:
+def _whole(where: str, values: FloatArray) -> Whole:
     if not (np.abs(values) < LARGEST).all() or (values != np.rint(values)).any():
         raise PriorError(
             f"{where}: expected whole numbers below 2**53, such as places in a list that the "
@@ -200,7 +203,7 @@ def _reach(where: str, source: Mass, low: float, high: float) -> tuple[float, fl
     )
 
 
-def _steps(beyond: Callable[[float], Array], most: float, tail: float) -> float | None:
+def _steps(beyond: Callable[[float], FloatArray], most: float, tail: float) -> float | None:
     """Count the steps after which at most `tail` lies beyond; None if `most` are too few."""
     if not beyond(most) <= tail:
         return None

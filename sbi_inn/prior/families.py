@@ -11,6 +11,7 @@ import numpy.typing as npt
 import scipy.stats
 
 from sbi_inn.errors import LoadError
+from sbi_inn.typing import AnyArray, FloatArray
 
 if TYPE_CHECKING:
     from sbi_inn.prior.mixture import Mixture
@@ -90,7 +91,7 @@ def discrete_config(frozen: object) -> dict[str, Any] | None:
     return {"kind": "listed", "distribution": "rv_discrete", "args": lists, "kwds": {}}
 
 
-def listed(frozen: object) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]] | None:
+def listed(frozen: object) -> tuple[AnyArray, FloatArray] | None:
     """Values, rising, and probabilities of a frozen `rv_discrete(values=...)`; None of others."""
     generator: Any = getattr(frozen, "dist", None)
     if not (hasattr(generator, "xk") and hasattr(generator, "pk")):

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from scipy.special import logsumexp
 
 from sbi_inn.errors import PriorError
-from sbi_inn.prior.component import Array
 from sbi_inn.prior.families import family
 from sbi_inn.prior.multivariate import cholesky
 from sbi_inn.prior.univariate import location_scale
+from sbi_inn.typing import FloatArray
 
 SUM_TOLERANCE = 1e-6
 """Weights may miss the sum 1 by this, as those that went through float32 do."""
@@ -78,23 +78,25 @@ class Mixture:
             )
         self.shape: tuple[int, ...] = shapes[0]
         self.dim = math.prod(self.shape)
-        self.location: Array = np.stack([np.atleast_1d(location) for location, _ in read])
-        self.cholesky: Array = np.stack([factor for _, factor in read])
+        self.location: FloatArray = np.stack([np.atleast_1d(location) for location, _ in read])
+        self.cholesky: FloatArray = np.stack([factor for _, factor in read])
 
     @property
-    def mean(self) -> Array:
+    def mean(self) -> FloatArray:
         """Mean, of shape `shape`."""
         return (self.weights @ self.location).reshape(self.shape)
 
     @property
-    def cov(self) -> Array:
+    def cov(self) -> FloatArray:
         """Covariance, shape (d, d); of a number its variance, shape ()."""
         within = np.einsum("k,kij,klj->il", self.weights, self.cholesky, self.cholesky)
         apart = self.location - self.weights @ self.location
         between = np.einsum("k,ki,kj->ij", self.weights, apart, apart)
         return (within + between).reshape(2 * self.shape)
 
-    def rvs(self, size: int = 1, random_state: np.random.Generator | int | None = None) -> Array:
+    def rvs(
+        self, size: int = 1, random_state: np.random.Generator | int | None = None
+    ) -> FloatArray:
         """Draw, shape (size, *shape); without a generator or seed from fresh entropy."""
         rng = np.random.default_rng(random_state)
         which = rng.choice(len(self.weights), size=size, p=self.weights)
@@ -103,7 +105,7 @@ class Mixture:
             draws[which == k] = location + draws[which == k] @ factor.T
         return draws.reshape(size, *self.shape)
 
-    def logpdf(self, x: npt.ArrayLike) -> Array:
+    def logpdf(self, x: npt.ArrayLike) -> FloatArray:
         """Log density of x, shape (..., *shape), for each of its leading axes; -inf for nan."""
         values = np.asarray(x, dtype=float)
         leading = values.shape[: values.ndim - len(self.shape)]
@@ -116,7 +118,7 @@ class Mixture:
         total -= self.dim / 2 * np.log(2 * np.pi)
         return np.where(np.isnan(total), -np.inf, total).reshape(leading)
 
-    def standardise(self, values: Array) -> Array:
+    def standardise(self, values: FloatArray) -> FloatArray:
         """Solve values = location + cholesky e for e: (n, dim) to (n, K, dim)."""
         standard = values[:, None, :] - self.location
         for i in range(self.dim):
@@ -124,12 +126,12 @@ class Mixture:
             standard[:, :, i] /= self.scales[:, i]
         return standard
 
-    def carried(self, standard: Array, i: int) -> Array:
+    def carried(self, standard: FloatArray, i: int) -> FloatArray:
         """Give what the first i entries of e (n, K, dim) add to the means of entry i, (n, K)."""
         return np.einsum("nkj,kj->nk", standard[:, :, :i], self.cholesky[:, i, :i])
 
     @property
-    def scales(self) -> Array:
+    def scales(self) -> FloatArray:
         """Standard deviation of each entry given those before it, (K, dim)."""
         return np.diagonal(self.cholesky, axis1=1, axis2=2)
 
@@ -139,7 +141,7 @@ class Mixture:
         return f"Mixture of {len(self.weights)} {kind}"
 
 
-def _weights(weights: npt.ArrayLike, n: int) -> Array:
+def _weights(weights: npt.ArrayLike, n: int) -> FloatArray:
     """Check the weights of n components and make their sum 1."""
     array = np.array(weights, dtype=float)
     if array.shape != (n,) or n == 0:
@@ -156,7 +158,7 @@ def _weights(weights: npt.ArrayLike, n: int) -> Array:
     return array if abs(total - 1) <= np.finfo(float).eps else array / total
 
 
-def _read(i: int, component: Any) -> tuple[Array, Array]:
+def _read(i: int, component: Any) -> tuple[FloatArray, FloatArray]:
     """Mean, shape () or (d,), and Cholesky factor of one component."""
     if family(component) == "norm":
         location, scale = location_scale(component)

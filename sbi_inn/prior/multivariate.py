@@ -11,9 +11,10 @@ from scipy.linalg import solve_triangular
 from scipy.special import gammaln
 
 from sbi_inn.errors import PriorError
-from sbi_inn.prior.component import LATENT_MAX, Array, Parents
+from sbi_inn.prior.component import LATENT_MAX, Parents
 from sbi_inn.prior.continuous import Continuous
 from sbi_inn.prior.families import multivariate_config
+from sbi_inn.typing import FloatArray
 
 LARGEST = 1e100
 """Largest standardised coordinate of a t draw: its square still fits in float64."""
@@ -22,20 +23,20 @@ LARGEST = 1e100
 class FrozenNormal(Protocol):
     """What scipy.stats.multivariate_normal offers once frozen."""
 
-    mean: Array
-    cov: Array
+    mean: FloatArray
+    cov: FloatArray
 
-    def rvs(self, size: int, random_state: np.random.Generator) -> Array: ...  # noqa: D102
+    def rvs(self, size: int, random_state: np.random.Generator) -> FloatArray: ...  # noqa: D102
 
 
 class FrozenT(Protocol):
     """What scipy.stats.multivariate_t offers once frozen."""
 
-    loc: Array
-    shape: Array
+    loc: FloatArray
+    shape: FloatArray
     df: float
 
-    def rvs(self, size: int, random_state: np.random.Generator) -> Array: ...  # noqa: D102
+    def rvs(self, size: int, random_state: np.random.Generator) -> FloatArray: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,8 @@ class MultivariateNormal:
     """
 
     source: FrozenNormal
-    location: Array
-    cholesky: Array
+    location: FloatArray
+    cholesky: FloatArray
 
     support = (-np.inf, np.inf)
     parents = ()
@@ -74,23 +75,23 @@ class MultivariateNormal:
         """One latent an entry."""
         return len(self.location)
 
-    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
+    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> FloatArray:
         """Draw n values, shape (n, k)."""
         return np.reshape(self.source.rvs(size=n, random_state=rng), (n, self.width))
 
-    def log_prob(self, values: Array, parents: Parents) -> Array:
+    def log_prob(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Log density, shape (n,)."""
         standard = standardise(values, self.location, self.cholesky)
         log_prob = -0.5 * (standard**2).sum(1) - self.width / 2 * np.log(2 * np.pi)
         log_prob -= np.log(np.diag(self.cholesky)).sum()
         return np.where(np.isnan(log_prob), -np.inf, log_prob)
 
-    def to_latent(self, values: Array, parents: Parents) -> Array:
+    def to_latent(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Map values (n, k) to latents (n, k)."""
         latents = standardise(values, self.location, self.cholesky)
         return np.clip(np.nan_to_num(latents), -LATENT_MAX, LATENT_MAX)
 
-    def from_latent(self, latents: Array, parents: Parents) -> Array:
+    def from_latent(self, latents: FloatArray, parents: Parents) -> FloatArray:
         """Map latents (n, k) to values (n, k)."""
         return self.location + np.clip(latents, -LATENT_MAX, LATENT_MAX) @ self.cholesky.T
 
@@ -130,8 +131,8 @@ class MultivariateT:
     """
 
     source: FrozenT
-    location: Array
-    cholesky: Array
+    location: FloatArray
+    cholesky: FloatArray
     conditionals: tuple[Continuous, ...]
 
     support = (-np.inf, np.inf)
@@ -155,14 +156,14 @@ class MultivariateT:
         """One latent an entry."""
         return len(self.location)
 
-    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
+    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> FloatArray:
         """Draw n values, shape (n, k)."""
         draws = np.reshape(self.source.rvs(size=n, random_state=rng), (n, self.width))
         bad = ~np.isfinite(self.log_prob(draws, parents))
         draws[bad] = self.from_latent(self.to_latent(draws[bad], parents), parents)
         return draws
 
-    def log_prob(self, values: Array, parents: Parents) -> Array:
+    def log_prob(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Log density, shape (n,)."""
         df, k = float(self.source.df), self.width
         squared = (standardise(values, self.location, self.cholesky) ** 2).sum(1)
@@ -171,7 +172,7 @@ class MultivariateT:
         log_prob = log_prob - (df + k) / 2 * np.log1p(squared / df)
         return np.where(np.isnan(log_prob), -np.inf, log_prob)
 
-    def to_latent(self, values: Array, parents: Parents) -> Array:
+    def to_latent(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Map values (n, k) to latents (n, k)."""
         standard = np.nan_to_num(standardise(values, self.location, self.cholesky))
         standard = np.clip(standard, -LARGEST, LARGEST)
@@ -181,7 +182,7 @@ class MultivariateT:
             latents[:, i] = conditional.to_latent(scaled, parents)[:, 0]
         return latents
 
-    def from_latent(self, latents: Array, parents: Parents) -> Array:
+    def from_latent(self, latents: FloatArray, parents: Parents) -> FloatArray:
         """Map latents (n, k) to values (n, k)."""
         standard = np.empty(latents.shape)
         for i, conditional in enumerate(self.conditionals):
@@ -200,13 +201,13 @@ class MultivariateT:
         """Name, size and degrees of freedom."""
         return f"multivariate_t of {self.width} entries, df={self.source.df:g}"
 
-    def _scale(self, before: Array) -> Array:
+    def _scale(self, before: FloatArray) -> FloatArray:
         """Scale of the next coordinate given those before it (n, i)."""
         df = float(self.source.df)
         return np.sqrt((df + (before**2).sum(1)) / (df + before.shape[1]))
 
 
-def cholesky(where: str, matrix: Array) -> Array:
+def cholesky(where: str, matrix: FloatArray) -> FloatArray:
     """Lower triangular factor, or a PriorError that says where the matrix is."""
     try:
         return np.asarray(np.linalg.cholesky(np.atleast_2d(matrix)), dtype=float)
@@ -217,7 +218,7 @@ def cholesky(where: str, matrix: Array) -> Array:
         ) from error
 
 
-def standardise(values: Array, location: Array, factor: Array) -> Array:
+def standardise(values: FloatArray, location: FloatArray, factor: FloatArray) -> FloatArray:
     """Solve values = location + L y for y, shape (n, k)."""
     standard = solve_triangular(factor, (values - location).T, lower=True, check_finite=False)
     return np.asarray(standard.T, dtype=float)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from sbi_inn.prior.component import LATENT_MAX, Array
+from sbi_inn.prior.component import LATENT_MAX
+from sbi_inn.typing import FloatArray
 
 CLOSE = 1e-13
 """A quantile is found when its latent misses by no more than this."""
@@ -18,7 +19,7 @@ MOST_STEPS = 200
 """Ten are usual; bisection at every other step comes to the last bit in about 120."""
 
 
-def latent(weights: Array, standard: Array) -> Array:
+def latent(weights: FloatArray, standard: FloatArray) -> FloatArray:
     """Return the latents z with Phi(z) = sum_k weights_k Phi(standard_k), within the limit.
 
     Parameters
@@ -37,7 +38,9 @@ def latent(weights: Array, standard: Array) -> Array:
     return np.clip(z, -LATENT_MAX, LATENT_MAX)
 
 
-def quantile(weights: Array, location: Array, scale: Array, z: Array) -> Array:
+def quantile(
+    weights: FloatArray, location: FloatArray, scale: FloatArray, z: FloatArray
+) -> FloatArray:
     """Return the values x with P(<= x) = Phi(z), by Newton's method on the latent of x.
 
     The mixture's quantile lies between the least and the greatest of its normals'. A step that
@@ -78,7 +81,9 @@ def quantile(weights: Array, location: Array, scale: Array, z: Array) -> Array:
     return values
 
 
-def _miss(weights: Array, location: Array, scale: Array, z: Array, x: Array) -> tuple[Array, Array]:
+def _miss(
+    weights: FloatArray, location: FloatArray, scale: FloatArray, z: FloatArray, x: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """By how much the latents of x exceed z, and their derivatives with respect to x."""
     side = np.where(z > 0, -1.0, 1.0)
     standard = (x[:, None] - location) / scale

@@ -12,13 +12,14 @@ from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.names import check_names
 from sbi_inn.prior.arrays import arrays
 from sbi_inn.prior.build import build
-from sbi_inn.prior.choice import chosen
-from sbi_inn.prior.component import Array, Component, Parents
+from sbi_inn.prior.component import Component, Parents
 from sbi_inn.prior.dependent import Dependent
 from sbi_inn.prior.discrete import Discrete
+from sbi_inn.prior.marginal import chosen
 from sbi_inn.prior.stored import stored
 from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.prior.univariate import quietly
+from sbi_inn.typing import BoolArray, FloatArray
 
 WHOLE: Any = np.int64  # of discrete parameters
 
@@ -113,7 +114,7 @@ class Prior:
         return {name: component.support for name, component in self._components.items()}
 
     @property
-    def discrete_latents(self) -> npt.NDArray[np.bool_]:
+    def discrete_latents(self) -> BoolArray:
         """Which latents are those of discrete parameters, shape (latent_dim,)."""
         kinds = [[name in self.discrete] * c.width for name, c in self._components.items()]
         return np.concatenate(kinds)
@@ -175,7 +176,7 @@ class Prior:
         asked = chosen(names, parents)
         return Prior([(n, c.source) for n, c in self._components.items() if n in asked])
 
-    def sample(self, n: int, rng: np.random.Generator) -> dict[str, Array]:
+    def sample(self, n: int, rng: np.random.Generator) -> dict[str, FloatArray]:
         """Draw from the prior.
 
         Parameters
@@ -191,13 +192,13 @@ class Prior:
         """
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator; got {type(rng).__name__}")
-        draws: dict[str, Array] = {}
+        draws: dict[str, FloatArray] = {}
         with quietly():
             for name, component in self._components.items():
                 draws[name] = component.sample(n, rng, draws)
         return draws
 
-    def log_prob(self, parameters: Mapping[str, Any]) -> Array:
+    def log_prob(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Joint log density in parameter units; of discrete parameters the log probability.
 
         A dirichlet counts by its density with respect to all entries but the last, as in scipy.
@@ -220,7 +221,7 @@ class Prior:
         """
         values, n = arrays(parameters, self._shapes)
         total, inside = np.zeros(n), np.ones(n, dtype=bool)
-        parents: dict[str, Array] = {}
+        parents: dict[str, FloatArray] = {}
         with quietly():
             for name, component in self._components.items():
                 log_prob = component.log_prob(values[name], parents)
@@ -230,7 +231,7 @@ class Prior:
 
     def to_latent(
         self, parameters: Mapping[str, Any], within: npt.ArrayLike | None = None
-    ) -> Array:
+    ) -> FloatArray:
         """Map parameters to standard normal latents; the inverse of `from_latent`.
 
         Parameters
@@ -257,7 +258,7 @@ class Prior:
             if np.isnan(array).any():
                 raise PriorError(f"parameter {name!r}: nan has no latent")
         latents = [np.empty((n, 0))]
-        parents: dict[str, Array] = {}
+        parents: dict[str, FloatArray] = {}
         places = iter(self._places(within).T)
         with quietly():
             for name, component in self._components.items():
@@ -271,7 +272,7 @@ class Prior:
                     parents[name] = self._as_parent(component, values[name], log_prob, parents)
         return np.concatenate(latents, axis=1)
 
-    def from_latent(self, latents: npt.ArrayLike) -> dict[str, Array]:
+    def from_latent(self, latents: npt.ArrayLike) -> dict[str, FloatArray]:
         """Map standard normal latents to parameters.
 
         Parameters
@@ -295,7 +296,7 @@ class Prior:
             raise ValueError(f"latents must have shape (n, {self.latent_dim}); got {z.shape}")
         if np.isnan(z).any():
             raise ValueError(f"latents must not be nan; {np.isnan(z).any(1).sum()} rows are")
-        draws: dict[str, Array] = {}
+        draws: dict[str, FloatArray] = {}
         start = 0
         with quietly():
             for name, component in self._components.items():
@@ -303,12 +304,12 @@ class Prior:
                 start += component.width
         return draws
 
-    def flatten(self, parameters: Mapping[str, Any]) -> Array:
+    def flatten(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Parameters side by side in the order of `columns`, shape (n, dim)."""
         values, n = arrays(parameters, self._shapes)
         return np.concatenate([values[name].reshape(n, -1) for name in self.names], axis=1)
 
-    def unflatten(self, array: npt.ArrayLike) -> dict[str, Array]:
+    def unflatten(self, array: npt.ArrayLike) -> dict[str, FloatArray]:
         """Take `flatten`'s array (n, dim) apart again."""
         flat = np.asarray(array, dtype=float)
         if flat.ndim != 2 or flat.shape[1] != self.dim:
@@ -316,7 +317,7 @@ class Prior:
                 f"expected shape (n, {self.dim}), with columns {', '.join(self.columns)}; "
                 f"got {flat.shape}"
             )
-        values: dict[str, Array] = {}
+        values: dict[str, FloatArray] = {}
         start = 0
         for name, component in self._components.items():
             stop = start + len(self._columns_of(name))
@@ -389,8 +390,8 @@ class Prior:
         return [f"{name}[{i}]" for i in range(shape[0])] if shape else [name]
 
     def _as_parent(
-        self, component: Component, values: Array, log_prob: Array, parents: Parents
-    ) -> Array:
+        self, component: Component, values: FloatArray, log_prob: FloatArray, parents: Parents
+    ) -> FloatArray:
         """Values for later functions, medians where the support was left: they may rely on it."""
         outside = log_prob == -np.inf
         if isinstance(component, Discrete) and not outside.any():
@@ -401,7 +402,7 @@ class Prior:
         inside = np.where(outside.reshape(-1, *[1] * (values.ndim - 1)), medians, values)
         return inside.astype(medians.dtype)
 
-    def _places(self, within: npt.ArrayLike | None) -> Array:
+    def _places(self, within: npt.ArrayLike | None) -> FloatArray:
         """Places of the discrete parameters within their pieces, shape (n or 1, discrete)."""
         k = len(self.discrete)
         if within is None:

@@ -9,9 +9,10 @@ import numpy as np
 from scipy.special import softmax
 
 from sbi_inn.prior import normals
-from sbi_inn.prior.component import LATENT_MAX, Array, Parents
+from sbi_inn.prior.component import LATENT_MAX, Parents
 from sbi_inn.prior.families import mixture_config
 from sbi_inn.prior.mixture import Mixture
+from sbi_inn.typing import FloatArray
 
 LARGEST = 1e100
 """Largest value of an entry that is told from infinity: its square still fits in float64."""
@@ -50,15 +51,15 @@ class Rosenblatt:
         """One latent an entry."""
         return self.source.dim
 
-    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
+    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> FloatArray:
         """Draw n values, shape (n, *shape)."""
         return self.source.rvs(n, rng)
 
-    def log_prob(self, values: Array, parents: Parents) -> Array:
+    def log_prob(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Log density, shape (n,)."""
         return self.source.logpdf(values)
 
-    def to_latent(self, values: Array, parents: Parents) -> Array:
+    def to_latent(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Map values (n, *shape) to latents (n, width)."""
         mixture = self.source
         flat = np.clip(values.reshape(-1, self.width), -LARGEST, LARGEST)
@@ -70,7 +71,7 @@ class Rosenblatt:
             weights = self._given(weights, standard, i)
         return latents
 
-    def from_latent(self, latents: Array, parents: Parents) -> Array:
+    def from_latent(self, latents: FloatArray, parents: Parents) -> FloatArray:
         """Map latents (n, width) to values (n, *shape)."""
         mixture = self.source
         z = np.clip(latents, -LATENT_MAX, LATENT_MAX)
@@ -98,7 +99,7 @@ class Rosenblatt:
         """Say how many components there are, of what kind and size."""
         return repr(self.source)
 
-    def _given(self, weights: Array, standard: Array, i: int) -> Array:
+    def _given(self, weights: FloatArray, standard: FloatArray, i: int) -> FloatArray:
         """Weights (n, K) once entry i is known too."""
         log_density = -(standard[:, :, i] ** 2) / 2 - np.log(self.source.scales[:, i])
         return softmax(np.log(weights) + log_density, axis=1)

@@ -13,8 +13,9 @@ import scipy.stats as st
 
 from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.prior import univariate
-from sbi_inn.prior.component import LATENT_MAX, Array, Parents
+from sbi_inn.prior.component import LATENT_MAX, Parents
 from sbi_inn.prior.curve import Curve, normal_log_density
+from sbi_inn.typing import FloatArray
 
 LARGEST = 1e300
 BESIDE = 0.5
@@ -90,11 +91,11 @@ class Tabulated:
         """What a prior is given: this itself."""
         return self
 
-    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> Array:
+    def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> FloatArray:
         """Draw n values, each column by itself, shape (n, *shape)."""
         return self.from_latent(rng.standard_normal((n, self.width)), parents)
 
-    def log_prob(self, values: Array, parents: Parents) -> Array:
+    def log_prob(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Log density of the columns, shape (n,)."""
         flat = values.reshape(len(values), -1)
         low, high = self.support
@@ -106,7 +107,7 @@ class Tabulated:
         fine = ((flat >= low) & (flat <= high) & np.isfinite(flat)).all(axis=1)
         return np.where(fine & np.isfinite(total), total, -np.inf)
 
-    def to_latent(self, values: Array, parents: Parents) -> Array:
+    def to_latent(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Map values (n, *shape) to latents (n, width)."""
         flat = np.clip(values.reshape(len(values), -1), -LARGEST, LARGEST)
         latents = [
@@ -115,7 +116,7 @@ class Tabulated:
         ]
         return np.clip(np.stack(latents, axis=1), -LATENT_MAX, LATENT_MAX)
 
-    def from_latent(self, latents: Array, parents: Parents) -> Array:
+    def from_latent(self, latents: FloatArray, parents: Parents) -> FloatArray:
         """Map latents (n, width) to values (n, *shape) strictly inside the bounds."""
         z = np.clip(latents, -LATENT_MAX, LATENT_MAX)
         values = np.empty(z.shape)
@@ -160,7 +161,7 @@ class Tabulated:
         within = "" if np.isinf([low, high]).all() else f", within {low:g} to {high:g}"
         return f"columns of a table, 68 % in {ends[0].min():.3g} to {ends[1].max():.3g}{within}"
 
-    def _inside(self, column: Array, i: int) -> Array:
+    def _inside(self, column: FloatArray, i: int) -> FloatArray:
         """Place values on or beyond a bound beside it."""
         low, high = self.support
         column = np.where(column <= low, self._beside[i][0], column)
@@ -177,7 +178,7 @@ class Tabulated:
         return found
 
 
-def _fit(name: str, column: Array, bounds: tuple[float, float]) -> Curve:
+def _fit(name: str, column: FloatArray, bounds: tuple[float, float]) -> Curve:
     low, high = bounds
     inside = column[(column > low) & (column < high)]
     if len(np.unique(inside)) < 2:
@@ -201,7 +202,7 @@ def _between(low: float, high: float) -> Any:
     return st.uniform(low, high - low)
 
 
-def _unbound(values: Array, bounds: tuple[float, float]) -> Array:
+def _unbound(values: FloatArray, bounds: tuple[float, float]) -> FloatArray:
     """Map what lies between bounds to the line."""
     low, high = bounds
     if np.isfinite(low) and np.isfinite(high):
@@ -211,7 +212,7 @@ def _unbound(values: Array, bounds: tuple[float, float]) -> Array:
     return -np.log(high - values) if np.isfinite(high) else values
 
 
-def _bound(line: Array, bounds: tuple[float, float]) -> Array:
+def _bound(line: FloatArray, bounds: tuple[float, float]) -> FloatArray:
     """Map the line to what lies strictly between bounds; the inverse of `_unbound`."""
     low, high = bounds
     if np.isfinite(low) and np.isfinite(high):
@@ -229,7 +230,7 @@ def _next(bound: float, sign: int) -> float:
     return float(np.nextafter(bound, sign * np.inf)) if np.isfinite(bound) else bound
 
 
-def _log_rate(values: Array, bounds: tuple[float, float]) -> Array:
+def _log_rate(values: FloatArray, bounds: tuple[float, float]) -> FloatArray:
     """Log of the slope of `_unbound`."""
     low, high = bounds
     if np.isfinite(low) and np.isfinite(high):

@@ -17,8 +17,9 @@ import numpy.typing as npt
 from scipy.integrate import IntegrationWarning
 from scipy.special import ndtr, ndtri
 
-from sbi_inn.prior.component import LATENT_MAX, Array
+from sbi_inn.prior.component import LATENT_MAX
 from sbi_inn.prior.families import family
+from sbi_inn.typing import BoolArray, FloatArray
 
 ROUND_TRIP = 0.05
 """How far a latent may come back from its value before the latent counts as out of reach."""
@@ -30,13 +31,13 @@ class Frozen(Protocol):
     Those have `args`, `kwds` and `dist` besides, which is looked for where it helps.
     """
 
-    def rvs(self, *, size: int, random_state: np.random.Generator) -> Array: ...  # noqa: D102
-    def logpdf(self, x: npt.ArrayLike, /) -> Array: ...  # noqa: D102
-    def cdf(self, x: npt.ArrayLike, /) -> Array: ...  # noqa: D102
-    def ppf(self, q: npt.ArrayLike, /) -> Array: ...  # noqa: D102
-    def sf(self, x: npt.ArrayLike, /) -> Array: ...  # noqa: D102
-    def isf(self, q: npt.ArrayLike, /) -> Array: ...  # noqa: D102
-    def support(self) -> tuple[Array, Array]: ...  # noqa: D102
+    def rvs(self, *, size: int, random_state: np.random.Generator) -> FloatArray: ...  # noqa: D102
+    def logpdf(self, x: npt.ArrayLike, /) -> FloatArray: ...  # noqa: D102
+    def cdf(self, x: npt.ArrayLike, /) -> FloatArray: ...  # noqa: D102
+    def ppf(self, q: npt.ArrayLike, /) -> FloatArray: ...  # noqa: D102
+    def sf(self, x: npt.ArrayLike, /) -> FloatArray: ...  # noqa: D102
+    def isf(self, q: npt.ArrayLike, /) -> FloatArray: ...  # noqa: D102
+    def support(self) -> tuple[FloatArray, FloatArray]: ...  # noqa: D102
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def is_continuous(value: object) -> bool:
     return all(hasattr(value, a) for a in ("rvs", "logpdf", "cdf", "ppf", "sf", "isf", "support"))
 
 
-def rows(frozen: Frozen, which: npt.NDArray[np.bool_]) -> Frozen:
+def rows(frozen: Frozen, which: BoolArray) -> Frozen:
     """Return the same distribution with its array arguments cut to the rows chosen."""
     args, kwds = arguments(frozen)
     if not any(np.ndim(value) for value in (*args, *kwds.values())):
@@ -66,7 +67,7 @@ def rows(frozen: Frozen, which: npt.NDArray[np.bool_]) -> Frozen:
     return remake(*map(cut, args), **{key: cut(value) for key, value in kwds.items()})
 
 
-def quantile(frozen: Frozen, z: Array) -> Array:
+def quantile(frozen: Frozen, z: FloatArray) -> FloatArray:
     """Return the values with P(<= value) = Phi(z)."""
     name = family(frozen)
     if name == "norm":
@@ -83,7 +84,7 @@ def quantile(frozen: Frozen, z: Array) -> Array:
     return values
 
 
-def latent(frozen: Frozen, values: Array) -> Array:
+def latent(frozen: Frozen, values: FloatArray) -> FloatArray:
     """Return the latents z, held within the limit, with Phi(z) = P(<= value)."""
     name = family(frozen)
     if name == "norm":
@@ -101,20 +102,20 @@ def latent(frozen: Frozen, values: Array) -> Array:
     return np.clip(z, -LATENT_MAX, LATENT_MAX)
 
 
-def log_density(frozen: Frozen, values: Array) -> Array:
+def log_density(frozen: Frozen, values: FloatArray) -> FloatArray:
     """Return log densities: -inf outside the support, for nan, and for invalid arguments."""
     log_prob = np.asarray(frozen.logpdf(values), dtype=float)
     return np.where(np.isnan(log_prob), -np.inf, log_prob)
 
 
-def usable(frozen: Frozen, z: Array, values: Array) -> npt.NDArray[np.bool_]:
+def usable(frozen: Frozen, z: FloatArray, values: FloatArray) -> BoolArray:
     """Whether values are strictly inside the support, of finite density, and map back to z."""
     low, high = frozen.support()
     inside = (low < values) & (values < high) & np.isfinite(log_density(frozen, values))
     return inside & (np.abs(latent(frozen, values) - z) < ROUND_TRIP)
 
 
-def reach(frozen: Frozen, inner: Array, outer: Array) -> Array:
+def reach(frozen: Frozen, inner: FloatArray, outer: FloatArray) -> FloatArray:
     """Bisect between usable latents and ones that are not for the outermost usable ones.
 
     A latent is out of reach where float64, or scipy's quantile function, cannot resolve its value:
@@ -127,7 +128,7 @@ def reach(frozen: Frozen, inner: Array, outer: Array) -> Array:
     return inner
 
 
-def location_scale(frozen: Frozen) -> tuple[Array, Array]:
+def location_scale(frozen: Frozen) -> tuple[FloatArray, FloatArray]:
     """Location and scale of a distribution without shape parameters."""
     args, kwds = arguments(frozen)
     given = dict(zip(("loc", "scale"), args, strict=False), **kwds)

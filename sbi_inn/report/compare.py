@@ -8,20 +8,18 @@ from time import perf_counter
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.spatial import KDTree
 
-from sbi_inn.data import Simulations
+from sbi_inn.checks.run import Judge
 from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.abc import QUANTILE
-from sbi_inn.observations import Observations
+from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.schema import Schema
+from sbi_inn.observation.statistics import filled, spread, statistics
 from sbi_inn.prior import Prior
-from sbi_inn.report.judge import Judge
-from sbi_inn.schema import Schema
-from sbi_inn.statistics import filled, spread, statistics
-
-FloatArray = npt.NDArray[np.float64]
+from sbi_inn.simulation.simulations import Simulations
+from sbi_inn.typing import FloatArray
 
 TIMED, REPEATS = 1_000, 3  # draws a posterior whose time is taken, and how often it is
 

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from sbi_inn.draws import INTERVAL_95, columns_of, flat
 from sbi_inn.errors import ShapeError
-
-FloatArray = npt.NDArray[np.float64]
 
 SHORTEST_POWER = 4  # a power of ten is factored out from 10^4 on, and from 10^-4 down
 DIGITS = 2  # significant ones of the smaller error

@@ -7,23 +7,21 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
-from sbi_inn.data import Simulations
 from sbi_inn.errors import ShapeError
-from sbi_inn.observations import Observations
-from sbi_inn.schema import Schema, numbers
+from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.schema import Schema, numbers
+from sbi_inn.observation.statistics import statistics
 from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.noise import NOISE
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import resimulate_rows
-from sbi_inn.statistics import statistics
+from sbi_inn.simulation.simulations import Simulations
+from sbi_inn.typing import AnyArray, BoolArray, FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 
-
-def givens_of(observations: Observations, schema: Schema) -> dict[str, npt.NDArray[Any]]:
+def givens_of(observations: Observations, schema: Schema) -> dict[str, AnyArray]:
     """Read the givens off observations, set sizes included; each of shape (batch, ...)."""
     folded = schema.fold(observations.vector)
     sizes = {name: padded.sizes for name, padded in observations.sets.items()}
@@ -99,7 +97,7 @@ def observe_again(
     stream: int,
     n_jobs: int = 1,
     given: Mapping[str, FloatArray] | None = None,
-) -> tuple[dict[str, FloatArray], Observations, npt.NDArray[np.bool_]]:
+) -> tuple[dict[str, FloatArray], Observations, BoolArray]:
     """Simulate at flat parameters, each with the givens of its own observation.
 
     Parameters

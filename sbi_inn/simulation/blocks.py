@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.simulation.binding import Binding
-from sbi_inn.simulation.inputs import Array, Inputs, Seeds
+from sbi_inn.simulation.inputs import Inputs, Seeds
 from sbi_inn.simulation.outputs import (
-    FloatArray,
     Kinds,
     Layout,
     WrongOutput,
@@ -27,6 +26,7 @@ from sbi_inn.simulation.outputs import (
     read_rows,
 )
 from sbi_inn.simulation.simulator import Simulator
+from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 STATUS = ("ok", "failed", "invalid")
 OK, FAILED, INVALID = range(3)  # indices of STATUS
@@ -128,7 +128,7 @@ class Call:
         """Give the seed as a simulator gets it: `seed=` is short, as not all take 64 bits."""
         return seed & 0x7FFFFFFF if self.binding.seed else seed
 
-    def _columns(self, inputs: Inputs) -> dict[str, Array]:
+    def _columns(self, inputs: Inputs) -> dict[str, AnyArray]:
         # Copies, so that a simulator that writes to its arguments does not change the table.
         known = {**inputs.parameters, **inputs.givens}
         columns = {name: known[name].copy() for name in self.binding.named}
@@ -249,7 +249,7 @@ def _read_batch(
     return Block(start, status, values, layout, invalid)
 
 
-def _scatter(value: FloatArray, kept: npt.NDArray[np.int64], size: int) -> FloatArray:
+def _scatter(value: FloatArray, kept: IntArray, size: int) -> FloatArray:
     full = np.full((size, *value.shape[1:]), np.nan)
     full[kept] = value
     return full

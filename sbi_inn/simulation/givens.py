@@ -8,12 +8,11 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sbi_inn.errors import PriorError
 from sbi_inn.simulation.binding import asked
+from sbi_inn.typing import AnyArray, IntArray
 
-Array = npt.NDArray[Any]
 Given = Any  # a number, a frozen scipy distribution, an array of rows, or a callable of the others
 
 TABULATED = 2**16  # values of a discrete distribution
@@ -110,8 +109,8 @@ class Drawer:
         self._draw = {name: _sampler(value) for name, value in alone.items()}
 
     def __call__(
-        self, parameters: Mapping[str, Array], rows: int, rng: np.random.Generator
-    ) -> dict[str, Array]:
+        self, parameters: Mapping[str, AnyArray], rows: int, rng: np.random.Generator
+    ) -> dict[str, AnyArray]:
         """Draw them for so many simulations, beside their parameters; each of shape (rows, ...).
 
         Raises
@@ -119,8 +118,8 @@ class Drawer:
         PriorError
             If a function gives something else than numbers, one row a simulation.
         """
-        known: dict[str, Array] = dict(parameters)
-        chosen: dict[int, npt.NDArray[np.int64]] = {}  # rows of arrays, by their length
+        known: dict[str, AnyArray] = dict(parameters)
+        chosen: dict[int, IntArray] = {}  # rows of arrays, by their length
         for name, value in self._given.items():
             if _is_table(value):
                 table = np.asarray(value)
@@ -137,10 +136,10 @@ class Drawer:
 def _called(
     name: str,
     function: Callable[..., Any],
-    known: Mapping[str, Array],
+    known: Mapping[str, AnyArray],
     rows: int,
     rng: np.random.Generator,
-) -> Array:
+) -> AnyArray:
     taken = arguments_of(name, function, tuple(known))
     found = function(**{n: rng if n == "rng" else known[n].copy() for n in taken})
     if hasattr(found, "rvs"):
@@ -160,7 +159,7 @@ def _called(
     return array
 
 
-def _sampler(given: Given) -> Callable[[int, np.random.Generator], Array]:
+def _sampler(given: Given) -> Callable[[int, np.random.Generator], AnyArray]:
     if isinstance(given, Real):
         number: Any = given
         value = int(number) if is_whole(number) else float(number)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from sbi_inn.errors import SimulationError
 from sbi_inn.simulation.givens import Drawer
+from sbi_inn.simulation.simulations import SimulationError
+from sbi_inn.typing import AnyArray
 
 if TYPE_CHECKING:
     from sbi_inn.prior import Prior
     from sbi_inn.simulation.problem import Problem
 
-Array = npt.NDArray[Any]
 
 BLOCK = 256
 _INPUTS, _ROWS, _BATCH = 0, 1, 2  # what a block's seed sequence is for: the last word of its key
@@ -70,8 +69,8 @@ def fresh_seed(seed: int | None) -> int:
 class Inputs:
     """Parameters and givens of many simulations, by name, each with leading axis (rows)."""
 
-    parameters: dict[str, Array]
-    givens: dict[str, Array]
+    parameters: dict[str, AnyArray]
+    givens: dict[str, AnyArray]
 
     def __len__(self) -> int:
         return len(next(iter(self.parameters.values())))
@@ -82,7 +81,7 @@ class Inputs:
             {name: value[rows] for name, value in self.givens.items()},
         )
 
-    def vector(self) -> Array:
+    def vector(self) -> AnyArray:
         """Write all parameters side by side in prior order, shape (rows, k)."""
         columns = self.parameters.values()
         return np.concatenate([v.reshape(len(v), math.prod(v.shape[1:])) for v in columns], axis=1)

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from sbi_inn.errors import SimulationError
-from sbi_inn.schema import Schema
+from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.binding import asked
 from sbi_inn.simulation.outputs import Kinds, Layout, WrongOutput, read_batch, read_rows
+from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.simulation.simulator import Simulator
+from sbi_inn.typing import AnyArray
 
-Array = npt.NDArray[Any]
-Values = Mapping[str, Array]
+Values = Mapping[str, AnyArray]
 
 NOISE = 7  # the last word of the key of its randomness
 
@@ -30,7 +29,7 @@ class _Rows:
     """Simulations, as the function gets them."""
 
     known: Values  # observables and givens
-    sizes: Mapping[str, Array]  # of sets, by the name of the length
+    sizes: Mapping[str, AnyArray]  # of sets, by the name of the length
     layout: Layout
 
     def __len__(self) -> int:
@@ -78,7 +77,7 @@ class Noise:
 
     def __call__(
         self, observables: Values, givens: Values, schema: Schema, rng: np.random.Generator
-    ) -> dict[str, Array]:
+    ) -> dict[str, AnyArray]:
         """Apply it to rows of simulations, one after another.
 
         Parameters
@@ -132,7 +131,7 @@ class Noise:
 
     def _at_once(
         self, rows: _Rows, taken: tuple[str, ...], rng: np.random.Generator
-    ) -> dict[str, Array]:
+    ) -> dict[str, AnyArray]:
         filled = {n: rng if n == "rng" else rows.known[n].copy() for n in taken}
         output = self._call(filled, rows.layout)
         rest = {n: rows.known[n] for n in rows.layout.shapes if n not in output}
@@ -140,7 +139,7 @@ class Noise:
 
     def _each(
         self, rows: _Rows, taken: tuple[str, ...], rng: np.random.Generator
-    ) -> dict[str, Array]:
+    ) -> dict[str, AnyArray]:
         observed = tuple(rows.layout.shapes)
         outputs = []
         for row in rows.each((*observed, *(n for n in taken if n != "rng"))):

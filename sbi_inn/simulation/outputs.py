@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.grid import Grid
 from sbi_inn.names import check_names
+from sbi_inn.observation.image import Grid
+from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Columns = Mapping[str, Sequence[str]]
 
 BARE = "y"  # the observable of a simulator that returns one array or number
@@ -255,7 +253,7 @@ def learn(
 
 def finite(
     values: Mapping[str, FloatArray], lengths: Mapping[str, IntArray], layout: Layout
-) -> npt.NDArray[np.bool_]:
+) -> BoolArray:
     """Say which rows are finite, within each set's own length; shape (rows,)."""
     good: Any = True
     for name, value in values.items():

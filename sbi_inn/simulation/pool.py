@@ -9,10 +9,10 @@ from typing import Any
 
 import joblib
 
-from sbi_inn.errors import SimulationError
 from sbi_inn.simulation.blocks import Block, Call
 from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.outputs import Layout
+from sbi_inn.simulation.simulations import SimulationError
 
 WORTH_IT = 2.0  # seconds of work below which starting workers costs more than it saves
 TASK = 0.5  # seconds of work in a task, so that the progress bar moves

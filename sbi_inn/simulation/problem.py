@@ -7,13 +7,14 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from numbers import Real
 from typing import Any
 
-from sbi_inn.errors import PriorError, SimulationError
+from sbi_inn.errors import PriorError
 from sbi_inn.names import check_names
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.binding import Binding, bind
 from sbi_inn.simulation.givens import Given, check_given
 from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.outputs import Kinds
+from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.simulation.simulator import Simulator, as_simulator
 
 Givens = Mapping[str, Given]

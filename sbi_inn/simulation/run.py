@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.data import Simulations
-from sbi_inn.errors import PriorError, SimulationError
+from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import pool, table
 from sbi_inn.simulation.blocks import FAILED, INVALID, OK, STATUS, Block, Call
-from sbi_inn.simulation.collect import Collected
 from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.inputs import (
     BLOCK,
@@ -26,12 +24,15 @@ from sbi_inn.simulation.inputs import (
     draw_inputs,
     fresh_seed,
 )
-from sbi_inn.simulation.look import Look, look
 from sbi_inn.simulation.noise import Noise
-from sbi_inn.simulation.outputs import FloatArray, WrongOutput
+from sbi_inn.simulation.outputs import WrongOutput
+from sbi_inn.simulation.pilot import Look, look
 from sbi_inn.simulation.problem import Givens, Problem, as_problem
 from sbi_inn.simulation.progress import bar
+from sbi_inn.simulation.results import Collected
+from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.simulation.simulator import Simulator
+from sbi_inn.typing import BoolArray, FloatArray
 
 DEFAULT = 10_000
 TOO_LONG = 600.0  # seconds; a longer run must be asked for
@@ -158,7 +159,7 @@ def resimulate_rows(
     seed: int,
     n_jobs: int = 1,
     stream: int = 1,
-) -> tuple[dict[str, FloatArray], npt.NDArray[np.bool_]]:
+) -> tuple[dict[str, FloatArray], BoolArray]:
     """Simulate at stated parameters and givens.
 
     Parameters

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sbi_inn.data import Simulations, variable
-from sbi_inn.errors import SimulationError
-from sbi_inn.schema import Range, Schema, scalar_names
+from sbi_inn.observation.schema import Range, Schema, scalar_names
 from sbi_inn.simulation.blocks import FAILED, OK, STATUS, Call
-from sbi_inn.simulation.collect import Collected
-from sbi_inn.simulation.inputs import Array, Inputs
-from sbi_inn.simulation.noise import NOISE, Noise
+from sbi_inn.simulation.inputs import Inputs
+from sbi_inn.simulation.noise import NOISE
 from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.results import Collected
+from sbi_inn.simulation.simulations import SimulationError, Simulations, variable
+from sbi_inn.typing import AnyArray
 
 
 def to_simulations(
@@ -65,7 +65,9 @@ def to_simulations(
     return with_noise(simulations, problem.noise, (call.seeds.seed, call.seeds.stream))
 
 
-def _variable(problem: Problem, name: str, value: Array, length: str | None = None) -> xr.Variable:
+def _variable(
+    problem: Problem, name: str, value: AnyArray, length: str | None = None
+) -> xr.Variable:
     label, units = problem.labels.get(name, name), problem.units.get(name, "")
     return variable(name, value, label=label, units=units, length=length)
 
@@ -92,12 +94,12 @@ def _schema(problem: Problem, inputs: Inputs, collected: Collected) -> Schema | 
     )
 
 
-def shapes_of(givens: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+def shapes_of(givens: Mapping[str, AnyArray]) -> dict[str, tuple[int, ...]]:
     """Give the shapes of givens (rows, ...) that are more than a number."""
     return {name: value.shape[1:] for name, value in givens.items() if value.ndim > 1}
 
 
-def missing_of(givens: Mapping[str, Array]) -> dict[str, float]:
+def missing_of(givens: Mapping[str, AnyArray]) -> dict[str, float]:
     """Name the givens of which some are missing; how much of each is found with the observables."""
     return {name: 0.0 for name, value in givens.items() if np.isnan(value).any()}
 
@@ -111,7 +113,7 @@ def with_gaps(simulations: Simulations) -> Simulations:
     return replace(simulations, schema=replace(schema, missing=found))
 
 
-def ranges(givens: Mapping[str, Array]) -> dict[str, Range]:
+def ranges(givens: Mapping[str, AnyArray]) -> dict[str, Range]:
     """Give the range of every number of givens (rows, ...), by its own name; of some, at least."""
     found = {}
     for name, value in givens.items():
@@ -122,7 +124,7 @@ def ranges(givens: Mapping[str, Array]) -> dict[str, Range]:
     return found
 
 
-def with_noise(simulations: Simulations, noise: Noise | None, key: Sequence[int]) -> Simulations:
+def with_noise(simulations: Simulations, noise: Redrawn | None, key: Sequence[int]) -> Simulations:
     """Apply noise once, for validation and tests, and keep it for training.
 
     Parameters
@@ -172,7 +174,7 @@ def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected
     return pd.DataFrame(columns)
 
 
-def _numbers(name: str, value: Array) -> dict[str, Array]:
+def _numbers(name: str, value: AnyArray) -> dict[str, AnyArray]:
     """Cut an array (rows, ...) into columns of numbers, each under its own name."""
     columns = value.reshape(len(value), math.prod(value.shape[1:])).T
     return dict(zip(scalar_names(name, value.shape[1:]), columns, strict=True))

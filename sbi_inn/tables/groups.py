@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.tables.source import Array, Source
+from sbi_inn.tables.source import Source
+from sbi_inn.typing import AnyArray, IntArray
 
 Sets = Mapping[str, Sequence[str]]
 
@@ -30,7 +30,7 @@ class Groups:
     """
 
     keys: pd.Index
-    codes: npt.NDArray[np.int64]
+    codes: IntArray
     title: str
 
     @classmethod
@@ -51,11 +51,11 @@ class Groups:
         return cls(pd.Index(keys, name=by), codes.astype(np.int64), source.title)
 
     @property
-    def sizes(self) -> npt.NDArray[np.int64]:
+    def sizes(self) -> IntArray:
         """How many rows each object has."""
         return np.bincount(self.codes, minlength=len(self.keys))
 
-    def one_each(self, values: Array, name: str) -> Array:
+    def one_each(self, values: AnyArray, name: str) -> AnyArray:
         """Give what all rows of an object agree on, shape (objects, ...).
 
         Raises
@@ -77,7 +77,7 @@ class Groups:
             )
         return found
 
-    def padded(self, values: Array) -> Array:
+    def padded(self, values: AnyArray) -> AnyArray:
         """Lay the rows of an object side by side, NaN beyond them: (objects, largest, ...)."""
         sizes = self.sizes
         order = np.argsort(self.codes, kind="stable")
@@ -87,7 +87,7 @@ class Groups:
         return laid
 
 
-def lengths(columns: Mapping[str, Array], stated: Array | None, where: str) -> Array:
+def lengths(columns: Mapping[str, AnyArray], stated: AnyArray | None, where: str) -> AnyArray:
     """Find how many entries each row has of paired columns that are padded with NaN.
 
     Parameters

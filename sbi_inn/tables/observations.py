@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
-from sbi_inn.data import variable
 from sbi_inn.errors import ShapeError
+from sbi_inn.simulation.simulations import variable
 from sbi_inn.tables.groups import Sets
 from sbi_inn.tables.index import OBSERVATION, coordinate
 from sbi_inn.tables.reading import Wanted, contents, said, unused

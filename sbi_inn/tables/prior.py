@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from sbi_inn.data import Simulations
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.prior.tabulated import Tabulated
-from sbi_inn.tables.source import Array
+from sbi_inn.simulation.simulations import Simulations
+from sbi_inn.typing import AnyArray
 
 Bounds = Mapping[str, tuple[float, float]]
 
@@ -26,7 +26,7 @@ P_VALUE, DISTANCE, CORRELATION = 1e-6, 0.05, 0.1
 QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
 
 
-def read_off(parameters: Mapping[str, Array], bounds: Bounds | None = None) -> Prior:
+def read_off(parameters: Mapping[str, AnyArray], bounds: Bounds | None = None) -> Prior:
     """Make a prior of the columns of a table, each by itself.
 
     Parameters
@@ -71,7 +71,7 @@ def with_prior(simulations: Simulations, prior: Prior) -> Simulations:
     return replace(simulations, prior=prior)
 
 
-def check_stated(prior: Prior, parameters: Mapping[str, Array]) -> None:
+def check_stated(prior: Prior, parameters: Mapping[str, AnyArray]) -> None:
     """Compare a stated prior with the parameters of a table.
 
     Raises
@@ -107,7 +107,7 @@ def check_stated(prior: Prior, parameters: Mapping[str, Array]) -> None:
     _warn_correlated(prior, latent, tests)
 
 
-def _outside(prior: Prior, flat: Array, outside: Array) -> str:
+def _outside(prior: Prior, flat: AnyArray, outside: AnyArray) -> str:
     """Say how many rows the prior does not allow, and which parameter may be the reason."""
     counts = []
     for i, column in enumerate(prior.columns):
@@ -123,8 +123,8 @@ def _outside(prior: Prior, flat: Array, outside: Array) -> str:
     )
 
 
-def _mismatch(column: str, table: Array, drawn: Array) -> str:
-    def quantiles(values: Array) -> str:
+def _mismatch(column: str, table: AnyArray, drawn: AnyArray) -> str:
+    def quantiles(values: AnyArray) -> str:
         return ", ".join(f"{value:.3g}" for value in np.quantile(values, QUANTILES))
 
     levels = ", ".join(f"{100 * q:g}" for q in QUANTILES)
@@ -135,7 +135,7 @@ def _mismatch(column: str, table: Array, drawn: Array) -> str:
     )
 
 
-def _warn_correlated(prior: Prior, latent: Array, tests: int) -> None:
+def _warn_correlated(prior: Prior, latent: AnyArray, tests: int) -> None:
     """Warn of what moves together on the side where the prior is N(0, I)."""
     if len(prior.columns) != latent.shape[1]:
         return  # a dirichlet has fewer latents than columns: they have no names

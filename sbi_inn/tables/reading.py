@@ -10,7 +10,8 @@ import pandas as pd
 from sbi_inn.errors import ShapeError
 from sbi_inn.names import check_names
 from sbi_inn.tables.groups import Groups, Sets, lengths
-from sbi_inn.tables.source import Array, Columns, Source, Spec, as_columns, columns_in
+from sbi_inn.tables.source import Columns, Source, Spec, as_columns, columns_in
+from sbi_inn.typing import AnyArray
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,8 @@ class Contents:
         The objects.
     """
 
-    values: dict[str, Array]
-    sizes: dict[str, Array]
+    values: dict[str, AnyArray]
+    sizes: dict[str, AnyArray]
     index: pd.Index
 
 

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from sbi_inn.data import INVALID, OK, Simulations, variable
-from sbi_inn.errors import PriorError, ShapeError, SimulationError
+from sbi_inn.errors import PriorError, ShapeError
+from sbi_inn.observation.schema import Schema, scalar_names
 from sbi_inn.prior import Prior
-from sbi_inn.schema import Schema, scalar_names
+from sbi_inn.simulation.simulations import INVALID, OK, SimulationError, Simulations, variable
 from sbi_inn.tables.groups import Sets
 from sbi_inn.tables.prior import check_stated, read_off
 from sbi_inn.tables.reading import Contents, Wanted, contents, said, unused
-from sbi_inn.tables.source import Array, Source, Spec, as_columns, columns_in
+from sbi_inn.tables.source import Source, Spec, as_columns, columns_in
+from sbi_inn.typing import AnyArray, BoolArray
 
 FEWEST = 20
 """Rows below which quantiles say nothing; a fit needs 100."""
@@ -135,7 +135,7 @@ def _assemble(
     source: Source,
     wanted: Wanted,
     found: Contents,
-    ok: npt.NDArray[np.bool_],
+    ok: BoolArray,
     labels: Mapping[str, str],
     units: Mapping[str, str],
     prior: Prior | None,
@@ -184,7 +184,7 @@ def _check_known(what: str, given: Mapping[str, str], names: list[str]) -> None:
         raise ShapeError(f"{what}= names {unknown[0]!r}; expected names among {', '.join(names)}")
 
 
-def _check_vary(parameters: Mapping[str, Array], title: str) -> None:
+def _check_vary(parameters: Mapping[str, AnyArray], title: str) -> None:
     """Raise where there is nothing to infer, and warn of grids."""
     for name, values in parameters.items():
         columns = scalar_names(name, values.shape[1:])
@@ -204,7 +204,7 @@ def _check_vary(parameters: Mapping[str, Array], title: str) -> None:
                 )
 
 
-def _finite(found: Contents, wanted: Wanted) -> tuple[npt.NDArray[np.bool_], str]:
+def _finite(found: Contents, wanted: Wanted) -> tuple[BoolArray, str]:
     """Say which rows are finite, within each set's own length, and where the others are not."""
     ok = np.ones(len(found.index), bool)
     reasons = []
@@ -221,7 +221,7 @@ def _finite(found: Contents, wanted: Wanted) -> tuple[npt.NDArray[np.bool_], str
     return ok, ", ".join(reasons)
 
 
-def _failures(found: Contents, wanted: Wanted, ok: npt.NDArray[np.bool_]) -> pd.DataFrame:
+def _failures(found: Contents, wanted: Wanted, ok: BoolArray) -> pd.DataFrame:
     rows = np.flatnonzero(~ok)
     columns: dict[str, object] = {"simulation": rows}
     for name in wanted.parameters:
@@ -233,7 +233,7 @@ def _failures(found: Contents, wanted: Wanted, ok: npt.NDArray[np.bool_]) -> pd.
     return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)))
 
 
-def _schema(found: Contents, wanted: Wanted, ok: npt.NDArray[np.bool_]) -> Schema:
+def _schema(found: Contents, wanted: Wanted, ok: BoolArray) -> Schema:
     shapes = {
         name: found.values[name].shape[2 if wanted.length_of(name) else 1 :]
         for name in wanted.observables

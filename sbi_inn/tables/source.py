@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
 from sbi_inn.errors import ShapeError
 from sbi_inn.tables import files
+from sbi_inn.typing import FloatArray
 
-Array = npt.NDArray[np.float64]
 Columns = str | Sequence[str]
 Spec = Mapping[str, Columns] | Sequence[str]
 
@@ -92,7 +91,7 @@ class Source:
                 f"{''.join(hints)}; it has {_listed(self.columns)}"
             )
 
-    def take(self, columns: Columns, role: str) -> Array:
+    def take(self, columns: Columns, role: str) -> FloatArray:
         """Give one column, or several side by side, as numbers, shape (rows, ...)."""
         if isinstance(columns, str):
             self.need([columns], role)
@@ -175,7 +174,7 @@ def columns_in(*specs: Mapping[str, Columns]) -> list[str]:
     return list(dict.fromkeys(flat))
 
 
-def numbers(column: Any, where: str) -> Array:
+def numbers(column: Any, where: str) -> FloatArray:
     """Make float64 numbers of a column; what is missing becomes NaN.
 
     Raises

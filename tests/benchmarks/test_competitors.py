@@ -15,8 +15,8 @@ from torch import nn
 
 import sbi_inn as si
 from sbi_inn.errors import ShapeError
-from sbi_inn.observations import Observations, PaddedSet
-from sbi_inn.training import seeded
+from sbi_inn.observation.batch import Observations, PaddedSet
+from sbi_inn.training.loop import seeded
 
 SMALL = {
     "cVAE": CVAE(hidden=32, layers=3),

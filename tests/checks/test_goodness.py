@@ -11,7 +11,7 @@ from studies import SAMPLE, exact_posterior
 
 from sbi_inn.checks import Familiar
 from sbi_inn.checks.goodness import LEARNED, OBSERVED, SINGLE
-from sbi_inn.schema import Schema
+from sbi_inn.observation.schema import Schema
 
 
 class Watcher:

@@ -5,8 +5,8 @@ import pytest
 from studies import SAMPLE, ExactSample, exact_posterior
 
 from sbi_inn.checks import Predictive
+from sbi_inn.observation.statistics import described, described_names, spread
 from sbi_inn.simulation.again import observe_again
-from sbi_inn.statistics import described, described_names, spread
 
 NAMES = tuple(f"s{i}" for i in range(5))
 

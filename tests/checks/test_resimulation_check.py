@@ -8,7 +8,7 @@ from studies import LINE, MIX, NOISE, ExactLine, exact_posterior
 import sbi_inn as si
 from sbi_inn import checks
 from sbi_inn.checks import Fit, Resimulation, resimulate, resimulate_at
-from sbi_inn.statistics import spread, statistics
+from sbi_inn.observation.statistics import spread, statistics
 
 EXACT = ExactLine()
 FAR = ExactLine(shift=20.0)

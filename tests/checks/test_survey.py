@@ -7,7 +7,7 @@ import pytest
 from studies import ExactLine, exact, exact_posterior
 
 from sbi_inn.checks import affordable, survey
-from sbi_inn.report import judge as judging
+from sbi_inn.checks import run as judging
 
 
 @dataclass(frozen=True)

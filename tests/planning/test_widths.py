@@ -9,8 +9,8 @@ import scipy.stats as st
 
 import sbi_inn as si
 from sbi_inn.draws import Column, columns_of
+from sbi_inn.observation.schema import Schema
 from sbi_inn.planning import Plan, plan, widths
-from sbi_inn.schema import Schema
 
 
 @si.simulator(sets={"m": ["y"]}, batched=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 
 from sbi_inn.errors import NoDensityError
 from sbi_inn.prior import Prior
-from sbi_inn.prior.cells import places
+from sbi_inn.prior.quadrature import places
 
 DISCRETE = {
     "bernoulli": st.bernoulli(0.1),

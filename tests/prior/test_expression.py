@@ -12,7 +12,7 @@ from scipy.special import expit
 from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.prior.expression import Expression
-from sbi_inn.prior.probes import check_probes, probes
+from sbi_inn.prior.fingerprint import check_probes, probes
 
 EARLIER = {
     "beta": st.uniform(0.01, 0.99),

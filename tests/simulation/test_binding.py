@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import scipy.stats as st
 
-from sbi_inn.errors import SimulationError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.binding import bind
 from sbi_inn.simulation.run import simulate
+from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.simulation.simulator import simulator
 
 PRIOR = Prior(a=st.norm(0, 1), b=st.norm(5, 1), v=st.multivariate_normal([0, 9], np.eye(2)))

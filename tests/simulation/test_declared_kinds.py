@@ -5,7 +5,8 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.errors import PriorError, ShapeError, SimulationError
+from sbi_inn.errors import PriorError, ShapeError
+from sbi_inn.simulation.simulations import SimulationError
 
 PRIOR = si.Prior(a=st.norm(0, 1))
 

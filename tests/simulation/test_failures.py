@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy.stats as st
 
-from sbi_inn.errors import SimulationError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.run import simulate
+from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.simulation.simulator import simulator
 
 PRIOR = Prior(a=st.uniform(0, 1), b=st.norm(0, 1))

@@ -5,9 +5,10 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.errors import PriorError, SimulationError
+from sbi_inn.errors import PriorError
 from sbi_inn.simulation.givens import Drawer
 from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.simulations import SimulationError
 
 ROWS = 4_000
 PRIOR = si.Prior(a=st.norm(0, 1))

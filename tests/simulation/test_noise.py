@@ -5,7 +5,7 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.simulation.measured import measured
+from sbi_inn.simulation.apply_noise import measured
 from sbi_inn.simulation.noise import as_noise
 
 PRIOR = si.Prior(a=st.norm(0, 1))

@@ -9,12 +9,12 @@ import pytest
 import scipy.stats as st
 import xarray as xr
 
-from sbi_inn.errors import SimulationError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import pool
 from sbi_inn.simulation.inputs import Seeds
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import resimulate_rows, run, simulate
+from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.simulation.simulator import simulator
 
 PRIOR = Prior(a=st.norm(0, 1), b=st.uniform(1, 2))

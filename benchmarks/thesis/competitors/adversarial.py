@@ -1,4 +1,4 @@
-"""The training of two players in turns; `sbi_inn.training.fit` serves one loss only."""
+"""The training of two players in turns; `sbi_inn.training.loop.fit` serves one loss only."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from competitors.data import Pairs, noisy
-from sbi_inn.history import History
-from sbi_inn.training import WARM_UP, Training
+from sbi_inn.training.history import History
+from sbi_inn.training.loop import WARM_UP, Training
 
 # A fast average of the gradients: the other player has moved since.
 BETAS = (0.5, 0.9)
@@ -25,7 +25,7 @@ LEARNING_RATE = 5e-4
 
 
 class Players(Protocol):
-    """Two networks and what each wants; losses as those of `sbi_inn.training.fit`."""
+    """Two networks and what each wants; losses as those of `sbi_inn.training.loop.fit`."""
 
     @property
     def generator(self) -> nn.Module: ...
@@ -50,8 +50,8 @@ def train_adversarially(
     """Train in place, a step of the discriminator and one of the generator in turns.
 
     Length, batches, rate (it warms up and falls like a cosine), clipping and averaging of
-    `training` mean what they mean to `sbi_inn.training.fit`. But there is no early stopping, and
-    the last averaged generator is kept: a game has no loss that says which was best. The losses in
+    `training` mean what they mean to `training.loop.fit`. There is no early stopping, and the last
+    averaged generator is kept: a game has no loss that says which was best. The losses in
     the history are the generator's own; the validation losses are scores.
     """
     peak = training.learning_rate or LEARNING_RATE

@@ -14,8 +14,8 @@ from competitors.data import FloatArray, Pairs, Rows, Study
 from competitors.fitted import FittedCompetitor, Generative, check_positive
 from competitors.layers import Dense
 from competitors.mmd import paired_mmd
-from sbi_inn.observations import Observations
-from sbi_inn.training import Training, seeded
+from sbi_inn.observation.batch import Observations
+from sbi_inn.training.loop import Training, seeded
 
 # Kernel widths of the MMD that validates a generator.
 WIDTHS = (0.2, 0.5, 1.2)

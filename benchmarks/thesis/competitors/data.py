@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.observations import Observations
-from sbi_inn.summary import Batch, Scaling
+from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks import Batch, Scaling
 
 FloatArray = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from competitors.data import FloatArray, Pairs, Rows, Study, noisy
 from sbi_inn.errors import NoDensityError
-from sbi_inn.history import History
-from sbi_inn.observations import Observations
-from sbi_inn.summary import Batch, Scaling
-from sbi_inn.training import Training, fit, seeded
+from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks import Batch, Scaling
+from sbi_inn.training.history import History
+from sbi_inn.training.loop import Training, fit, seeded
 
 # Rows that go through the network at once: few enough for the cache.
 ROWS = 8_192
@@ -79,7 +79,7 @@ class FittedCompetitor:
 
 
 class Competitor(ABC):
-    """Settings of a competitor that `sbi_inn.training.fit` trains by one loss."""
+    """Settings of a competitor that `sbi_inn.training.loop.fit` trains by one loss."""
 
     @abstractmethod
     def resolve(self, dim: int) -> Competitor:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sbi_inn.inn import Normal
+from sbi_inn.flows import Normal
 from sbi_inn.methods.bidirectional.network import Network
 
 # Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import KDTree
 
-FloatArray = npt.NDArray[np.float64]
+from sbi_inn.typing import BoolArray, FloatArray
 
 # With at most this many distinct values a column is a category, not a measurement.
 CATEGORIES = 20
@@ -117,7 +116,7 @@ def latents_for(parameters: int, observed: FloatArray) -> int:
     return parameters
 
 
-def categorical(observed: FloatArray) -> npt.NDArray[np.bool_]:
+def categorical(observed: FloatArray) -> BoolArray:
     """Say which observables take few values only, and more than one: shape (observables,)."""
     return np.array([1 < len(np.unique(column)) <= CATEGORIES for column in observed.T], bool)
 

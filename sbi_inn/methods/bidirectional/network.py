@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sbi_inn.inn import MLP, coupling_flow
+from sbi_inn.flows import MLP, coupling_flow
 from sbi_inn.methods.bidirectional.layout import Layout
+from sbi_inn.typing import FloatArray
 
 # Noise as large as the signal asks for a slope of a half; an untrained network, for anything.
 SLOPES = (0.5, 2.0)
@@ -35,9 +36,7 @@ class Pairs:
     given: Tensor
 
     @classmethod
-    def of(
-        cls, latent: npt.NDArray[np.float64], vectors: npt.NDArray[np.float32], givens: int
-    ) -> Pairs:
+    def of(cls, latent: FloatArray, vectors: npt.NDArray[np.float32], givens: int) -> Pairs:
         """Cut scaled observations into observables and givens, the last features."""
         m = vectors.shape[1] - givens
         x, rows = torch.from_numpy(latent.astype(np.float32)), torch.from_numpy(vectors)

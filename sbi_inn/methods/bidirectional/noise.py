@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sbi_inn.methods.bidirectional.layout import Layout
 from sbi_inn.methods.bidirectional.network import Pairs
-from sbi_inn.methods.blur import blurred
+from sbi_inn.methods.cinn.blur import blurred
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,177 @@
+"""Whether the posterior is calibrated at one observation: posterior SBC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from sbi_inn.checks.phrases import percent, wrong_width
+from sbi_inn.checks.record import Finding, Record, Sampler
+from sbi_inn.diagnostics.uniformity import shift_and_width, simultaneous_band, uniformity_p_value
+from sbi_inn.diagnostics.weighted import effective_sample_size, weighted_ranks
+from sbi_inn.observation.batch import Observations
+from sbi_inn.plots.ranks import plot_ranks
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.typing import BoolArray, FloatArray
+
+# Simulate once at flat parameters (m, dim), with the givens of the observation: what is observed,
+# and which of the m succeeded.
+Observe = Callable[[FloatArray], tuple[Observations, BoolArray]]
+
+N, DRAWS = 200, 200  # simulations at y, and draws of either posterior for each
+# Effective draws below which ranks say little. Those of an exact posterior are uniform whatever
+# their number, as the truth has its own weight among them.
+ENOUGH = 10.0
+MOST = 0.9  # of the simulations at y that have to have enough
+
+# Fewer simulations than the general check has, and a posterior of two observations: what is off by
+# a little in each is off by more in both.
+SHIFT = (0.25, 0.6)
+WIDTH = (float(np.log(1.2)), float(np.log(1.5)))
+
+
+@dataclass(frozen=True, repr=False)
+class LocalCalibration(Record):
+    """Ranks of parameters drawn at y among draws given y and a simulation at those parameters.
+
+    Attributes
+    ----------
+    ranks : array, shape (n, dim)
+    effective : array, shape (n,)
+        Effective number of draws behind each rank.
+    columns : tuple of str
+
+    References
+    ----------
+    Sailynoja et al. (2025), arXiv:2502.03279: posterior SBC.
+    """
+
+    ranks: FloatArray
+    effective: FloatArray
+    columns: tuple[str, ...]
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """Location and width of each parameter."""
+        placed, tests = shift_and_width(self.ranks), 2 * len(self.columns)
+        p_values = np.minimum(placed.p_value, uniformity_p_value(self.ranks)) * tests
+        found = []
+        for i, column in enumerate(self.columns):
+            shift, width, p_value = placed.shift[i], placed.width[i], float(min(1.0, p_values[i]))
+            side = "high" if shift > 0 else "low"
+            words = (
+                f"near this observation posteriors of {column} lie too {side} by {abs(shift):.2f} "
+                f"+- {placed.shift_error[i]:.2f} of their standard deviation"
+            )
+            found.append(Finding(abs(shift), float(placed.shift_error[i]), SHIFT, p_value, words))
+            words = f"near this observation posteriors of {column} are {wrong_width(width)}"
+            error = float(placed.width_error[i] / width)
+            found.append(Finding(abs(float(np.log(width))), error, WIDTH, p_value, words))
+        return tuple(found)
+
+    @property
+    def measure(self) -> str:
+        """What `value` is."""
+        return "shift, in sd" if self.worst.limits == SHIFT else "log of the width ratio"
+
+    @property
+    def well(self) -> str:
+        """What to say where all is well."""
+        return (
+            f"over {len(self.ranks):,} simulations at its own draws the posterior at y agrees "
+            "with itself"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """What to do where not all is well."""
+        return (
+            "Simulate more where the observation lies: a narrower prior that still covers this "
+            "posterior, then fit again."
+        )
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a parameter: location, width, p-value; the median number of effective draws."""
+        placed = shift_and_width(self.ranks)
+        return pd.DataFrame(
+            {
+                "too_high_by_sd": placed.shift,
+                "relative_width": placed.width,
+                "p_value": uniformity_p_value(self.ranks),
+                "effective_draws": np.median(self.effective),
+            },
+            index=pd.Index(self.columns, name="parameter"),
+        )
+
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+        """Ranks with the simultaneous band of an exact posterior."""
+        return plot_ranks(
+            self.ranks,
+            list(self.columns),
+            band=simultaneous_band(len(self.ranks)),
+            above="draws too high",
+            below="draws too low",
+            width_mm=width_mm,
+        )
+
+
+def calibrate_at(
+    sampler: Sampler, observation: Observations, observe: Observe, *, rng: np.random.Generator
+) -> LocalCalibration | str:
+    """Check the posterior at one observation against itself.
+
+    Parameters theta' are drawn from q(theta | y), and y' is simulated at each. Their rank is taken
+    among draws of the augmented posterior p(theta | y, y') = q(theta | y) q(theta | y') / p(theta):
+    draws of both posteriors, half each, weighted by it over their mixture. The rank among draws
+    given y' alone would not be uniform.
+
+    Parameters
+    ----------
+    sampler : Sampler
+    observation : Observations
+        A batch of one.
+    observe : callable
+        Simulates once at flat parameters.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    LocalCalibration, or str
+        Why there is none: too few effective draws.
+
+    Raises
+    ------
+    NoDensityError
+        If the posterior can only be drawn from.
+    SimulationError
+        If every simulation fails.
+    """
+    truth = sampler.draw(observation, N, rng)[0]
+    seen, ok = observe(truth)
+    truth = truth[ok]
+    n = len(truth)
+    there = sampler.draw(seen, DRAWS, rng)
+    here = sampler.draw(observation, n * DRAWS, rng)[0].reshape(n, DRAWS, -1)
+    # The truth comes first: it needs its own weight among those of the draws.
+    points = np.concatenate([truth[:, None], there, here], axis=1)
+    given_seen = sampler.log_ratio(points, seen, normalised=True)
+    in_one = points.reshape(1, -1, points.shape[2])
+    given_y = sampler.log_ratio(in_one, observation, normalised=True).reshape(given_seen.shape)
+    # Over the prior's density, target and mixture are a product and a sum of ratios.
+    log_weights = given_y + given_seen - np.logaddexp(given_y, given_seen)
+    own, log_weights = log_weights[:, 0], log_weights[:, 1:]
+    effective = effective_sample_size(log_weights)
+    enough = effective >= ENOUGH
+    if enough.mean() < MOST:
+        return (
+            f"given the observation and a simulation beside it, {percent(1 - enough.mean())} of "
+            f"the posteriors have fewer than {ENOUGH:.0f} effective draws"
+        )
+    ranks = weighted_ranks(truth, points[:, 1:], log_weights, rng, truth_log_weights=own)
+    return LocalCalibration(ranks[enough], effective, sampler.prior.columns)

@@ -1,0 +1,34 @@
+"""Invertible networks: they know torch, and nothing of priors, simulators or posteriors."""
+
+from sbi_inn.flows.actnorm import ActNorm
+from sbi_inn.flows.bijection import Bijection
+from sbi_inn.flows.coupling import Affine, Coupling, Elementwise
+from sbi_inn.flows.dropout import Dropout
+from sbi_inn.flows.flow import MIXINGS, TRANSFORMS, coupling_flow
+from sbi_inn.flows.latent import Normal
+from sbi_inn.flows.mixing import Orthogonal, Permutation
+from sbi_inn.flows.pieces import Pieces
+from sbi_inn.flows.regression import Regression
+from sbi_inn.flows.spline import RationalQuadraticSpline
+from sbi_inn.flows.stack import Stack
+from sbi_inn.flows.subnet import MLP
+
+__all__ = [
+    "MIXINGS",
+    "MLP",
+    "TRANSFORMS",
+    "ActNorm",
+    "Affine",
+    "Bijection",
+    "Coupling",
+    "Dropout",
+    "Elementwise",
+    "Normal",
+    "Orthogonal",
+    "Permutation",
+    "Pieces",
+    "RationalQuadraticSpline",
+    "Regression",
+    "Stack",
+    "coupling_flow",
+]

@@ -1,0 +1,70 @@
+"""Dropout (Srivastava et al. 2014), from random numbers that are drawn once."""
+
+from __future__ import annotations
+
+import random
+
+import torch
+from torch import Tensor
+
+LEVELS = 256  # of the rate: all masks are made anew when it reaches another
+SUPPLY = 2**19  # factors, or twice as many as the largest mask has
+
+
+class Dropout:
+    """Random masks of hidden units, for all networks of a flow.
+
+    A mask is a piece, from a random place, of one long row of factors. Drawing random numbers for
+    every mask takes as long as the layer that it is for.
+
+    Parameters
+    ----------
+    seed : int
+
+    Attributes
+    ----------
+    rate : float
+        Share of the units that a mask drops, in steps of 1/256; at first none. What trains the
+        networks sets it.
+
+    Examples
+    --------
+    >>> from sbi_inn.flows import Dropout
+    >>> dropout = Dropout(seed=1)
+    >>> dropout.mask(2, 3) is None
+    True
+    >>> dropout.rate = 0.25
+    >>> mask = dropout.mask(1000, 8)
+    >>> mask.unique().round(decimals=3), round(mask.mean().item(), 1)
+    (tensor([0.0000, 1.3330]), 1.0)
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.rate = 0.0
+        self._generator = torch.Generator().manual_seed(seed)
+        self._places = random.Random(seed)
+        self._levels = torch.empty(0, dtype=torch.uint8)
+        self._factors = torch.empty(0)
+        self._dropped = 0
+
+    def mask(self, rows: int, width: int) -> Tensor | None:
+        """Give factors for units, shape (rows, width): 0 or 1 / (1 - rate); None drops nothing.
+
+        They are read from a store: not to be changed in place.
+        """
+        dropped = round(self.rate * LEVELS)
+        if not dropped:
+            return None
+        size = rows * width
+        if dropped != self._dropped or len(self._factors) < 2 * size:
+            self._supply(dropped, max(SUPPLY, 2 * size))
+        start = self._places.randrange(len(self._factors) - size)
+        return self._factors[start : start + size].view(rows, width)
+
+    def _supply(self, dropped: int, size: int) -> None:
+        """Make factors for this rate."""
+        if len(self._levels) < size:
+            levels = torch.randint(LEVELS, (size,), generator=self._generator, dtype=torch.uint8)
+            self._levels = levels
+        self._factors = (self._levels >= dropped).float().mul_(LEVELS / (LEVELS - dropped))
+        self._dropped = dropped

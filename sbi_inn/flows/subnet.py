@@ -1,0 +1,80 @@
+"""The networks inside coupling blocks."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from sbi_inn.flows.dropout import Dropout
+from sbi_inn.flows.perceptron import perceptron
+
+
+class MLP(nn.Module):
+    """A multilayer perceptron of a vector and a context.
+
+    Its first layer treats the two apart, so that a context shared by all rows costs one row. The
+    last layer starts at zero: a coupling block starts as the identity.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Width of the input vector (0: the context alone) and of the output.
+    context : int
+        Width of the context (0: the vector alone).
+    hidden : int
+        Width of the hidden layers.
+    depth : int
+        Number of hidden layers, at least one.
+    dropout : Dropout, optional
+        Applied to the hidden layers in training.
+
+    Raises
+    ------
+    ValueError
+        If there is neither a vector nor a context.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.flows import MLP
+    >>> net = MLP(2, 4, context=3, hidden=16, depth=2)
+    >>> net(torch.randn(5, 2), torch.randn(1, 3)).shape
+    torch.Size([5, 4])
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        *,
+        context: int,
+        hidden: int,
+        depth: int,
+        dropout: Dropout | None = None,
+    ) -> None:
+        super().__init__()
+        if not n_in + context:
+            raise ValueError("MLP needs a vector or a context; got n_in = 0 and context = 0")
+        self.n_in = n_in
+        self.dropout = dropout
+        self.steer = nn.Linear(context, hidden) if context else None
+        self.enter = nn.Linear(n_in, hidden, bias=not context) if n_in else None
+        self.hidden = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(depth - 1))
+        self.leave = nn.Linear(hidden, n_out)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Map `x` (batch, n_in) and the context (batch or 1, context) to (batch, n_out)."""
+        enter = None if self.enter is None else self.enter.weight
+        steer = None if self.steer is None else self.steer.weight
+        layers: list[Tensor] = []
+        for layer in (*self.hidden, self.leave):
+            assert isinstance(layer, nn.Linear)
+            layers += [layer.weight, layer.bias]
+        dropout = self.dropout if self.training else None
+        return perceptron(x, context, enter, steer, self._bias(), *layers, dropout=dropout)
+
+    def _bias(self) -> Tensor:
+        first = self.enter if self.steer is None else self.steer
+        assert first is not None
+        return first.bias

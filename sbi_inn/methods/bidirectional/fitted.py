@@ -1,0 +1,229 @@
+"""What the bidirectional network gives when it is trained: draws, densities, predictions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sbi_inn.errors import NoDensityError
+from sbi_inn.methods.bidirectional import Network, Pairs
+from sbi_inn.methods.bidirectional.importance import ROWS, Candidates, candidates, log_normal
+from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks import Scaling
+from sbi_inn.training.history import History
+from sbi_inn.typing import AnyArray, FloatArray
+
+if TYPE_CHECKING:
+    from sbi_inn.methods.bidirectional.settings import INN
+
+
+# Candidates that the integral of a density is estimated from.
+INTEGRAL = 16_384
+
+
+@dataclass(frozen=True)
+class FittedINN:
+    """A trained bidirectional network.
+
+    Attributes
+    ----------
+    residual : array, shape (observables,)
+        Root-mean-square error of the forward prediction on validation rows, in units of the
+        observables' spread.
+    typical : array, shape (observables,)
+        Standard deviation of the errors but for the largest; zero for categories.
+    """
+
+    settings: INN
+    history: History
+    scaling: Scaling
+    network: Network
+    residual: FloatArray
+    typical: FloatArray
+    _known: dict[bytes, Tensor] = field(init=False, default_factory=dict, repr=False, compare=False)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether draws are chosen by weight: with padding there is no density to weigh by."""
+        return self._per_draw > 1 and not self.network.layout.padded
+
+    @property
+    def tolerance(self) -> FloatArray:
+        """Standard deviation of each observable that draws allow for, in units of its spread."""
+        if self.settings.tolerance is None:
+            return self.typical
+        return np.full_like(self.residual, self.settings.tolerance)
+
+    @torch.inference_mode()
+    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw `n` for each observation, shape (observations, n, dim)."""
+        seen = self._read(observations)
+        each = n * self._per_draw if self.weighted else n
+        together = max(1, ROWS // each)
+        draws = np.empty((len(seen), n, self.network.layout.parameters))
+        for start in range(0, len(seen), together):
+            here = slice(start, start + together)
+            found = self._candidates(seen.y[here], seen.given[here], each, rng)
+            draws[here] = (found.choose(n, rng) if self.weighted else found.x).numpy()
+        return draws
+
+    @torch.inference_mode()
+    def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
+        """Log density of rows (batch, dim), each observation standing for as many of them.
+
+        That of the draws. With a choice among candidates: prior times N(f_y(x); y, tolerance^2),
+        divided by its integral, which is estimated from 16,384 candidates. Without: the network's
+        own, N(f_y(x); y, tolerance^2) N(f_z(x); 0, I) |det df/dx|.
+
+        Raises
+        ------
+        NoDensityError
+            If the network is padded or the tolerance is zero.
+        """
+        near = self.log_weight(latent, observations)
+        if not self.weighted:
+            return near
+        log_mass = self._log_mass(self._read(observations)).numpy()
+        return near - np.repeat(log_mass, len(near) // len(log_mass))
+
+    @torch.inference_mode()
+    def log_weight(self, latent: FloatArray, observations: Observations) -> FloatArray:
+        """Log density up to a constant of each observation, which saves its integral."""
+        self._needs_density()
+        seen = self._read(observations)
+        x = torch.from_numpy(latent.astype(np.float32))
+        each = len(x) // len(seen)
+        given, y = (v.repeat_interleave(each, dim=0) for v in (seen.given, seen.y))
+        parts = zip(x.split(ROWS), given.split(ROWS), strict=True)
+        out = [self.network(a, a.new_zeros(len(a), 0), b) for a, b in parts]
+        predicted, z, _, log_det = (torch.cat(part) for part in zip(*out, strict=True))
+        tolerance = torch.from_numpy(self.tolerance)
+        near = log_normal((predicted - y) / tolerance) - tolerance.log().sum()
+        if self.weighted:
+            return (near + log_normal(x)).numpy()
+        return (near + log_normal(z) + log_det).numpy()
+
+    @torch.inference_mode()
+    def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
+        """Find the parameters (n, dim) that latents (n, latent) stand for, at one observation."""
+        seen, layout = self._read(observation), self.network.layout
+        z = torch.from_numpy(latent.astype(np.float32))
+        y, given = (v.expand(len(z), -1) for v in (seen.y, seen.given))
+        back = self.network.inverse(y, z, z.new_zeros(len(z), layout.padding[1]), given)
+        return back.x.numpy().astype(np.float64)
+
+    @torch.inference_mode()
+    def emulate(self, latent: FloatArray, givens: FloatArray) -> FloatArray:
+        """Predict observables (n, observables) from parameters (n, dim) and givens (n, givens)."""
+        layout = self.network.layout
+        unknown = np.zeros((len(latent), layout.observables))
+        seen = self._read(Observations(np.hstack([unknown, givens]), {}, layout.givens))
+        x = torch.from_numpy(latent.astype(np.float32))
+        out = self.network(x, x.new_zeros(len(x), layout.padding[0]), seen.given)
+        return self.scaling.unscale(out.y.numpy())
+
+    @property
+    def remark(self) -> str:
+        """How closely draws keep to the observation."""
+        low, high = self.tolerance.min(), self.tolerance.max()
+        if high == 0:
+            return "draws at tolerance 0"
+        return f"draws at tolerance {f'{low:.2g} to ' if low < high else ''}{high:.2g} spreads"
+
+    def at_tolerance(self, tolerance: float | None) -> FittedINN:
+        """Give the same network with another standard deviation of the observation."""
+        return replace(self, settings=replace(self.settings, tolerance=tolerance))
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the network that one draw takes."""
+        return self._per_draw if self.weighted else 1
+
+    @property
+    def latent_dim(self) -> int:
+        """How many latents a draw comes from."""
+        return self.network.layout.latent
+
+    def describe(self) -> str:
+        """Say what it is in half a line."""
+        s = self.settings
+        weights = sum(p.numel() for p in self.network.parameters())
+        how = "likelihood" if s.loss == "likelihood" else "mean discrepancies"
+        return (
+            f"INN by {how} of {s.blocks} {s.transform} coupling blocks, {weights:,} weights, from "
+            f"{self.network.layout.describe()}"
+        )
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, AnyArray]]]:
+        """Give settings as JSON would hold them, and arrays in named groups."""
+        config = {
+            "name": self.settings.name,
+            "settings": asdict(self.settings),
+            "history": self.history.to_config(),
+            "layout": asdict(self.network.layout),
+        }
+        weights = {n: v.numpy() for n, v in self.network.state_dict().items()}
+        errors = {"residual": self.residual, "typical": self.typical}
+        groups = {"weights": weights, "scaling": self.scaling.to_arrays(), "errors": errors}
+        return config, groups
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    @property
+    def _per_draw(self) -> int:
+        assert self.settings.candidates is not None
+        return self.settings.candidates
+
+    def _read(self, observations: Observations) -> Pairs:
+        """Scale observations; the parameters beside them are unknown."""
+        vectors = self.scaling.vectors(observations)
+        return Pairs.of(np.empty((len(observations), 0)), vectors, observations.givens)
+
+    def _candidates(self, y: Tensor, given: Tensor, n: int, rng: np.random.Generator) -> Candidates:
+        return candidates(
+            self.network,
+            y,
+            given,
+            n,
+            rng,
+            tolerance=torch.from_numpy(self.tolerance.astype(np.float32)),
+        )
+
+    def _log_mass(self, seen: Pairs) -> Tensor:
+        """Log of the integral that normalises the density of each observation.
+
+        That of the latest observations is kept: a search for the highest density asks many times.
+        """
+        key = seen.y.numpy().tobytes() + seen.given.numpy().tobytes()
+        if key not in self._known:
+            self._known.clear()
+            self._known[key] = self._integrate(seen)
+        return self._known[key]
+
+    def _integrate(self, seen: Pairs) -> Tensor:
+        found = []
+        rows, place = torch.cat([seen.y, seen.given], dim=1).unique(dim=0, return_inverse=True)
+        for row in rows.split(1):
+            rng = np.random.default_rng(0)  # the same candidates at every call: one density
+            y, given = row.tensor_split([seen.y.shape[1]], dim=1)
+            found.append(self._candidates(y, given, INTEGRAL, rng).log_mass)
+        return torch.cat(found)[place]
+
+    def _needs_density(self) -> None:
+        layout = self.network.layout
+        if layout.padded:
+            spare = layout.parameters - layout.observables
+            raise NoDensityError(
+                f"this INN maps {layout.describe()}: with padding there is no density of the "
+                'parameters. Fit with method="cinn"'
+                + (f", or without padding: INN(latent={spare})" if spare > 0 else "")
+            )
+        if not self.tolerance.all():
+            raise NoDensityError(
+                "draws at exactly the observation (tolerance 0) lie on a surface and have no "
+                "density; use posterior.at_tolerance(...) with a positive one"
+            )

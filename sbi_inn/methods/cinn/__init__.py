@@ -1,0 +1,1 @@
+"""Conditional invertible networks (dissertation, ch. 3)."""

@@ -1,0 +1,216 @@
+"""The network of a cINN, and what it is trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from sbi_inn.flows import MLP, Dropout, Normal, Pieces, Regression, Stack, coupling_flow
+from sbi_inn.methods.cinn.blur import blurred
+from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks import Batch, Fusion, OwnNet, Parts, Scaling, patch_of
+
+if TYPE_CHECKING:
+    from sbi_inn.methods.cinn.settings import CINN
+
+# Share of the training after which nothing is dropped any more.
+FADED = 0.85
+
+# Share of the prior that is mixed in when validation rows are scored.
+PRIOR_SHARE = 1e-3
+
+# Width of the hidden layers in the summary network.
+SUMMARY_HIDDEN = 64
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Widths and kinds of what goes in.
+
+    Attributes
+    ----------
+    dim : int
+        Of the parameters.
+    vector : int
+        Features of fixed shape.
+    sets : dict of str to int
+        Columns of each set and series.
+    series : dict of str to int
+        Which of them are series, and the entries from one window to the next of each.
+    images : dict of str to (channels, height, width)
+    own : Parts or None
+        What a summary network of the user's own is given.
+    features : int
+        How many it returns.
+    """
+
+    dim: int
+    vector: int
+    sets: dict[str, int]
+    series: dict[str, int] = field(default_factory=dict)
+    images: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    own: Parts | None = None
+    features: int = 0
+
+    @classmethod
+    def of(cls, pairs: Pairs, observations: Observations) -> Shape:
+        """Read them off rows."""
+        batch = pairs.batch
+        return cls(
+            pairs.latent.shape[1],
+            batch.vector.shape[1],
+            {name: s.entries.shape[1] for name, s in batch.sets.items()},
+            {name: patch_of(int(batch.sets[name].sizes.max())) for name in observations.series},
+            {name: (i.shape[1], i.shape[2], i.shape[3]) for name, i in batch.images.items()},
+        )
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Shape:
+        """Read back what JSON has made of the fields."""
+        own = config["own"]
+        images = {name: tuple(shape) for name, shape in config["images"].items()}
+        changed = {
+            "series": dict(config["series"]),
+            "images": images,
+            "own": None if own is None else Parts.from_config(own),
+        }
+        return cls(**{**config, **changed})
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows of parameters, on the latent side of the prior, and observations."""
+
+    latent: Tensor
+    batch: Batch
+
+    def __len__(self) -> int:
+        return len(self.latent)
+
+    def seen_as(self, observations: Observations, scaling: Scaling) -> Pairs:
+        """Give the same parameters with other observations."""
+        return Pairs(self.latent, Batch.of(observations, scaling))
+
+    def __getitem__(self, rows: Tensor) -> Pairs:
+        return Pairs(self.latent[rows], self.batch[rows])
+
+
+@dataclass(frozen=True)
+class DropoutAndBlur:
+    """What makes a network learn shapes before rows, and fades away in training.
+
+    Attributes
+    ----------
+    dropout : Dropout
+        Of the coupling blocks.
+    rate : float
+        Share of hidden units that it drops at the start.
+    blur : (float, float)
+        Noise on the scaled observations of fixed shape, as `CINN.blur`.
+    """
+
+    dropout: Dropout
+    rate: float
+    blur: tuple[float, float]
+
+    def __call__(self, pairs: Pairs, done: float, generator: torch.Generator) -> Pairs:
+        """Blur a batch, and set the dropout for it."""
+        self.dropout.rate = self.rate * max(0.0, 1 - done / FADED)
+        vector = blurred(pairs.batch.vector, self.blur, done, generator)
+        return replace(pairs, batch=replace(pairs.batch, vector=vector))
+
+
+class Network(nn.Module):
+    """Summary network, coupling blocks and latent distribution.
+
+    Parameters
+    ----------
+    settings : CINN
+        Resolved.
+    shape : Shape
+    seed : int
+        Of the dropout; the weights are drawn from torch's own generator.
+    own : OwnNet, optional
+        In place of a summary network of ours.
+    """
+
+    def __init__(self, settings: CINN, shape: Shape, seed: int, own: OwnNet | None = None) -> None:
+        super().__init__()
+        assert settings.blocks is not None
+        assert settings.hidden is not None
+        self.summary = own or Fusion(
+            shape.vector,
+            shape.sets,
+            series=shape.series,
+            images=shape.images,
+            features=settings.features,
+            hidden=SUMMARY_HIDDEN,
+            pooling=settings.pooling,
+        )
+        self.dropout = Dropout(seed)
+        subnet = partial(
+            MLP,
+            context=self.summary.features,
+            hidden=settings.hidden,
+            depth=settings.depth,
+            dropout=self.dropout,
+        )
+        generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+        cuts = dict(settings.pieces)
+        smooth, seen = shape.dim - len(cuts), sum(len(cut) + 1 for cut in cuts.values())
+        # A summary of ours begins with the vector itself, which is what the regression reads.
+        self.read = 0 if own else shape.vector
+        self.regression = Regression(smooth, seen + self.read)
+        blocks = coupling_flow(
+            smooth,
+            settings.blocks if smooth else 0,
+            partial(subnet, context=seen + self.summary.features),
+            generator,
+            transform=settings.transform,
+            mixing=settings.mixing,
+            clamp=settings.clamp,
+            bins=settings.bins,
+        )
+        self.flow = Stack([self.regression, blocks])
+        if cuts:
+            # Probabilities are blunt as they are: dropout helps sharp posteriors.
+            heads = partial(subnet, dropout=None)
+            self.flow = Pieces(shape.dim, cuts, heads, self.flow if smooth else None)
+        self.latent = Normal(shape.dim)
+
+    def start_from(self, train: Pairs, validation: Pairs) -> None:
+        """Fit what is known in closed form, before training."""
+        self.regression.fit(*self._linear(train), *self._linear(validation))
+
+    def _linear(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Give what is regressed, and on what: all that is smooth, on pieces and the vector."""
+        vector = pairs.batch.vector[:, : self.read]
+        if not isinstance(self.flow, Pieces):
+            return pairs.latent, vector
+        seen = torch.cat([self.flow.inside(pairs.latent), vector], dim=1)
+        return pairs.latent[:, self.flow.others], seen
+
+    def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
+        """Log density by the change of variables (eq. 3.5), shape (batch,)."""
+        z, log_det = self.flow(x, context)
+        return self.latent.log_prob(z) + log_det
+
+    def loss(self, pairs: Pairs) -> Tensor:
+        """Negative log-likelihood of each row (eq. 3.8), shape (batch,)."""
+        return -self.log_prob(pairs.latent, self.summary(pairs.batch))
+
+    def score(self, pairs: Pairs) -> Tensor:
+        """Negative log-likelihood of the network with a little of the prior mixed in, (batch,).
+
+        It bounds what one row in the tails of a sharp posterior can cost. Without the bound, a
+        single such row among a thousand decides which weights are kept.
+        """
+        mine = torch.nan_to_num(-self.loss(pairs), nan=-math.inf)
+        prior = self.latent.log_prob(pairs.latent)
+        return -torch.logaddexp(mine + math.log1p(-PRIOR_SHARE), prior + math.log(PRIOR_SHARE))

@@ -1,0 +1,145 @@
+"""How a cINN is trained: by likelihood, and before that, where there are images, by regression.
+
+What an image says may be worth less than a nat, such as on which side of the head something is,
+and take hundreds of steps to be read. By then the likelihood has made everything else sharp, the
+gradients of which are larger by one over the posterior's width, and nothing is left of it in the
+steps of Adam. Least squares have no such scale: features that explain as much of each parameter as
+they can are a start from which the likelihood loses nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from time import perf_counter
+
+from torch import Tensor, nn
+
+from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs
+from sbi_inn.summary_networks import Fusion, OwnNet
+from sbi_inn.training.history import History
+from sbi_inn.training.loop import Renew, Training, fit, seeded
+from sbi_inn.training.progress import Watch, watched, watching
+
+REGRESSION = 0.5  # passes that come first, for each of those by likelihood
+FIRST = REGRESSION / (1 + REGRESSION)  # share of all passes, and of the time
+
+
+def learn(
+    network: Network,
+    train: Pairs,
+    validation: Pairs,
+    training: Training,
+    *,
+    seed: int,
+    augment: DropoutAndBlur,
+    renew: Renew | None = None,
+    features_first: bool = False,
+    progress: bool = True,
+) -> History:
+    """Train a network in place; it ends with its best averaged weights.
+
+    Parameters
+    ----------
+    network : Network
+    train, validation : Pairs
+    training : Training
+        Its epochs are filled in.
+    seed : int
+    augment : DropoutAndBlur
+    renew : callable, optional
+        Gives the training rows with noise drawn anew.
+    features_first : bool
+        Regress the parameters on the features first, for half as many passes; of
+        `max_seconds` it takes a third at most.
+    progress : bool
+
+    Returns
+    -------
+    History
+        That of the likelihood; its seconds are those of all.
+    """
+
+    def by_likelihood(training: Training) -> History:
+        return fit(
+            network,
+            network.loss,
+            train,
+            validation,
+            training,
+            seed=seed,
+            augment=augment,
+            renew=renew,
+            score=network.score,
+            progress=progress,
+        )
+
+    if not features_first:
+        return by_likelihood(training)
+    limit, started = training.max_seconds, perf_counter()
+    with watching(progress) as watch:
+        with watched(_part(watch, 0.0, FIRST, shown=False)):
+            first = regress(network, train, validation, training, seed=seed, renew=renew)
+        go_on = first.stopped != "interrupted"
+        if limit is not None:
+            left = limit - (perf_counter() - started)
+            training = replace(training, max_seconds=max(left, 1e-3))
+        with watched(_part(watch, FIRST, 1.0, go_on=go_on)):
+            history = by_likelihood(training)
+    return replace(history, seconds=perf_counter() - started)
+
+
+def regress(
+    network: Network,
+    train: Pairs,
+    validation: Pairs,
+    training: Training,
+    *,
+    seed: int,
+    renew: Renew | None = None,
+) -> History:
+    """Train the features alone, so that a linear layer on top of them predicts the latents."""
+    assert training.epochs is not None
+    with seeded(seed):
+        module = _Regression(network.summary, train.latent.shape[1])
+    limit = training.max_seconds
+    return fit(
+        module,
+        module.loss,
+        train,
+        validation,
+        replace(
+            training,
+            epochs=max(1, round(REGRESSION * training.epochs)),
+            max_seconds=None if limit is None else FIRST * limit,
+        ),
+        seed=seed,
+        renew=renew,
+        quantity="squared error",
+        progress=False,
+    )
+
+
+class _Regression(nn.Module):
+    """Features, and a linear layer that predicts the latents from them."""
+
+    def __init__(self, summary: Fusion | OwnNet, dim: int) -> None:
+        super().__init__()
+        self.summary = summary
+        self.last = nn.Linear(summary.features, dim)
+
+    def loss(self, pairs: Pairs) -> Tensor:
+        """Squared error of each row, shape (batch,); that of the prior's mean is the dimension."""
+        return (self.last(self.summary(pairs.batch)) - pairs.latent).square().sum(dim=1)
+
+
+def _part(
+    watch: Watch, begin: float, end: float, *, shown: bool = True, go_on: bool = True
+) -> Callable[[float, float], bool]:
+    """Tell of a part of the whole; its loss only if it is `shown`."""
+
+    def tell(done: float, loss: float) -> bool:
+        return watch(begin + (end - begin) * done, loss if shown else math.nan) and go_on
+
+    return tell

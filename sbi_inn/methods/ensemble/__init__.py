@@ -1,0 +1,1 @@
+"""Several networks, and the mixture of their posteriors."""

@@ -1,0 +1,214 @@
+"""What an ensemble gives when it is trained: draws and densities of a mixture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from sbi_inn.methods.protocols import Decoder, Emulator, Fitted, Summariser, Weigher
+from sbi_inn.observation.batch import Observations
+from sbi_inn.training.history import History
+from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from sbi_inn.methods.ensemble.settings import Ensemble
+
+
+@dataclass(frozen=True)
+class FittedEnsemble:
+    """Trained networks and their weights in the mixture.
+
+    Attributes
+    ----------
+    settings : Ensemble
+        Of the method, with nothing left open.
+    members : tuple of Fitted
+        Each with its own `history`.
+    weights : array, shape (members,)
+        The same for every observation.
+    history : History
+        Of the member of largest weight, but for `seconds`, which all of them took, and
+        "interrupted", if any was.
+    """
+
+    settings: Ensemble
+    members: tuple[Any, ...]
+    weights: FloatArray
+    history: History
+
+    @property
+    def best(self) -> Any:
+        """The member of largest weight."""
+        return self.members[int(self.weights.argmax())]
+
+    @property
+    def others(self) -> tuple[Any, ...]:
+        """All members but the one of largest weight."""
+        return tuple(member for member in self.members if member is not self.best)
+
+    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw `n` for each observation, shape (observations, n, dim).
+
+        Each member gives its share of them, rounded up or down by chance so that it is right on
+        average. They come in random order: the first few are a fair sample too.
+        """
+        rows = len(observations)
+        counts = _counts(self.weights, n, rng.random(rows))
+        places = np.broadcast_to(np.arange(len(self.members), dtype=np.int16), counts.shape)
+        labels = np.repeat(places.ravel(), counts.ravel()).reshape(rows, n)
+        rng.permuted(labels, axis=1, out=labels)
+        draws: FloatArray | None = None
+        for place, member in enumerate(self.members):
+            asked = np.flatnonzero(counts[:, place])
+            most = int(counts[:, place].max(initial=0))
+            if draws is not None and not most:
+                continue
+            found = member.sample(observations[asked], most, rng)
+            if draws is None:
+                draws = np.empty((rows, n, found.shape[2]))
+            wanted = np.arange(most) < counts[asked, place, None]
+            draws[labels == place] = found[wanted]
+        assert draws is not None
+        return draws
+
+    def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
+        """Log density of rows (batch, dim), each observation standing for as many of them.
+
+        Raises
+        ------
+        NoDensityError
+            If the method can be drawn from only.
+        """
+        each = [member.log_prob(latent, observations) for member in self.members]
+        return logsumexp(np.stack(each), axis=0, b=self.weights[:, None])
+
+    def describe(self) -> str:
+        """Say what it is in half a line."""
+        return f"ensemble of {len(self.members)}: {self.best.describe()}"
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, AnyArray]]]:
+        """Give settings as JSON would hold them, and arrays in named groups."""
+        written = [member.to_arrays() for member in self.members]
+        config = {
+            "name": self.settings.name,
+            "asked": self.settings.members,
+            "seconds": self.history.seconds,
+            "interrupted": self.history.stopped == "interrupted",
+            "members": [one for one, _ in written],
+        }
+        groups = {
+            f"member{place}-{group}": dict(named)
+            for place, (_, arrays) in enumerate(written)
+            for group, named in arrays.items()
+        }
+        return config, {"mixture": {"weights": self.weights}, **groups}
+
+
+@dataclass(frozen=True)
+class FlowEnsemble(FittedEnsemble):
+    """An ensemble of networks that sum up the observation and decode a latent, as cINNs do."""
+
+    @property
+    def latent_dim(self) -> int:
+        """How many latents a draw comes from."""
+        return self.best.latent_dim
+
+    def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
+        """Find the parameters (n, dim) that latents stand for, in the member of largest weight.
+
+        A mixture has no smooth map from one latent to its draws.
+        """
+        return self.best.decode(observation, latent)
+
+    def summarise(self, observations: Observations) -> FloatArray:
+        """Give the learned summaries of all members side by side, shape (batch, features)."""
+        return np.hstack([member.summarise(observations) for member in self.members])
+
+
+@dataclass(frozen=True)
+class EmulatorEnsemble(FittedEnsemble):
+    """An ensemble of networks that were learned forwards, as INNs are.
+
+    Draws and densities are those of the mixture; what is predicted or decoded is by the member of
+    largest weight, whose errors are known.
+    """
+
+    @property
+    def latent_dim(self) -> int:
+        """How many latents a draw comes from."""
+        return self.best.latent_dim
+
+    def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
+        """Find the parameters (n, dim) that latents (n, latent_dim) stand for."""
+        return self.best.decode(observation, latent)
+
+    @property
+    def residual(self) -> FloatArray:
+        """Root-mean-square error of each observable on validation rows, in its spread."""
+        return self.best.residual
+
+    @property
+    def remark(self) -> str:
+        """How closely draws keep to the observation."""
+        return self.best.remark
+
+    def at_tolerance(self, tolerance: float | None) -> EmulatorEnsemble:
+        """Give the same networks with another standard deviation of the observation."""
+        members = tuple(member.at_tolerance(tolerance) for member in self.members)
+        settings = replace(self.settings, method=members[0].settings)
+        return replace(self, settings=settings, members=members)
+
+    def emulate(self, latent: FloatArray, givens: FloatArray) -> FloatArray:
+        """Predict observables (n, observables) from parameters (n, dim) and givens (n, givens)."""
+        return self.best.emulate(latent, givens)
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of a network that one draw takes."""
+        return self.best.evaluations
+
+    def log_weight(self, latent: FloatArray, observations: Observations) -> FloatArray:
+        """Log density as `log_prob`: a mixture needs its members' integrals."""
+        return self.log_prob(latent, observations)
+
+
+def mixture(
+    settings: Ensemble,
+    members: tuple[Fitted, ...],
+    weights: FloatArray,
+    *,
+    seconds: float,
+    interrupted: bool,
+) -> FittedEnsemble:
+    """Mix trained networks; the mixture can do what all of them can."""
+
+    def can(*faces: type) -> bool:
+        return all(isinstance(member, face) for member in members for face in faces)
+
+    if can(Decoder, Emulator, Weigher):
+        kind = EmulatorEnsemble
+    else:
+        kind = FlowEnsemble if can(Decoder, Summariser) else FittedEnsemble
+    history = replace(members[int(weights.argmax())].history, seconds=seconds)
+    if interrupted:
+        history = replace(history, stopped="interrupted")
+    return kind(settings, members, weights, history)
+
+
+def _counts(weights: FloatArray, n: int, chance: FloatArray) -> IntArray:
+    """Cut n draws into the members' shares, shape (len(chance), members), of sum n.
+
+    Systematic: each share is right on average, and less than one draw from it.
+
+    >>> _counts(np.array([0.5, 0.5]), 5, np.array([0.2, 0.8]))
+    array([[2, 3],
+           [3, 2]])
+    """
+    edges = np.cumsum(weights)[:-1] * n
+    inner = np.floor(edges + chance[:, None]).clip(0, n)
+    ends = np.pad(inner, ((0, 0), (1, 1)))
+    ends[:, -1] = n
+    return np.diff(ends, axis=1).astype(np.int64)

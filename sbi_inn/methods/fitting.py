@@ -1,0 +1,140 @@
+"""From a table of simulations to a trained method: split, map to the latent side, train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from sbi_inn.errors import PriorError, ShapeError
+from sbi_inn.methods import CINN, Ensemble, Fitted, Method
+from sbi_inn.prior import Prior
+from sbi_inn.simulation.simulations import INVALID, SimulationError, Simulations
+from sbi_inn.training.loop import Training
+from sbi_inn.typing import FloatArray, IntArray
+
+FEWEST = 100
+DEQUANTISE = 4  # stream of the seed
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows of a table serve for what; failed rows serve for nothing.
+
+    Attributes
+    ----------
+    train, validation, test : array of int
+        Neither training nor early stopping ever sees the test rows.
+    """
+
+    train: IntArray
+    validation: IntArray
+    test: IntArray
+
+
+def split(simulations: Simulations, seed: int) -> Split:
+    """Hold out 10 % for testing (at least 50, at most 5,000), and 10 % for validation.
+
+    Raises
+    ------
+    SimulationError
+        If fewer than 100 simulations succeeded.
+    """
+    n = len(simulations.ok)
+    if n < FEWEST:
+        raise SimulationError(
+            f"expected at least {FEWEST} successful simulations to train, validate and test on; "
+            f"got {n} of {len(simulations)}{_why(simulations)}",
+            simulations,
+        )
+    rows = np.random.default_rng([seed, 1]).permutation(simulations.ok)
+    test = int(np.clip(n // 10, 50, 5_000))
+    validation = int(np.clip(n // 10, 10, 5_000))
+    return Split(rows[test + validation :], rows[test : test + validation], rows[:test])
+
+
+def _why(simulations: Simulations) -> str:
+    """Say what most of the simulations that did not succeed have in common."""
+    failures = simulations.failures
+    if not len(failures):
+        return ""
+    counts = failures["error"].value_counts()
+    gaps = (simulations.dataset["status"] == INVALID).any()
+    hint = ". Values that are missing on purpose come from noise=" if gaps else ""
+    return f" ({counts.iloc[0]} times: {counts.index[0]}{hint})"
+
+
+def latents(simulations: Simulations, rows: IntArray, *, seed: int) -> FloatArray:
+    """Map the parameters of rows to where the prior is N(0, I), shape (rows, latent_dim).
+
+    Discrete parameters are dequantised: each goes to a random place among the latents that its
+    value owns.
+    """
+    prior = simulations.prior
+    within = np.random.default_rng([seed, DEQUANTISE]).random((len(rows), len(prior.discrete)))
+    return prior.to_latent(simulations.parameters(rows), within)
+
+
+def cut(method: Method, prior: Prior) -> Method:
+    """Tell a cINN, or an ensemble of them, where the prior's discrete values meet."""
+    if isinstance(method, Ensemble):
+        return replace(method, method=cut(method.method, prior))
+    return replace(method, pieces=prior.pieces) if isinstance(method, CINN) else method
+
+
+def fit(
+    simulations: Simulations,
+    method: Method,
+    training: Training,
+    *,
+    parts: Split | None = None,
+    seed: int,
+    progress: bool = True,
+) -> tuple[Fitted, Split]:
+    """Train a method on a table of simulations.
+
+    Parameters
+    ----------
+    simulations : Simulations
+    method : Method
+    training : Training
+    parts : Split, optional
+        Which rows serve for what; by default `split` decides.
+    seed : int
+        Of the split, the initial weights and the order of the rows.
+    progress : bool
+
+    Raises
+    ------
+    SimulationError
+        If there are too few simulations, or the method does not take such observations.
+    PriorError
+        If the method needs the density of a prior that was never stated.
+    """
+    if getattr(method, "uses_prior", False) and not simulations.prior.stated:
+        raise PriorError(
+            "this method weighs its draws by the prior's density, and the prior of the table was "
+            "never stated: state it, fit_posterior(simulations, si.Prior(...)), or use "
+            'method="cinn"'
+        )
+    parts = parts or split(simulations, seed)
+    rows = np.concatenate([parts.train, parts.validation])
+    anew = {}
+    if simulations.noise is not None:
+        train = replace(simulations.take(parts.train), noisy={})
+        anew["renew"] = partial(train.renewed, np.arange(len(train)))
+    try:
+        fitted = cut(method, simulations.prior).fit(
+            latents(simulations, rows, seed=seed),
+            simulations.observations(rows),
+            np.arange(len(parts.train)),
+            np.arange(len(parts.train), len(rows)),
+            training,
+            seed=seed,
+            progress=progress,
+            **anew,
+        )
+    except ShapeError as error:  # what was simulated is not lost
+        raise SimulationError(str(error), simulations) from error
+    return fitted, parts

@@ -1,0 +1,1 @@
+"""What one observation looks like, and many of them."""

@@ -1,0 +1,148 @@
+"""Sets, series and images as a few numbers each: moments, quantiles, what goes with their order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sbi_inn.observation.batch import PaddedSet
+from sbi_inn.typing import BoolArray, FloatArray, IntArray
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_SHAPED_FROM = 4  # entries: with fewer the kurtosis is the same number whatever they are
+LAGS = (1, 2, 5)
+QUARTERS = 4  # parts of a series whose means say how it changes
+BLOCKS = 4  # parts of an image along each side
+_ROUNDING = 1e-12  # of the mean: a deviation below it is what rounding leaves of a constant
+
+_quantiles = tuple("median of" if q == 0.5 else f"{100 * q:.0f} % quantile of" for q in QUANTILES)
+DESCRIBED = ("mean of", "sd of", *_quantiles)
+SHAPES = ("skewness of", "kurtosis of", "smallest", "largest")
+ORDER = (
+    *(f"autocorrelation at lag {lag} of" for lag in LAGS),
+    *(f"mean of quarter {quarter + 1} of" for quarter in range(QUARTERS)),
+)
+
+
+def describe(padded: PaddedSet) -> FloatArray:
+    """Mean, standard deviation and quantiles of the columns, shape (batch, 7 * columns).
+
+    Of the entries that are there; NaN where none is.
+    """
+    there, counts = _there(padded)
+    ordered = np.sort(np.where(there, padded.values, np.inf), axis=1)  # the rest sorts to the end
+    ordered[np.isinf(ordered)] = 0.0
+    last = np.maximum(counts - 1, 0)[:, None]
+    mean, centred = _centred(padded)
+    parts = [mean, _deviation(padded, centred)]
+    for quantile in QUANTILES:
+        position = quantile * last
+        low = np.floor(position).astype(np.int64)
+        below = np.take_along_axis(ordered, low, axis=1)[:, 0]
+        above = np.take_along_axis(ordered, np.minimum(low + 1, last), axis=1)[:, 0]
+        between = (position - low)[:, 0]
+        parts.append(np.asarray((1 - between) * below + between * above, np.float64))
+    return np.concatenate([np.where(counts > 0, part, np.nan) for part in parts], axis=1)
+
+
+def shape(padded: PaddedSet) -> FloatArray:
+    """Skewness, excess kurtosis and extremes of the columns, shape (batch, 4 * columns)."""
+    _, counts = _there(padded)
+    mean, centred = _centred(padded)
+    deviation = _deviation(padded, centred)
+    some = np.maximum(counts, 1)
+    shaped = (deviation > _ROUNDING * np.abs(mean)) & (counts >= _SHAPED_FROM)
+    # Centred padding is zero: it adds nothing to sums, and entries lie on both sides of zero.
+    standard = centred / np.where(shaped, deviation, 1.0)[:, None]
+    skewness = (standard**3).sum(axis=1) / some
+    kurtosis = (standard**4).sum(axis=1) / some - 3
+    parts = [skewness, kurtosis, standard.min(axis=1), standard.max(axis=1)]
+    return np.concatenate([np.where(shaped, part, 0.0) for part in parts], axis=1)
+
+
+def order(padded: PaddedSet) -> FloatArray:
+    """Give what the order of a series says, shape (batch, 7 * columns).
+
+    Autocorrelations of the columns at lags of 1, 2 and 5 entries, 0 where a series is constant or
+    no longer than the lag; then the means of its quarters, or its mean where a quarter is empty.
+
+    Examples
+    --------
+    >>> up_and_down = PaddedSet(np.array([[[1.0], [-1.0], [1.0], [-1.0]]]), np.array([4]))
+    >>> order(up_and_down)
+    array([[-0.75,  0.5 ,  0.  ,  1.  , -1.  ,  1.  , -1.  ]])
+    """
+    mean, centred = _centred(padded)
+    deviation = _deviation(padded, centred)
+    varies = deviation > _ROUNDING * np.abs(mean)
+    there, counts = _there(padded)
+    variance = np.where(varies, deviation**2, 1.0) * np.maximum(counts, 1)
+    parts = []
+    for lag in LAGS:  # centred padding is zero: it adds nothing
+        together = (centred[:, lag:] * centred[:, : max(centred.shape[1] - lag, 0)]).sum(axis=1)
+        parts.append(np.where(varies, together / variance, 0.0))
+    quarter = np.arange(padded.values.shape[1]) * QUARTERS // padded.sizes[:, None]
+    for place in range(QUARTERS):
+        inside = (quarter == place)[:, :, None] & there
+        count = inside.sum(axis=1)
+        found = np.where(inside, padded.values, 0.0).sum(axis=1)
+        parts.append(np.where(count > 0, found / np.maximum(count, 1), mean))
+    return np.concatenate(parts, axis=1)
+
+
+def image(pixels: FloatArray) -> FloatArray:
+    """Mean, standard deviation and quantiles of each channel, then its means over 4 x 4 blocks.
+
+    NaN where a pixel is missing in what they sum up.
+
+    Parameters
+    ----------
+    pixels : array, shape (batch, channels, height, width)
+
+    Returns
+    -------
+    array, shape (batch, 23 * channels)
+        The names of its columns are `image_names`.
+    """
+    flat = pixels.reshape(*pixels.shape[:2], -1)
+    quantiles = np.quantile(flat, QUANTILES, axis=2).transpose(1, 0, 2)
+    parts = [flat.mean(axis=2), flat.std(axis=2), quantiles.reshape(len(flat), -1)]
+    rows, columns = (np.arange(BLOCKS) * side // BLOCKS for side in pixels.shape[2:])
+    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=2), columns, axis=3)
+    heights, widths = (
+        np.diff([*starts, side])
+        for starts, side in zip((rows, columns), pixels.shape[2:], strict=True)
+    )
+    parts.append((sums / np.outer(heights, widths)).reshape(len(flat), -1))
+    return np.concatenate(parts, axis=1)
+
+
+def image_names(name: str, channels: int) -> tuple[str, ...]:
+    """Name each column of `image`.
+
+    Examples
+    --------
+    >>> image_names("xray", 1)[:2], image_names("sky", 3)[-1]
+    (('mean of xray', 'sd of xray'), 'mean of block [3,3] of sky[2]')
+    """
+    each = [name] if channels == 1 else [f"{name}[{channel}]" for channel in range(channels)]
+    blocks = [f"mean of block [{i},{j}] of" for i, j in np.ndindex(BLOCKS, BLOCKS)]
+    described = [f"{label} {channel}" for label in DESCRIBED for channel in each]
+    return (*described, *(f"{block} {channel}" for channel in each for block in blocks))
+
+
+def _there(padded: PaddedSet) -> tuple[BoolArray, IntArray]:
+    """Where there is an entry, neither padding nor missing, and how many there are."""
+    there = padded.mask[:, :, None] & ~np.isnan(padded.values)
+    return there, there.sum(axis=1)
+
+
+def _centred(padded: PaddedSet) -> tuple[FloatArray, FloatArray]:
+    """Mean of the columns, and entries minus the mean, zero where there is none."""
+    there, counts = _there(padded)
+    mean = np.where(there, padded.values, 0.0).sum(axis=1) / np.maximum(counts, 1)
+    return mean, np.where(there, padded.values - mean[:, None], 0.0)
+
+
+def _deviation(padded: PaddedSet, centred: FloatArray) -> FloatArray:
+    _, counts = _there(padded)
+    return np.sqrt((centred**2).sum(axis=1) / np.maximum(counts, 1))

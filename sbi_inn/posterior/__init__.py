@@ -1,0 +1,1 @@
+"""What a fit returns, whatever the method behind it."""

@@ -1,0 +1,261 @@
+"""A posterior in one file, and back: JSON and arrays, never code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from torch import nn
+
+from sbi_inn import files
+from sbi_inn.errors import LoadError, PriorError
+from sbi_inn.methods import Summariser, from_arrays
+from sbi_inn.observation.schema import Schema
+from sbi_inn.posterior.posterior import Posterior
+from sbi_inn.prior import Prior
+from sbi_inn.prior.fingerprint import check_probes, probes
+from sbi_inn.simulation.noise import Noise, as_noise
+from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.registry import get
+from sbi_inn.simulation.simulations import OK, Simulations
+from sbi_inn.simulation.simulator import as_simulator
+from sbi_inn.typing import AnyArray, FloatArray
+
+REFERENCES = 8  # held-out simulations whose summaries are kept
+
+Arrays = Mapping[str, Mapping[str, AnyArray]]
+
+
+def save_posterior(posterior: Posterior, path: str | Path) -> None:
+    """Write method, weights, prior, schema and held-out simulations to one file."""
+    method, arrays = posterior.fitted.to_arrays()
+    held_out = posterior.simulations.as_observed().isel(simulation=posterior.test_rows)
+    variables = {str(n): v for n, v in held_out.data_vars.items() if n != "status"}
+    config = {
+        "kind": "posterior",
+        "name": posterior.problem.name if posterior.problem else "",
+        "method": method,
+        "prior": posterior.prior.to_config(),
+        "probes": probes(posterior.prior),
+        "nuisances": list(posterior.nuisances),
+        "schema": asdict(posterior.schema),
+        "noise": posterior.simulations.noise is not None,
+        "variables": {n: {"dims": v.dims, "attrs": v.attrs} for n, v in variables.items()},
+        "attrs": held_out.attrs,
+        "seed": posterior.seed,
+        "n_simulations": posterior.n_simulations,
+        "last_check": posterior.last_check,
+        "last_verdict": posterior.last_verdict,
+    }
+    held = {name: variable.values for name, variable in variables.items()}
+    reference = {"scale": posterior.scale, "summaries": _summaries(posterior)}
+    files.write(path, config, {**arrays, "held_out": held, "reference": reference})
+
+
+def load_posterior(
+    path: str | Path,
+    *,
+    simulator: Problem | Callable[..., Any] | str | None = None,
+    prior: Prior | None = None,
+    noise: Noise | Callable[..., Any] | None = None,
+    summary: nn.Module | None = None,
+) -> Posterior:
+    """Read a posterior back; the file holds no code, and none is run.
+
+    Parameters
+    ----------
+    path : str or Path
+    simulator : callable, Problem or str, optional
+        The simulator, for what simulates again. A problem saved under its registered name is found
+        by it.
+    prior : Prior, optional
+        Needed where the prior is code that files cannot hold (a function of earlier parameters that
+        is more than arithmetic, a distribution that is not scipy's) and the problem is not
+        registered. It must be the one that the posterior was trained with.
+    noise : callable, optional
+        The noise, needed with the simulator where the posterior was trained with one.
+    summary : torch.nn.Module, optional
+        The summary network, where it was one of your own; its weights are in the file.
+
+    Returns
+    -------
+    Posterior
+        Its draws are those of the posterior that was saved.
+
+    Raises
+    ------
+    LoadError
+        If the file is truncated, of a newer format or not a posterior, its prior is code, the
+        simulator or the prior is of another study, or the summary network is missing or another
+        one.
+    KeyError
+        If no problem is registered under the name that is asked for.
+
+    Examples
+    --------
+    >>> load_posterior("no_such_file.sbi")
+    Traceback (most recent call last):
+    ...
+    sbi_inn.errors.LoadError: ...
+    """
+    config, arrays = files.read(path)
+    if config.get("kind") != "posterior":
+        raise LoadError(f"{path}: expected a posterior; the file holds {config.get('kind')!r}")
+    problem = _find_problem(config, simulator)
+    try:
+        simulations = _held_out(config, arrays, _prior(config, prior, problem))
+        nuisances = tuple(config["nuisances"])
+        posterior = Posterior(
+            from_arrays(config["method"], arrays, summary),
+            simulations,
+            np.arange(len(simulations)),
+            seed=config["seed"],
+            problem=problem,
+            n_simulations=config["n_simulations"],
+            last_check=config["last_check"],
+            last_verdict=config.get("last_verdict", ""),  # files of 0.1 have none
+            scale=arrays["reference"]["scale"],
+        )
+    except LoadError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LoadError(f"{path}: the file is incomplete or damaged: {error!r}") from error
+    if not isinstance(simulator, Problem | str | None):
+        posterior.problem = _bind(simulator, posterior.prior, posterior.schema, nuisances)
+    if posterior.problem is not None and noise is not None:
+        posterior.problem = replace(posterior.problem, noise=as_noise(noise))
+    _check_fits(posterior, nuisances, noise=config["noise"])
+    _check_summaries(posterior, arrays["reference"].get("summaries"), path)
+    return posterior
+
+
+def _summaries(posterior: Posterior) -> FloatArray:
+    """Sum up some held-out simulations by the network, shape (rows, features)."""
+    if not isinstance(posterior.fitted, Summariser):
+        return np.empty((0, 0))
+    rows = posterior.test_rows[:REFERENCES]
+    return posterior.fitted.summarise(posterior.simulations.observations(rows))
+
+
+def _check_summaries(posterior: Posterior, saved: FloatArray | None, path: str | Path) -> None:
+    """Raise LoadError unless the network sums up simulations as it did when it was saved.
+
+    Two networks of the user's own may have the same weights and do different things with them.
+    """
+    found = _summaries(posterior)
+    if saved is None or saved.shape != found.shape:
+        raise LoadError(f"{path}: the file is incomplete or damaged: it lacks reference summaries")
+    if not np.allclose(found, saved, rtol=1e-3, atol=1e-3):
+        raise LoadError(
+            f"{path}: the summary network gives other features than it did when the file was "
+            "written: expected the one that was saved, load_posterior(path, summary=MyNet())"
+        )
+
+
+def _check_fits(posterior: Posterior, nuisances: tuple[str, ...], *, noise: bool) -> None:
+    """Raise LoadError if the problem is that of another study, with noise or without."""
+    if posterior.problem is None:
+        return
+    if noise != (posterior.problem.noise is not None):
+        trained, pass_it = ("with", "pass it, as") if noise else ("without", "leave out")
+        raise LoadError(
+            f"the posterior was trained {trained} noise: {pass_it} load_posterior(..., noise=...)"
+        )
+    names = (*posterior.problem.prior.names, *posterior.problem.given)
+    schema = posterior.schema
+    inferred = (*posterior.prior.names, *nuisances)
+    expected = (*inferred, *schema.constants, *schema.givens, *schema.sets)
+    if set(names) != set(expected) - set(schema.lengths):
+        raise LoadError(
+            f"expected a problem of {', '.join(expected)}, as in the file; got one of "
+            f"{', '.join(names)}"
+        )
+
+
+def _find_problem(
+    config: Mapping[str, Any], simulator: Problem | Callable[..., Any] | str | None
+) -> Problem | None:
+    """Find the problem: the one given again, or the registered one, or None."""
+    if isinstance(simulator, Problem):
+        return simulator
+    if isinstance(simulator, str):
+        return get(simulator)
+    if simulator is None and config.get("name"):
+        try:
+            return get(config["name"])
+        except KeyError:
+            return None
+    return None
+
+
+def _prior(config: Mapping[str, Any], prior: Prior | None, problem: Problem | None) -> Prior:
+    """Read the prior as stored, or take the one given, or where it is code that of the problem.
+
+    What does not come from the file has to give the values that are stored.
+    """
+    if prior is None:
+        try:
+            return Prior.from_config(config["prior"])
+        except LoadError:
+            if problem is None:
+                raise
+            prior = problem.prior
+    names = [str(entry["name"]) for entry in config["prior"]["parameters"]]
+    try:
+        prior = prior.marginal(names)  # that of a study with nuisances has more
+    except PriorError as error:
+        raise LoadError(f"the prior is not that of the file: {error}") from error
+    check_probes(prior, config["probes"])
+    return prior
+
+
+def _held_out(config: Mapping[str, Any], arrays: Arrays, prior: Prior) -> Simulations:
+    variables = {
+        name: xr.Variable(tuple(about["dims"]), arrays["held_out"][name], about["attrs"])
+        for name, about in config["variables"].items()
+    }
+    dataset = xr.Dataset(variables, attrs=config["attrs"])
+    missing = [name for name in prior.names if name not in dataset]
+    if missing:
+        raise LoadError(
+            f"the prior names {', '.join(prior.names)}; the file has no {', '.join(missing)}"
+        )
+    dataset["status"] = ("simulation", np.full(dataset.sizes["simulation"], OK))
+    return Simulations(dataset, prior, _schema(config["schema"]), pd.DataFrame())
+
+
+def _schema(config: Mapping[str, Any]) -> Schema:
+    return Schema(
+        observables={name: tuple(shape) for name, shape in config["observables"].items()},
+        sets={name: tuple(columns) for name, columns in config["sets"].items()},
+        givens=tuple(config["givens"]),
+        constants=config["constants"],
+        trained={name: (low, high) for name, (low, high) in config["trained"].items()},
+        given_shapes={name: tuple(shape) for name, shape in config["given_shapes"].items()},
+        missing=config["missing"],
+        series=tuple(config["series"]),
+        images=tuple(config["images"]),
+    )
+
+
+def _bind(
+    simulator: Callable[..., Any], prior: Prior, schema: Schema, nuisances: tuple[str, ...]
+) -> Problem:
+    """Make a problem of a bare simulator; what the file does not know comes with a Problem."""
+    if nuisances:
+        raise LoadError(
+            f"the prior of {', '.join(nuisances)}, left out by infer=, is not in the file: pass "
+            "simulator=si.Problem(simulator, prior)"
+        )
+    if schema.trained:
+        raise LoadError(
+            f"givens vary in this study ({', '.join(schema.trained)}): pass "
+            "simulator=si.Problem(simulator, prior, given=...)"
+        )
+    given = {n: value for n, value in schema.constants.items() if n not in schema.lengths}
+    return Problem(as_simulator(simulator), prior, given=given)

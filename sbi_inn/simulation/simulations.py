@@ -1,0 +1,273 @@
+"""Simulations: the table that a study is learned from."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from sbi_inn.draws import INTERVAL_95, make_draws
+from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.schema import Schema
+from sbi_inn.prior import Prior
+from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+OK, FAILED, INVALID = "ok", "failed", "invalid"
+PRIOR_DRAWS = 20_000
+
+
+class SimulationError(RuntimeError):
+    """The simulator cannot be used, or every simulation failed.
+
+    Attributes
+    ----------
+    simulations : Simulations or None
+        The table so far: nothing that was already simulated is lost.
+    """
+
+    def __init__(self, message: str, simulations: Simulations | None = None) -> None:
+        super().__init__(message)
+        self.simulations = simulations
+
+
+class Redrawn(Protocol):
+    """What training draws anew in every pass: a `Noise`."""
+
+    def __call__(
+        self,
+        observables: Mapping[str, AnyArray],
+        givens: Mapping[str, AnyArray],
+        schema: Schema,
+        rng: np.random.Generator,
+    ) -> dict[str, AnyArray]:
+        """Change observables of rows, given by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Simulations:
+    """A table of simulations: parameters, givens, observables and what became of each row.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        Dim `simulation`. One variable per parameter, given and observable, and `status`: "ok",
+        "failed" (the simulator raised) or "invalid" (it returned NaN or infinity). Columns of a set
+        or series are padded with NaN beyond the row's own length, which is a variable too.
+        Variables carry `label` and `units`; the attributes carry `seed` and
+        `seconds_per_simulation`.
+    prior : Prior
+        What the parameters were drawn from, or where that was not stated (`prior.stated`), maps
+        that were fitted to their columns; of those that are to be inferred, if not all are.
+    schema : Schema or None
+        The observation as learned from the rows that succeeded; None if none did.
+    failures : pandas.DataFrame
+        One row per failed simulation: its index, parameters, status, error and traceback.
+    noise : Noise or None
+        What training applies anew in every pass; the observables of `dataset` are without it.
+    noisy : dict of str to array, shape (simulation, ...)
+        The observables with noise applied once, for validation and tests; empty without noise.
+    """
+
+    dataset: xr.Dataset
+    prior: Prior
+    schema: Schema | None
+    failures: pd.DataFrame
+    noise: Redrawn | None = None
+    noisy: Mapping[str, AnyArray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.dataset.sizes["simulation"]
+
+    @cached_property
+    def ok(self) -> IntArray:
+        """Indices of the rows that succeeded."""
+        return np.flatnonzero(self.dataset["status"].values == OK)
+
+    def parameters(self, rows: Any = None) -> dict[str, FloatArray]:
+        """Give the parameters of `rows` (default: those that succeeded), by name."""
+        rows = self.ok if rows is None else rows
+        return {name: self.dataset[name].values[rows] for name in self.prior.names}
+
+    def observations(self, rows: Any = None) -> Observations:
+        """Give the observations of `rows` (default: those that succeeded) as arrays.
+
+        Raises
+        ------
+        SimulationError
+            If no simulation succeeded.
+        """
+        if self.schema is None:
+            raise SimulationError("no simulation succeeded, so nothing was observed", self)
+        rows = self.ok if rows is None else rows
+        return self._stacked(rows, {name: value[rows] for name, value in self.noisy.items()})
+
+    def renewed(self, rows: Any, rng: np.random.Generator) -> Observations:
+        """Give the observations of rows with noise drawn anew."""
+        return self._stacked(rows, self.drawn(rows, rng), tolerant=True)
+
+    def drawn(self, rows: Any, rng: np.random.Generator) -> dict[str, AnyArray]:
+        """Draw the observables of rows with noise, by name."""
+        assert self.noise is not None
+        assert self.schema is not None
+        schema, table = self.schema, self.dataset
+        known = (*schema.constants, *schema.givens, *schema.sets)
+        observables, givens = (
+            {name: table[name].values[rows] for name in names}
+            for names in (schema.observables, known)
+        )
+        return self.noise(observables, givens, schema, rng)
+
+    def inferring(self, names: Sequence[str] | None) -> Simulations:
+        """Leave the other parameters to chance: their values stay in the table, and nowhere else.
+
+        Raises
+        ------
+        PriorError
+            As `Prior.marginal`.
+        """
+        return self if names is None else replace(self, prior=self.prior.marginal(names))
+
+    def take(self, rows: Any) -> Simulations:
+        """Choose rows, by indices."""
+        return replace(
+            self,
+            dataset=self.dataset.isel(simulation=rows),
+            failures=self.failures[:0],
+            noisy={name: value[rows] for name, value in self.noisy.items()},
+        )
+
+    def as_observed(self) -> xr.Dataset:
+        """Give the table with the noise in it, applied once."""
+        noisy = {name: self.dataset[name].copy(data=v) for name, v in self.noisy.items()}
+        return self.dataset.assign(noisy)
+
+    def _stacked(
+        self, rows: Any, changed: Mapping[str, AnyArray], *, tolerant: bool = False
+    ) -> Observations:
+        """Stack rows of the table, of which some observables have been changed."""
+        assert self.schema is not None
+        schema, table = self.schema, self.dataset
+        if tolerant:  # a gap so rare that it has not been seen before shall not end a training
+            schema = replace(schema, missing=dict.fromkeys(schema.asked, 1.0))
+        kept = {n: table[n].values[rows] for n in schema.asked if n not in changed}
+        sizes = {name: table[name].values[rows].astype(np.int64) for name in schema.sets}
+        return schema.stack(kept | dict(changed), sizes)
+
+    def attrs(self, names: tuple[str, ...]) -> dict[str, Mapping[str, str]]:
+        """Label and units of each name, as stored with its variable."""
+        return {name: {k: str(v) for k, v in self.dataset[name].attrs.items()} for name in names}
+
+    def warn_units(self, ys: Any) -> None:
+        """Warn where observations, as a Dataset, carry other units than the simulations."""
+        if not isinstance(ys, xr.Dataset) or self.schema is None:
+            return
+        for name in self.schema.asked:
+            own = self.dataset[name].attrs.get("units", "")
+            theirs = ys[name].attrs.get("units", "") if name in ys else ""
+            if own and theirs and own != theirs:
+                warnings.warn(
+                    f"{name} is in {theirs}, and was simulated in {own}: nothing is converted",
+                    stacklevel=3,
+                )
+
+    def label(
+        self, parameters: Mapping[str, npt.ArrayLike], attrs: Mapping[str, Any] | None = None
+    ) -> xr.Dataset:
+        """Label draws of the parameters with what is known of them: labels, units, prior widths.
+
+        Parameters
+        ----------
+        parameters : mapping of str to array, shape (m,) or (m, k)
+        attrs : mapping, optional
+            What belongs to all draws.
+        """
+        about = self.attrs(self.prior.names)
+        return make_draws(
+            parameters,
+            labels={name: attrs["label"] for name, attrs in about.items()},
+            units={name: attrs["units"] for name, attrs in about.items()},
+            prior_widths=self._prior_widths,
+            attrs=attrs,
+        )
+
+    def label_each(self, flat: FloatArray) -> xr.Dataset:
+        """Label flat draws of shape (observations, m, dim): dims `observation` and `draw`."""
+        together = self.label(self.prior.unflatten(flat.reshape(-1, flat.shape[2])))
+        variables = {
+            name: (
+                ("observation", *variable.dims),
+                variable.values.reshape(*flat.shape[:2], *variable.shape[1:]),
+                variable.attrs,
+            )
+            for name, variable in together.data_vars.items()
+        }
+        return xr.Dataset(variables)
+
+    @cached_property
+    def prior_draws(self) -> xr.Dataset:
+        """Draws of the prior, labelled, the same every time.
+
+        Where it was not stated they are rows of the table, which it only follows column by column.
+        """
+        if self.prior.stated:
+            return self.label(self._prior_sample)
+        chosen = np.random.default_rng(0).permutation(self.ok)[:PRIOR_DRAWS]
+        return self.label(self.parameters(chosen))
+
+    @cached_property
+    def _prior_sample(self) -> dict[str, FloatArray]:
+        return self.prior.sample(PRIOR_DRAWS, np.random.default_rng(0))
+
+    @cached_property
+    def _prior_widths(self) -> dict[str, FloatArray]:
+        low, high = INTERVAL_95
+        return {
+            name: np.quantile(values, high, axis=0) - np.quantile(values, low, axis=0)
+            for name, values in self._prior_sample.items()
+        }
+
+    def __repr__(self) -> str:
+        counts = pd.Series(self.dataset["status"].values).value_counts()
+        states = ", ".join(f"{count:,} {status}" for status, count in counts.items())
+        sees = self.schema.example() if self.schema else "nothing: no simulation succeeded"
+        return (
+            f"<sbi_inn.Simulations: {len(self):,} rows ({states})>\n"
+            f"  parameters: {', '.join(self.prior.names)}\n"
+            f"  observation: {sees}"
+        )
+
+
+def variable(
+    name: str,
+    values: FloatArray,
+    *,
+    label: str = "",
+    units: str = "",
+    length: str | None = None,
+    rows: str = "simulation",
+) -> xr.Variable:
+    """Label an array of a table, shape (rows, ...).
+
+    Parameters
+    ----------
+    name : str
+    values : array, shape (rows, ...)
+    label, units : str
+        By default the name, and none.
+    length : str, optional
+        Of the set that it is a column of: then the second axis is that of its entries.
+    rows : str
+        What the dim of the rows is called.
+    """
+    entry = [f"{length}_entry"] if length else []
+    axes = values.ndim - 1 - len(entry)
+    own = [f"{name}_dim"] if axes == 1 else [f"{name}_dim_{i}" for i in range(axes)]
+    return xr.Variable([rows, *entry, *own], values, {"label": label or name, "units": units})

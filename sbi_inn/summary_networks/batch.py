@@ -1,0 +1,89 @@
+"""Scaled observations as tensors: what conditioning networks read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks.scaling import Scaling
+
+
+@dataclass(frozen=True)
+class SetBatch:
+    """Sets or series of different sizes, one after another, without padding.
+
+    Attributes
+    ----------
+    entries : Tensor, shape (sum of sizes, columns)
+    sizes : Tensor of int64, shape (batch,)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.summary_networks import SetBatch
+    >>> batch = SetBatch(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([1, 2]))
+    >>> batch[torch.tensor([1])].entries.tolist()
+    [[2.0], [3.0]]
+    """
+
+    entries: Tensor
+    sizes: Tensor
+
+    def __getitem__(self, rows: Tensor) -> SetBatch:
+        """Choose sets by index, in any order."""
+        sizes = self.sizes[rows]
+        starts = (self.sizes.cumsum(0) - self.sizes)[rows]
+        # Entry k of row r stands at starts[r] + k; k counts anew in every row.
+        shift = starts - (sizes.cumsum(0) - sizes)
+        index = torch.repeat_interleave(shift, sizes) + torch.arange(int(sizes.sum()))
+        return SetBatch(self.entries[index], sizes)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of scaled observations.
+
+    Attributes
+    ----------
+    vector : Tensor, shape (batch, features)
+        Scaled, and the normal scores of some features beside them; no pixels.
+    sets : mapping of str to SetBatch
+        Sets and series.
+    images : mapping of str to Tensor, shape (batch, channels, height, width)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.summary_networks import Batch
+    >>> Batch(torch.tensor([[1.0], [2.0]]), {})[torch.tensor([1, 1, 0])].vector.T
+    tensor([[2., 2., 1.]])
+    """
+
+    vector: Tensor
+    sets: Mapping[str, SetBatch]
+    images: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, observations: Observations, scaling: Scaling) -> Batch:
+        """Scale observations and make them tensors."""
+        sets = {
+            name: SetBatch(
+                torch.from_numpy(scaling.entries(observations, name)),
+                torch.from_numpy(padded.sizes),
+            )
+            for name, padded in observations.sets.items()
+        }
+        images = {n: torch.from_numpy(scaling.pixels(observations, n)) for n in scaling.grids}
+        return cls(torch.from_numpy(scaling.features(observations)), sets, images)
+
+    def __len__(self) -> int:
+        return len(self.vector)
+
+    def __getitem__(self, rows: Tensor) -> Batch:
+        """Choose observations by index, in any order."""
+        sets = {name: s[rows] for name, s in self.sets.items()}
+        return Batch(self.vector[rows], sets, {n: i[rows] for n, i in self.images.items()})

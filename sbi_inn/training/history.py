@@ -1,0 +1,60 @@
+"""The record of a training."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+LIKELIHOOD = "negative log-likelihood [nats]"
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened in training.
+
+    Attributes
+    ----------
+    epoch : tuple of float
+        When the network was validated, in passes over the training rows.
+    train_loss, validation_loss : tuple of float
+        Of the training batches since the last validation, and of the validation rows. Training that
+        ended before its first validation is validated once at its end, and has NaN for the first
+        of the two.
+    best_epoch : float
+        The validation whose weights were kept; one of `epoch`.
+    quantity : str
+        What the losses are.
+    stopped : str
+        "finished", "early" (no more improvement), "time", "interrupted" or "diverged".
+    steps : int
+    seconds : float
+
+    Examples
+    --------
+    >>> from sbi_inn.training.history import History
+    >>> history = History((1.0, 2.0), (3.0, 2.5), (3.1, 2.9), 2.0, "finished", 40, 1.5)
+    >>> History.from_config(history.to_config()) == history
+    True
+    """
+
+    epoch: tuple[float, ...]
+    train_loss: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    best_epoch: float
+    stopped: str
+    steps: int
+    seconds: float
+    quantity: str = LIKELIHOOD
+
+    def to_config(self) -> dict[str, Any]:
+        """Give the record as JSON would hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> History:
+        """Read back what `to_config` gave."""
+        record: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config.items()
+        }
+        return cls(**record)

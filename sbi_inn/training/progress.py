@@ -1,0 +1,69 @@
+"""Who looks on while a network is trained: a progress bar, or whoever trains several at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from tqdm import tqdm
+
+Watch = Callable[[float, float], bool]
+"""Told at every step the share that is over and the last validation loss (NaN before the first).
+
+False ends the training as Ctrl-C does, with the best weights so far.
+"""
+
+_WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
+
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+
+
+@contextmanager
+def watched(watch: Watch) -> Iterator[None]:
+    """Have what is trained in this block tell `watch`, in place of a progress bar of its own.
+
+    >>> import torch
+    >>> from sbi_inn.training.loop import Training, fit
+    >>> def stop_at_once(done, loss):
+    ...     return False
+    >>> line, rows = torch.nn.Linear(1, 1), torch.zeros(8, 1)
+    >>> with watched(stop_at_once):
+    ...     history = fit(line, lambda x: line(x)[:, 0], rows, rows, Training(epochs=9), seed=1)
+    >>> history.steps, history.stopped
+    (1, 'interrupted')
+    """
+    token = _WATCH.set(watch)
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+
+
+@contextmanager
+def watching(progress: bool) -> Iterator[Watch]:
+    """Give whoever watches this block, or else a progress bar."""
+    watch = _WATCH.get()
+    if watch is not None:
+        yield watch
+        return
+    with progress_bar(progress, "training") as watch:
+        yield watch
+
+
+@contextmanager
+def progress_bar(show: bool, description: str) -> Iterator[Watch]:
+    """Show the share that is over and the last validation loss, if `show`."""
+    shown = math.nan
+    with tqdm(total=100, disable=not show, desc=description, bar_format=_BAR) as bar:
+
+        def watch(done: float, loss: float) -> bool:
+            nonlocal shown
+            if loss != shown and not math.isnan(loss):
+                shown = loss
+                bar.set_postfix_str(f"validation loss {loss:.3f}")
+            bar.update(int(100 * done) - bar.n)
+            return True
+
+        yield watch

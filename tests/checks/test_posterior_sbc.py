@@ -1,0 +1,95 @@
+"""Posterior SBC: the posterior at one observation against itself."""
+
+import numpy as np
+import pytest
+from studies import LINE, MIX, NOISE, ExactLine, exact_posterior
+
+from sbi_inn.checks import LocalCalibration, calibrate_at
+from sbi_inn.checks.posterior_sbc import N
+from sbi_inn.errors import NoDensityError
+
+FAR = 3.5  # y[0] exceeds it in about 6 % of simulations
+THERE, ELSEWHERE = [5.5, 1.0], [0.0, -1.0]
+
+
+class DrawsOnly(ExactLine):
+    """Has no density."""
+
+    def log_prob(self, latent, observations):
+        raise NoDensityError("it can be drawn from only")
+
+
+def local(y, fitted=None, noise=NOISE, seed=1):
+    posterior = exact_posterior(60, 30, fitted=fitted, simulator=False)
+    rng = np.random.default_rng(seed)
+
+    def observe(truth):
+        made = truth @ MIX.T + noise * rng.normal(size=truth.shape)
+        return posterior.schema.stack({"y": made}, {}), np.ones(len(truth), bool)
+
+    return calibrate_at(posterior, posterior.schema.read(y), observe, rng=rng)
+
+
+@pytest.mark.parametrize("y", [THERE, ELSEWHERE, [-3.0, 4.0]], ids=str)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_exact_posterior_agrees_with_itself(y, seed):
+    found = local(y, seed=seed)
+    assert isinstance(found, LocalCalibration)
+    assert found.verdict == "trust"
+    assert 0.95 * N <= len(found.ranks) <= N  # a few have too few effective draws
+    assert found.columns == LINE.prior.columns
+    placed = found.table
+    assert placed["too_high_by_sd"].abs().max() < 4 / np.sqrt(N)
+    assert (placed["relative_width"] - 1).abs().max() < 4 / np.sqrt(2 * N)
+    assert "agrees with itself" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"), [({"shift": 1.0}, "too high"), ({"shift": -1.0}, "too low")], ids=str
+)
+def test_it_objects_to_one_that_is_wrong_only_near_y(wrong, words):
+    fitted = ExactLine(**wrong, beyond=FAR)
+    found = local(THERE, fitted)
+    assert found.verdict != "trust"
+    assert words in found.sentence
+    assert "near this observation" in found.sentence
+    assert "narrower prior" in found.advice
+    assert local(ELSEWHERE, fitted).verdict == "trust"
+
+
+@pytest.mark.parametrize(("width", "words"), [(0.6, "too narrow"), (1.5, "too wide")])
+def test_it_objects_to_a_wrong_width(width, words):
+    found = local([0.0, 0.0], ExactLine(width=width))
+    assert found.verdict != "trust"
+    assert words in found.sentence
+
+
+def test_too_few_effective_draws():
+    # Draws a twentieth as wide as they should be: those given y and given y' do not overlap.
+    found = local(ELSEWHERE, ExactLine(width=0.05))
+    assert isinstance(found, str)
+    assert "fewer than 10 effective draws" in found
+
+
+def test_simulations_that_fail_are_left_out():
+    posterior = exact_posterior(60, 30, simulator=False)
+    rng = np.random.default_rng(1)
+
+    def observe(truth):
+        ok = np.arange(len(truth)) % 3 > 0
+        made = (truth @ MIX.T + NOISE * rng.normal(size=truth.shape))[ok]
+        return posterior.schema.stack({"y": made}, {}), ok
+
+    found = calibrate_at(posterior, posterior.schema.read(ELSEWHERE), observe, rng=rng)
+    assert isinstance(found, LocalCalibration)
+    assert 0.6 * N < len(found.ranks) <= 2 * N / 3
+    assert found.verdict == "trust"
+
+
+def test_without_a_density():
+    with pytest.raises(NoDensityError, match="drawn from only"):
+        local(ELSEWHERE, DrawsOnly())
+
+
+def test_its_figure():
+    assert local(ELSEWHERE).plot().axes

@@ -1,0 +1,342 @@
+"""One battery of invariants over every bijection, in float64."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from sbi_inn.flows import (
+    MLP,
+    ActNorm,
+    Affine,
+    Bijection,
+    Coupling,
+    Elementwise,
+    Orthogonal,
+    Permutation,
+    Pieces,
+    RationalQuadraticSpline,
+    Regression,
+    Stack,
+    coupling_flow,
+)
+
+CONTEXT = 3
+subnet = partial(MLP, context=CONTEXT, hidden=16, depth=2)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def affine(dim, clamp=2.0):
+    return Coupling(dim, Affine(clamp), subnet)
+
+
+def spline(dim, bins=8, bound=5.0):
+    return Coupling(dim, RationalQuadraticSpline(bins, bound), subnet)
+
+
+def seen(actnorm):
+    """Show it its first batch."""
+    actnorm.train()(2 + 3 * torch.randn(50, len(actnorm.shift)), torch.zeros(1, CONTEXT))
+    assert actnorm.is_set
+    return actnorm
+
+
+def stack(dim, block, n=3):
+    parts = []
+    for seed in range(n):
+        parts += [ActNorm(dim), block(dim), Orthogonal(dim, generator(seed))]
+    return Stack(parts)
+
+
+def flow(dim, transform, context=CONTEXT, mixing="rotation"):
+    nets = partial(MLP, context=context, hidden=16, depth=1)
+    return coupling_flow(dim, 3, nets, generator(), transform=transform, mixing=mixing)
+
+
+def pieces(dim, cuts):
+    """Cut some axes; a flow takes the others."""
+    seen = sum(len(cut) + 1 for cut in cuts.values())
+    smooth = dim - len(cuts)
+    rest = flow(smooth, "mixed", CONTEXT + seen) if smooth else None
+    return Pieces(dim, cuts, subnet, rest)
+
+
+def regression(dim, n_context=CONTEXT):
+    """Fit it to rows that depend on each other and on the context."""
+    context = torch.randn(200, CONTEXT)
+    x = torch.randn(200, dim) @ torch.randn(dim, dim) + 2 * context.sum(dim=1, keepdim=True)
+    fitted = Regression(dim, n_context)
+    fitted.fit(x[:150], context[:150, :n_context], x[150:], context[150:, :n_context])
+    return fitted
+
+
+BIJECTIONS = {
+    **{f"affine-{dim}": (dim, partial(affine, dim)) for dim in (1, 2, 3, 5, 10)},
+    **{f"spline-{dim}": (dim, partial(spline, dim)) for dim in (1, 2, 3, 5, 10)},
+    "affine-tight-clamp": (3, partial(affine, 3, clamp=0.1)),
+    "affine-loose-clamp": (3, partial(affine, 3, clamp=10.0)),
+    "affine-shallow": (3, lambda: Coupling(3, Affine(), partial(subnet, depth=1))),
+    "spline-two-bins": (3, partial(spline, 3, bins=2)),
+    "spline-many-bins": (3, partial(spline, 3, bins=40)),
+    "spline-narrow": (3, partial(spline, 3, bound=0.7)),
+    "mixing-1": (1, lambda: Orthogonal(1, generator())),
+    "mixing-5": (5, lambda: Orthogonal(5, generator())),
+    "permutation-2": (2, lambda: Permutation(2, generator())),
+    "permutation-5": (5, lambda: Permutation(5, generator())),
+    "regression-1": (1, partial(regression, 1)),
+    "regression-4": (4, partial(regression, 4)),
+    "regression-of-less": (3, partial(regression, 3, 1)),
+    "actnorm-before-data": (4, lambda: ActNorm(4)),
+    "actnorm-after-data": (4, lambda: seen(ActNorm(4))),
+    "stack-empty": (2, lambda: Stack([])),
+    "stack-affine-1": (1, lambda: stack(1, affine)),
+    "stack-affine-4": (4, lambda: stack(4, affine)),
+    "stack-spline-1": (1, lambda: stack(1, spline)),
+    "stack-spline-4": (4, lambda: stack(4, spline)),
+    **{f"flow-{kind}": (4, partial(flow, 4, kind)) for kind in ("affine", "spline", "mixed")},
+    "flow-permuted": (4, partial(flow, 4, "mixed", mixing="permutation")),
+    "flow-1": (1, partial(flow, 1, "mixed")),
+    "flow-without-context": (4, partial(flow, 4, "mixed", context=0)),
+    "pieces-1": (1, partial(pieces, 1, {0: [-0.5, 0.3, 2.0]})),
+    "pieces-2": (2, partial(pieces, 2, {0: [0.0], 1: [-1.0, 1.0]})),
+    "pieces-and-others": (4, partial(pieces, 4, {1: [-0.5, 0.3], 3: [0.7]})),
+    "stack-of-stacks": (3, lambda: Stack([stack(3, affine, 1), stack(3, spline, 1)])),
+}
+
+
+def make(name):
+    """Build a bijection in float64, ready for use, with weights that are not zero."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(len(name))
+            bijection = BIJECTIONS[name][1]()
+            with torch.no_grad():
+                for parameter in bijection.parameters():
+                    parameter += 0.1 * torch.randn_like(parameter)
+    finally:
+        torch.set_default_dtype(before)
+    return bijection.eval()
+
+
+def points(dim, batch, *, seed=1):
+    """Rows of x, some beyond the bound of the splines, and their contexts."""
+    x = 2.5 * torch.randn(batch, dim, generator=generator(seed), dtype=torch.float64)
+    context = torch.randn(batch, CONTEXT, generator=generator(seed + 1), dtype=torch.float64)
+    return x, context
+
+
+every = pytest.mark.parametrize("name", BIJECTIONS)
+couplings = pytest.mark.parametrize(
+    "name", [n for n in BIJECTIONS if n.startswith(("affine", "spline"))]
+)
+
+
+def same(a, b, tolerance=1e-8):
+    torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+def check_log_det(bijection: Bijection, dim: int) -> None:
+    """Compare log_det with autograd's determinant of the Jacobian, both ways, row by row."""
+    x, context = points(dim, 6)
+    for direction in (bijection.forward, bijection.inverse):
+        _, log_det = direction(x, context)
+        for row in range(len(x)):
+            here = context[row : row + 1]
+            jacobian = torch.autograd.functional.jacobian(
+                lambda v, way=direction, here=here: way(v[None], here)[0][0], x[row]
+            )
+            same(log_det[row], torch.linalg.slogdet(jacobian).logabsdet, 1e-6)
+
+
+@every
+def test_inverse_undoes_forward(name):
+    bijection, (x, context) = make(name), points(BIJECTIONS[name][0], 200)
+    z, log_det = bijection(x, context)
+    back, inverse_log_det = bijection.inverse(z, context)
+    same(back, x)
+    same(inverse_log_det, -log_det)
+
+
+@every
+def test_forward_undoes_inverse(name):
+    bijection, (z, context) = make(name), points(BIJECTIONS[name][0], 200)
+    x, log_det = bijection.inverse(z, context)
+    back, forward_log_det = bijection(x, context)
+    same(back, z)
+    same(forward_log_det, -log_det)
+
+
+@every
+def test_log_det_is_that_of_the_jacobian(name):
+    check_log_det(make(name), BIJECTIONS[name][0])
+
+
+@every
+@pytest.mark.parametrize("batch", [0, 1, 2, 100])
+@pytest.mark.parametrize("shared", [False, True])
+def test_shapes(name, batch, shared):
+    x, context = points(BIJECTIONS[name][0], batch)
+    if shared:
+        context = torch.ones(1, CONTEXT, dtype=torch.float64)
+    bijection = make(name)
+    for direction in (bijection.forward, bijection.inverse):
+        y, log_det = direction(x, context)
+        assert y.shape == x.shape
+        assert log_det.shape == (batch,)
+        assert y.dtype == log_det.dtype == torch.float64
+
+
+@every
+def test_shared_context_is_a_repeated_one(name):
+    bijection, (x, context) = make(name), points(BIJECTIONS[name][0], 20)
+    for direction in (bijection.forward, bijection.inverse):
+        for one, other in zip(
+            direction(x, context[:1]), direction(x, context[:1].repeat(20, 1)), strict=True
+        ):
+            same(one, other, 1e-12)
+
+
+@every
+def test_inputs_are_left_alone(name):
+    bijection, (x, context) = make(name), points(BIJECTIONS[name][0], 20)
+    x_before, context_before = x.clone(), context.clone()
+    with torch.no_grad():  # where in-place changes would go unnoticed by autograd
+        z, _ = bijection(x, context)
+        z_before = z.clone()
+        bijection.inverse(z, context)
+    assert torch.equal(x, x_before)
+    assert torch.equal(context, context_before)
+    assert torch.equal(z, z_before)
+
+
+@every
+def test_rows_are_independent(name):
+    bijection, (x, context) = make(name), points(BIJECTIONS[name][0], 12)
+    for direction in (bijection.forward, bijection.inverse):
+        y, log_det = direction(x, context)
+        alone = [direction(x[i : i + 1], context[i : i + 1]) for i in range(len(x))]
+        same(y, torch.cat([one for one, _ in alone]), 1e-12)
+        same(log_det, torch.cat([one for _, one in alone]), 1e-12)
+
+
+@every
+def test_state_dict_round_trip(name):
+    bijection, (x, context) = make(name), points(BIJECTIONS[name][0], 20)
+    state = {key: value.clone() for key, value in bijection.state_dict().items()}
+    fresh = BIJECTIONS[name][1]().double()
+    fresh.load_state_dict(state)
+    assert state.keys() == fresh.state_dict().keys()
+    fresh.double().eval().load_state_dict(state)
+    for one, other in zip(bijection(x, context), fresh(x, context), strict=True):
+        assert torch.equal(one, other)
+
+
+@every
+def test_gradients_reach_every_parameter(name):
+    bijection, (x, context) = make(name), points(BIJECTIONS[name][0], 200)
+    for direction in (bijection.forward, bijection.inverse):
+        bijection.zero_grad()
+        y, log_det = direction(x, context)
+        if not list(bijection.parameters()):
+            continue
+        (y.square().sum(dim=1) + log_det).sum().backward()
+        for key, parameter in bijection.named_parameters():
+            assert parameter.grad is not None, key
+            assert parameter.grad.isfinite().all(), key
+            assert parameter.grad.any(), key
+
+
+@every
+def test_gradients_reach_x_and_context(name):
+    bijection, (x, context) = make(name), points(BIJECTIONS[name][0], 50)
+    y, log_det = bijection(x.requires_grad_(), context.requires_grad_())
+    (y.square().sum() + log_det.sum()).backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    assert x.grad.any(dim=1).all()
+    if name.startswith(("affine", "spline", "stack-affine", "stack-spline")):
+        assert context.grad is not None
+        assert context.grad.isfinite().all()
+        assert context.grad.any(dim=1).sum() > 25  # rows outside a spline's bound get none
+
+
+@couplings
+def test_couplings_start_as_the_identity(name):
+    bijection, (x, context) = BIJECTIONS[name][1]().double(), points(BIJECTIONS[name][0], 50)
+    for direction in (bijection.forward, bijection.inverse):
+        y, log_det = direction(x, context)
+        same(y, x, 1e-12)
+        same(log_det, torch.zeros_like(log_det), 1e-12)
+
+
+@couplings
+def test_couplings_read_the_context_and_change_every_dimension(name):
+    bijection, (x, context) = make(name), points(BIJECTIONS[name][0], 200)
+    z, _ = bijection(x, context)
+    other, _ = bijection(x, context + 1)
+    for moved in (z != x, z != other):
+        assert moved.any(dim=0).all()
+
+
+def test_a_flow_normalises_transforms_and_rotates_in_turn():
+    parts = [type(part) for part in flow(4, "mixed").bijections]
+    assert parts == [ActNorm, Coupling, *[Orthogonal, ActNorm, Coupling] * 2]
+    for name, turns in (
+        ("affine", [Affine, Affine, Affine]),
+        ("mixed", [Affine, RationalQuadraticSpline, Affine]),
+    ):
+        couplings = [b for b in flow(4, name).bijections if isinstance(b, Coupling)]
+        assert [type(c.transform) for c in couplings] == turns
+    with pytest.raises(ValueError, match="transform must be one of .*got 'planar'"):
+        flow(4, "planar")
+
+
+class WrongSign(Elementwise):
+    """An affine map whose log slope has the sign of the other direction."""
+
+    n_parameters = 2
+
+    def __init__(self):
+        self.right = Affine()
+
+    def forward(self, x, parameters):
+        z, log_slope = self.right.forward(x, parameters)
+        return z, -log_slope
+
+    def inverse(self, z, parameters):
+        x, log_slope = self.right.inverse(z, parameters)
+        return x, -log_slope
+
+
+class Forgetful(Stack):
+    """A stack that leaves out the log-determinant of its last part."""
+
+    def forward(self, x, context):
+        z, _ = super().forward(x, context)
+        log_dets = []
+        for bijection in list(self.bijections)[:-1]:
+            x, log_det = bijection(x, context)
+            log_dets.append(log_det)
+        return z, torch.stack(log_dets).sum(dim=0)
+
+
+def test_a_wrong_sign_is_noticed(monkeypatch):
+    for dim in (1, 3):
+        planted = (dim, lambda dim=dim: Coupling(dim, WrongSign(), subnet))
+        monkeypatch.setitem(BIJECTIONS, "planted", planted)
+        # The two directions agree with each other, so that only the Jacobian can tell.
+        test_inverse_undoes_forward("planted")
+        with pytest.raises(AssertionError, match="not close"):
+            check_log_det(make("planted"), dim)
+
+
+def test_a_forgotten_term_is_noticed(monkeypatch):
+    planted = (3, lambda: Forgetful([affine(3), ActNorm(3)]))
+    monkeypatch.setitem(BIJECTIONS, "planted", planted)
+    with pytest.raises(AssertionError, match="not close"):
+        check_log_det(make("planted"), 3)
