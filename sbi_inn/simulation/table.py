@@ -17,7 +17,7 @@ from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.noise import NOISE
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.results import Collected
-from sbi_inn.simulation.simulations import SimulationError, Simulations, variable
+from sbi_inn.simulation.simulations import Redrawn, SimulationError, Simulations, variable
 from sbi_inn.typing import AnyArray
 
 
