@@ -16,10 +16,10 @@ from sbi_inn.methods import CINN, INN, Emulator, Ensemble, Method, default_membe
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.apply_noise import measured
-from sbi_inn.simulation.inputs import fresh_seed
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem, as_problem
 from sbi_inn.simulation.run import DEFAULT, run
+from sbi_inn.simulation.seeds import fresh_seed
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.tables import is_table, read_simulations, with_prior
 from sbi_inn.training.loop import Training

@@ -12,10 +12,10 @@ from sbi_inn.observation.batch import Observations, join
 from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
+from sbi_inn.simulation.seeds import Stream
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.typing import FloatArray
 
-STREAM = 2  # of the seed, for fresh simulations
 SECONDS = 10.0  # what they may take
 
 
@@ -80,7 +80,9 @@ class TestSet:
         if missing <= 0 or problem is None or missing * seconds > SECONDS:
             return self
         try:
-            table = run(problem, n=missing, seed=seed, progress=False, stream=STREAM)
+            table = run(
+                problem, n=missing, seed=seed, progress=False, stream=Stream.TEST_SIMULATIONS
+            )
         except SimulationError as error:
             table = error.simulations
             if table is None or not len(table) == len(table.failures) == missing:

@@ -41,6 +41,7 @@ from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.pool import cores
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.progress import bar
+from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.typing import BoolArray, FloatArray
 
@@ -51,7 +52,6 @@ FEWEST_AGAIN = 20  # of these that have to succeed, to compare the observation w
 SECONDS = 10.0  # what simulating for one check may take, on every core
 NUMBERS = 50_000_000  # that may be simulated for one check: 15 s to describe, and 400 MB
 DRAWING = 25.0  # seconds that drawing may take, if 500 test simulations were looked at
-STREAM, LOCAL = 11, 12
 WITHOUT_SIMULATOR = "no simulator; give it to load_posterior(path, simulator=...)"
 NO_NOISE = "the simulator has no noise; the re-simulation error says it"
 # An exact posterior of a deterministic simulator is a surface without volume. Across it a network
@@ -274,7 +274,7 @@ class Judge:
 
         def observe(truth: FloatArray) -> tuple[Observations, BoolArray]:
             same = observation[np.zeros(len(truth), np.int64)]
-            return self._observe(truth, same, stream=LOCAL)
+            return self._observe(truth, same, stream=Stream.POSTERIOR_SBC)
 
         try:
             return calibrate_at(self.sampler, observation, observe, rng=self._rng())
@@ -320,14 +320,14 @@ class Judge:
         """Simulate again: statistics and the shapes of sets, NaN where that failed."""
         rows = np.full((len(flat), len(described_names(self.sampler.schema))), np.nan)
         try:
-            again, ok = self._observe(flat, observations, stream=STREAM)
+            again, ok = self._observe(flat, observations, stream=Stream.CHECK_SIMULATIONS)
         except SimulationError:  # every one failed, which the records say
             return rows
         rows[ok] = described(again, self.sampler.schema)
         return rows
 
     def _observe(
-        self, flat: FloatArray, observations: Observations, *, stream: int
+        self, flat: FloatArray, observations: Observations, *, stream: Stream
     ) -> tuple[Observations, BoolArray]:
         assert self.problem is not None
         _, again, ok = observe_again(
@@ -346,4 +346,4 @@ class Judge:
         return spread(described(self.tests.observations, self.sampler.schema))
 
     def _rng(self) -> np.random.Generator:
-        return np.random.default_rng([self.seed, STREAM])
+        return generator(self.seed, Stream.CHECK_DRAWS)

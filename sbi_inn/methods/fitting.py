@@ -10,12 +10,12 @@ import numpy as np
 from sbi_inn.errors import PriorError, ShapeError
 from sbi_inn.methods import CINN, Ensemble, Fitted, Method
 from sbi_inn.prior import Prior
+from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import INVALID, SimulationError, Simulations
 from sbi_inn.training.loop import Training
 from sbi_inn.typing import FloatArray, IntArray
 
 FEWEST = 100
-DEQUANTISE = 4  # stream of the seed
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def split(simulations: Simulations, seed: int) -> Split:
             f"got {n} of {len(simulations)}{_why(simulations)}",
             simulations,
         )
-    rows = np.random.default_rng([seed, 1]).permutation(simulations.ok)
+    rows = generator(seed, Stream.SPLIT).permutation(simulations.ok)
     test = int(np.clip(n // 10, 50, 5_000))
     validation = int(np.clip(n // 10, 10, 5_000))
     return Split(rows[test + validation :], rows[test : test + validation], rows[:test])
@@ -72,7 +72,7 @@ def latents(simulations: Simulations, rows: IntArray, *, seed: int) -> FloatArra
     value owns.
     """
     prior = simulations.prior
-    within = np.random.default_rng([seed, DEQUANTISE]).random((len(rows), len(prior.discrete)))
+    within = generator(seed, Stream.DISCRETE_PARAMETERS).random((len(rows), len(prior.discrete)))
     return prior.to_latent(simulations.parameters(rows), within)
 
 

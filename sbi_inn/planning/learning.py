@@ -17,6 +17,7 @@ from sbi_inn.methods.density import log_normal
 from sbi_inn.methods.fitting import Split, fit
 from sbi_inn.observation.batch import Observations
 from sbi_inn.planning.power_law import PowerLaws, fit_power_laws
+from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.loop import Training
 from sbi_inn.typing import FloatArray, IntArray
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 Predicted = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
-STREAM = 5  # of the seed, for which rows make a part
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2)
 AHEAD = (2, 4)  # times the simulations that are predicted for
 FEWEST = 50  # rows that a fit is made from
@@ -234,7 +234,7 @@ def curve(n: IntArray, scores: FloatArray, *, seed: int) -> LearningCurve:
     """
     covariance = np.cov(scores, rowvar=False) / len(scores)
     mean = scores.mean(axis=0)
-    laws = fit_power_laws(n, mean, covariance, np.random.default_rng([seed, STREAM]))
+    laws = fit_power_laws(n, mean, covariance, generator(seed, Stream.LEARNING_CURVE_LAWS))
     return LearningCurve(n, mean, np.sqrt(np.diag(covariance)), laws)
 
 
@@ -260,7 +260,7 @@ def _affordable(
 
 def _nested(seen_rows: IntArray, parts: Sequence[float], seed: int) -> list[Split]:
     """Cut out training and validation rows, each of a smaller part within that of a larger one."""
-    rows = np.random.default_rng([seed, STREAM]).permutation(seen_rows)
+    rows = generator(seed, Stream.LEARNING_CURVE_ROWS).permutation(seen_rows)
     cut = round(VALIDATION * len(rows))
     train, validation = rows[cut:], rows[:cut]
     return [

@@ -11,6 +11,7 @@ from sbi_inn.diagnostics.weighted import effective_sample_size
 from sbi_inn.draws import INTERVAL_95, by_name, columns_of
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
+from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import FloatArray, IntArray
 
 PRIOR_DRAWS = 10_000
@@ -72,9 +73,11 @@ def reweight(draws: xr.Dataset, old: Prior, new: Prior, *, seed: int) -> xr.Data
     log_weights = _log_weights(by_name(draws, old.names), old, new)
     size = float(effective_sample_size(log_weights))
     _warn_few(size, len(log_weights))
-    sample = new.sample(PRIOR_DRAWS, np.random.default_rng([seed, 1]))
+    sample = new.sample(PRIOR_DRAWS, generator(seed, Stream.REWEIGHTED_PRIOR))
     _warn_out_of_reach(old, sample)
-    rows = _systematic(np.exp(log_weights - log_weights.max()), np.random.default_rng(seed))
+    rows = _systematic(
+        np.exp(log_weights - log_weights.max()), generator(seed, Stream.REWEIGHTED_ROWS)
+    )
     chosen = draws.isel(draw=rows).assign_attrs(effective_sample_size=size)
     return _with_widths(chosen, sample)
 

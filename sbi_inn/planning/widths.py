@@ -16,13 +16,13 @@ from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
+from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-STREAM = 4  # of the seed, for the simulations of a plan
 SECONDS = 60.0  # what they may take
 FEWEST = 20  # observations that a mean width can be told from
 NEAREST = 0.1  # share of the held-out observations that count as near a value
@@ -206,7 +206,7 @@ def plan(
         else:
             rows = int(np.clip(SECONDS / (len(wanted) * max(seconds, 1e-9)), FEWEST, n))
             observations = _simulated(sampler.schema, _fixed(problem, given, value), rows, seed)
-        found = sampler.draw(observations, draws, np.random.default_rng(seed))
+        found = sampler.draw(observations, draws, generator(seed, Stream.PLAN_DRAWS))
         measured.append(_widths(found, level))
     summaries = zip(*map(_summarise, measured), strict=True)
     return Plan(given, np.array(wanted), tuple(columns), level, *map(np.stack, summaries))
@@ -257,7 +257,7 @@ def _fixed(problem: Problem, given: str, value: float) -> Problem:
 
 def _simulated(schema: Schema, problem: Problem, n: int, seed: int) -> Observations:
     """Simulate observations of a problem whose schema has fewer givens than the one learned."""
-    table = run(problem, n=n, seed=seed, progress=False, stream=STREAM)
+    table = run(problem, n=n, seed=seed, progress=False, stream=Stream.PLAN_SIMULATIONS)
     observed = table.as_observed()
     values = {name: observed[name].values[table.ok] for name in schema.asked}
     sizes = {name: observed[name].values[table.ok].astype(np.int64) for name in schema.sets}

@@ -16,13 +16,14 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.progress import bar
+from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.tables import coordinate, index_of
 from sbi_inn.typing import AnyArray, FloatArray
 
 # Draws that are made at once, each block from its own stream of the seed: what an object gets
 # depends on neither what comes after it nor on how much is kept.
-BLOCK, STREAM = 2**18, 21
+BLOCK = 2**18
 
 MOST_BYTES = 4e9  # of draws that are returned
 
@@ -171,7 +172,7 @@ class Catalogue(ABC):
         for block, first in enumerate(range(0, len(observations), size)):
             rows = slice(first, min(first + size, len(observations)))
             # The first block shares its draws with `sample`.
-            rng = np.random.default_rng([seed, STREAM, block] if block else seed)
+            rng = generator(seed, Stream.DRAWS, *([block] if block else []))
             yield rows, self.draw(observations[rows], n, rng)
 
     def _check_size(self, observations: int, n: int) -> None:

@@ -20,6 +20,7 @@ from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.tables import index_of
 from sbi_inn.typing import FloatArray, IntArray
@@ -210,7 +211,7 @@ class Trust(ABC):
         """
         from sbi_inn.checks import look_together
 
-        rng = np.random.default_rng(self.seed if seed is None else seed)
+        rng = generator(self.seed if seed is None else seed, Stream.MANY_TOGETHER)
         held_out = self.judge.tests.observations
         return look_together(self.judge.sampler, held_out, self.schema.read_many(ys), rng)
 
@@ -303,6 +304,6 @@ class Trust(ABC):
                 flat,
                 self.simulations.observations(rows),
                 seed=self.seed,
-                stream=TIMED,
+                stream=Stream.TIMED_SIMULATIONS,
             )
         return (perf_counter() - started) / len(rows)

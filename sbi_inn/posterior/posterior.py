@@ -24,6 +24,7 @@ from sbi_inn.posterior.planning import Outlook
 from sbi_inn.posterior.resimulation import Again
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.history import History
 from sbi_inn.training.loop import Training
@@ -262,4 +263,4 @@ class Posterior(Again, Trust, Outlook, Figures, Exports, Catalogue):
     # -- helpers -----------------------------------------------------------------------------------
 
     def _rng(self, seed: int | None) -> np.random.Generator:
-        return np.random.default_rng(self.seed if seed is None else seed)
+        return generator(self.seed if seed is None else seed, Stream.DRAWS)

@@ -21,11 +21,11 @@ from sbi_inn.prior import Prior
 from sbi_inn.simulation.again import at_givens_of, other_givens, resimulated
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
+from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.typing import FloatArray, IntArray
 
 # Streams of the seed, so that the parts of a study are independent of each other.
-RESIMULATE, ABC_STREAM = 1, 3
 
 
 class Again(ABC):
@@ -142,14 +142,14 @@ class Again(ABC):
         observation = self.schema.read(y)
         if emulator:
             flat = self.draw(
-                observation, n, np.random.default_rng(self.seed if seed is None else seed)
+                observation, n, generator(self.seed if seed is None else seed, Stream.DRAWS)
             )[0]
             again, rows = self.emulation.again(flat, observation)
         else:
             problem = self._needs_all("to re-simulate")
             others = other_givens(given or {}, problem, self.schema)
             flat = self.draw(
-                observation, n, np.random.default_rng(self.seed if seed is None else seed)
+                observation, n, generator(self.seed if seed is None else seed, Stream.DRAWS)
             )[0]
             again, rows = resimulated(
                 problem,
@@ -157,7 +157,7 @@ class Again(ABC):
                 flat,
                 observation,
                 seed=self.seed if seed is None else seed,
-                stream=RESIMULATE,
+                stream=Stream.RESIMULATION,
                 given=others,
             )
         if given:
@@ -204,7 +204,7 @@ class Again(ABC):
                 n=n_simulations or self.n_simulations,
                 seed=self.seed if seed is None else seed,
                 progress=False,
-                stream=ABC_STREAM,
+                stream=Stream.ABC,
             ).inferring(self.prior.names)
         return rejection_abc(table, y, quantile=quantile, epsilon=epsilon)
 

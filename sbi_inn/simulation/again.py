@@ -14,9 +14,9 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema, numbers
 from sbi_inn.observation.statistics import statistics
 from sbi_inn.simulation.givens import is_whole
-from sbi_inn.simulation.noise import NOISE
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import resimulate_rows
+from sbi_inn.simulation.seeds import Seeds, Stream
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.typing import AnyArray, BoolArray, FloatArray
 
@@ -94,7 +94,7 @@ def observe_again(
     observations: Observations,
     *,
     seed: int,
-    stream: int,
+    stream: Stream,
     n_jobs: int = 1,
     given: Mapping[str, FloatArray] | None = None,
 ) -> tuple[dict[str, FloatArray], Observations, BoolArray]:
@@ -107,7 +107,8 @@ def observe_again(
     flat : array, shape (m, dim)
     observations : Observations
         As many rows.
-    seed, stream : int
+    seed : int
+    stream : Stream
     given : mapping, optional
         Of `other_givens`: what takes the place of the observations' own.
 
@@ -140,7 +141,7 @@ def observe_again(
     good = {name: values[name][ok] for name in schema.observables}
     if problem.noise is not None:
         constants = {n: np.full(len(ok[ok]), value) for n, value in schema.constants.items()}
-        rng = np.random.default_rng([seed, stream, NOISE])
+        rng = Seeds(seed, stream).noise()
         good = problem.noise(good, constants | held, schema, rng)
         for name, value in good.items():
             values[name][ok] = value
@@ -155,7 +156,7 @@ def resimulated(
     observation: Observations,
     *,
     seed: int,
-    stream: int,
+    stream: Stream,
     given: Mapping[str, FloatArray] | None = None,
 ) -> tuple[xr.Dataset, FloatArray]:
     """Simulate at draws of one observation's posterior, and label the observables.
@@ -168,7 +169,8 @@ def resimulated(
     flat : array, shape (m, dim)
     observation : Observations
         A batch of one.
-    seed, stream : int
+    seed : int
+    stream : Stream
     given : mapping, optional
         Of `other_givens`: what takes the place of the observation's own.
 

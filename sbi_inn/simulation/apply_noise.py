@@ -14,10 +14,9 @@ from sbi_inn.errors import PriorError
 from sbi_inn.names import check_names
 from sbi_inn.simulation.givens import Drawer, check_given
 from sbi_inn.simulation.noise import Noise, as_noise
+from sbi_inn.simulation.seeds import Seeds, Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.simulation.table import missing_of, ranges, shapes_of, with_noise
-
-GIVENS = 6  # the last word of the key of their randomness
 
 
 def measured(
@@ -60,7 +59,7 @@ def measured(
     simulations = _with_givens(simulations, given, seed)
     table = simulations.dataset.assign_attrs(deterministic=False)
     plain = replace(simulations, dataset=table, noise=None, noisy={})
-    return with_noise(plain, noise or simulations.noise, (seed,))
+    return with_noise(plain, noise or simulations.noise, Seeds(seed, Stream.NOISE_OF_A_TABLE))
 
 
 def _with_givens(simulations: Simulations, given: dict[str, Any], seed: int) -> Simulations:
@@ -71,7 +70,7 @@ def _with_givens(simulations: Simulations, given: dict[str, Any], seed: int) -> 
     check_names((*taken, *given), role="variable and given", error=PriorError)
     for place, (name, value) in enumerate(given.items()):
         check_given(name, value, (*prior.names, *list(given)[:place]))
-    rng = np.random.default_rng([seed, GIVENS])
+    rng = generator(seed, Stream.GIVENS_OF_A_TABLE)
     everything = np.arange(len(simulations))
     drawn = Drawer(given)(simulations.parameters(everything), len(everything), rng)
     variables = {}

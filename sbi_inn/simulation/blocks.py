@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.simulation.binding import Binding
-from sbi_inn.simulation.inputs import Inputs, Seeds
+from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.outputs import (
     Kinds,
     Layout,
@@ -25,6 +25,7 @@ from sbi_inn.simulation.outputs import (
     read_batch,
     read_rows,
 )
+from sbi_inn.simulation.seeds import Seeds
 from sbi_inn.simulation.simulator import Simulator
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 

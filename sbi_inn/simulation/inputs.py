@@ -9,60 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sbi_inn.simulation.givens import Drawer
+from sbi_inn.simulation.seeds import Seeds
 from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.typing import AnyArray
 
 if TYPE_CHECKING:
     from sbi_inn.prior import Prior
     from sbi_inn.simulation.problem import Problem
-
-
-BLOCK = 256
-_INPUTS, _ROWS, _BATCH = 0, 1, 2  # what a block's seed sequence is for: the last word of its key
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """The randomness of a run, keyed by block, so that neither order nor company changes a row.
-
-    Attributes
-    ----------
-    seed : int
-    stream : int
-        Runs with one seed and different streams are independent.
-    block : int
-        Rows in a block.
-    """
-
-    seed: int
-    stream: int = 0
-    block: int = BLOCK
-
-    def inputs(self, block: int) -> np.random.Generator:
-        """Make the generator that a block's parameters and givens are drawn with."""
-        return np.random.default_rng(self._sequence(block, _INPUTS))
-
-    def batch(self, block: int) -> int:
-        """Give the seed of a whole block of a batched simulator."""
-        return int(self._sequence(block, _BATCH).generate_state(1, np.uint64)[0] >> 1)
-
-    def rows(self, start: int, stop: int) -> list[int]:
-        """Give the seed of each simulation from `start` to `stop`, of 63 bits."""
-        first, last = start // self.block, (stop - 1) // self.block
-        states = [
-            self._sequence(block, _ROWS).generate_state(self.block, np.uint64)
-            for block in range(first, last + 1)
-        ]
-        offset = first * self.block
-        return (np.concatenate(states)[start - offset : stop - offset] >> 1).tolist()
-
-    def _sequence(self, block: int, purpose: int) -> np.random.SeedSequence:
-        return np.random.SeedSequence(self.seed, spawn_key=(self.stream, block, purpose))
-
-
-def fresh_seed(seed: int | None) -> int:
-    """Give the seed itself, or fresh entropy that is short enough to be typed again."""
-    return int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
 
 
 @dataclass(frozen=True)

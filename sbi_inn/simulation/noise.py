@@ -21,8 +21,6 @@ from sbi_inn.typing import AnyArray
 
 Values = Mapping[str, AnyArray]
 
-NOISE = 7  # the last word of the key of its randomness
-
 
 @dataclass(frozen=True)
 class _Rows:

@@ -16,20 +16,14 @@ from sbi_inn.prior import Prior
 from sbi_inn.simulation import pool, table
 from sbi_inn.simulation.blocks import FAILED, INVALID, OK, STATUS, Block, Call
 from sbi_inn.simulation.givens import is_whole
-from sbi_inn.simulation.inputs import (
-    BLOCK,
-    Inputs,
-    Seeds,
-    check_lengths,
-    draw_inputs,
-    fresh_seed,
-)
+from sbi_inn.simulation.inputs import Inputs, check_lengths, draw_inputs
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.outputs import WrongOutput
 from sbi_inn.simulation.pilot import Look, look
 from sbi_inn.simulation.problem import Givens, Problem, as_problem
 from sbi_inn.simulation.progress import bar
 from sbi_inn.simulation.results import Collected
+from sbi_inn.simulation.seeds import BLOCK, Seeds, Stream, fresh_seed
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.simulation.simulator import Simulator
 from sbi_inn.typing import BoolArray, FloatArray
@@ -106,7 +100,7 @@ def run(
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
-    stream: int = 0,
+    stream: Stream = Stream.SIMULATIONS,
 ) -> Simulations:
     """Simulate a Problem, as `simulate`; runs of one seed and different streams are independent."""
     if not problem.prior.stated:
@@ -158,7 +152,7 @@ def resimulate_rows(
     *,
     seed: int,
     n_jobs: int = 1,
-    stream: int = 1,
+    stream: Stream = Stream.RESIMULATION,
 ) -> tuple[dict[str, FloatArray], BoolArray]:
     """Simulate at stated parameters and givens.
 
@@ -168,7 +162,8 @@ def resimulate_rows(
     parameters : mapping of str to array, shape (m,) or (m, k)
     givens : mapping of str to array, shape (m, ...), or number
         Constants of the problem may be left out.
-    seed, stream : int
+    seed : int
+    stream : Stream
         Runs of one seed and different streams are independent.
     n_jobs : int
 

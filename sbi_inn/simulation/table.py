@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,9 @@ import xarray as xr
 from sbi_inn.observation.schema import Range, Schema, scalar_names
 from sbi_inn.simulation.blocks import FAILED, OK, STATUS, Call
 from sbi_inn.simulation.inputs import Inputs
-from sbi_inn.simulation.noise import NOISE
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.results import Collected
+from sbi_inn.simulation.seeds import Seeds
 from sbi_inn.simulation.simulations import Redrawn, SimulationError, Simulations, variable
 from sbi_inn.typing import AnyArray
 
@@ -62,7 +62,7 @@ def to_simulations(
             _failures(problem, call, inputs, collected),
         )
     )
-    return with_noise(simulations, problem.noise, (call.seeds.seed, call.seeds.stream))
+    return with_noise(simulations, problem.noise, call.seeds)
 
 
 def _variable(
@@ -124,7 +124,7 @@ def ranges(givens: Mapping[str, AnyArray]) -> dict[str, Range]:
     return found
 
 
-def with_noise(simulations: Simulations, noise: Redrawn | None, key: Sequence[int]) -> Simulations:
+def with_noise(simulations: Simulations, noise: Redrawn | None, seeds: Seeds) -> Simulations:
     """Apply noise once, for validation and tests, and keep it for training.
 
     Parameters
@@ -132,7 +132,7 @@ def with_noise(simulations: Simulations, noise: Redrawn | None, key: Sequence[in
     simulations : Simulations
         Without noise.
     noise : Noise or None
-    key : sequence of int
+    seeds : Seeds
         Of its randomness.
 
     Raises
@@ -145,7 +145,7 @@ def with_noise(simulations: Simulations, noise: Redrawn | None, key: Sequence[in
         return simulations
     noisy_one = replace(simulations, noise=noise)
     try:
-        drawn = noisy_one.drawn(rows, np.random.default_rng([*key, NOISE]))
+        drawn = noisy_one.drawn(rows, seeds.noise())
     except SimulationError as error:
         raise SimulationError(str(error), simulations) from error.__cause__
     noisy = {}

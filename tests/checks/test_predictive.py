@@ -7,6 +7,7 @@ from studies import SAMPLE, ExactSample, exact_posterior
 from sbi_inn.checks import Predictive
 from sbi_inn.observation.statistics import described, described_names, spread
 from sbi_inn.simulation.again import observe_again
+from sbi_inn.simulation.seeds import Stream
 
 NAMES = tuple(f"s{i}" for i in range(5))
 
@@ -22,7 +23,7 @@ def predictive(posterior, y, draws=1_000):
     observation, rng = schema.read({"y": y}), np.random.default_rng(1)
     flat = posterior.draw(observation, draws, rng)[0]
     same = observation[np.zeros(draws, np.int64)]
-    _, again, _ = observe_again(SAMPLE, schema, flat, same, seed=1, stream=11)
+    _, again, _ = observe_again(SAMPLE, schema, flat, same, seed=1, stream=Stream.CHECK_SIMULATIONS)
     return Predictive(
         described(again, schema),
         described(observation, schema)[0],

@@ -11,9 +11,9 @@ import xarray as xr
 
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import pool
-from sbi_inn.simulation.inputs import Seeds
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import resimulate_rows, run, simulate
+from sbi_inn.simulation.seeds import Seeds, Stream
 from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.simulation.simulator import simulator
 
@@ -208,7 +208,7 @@ def test_a_seed_is_drawn_and_recorded():
 def test_streams_of_one_seed_are_independent():
     problem = Problem(by_row, PRIOR, given=GIVEN)
     kept = dict(n=20, n_jobs=1, seed=1, progress=False)
-    one, two = run(problem, **kept), run(problem, **kept, stream=2)
+    one, two = run(problem, **kept), run(problem, **kept, stream=Stream.TEST_SIMULATIONS)
     assert not np.isin(one.dataset["a"].values, two.dataset["a"].values).any()
 
 

@@ -19,6 +19,7 @@ from scipy.special import log_expit, xlog1py, xlogy
 
 from sbi_inn.simulation.registry import get
 from sbi_inn.simulation.run import resimulate_rows, simulate
+from sbi_inn.simulation.seeds import Stream
 
 REFERENCE = Path(__file__).parents[2] / "benchmarks" / "reference" / "sbibm"
 DATA = {  # how many numbers are observed
@@ -77,7 +78,9 @@ class TestReference:
             arrays["observation"], arrays["reference_posterior"], strict=True
         ):
             draws = problem.prior.unflatten(theta)
-            values, ok = resimulate_rows(problem, draws, {}, seed=1, stream=0, n_jobs=1)
+            values, ok = resimulate_rows(
+                problem, draws, {}, seed=1, stream=Stream.SIMULATIONS, n_jobs=1
+            )
             assert ok.all()
             below = (values["y"] <= observed + 1e-6).mean(axis=0)
             above = (values["y"] >= observed - 1e-6).mean(axis=0)

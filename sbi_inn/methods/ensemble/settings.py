@@ -18,6 +18,7 @@ from sbi_inn.methods.cinn.settings import CINN
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
 from sbi_inn.methods.protocols import Fitted, Method, Renew, Weigher
 from sbi_inn.observation.batch import Observations
+from sbi_inn.simulation.seeds import Stream, sequence
 from sbi_inn.training.loop import Training
 from sbi_inn.training.workers import cores, train_all, warm_up
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
@@ -270,7 +271,7 @@ def _converged(trained: list[_Member]) -> list[_Member]:
 
 def _seeds(seed: int, members: int) -> list[int]:
     """Give each member its seed, which is the same in a larger ensemble."""
-    children = np.random.SeedSequence(seed).spawn(members)
+    children = [sequence(seed, Stream.ENSEMBLE_MEMBERS, i) for i in range(members)]
     return [int(child.generate_state(1)[0]) for child in children]
 
 
