@@ -13,6 +13,7 @@ import xarray as xr
 
 from sbi_inn.errors import PriorError
 from sbi_inn.methods import CINN, INN, Emulator, Ensemble, Method, default_members, fitting
+from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.apply_noise import measured
@@ -150,12 +151,18 @@ def fit_posterior(
             "there, with the best weights so far. A smaller Training(learning_rate=...) may help",
             stacklevel=2,
         )
-    posterior = Posterior(
-        fitted, simulations, parts.test, seed=seed, problem=problem, training=training
+    core = Core(
+        fitted,
+        simulations,
+        parts.test,
+        seed=seed,
+        n_simulations=len(simulations),
+        training=training,
+        problem=problem,
     )
     if isinstance(fitted, Emulator):
-        _say_errors(fitted, posterior.schema.columns, progress)
-    return posterior
+        _say_errors(fitted, core.schema.columns, progress)
+    return Posterior(core)
 
 
 def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations:

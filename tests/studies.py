@@ -8,6 +8,7 @@ import numpy as np
 import scipy.stats as st
 
 import sbi_inn as si
+from sbi_inn.posterior.core import Core
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.training.history import History
 
@@ -134,19 +135,21 @@ class ExactSample:
 def exact_posterior(n=1000, test=500, *, problem=LINE, fitted=None, simulator=True, seed=3):
     """Make a Posterior of `LINE` that was never trained; of its rows the first are held out."""
     simulations = si.simulate(problem, n=n, seed=seed, n_jobs=1, progress=False)
-    return si.Posterior(
+    core = Core(
         fitted or ExactLine(),
         simulations,
         np.arange(test),
         seed=seed,
+        n_simulations=n,
         problem=problem if simulator else None,
     )
+    return si.Posterior(core)
 
 
 @cache
 def surveyed(fitted=ExactLine(), n=1_000, seed=5):
     """Draw from a posterior of `LINE` at n test simulations, as the checks do."""
-    return exact_posterior(n, n, fitted=fitted, simulator=False, seed=seed).judge.survey()
+    return exact_posterior(n, n, fitted=fitted, simulator=False, seed=seed)._subject().survey()
 
 
 def quick_fit(simulator, prior=None, *, n=300, epochs=1, seed=1, **settings):
@@ -167,8 +170,8 @@ def quick_fit(simulator, prior=None, *, n=300, epochs=1, seed=1, **settings):
 
 def briefly(posterior, n=500):
     """Let the checks of a posterior use fewer test simulations than they would."""
-    judge = replace(posterior.judge, tests=posterior.judge.tests.head(n))
-    posterior.__dict__["judge"] = judge
+    subject = posterior._subject()
+    posterior._shared = replace(subject, tests=subject.tests.head(n))
     return posterior
 
 

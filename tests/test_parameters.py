@@ -80,7 +80,7 @@ def test_summaries_corners_and_tables(kind):
 def test_an_exact_posterior_is_calibrated(kind):
     width = KINDS[kind].latent_dim
     fitted = Normals((0.0,) * width, (1.0,) * width)
-    judge = exact_posterior(500, 500, problem=nothing(KINDS[kind]), fitted=fitted).judge
+    judge = exact_posterior(500, 500, problem=nothing(KINDS[kind]), fitted=fitted)._subject()
     assert judge.calibration.verdict == "trust"
     assert judge.joint.verdict == "trust"
     assert np.isfinite(judge.recovery.table.to_numpy()).all()

@@ -117,7 +117,7 @@ def _asked(name, posterior, repetitions, make):
     for seed in range(1, repetitions + 1):
         _refresh(posterior, seed)
         y = posterior.schema.read(make(np.random.default_rng(seed)))
-        records = posterior.judge.check_at(y).records
+        records = posterior._subject().check_at(y).records
         passed = {name: name in records and records[name].passed for name in WATCHED}
         passed["either"] = all(passed.values())
         passed["check(y)"] = all(record.passed for record in records.values())
@@ -128,7 +128,7 @@ def _asked(name, posterior, repetitions, make):
 def _refresh(posterior, seed, n=TESTS):
     """Put other simulations in the place of those that the check of goodness has learned from."""
     fresh = si.simulate(posterior.problem, n=n, seed=seed, n_jobs=1, progress=False)
-    posterior.judge.__dict__["familiar"] = Familiar.of(posterior, fresh.observations())
+    posterior._subject().__dict__["familiar"] = Familiar.of(posterior.core, fresh.observations())
 
 
 def _far(posterior):
@@ -164,7 +164,7 @@ def _uniform(name, posterior):
     """
     _refresh(posterior, 1, n=5_000)
     others = si.simulate(posterior.problem, n=TESTS, seed=2, n_jobs=1, progress=False)
-    found = posterior.judge.goodness_of_fit(others.observations())
+    found = posterior._subject().goodness_of_fit(others.observations())
     p_values = {
         part: st.ks_2samp([one.here[part] for one in found], usual).pvalue
         for part, usual in found[0].usual.items()
@@ -199,11 +199,11 @@ def defaults(repetitions):
 
 
 def _judged(posterior):
-    y = posterior.schema.unstack(posterior.tests(1).observations, 0)
+    y = posterior.schema.unstack(posterior._subject().tests.head(1).observations, 0)
     started = time.perf_counter()
     check = posterior.check(y, progress=False)
     seconds = time.perf_counter() - started
-    general = posterior.judge.check()
+    general = posterior._subject().check()
     return {
         "check()": general.verdict,
         "check(y)": check.verdict,

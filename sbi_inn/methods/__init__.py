@@ -10,6 +10,8 @@ from sbi_inn.methods.protocols import (
     Emulator,
     Fitted,
     Method,
+    Mixture,
+    RowWise,
     Summariser,
     Weigher,
 )
@@ -23,6 +25,8 @@ __all__ = [
     "Fitted",
     "FittedEnsemble",
     "Method",
+    "Mixture",
+    "RowWise",
     "Summariser",
     "Weigher",
     "default_members",

@@ -27,7 +27,7 @@ def local(y, fitted=None, noise=NOISE, seed=1):
         made = truth @ MIX.T + noise * rng.normal(size=truth.shape)
         return posterior.schema.stack({"y": made}, {}), np.ones(len(truth), bool)
 
-    return calibrate_at(posterior, posterior.schema.read(y), observe, rng=rng)
+    return calibrate_at(posterior.core, posterior.schema.read(y), observe, rng=rng)
 
 
 @pytest.mark.parametrize("y", [THERE, ELSEWHERE, [-3.0, 4.0]], ids=str)
@@ -80,7 +80,7 @@ def test_simulations_that_fail_are_left_out():
         made = (truth @ MIX.T + NOISE * rng.normal(size=truth.shape))[ok]
         return posterior.schema.stack({"y": made}, {}), ok
 
-    found = calibrate_at(posterior, posterior.schema.read(ELSEWHERE), observe, rng=rng)
+    found = calibrate_at(posterior.core, posterior.schema.read(ELSEWHERE), observe, rng=rng)
     assert isinstance(found, LocalCalibration)
     assert 0.6 * N < len(found.ranks) <= 2 * N / 3
     assert found.verdict == "trust"

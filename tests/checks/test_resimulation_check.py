@@ -138,7 +138,7 @@ def test_draws_at_which_nothing_can_be_simulated():
 def at(tests, y):
     posterior = sampler(EXACT)
     observation = posterior.schema.read(y)
-    drawn = posterior.draw(observation, 400, np.random.default_rng(2))[0]
+    drawn = posterior.core.draw(observation, 400, np.random.default_rng(2))[0]
     return resimulate_at(
         simulate(drawn, observation),
         resimulation(EXACT, tests),

@@ -53,14 +53,13 @@ class Alone(ExactLine):
 def posterior(fitted=None, n=600, problem=LINE, simulator=True):
     """Make one whose judge looks at n test simulations."""
     found = exact_posterior(n, n, problem=problem, fitted=fitted, simulator=simulator)
-    tests = found.judge.tests.head(n)
-    found.__dict__["judge"] = replace(found.judge, tests=tests)
+    found._shared = replace(found._subject(), tests=found._subject().tests.head(n))
     return found
 
 
 def test_an_exact_posterior_is_trusted_in_general_and_at_an_observation():
     found = posterior()
-    general, at = found.judge.check(), found.judge.check_at(found.schema.read(Y))
+    general, at = found._subject().check(), found._subject().check_at(found.schema.read(Y))
     assert list(general.records) == GENERAL
     assert list(at.records) == GENERAL + HERE
     assert general.skipped == at.skipped == {}
@@ -113,7 +112,7 @@ def test_without_a_simulator():
 
 def test_a_simulator_that_takes_long():
     found = posterior()
-    slow = replace(found.judge, seconds=1.0)
+    slow = replace(found._subject(), seconds=1.0)
     check = slow.check_at(found.schema.read(Y))
     assert list(check.records) == [*GENERAL[:-1], "goodness of fit"]
     assert set(check.skipped) == {"re-simulation", *AT_Y}
@@ -142,7 +141,7 @@ def test_a_simulator_that_fails_at_y():
 
     # Where y is (8, -1), the posterior of a lies four standard deviations above 1.9.
     found = posterior()
-    judge = replace(found.judge, problem=si.Problem(fragile, LINE.prior))
+    judge = replace(found._subject(), problem=si.Problem(fragile, LINE.prior))
     check = judge.check_at(found.schema.read([8.0, -1.0]))
     assert check.verdict == "do not trust"
     assert "no draw at this observation could be simulated" in check.sentence

@@ -26,7 +26,7 @@ def posterior(n=700, fitted=None):
 
 def look(found, draws=100, **settings):
     rng = np.random.default_rng(1)
-    return survey(found, found.judge.tests, draws=draws, rng=rng, **settings)
+    return survey(found.core, found._subject().tests, draws=draws, rng=rng, **settings)
 
 
 def test_moments_of_the_draws_are_those_of_the_posterior():
@@ -59,7 +59,8 @@ def test_densities_of_a_costly_network_are_weights_up_to_a_constant():
 def test_time_is_up():
     found = look(posterior(2_000), draws=10, seconds=0.0)
     assert 500 <= len(found.tests) == len(found.ranks) <= 700
-    assert np.array_equal(found.tests.truth, posterior(2_000).judge.tests.truth[: len(found.tests)])
+    whole = posterior(2_000)._subject().tests.truth
+    assert np.array_equal(found.tests.truth, whole[: len(found.tests)])
 
 
 def test_progress_adds_up_to_the_whole():

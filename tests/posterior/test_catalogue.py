@@ -74,7 +74,7 @@ def test_numbers_depend_on_the_seed_and_on_nothing_else(posterior):
         assert np.array_equal(other.to_numpy(), table.to_numpy())
 
 
-def test_no_two_objects_share_their_noise(posterior):
+def test_equal_objects_do_not_share_their_noise(posterior):
     ys = pd.DataFrame(np.zeros((600, 2)), columns=["y[0]", "y[1]"])
     table = posterior.summary_each(ys, progress=False)
     assert table.a_median.is_unique

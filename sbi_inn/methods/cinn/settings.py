@@ -17,6 +17,7 @@ from sbi_inn.flows import MIXINGS, TRANSFORMS
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
 from sbi_inn.methods.cinn.training import learn
 from sbi_inn.methods.protocols import Renew
+from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import (
     POOLINGS,
@@ -230,9 +231,10 @@ class FittedCINN:
     scaling: Scaling
     network: Network
     shape: Shape
+    row_wise: ClassVar[bool] = True
 
     @torch.inference_mode()
-    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+    def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim)."""
         batch = Batch.of(observations, self.scaling)
         context = self.network.summary(batch)

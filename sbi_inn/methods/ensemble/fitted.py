@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp
 
-from sbi_inn.methods.protocols import Decoder, Emulator, Fitted, Summariser, Weigher
+from sbi_inn.methods.protocols import Decoder, Emulator, Fitted, RowWise, Summariser, Weigher
+from sbi_inn.methods.row_generators import Random, RowGenerators
 from sbi_inn.observation.batch import Observations
 from sbi_inn.training.history import History
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
@@ -49,7 +50,12 @@ class FittedEnsemble:
         """All members but the one of largest weight."""
         return tuple(member for member in self.members if member is not self.best)
 
-    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+    @property
+    def row_wise(self) -> bool:
+        """Whether `sample` takes a RowGenerators, which all members have to do."""
+        return all(isinstance(one, RowWise) and one.row_wise for one in self.members)
+
+    def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim).
 
         Each member gives its share of them, rounded up or down by chance so that it is right on
@@ -66,7 +72,8 @@ class FittedEnsemble:
             most = int(counts[:, place].max(initial=0))
             if draws is not None and not most:
                 continue
-            found = member.sample(observations[asked], most, rng)
+            own = rng.child(place)[asked] if isinstance(rng, RowGenerators) else rng
+            found = member.sample(observations[asked], most, own)
             if draws is None:
                 draws = np.empty((rows, n, found.shape[2]))
             wanted = np.arange(most) < counts[asked, place, None]
