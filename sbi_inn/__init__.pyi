@@ -16,12 +16,12 @@ from .prior import Mixture as Mixture
 from .prior import Prior as Prior
 from .report.check import Check as Check
 from .report.latex import latex_table as latex_table
+from .simulation.failure import SimulationError as SimulationError
 from .simulation.problem import Problem as Problem
 from .simulation.registry import get as get
 from .simulation.registry import problems as problems
 from .simulation.registry import register as register
 from .simulation.run import simulate as simulate
-from .simulation.simulations import SimulationError as SimulationError
 from .simulation.simulations import Simulations as Simulations
 from .simulation.simulator import simulator as simulator
 from .tables import read_observations as read_observations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -54,7 +54,7 @@ def check_fields(settings: Any, *, whole: Sequence[str] = (), positive: Sequence
             check_number(_field(settings, name), value, whole=name in whole)
 
 
-def check_choice(settings: Any, name: str, choices: Sequence[str]) -> None:
+def check_choice(settings: Any, name: str, choices: Collection[str]) -> None:
     """Raise ValueError unless a field of a record is one of the choices."""
     value = getattr(settings, name)
     if value not in choices:

@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 
 def cores(n_jobs: int) -> int:
-    """Count the processes that `n_jobs` stands for: -1 for all cores that may be used, -2 all but one.
+    """Count the processes that are meant: -1 stands for all cores that may be used, -2 all but one.
 
     >>> cores(3), cores(-10_000)
     (3, 1)

@@ -377,8 +377,8 @@ def test_sets_and_nothing_are_refused():
         (Observations(np.zeros((ROWS, 1)), {"n_trials": padded}), "sets: n_trials"),
         (Observations(np.ones((ROWS, 2)), {}, 2), "none"),
     ):
+        data = TrainingData(latent, observations, rows[:350], rows[350:])
         with pytest.raises(ShapeError, match=f'got {came}. Use method="cinn"'):
-            data = TrainingData(latent, observations, rows[:350], rows[350:])
             INN().fit(data, Training(epochs=1), seed=1)
 
 
