@@ -59,6 +59,10 @@ class ExactLine:
     settings: Settings = Settings()
     history: History = History((1.0,), (2.0,), (2.5,), 1.0, "finished", 7, 3.0)
 
+    @property
+    def histories(self):
+        return (self.history,)
+
     def moments(self, observations):
         """Mean (batch, 2), width relative to the exact (batch,) and covariance of the latents."""
         mean, covariance = exact(observations.vector)

@@ -82,14 +82,22 @@ class RowGenerators:
         """Draw one number from 0 to 1 for each row."""
         return np.fromiter((rng.random() for rng in self), np.float64, size)
 
-    def permuted(self, rows: AnyArray, *, axis: int, out: AnyArray) -> None:
-        """Put the entries of each row (axis 1) in random order, in `out`."""
-        out[:] = rows
-        for row, rng in zip(out, self, strict=True):
-            rng.permuted(row, axis=axis - 1, out=row)
+    def gumbel(self, *, size: tuple[int, ...]) -> FloatArray:
+        """Draw numbers of a Gumbel distribution, of shape (rows, ...)."""
+        return np.stack([rng.gumbel(size=size[1:]) for rng in self])
+
+    def permuted(self, x: AnyArray, *, axis: int, out: AnyArray | None = None) -> AnyArray:
+        """Put the entries of each row (axis 1) in random order."""
+        parts = [rng.permuted(row, axis=axis - 1) for row, rng in zip(x, self, strict=True)]
+        return np.stack(parts, out=out)
 
 
 Random = np.random.Generator | RowGenerators
+
+
+def rows_of(rng: Random, rows: Any) -> Random:
+    """Choose the rows that are drawn for; one generator serves any."""
+    return rng[rows] if isinstance(rng, RowGenerators) else rng
 
 
 def digests(observations: Observations, seed: int, stream: Stream) -> npt.NDArray[np.uint64]:

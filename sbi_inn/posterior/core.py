@@ -21,7 +21,7 @@ from sbi_inn.posterior.density import Density
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import SimulationError, Simulations
-from sbi_inn.training.loop import Training
+from sbi_inn.training.settings import Training
 from sbi_inn.typing import FloatArray, IntArray
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from sbi_inn import draws as labelled
 from sbi_inn.errors import ShapeError
-from sbi_inn.methods import Decoder, Mixture
+from sbi_inn.methods import Decoder
 from sbi_inn.plots.axes import axis_label
 from sbi_inn.plots.corner import corner
 from sbi_inn.plots.forecast import plot_forecast
@@ -102,10 +102,9 @@ def forecast(
 
 
 def training(core: Core, fig: Figure | SubFigure | None) -> Figure:
-    """Plot training and validation loss; of a mixture, the other validation losses too."""
-    others = core.fitted.others if isinstance(core.fitted, Mixture) else ()
-    histories = [asdict(one.history) for one in others]
-    return plot_training(asdict(core.fitted.history), others=histories, fig=fig)
+    """Plot training and validation loss; of an ensemble, the other validation losses too."""
+    own, *others = map(asdict, core.fitted.histories)
+    return plot_training(own, others=others, fig=fig)
 
 
 def _column(name: str, attrs: Mapping[Any, Any]) -> labelled.Column:

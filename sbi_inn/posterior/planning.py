@@ -11,7 +11,7 @@ from sbi_inn.methods.fitting import latents
 from sbi_inn.planning import LearningCurve, Plan
 from sbi_inn.posterior.core import Core
 from sbi_inn.simulation.simulations import SimulationError
-from sbi_inn.training.loop import Training
+from sbi_inn.training.settings import Training
 
 
 def learning_curve(

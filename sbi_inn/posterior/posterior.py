@@ -30,7 +30,7 @@ from sbi_inn.report.latex import latex_table
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.training.history import History
-from sbi_inn.training.loop import Training
+from sbi_inn.training.settings import Training
 from sbi_inn.typing import FloatArray
 
 

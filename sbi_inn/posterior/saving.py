@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sbi_inn import files
+from sbi_inn.methods import to_arrays
 from sbi_inn.posterior.core import Core
 from sbi_inn.prior.fingerprint import probes
 from sbi_inn.typing import FloatArray
@@ -17,7 +18,7 @@ REFERENCES = 8  # held-out simulations whose summaries are kept
 
 def save(core: Core, path: str | Path, *, last_check: str, last_verdict: str) -> None:
     """Write method, weights, prior, schema and held-out simulations to one file."""
-    method, arrays = core.fitted.to_arrays()
+    method, arrays = to_arrays(core.fitted)
     held_out = core.simulations.as_observed().isel(simulation=core.test_rows)
     variables = {str(n): v for n, v in held_out.data_vars.items() if n != "status"}
     config = {

@@ -14,7 +14,7 @@ from torch import nn
 
 from sbi_inn import files
 from sbi_inn.errors import LoadError, PriorError
-from sbi_inn.methods import from_arrays
+from sbi_inn.methods import Method, from_arrays
 from sbi_inn.observation.schema import Schema
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
@@ -38,6 +38,7 @@ def load_posterior(
     prior: Prior | None = None,
     noise: Noise | Callable[..., Any] | None = None,
     summary: nn.Module | None = None,
+    method: Method | None = None,
 ) -> Posterior:
     """Read a posterior back; the file holds no code, and none is run.
 
@@ -55,6 +56,9 @@ def load_posterior(
         The noise, needed with the simulator where the posterior was trained with one.
     summary : torch.nn.Module, optional
         The summary network, where it was one of your own; its weights are in the file.
+    method : optional
+        Settings of the method, where it was one of your own: its `read(config, arrays)` reads what
+        its `to_arrays()` has written.
 
     Returns
     -------
@@ -82,7 +86,7 @@ def load_posterior(
         raise LoadError(f"{path}: expected a posterior; the file holds {config.get('kind')!r}")
     problem = _find_problem(config, simulator)
     try:
-        core = _core(config, arrays, _prior(config, prior, problem), summary)
+        core = _core(config, arrays, _prior(config, prior, problem), summary, method)
         nuisances = tuple(config["nuisances"])
     except LoadError:
         raise
@@ -102,12 +106,16 @@ def load_posterior(
 
 
 def _core(
-    config: Mapping[str, Any], arrays: Arrays, prior: Prior, summary: nn.Module | None
+    config: Mapping[str, Any],
+    arrays: Arrays,
+    prior: Prior,
+    summary: nn.Module | None,
+    method: Method | None,
 ) -> Core:
     """Read all but the problem."""
     simulations = _held_out(config, arrays, prior)
     return Core(
-        from_arrays(config["method"], arrays, summary),
+        from_arrays(config["method"], arrays, summary, method),
         simulations,
         np.arange(len(simulations)),
         seed=config["seed"],

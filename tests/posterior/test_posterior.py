@@ -113,7 +113,10 @@ def test_all_calls_at_one_observation_share_their_draws(posterior):
     draws = posterior.sample(Y, 400)
     assert posterior.summary(Y, 400).loc["a", "mean"] == pytest.approx(draws.a.mean().item())
     assert np.array_equal(posterior.to_numpy(Y, 400), columns(draws))
-    assert posterior.to_datatree(Y, 400)["posterior"]["a"].values[0].tolist() == draws.a.values.tolist()
+    assert (
+        posterior.to_datatree(Y, 400)["posterior"]["a"].values[0].tolist()
+        == draws.a.values.tolist()
+    )
     again = posterior.resimulate(Y, 400)
     assert np.abs(again.y.values - columns(draws) @ MIX.T).max() < 6 * 0.5
     assert not draws.equals(posterior.sample(Y, 400, seed=99))
