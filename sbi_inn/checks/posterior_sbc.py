@@ -10,29 +10,38 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sbi_inn.checks.kind import DENSITY, STATED_PRIOR, CheckKind, Need, time_for
 from sbi_inn.checks.phrases import percent, wrong_width
-from sbi_inn.checks.record import Finding, Record, Sampler
+from sbi_inn.checks.record import Finding, Limits, Record, Sampler, corrected
+from sbi_inn.checks.resimulation import AGAIN_AT_Y, RESIMULATION
+from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.diagnostics.uniformity import shift_and_width, simultaneous_band, uniformity_p_value
 from sbi_inn.diagnostics.weighted import effective_sample_size, weighted_ranks
 from sbi_inn.observation.batch import Observations
 from sbi_inn.plots.ranks import plot_ranks
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.simulation.seeds import Stream
+from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.typing import BoolArray, FloatArray
 
 # Simulate once at flat parameters (m, dim), with the givens of the observation: what is observed,
 # and which of the m succeeded.
 Observe = Callable[[FloatArray], tuple[Observations, BoolArray]]
 
-N, DRAWS = 200, 200  # simulations at y, and draws of either posterior for each
+N = 200  # simulations at y
+DRAWS = 200  # draws of either posterior for each simulation
 # Effective draws below which ranks say little. Those of an exact posterior are uniform whatever
 # their number, as the truth has its own weight among them.
 ENOUGH = 10.0
-MOST = 0.9  # of the simulations at y that have to have enough
+MOST = 0.9  # share of the simulations at y that has to have enough
 
-# Fewer simulations than the general check has, and a posterior of two observations: what is off by
-# a little in each is off by more in both.
-SHIFT = (0.25, 0.6)
-WIDTH = (float(np.log(1.2)), float(np.log(1.5)))
+# Wider than in general: there are fewer simulations, and what is off by a little in each of two
+# posteriors is off by more in both.
+SHIFT = Limits("shift, in sd", caution=0.25, distrust=0.6)
+WIDTH = Limits("log of the width ratio", caution=float(np.log(1.2)), distrust=float(np.log(1.5)))
+
+NO_NOISE = "the simulator has no noise; the re-simulation error says it"
+NONE_HERE = "every simulation at its draws failed; posterior.resimulate(y) says how"
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,14 +64,20 @@ class LocalCalibration(Record):
     effective: FloatArray
     columns: tuple[str, ...]
 
+    remedy = (
+        "Simulate more where the observation lies: a narrower prior that still covers this "
+        "posterior, then fit again."
+    )
+
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Location and width of each parameter."""
-        placed, tests = shift_and_width(self.ranks), 2 * len(self.columns)
-        p_values = np.minimum(placed.p_value, uniformity_p_value(self.ranks)) * tests
+        placed = shift_and_width(self.ranks)
+        p_values = np.minimum(placed.p_value, uniformity_p_value(self.ranks))
         found = []
         for i, column in enumerate(self.columns):
-            shift, width, p_value = placed.shift[i], placed.width[i], float(min(1.0, p_values[i]))
+            shift, width = placed.shift[i], placed.width[i]
+            p_value = corrected(p_values[i], 2 * len(self.columns))
             side = "high" if shift > 0 else "low"
             words = (
                 f"near this observation posteriors of {column} lie too {side} by {abs(shift):.2f} "
@@ -75,24 +90,11 @@ class LocalCalibration(Record):
         return tuple(found)
 
     @property
-    def measure(self) -> str:
-        """What `value` is."""
-        return "shift, in sd" if self.worst.limits == SHIFT else "log of the width ratio"
-
-    @property
     def well(self) -> str:
         """What to say where all is well."""
         return (
             f"over {len(self.ranks):,} simulations at its own draws the posterior at y agrees "
             "with itself"
-        )
-
-    @property
-    def remedy(self) -> str:
-        """What to do where not all is well."""
-        return (
-            "Simulate more where the observation lies: a narrower prior that still covers this "
-            "posterior, then fit again."
         )
 
     @property
@@ -175,3 +177,37 @@ def calibrate_at(
         )
     ranks = weighted_ranks(truth, points[:, 1:], log_weights, rng, truth_log_weights=own)
     return LocalCalibration(ranks[enough], effective, sampler.prior.columns)
+
+
+def calibrate_here(here: Here) -> LocalCalibration | str:
+    """Check the posterior at an observation against itself, or say why not."""
+    subject = here.subject
+
+    def observe(truth: FloatArray) -> tuple[Observations, BoolArray]:
+        return subject.observe(truth, here.repeated(len(truth)), stream=Stream.POSTERIOR_SBC)
+
+    try:
+        return calibrate_at(subject.sampler, here.observation, observe, rng=subject.rng())
+    except SimulationError:
+        return NONE_HERE
+
+
+def _why_no_noise(subject: Subject) -> str:
+    quiet = subject.deterministic or RESIMULATION.record(subject).deterministic
+    return NO_NOISE if quiet else ""
+
+
+CALIBRATION_AT_Y = CheckKind(
+    name="calibration at y",
+    question="Is the posterior calibrated near your observation?",
+    explanation="On average over all that were simulated it may be, and here it may not.",
+    run=calibrate_here,
+    needs=(
+        *AGAIN_AT_Y,
+        Need("stochastic observables", _why_no_noise),
+        STATED_PRIOR,
+        time_for(N),
+        DENSITY,
+    ),
+    at_observation=True,
+)

@@ -12,11 +12,14 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sbi_inn.checks.held_out import TestSet
+from sbi_inn.checks.kind import SIMULATOR, CheckKind, Need, time_for
 from sbi_inn.checks.phrases import number
-from sbi_inn.checks.record import MORE, Finding, Record, Sampler
+from sbi_inn.checks.record import MORE, Finding, Limits, Record, Sampler
+from sbi_inn.checks.subject import Here, Subject
+from sbi_inn.checks.survey import affordable
 from sbi_inn.diagnostics.tails import tail_p_value
 from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.statistics import distance
+from sbi_inn.observation.statistics import distance, statistics
 from sbi_inn.plots.resimulation import plot_errors
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
 from sbi_inn.typing import FloatArray
@@ -25,10 +28,19 @@ from sbi_inn.typing import FloatArray
 # (m, k), NaN where the simulator failed.
 Simulate = Callable[[FloatArray, Observations], FloatArray]
 
-# An exact posterior re-simulates with at most sqrt(2) times the noise of the simulator itself.
-NOISE = 1.5
-SLACK = (0.1, 1.0)
-_NEAREST, _FARTHEST = 1e-9, 1e100  # spreads: above rounding, and with squares that are finite
+NOISE = 1.5  # times the simulator's own noise: with an exact posterior it is at most sqrt(2)
+# In spreads of the observables, above that noise: a tenth is visible in a plot of the data, and
+# after a whole one the draws have learned little of the observation.
+BEYOND_NOISE = Limits("distance, in spreads", caution=0.1, distrust=1.0)
+# Relative to what 99 % of test observations stay below.
+BEYOND_USUAL = Limits("distance, in spreads", caution=1.0, distrust=3.0)
+_NEAREST = 1e-9  # spreads: a limit above rounding
+_FARTHEST = 1e100  # spreads, whose square is finite
+
+DRAWS = 20  # draws a test observation that are simulated again
+FEWER_DRAWS = 5  # the same, where a simulation is costly
+FEWEST_TESTS = 20  # test observations that are simulated again
+FEWEST_AT_Y = 50  # draws at the user's own observation that are simulated again
 
 FAILS = "Look at the simulator: posterior.resimulate(y) says how it fails."
 EXPLAIN = (
@@ -62,13 +74,13 @@ class Resimulation(Record):
     def findings(self) -> tuple[Finding, ...]:
         """The median scaled error against the simulator's own noise."""
         noise = self._typical_noise
-        limits = (NOISE * noise + SLACK[0], NOISE * noise + SLACK[1])
+        limits = BEYOND_NOISE.scaled(above=NOISE * noise)
         if np.isnan(self.scaled).all():
             words = "no posterior draw could be simulated again"
             return (Finding(np.inf, 0.0, limits, 0.0, words),)
         value, error = float(np.nanmedian(self.scaled)), _standard_error(_medians(self.scaled))
-        p_value = float(stats.norm.sf((value - limits[0]) / max(error, 1e-12)))
-        words = f"{self.well}; those of an exact posterior stay below {number(limits[0])}"
+        p_value = float(stats.norm.sf((value - limits.caution) / max(error, 1e-12)))
+        words = f"{self.well}; those of an exact posterior stay below {number(limits.caution)}"
         return (Finding(value, error, limits, p_value, words),)
 
     @property
@@ -76,11 +88,6 @@ class Resimulation(Record):
         """Whether a new simulation at the true parameters gives the observation again."""
         good = self.noise[np.isfinite(self.noise)]
         return good.size > 0 and not good.any()
-
-    @property
-    def measure(self) -> str:
-        """What `value` is."""
-        return "distance, in spreads"
 
     @property
     def well(self) -> str:
@@ -147,7 +154,7 @@ class Fit(Record):
         good = self.scaled[np.isfinite(self.scaled)]
         usual = self.usual[np.isfinite(self.usual)]
         limit = max(float(np.quantile(usual, 0.99)) if usual.size else 0.0, _NEAREST)
-        limits = (limit, 3 * limit)
+        limits = BEYOND_USUAL.scaled(limit)
         if not good.size:
             words = "no draw at this observation could be simulated"
             return (Finding(np.inf, 0.0, limits, 0.0, words),)
@@ -158,11 +165,6 @@ class Fit(Record):
         p_value = 0.0 if beyond else float(tail_p_value(np.array([value]), usual)[0])
         words = f"{self._said(value, limit)}: the simulator may not explain this observation"
         return (Finding(value, error, limits, p_value, words),)
-
-    @property
-    def measure(self) -> str:
-        """What `value` is."""
-        return "distance, in spreads"
 
     @property
     def well(self) -> str:
@@ -290,3 +292,63 @@ def _standard_error(medians: FloatArray) -> float:
     if not good.size:
         return np.nan
     return float(1.2533 * stats.median_abs_deviation(good, scale="normal") / np.sqrt(good.size))
+
+
+def simulate_again(subject: Subject) -> Resimulation | str:
+    """Simulate again for as many test observations as the budget allows."""
+    n, _ = affordable(subject.sampler, len(subject.tests))
+    for draws in (DRAWS, FEWER_DRAWS):
+        tests = subject.tests.head(min(n, subject.affordable // (draws + 1)))
+        if len(tests) >= min(FEWEST_TESTS, n):
+            return resimulate(
+                subject.sampler,
+                tests,
+                subject.simulate,
+                observed=statistics(tests.observations, subject.sampler.schema),
+                scale=subject.scale,
+                draws=draws,
+                rng=subject.rng(),
+            )
+    return subject.costly
+
+
+def simulate_again_at(here: Here) -> Fit:
+    """Compare draws at an observation, simulated again, with the observation."""
+    subject = here.subject
+    return resimulate_at(
+        here.again[:, : len(subject.scale)],
+        RESIMULATION.record(subject),
+        observed=statistics(here.observation, subject.sampler.schema),
+        scale=subject.scale,
+        remark=subject.sampler.remark,
+    )
+
+
+RESIMULATION = CheckKind(
+    name="re-simulation",
+    question="Do draws, simulated again, land on the observation that they were drawn for?",
+    explanation="A simulator with noise misses it too, at the true parameters: that is measured.",
+    run=simulate_again,
+    needs=(SIMULATOR,),
+)
+
+
+def _why_no_resimulation(subject: Subject) -> str:
+    found = RESIMULATION.of(subject)
+    return found if isinstance(found, str) else ""
+
+
+AGAIN_AT_Y = (
+    SIMULATOR,
+    Need("a re-simulation of test observations", _why_no_resimulation),
+    time_for(FEWEST_AT_Y),
+)
+
+RESIMULATION_AT_Y = CheckKind(
+    name="re-simulation at y",
+    question="Do draws at your observation, simulated again, land on it?",
+    explanation="They should come as close to it as for observations that were simulated.",
+    run=simulate_again_at,
+    needs=AGAIN_AT_Y,
+    at_observation=True,
+)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sbi_inn.diagnostics.calibration import ranks
 from sbi_inn.errors import ShapeError
+from sbi_inn.observation.statistics import spread
 
 
 def choose_pairs(d: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -128,3 +129,29 @@ def _standardised(
     # The sd of equal numbers is a rounding error, not zero.
     factor = np.divide(1.0, sd, out=np.zeros_like(sd), where=np.ptp(others, axis=1) > 0)
     return (truth - mean) * factor, (kept - mean[:, None]) * factor[:, None]
+
+
+def with_right_marginals(
+    excess: NDArray[np.float64], standard: NDArray[np.float64], pairs: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Take out of the excess what a wrong location or width makes of it.
+
+    A shift of both parameters makes their true product larger, as a correlation would. Truths that
+    are standardised over all test simulations have the true correlation whatever the posteriors'
+    location and width.
+
+    Parameters
+    ----------
+    excess : array, shape (n, p)
+        From `product_ranks`.
+    standard : array, shape (n, dim)
+        Truths minus the mean of the draws, over their standard deviation.
+    pairs : int array, shape (p, 2)
+    """
+    i, j = pairs.T
+    # One truth far from all others would decide on the standard deviation of all.
+    middle, most = np.median(standard, axis=0), 9 * spread(standard)
+    bounded = np.clip(standard, middle - most, middle + most)
+    sd = bounded.std(axis=0)
+    right = (bounded - bounded.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
+    return excess - standard[:, i] * standard[:, j] + right[:, i] * right[:, j]

@@ -26,8 +26,7 @@ from sbi_inn.tables import index_of
 from sbi_inn.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from sbi_inn.checks import Calibration, GoodnessOfFit, Recovery, TestSet, Together
-    from sbi_inn.checks.run import Judge
+    from sbi_inn.checks import Calibration, GoodnessOfFit, Recovery, Subject, TestSet, Together
     from sbi_inn.report import Check
 
 
@@ -130,20 +129,30 @@ class Trust(ABC):
             If `y` does not fit.
         """
         observation = None if y is None else self.schema.read(y)
-        general = self.judge.check(progress=progress)
+        general = self._check(None, progress)
         self.last_check, self.last_verdict = general.sentence, general.verdict
         self._warned = False
-        if observation is None:
-            return general
-        return self.judge.check_at(observation, progress=progress)
+        return general if observation is None else self._check(observation, progress)
+
+    def _check(self, observation: Observations | None, progress: bool) -> Check:
+        from sbi_inn.checks import run_checks
+        from sbi_inn.report import Check
+
+        records, skipped = run_checks(self.judge, observation, progress=progress)
+        notes = () if observation is None else tuple(self.schema.outside(observation))
+        return Check(records, notes, skipped, self._about())
 
     def calibration(self) -> Calibration:
         """Calibration over the test simulations: ranks, error, floor, table and plot."""
-        return self.judge.calibration
+        from sbi_inn.checks.calibration import CALIBRATION
+
+        return CALIBRATION.record(self.judge)
 
     def recovery(self) -> Recovery:
         """Point estimates against the truth of the test simulations: R2, NRMSE, contraction."""
-        return self.judge.recovery
+        from sbi_inn.checks.recovery import RECOVERY
+
+        return RECOVERY.record(self.judge)
 
     def goodness_of_fit(self, y: Any) -> GoodnessOfFit:
         """Say whether the simulations could have produced an observation.
@@ -153,7 +162,9 @@ class Trust(ABC):
         GoodnessOfFit
             `.p_value`, `.sticks_out`, `.sentence`, `.table`, `.plot()`.
         """
-        return self.judge.goodness_of_fit(self.schema.read(y))[0]
+        from sbi_inn.checks.goodness import goodness_of_fit
+
+        return goodness_of_fit(self.judge, self.schema.read(y))[0]
 
     def check_each(self, ys: Any, *, false_discovery_rate: float = 0.05) -> pd.DataFrame:
         """Say for each of many observations whether the simulations could have produced it.
@@ -181,7 +192,9 @@ class Trust(ABC):
         """
         if not 0 < false_discovery_rate < 1:
             raise ValueError(f"expected a rate between 0 and 1; got {false_discovery_rate}")
-        found = self.judge.goodness_of_fit(self.schema.read_many(ys))
+        from sbi_inn.checks.goodness import goodness_of_fit
+
+        found = goodness_of_fit(self.judge, self.schema.read_many(ys))
         p_values = np.array([one.p_value for one in found])
         return pd.DataFrame(
             {
@@ -218,11 +231,11 @@ class Trust(ABC):
     # -- what the checks share ---------------------------------------------------------------------
 
     @cached_property
-    def judge(self) -> Judge:
+    def judge(self) -> Subject:
         """What the checks share: test simulations, scales, the simulator."""
-        from sbi_inn.checks.run import Judge
+        from sbi_inn.checks import Subject
 
-        return Judge(
+        return Subject(
             self,
             self.tests(),
             self.simulations,
@@ -230,7 +243,6 @@ class Trust(ABC):
             self.problem,
             self._seconds,
             self.seed,
-            self._about(),
             self.why_not_again,
         )
 

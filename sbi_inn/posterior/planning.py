@@ -17,7 +17,7 @@ from sbi_inn.training.loop import Training
 from sbi_inn.typing import IntArray
 
 if TYPE_CHECKING:
-    from sbi_inn.checks.run import Judge
+    from sbi_inn.checks import Subject
     from sbi_inn.planning import LearningCurve, Plan
 
 
@@ -53,7 +53,7 @@ class Outlook(ABC):
 
     @property
     @abstractmethod
-    def judge(self) -> Judge:
+    def judge(self) -> Subject:
         """What the checks share: test simulations, the simulator and its speed."""
 
     def learning_curve(
