@@ -1,4 +1,4 @@
-"""The front door."""
+"""The front door: `fit_posterior`, from a simulator to a posterior."""
 
 from __future__ import annotations
 
