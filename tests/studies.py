@@ -165,6 +165,11 @@ def quick_fit(simulator, prior=None, *, n=300, epochs=1, seed=1, **settings):
     )
 
 
+def subject_of(posterior):
+    """Give what the checks of a posterior share."""
+    return posterior.judge
+
+
 def briefly(posterior, n=500):
     """Let the checks of a posterior use fewer test simulations than they would."""
     judge = replace(posterior.judge, tests=posterior.judge.tests.head(n))

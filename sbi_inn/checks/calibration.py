@@ -63,8 +63,6 @@ class Calibration(Record):
     columns: tuple[str, ...]
     groups: Masks = field(default_factory=dict)
 
-    measure = POOLED.measure
-
     @cached_property
     def found(self) -> CalibrationError:
         """Calibration error, pooled and of each parameter, as fractions."""
@@ -82,6 +80,11 @@ class Calibration(Record):
         return tuple(
             found for name, mask in self._parts.items() for found in self._look(name, mask, tests)
         )
+
+    @property
+    def measure(self) -> str:
+        """What `value` is."""
+        return POOLED.measure
 
     @property
     def value(self) -> float:

@@ -146,7 +146,6 @@ class GoodnessOfFit(Record):
     sticking_out: FloatArray
     observables: int
 
-    measure = "p-value"
     remedy = EXPLAIN
 
     @property
@@ -178,6 +177,11 @@ class GoodnessOfFit(Record):
         else:
             words += f" ({by}{self._what_sticks_out}): the simulations hardly cover it"
         return (Finding(-np.log10(self.p_value), 0.0, STRANGE, self.p_value, words),)
+
+    @property
+    def measure(self) -> str:
+        """What `value` is."""
+        return "p-value"
 
     @property
     def value(self) -> float:
