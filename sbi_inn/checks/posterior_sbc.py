@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,21 +11,16 @@ from matplotlib.figure import Figure
 
 from sbi_inn.checks.kind import DENSITY, STATED_PRIOR, CheckKind, Need, time_for
 from sbi_inn.checks.phrases import percent, wrong_width
-from sbi_inn.checks.record import Finding, Limits, Record, Sampler, corrected
+from sbi_inn.checks.record import Finding, Limits, Record, corrected
 from sbi_inn.checks.resimulation import AGAIN_AT_Y, RESIMULATION
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.diagnostics.uniformity import shift_and_width, simultaneous_band, uniformity_p_value
 from sbi_inn.diagnostics.weighted import effective_sample_size, weighted_ranks
-from sbi_inn.observation.batch import Observations
 from sbi_inn.plots.ranks import plot_ranks
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
 from sbi_inn.simulation.seeds import Stream
 from sbi_inn.simulation.simulations import SimulationError
-from sbi_inn.typing import BoolArray, FloatArray
-
-# Simulate once at flat parameters (m, dim), with the givens of the observation: what is observed,
-# and which of the m succeeded.
-Observe = Callable[[FloatArray], tuple[Observations, BoolArray]]
+from sbi_inn.typing import FloatArray
 
 N = 200  # simulations at y
 DRAWS = 200  # draws of either posterior for each simulation
@@ -123,48 +117,34 @@ class LocalCalibration(Record):
         )
 
 
-def calibrate_at(
-    sampler: Sampler, observation: Observations, observe: Observe, *, rng: np.random.Generator
-) -> LocalCalibration | str:
-    """Check the posterior at one observation against itself.
+def calibrate_at(here: Here) -> LocalCalibration | str:
+    """Check the posterior at one observation against itself, or say why not.
 
     Parameters theta' are drawn from q(theta | y), and y' is simulated at each. Their rank is taken
     among draws of the augmented posterior p(theta | y, y') = q(theta | y) q(theta | y') / p(theta):
     draws of both posteriors, half each, weighted by it over their mixture. The rank among draws
     given y' alone would not be uniform.
 
-    Parameters
-    ----------
-    sampler : Sampler
-    observation : Observations
-        A batch of one.
-    observe : callable
-        Simulates once at flat parameters.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    LocalCalibration, or str
-        Why there is none: too few effective draws.
-
     Raises
     ------
     NoDensityError
         If the posterior can only be drawn from.
-    SimulationError
-        If every simulation fails.
     """
-    truth = sampler.draw(observation, N, rng)[0]
-    seen, ok = observe(truth)
+    sampler, rng, y = here.subject.sampler, here.subject.rng(), here.observation
+    truth = sampler.draw(y, N, rng)[0]
+    try:
+        seen, ok = here.subject.observe(truth, here.repeated(N), stream=Stream.POSTERIOR_SBC)
+    except SimulationError:
+        return NONE_HERE
     truth = truth[ok]
     n = len(truth)
-    there = sampler.draw(seen, DRAWS, rng)
-    here = sampler.draw(observation, n * DRAWS, rng)[0].reshape(n, DRAWS, -1)
+    drawn_there = sampler.draw(seen, DRAWS, rng)
+    drawn_here = sampler.draw(y, n * DRAWS, rng)[0].reshape(n, DRAWS, -1)
     # The truth comes first: it needs its own weight among those of the draws.
-    points = np.concatenate([truth[:, None], there, here], axis=1)
+    points = np.concatenate([truth[:, None], drawn_there, drawn_here], axis=1)
     given_seen = sampler.log_ratio(points, seen, normalised=True)
     in_one = points.reshape(1, -1, points.shape[2])
-    given_y = sampler.log_ratio(in_one, observation, normalised=True).reshape(given_seen.shape)
+    given_y = sampler.log_ratio(in_one, y, normalised=True).reshape(given_seen.shape)
     # Over the prior's density, target and mixture are a product and a sum of ratios.
     log_weights = given_y + given_seen - np.logaddexp(given_y, given_seen)
     own, log_weights = log_weights[:, 0], log_weights[:, 1:]
@@ -179,19 +159,6 @@ def calibrate_at(
     return LocalCalibration(ranks[enough], effective, sampler.prior.columns)
 
 
-def calibrate_here(here: Here) -> LocalCalibration | str:
-    """Check the posterior at an observation against itself, or say why not."""
-    subject = here.subject
-
-    def observe(truth: FloatArray) -> tuple[Observations, BoolArray]:
-        return subject.observe(truth, here.repeated(len(truth)), stream=Stream.POSTERIOR_SBC)
-
-    try:
-        return calibrate_at(subject.sampler, here.observation, observe, rng=subject.rng())
-    except SimulationError:
-        return NONE_HERE
-
-
 def _why_no_noise(subject: Subject) -> str:
     quiet = subject.deterministic or RESIMULATION.record(subject).deterministic
     return NO_NOISE if quiet else ""
@@ -201,7 +168,7 @@ CALIBRATION_AT_Y = CheckKind(
     name="calibration at y",
     question="Is the posterior calibrated near your observation?",
     explanation="On average over all that were simulated it may be, and here it may not.",
-    run=calibrate_here,
+    run=calibrate_at,
     needs=(
         *AGAIN_AT_Y,
         Need("stochastic observables", _why_no_noise),

@@ -14,19 +14,14 @@ from scipy import stats
 from sbi_inn.checks.held_out import TestSet
 from sbi_inn.checks.kind import SIMULATOR, CheckKind, Need, time_for
 from sbi_inn.checks.phrases import number
-from sbi_inn.checks.record import MORE, Finding, Limits, Record, Sampler
+from sbi_inn.checks.record import MORE, Finding, Limits, Record
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.checks.survey import affordable
 from sbi_inn.diagnostics.tails import tail_p_value
-from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import distance, statistics
 from sbi_inn.plots.resimulation import plot_errors
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM
 from sbi_inn.typing import FloatArray
-
-# Given flat parameters (m, dim) and as many observations, for their givens: rows of statistics
-# (m, k), NaN where the simulator failed.
-Simulate = Callable[[FloatArray, Observations], FloatArray]
 
 NOISE = 1.5  # times the simulator's own noise: with an exact posterior it is at most sqrt(2)
 # In spreads of the observables, above that noise: a tenth is visible in a plot of the data, and
@@ -40,6 +35,7 @@ _FARTHEST = 1e100  # spreads, whose square is finite
 DRAWS = 20  # draws a test observation that are simulated again
 FEWER_DRAWS = 5  # the same, where a simulation is costly
 FEWEST_TESTS = 20  # test observations that are simulated again
+PIECE = 200_000  # draws that are simulated again at once
 FEWEST_AT_Y = 50  # draws at the user's own observation that are simulated again
 
 FAILS = "Look at the simulator: posterior.resimulate(y) says how it fails."
@@ -202,74 +198,43 @@ class Fit(Record):
         )
 
 
-def resimulate(
-    sampler: Sampler,
-    tests: TestSet,
-    simulate: Simulate,
-    *,
-    observed: FloatArray,
-    scale: FloatArray,
-    draws: int,
-    rng: np.random.Generator,
-) -> Resimulation:
-    """Simulate again at posterior draws of held-out observations, and at their true parameters.
-
-    Parameters
-    ----------
-    sampler : Sampler
-    tests : TestSet
-    simulate : callable
-        Flat parameters (m, dim) and observations (m rows) to statistics (m, k).
-    observed : array, shape (n, k)
-        Statistics of the test observations.
-    scale : array, shape (k,)
-        Spread of each statistic over the simulations.
-    draws : int
-        Draws an observation.
-    rng : numpy.random.Generator
-    """
-    n = len(tests)
-    piece = max(1, 200_000 // draws)
+def resimulate(subject: Subject, tests: TestSet, draws: int) -> Resimulation:
+    """Simulate again at so many draws a test observation, and at the true parameters."""
+    n, rng = len(tests), subject.rng()
+    observed = statistics(tests.observations, subject.sampler.schema)
+    piece = max(1, PIECE // draws)
     errors, scaled = np.empty((n, draws)), np.empty((n, draws))
     for start in range(0, n, piece):
         here = slice(start, start + piece)
         some = tests.observations[here]
         m = len(some)
-        flat = sampler.draw(some, draws, rng).reshape(m * draws, -1)
-        again = simulate(flat, some[np.repeat(np.arange(m), draws)])
+        flat = subject.sampler.draw(some, draws, rng).reshape(m * draws, -1)
+        again = subject.simulate(flat, some[np.repeat(np.arange(m), draws)])
         gap = again.reshape(m, draws, -1) - observed[here, None]
         errors[here] = distance(gap)
-        scaled[here] = distance(gap / scale)
-    noise = (simulate(tests.truth, tests.observations) - observed) / scale
-    return Resimulation(errors, scaled, distance(noise), sampler.remark)
+        scaled[here] = distance(gap / subject.scale)
+    noise = (subject.simulate(tests.truth, tests.observations) - observed) / subject.scale
+    return Resimulation(errors, scaled, distance(noise), subject.sampler.remark)
 
 
-def resimulate_at(
-    again: FloatArray,
-    usual: Resimulation,
-    *,
-    observed: FloatArray,
-    scale: FloatArray,
-    remark: str = "",
-) -> Fit:
-    """Compare re-simulated draws of one observation with the observation.
+def simulate_again(subject: Subject) -> Resimulation | str:
+    """Simulate again for as many test observations as the budget allows."""
+    n, _ = affordable(subject.sampler, len(subject.tests))
+    for draws in (DRAWS, FEWER_DRAWS):
+        tests = subject.tests.head(min(n, subject.affordable // (draws + 1)))
+        if len(tests) >= min(FEWEST_TESTS, n):
+            return resimulate(subject, tests, draws)
+    return subject.costly
 
-    Parameters
-    ----------
-    again : array, shape (draws, k)
-        Statistics of the re-simulations, NaN where the simulator failed.
-    usual : Resimulation
-        What held-out observations show.
-    observed : array, shape (1, k)
-        Statistics of the observation.
-    scale : array, shape (k,)
-        Spread of each statistic over the simulations.
-    remark : str
-        What has to be known about the draws.
-    """
-    gaps = np.clip((again - observed) / scale, -_FARTHEST, _FARTHEST)
-    scaled = distance(gaps)
-    return Fit(scaled, _medians(usual.scaled), remark)
+
+def simulate_again_at(here: Here) -> Fit:
+    """Compare draws at an observation, simulated again, with the observation."""
+    subject = here.subject
+    observed = statistics(here.observation, subject.sampler.schema)
+    gaps = (here.again[:, : len(subject.scale)] - observed) / subject.scale
+    scaled = distance(np.clip(gaps, -_FARTHEST, _FARTHEST))
+    usual = RESIMULATION.record(subject).scaled
+    return Fit(scaled, _medians(usual), subject.sampler.remark)
 
 
 def _medians(scaled: FloatArray) -> FloatArray:
@@ -292,36 +257,6 @@ def _standard_error(medians: FloatArray) -> float:
     if not good.size:
         return np.nan
     return float(1.2533 * stats.median_abs_deviation(good, scale="normal") / np.sqrt(good.size))
-
-
-def simulate_again(subject: Subject) -> Resimulation | str:
-    """Simulate again for as many test observations as the budget allows."""
-    n, _ = affordable(subject.sampler, len(subject.tests))
-    for draws in (DRAWS, FEWER_DRAWS):
-        tests = subject.tests.head(min(n, subject.affordable // (draws + 1)))
-        if len(tests) >= min(FEWEST_TESTS, n):
-            return resimulate(
-                subject.sampler,
-                tests,
-                subject.simulate,
-                observed=statistics(tests.observations, subject.sampler.schema),
-                scale=subject.scale,
-                draws=draws,
-                rng=subject.rng(),
-            )
-    return subject.costly
-
-
-def simulate_again_at(here: Here) -> Fit:
-    """Compare draws at an observation, simulated again, with the observation."""
-    subject = here.subject
-    return resimulate_at(
-        here.again[:, : len(subject.scale)],
-        RESIMULATION.record(subject),
-        observed=statistics(here.observation, subject.sampler.schema),
-        scale=subject.scale,
-        remark=subject.sampler.remark,
-    )
 
 
 RESIMULATION = CheckKind(

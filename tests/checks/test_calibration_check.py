@@ -7,7 +7,8 @@ import pytest
 import scipy.stats as st
 from studies import SAMPLE, ExactLine, ExactSample, exact, exact_posterior, subject_of, surveyed
 
-from sbi_inn.checks import Calibration, survey
+from sbi_inn.checks import Calibration
+from sbi_inn.checks.survey import survey
 
 COLUMNS = ("a", "b")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from studies import ExactLine, exact, surveyed
 
-from sbi_inn.checks import Dependence
+from sbi_inn.checks.dependence import Dependence
 from sbi_inn.diagnostics.dependence import with_right_marginals
 
 COVARIANCE = exact([0.0, 0.0])[1]

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from studies import briefly, exact_posterior
 
-from sbi_inn.checks import Finding, Limits, Record
-from sbi_inn.checks.record import VERDICTS
+from sbi_inn.checks.record import VERDICTS, Finding, Limits, Record
 from sbi_inn.plots.style import SINGLE_COLUMN_MM
 
 LIMITS = Limits("length", caution=0.1, distrust=0.3)

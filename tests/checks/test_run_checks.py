@@ -9,11 +9,12 @@ import scipy.stats as st
 from studies import LINE, MIX, ExactLine, briefly, exact_posterior, subject_of
 
 import sbi_inn as si
-from sbi_inn.checks import CHECKS, Finding, Here, Limits, Record, run, run_checks
+from sbi_inn.checks import CHECKS, run, run_checks
 from sbi_inn.checks.kind import SIMULATOR, CheckKind, Need
 from sbi_inn.checks.posterior_sbc import CALIBRATION_AT_Y, NO_NOISE
+from sbi_inn.checks.record import Finding, Limits, Record
 from sbi_inn.checks.resimulation import RESIMULATION
-from sbi_inn.checks.subject import NO_VOLUME, WITHOUT_SIMULATOR
+from sbi_inn.checks.subject import NO_VOLUME, WITHOUT_SIMULATOR, Here
 from sbi_inn.errors import NoDensityError
 from sbi_inn.methods import Summariser
 

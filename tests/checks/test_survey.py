@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from studies import ExactLine, exact, exact_posterior, subject_of
 
-from sbi_inn.checks import affordable, survey
 from sbi_inn.checks import subject as shared
+from sbi_inn.checks.survey import affordable, survey
 
 
 @dataclass(frozen=True)
