@@ -15,11 +15,11 @@ from sbi_inn.checks.survey import Survey, affordable, survey
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import described, described_names
 from sbi_inn.simulation.again import observe_again
-from sbi_inn.simulation.pool import cores
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.progress import bar
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.training.workers import cores
 from sbi_inn.typing import BoolArray, FloatArray
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ class Subject:
     @property
     def affordable(self) -> int:
         """How many simulations fit into the budget of time, and into memory."""
-        in_time = int(SECONDS * cores(-1, np.inf) / max(self.seconds, 1e-9))
+        in_time = int(SECONDS * cores(-1) / max(self.seconds, 1e-9))
         return min(in_time, NUMBERS // self._size)
 
     @property

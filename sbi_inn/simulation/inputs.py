@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.simulation.givens import Drawer
 from sbi_inn.simulation.seeds import Seeds
-from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.typing import AnyArray
 
 if TYPE_CHECKING:

@@ -125,7 +125,7 @@ def run(
     if seen.wrong:
         raise SimulationError(seen.wrong, so_far())
     _try_noise(problem, call, inputs, seen)
-    jobs = pool.cores(n_jobs, seen.seconds * rows)
+    jobs = pool.processes(n_jobs, seen.seconds * rows)
     _before(problem, seen, rows, jobs, asked=n is not None, progress=progress)
     blocks = pool.run_all(call, inputs, jobs=jobs, seconds=seen.seconds, layout=seen.layout)
     try:
@@ -184,7 +184,7 @@ def resimulate_rows(
     inputs = _stated(problem, parameters, givens or {})
     collected = Collected(len(inputs), _widths(problem, inputs))
     seconds = look(call, inputs).seconds if n_jobs != 1 else 0.0
-    jobs = pool.cores(n_jobs, seconds * len(inputs))
+    jobs = pool.processes(n_jobs, seconds * len(inputs))
     try:
         _gather(
             collected, pool.run_all(call, inputs, jobs=jobs, seconds=seconds, layout=None), False

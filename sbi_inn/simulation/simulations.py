@@ -17,24 +17,11 @@ from sbi_inn.draws import INTERVAL_95, make_draws
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
+from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 OK, FAILED, INVALID = "ok", "failed", "invalid"
 PRIOR_DRAWS = 20_000
-
-
-class SimulationError(RuntimeError):
-    """The simulator cannot be used, or every simulation failed.
-
-    Attributes
-    ----------
-    simulations : Simulations or None
-        The table so far: nothing that was already simulated is lost.
-    """
-
-    def __init__(self, message: str, simulations: Simulations | None = None) -> None:
-        super().__init__(message)
-        self.simulations = simulations
 
 
 class Redrawn(Protocol):
