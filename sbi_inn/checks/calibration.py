@@ -25,7 +25,7 @@ from sbi_inn.diagnostics.calibration import (
 )
 from sbi_inn.diagnostics.uniformity import ShiftWidth, shift_and_width, uniformity_p_value
 from sbi_inn.plots.calibration import plot_calibration
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import BoolArray, FloatArray
 
 # Fractions, beyond what an exact posterior shows at as many test simulations: 1 % and 3 % are what
@@ -121,9 +121,16 @@ class Calibration(Record):
         parts = [self._table(name, mask) for name, mask in self._parts.items()]
         return pd.concat(parts).rename_axis("parameter")
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Coverage and ranks against nominal, with the band of an exact posterior."""
-        return plot_calibration(self.ranks, self.columns, floor=self.floor, width_mm=width_mm)
+        return plot_calibration(
+            self.ranks,
+            self.columns,
+            floor=self.floor,
+            limit=self.threshold,
+            width_mm=width_mm,
+            fig=fig,
+        )
 
     @property
     def _parts(self) -> dict[str, BoolArray]:

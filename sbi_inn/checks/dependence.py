@@ -14,7 +14,7 @@ from sbi_inn.checks.record import Finding, Limits, Record, corrected
 from sbi_inn.checks.subject import Subject
 from sbi_inn.diagnostics.uniformity import simultaneous_band, uniformity_p_value
 from sbi_inn.plots.ranks import plot_ranks
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
 # The true correlation minus that of the draws. If .1 is missed, the sum of two parameters is 5 %
@@ -78,7 +78,7 @@ class Dependence(Record):
             index=pd.Index([" and ".join(pair) for pair in self.pairs], name="pair"),
         )
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Ranks of the products, with the simultaneous band of an exact posterior."""
         return plot_ranks(
             self.ranks,
@@ -88,6 +88,7 @@ class Dependence(Record):
             above="correlation of the draws too high",
             below="correlation of the draws too low",
             width_mm=width_mm,
+            fig=fig,
         )
 
     def _finding(self, i: int) -> Finding:

@@ -19,7 +19,7 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import described, described_names, filled
 from sbi_inn.plots.novelty import plot_novelty
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
 # A p-value is its own effect size, the share of simulated observations that are as strange: one
@@ -207,7 +207,7 @@ class GoodnessOfFit(Record):
             index=pd.Index(self.names, name="statistic"),
         ).sort_values("sticks_out_by", ascending=False)
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Show the observation among held-out simulations."""
         strangest = self._strangest
         return plot_novelty(
@@ -216,6 +216,7 @@ class GoodnessOfFit(Record):
             np.array([self.p_values[strangest]]),
             label=f"log distance of {strangest} to the nearest simulations",
             width_mm=width_mm,
+            fig=fig,
         )
 
     @property

@@ -18,7 +18,7 @@ from sbi_inn.checks.subject import Subject
 from sbi_inn.diagnostics.calibration import LEVELS
 from sbi_inn.diagnostics.uniformity import simultaneous_band, uniformity_p_value
 from sbi_inn.plots.ranks import plot_ranks
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
 HIGHEST = "highest density"
@@ -85,7 +85,7 @@ class JointCoverage(Record):
             orient="index",
         ).rename_axis("regions")
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Coverage of the regions, with the simultaneous band of an exact posterior."""
         n = min(map(len, self.levels.values()))
         return plot_ranks(
@@ -97,6 +97,7 @@ class JointCoverage(Record):
             above="too wide",
             below="too narrow",
             width_mm=width_mm,
+            fig=fig,
         )
 
     def _highest(self, levels: FloatArray, p_value: float) -> Finding:

@@ -17,7 +17,7 @@ from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.diagnostics.uniformity import shift_and_width, simultaneous_band, uniformity_p_value
 from sbi_inn.diagnostics.weighted import effective_sample_size, weighted_ranks
 from sbi_inn.plots.ranks import plot_ranks
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.simulation.seeds import Stream
 from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.typing import FloatArray
@@ -105,7 +105,7 @@ class LocalCalibration(Record):
             index=pd.Index(self.columns, name="parameter"),
         )
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Ranks with the simultaneous band of an exact posterior."""
         return plot_ranks(
             self.ranks,
@@ -114,6 +114,7 @@ class LocalCalibration(Record):
             above="draws too high",
             below="draws too low",
             width_mm=width_mm,
+            fig=fig,
         )
 
 

@@ -16,7 +16,7 @@ from sbi_inn.checks.subject import Here
 from sbi_inn.diagnostics.tails import two_tailed
 from sbi_inn.observation.statistics import described, described_names, spread
 from sbi_inn.plots.predictive import plot_predictive
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
 # From the median re-simulation, in spreads of the statistic over the simulations. It keeps a
@@ -87,10 +87,10 @@ class Predictive(Record):
             index=pd.Index(self.names, name="statistic"),
         )
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Observed statistics against those of the re-simulations."""
         return plot_predictive(
-            self.again, self.observed, self.names, self.p_values, width_mm=width_mm
+            self.again, self.observed, self.names, self.p_values, width_mm=width_mm, fig=fig
         )
 
     def _finding(self, i: int) -> Finding:

@@ -11,11 +11,11 @@ from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.prior import Prior
 from sbi_inn.typing import FloatArray
 
@@ -160,9 +160,7 @@ class Record(ABC):
         """The evidence."""
 
     @abstractmethod
-    def plot(
-        self, width_mm: float = DOUBLE_COLUMN_MM, fig: Figure | SubFigure | None = None
-    ) -> Figure | SubFigure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Show the evidence as a figure, or in `fig`."""
 
     def more_figures(self, width_mm: float = DOUBLE_COLUMN_MM) -> dict[str, Figure]:

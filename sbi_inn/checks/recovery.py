@@ -22,7 +22,7 @@ from sbi_inn.diagnostics.recovery import (
 )
 from sbi_inn.draws import Column, columns_of, flat
 from sbi_inn.plots.recovery import plot_contraction, plot_recovery
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
 # There are none: an exact posterior may well know little of a parameter.
@@ -96,7 +96,7 @@ class Recovery(Record):
             index=pd.Index([column.name for column in self.columns], name="parameter"),
         )
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Medians with 68 % intervals against the truth."""
         return plot_recovery(
             self.truth,
@@ -107,6 +107,7 @@ class Recovery(Record):
             r_squared=self.r_squared,
             nrmse=nrmse(self.truth, self.median),
             width_mm=width_mm,
+            fig=fig,
         )
 
     def more_figures(self, width_mm: float = DOUBLE_COLUMN_MM) -> dict[str, Figure]:

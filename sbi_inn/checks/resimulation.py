@@ -20,7 +20,7 @@ from sbi_inn.checks.survey import affordable
 from sbi_inn.diagnostics.tails import tail_p_value
 from sbi_inn.observation.statistics import distance, statistics
 from sbi_inn.plots.resimulation import plot_errors
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
 NOISE = 1.5  # times the simulator's own noise: with an exact posterior it is at most sqrt(2)
@@ -114,10 +114,10 @@ class Resimulation(Record):
             index=pd.Index(list(rows), name="re-simulation error"),
         )
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Distribution of the scaled errors, with the simulator's own noise."""
         return plot_errors(
-            self.scaled.ravel(), noise=self.noise, remark=self.remark, width_mm=width_mm
+            self.scaled.ravel(), noise=self.noise, remark=self.remark, width_mm=width_mm, fig=fig
         )
 
     @property
@@ -180,7 +180,7 @@ class Fit(Record):
             index=pd.Index(["at this observation", "held out"], name="re-simulation error"),
         )
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Scaled errors here against those of held-out observations."""
         return plot_errors(
             self.scaled,
@@ -188,6 +188,7 @@ class Fit(Record):
             noise_label="medians of test observations",
             remark=self.remark,
             width_mm=width_mm,
+            fig=fig,
         )
 
     @staticmethod

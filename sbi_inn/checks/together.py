@@ -16,7 +16,7 @@ from sbi_inn.diagnostics.mmd_test import MMDTest, mmd_test
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import filled, spread
 from sbi_inn.plots.novelty import plot_novelty
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
 # Relative to what as many simulations stay below in 99 % of cases.
@@ -85,7 +85,7 @@ class Together(Record):
             index=pd.Index(list(self.tests), name="of"),
         )
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Show the discrepancy among those of as many simulations."""
         test = self.tests[self.strangest]
         return plot_novelty(
@@ -97,6 +97,7 @@ class Together(Record):
             here_name=f"these {self.n:,} observations",
             two_tailed=False,
             width_mm=width_mm,
+            fig=fig,
         )
 
     @property

@@ -108,4 +108,8 @@ def test_every_check_has_the_face_of_a_record():
             figure = record.plot(width)
             assert figure.axes
             assert figure.get_size_inches()[0] == pytest.approx(width / 25.4, rel=0.02)
+        whole = plt.figure()
+        for place in (whole, whole.subfigures(1, 2)[0]):
+            assert record.plot(fig=place) is place
+            assert place.axes
         plt.close("all")
