@@ -14,7 +14,7 @@ from sbi_inn.checks.record import Finding, Limits, Record, Sampler, corrected
 from sbi_inn.checks.resimulation import EXPLAIN
 from sbi_inn.checks.subject import Subject
 from sbi_inn.diagnostics.novelty import Novelty
-from sbi_inn.diagnostics.tails import tail_p_value
+from sbi_inn.diagnostics.tails import tail_p_value, two_tailed
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import described, described_names, filled
@@ -31,20 +31,6 @@ LEARNED = "its learned summary"
 SINGLE = "a single statistic"
 USUAL = 0.1  # p-value of the statistic that sticks out most, above which it does not
 MANY = 5  # statistics, from which on one that is off can hide among the others
-
-
-@dataclass(frozen=True)
-class _Look:
-    """Scores of held-out simulations (n,) and of observations (m,), and their p-values (m,)."""
-
-    usual: FloatArray
-    here: FloatArray
-    p_values: FloatArray
-
-    @classmethod
-    def at(cls, novelty: Novelty, rows: FloatArray) -> _Look:
-        """Look at distances to the nearest simulations."""
-        return cls(novelty.own, novelty.score(rows), novelty.p_value(rows))
 
 
 @dataclass(frozen=True)
@@ -92,17 +78,22 @@ class Familiar:
         stated = described_with_givens(observations, sampler.schema)
         rows = filled(stated, self.usual)
         out = np.where(np.isnan(stated), 0.0, self.observed.sticking_out(rows))
-        looks = {OBSERVED: _Look.at(self.observed, rows)}
+        scores = {OBSERVED: self.observed.score(rows)}
+        usual = {OBSERVED: self.observed.own}
         if self.observables >= MANY:
-            largest, usual = self.observed.largest(rows), self.observed.own_largest
-            looks[SINGLE] = _Look(usual, largest, tail_p_value(largest, usual))
+            scores[SINGLE], usual[SINGLE] = self.observed.largest(rows), self.observed.own_largest
         if self.learned is not None:
-            looks[LEARNED] = _Look.at(self.learned, sampler.features(observations))
+            scores[LEARNED] = self.learned.score(sampler.features(observations))
+            usual[LEARNED] = self.learned.own
+        p_values = {
+            name: (tail_p_value if name == SINGLE else two_tailed)(score, usual[name])
+            for name, score in scores.items()
+        }
         return [
             GoodnessOfFit(
-                {name: look.usual for name, look in looks.items()},
-                {name: float(look.here[i]) for name, look in looks.items()},
-                {name: float(look.p_values[i]) for name, look in looks.items()},
+                usual,
+                {name: float(score[i]) for name, score in scores.items()},
+                {name: float(p_value[i]) for name, p_value in p_values.items()},
                 self.names,
                 stated[i],
                 out[i],
