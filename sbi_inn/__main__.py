@@ -128,16 +128,16 @@ def _check(options: argparse.Namespace) -> int:
 
 def _comparison(posterior: Posterior) -> str:
     """Say how the posterior does beside ABC, as a table."""
-    judge, core = posterior._subject(), posterior.core
+    subject, core = posterior._subject(), posterior.core
     table = beside_abc(
-        judge,
+        subject,
         core.simulations.take(core.seen_rows),
         posterior.settings.label,
         training_seconds=posterior.history.seconds,
     )
     lines = [
         f"learned from {posterior.n_simulations:,} simulations, "
-        f"measured at {len(judge.tests):,} others:",
+        f"measured at {len(subject.tests):,} others:",
         table.rename_axis(None).to_string(float_format="{:.3g}".format),
     ]
     if posterior.schema.trained:

@@ -172,6 +172,11 @@ def quick_fit(simulator, prior=None, *, n=300, epochs=1, seed=1, **settings):
     )
 
 
+def subject_of(posterior):
+    """Give what the checks of a posterior share."""
+    return posterior._subject()
+
+
 def briefly(posterior, n=500):
     """Let the checks of a posterior use fewer test simulations than they would."""
     subject = posterior._subject()

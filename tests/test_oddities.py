@@ -9,9 +9,8 @@ from studies import LINE, briefly, exact_posterior, quick_fit
 
 import sbi_inn as si
 from sbi_inn.checks import Calibration, Fit, GoodnessOfFit, JointCoverage, Recovery, Resimulation
-from sbi_inn.checks.dependence import with_right_marginals
 from sbi_inn.checks.joint import TARP
-from sbi_inn.diagnostics.dependence import product_ranks
+from sbi_inn.diagnostics.dependence import product_ranks, with_right_marginals
 from sbi_inn.diagnostics.joint import tarp_ranks
 from sbi_inn.draws import Column, make_draws
 

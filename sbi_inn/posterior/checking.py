@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from sbi_inn.checks import TestSet, Together, look_together
-from sbi_inn.checks.run import Judge
+from sbi_inn.checks import Subject, TestSet, Together, look_together, run_checks
+from sbi_inn.checks.goodness import goodness_of_fit
 from sbi_inn.observation.batch import Observations
 from sbi_inn.posterior.core import Core
 from sbi_inn.report.check import Check
@@ -25,10 +25,10 @@ TEST_ROWS = 5_000  # test simulations that the checks look at, if there are or c
 TIMED = 10  # simulations whose time is taken, where it is not known
 
 
-def subject(core: Core) -> Judge:
+def subject_of(core: Core) -> Subject:
     """Put together what the checks share: test simulations, scales, the simulator."""
     seconds = _seconds(core)
-    return Judge(
+    return Subject(
         core,
         _tests(core, seconds),
         core.simulations,
@@ -36,16 +36,17 @@ def subject(core: Core) -> Judge:
         core.problem,
         seconds,
         core.seed,
-        about(core),
         core.why_not_again,
     )
 
 
-def check(judge: Judge, observation: Observations | None = None, *, progress: bool) -> Check:
+def check(
+    core: Core, subject: Subject, observation: Observations | None = None, *, progress: bool
+) -> Check:
     """Run the checks, in general or at one observation too."""
-    if observation is None:
-        return judge.check(progress=progress)
-    return judge.check_at(observation, progress=progress)
+    records, skipped = run_checks(subject, observation, progress=progress)
+    notes = () if observation is None else tuple(core.schema.outside(observation))
+    return Check(records, notes, skipped, _about(core))
 
 
 def _tests(core: Core, seconds: float) -> TestSet:
@@ -62,11 +63,11 @@ def _tests(core: Core, seconds: float) -> TestSet:
     )
 
 
-def goodness_of_fit_each(judge: Judge, ys: Any, false_discovery_rate: float) -> pd.DataFrame:
+def goodness_of_fit_each(subject: Subject, ys: Any, false_discovery_rate: float) -> pd.DataFrame:
     """Say for each of many observations whether the simulations could have produced it."""
     if not 0 < false_discovery_rate < 1:
         raise ValueError(f"expected a rate between 0 and 1; got {false_discovery_rate}")
-    found = judge.goodness_of_fit(judge.sampler.schema.read_many(ys))
+    found = goodness_of_fit(subject, subject.sampler.schema.read_many(ys))
     p_values = np.array([one.p_value for one in found])
     return pd.DataFrame(
         {
@@ -79,14 +80,14 @@ def goodness_of_fit_each(judge: Judge, ys: Any, false_discovery_rate: float) -> 
     )
 
 
-def goodness_of_fit_together(judge: Judge, ys: Any, seed: int) -> Together:
+def goodness_of_fit_together(subject: Subject, ys: Any, seed: int | None) -> Together:
     """Say whether many observations together look like simulated ones."""
-    observations = judge.sampler.schema.read_many(ys)
-    rng = generator(seed, Stream.MANY_TOGETHER)
-    return look_together(judge.sampler, judge.tests.observations, observations, rng)
+    observations = subject.sampler.schema.read_many(ys)
+    rng = generator(subject.seed if seed is None else seed, Stream.MANY_TOGETHER)
+    return look_together(subject.sampler, subject.tests.observations, observations, rng)
 
 
-def about(core: Core) -> Mapping[str, str]:
+def _about(core: Core) -> Mapping[str, str]:
     """Say what a report begins with."""
     history = core.fitted.history
     return {

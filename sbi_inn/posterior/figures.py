@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from sbi_inn import draws as labelled
 from sbi_inn.errors import ShapeError
@@ -19,6 +19,7 @@ from sbi_inn.plots.axes import axis_label
 from sbi_inn.plots.corner import corner
 from sbi_inn.plots.forecast import plot_forecast
 from sbi_inn.plots.latent import plot_latent
+from sbi_inn.plots.style import Canvas
 from sbi_inn.plots.training import plot_training
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.resimulation import resimulate
@@ -32,7 +33,7 @@ def corner_of(
     truth: Mapping[str, Any] | None,
     compare: Mapping[str, xr.Dataset] | None,
     width_mm: float,
-    fig: Figure | SubFigure | None,
+    fig: Canvas | None,
 ) -> Figure:
     """Plot draws among those of the prior, and others to compare them with."""
     sets = {core.fitted.settings.label: mine, **compare} if compare else mine
@@ -40,9 +41,7 @@ def corner_of(
     return corner(sets, truth=truth, prior=prior, width_mm=width_mm, fig=fig)
 
 
-def latent(
-    core: Core, y: Any, *, axes: tuple[int, int], n: int, fig: Figure | SubFigure | None
-) -> Figure:
+def latent(core: Core, y: Any, *, axes: tuple[int, int], n: int, fig: Canvas | None) -> Figure:
     """Plot what a grid over two latent axes maps to, one panel a parameter."""
     axis = np.linspace(-3, 3, n)
     grid = latent_grid(core, y, axis, axes)
@@ -101,10 +100,10 @@ def forecast(
     )
 
 
-def training(core: Core, fig: Figure | SubFigure | None) -> Figure:
+def training(core: Core, ax: Axes | None) -> Figure:
     """Plot training and validation loss; of an ensemble, the other validation losses too."""
     own, *others = map(asdict, core.fitted.histories)
-    return plot_training(own, others=others, fig=fig)
+    return plot_training(own, others=others, ax=ax)
 
 
 def _column(name: str, attrs: Mapping[Any, Any]) -> labelled.Column:

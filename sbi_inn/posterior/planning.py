@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sbi_inn import planning
-from sbi_inn.checks.run import Judge
+from sbi_inn.checks import Subject
 from sbi_inn.draws import columns_of
 from sbi_inn.methods.fitting import latents
 from sbi_inn.planning import LearningCurve, Plan
@@ -45,18 +45,18 @@ def learning_curve(
 
 
 def plan(
-    judge: Judge, given: str, values: Sequence[float], *, level: float, n: int, seed: int | None
+    subject: Subject, given: str, values: Sequence[float], *, level: float, n: int, seed: int | None
 ) -> Plan:
     """Say how wide intervals will be at several values of a given."""
     return planning.plan(
-        judge.sampler,
+        subject.sampler,
         given,
         values,
-        columns=columns_of(judge.simulations.prior_draws),
-        tests=judge.tests,
-        problem=judge.problem if judge.sampler.prior.stated else None,
-        seconds=judge.seconds,
+        columns=columns_of(subject.simulations.prior_draws),
+        tests=subject.tests,
+        problem=subject.problem if subject.sampler.prior.stated else None,
+        seconds=subject.seconds,
         level=level,
         n=n,
-        seed=judge.seed if seed is None else seed,
+        seed=subject.seed if seed is None else seed,
     )

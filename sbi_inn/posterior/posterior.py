@@ -13,14 +13,17 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from sbi_inn import draws as labelled
-from sbi_inn.checks import Calibration, GoodnessOfFit, Recovery, Together
-from sbi_inn.checks.run import Judge
+from sbi_inn.checks import Calibration, GoodnessOfFit, Recovery, Subject, Together
+from sbi_inn.checks.calibration import CALIBRATION
+from sbi_inn.checks.goodness import goodness_of_fit
+from sbi_inn.checks.recovery import RECOVERY
 from sbi_inn.observation.schema import Schema
 from sbi_inn.planning import LearningCurve, Plan
 from sbi_inn.planning.reweighting import reweight
+from sbi_inn.plots.style import Canvas
 from sbi_inn.posterior import catalogue, checking, exports, figures, planning, resimulation, saving
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.emulation import Emulation
@@ -64,7 +67,7 @@ class Posterior:
         self.last_check = last_check
         self.last_verdict = last_verdict
         self._warned = False  # that the last check failed
-        self._shared: Judge | None = None  # by the checks, once they were asked for
+        self._shared: Subject | None = None  # by the checks, once they were asked for
 
     @property
     def simulations(self) -> Simulations:
@@ -304,20 +307,20 @@ class Posterior:
             `.to_html("report.html")`.
         """
         observation = None if y is None else self.schema.read(y)
-        general = checking.check(self._subject(), progress=progress)
+        general = checking.check(self.core, self._subject(), progress=progress)
         self.last_check, self.last_verdict = general.sentence, general.verdict
         self._warned = False
         if observation is None:
             return general
-        return checking.check(self._subject(), observation, progress=progress)
+        return checking.check(self.core, self._subject(), observation, progress=progress)
 
     def calibration(self) -> Calibration:
         """Calibration over the test simulations: ranks, error, floor, table and plot."""
-        return self._subject().calibration
+        return CALIBRATION.record(self._subject())
 
     def recovery(self) -> Recovery:
         """Point estimates against the truth of the test simulations: R2, NRMSE, contraction."""
-        return self._subject().recovery
+        return RECOVERY.record(self._subject())
 
     def goodness_of_fit(self, y: Any) -> GoodnessOfFit:
         """Say whether the simulations could have produced an observation.
@@ -327,7 +330,7 @@ class Posterior:
         GoodnessOfFit
             `.p_value`, `.sticks_out`, `.sentence`, `.table`, `.plot()`.
         """
-        return self._subject().goodness_of_fit(self.schema.read(y))[0]
+        return goodness_of_fit(self._subject(), self.schema.read(y))[0]
 
     def goodness_of_fit_each(self, ys: Any, *, false_discovery_rate: float = 0.05) -> pd.DataFrame:
         """Say for each of many observations whether the simulations could have produced it.
@@ -364,9 +367,7 @@ class Posterior:
         Together
             `.p_value`, `.verdict`, `.sentence`, `.table`, `.plot()`.
         """
-        return checking.goodness_of_fit_together(
-            self._subject(), ys, self.seed if seed is None else seed
-        )
+        return checking.goodness_of_fit_together(self._subject(), ys, seed)
 
     # -- against the simulator ---------------------------------------------------------------------
 
@@ -566,7 +567,7 @@ class Posterior:
         truth: Mapping[str, Any] | None = None,
         compare: Mapping[str, xr.Dataset] | None = None,
         width_mm: float = 180.0,
-        fig: Figure | SubFigure | None = None,
+        fig: Canvas | None = None,
         seed: int | None = None,
     ) -> Figure:
         """Plot all marginals of one and two parameters, with the prior in grey.
@@ -589,15 +590,11 @@ class Posterior:
             self.core, mine, truth=truth, compare=compare, width_mm=width_mm, fig=fig
         )
 
-    def plot_calibration(
-        self, width_mm: float = 180.0, *, fig: Figure | SubFigure | None = None
-    ) -> Figure:
+    def plot_calibration(self, width_mm: float = 180.0, *, fig: Canvas | None = None) -> Figure:
         """Plot coverage and ranks over the test simulations; 85 mm fit one column of a paper."""
         return self.calibration().plot(width_mm, fig=fig)
 
-    def plot_recovery(
-        self, width_mm: float = 180.0, *, fig: Figure | SubFigure | None = None
-    ) -> Figure:
+    def plot_recovery(self, width_mm: float = 180.0, *, fig: Canvas | None = None) -> Figure:
         """Plot posterior medians and 68 % intervals against the truth of the test simulations."""
         return self.recovery().plot(width_mm, fig=fig)
 
@@ -607,7 +604,7 @@ class Posterior:
         *,
         axes: tuple[int, int] = (0, 1),
         n: int = 121,
-        fig: Figure | SubFigure | None = None,
+        fig: Canvas | None = None,
     ) -> Figure:
         """Plot what a grid over two latent axes maps to, one panel a parameter (fig. 4.5).
 
@@ -684,9 +681,9 @@ class Posterior:
             seed=seed,
         )
 
-    def plot_training(self, *, fig: Figure | SubFigure | None = None) -> Figure:
+    def plot_training(self, *, ax: Axes | None = None) -> Figure:
         """Plot training and validation loss; of an ensemble, the other validation losses too."""
-        return figures.training(self.core, fig)
+        return figures.training(self.core, ax)
 
     # -- for other programs, and files -------------------------------------------------------------
 
@@ -746,10 +743,10 @@ class Posterior:
         ]
         return "\n".join(lines)
 
-    def _subject(self) -> Judge:
+    def _subject(self) -> Subject:
         """Put together what the checks share, once."""
         if self._shared is None:
-            self._shared = checking.subject(self.core)
+            self._shared = checking.subject_of(self.core)
         return self._shared
 
     def _warn_if_distrusted(self) -> None:

@@ -172,11 +172,9 @@ def test_p_values_of_held_out_simulations_are_tested_for_uniformity(monkeypatch)
 
     def learn_elsewhere(posterior, seed, n=500):
         others = si.simulate(wide, n=500, seed=seed, n_jobs=1, progress=False)
-        posterior._subject().__dict__["familiar"] = Familiar.of(
-            posterior.core, others.observations()
-        )
+        return Familiar.of(posterior.core, others.observations())
 
-    monkeypatch.setattr(sections, "_refresh", learn_elsewhere)
+    monkeypatch.setattr(sections, "_familiar", learn_elsewhere)
     assert sections._uniform("line", posterior)["smallest KS p"] < 1e-8
 
 

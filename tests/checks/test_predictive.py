@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from studies import SAMPLE, ExactSample, exact_posterior
 
-from sbi_inn.checks import Predictive
+from sbi_inn.checks.predictive import Predictive
 from sbi_inn.observation.statistics import described, described_names, spread
 from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.seeds import Stream

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from studies import exact_posterior
+from studies import exact_posterior, subject_of
 
 from sbi_inn.checks import look_together
-from sbi_inn.checks.goodness import LEARNED, OBSERVED
+from sbi_inn.checks.goodness import LEARNED, OBSERVED, goodness_of_fit
 
 
 class Learned:
@@ -24,8 +24,8 @@ def posterior():
 
 
 def look(posterior, shift, n=60, seed=1, sampler=None):
-    tests = posterior._subject().tests
-    seen = exact_posterior(n, n, simulator=False, seed=100 + seed)._subject().tests.observations
+    tests = subject_of(posterior).tests
+    seen = subject_of(exact_posterior(n, n, simulator=False, seed=100 + seed)).tests.observations
     moved = posterior.schema.stack({"y": seen.vector + shift}, {})
     rng = np.random.default_rng(seed)
     return look_together(sampler or posterior.core, tests.observations, moved, rng)
@@ -52,9 +52,10 @@ def test_observations_that_all_lean_to_one_side(posterior, seed):
     assert found.value > found.threshold
     assert "unlike" in found.sentence
     assert "Look at the observation" in found.advice
-    alone = exact_posterior(60, 60, simulator=False, seed=100 + seed)._subject().tests.observations
-    moved = posterior.schema.stack({"y": alone.vector + shift}, {})
-    each = posterior._subject().goodness_of_fit(moved)
+    alone = subject_of(exact_posterior(60, 60, simulator=False, seed=100 + seed)).tests.observations
+    each = goodness_of_fit(
+        subject_of(posterior), posterior.schema.stack({"y": alone.vector + shift}, {})
+    )
     assert np.mean([one.passed for one in each]) > 0.8
 
 

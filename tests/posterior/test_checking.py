@@ -22,7 +22,7 @@ from studies import (
 )
 
 import sbi_inn as si
-from sbi_inn.checks import run as judge
+from sbi_inn.checks import subject
 from sbi_inn.planning.reweighting import reweight
 from sbi_inn.simulation.progress import bar
 from sbi_inn.training.history import History
@@ -87,7 +87,7 @@ def test_an_observation_is_no_verdict_on_the_posterior():
 
 
 def test_progress_is_shown_only_when_asked_for(capsys, monkeypatch):
-    monkeypatch.setattr(judge, "bar", lambda *args, delay, **kwargs: bar(*args, **kwargs))
+    monkeypatch.setattr(subject, "bar", lambda *args, delay, **kwargs: bar(*args, **kwargs))
     posterior = briefly(exact_posterior(), 200)
     posterior.check(Y, progress=False)
     assert capsys.readouterr() == ("", "")

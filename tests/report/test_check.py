@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats as st
-from studies import ExactLine, briefly, exact_posterior, quick_fit
+from studies import ExactLine, briefly, exact_posterior, quick_fit, subject_of
 
 import sbi_inn as si
 from sbi_inn.report import Check
@@ -203,7 +203,7 @@ def test_rejection_draws_from_its_closest_simulations():
     posterior = exact_posterior(n=2_000)
     table = posterior.simulations.take(posterior.core.seen_rows)
     rejection = Rejection.of(table)
-    observations = posterior._subject().tests.head(3).observations
+    observations = subject_of(posterior).tests.head(3).observations
     draws = rejection.draw(observations, 50, np.random.default_rng(1))
     assert draws.shape == (3, 50, 2)
     for row, y in enumerate(observations.vector):
@@ -214,13 +214,13 @@ def test_rejection_draws_from_its_closest_simulations():
 def test_the_network_beside_abc():
     posterior = exact_posterior(n=2_000)
     seen = posterior.simulations.take(posterior.core.seen_rows)
-    table = beside_abc(briefly(posterior)._subject(), seen, "exact", training_seconds=1.0)
+    table = beside_abc(subject_of(briefly(posterior)), seen, "exact", training_seconds=1.0)
     assert table.index.to_list() == ["exact", "ABC"]
     error = table.filter(like="median").to_numpy(dtype=float).ravel()
     assert error[0] < error[1]  # ABC spreads its draws over a neighbourhood
 
 
 def test_abc_is_left_out_where_givens_vary():
-    judge = briefly(quick_fit(SCALED))._subject()
-    table = beside_abc(judge, judge.simulations, "cINN", training_seconds=1.0)
+    posterior = briefly(quick_fit(SCALED))
+    table = beside_abc(subject_of(posterior), posterior.simulations, "cINN", training_seconds=1.0)
     assert table.index.to_list() == ["cINN"]

@@ -7,7 +7,7 @@ import scipy.stats as st
 from studies import LINE, quick_fit
 
 import sbi_inn as si
-from sbi_inn.checks.run import NO_PRIOR
+from sbi_inn.checks.kind import NO_PRIOR
 
 N = 1_000
 RIGHT = si.Prior(a=st.norm(0, 1), b=st.uniform(0, 2))
