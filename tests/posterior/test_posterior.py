@@ -6,7 +6,17 @@ import pandas as pd
 import pytest
 import scipy.stats as st
 import xarray as xr
-from studies import LINE, MIX, SPREAD, ExactLine, columns, exact, exact_posterior, quick_fit
+from studies import (
+    LINE,
+    MIX,
+    SPREAD,
+    ExactLine,
+    briefly,
+    columns,
+    exact,
+    exact_posterior,
+    quick_fit,
+)
 
 import sbi_inn as si
 from sbi_inn.observation.statistics import spread, statistics
@@ -162,6 +172,23 @@ def test_a_figure_shows_the_draws(posterior):
         for text in axes.get_legend().get_texts()
     }
     assert {"exact", "ABC"} <= words
+    plt.close("all")
+
+
+def test_figures_are_drawn_into_those_that_are_there(posterior):
+    halves = plt.figure(figsize=(8, 4)).subfigures(1, 2)
+    left = halves[0]
+    posterior.corner(Y, 200, fig=left)
+    assert len(left.axes) >= 3
+    posterior.plot_recovery(fig=halves[1])
+    assert len(halves[1].axes) == 2
+    for draw in (posterior.plot_calibration, posterior.plot_recovery):
+        whole = plt.figure(figsize=(8, 4))
+        draw(fig=whole)
+        assert whole.axes
+    _, ax = plt.subplots()
+    posterior.plot_training(ax=ax)
+    assert ax.lines
     plt.close("all")
 
 
@@ -538,6 +565,36 @@ def test_repr_says_what_it_is_and_what_to_type_next():
     assert check.sentence in repr(posterior)
     posterior.check(Y)  # at one observation: that is no verdict on the posterior
     assert posterior.last_check == check.sentence
+
+
+PUBLIC = {
+    *("prior", "schema", "nuisances", "history", "settings", "simulations", "n_simulations"),
+    *("seed", "problem", "core", "last_check", "last_verdict", "emulation"),
+    *("sample", "sample_each", "summary", "summary_each", "log_prob", "map_estimate"),
+    *("at_tolerance", "reweight", "emulate", "resimulate", "rejection_abc"),
+    *("check", "calibration", "recovery", "learning_curve", "plan"),
+    *("goodness_of_fit", "goodness_of_fit_each", "goodness_of_fit_together"),
+    *("corner", "plot_calibration", "plot_recovery", "plot_latent", "latent_grid"),
+    *("plot_forecast", "plot_training"),
+    *("to_datatree", "to_dataframe", "to_numpy", "latex_table", "save"),
+}
+
+
+def test_the_public_face_is_what_users_call(posterior):
+    assert {name for name in dir(posterior) if not name.startswith("_")} == PUBLIC
+    undocumented = [
+        n for n in PUBLIC - set(vars(posterior)) if not getattr(si.Posterior, n).__doc__
+    ]
+    assert undocumented == []
+
+
+def test_another_problem_may_be_set():
+    posterior = exact_posterior()
+    posterior.problem = None
+    assert "re-simulation" in briefly(posterior, 100).check(progress=False).skipped
+    posterior.problem = LINE
+    assert "re-simulation" in briefly(posterior, 100).check(progress=False).records
+    assert posterior.resimulate(Y, 5).sizes["draw"] == 5
 
 
 def test_rows_that_training_has_seen(posterior):
