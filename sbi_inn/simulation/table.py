@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sbi_inn.observation.schema import Range, Schema, scalar_names
+from sbi_inn.observation.description import Range, scalar_names
+from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.blocks import FAILED, OK, STATUS, Call
 from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.problem import Problem

@@ -11,7 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from sbi_inn.errors import PriorError, ShapeError
-from sbi_inn.observation.schema import Schema, scalar_names
+from sbi_inn.observation.description import scalar_names
+from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.simulations import INVALID, OK, SimulationError, Simulations, variable
 from sbi_inn.tables.groups import Sets
