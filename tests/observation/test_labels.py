@@ -108,7 +108,7 @@ def test_a_table_of_pixels_is_an_image():
         (
             SET,
             pd.Series([1.0, 2.0], index=["flux[0]", "sigma"]),
-            r"labels x .*got flux\[0\], sigma",
+            "labels x .*got flux.0., sigma",
         ),
         (DAYS, pd.Series([1.0, 2.0, 3.0], index=[2, 0, 1]), "sort_index"),
         (BESIDE, pd.DataFrame({"rt": [0.3, 0.5]}), "total missing"),
@@ -128,5 +128,7 @@ def test_labels_that_do_not_fit(schema, y, message):
 def test_missing_pixels_stay_nan():
     sky = np.arange(20.0).reshape(4, 5)
     sky[1, 2] = np.nan
-    schema = Schema({"sky": (4, 5)}, {}, (), {}, {}, missing={"sky": 0.5}, images=("sky",))
+    schema = Schema(
+        {"sky": (4, 5)}, {}, (), {}, {}, missing={"sky": 0.5, "observation": 0.5}, images=("sky",)
+    )
     np.testing.assert_array_equal(schema.read(sky).vector, [sky.ravel()])
