@@ -15,7 +15,7 @@ from sbi_inn.errors import PriorError
 from sbi_inn.methods import CINN, INN, Emulator, Ensemble, Method, default_members, fitting
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.prior import Prior
-from sbi_inn.simulation.apply_noise import measured
+from sbi_inn.simulation.apply_noise import apply_noise
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem, as_problem
 from sbi_inn.simulation.run import DEFAULT, run
@@ -133,7 +133,7 @@ def fit_posterior(
     seed = fresh_seed(seed)
     if isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path) or is_table(simulator):
         already = _already_done(simulator, prior, progress)
-        problem, simulations = None, measured(already, given, noise, seed=seed)
+        problem, simulations = None, apply_noise(already, given, noise, seed=seed)
     else:
         problem = as_problem(simulator, prior, given, noise)
         if infer is not None:

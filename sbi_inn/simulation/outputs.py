@@ -16,7 +16,7 @@ from sbi_inn.typing import BoolArray, FloatArray, IntArray
 Columns = Mapping[str, Sequence[str]]
 
 BARE = "y"  # the observable of a simulator that returns one array or number
-UNCHANGING = (float, int, bool, np.float64, np.int64, np.bool_, str, type(None))  # never copied
+UNCHANGING = frozenset({float, int, bool, np.float64, np.int64, np.bool_, str, type(None)})
 
 
 class WrongOutput(Exception):
@@ -263,7 +263,7 @@ def kept(output: object) -> object:
     if kind is np.ndarray:
         return np.array(output)
     if kind is dict or isinstance(output, Mapping):
-        return {name: kept(value) for name, value in output.items()}
+        return {n: v if type(v) in UNCHANGING else kept(v) for n, v in output.items()}
     try:
         array = np.array(output)
     except Exception:  # no array: what is wrong with it is said when it is read

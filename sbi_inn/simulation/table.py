@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sbi_inn.observation.description import Range, scalar_names
 from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.blocks import FAILED, OK, STATUS, Call
+from sbi_inn.simulation.covered import columns_of, missing_of, ranges, shapes_of
 from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.results import Collected
@@ -87,22 +85,12 @@ def _schema(problem: Problem, inputs: Inputs, collected: Collected) -> Schema | 
         sets=problem.simulator.ordered,
         givens=varying,
         constants=constants | fixed,
-        trained=ranges({name: seen[name] for name in (*varying, *lengths)}),
+        trained=ranges({name: seen[name] for name in (*varying, *lengths)}, problem.given),
         given_shapes=shapes_of({name: seen[name] for name in varying}),
         missing=missing_of({name: seen[name] for name in varying}),
         series=tuple(problem.simulator.series),
         images=tuple(problem.simulator.images),
     )
-
-
-def shapes_of(givens: Mapping[str, AnyArray]) -> dict[str, tuple[int, ...]]:
-    """Give the shapes of givens (rows, ...) that are more than a number."""
-    return {name: value.shape[1:] for name, value in givens.items() if value.ndim > 1}
-
-
-def missing_of(givens: Mapping[str, AnyArray]) -> dict[str, float]:
-    """Name the givens of which some are missing; how much of each is found with the observables."""
-    return {name: 0.0 for name, value in givens.items() if np.isnan(value).any()}
 
 
 def with_gaps(simulations: Simulations) -> Simulations:
@@ -112,17 +100,6 @@ def with_gaps(simulations: Simulations) -> Simulations:
         return simulations
     found = schema.shares_missing(simulations.observations())
     return replace(simulations, schema=replace(schema, missing=found))
-
-
-def ranges(givens: Mapping[str, AnyArray]) -> dict[str, Range]:
-    """Give the range of every number of givens (rows, ...), by its own name; of some, at least."""
-    found = {}
-    for name, value in givens.items():
-        for column, numbers in _numbers(name, value).items():
-            known = numbers[np.isfinite(numbers)]
-            if known.size:
-                found[column] = float(known.min()), float(known.max())
-    return found
 
 
 def with_noise(simulations: Simulations, noise: Redrawn | None, seeds: Seeds) -> Simulations:
@@ -165,7 +142,7 @@ def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected
     columns: dict[str, Any] = {"simulation": np.array(rows, np.int64)}
     columns |= {name: vector[:, i] for i, name in enumerate(problem.prior.columns)}
     for name, value in inputs.givens.items():
-        columns |= _numbers(name, value[rows])
+        columns |= columns_of(name, value[rows])
     columns["status"] = [STATUS[failure.status] for failure in failures]
     columns["error"] = [failure.error for failure in failures]
     columns["traceback"] = [failure.traceback for failure in failures]
@@ -173,12 +150,6 @@ def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected
         seeds = [_seed(call, failure.row, failure.status) for failure in failures]
         columns["seed"] = pd.array(seeds, dtype="Int64")
     return pd.DataFrame(columns)
-
-
-def _numbers(name: str, value: AnyArray) -> dict[str, AnyArray]:
-    """Cut an array (rows, ...) into columns of numbers, each under its own name."""
-    columns = value.reshape(len(value), math.prod(value.shape[1:])).T
-    return dict(zip(scalar_names(name, value.shape[1:]), columns, strict=True))
 
 
 def _seed(call: Call, row: int, status: int) -> int | None:
