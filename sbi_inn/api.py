@@ -17,7 +17,8 @@ from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.apply_noise import apply_noise
 from sbi_inn.simulation.noise import Noise
-from sbi_inn.simulation.problem import Problem, as_problem
+from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.run import DEFAULT, run
 from sbi_inn.simulation.seeds import fresh_seed
 from sbi_inn.simulation.simulations import Simulations

@@ -37,6 +37,12 @@ class SimulationError(RuntimeError):
         self.simulations = simulations
 
 
+def carry(error: BaseException, simulations: Simulations) -> None:
+    """Let an error carry, as `.simulations`, what was already simulated; unless it carries some."""
+    if getattr(error, "simulations", None) is None:
+        setattr(error, "simulations", simulations)  # noqa: B010 (few classes declare it)
+
+
 class Redrawn(Protocol):
     """What training draws anew in every pass: a `Noise`."""
 
