@@ -18,7 +18,7 @@ from sbi_inn.methods import Summariser, from_arrays
 from sbi_inn.observation.schema import Schema
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.prior import Prior
-from sbi_inn.prior.fingerprint import check_probes, probes
+from sbi_inn.prior.fingerprint import check_fingerprint, fingerprint
 from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get
@@ -41,7 +41,7 @@ def save_posterior(posterior: Posterior, path: str | Path) -> None:
         "name": posterior.problem.name if posterior.problem else "",
         "method": method,
         "prior": posterior.prior.to_config(),
-        "probes": probes(posterior.prior),
+        "probes": fingerprint(posterior.prior),
         "nuisances": list(posterior.nuisances),
         "schema": asdict(posterior.schema),
         "noise": posterior.simulations.noise is not None,
@@ -210,7 +210,7 @@ def _prior(config: Mapping[str, Any], prior: Prior | None, problem: Problem | No
         prior = prior.marginal(names)  # that of a study with nuisances has more
     except PriorError as error:
         raise LoadError(f"the prior is not that of the file: {error}") from error
-    check_probes(prior, config["probes"])
+    check_fingerprint(prior, config["probes"])
     return prior
 
 

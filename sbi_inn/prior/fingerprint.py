@@ -14,7 +14,7 @@ ROWS = 16
 TOLERANCE = 1e-6
 
 
-def probes(prior: Prior) -> dict[str, Any]:
+def fingerprint(prior: Prior) -> dict[str, Any]:
     """Evaluate a prior at a few fixed latents, for a file.
 
     Returns
@@ -32,7 +32,7 @@ def probes(prior: Prior) -> dict[str, Any]:
     }
 
 
-def check_probes(prior: Prior, stored: Mapping[str, Any]) -> None:
+def check_fingerprint(prior: Prior, stored: Mapping[str, Any]) -> None:
     """Raise LoadError unless a prior has the values that were stored.
 
     Raises
