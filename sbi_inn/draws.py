@@ -17,7 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from sbi_inn.errors import ShapeError
 
 INTERVAL_95 = (0.025, 0.975)
+"""Ends of the central 95 % interval, as quantiles."""
+
 INTERVAL_68 = (0.16, 0.84)
+"""Ends of the central 68 % interval."""
 
 
 @dataclass(frozen=True)

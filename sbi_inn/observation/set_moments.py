@@ -8,11 +8,22 @@ from sbi_inn.observation.batch import PaddedSet
 from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_SHAPED_FROM = 4  # entries: with fewer the kurtosis is the same number whatever they are
+"""Of the entries of a set: the middle, the bulk and the tails."""
+
 LAGS = (1, 2, 5)
-QUARTERS = 4  # parts of a series whose means say how it changes
-BLOCKS = 4  # parts of an image along each side
-_ROUNDING = 1e-12  # of the mean: a deviation below it is what rounding leaves of a constant
+"""Entries of a series, over which its autocorrelation is taken: next ones, and a little apart."""
+
+QUARTERS = 4
+"""Parts of a series whose means say how it changes."""
+
+BLOCKS = 4
+"""Parts of an image along each side."""
+
+_SHAPED_FROM = 4
+"""Entries of a set: with fewer the kurtosis is the same number whatever they are."""
+
+_ROUNDING = 1e-12
+"""Of the mean: a deviation below it is what rounding leaves of a constant."""
 
 _quantiles = tuple("median of" if q == 0.5 else f"{100 * q:.0f} % quantile of" for q in QUANTILES)
 DESCRIBED = ("mean of", "sd of", *_quantiles)

@@ -9,7 +9,8 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.typing import FloatArray, IntArray
 
-SHORT = 32  # entries of a series of fixed length, up to which they stand as they are
+SHORT = 32
+"""Entries of a series of fixed length, up to which they stand as they are."""
 
 
 def statistics(observations: Observations, schema: Schema) -> FloatArray:

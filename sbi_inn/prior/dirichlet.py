@@ -9,15 +9,12 @@ import numpy as np
 from scipy.special import betainc, betaincinv, betaln, gammaln, log_softmax, ndtr, ndtri, xlogy
 
 from sbi_inn.errors import PriorError
-from sbi_inn.prior.component import LATENT_MAX, Parents
+from sbi_inn.prior.component import LATENT_MAX, SUM_TOLERANCE, Parents
 from sbi_inn.prior.families import multivariate_config
 from sbi_inn.typing import FloatArray
 
 SMALLEST = float(np.finfo(float).tiny)
 """No entry of a draw is smaller, so that its density is finite whatever the concentration."""
-
-SUM_TOLERANCE = 1e-6
-"""Entries may miss the sum 1 by this, as those that went through float32 do."""
 
 
 class Concentrated(Protocol):

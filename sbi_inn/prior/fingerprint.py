@@ -11,7 +11,10 @@ from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.prior.prior import Prior
 
 ROWS = 16
+"""Latents at which a prior is evaluated: another prior agrees at none of them."""
+
 TOLERANCE = 1e-6
+"""Relative and absolute: other versions of scipy differ by less."""
 
 
 def fingerprint(prior: Prior) -> dict[str, Any]:

@@ -11,13 +11,10 @@ from scipy.linalg import solve_triangular
 from scipy.special import gammaln
 
 from sbi_inn.errors import PriorError
-from sbi_inn.prior.component import LATENT_MAX, Parents
+from sbi_inn.prior.component import LARGEST, LATENT_MAX, Parents
 from sbi_inn.prior.continuous import Continuous
 from sbi_inn.prior.families import multivariate_config
 from sbi_inn.typing import FloatArray
-
-LARGEST = 1e100
-"""Largest standardised coordinate of a t draw: its square still fits in float64."""
 
 
 class FrozenNormal(Protocol):

@@ -31,7 +31,17 @@ from sbi_inn.simulation.simulator import Simulator
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 STATUS = ("ok", "failed", "invalid")
-OK, FAILED, INVALID = range(3)  # indices of STATUS
+"""What can become of a simulation, as a table says it; workers send its place in this list."""
+
+OK = 0
+"""It returned finite numbers."""
+
+FAILED = 1
+"""It raised."""
+
+INVALID = 2
+"""It returned NaN or infinity."""
+
 Arguments = tuple[list[Any], dict[str, Any]]
 
 

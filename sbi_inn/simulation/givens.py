@@ -15,7 +15,9 @@ from sbi_inn.typing import AnyArray, IntArray
 
 Given = Any  # a number, a frozen scipy distribution, an array of rows, or a callable of the others
 
-TABULATED = 2**16  # values of a discrete distribution
+TABULATED = 2**16
+"""Values of a discrete distribution, up to which they are kept in a table: half a megabyte."""
+
 KINDS = (
     "a number; a frozen scipy distribution of numbers, such as st.randint(80, 901); an array whose "
     "rows are drawn; or a function of parameters, earlier givens and rng that gives an array with "

@@ -15,8 +15,11 @@ from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 Columns = Mapping[str, Sequence[str]]
 
-BARE = "y"  # the observable of a simulator that returns one array or number
+BARE = "y"
+"""The observable of a simulator that returns one array or number."""
+
 UNCHANGING = frozenset({float, int, bool, np.float64, np.int64, np.bool_, str, type(None)})
+"""Types of which nothing has to be copied."""
 
 
 class WrongOutput(Exception):

@@ -17,6 +17,8 @@ from sbi_inn.simulation.problem import Givens, Problem
 from sbi_inn.simulation.simulator import Simulator, as_simulator
 
 GROUP = "sbi_inn.problems"
+"""Entry points that name problems."""
+
 _registered: dict[str, Problem] = {}
 
 

@@ -10,7 +10,16 @@ from numbers import Real
 import numpy as np
 
 BLOCK = 256
-_INPUTS, _ROWS, _BATCH, _NOISE = 0, 1, 2, 3  # what a block's numbers are for
+"""Rows that are drawn, and of a batched simulator simulated, together."""
+
+
+class _Use(IntEnum):
+    """What the random numbers of a block are for."""
+
+    INPUTS = 0
+    ROWS = 1
+    BATCH = 2
+    NOISE = 3
 
 
 class Stream(IntEnum):
@@ -91,22 +100,22 @@ class Seeds:
 
     def inputs(self, block: int) -> np.random.Generator:
         """Make the generator that a block's parameters and givens are drawn with."""
-        return generator(self.seed, self.stream, block, _INPUTS)
+        return generator(self.seed, self.stream, block, _Use.INPUTS)
 
     def noise(self) -> np.random.Generator:
         """Make the generator of the noise that is applied to the whole run."""
-        return generator(self.seed, self.stream, 0, _NOISE)
+        return generator(self.seed, self.stream, 0, _Use.NOISE)
 
     def batch(self, block: int) -> int:
         """Give the seed of a whole block of a batched simulator."""
-        words = sequence(self.seed, self.stream, block, _BATCH).generate_state(1, np.uint64)
+        words = sequence(self.seed, self.stream, block, _Use.BATCH).generate_state(1, np.uint64)
         return int(words[0] >> 1)
 
     def rows(self, start: int, stop: int) -> list[int]:
         """Give the seed of each simulation from `start` to `stop`, of 63 bits."""
         first, last = start // self.block, (stop - 1) // self.block
         states = [
-            sequence(self.seed, self.stream, block, _ROWS).generate_state(self.block, np.uint64)
+            sequence(self.seed, self.stream, block, _Use.ROWS).generate_state(self.block, np.uint64)
             for block in range(first, last + 1)
         ]
         offset = first * self.block
