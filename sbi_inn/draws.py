@@ -62,9 +62,15 @@ def counted(n: float) -> int:
     >>> counted(1e4)
     10000
     """
-    if not isinstance(n, numbers.Real) or not 1 <= n < math.inf or n != int(n):
+    if not is_count(n):
         raise ValueError(f"expected at least one draw, a whole number; got n = {n}")
     return int(n)
+
+
+def is_count(value: Any, least: int = 1) -> bool:
+    """Whether something is a whole number of at least so much."""
+    number: Any = value if isinstance(value, numbers.Real) else math.nan
+    return least <= number < math.inf and number == int(number)
 
 
 def make_draws(

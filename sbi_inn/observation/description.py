@@ -62,7 +62,8 @@ class Description:
     @property
     def fixed(self) -> tuple[str, ...]:
         """The observables that belong to no set or series."""
-        return tuple(name for name in self.observables if name not in self.paired)
+        paired = self.paired
+        return tuple(name for name in self.observables if name not in paired)
 
     @property
     def asked(self) -> tuple[str, ...]:

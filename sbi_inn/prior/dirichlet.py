@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.special import betainc, betaincinv, betaln, gammaln, log_softmax, ndtr, ndtri, xlogy
@@ -15,12 +15,6 @@ from sbi_inn.typing import FloatArray
 
 SMALLEST = float(np.finfo(float).tiny)
 """No entry of a draw is smaller, so that its density is finite whatever the concentration."""
-
-
-class Concentrated(Protocol):
-    """What scipy.stats.dirichlet offers once frozen."""
-
-    alpha: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +35,7 @@ class Dirichlet:
         Sums of the concentrations after each entry but the last.
     """
 
-    source: Concentrated
+    source: Any
     alpha: FloatArray
     rest: FloatArray
 
@@ -49,7 +43,7 @@ class Dirichlet:
     parents = ()
 
     @classmethod
-    def of(cls, name: str, source: Concentrated) -> Dirichlet:
+    def of(cls, name: str, source: Any) -> Dirichlet:
         """Read the concentrations; PriorError for fewer than two."""
         alpha = np.array(source.alpha, dtype=float)
         if alpha.ndim != 1 or len(alpha) < 2:

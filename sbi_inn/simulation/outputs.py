@@ -11,7 +11,7 @@ import numpy as np
 from sbi_inn.errors import ShapeError
 from sbi_inn.names import check_names
 from sbi_inn.observation.image import Grid
-from sbi_inn.typing import BoolArray, FloatArray, IntArray
+from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 Columns = Mapping[str, Sequence[str]]
 
@@ -255,7 +255,7 @@ def learn(
     return Layout(shapes, kinds, row)
 
 
-def kept(output: object) -> object:
+def kept(output: Any) -> Any:
     """Copy an output, since the simulator may fill the same array, list or dict again.
 
     A view of something larger, such as the end of a trajectory, lets go of that too.
@@ -280,13 +280,17 @@ def finite(
     """Say which rows are finite, within each set's own length; shape (rows,)."""
     good: Any = True
     for name, value in values.items():
-        fine = np.isfinite(value)
-        length = layout.length_of(name)
-        if length is not None:
-            beyond = np.arange(value.shape[1]) >= lengths[length][:, None]
-            fine = fine | beyond.reshape(*beyond.shape, *(1,) * (value.ndim - 2))
-        good = good & fine.reshape(len(value), -1).all(axis=1)
+        good = good & finite_rows(value, lengths.get(layout.length_of(name) or ""))
     return good
+
+
+def finite_rows(value: AnyArray, sizes: AnyArray | None) -> BoolArray:
+    """Say which rows (rows, ...) are finite; of a set's column the entries up to its size."""
+    fine = np.isfinite(value)
+    if sizes is not None:
+        beyond = np.arange(value.shape[1]) >= sizes[:, None]
+        fine = fine | beyond.reshape(*beyond.shape, *(1,) * (value.ndim - 2))
+    return np.asarray(fine.reshape(len(value), -1).all(axis=1))
 
 
 def name_output(output: object, row: int) -> dict[Any, Any]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sbi_inn.draws import is_count
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import pool, table
@@ -153,7 +153,7 @@ def _carrying(problem: Problem, call: Call, inputs: Inputs, results: Results) ->
         raise wrong from None
 
 
-def _checked(problem: Problem, n: object, n_jobs: object) -> int:
+def _checked(problem: Problem, n: Any, n_jobs: object) -> int:
     """Give the number of simulations, once everything is known to be as a run needs it."""
     if not problem.prior.stated:
         raise PriorError(
@@ -167,7 +167,7 @@ def _checked(problem: Problem, n: object, n_jobs: object) -> int:
         )
     if n is None:
         return DEFAULT
-    if not isinstance(n, Real) or not 1 <= n < math.inf or n != int(n):
+    if not is_count(n):
         raise SimulationError(f"n is a number of simulations, at least 1; got {n!r}")
     return int(n)
 

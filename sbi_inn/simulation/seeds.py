@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import IntEnum, auto
-from numbers import Real
 
 import numpy as np
+
+from sbi_inn.draws import is_count
 
 BLOCK = 256
 """Rows that are drawn, and of a batched simulator simulated, together."""
@@ -76,7 +76,7 @@ def fresh_seed(seed: int | None) -> int:
     """
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    if not isinstance(seed, Real) or not 0 <= seed < math.inf or seed != int(seed):
+    if not is_count(seed, least=0):
         raise ValueError(f"seed is a whole number, at least 0; got {seed!r}")
     return int(seed)
 
