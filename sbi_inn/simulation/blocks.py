@@ -21,6 +21,7 @@ from sbi_inn.simulation.outputs import (
     Layout,
     WrongOutput,
     finite,
+    kept,
     learn,
     read_batch,
     read_rows,
@@ -153,7 +154,7 @@ def _run_rows(call: Call, inputs: Inputs, start: int, layout: Layout | None) -> 
     failures = []
     for row, (args, kwargs) in enumerate(call.rows(inputs, seeds), start):
         try:
-            outputs[row] = function(*args, **kwargs)
+            outputs[row] = kept(function(*args, **kwargs))
         except (Exception, SystemExit) as error:  # a simulator may fail in any way
             failures.append(_failure(row, error))
     return _settle(call, inputs, start, outputs, failures, layout)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sbi_inn.prior import Prior
 from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.simulation.givens import Drawer
+from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.seeds import Seeds
 from sbi_inn.typing import AnyArray
-
-if TYPE_CHECKING:
-    from sbi_inn.prior import Prior
-    from sbi_inn.simulation.problem import Problem
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from sbi_inn.typing import BoolArray, FloatArray, IntArray
 Columns = Mapping[str, Sequence[str]]
 
 BARE = "y"  # the observable of a simulator that returns one array or number
+UNCHANGING = frozenset({float, int, bool, np.float64, np.int64, np.bool_, str, type(None)})
 
 
 class WrongOutput(Exception):
@@ -215,7 +216,7 @@ def read_batch(
                 f"batch; got {value.shape}",
             )
         layout.check_shape(name, value.shape[2:], row)
-        values[name] = value[:, :largest].copy()
+        values[name] = value[:, :largest]
         values[name][np.arange(largest) >= lengths[length][:, None]] = np.nan
     return values
 
@@ -249,6 +250,25 @@ def learn(
         shapes[name] = array.shape[1:] if name in drawn else array.shape
     kinds.check_shapes(shapes, row)
     return Layout(shapes, kinds, row)
+
+
+def kept(output: object) -> object:
+    """Copy an output, since the simulator may fill the same array, list or dict again.
+
+    A view of something larger, such as the end of a trajectory, lets go of that too.
+    """
+    kind = type(output)
+    if kind in UNCHANGING:
+        return output
+    if kind is np.ndarray:
+        return np.array(output)
+    if kind is dict or isinstance(output, Mapping):
+        return {n: v if type(v) in UNCHANGING else kept(v) for n, v in output.items()}
+    try:
+        array = np.array(output)
+    except Exception:  # no array: what is wrong with it is said when it is read
+        return output
+    return array if array.dtype.kind in "biuf" else output
 
 
 def finite(
@@ -326,7 +346,7 @@ def _stack_set(
 
 
 def _batch_array(name: str, value: object, row: int, size: int) -> FloatArray:
-    array = _array(name, value, row)
+    array = _array(name, value, row, copy=True)  # the simulator may fill the same array again
     if array.ndim == 0 or len(array) != size:
         raise WrongOutput(
             row,
@@ -336,7 +356,7 @@ def _batch_array(name: str, value: object, row: int, size: int) -> FloatArray:
     return array
 
 
-def _array(name: str, value: object, row: int) -> FloatArray:
+def _array(name: str, value: object, row: int, *, copy: bool = False) -> FloatArray:
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -345,4 +365,4 @@ def _array(name: str, value: object, row: int) -> FloatArray:
         raise WrongOutput(
             row, f"expected numbers in {name}; got {value!r:.80} ({array.dtype.name})"
         )
-    return array.astype(np.float64, copy=False)
+    return array.astype(np.float64, copy=copy)

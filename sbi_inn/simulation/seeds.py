@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum, auto
+from numbers import Real
 
 import numpy as np
 
@@ -56,8 +58,18 @@ def generator(seed: int, stream: Stream, *keys: int) -> np.random.Generator:
 
 
 def fresh_seed(seed: int | None) -> int:
-    """Give the seed itself, or fresh entropy that is short enough to be typed again."""
-    return int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+    """Give the seed itself, or fresh entropy that is short enough to be typed again.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number of at least 0.
+    """
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if not isinstance(seed, Real) or not 0 <= seed < math.inf or seed != int(seed):
+        raise ValueError(f"seed is a whole number, at least 0; got {seed!r}")
+    return int(seed)
 
 
 @dataclass(frozen=True)

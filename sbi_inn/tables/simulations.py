@@ -11,8 +11,10 @@ import pandas as pd
 import xarray as xr
 
 from sbi_inn.errors import PriorError, ShapeError
-from sbi_inn.observation.schema import Schema, scalar_names
+from sbi_inn.observation.description import scalar_names
+from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
+from sbi_inn.simulation.covered import ranges
 from sbi_inn.simulation.simulations import INVALID, OK, SimulationError, Simulations, variable
 from sbi_inn.tables.groups import Sets
 from sbi_inn.tables.prior import check_stated, read_off
@@ -248,5 +250,5 @@ def _schema(found: Contents, wanted: Wanted, ok: BoolArray) -> Schema:
         sets=wanted.sets,
         givens=varying,
         constants=constants,
-        trained={name: (float(v.min()), float(v.max())) for name, v in seen.items()},
+        trained=ranges(seen),
     )
