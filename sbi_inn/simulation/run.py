@@ -16,9 +16,10 @@ from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import pool, table
 from sbi_inn.simulation.blocks import OK, Block, Call
+from sbi_inn.simulation.drawing import check_lengths, draw_inputs
 from sbi_inn.simulation.failure import SimulationError, carry
 from sbi_inn.simulation.givens import is_whole
-from sbi_inn.simulation.inputs import Inputs, check_lengths, draw_inputs
+from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.outputs import WrongOutput
 from sbi_inn.simulation.pilot import Pilot, announce, run_pilot
