@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
 from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.cinn.network import PRIOR_SHARE
@@ -17,13 +18,11 @@ from sbi_inn.methods.fitting import Split, fit
 from sbi_inn.methods.protocols import Fitted, Method, takes_integral
 from sbi_inn.observation.batch import Observations
 from sbi_inn.planning.power_law import PowerLaws, fit_power_laws
+from sbi_inn.plots.curves import plot_learning_curve
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.settings import Training
 from sbi_inn.typing import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Predicted = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
@@ -121,10 +120,14 @@ class LearningCurve:
         counts = np.concatenate([self.n, ahead]).astype(np.int64)
         return pd.DataFrame(columns, index=pd.Index(counts, name="simulations"))
 
-    def plot(self, width_mm: float = 180.0) -> Figure:
+    def plot(
+        self,
+        width_mm: float = 180.0,
+        *,
+        ax: Axes | None = None,
+        fig: Figure | SubFigure | None = None,
+    ) -> Figure:
         """Show the scores, the mean of the laws that agree with them, and what it leads to."""
-        from sbi_inn.plots.curves import plot_learning_curve
-
         grid = np.geomspace(self.n[0], AHEAD[-1] * self.n[-1], 100)
         return plot_learning_curve(
             self.n,
@@ -134,6 +137,8 @@ class LearningCurve:
             predicted=self.predicted,
             quantity="information gained",
             width_mm=width_mm,
+            ax=ax,
+            fig=fig,
         )
 
     def __repr__(self) -> str:
