@@ -11,8 +11,9 @@ from pathlib import Path
 
 import xarray as xr
 
-from sbi_inn.api import METHODS, fit_posterior
+from sbi_inn.api import fit_posterior
 from sbi_inn.errors import LoadError, PriorError, ShapeError
+from sbi_inn.methods import METHODS
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.posterior.storage import load_posterior
 from sbi_inn.report.check import Check

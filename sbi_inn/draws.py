@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from sbi_inn.errors import ShapeError
+from sbi_inn.typing import is_count
 
 INTERVAL_95 = (0.025, 0.975)
 """Ends of the central 95 % interval, as quantiles."""
@@ -65,12 +65,6 @@ def counted(n: float) -> int:
     if not is_count(n):
         raise ValueError(f"expected at least one draw, a whole number; got n = {n}")
     return int(n)
-
-
-def is_count(value: Any, least: int = 1) -> bool:
-    """Whether something is a whole number of at least so much."""
-    number: Any = value if isinstance(value, numbers.Real) else math.nan
-    return least <= number < math.inf and number == int(number)
 
 
 def make_draws(

@@ -38,11 +38,11 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import described, described_names, spread, statistics
 from sbi_inn.report.check import Check
 from sbi_inn.simulation.again import observe_again
-from sbi_inn.simulation.pool import cores
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.progress import bar
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.training.workers import cores
 from sbi_inn.typing import BoolArray, FloatArray
 
 AGAIN = (20, 5)  # draws a test observation that are simulated again; fewer where that is costly
@@ -298,7 +298,7 @@ class Judge:
     @property
     def affordable(self) -> int:
         """How many simulations fit into the budget of time, and into memory."""
-        in_time = int(SECONDS * cores(-1, np.inf) / max(self.seconds, 1e-9))
+        in_time = int(SECONDS * cores(-1) / max(self.seconds, 1e-9))
         return min(in_time, NUMBERS // self._size)
 
     @property

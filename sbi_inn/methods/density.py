@@ -13,14 +13,17 @@ from scipy.special import logsumexp
 from sbi_inn.diagnostics.mode_search import climb, mean_shift
 from sbi_inn.draws import counted
 from sbi_inn.errors import NoDensityError
-from sbi_inn.methods.protocols import Fitted, Weigher
+from sbi_inn.methods.protocols import Cutter, Fitted, Weigher
 from sbi_inn.observation.batch import Observations
 from sbi_inn.prior import Prior
 from sbi_inn.prior.quadrature import places
 from sbi_inn.typing import AnyArray, BoolArray, FloatArray
 
-STARTS = 4096  # draws that the search for the highest density starts from
-COMBINATIONS = 8  # values of the discrete parameters that are climbed for, the best of those drawn
+# Draws that the search for the highest density starts from.
+STARTS = 4096
+
+# Values of the discrete parameters that are climbed for, the best of those drawn.
+COMBINATIONS = 8
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,7 @@ class Density:
     @property
     def _steps(self) -> BoolArray:
         """For which discrete parameters the ratio is the same all over each piece."""
-        settings = getattr(self.fitted.settings, "method", self.fitted.settings)
-        known = [axis for axis, _ in getattr(settings, "pieces", ())]
+        known = [axis for axis, _ in self.fitted.cuts] if isinstance(self.fitted, Cutter) else []
         return np.isin(np.flatnonzero(self.prior.discrete_latents), known)
 
     @property

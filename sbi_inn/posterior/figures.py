@@ -206,13 +206,10 @@ class Figures(ABC):
 
     def plot_training(self) -> Figure:
         """Plot training and validation loss; of an ensemble, the other validation losses too."""
-        from sbi_inn.methods import FittedEnsemble
         from sbi_inn.plots.training import plot_training
 
-        others = self.fitted.others if isinstance(self.fitted, FittedEnsemble) else ()
-        return plot_training(
-            asdict(self.fitted.history), others=[asdict(one.history) for one in others]
-        )
+        own, *others = map(asdict, self.fitted.histories)
+        return plot_training(own, others=others)
 
 
 def _column(name: str, attrs: Mapping[Any, Any]) -> labelled.Column:

@@ -14,7 +14,7 @@ from torch import nn
 
 from sbi_inn import files
 from sbi_inn.errors import LoadError, PriorError
-from sbi_inn.methods import Summariser, from_arrays
+from sbi_inn.methods import Method, Summariser, from_arrays, to_arrays
 from sbi_inn.observation.schema import Schema
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.prior import Prior
@@ -33,7 +33,7 @@ Arrays = Mapping[str, Mapping[str, AnyArray]]
 
 def save_posterior(posterior: Posterior, path: str | Path) -> None:
     """Write method, weights, prior, schema and held-out simulations to one file."""
-    method, arrays = posterior.fitted.to_arrays()
+    method, arrays = to_arrays(posterior.fitted)
     held_out = posterior.simulations.as_observed().isel(simulation=posterior.test_rows)
     variables = {str(n): v for n, v in held_out.data_vars.items() if n != "status"}
     config = {
@@ -64,6 +64,7 @@ def load_posterior(
     prior: Prior | None = None,
     noise: Noise | Callable[..., Any] | None = None,
     summary: nn.Module | None = None,
+    method: Method | None = None,
 ) -> Posterior:
     """Read a posterior back; the file holds no code, and none is run.
 
@@ -81,6 +82,9 @@ def load_posterior(
         The noise, needed with the simulator where the posterior was trained with one.
     summary : torch.nn.Module, optional
         The summary network, where it was one of your own; its weights are in the file.
+    method : optional
+        Settings of the method, where it was one of your own: its `read(config, arrays)` reads what
+        its `to_arrays()` has written.
 
     Returns
     -------
@@ -111,7 +115,7 @@ def load_posterior(
         simulations = _held_out(config, arrays, _prior(config, prior, problem))
         nuisances = tuple(config["nuisances"])
         posterior = Posterior(
-            from_arrays(config["method"], arrays, summary),
+            from_arrays(config["method"], arrays, summary, method),
             simulations,
             np.arange(len(simulations)),
             seed=config["seed"],

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.draws import is_count
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import pool, table
 from sbi_inn.simulation.blocks import OK, Block, Call
+from sbi_inn.simulation.drawing import check_lengths, draw_inputs
+from sbi_inn.simulation.failure import SimulationError, carry
 from sbi_inn.simulation.givens import is_whole
-from sbi_inn.simulation.inputs import Inputs, check_lengths, draw_inputs
+from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.outputs import WrongOutput
 from sbi_inn.simulation.pilot import Pilot, announce, run_pilot
@@ -26,9 +27,9 @@ from sbi_inn.simulation.progress import bar
 from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.results import Results
 from sbi_inn.simulation.seeds import BLOCK, Seeds, Stream, fresh_seed
-from sbi_inn.simulation.simulations import SimulationError, Simulations, carry
+from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.simulation.simulator import Simulator
-from sbi_inn.typing import BoolArray, FloatArray
+from sbi_inn.typing import BoolArray, FloatArray, is_count
 
 DEFAULT = 10_000
 """Simulations, where no number is asked for."""
@@ -119,7 +120,7 @@ def run(
         if pilot.wrong:
             raise SimulationError(pilot.wrong)
         _try_noise(problem, call, inputs, pilot)
-        jobs = pool.cores(n_jobs, pilot.seconds * rows)
+        jobs = pool.processes(n_jobs, pilot.seconds * rows)
         announce(pilot, problem, rows, jobs, asked=n is not None, progress=progress)
         blocks = pool.run_all(call, inputs, jobs=jobs, seconds=pilot.seconds, layout=pilot.layout)
         _gather(results, blocks, progress)
@@ -211,7 +212,7 @@ def resimulate_rows(
     inputs = _stated(problem, parameters, givens or {})
     results = Results(len(inputs), _widths(problem, inputs))
     seconds = run_pilot(call, inputs).seconds if n_jobs != 1 else 0.0
-    jobs = pool.cores(n_jobs, seconds * len(inputs))
+    jobs = pool.processes(n_jobs, seconds * len(inputs))
     try:
         _gather(results, pool.run_all(call, inputs, jobs=jobs, seconds=seconds, layout=None), False)
     except WrongOutput as error:

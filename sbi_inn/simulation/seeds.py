@@ -7,7 +7,7 @@ from enum import IntEnum, auto
 
 import numpy as np
 
-from sbi_inn.draws import is_count
+from sbi_inn.typing import is_count
 
 BLOCK = 256
 """Rows that are drawn, and of a batched simulator simulated, together."""

@@ -17,6 +17,7 @@ from sbi_inn.draws import INTERVAL_95, make_draws
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
+from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 OK = "ok"
@@ -27,26 +28,6 @@ INVALID = "invalid"
 
 PRIOR_DRAWS = 20_000
 """Draws for the prior's figures and widths: a quantile of 2.5 % is then good to .1 %."""
-
-
-class SimulationError(RuntimeError):
-    """The simulator cannot be used, or every simulation failed.
-
-    Attributes
-    ----------
-    simulations : Simulations or None
-        The table so far: nothing that was already simulated is lost.
-    """
-
-    def __init__(self, message: str, simulations: Simulations | None = None) -> None:
-        super().__init__(message)
-        self.simulations = simulations
-
-
-def carry(error: BaseException, simulations: Simulations) -> None:
-    """Let an error carry, as `.simulations`, what was already simulated; unless it carries some."""
-    if getattr(error, "simulations", None) is None:
-        setattr(error, "simulations", simulations)  # noqa: B010 (few classes declare it)
 
 
 class Redrawn(Protocol):

@@ -12,11 +12,12 @@ import xarray as xr
 from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.blocks import FAILED, OK, STATUS, Call
 from sbi_inn.simulation.covered import columns_of, missing_of, ranges, shapes_of
+from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.results import Results
 from sbi_inn.simulation.seeds import Seeds
-from sbi_inn.simulation.simulations import Redrawn, Simulations, carry, variable
+from sbi_inn.simulation.simulations import Redrawn, Simulations, variable
 from sbi_inn.typing import AnyArray
 
 

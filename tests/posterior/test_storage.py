@@ -388,7 +388,7 @@ def bidirectional(request, tmp_path_factory):
     prior = LINE.prior if request.param == "padded" else SPARE
     with pytest.warns(UserWarning, match="misses y"):
         posterior = quick_fit(LINE.simulator, prior, method=si.INN(blocks=2, hidden=16), epochs=2)
-    assert posterior.fitted.network.layout.padded == (request.param == "padded")
+    assert posterior.fitted.network.sides.padded == (request.param == "padded")
     posterior.save(path)
     return posterior, path
 
@@ -411,7 +411,7 @@ def test_a_forward_network_changes_nothing_either(bidirectional):
     assert repr(loaded) == repr(posterior)
     again = loaded.resimulate(Y, 20, emulator=True)
     assert again.identical(posterior.resimulate(Y, 20, emulator=True))
-    if not posterior.fitted.network.layout.padded:
+    if not posterior.fitted.network.sides.padded:
         assert np.array_equal(loaded.log_prob(draws, Y), posterior.log_prob(draws, Y))
 
 

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import threading
 
-import joblib
 import numpy as np
 import pytest
 import scipy.stats as st
@@ -78,8 +77,7 @@ def test_workers_and_tasks_change_nothing(function, monkeypatch):
     monkeypatch.setattr(pool, "WORTH_IT", 0.0)
     monkeypatch.setattr(pool, "LARGEST", 37)
     monkeypatch.setattr(pool, "TASK", 1e9)
-    with joblib.parallel_config(backend="threading"):  # loky itself: the next test
-        many = simulate(function, PRIOR, n=600, given=GIVEN, n_jobs=2, seed=3, progress=False)
+    many = simulate(function, PRIOR, n=600, given=GIVEN, n_jobs=2, seed=3, progress=False)
     xr.testing.assert_equal(alone.dataset, many.dataset)
     assert alone.schema == many.schema
     assert alone.failures.drop(columns="traceback").equals(many.failures.drop(columns="traceback"))
@@ -283,8 +281,7 @@ class TestResimulation:
         one, _ = resimulate_rows(problem, parameters, seed=1)
         other, _ = resimulate_rows(problem, parameters, seed=2)
         monkeypatch.setattr(pool, "WORTH_IT", 0.0)
-        with joblib.parallel_config(backend="threading"):
-            many, _ = resimulate_rows(problem, parameters, seed=1, n_jobs=2)
+        many, _ = resimulate_rows(problem, parameters, seed=1, n_jobs=2)
         assert np.array_equal(one["y"], many["y"])
         assert not np.array_equal(one["y"], other["y"])
         assert len(np.unique(one["y"])) == 200

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows import Normal
-from sbi_inn.methods.bidirectional.network import Network
+from sbi_inn.methods.bidirectional.network import BidirectionalNetwork
 
 # Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.
 ROWS = 8_192
@@ -59,7 +59,7 @@ class Candidates:
 
 
 def candidates(
-    network: Network,
+    network: BidirectionalNetwork,
     y: Tensor,
     given: Tensor,
     n: int,
@@ -73,7 +73,7 @@ def candidates(
 
     Parameters
     ----------
-    network : Network
+    network : BidirectionalNetwork
     y, given : Tensor, shape (observations, observables or givens)
     n : int
         Draws an observation.
@@ -84,9 +84,9 @@ def candidates(
     def normal(width: int) -> Tensor:
         return torch.from_numpy(rng.standard_normal((len(y) * n, width), dtype=np.float32))
 
-    layout = network.layout
-    near = y.repeat_interleave(n, dim=0) + tolerance * normal(layout.observables)
-    z, rest = normal(layout.latent), torch.zeros(len(near), layout.padding[1])
+    sides = network.sides
+    near = y.repeat_interleave(n, dim=0) + tolerance * normal(sides.observables)
+    z, rest = normal(sides.latent), torch.zeros(len(near), sides.padding[1])
     steer = given.repeat_interleave(n, dim=0)
     pieces = [p.split(ROWS) for p in (near, z, rest, steer)]
     back = [network.inverse(*piece) for piece in zip(*pieces, strict=True)]

@@ -6,18 +6,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sbi_inn.flows import MLP, Dropout, Normal, Pieces, Regression, Stack, coupling_flow
-from sbi_inn.methods.cinn.blur import blurred
+from sbi_inn.methods.blur import blurred
+from sbi_inn.methods.cinn.settings import CINNSettings
+from sbi_inn.methods.protocols import Cuts
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Fusion, OwnNet, Parts, Scaling, patch_of
-
-if TYPE_CHECKING:
-    from sbi_inn.methods.cinn.settings import CINN
 
 # Share of the training after which nothing is dropped any more.
 FADED = 0.85
@@ -48,6 +47,8 @@ class Shape:
         What a summary network of the user's own is given.
     features : int
         How many it returns.
+    cuts : tuple of (int, tuple of float)
+        As `TrainingData.cuts`.
     """
 
     dim: int
@@ -57,9 +58,10 @@ class Shape:
     images: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     own: Parts | None = None
     features: int = 0
+    cuts: Cuts = ()
 
     @classmethod
-    def of(cls, pairs: Pairs, observations: Observations) -> Shape:
+    def of(cls, pairs: Pairs, observations: Observations, cuts: Cuts) -> Shape:
         """Read them off rows."""
         batch = pairs.batch
         return cls(
@@ -68,6 +70,7 @@ class Shape:
             {name: s.entries.shape[1] for name, s in batch.sets.items()},
             {name: patch_of(int(batch.sets[name].sizes.max())) for name in observations.series},
             {name: (i.shape[1], i.shape[2], i.shape[3]) for name, i in batch.images.items()},
+            cuts=cuts,
         )
 
     @classmethod
@@ -79,6 +82,7 @@ class Shape:
             "series": dict(config["series"]),
             "images": images,
             "own": None if own is None else Parts.from_config(own),
+            "cuts": tuple((axis, tuple(ends)) for axis, ends in config["cuts"]),
         }
         return cls(**{**config, **changed})
 
@@ -131,7 +135,7 @@ class Network(nn.Module):
 
     Parameters
     ----------
-    settings : CINN
+    settings : CINNSettings
         Resolved.
     shape : Shape
     seed : int
@@ -140,7 +144,9 @@ class Network(nn.Module):
         In place of a summary network of ours.
     """
 
-    def __init__(self, settings: CINN, shape: Shape, seed: int, own: OwnNet | None = None) -> None:
+    def __init__(
+        self, settings: CINNSettings, shape: Shape, seed: int, own: OwnNet | None = None
+    ) -> None:
         super().__init__()
         assert settings.blocks is not None
         assert settings.hidden is not None
@@ -162,7 +168,7 @@ class Network(nn.Module):
             dropout=self.dropout,
         )
         generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
-        cuts = dict(settings.pieces)
+        cuts = dict(shape.cuts)
         smooth, seen = shape.dim - len(cuts), sum(len(cut) + 1 for cut in cuts.values())
         # A summary of ours begins with the vector itself, which is what the regression reads.
         self.read = 0 if own else shape.vector

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
 
-from sbi_inn.methods.protocols import Decoder, Emulator, Fitted, Summariser, Weigher
+from sbi_inn.methods.protocols import (
+    Cuts,
+    Cutter,
+    Decoder,
+    Emulator,
+    Fitted,
+    Groups,
+    Summariser,
+    Weigher,
+)
 from sbi_inn.observation.batch import Observations
 from sbi_inn.training.history import History
-from sbi_inn.typing import AnyArray, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from sbi_inn.methods.ensemble.settings import Ensemble
+from sbi_inn.typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class FittedEnsemble:
     Attributes
     ----------
     settings : Ensemble
-        Of the method, with nothing left open.
+        Its method, with nothing left open.
     members : tuple of Fitted
         Each with its own `history`.
     weights : array, shape (members,)
@@ -34,7 +40,7 @@ class FittedEnsemble:
         "interrupted", if any was.
     """
 
-    settings: Ensemble
+    settings: Any
     members: tuple[Any, ...]
     weights: FloatArray
     history: History
@@ -45,9 +51,15 @@ class FittedEnsemble:
         return self.members[int(self.weights.argmax())]
 
     @property
-    def others(self) -> tuple[Any, ...]:
-        """All members but the one of largest weight."""
-        return tuple(member for member in self.members if member is not self.best)
+    def histories(self) -> tuple[History, ...]:
+        """Its own, and those of all members but the one of largest weight."""
+        others = (member.history for member in self.members if member is not self.best)
+        return (self.history, *others)
+
+    @property
+    def cuts(self) -> Cuts:
+        """The latents of discrete parameters, and where the pieces of their values meet."""
+        return self.best.cuts if isinstance(self.best, Cutter) else ()
 
     def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim).
@@ -89,7 +101,7 @@ class FittedEnsemble:
         """Say what it is in half a line."""
         return f"ensemble of {len(self.members)}: {self.best.describe()}"
 
-    def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, AnyArray]]]:
+    def to_arrays(self) -> tuple[dict[str, Any], Groups]:
         """Give settings as JSON would hold them, and arrays in named groups."""
         written = [member.to_arrays() for member in self.members]
         config = {
@@ -176,7 +188,7 @@ class EmulatorEnsemble(FittedEnsemble):
 
 
 def mixture(
-    settings: Ensemble,
+    settings: Any,
     members: tuple[Fitted, ...],
     weights: FloatArray,
     *,

@@ -77,7 +77,7 @@ def test_checks_say_the_tolerance(posterior):
 
 
 def test_a_padded_network_has_no_density(padded):
-    assert padded.fitted.network.layout.padded
+    assert padded.fitted.network.sides.padded
     with pytest.raises(TypeError, match='padding there is no density .*method="cinn"'):
         padded.log_prob({"a": 0.3, "b": 0.5}, INSIDE)
 
