@@ -63,12 +63,7 @@ def plot_calibration(
     width_mm : float
         Width on paper: 180 for a double column; 85 for a single one, with the panels stacked.
     fig : Figure or SubFigure, optional
-        Draw into it; `width_mm` then counts for nothing.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("calibration.pdf")``.
+        Draw into it, whatever `width_mm` is.
 
     Raises
     ------
@@ -97,7 +92,7 @@ def plot_calibration(
         left, right = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
         draw_excess(right, lines[1], columns, band, named)
         handles = draw_excess(left, lines[0], columns, band, named)
-        handles[0].set_label(f"{100 * confidence:g} % band of an exact posterior")
+        handles[0].set_label(f"{100 * confidence:g} % band")
         left.set(xlabel="level of the central interval [%]", ylabel="coverage − level [%]")
         right.set(xlabel="rank r of the truth [%]", ylabel="share below r − r [%]")
         explain(left, "too wide", "too narrow")
@@ -114,7 +109,7 @@ def _draw_limit(ax: Axes, limit: float) -> Artist:
     """Draw the limit of the calibration error at either side of zero; return the line."""
     for side in (-100, 100):
         line = ax.axhline(side * limit, color="black", linewidth=0.9, linestyle=(0, (6, 3)))
-    line.set_label("limit: half of the points may lie beyond")
+    line.set_label(f"limit ({_percent(limit)})")
     farthest = max(*ax.get_ylim(), 115 * limit)
     ax.set_ylim(-farthest, farthest)
     return line
@@ -136,12 +131,13 @@ def _verdict(
         lines.append("exact: " + ", ".join(f"{_percent(e)} ({name})" for e, name in exact))
     if limit is None:
         return between.join(lines)
+    beyond = "half of the points lie beyond the limit"
     if error > limit:
-        meaning = f"too large: the limit is {_percent(limit)}"
+        meaning = f"too large: over {beyond}"
     elif outside:
-        meaning = f"outside the band, yet too small to matter (limit {_percent(limit)})"
+        meaning = f"outside the band, yet too small to matter:{between[-1]}less than {beyond}"
     else:
-        meaning = f"inside the band (limit {_percent(limit)})"
+        meaning = f"inside the band: less than {beyond}"
     return f"{between.join(lines)}\n{meaning}"
 
 
