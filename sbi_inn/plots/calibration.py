@@ -84,14 +84,15 @@ def plot_calibration(
         )
     lines = coverage(ranks) - LEVELS[:, None], excess_below(ranks)
     band = simultaneous_band(len(ranks), LEVELS, confidence)
-    beyond = np.maximum(*(beyond_band(one, band) for one in lines))
-    named = np.sort(np.argsort(-beyond, kind="stable")[:_MOST_NAMED]).tolist()
+    beyond = [beyond_band(one, band) for one in lines]
+    farthest = np.maximum(*beyond)
+    named = np.sort(np.argsort(-farthest, kind="stable")[:_MOST_NAMED]).tolist()
     width_mm = width_of(fig, width_mm)
     stacked = width_mm < NARROW_MM
     with canvas(fig, width_mm, width_mm * (1.3 if stacked else 0.47)) as figure:
         left, right = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
-        draw_excess(right, lines[1], columns, band, named)
-        handles = draw_excess(left, lines[0], columns, band, named)
+        draw_excess(right, lines[1], columns, band, named, beyond[1])
+        handles = draw_excess(left, lines[0], columns, band, named, beyond[0])
         handles[0].set_label(f"{100 * confidence:g} % band")
         left.set(xlabel="level of the central interval [%]", ylabel="coverage − level [%]")
         right.set(xlabel="rank r of the truth [%]", ylabel="share below r − r [%]")
@@ -100,7 +101,7 @@ def plot_calibration(
         if limit is not None:
             handles.insert(1, _draw_limit(left, limit))
         between = "\n" if stacked else "; "
-        figure.suptitle(_verdict(ranks, floor, limit, bool(beyond.any()), between))
+        figure.suptitle(_verdict(ranks, floor, limit, bool(farthest.any()), between))
         add_legend(figure, handles)
     return figure
 
