@@ -200,7 +200,7 @@ class CINN:
         seen, held_out = (
             Pairs(rows[part], Batch.of(observations[part], scaling)) for part in (train, validation)
         )
-        shape, net = Shape.of(seen, observations), None
+        shape, net = Shape.of(seen, observations, scaling), None
         with seeded(seed):
             if own:
                 net = OwnNet.fresh(self.summary, Parts.of(observations), seen.batch)
