@@ -1,18 +1,21 @@
 """Inverse ballistics (Kruse et al. 2021): posteriors against rejection ABC, and re-simulation.
 
-    python benchmarks/thesis/ballistics.py [--only NAME ...] [--seconds S] [--json FILE]
+    python benchmarks/thesis/ballistics.py                      three seeds, 120 s for each training
+    python benchmarks/thesis/ballistics.py --table              the table of the results page
 
-For each method the squared MMD (unbiased, inverse multiquadratic kernel of widths .2, 1 and 5, on
+All methods train on the same simulations with default settings, one after the other, and each has
+all cores for the same time. For each the squared MMD (unbiased, inverse multiquadratic kernel of widths .2, 1 and 5, on
 the prior's N(0, I) side) between its draws and those of rejection ABC with a quantile of 1e-4 of
 two million simulations, averaged over test observations; and the re-simulation error. What ABC
-reaches against other ABC draws is the floor.
+reaches against other ABC draws is the floor. Draws of the INNs are weighed by the prior.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from competitors import CVAE
-from jobs import parser, run_all
+from shared import Benchmark, Records, caption, main, markdown, spread
 
 import sbi_inn as si
 from sbi_inn.diagnostics.two_samples import mmd
@@ -36,7 +39,7 @@ def run_one(options):
     reference = Rejection(table)
     if METHODS[options.part] is None:
         again = si.simulate(PROBLEM, n=SIMULATIONS, seed=options.seed + 3, progress=False)
-        return measured(Rejection(again).draw, reference, tests)
+        return [measured(Rejection(again).draw, reference, tests)]
     training = si.Training(epochs=10**6, max_seconds=options.seconds, early_stopping=False)
     posterior = si.fit_posterior(
         PROBLEM,
@@ -52,7 +55,9 @@ def run_one(options):
         return posterior.draw(observation, KEPT, rng)[0]
 
     found = measured(draw, reference, tests)
-    return found | {"steps": posterior.history.steps, "describe": posterior.fitted.describe()}
+    history = posterior.history
+    about = {"training [s]": history.seconds, "steps": history.steps}
+    return [found | about | {"network": posterior.fitted.describe()}]
 
 
 class Rejection:
@@ -95,26 +100,37 @@ def measured(draw, reference, tests):
     }
 
 
-def show(part, found):
-    """Print the row of one method."""
-    print(
-        f"{part:20} {found['mmd']:10.5f} +- {found['mmd error']:.5f} {found['mean']:10.4f} "
-        f"{found['median']:10.4f} {found.get('steps', 0):9,}  {found.get('describe', '')}",
-        flush=True,
+def table(rows):
+    """Make the table of the page: medians over seeds, with the smallest and the largest."""
+    if rows.empty:
+        return ""
+    lines = [
+        {
+            "method": method,
+            "MMD^2 from ABC, times 1,000": spread(here["mmd"] * 1e3, "{:.2f}"),
+            "its standard error": f"{here['mmd error'].median() * 1e3:.2f}",
+            "re-simulation error, mean [m]": spread(here["mean"], "{:.4f}"),
+            "median [m]": spread(here["median"], "{:.4f}"),
+            "steps": spread(here.get("steps", []), "{:,.0f}"),
+        }
+        for method in METHODS
+        if len(here := rows[rows["method"] == method])
+    ]
+    seconds = ", ".join(f"{s:g}" for s in sorted(rows["seconds"].unique()))
+    return (
+        f"{caption(rows)} {seconds} s of training for each method, {TESTS} observations, {KEPT} "
+        f"draws each. Medians over seeds, and in brackets the smallest and the largest.\n\n"
+        f"{markdown(pd.DataFrame(lines))}"
     )
 
 
-def main():
-    options = parser(
-        __doc__.splitlines()[0], METHODS, seconds=300, simulations=100_000
-    ).parse_args()
-    if not options.part:
-        print(f"{TESTS} observations, {KEPT} draws each; impact in m")
-        print(
-            f"{'method':20} {'MMD^2':>10} {'':10} {'re-sim. mean':>10} {'median':>10} {'steps':>9}"
-        )
-    run_all(options, run_one, show)
-
+BENCHMARK = Benchmark(
+    Records("thesis-ballistics", ("method", "simulations", "seconds")),
+    parts=list(METHODS),
+    measure=run_one,
+    table=table,
+    settings={"simulations": 100_000, "seconds": 120.0},
+)
 
 if __name__ == "__main__":
-    main()
+    main(BENCHMARK, __doc__)

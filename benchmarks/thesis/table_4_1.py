@@ -1,12 +1,14 @@
 """Table 4.1 of L. Ardizzone's dissertation, with seven methods on the same simulations.
 
-    python benchmarks/thesis/table_4_1.py [--only NAME ...] [--seconds S] [--json FILE]
+    python benchmarks/thesis/table_4_1.py                       three seeds, 600 s for each training
+    python benchmarks/thesis/table_4_1.py --seconds 120 --only cINN cVAE
+    python benchmarks/thesis/table_4_1.py --table               the table of the results page
 
 Inverse kinematics: re-simulation error |s(x) - y| over all draws of all test observations, and the
 calibration error (sec. 4.2.2), for rejection ABC, the bidirectional INN by mean discrepancies and
-by likelihood, the cINN, cVAE, cVAE-IAF and a dropout network. All train on the same simulations,
-for the same time, on one thread each, two at a time. Of the INNs also the draws as in the
-dissertation: the network's own, at exactly the observation.
+by likelihood, the cINN, cVAE, cVAE-IAF and a dropout network. All train on the same simulations
+with default settings, one after the other, and each has all cores for the same time. Of the INNs
+also the network's own draws, as in the dissertation, at exactly the observation.
 """
 
 from __future__ import annotations
@@ -14,16 +16,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from batches import drawn
+import pandas as pd
 from competitors import CVAE, Dropout
-from jobs import parser, run_all
 from scipy.spatial import KDTree
+from shared import Benchmark, Records, caption, drawn, main, markdown, spread
 
 import sbi_inn as si
 from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor
 
 PROBLEM = "inverse_kinematics"
-TESTS, DRAWS = 5_000, 200
+TESTS = 5_000
+DRAWS = 200  # for each test
 QUANTILE = 0.005  # of the simulations, that ABC keeps
 METHODS = {
     "ABC": None,
@@ -37,10 +40,10 @@ METHODS = {
 
 
 def run_one(options):
-    """Train one method and measure its draws."""
+    """Train one method and measure its draws, a row for each way to draw."""
     method = METHODS[options.part]
     if method is None:
-        return {"draws": measured(abc(options), options)}
+        return [{"draws": "nearest simulations"} | measured(abc(options), options)]
     training = si.Training(epochs=10**6, max_seconds=options.seconds, early_stopping=False)
     posterior = si.fit_posterior(
         PROBLEM,
@@ -51,19 +54,19 @@ def run_one(options):
         progress=False,
     )
     about = {
-        "describe": posterior.fitted.describe(),
         "training [s]": posterior.history.seconds,
         "steps": posterior.history.steps,
+        "network": posterior.fitted.describe(),
     }
-    if not isinstance(method, si.INN):
-        return {"about": about, "draws": measured(posterior.draw, options)}
-    error = posterior.emulation.errors["relative"].max()
-    return {
-        "about": about | {"emulator, largest error [sd of the observable]": float(error)},
-        "own draws at y": measured(own_draws(posterior).draw, options),
-        "weighted draws at y": measured(posterior.at_tolerance(0.0).draw, options),
-        "weighted draws": measured(posterior.draw, options),
-    }
+    ways = {"as drawn": posterior}
+    if isinstance(method, si.INN):
+        about["forward error [sd]"] = float(posterior.emulation.errors["relative"].max())
+        ways = {
+            "weighed by the prior, at y": posterior.at_tolerance(0.0),
+            "weighed by the prior": posterior,
+            "the network's own, at y": own_draws(posterior),
+        }
+    return [{"draws": name} | measured(p.draw, options) | about for name, p in ways.items()]
 
 
 def own_draws(posterior):
@@ -111,32 +114,42 @@ def measured(draw, options):
     }
 
 
-def show(part, found):
-    """Print the rows of one method."""
-    about = found.pop("about", {})
-    for how, row in found.items():
-        name = part if how == "draws" else f"{part}, {how}"
-        print(
-            f"{name:40} {row['mean']:8.4f} {row['median']:8.4f} {row['calibration']:8.2%} "
-            f"{row['worst parameter']:8.2%}  {about.get('training [s]', 0):6.0f} s "
-            f"{about.get('steps', 0):7,} steps",
-            flush=True,
+def table(rows):
+    """Make the table of the page: medians over seeds, with the smallest and the largest."""
+    if rows.empty:
+        return ""
+    lines = []
+    order = dict.fromkeys(zip(rows["method"], rows["draws"], strict=True))
+    known = list(METHODS)
+    for method, draws in sorted(order, key=lambda pair: known.index(pair[0])):
+        here = rows[(rows["method"] == method) & (rows["draws"] == draws)]
+        lines.append(
+            {
+                "method": method,
+                "draws": draws,
+                "re-simulation error, mean [m]": spread(here["mean"], "{:.4f}"),
+                "median [m]": spread(here["median"], "{:.4f}"),
+                "calibration error": spread(here["calibration"], "{:.2%}"),
+                "worst parameter": spread(here["worst parameter"], "{:.2%}"),
+                "steps": spread(here["steps"], "{:,.0f}"),
+            }
         )
-    if about:
-        print(f"    {about}", flush=True)
-    found["about"] = about
+    floor = calibration_floor(TESTS, 4, rng=np.random.default_rng(0)).pooled[0]
+    seconds = ", ".join(f"{s:g}" for s in sorted(rows["seconds"].unique()))
+    return (
+        f"{caption(rows)} {seconds} s of training for each method. Medians over seeds, and in "
+        f"brackets the smallest and the largest. An exact posterior shows a calibration error of "
+        f"{floor:.2%} by chance.\n\n{markdown(pd.DataFrame(lines))}"
+    )
 
 
-def main():
-    options = parser(
-        __doc__.splitlines()[0], METHODS, seconds=600, simulations=100_000
-    ).parse_args()
-    if not options.part:
-        floor = calibration_floor(TESTS, 4, rng=np.random.default_rng(0)).pooled
-        print(f"{TESTS:,} observations, {DRAWS} draws each; an exact posterior: {floor[0]:.2%}")
-        print(f"{'method':40} {'mean':>8} {'median':>8} {'calibr.':>8} {'worst':>8}")
-    run_all(options, run_one, show)
-
+BENCHMARK = Benchmark(
+    Records("thesis-table-4-1", ("method", "simulations", "seconds", "draws")),
+    parts=list(METHODS),
+    measure=run_one,
+    table=table,
+    settings={"simulations": 100_000, "seconds": 600.0},
+)
 
 if __name__ == "__main__":
-    main()
+    main(BENCHMARK, __doc__)

@@ -1,0 +1,23 @@
+"""What the commands of this folder take from the folder above."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from batches import drawn  # noqa: E402
+from parts import Benchmark, main  # noqa: E402
+from records import RESULTS, Records, add_options, caption, flat, markdown, spread  # noqa: E402
+
+__all__ = [
+    "RESULTS",
+    "Benchmark",
+    "Records",
+    "add_options",
+    "caption",
+    "drawn",
+    "flat",
+    "main",
+    "markdown",
+    "spread",
+]
