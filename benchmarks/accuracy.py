@@ -36,7 +36,13 @@ def parser():
     known = (*TASKS, *OURS_ONLY)
     add = made.add_argument
     add_options(made)
-    add("--cache", type=Path, default=CACHE / "accuracy", metavar="DIR", help="of what is made again")
+    add(
+        "--cache",
+        type=Path,
+        default=CACHE / "accuracy",
+        metavar="DIR",
+        help="of what is made again",
+    )
     add("--tasks", nargs="+", choices=known, default=known, metavar="TASK", help=", ".join(known))
     add("--budgets", nargs="+", type=int, default=[1_000, 10_000, 100_000], metavar="N")
     add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="SEED")

@@ -94,7 +94,8 @@ def main(benchmark, description, **more):
     if getattr(options, "figures", None):
         more["figures"](records, options.figures)
     else:
-        print(benchmark.table(records.read()))
+        rows = records.read()
+        print(benchmark.table(rows[rows[records.key[0]].isin(list(options.only))]))
 
 
 def run(benchmark, records, options):

@@ -166,7 +166,8 @@ def caption(rows):
 
     Examples
     --------
-    >>> caption(pd.DataFrame({"commit": ["abc"], "date": ["2026-11-26"], "cores": [2], "seed": [1]}))
+    >>> row = {"commit": "abc", "date": "2026-11-26", "cores": 2, "seed": 1}
+    >>> caption(pd.DataFrame([row]))
     'Commit `abc`, 2026-11-26, 2 cores, seed 1.'
     """
     dates = sorted(set(rows["date"].dropna()))

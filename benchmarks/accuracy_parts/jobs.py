@@ -1,4 +1,4 @@
-"""Jobs: a task, a number of simulations, a seed and a method; each a process, each a row of results.
+"""Jobs: a task, a number of simulations, a seed and a method; each a process and a row of results.
 
 The cache, which can be deleted, holds
 

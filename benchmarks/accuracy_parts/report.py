@@ -34,11 +34,15 @@ def rows(table, jobs, draws, observations, published):
         wall, or of the processor where something else ran beside one of the jobs; calibration the
         pooled error; nll of the test simulations.
     """
-    wanted = pd.DataFrame([asdict(job) for job in jobs], columns=["task", "budget", "seed", "method"])
+    wanted = pd.DataFrame(
+        [asdict(job) for job in jobs], columns=["task", "budget", "seed", "method"]
+    )
     found = wanted.merge(table, on=list(wanted), how="inner")
     scores = found.reindex(columns=[f"c2st.{draws}.{o}" for o in observations])
     clock = "wall" if found["timed"].all() else "cpu"
-    line = [published.get(pair, np.nan) for pair in zip(found["task"], found["budget"], strict=True)]
+    line = [
+        published.get(pair, np.nan) for pair in zip(found["task"], found["budget"], strict=True)
+    ]
     return found.assign(
         **{PUBLISHED: line},
         c2st=scores.mean(axis=1, skipna=False),
@@ -138,4 +142,6 @@ def remarks(found):
     if found.timed.all():
         return []
     other = (~found.timed.astype(bool)).sum()
-    return [f"Something else ran beside {other} of {len(found)} jobs: [s] is time of the processor."]
+    return [
+        f"Something else ran beside {other} of {len(found)} jobs: [s] is time of the processor."
+    ]

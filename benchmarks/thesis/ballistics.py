@@ -4,10 +4,11 @@
     python benchmarks/thesis/ballistics.py --table              the table of the results page
 
 All methods train on the same simulations with default settings, one after the other, and each has
-all cores for the same time. For each the squared MMD (unbiased, inverse multiquadratic kernel of widths .2, 1 and 5, on
-the prior's N(0, I) side) between its draws and those of rejection ABC with a quantile of 1e-4 of
-two million simulations, averaged over test observations; and the re-simulation error. What ABC
-reaches against other ABC draws is the floor. Draws of the INNs are weighed by the prior.
+all cores for the same time. For each the squared MMD (unbiased, inverse multiquadratic kernel of
+widths .2, 1 and 5, on the prior's N(0, I) side) between its draws and those of rejection ABC with a
+quantile of 1e-4 of two million simulations, averaged over test observations; and the re-simulation
+error. What ABC reaches against other ABC draws is the floor. Draws of the INNs are weighed by the
+prior.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from competitors import CVAE
-from shared import Benchmark, Records, caption, main, markdown, spread
+from shared import Benchmark, Records, caption, draw, fitted, main, markdown, spread
 
 import sbi_inn as si
 from sbi_inn.diagnostics.two_samples import mmd
 
 PROBLEM = "inverse_ballistics"
-SIMULATIONS, KEPT = 2_000_000, 200  # of ABC
-TESTS, WIDTHS = 100, (0.2, 1.0, 5.0)
+SIMULATIONS = 2_000_000  # of ABC
+KEPT = 200  # of them, the nearest
+TESTS = 100  # observations
+WIDTHS = (0.2, 1.0, 5.0)  # of the kernel
 METHODS = {
     "ABC": None,
     "INN by MMD": si.INN(loss="mmd"),
@@ -51,13 +54,13 @@ def run_one(options):
     )
     rng = np.random.default_rng(options.seed)
 
-    def draw(observation):
-        return posterior.draw(observation, KEPT, rng)[0]
+    def drawn(observation):
+        return draw(posterior, observation, KEPT, rng)[0]
 
-    found = measured(draw, reference, tests)
+    found = measured(drawn, reference, tests)
     history = posterior.history
     about = {"training [s]": history.seconds, "steps": history.steps}
-    return [found | about | {"network": posterior.fitted.describe()}]
+    return [found | about | {"network": fitted(posterior).describe()}]
 
 
 class Rejection:
@@ -77,7 +80,7 @@ class Rejection:
         return self.flat[nearest]
 
 
-def measured(draw, reference, tests):
+def measured(drawn, reference, tests):
     """Measure MMD and re-simulation error over the test observations."""
     problem, observations = si.get(PROBLEM), tests.observations()
     found, errors = [], []
@@ -87,7 +90,7 @@ def measured(draw, reference, tests):
 
     for row in range(TESTS):
         observation = observations[[row]]
-        flat = draw(observation)
+        flat = drawn(observation)
         exact = latent(reference.draw(observation))
         found.append(mmd(exact, latent(flat), widths=WIDTHS))
         again = problem.simulator(**problem.prior.unflatten(flat))["impact"]

@@ -5,9 +5,9 @@
     python benchmarks/thesis/mixture.py --figures docs/results/thesis       draw figures of the rows
 
 All methods train on the same simulations, one after the other, and each has all cores for the same
-time. Eight modes, of which only a label is seen (sec. 4.2.1). For each method and label: by how much the
-share of a mode misses the truth, and which share of the draws is further than 4 sigma from any
-mode of the label. The ablations leave out losses of the INN trained by discrepancies.
+time. Eight modes, of which only a label is seen (sec. 4.2.1). For each method and label: by how
+much the share of a mode misses the truth, and which share of the draws is further than 4 sigma from
+any mode of the label. The ablations leave out losses of the INN trained by discrepancies.
 
 All methods see parameters on the N(0, I) side of the prior, where the empty regions between the
 modes have no width. So that the ablation without L_x can put draws there, as in the dissertation,
@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 import scipy.stats as st
 from competitors import CGAN, CVAE, Dropout, MMDGenerator
-from shared import Benchmark, Records, caption, main, markdown, spread
 from sbi_inn.simulators.mixture_of_eight import LABELS, MODES, SIGMA, posterior
+from shared import Benchmark, Records, caption, fitted, main, markdown, spread
 
 import sbi_inn as si
 from sbi_inn.draws import Column
@@ -62,7 +62,7 @@ def run_one(options):
         spread = np.cov(table.dataset["x"].values, rowvar=False)
         scaled = si.Prior(x=st.multivariate_normal(np.zeros(2), spread))  # a map, not the prior
         table = replace(table, prior=scaled)
-    fitted = si.fit_posterior(
+    trained = si.fit_posterior(
         table,
         method=METHODS[options.part],
         training=si.Training(epochs=10**6, max_seconds=options.seconds, early_stopping=False),
@@ -70,21 +70,21 @@ def run_one(options):
         progress=False,
     )
     if isinstance(METHODS[options.part], si.INN):
-        fitted = fitted.at_tolerance(0.0)  # a label has no error
+        trained = trained.at_tolerance(0.0)  # a label has no error
     labels = [{"label": row} for row in np.eye(max(LABELS) + 1)]
-    draws = [fitted.sample(y, DRAWS)["x"].values for y in labels]
+    draws = [trained.sample(y, DRAWS)["x"].values for y in labels]
     about = {
-        "training [s]": fitted.history.seconds,
-        "steps": fitted.history.steps,
-        "network": fitted.fitted.describe(),
+        "training [s]": trained.history.seconds,
+        "steps": trained.history.steps,
+        "network": fitted(trained).describe(),
     }
     rows = [{"label": label} | judged(x, label) | about for label, x in enumerate(draws)]
     if options.seed == options.seeds[0]:
-        keep_figures(options, draws, fitted, labels)
+        keep_figures(options, draws, trained, labels)
     return rows
 
 
-def keep_figures(options, draws, fitted, labels):
+def keep_figures(options, draws, trained, labels):
     """Keep what the figures show: some draws, and of one method the latent plane."""
     of = {"method": options.part, "simulations": options.simulations, "seconds": options.seconds}
     points = [
@@ -95,15 +95,15 @@ def keep_figures(options, draws, fitted, labels):
     where = {"seed": options.seed, "threads": options.threads}
     replace(POINTS, folder=options.out).add(points, **where)
     if options.part == "INN by MMD":
-        rows = latent_rows(fitted, labels)
+        rows = latent_rows(trained, labels)
         replace(LATENT, folder=options.out).add(rows, **where)
 
 
-def latent_rows(fitted, labels):
+def latent_rows(trained, labels):
     """Say to which mode each point of the latent plane leads, and how close (fig. 4.5)."""
     rows = []
     for label, y in zip((0, 1), labels, strict=False):
-        x = fitted.latent_grid(y, GRID)["x"].values
+        x = trained.latent_grid(y, GRID)["x"].values
         distance = np.linalg.norm(x[:, None] - MODES, axis=2)
         close = np.exp(-0.5 * (distance.min(axis=1) / (2 * SIGMA)) ** 2).round(2)
         for name, values in {"nearest mode": distance.argmin(axis=1), "closeness": close}.items():

@@ -5,7 +5,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from batches import drawn  # noqa: E402
+from batches import drawn, landed  # noqa: E402
+from inside import draw, fitted, log_ratio  # noqa: E402
 from parts import Benchmark, main  # noqa: E402
 from records import RESULTS, Records, add_options, caption, flat, markdown, spread  # noqa: E402
 
@@ -15,8 +16,12 @@ __all__ = [
     "Records",
     "add_options",
     "caption",
+    "draw",
     "drawn",
+    "fitted",
     "flat",
+    "landed",
+    "log_ratio",
     "main",
     "markdown",
     "spread",

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from competitors import CVAE, Dropout
 from scipy.spatial import KDTree
-from shared import Benchmark, Records, caption, drawn, main, markdown, spread
+from shared import Benchmark, Records, caption, drawn, fitted, landed, main, markdown, spread
 
 import sbi_inn as si
 from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor
@@ -56,7 +56,7 @@ def run_one(options):
     about = {
         "training [s]": posterior.history.seconds,
         "steps": posterior.history.steps,
-        "network": posterior.fitted.describe(),
+        "network": fitted(posterior).describe(),
     }
     ways = {"as drawn": posterior}
     if isinstance(method, si.INN):
@@ -66,15 +66,15 @@ def run_one(options):
             "weighed by the prior": posterior,
             "the network's own, at y": own_draws(posterior),
         }
-    return [{"draws": name} | measured(p.draw, options) | about for name, p in ways.items()]
+    return [{"draws": name} | measured(p, options) | about for name, p in ways.items()]
 
 
 def own_draws(posterior):
     """Give the posterior whose draws are the network's own, at exactly the observation."""
     settings = replace(posterior.settings, candidates=1, tolerance=0.0)
-    fitted = replace(posterior.fitted, settings=settings)
+    plain = replace(fitted(posterior), settings=settings)
     rows, problem = posterior.test_rows, posterior.problem
-    return si.Posterior(fitted, posterior.simulations, rows, seed=posterior.seed, problem=problem)
+    return si.Posterior(plain, posterior.simulations, rows, seed=posterior.seed, problem=problem)
 
 
 def abc(options):
@@ -92,19 +92,16 @@ def abc(options):
     return draw
 
 
-def measured(draw, options):
+def measured(source, options):
     """Measure re-simulation and calibration error over the test observations."""
     # Other simulations than any method has seen: a seed of their own.
     tests = si.simulate(PROBLEM, n=TESTS, seed=options.seed + 10_000, progress=False)
     problem, rng = si.get(PROBLEM), np.random.default_rng(options.seed)
     truth, observations = problem.prior.flatten(tests.parameters()), tests.observations()
     places, errors = [], []
-    for here, draws, placed in drawn(draw, truth, observations, DRAWS, rng):
+    for here, draws, placed in drawn(source, truth, observations, DRAWS, rng):
         places.append(placed)
-        again = problem.simulator(**problem.prior.unflatten(draws.reshape(-1, draws.shape[2])))
-        again = np.stack(list(again.values()), axis=1).reshape(*draws.shape[:2], -1)
-        gap = again - observations.vector[here, None]
-        errors.append(np.linalg.norm(gap, axis=2).ravel())
+        errors.append(landed(problem, draws, observations[here]).ravel())
     found, errors = calibration_error(np.concatenate(places)), np.concatenate(errors)
     return {
         "mean": float(errors.mean()),

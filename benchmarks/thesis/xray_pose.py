@@ -21,10 +21,21 @@ import numpy as np
 import pandas as pd
 from sbi_inn.simulators import xray_pose as xray
 from scipy.special import expit
-from shared import Benchmark, Records, caption, drawn, main, markdown, spread
+from shared import (
+    Benchmark,
+    Records,
+    caption,
+    draw,
+    drawn,
+    fitted,
+    log_ratio,
+    main,
+    markdown,
+    spread,
+)
 
 import sbi_inn as si
-from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor
+from sbi_inn.diagnostics.calibration import calibration_error
 from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, new_figure, style
 
 PARTS = {
@@ -70,7 +81,7 @@ def run_one(options):
         "training [s]": posterior.history.seconds,
         "steps": posterior.history.steps,
         "stopped": posterior.history.stopped,
-        "network": posterior.fitted.describe(),
+        "network": fitted(posterior).describe(),
     }
     if options.seed == options.seeds[0]:
         rows = [{"head": options.part} | row for row in example(posterior, body, options.seed)]
@@ -95,7 +106,7 @@ def measured(posterior, tests, body, rng):
     """Measure sides, re-projections and calibration over the test images."""
     truth, observations = tests.prior.flatten(tests.parameters()), tests.observations()
     sides, places, gaps, middles = [], [], [], []
-    for here, draws, placed in drawn(posterior.draw, truth, observations, DRAWS, rng):
+    for here, draws, placed in drawn(posterior, truth, observations, DRAWS, rng):
         places.append(placed)
         sides.append(about(truth[here], draws))
         exact = shadows(body, truth[here])
@@ -142,8 +153,8 @@ def weighed(posterior, tests, body, rng):
     worth, observations = [], tests.observations()
     for row in range(WEIGHED):
         one = observations[[row]]
-        draws = posterior.draw(one, CANDIDATES, rng)
-        density = posterior.density.log_ratio(draws, one, normalised=True)[0]
+        draws = draw(posterior, one, CANDIDATES, rng)
+        density = log_ratio(posterior, draws, one)[0]
         weight = log_likelihood(body, draws[0], one.vector) - density  # the prior is uniform
         weight = np.exp(weight - weight.max())
         worth.append(weight.sum() ** 2 / (weight**2).sum())
