@@ -92,6 +92,8 @@ def main(benchmark, description, **more):
     if not options.table and not getattr(options, "figures", None):
         run(benchmark, records, options)
     if getattr(options, "figures", None):
+        if not records.file.exists():
+            made.error(f"there are no rows to draw: {records.file} does not exist yet")
         more["figures"](records, options.figures)
     else:
         rows = records.read()

@@ -50,8 +50,8 @@ class Records:
     def read(self):
         """Read all rows; a file that is not there has none."""
         if not self.file.exists():
-            return pd.DataFrame(columns=[*SOURCE, *self.key])
-        return pd.read_csv(self.file, dtype=HEX, float_precision="round_trip")
+            return pd.DataFrame(columns=list(dict.fromkeys((*SOURCE, *self.key))))
+        return pd.read_csv(self.file, dtype=HEX)
 
     def add(self, rows: Iterable[Mapping[str, Any]], *, seed, threads, **source):
         """Add rows, and say where they come from.

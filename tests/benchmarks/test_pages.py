@@ -1,4 +1,4 @@
-"""No results page is stale: its tables are what the commands that it names make of the CSV files."""
+"""No results page is stale: its tables are what the commands that it names make of the rows."""
 
 import csv
 
@@ -20,13 +20,12 @@ def test_a_table_is_what_its_command_makes(page, command, stands):
 
 def test_tables_that_differ_are_noticed(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(
-        "before\n<!-- table: python benchmarks/catalogue.py --table -->\n| old |\n<!-- end -->\nafter"
-    )
+    start = "before\n<!-- table: python benchmarks/catalogue.py --table -->\n"
+    page.write_text(f"{start}| old |\n<!-- end -->\nafter")
     ((command, stands),) = pages.tables(page)
     assert stands != pages.made(command)
     new = pages.renewed(page)
-    assert new.startswith("before\n<!-- table")
+    assert new.startswith(start)
     assert new.endswith("<!-- end -->\nafter")
     assert "| objects | 50000 |" in new
 

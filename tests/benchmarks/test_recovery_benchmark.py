@@ -3,6 +3,7 @@
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 
 import curves
 import levy_flight
@@ -27,9 +28,16 @@ def test_published_figures_stand_beside_the_parameters(study):
         assert set(length.given) <= set(si.get(study.problem).given)
 
 
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch):
+    """Simulate and train here: processes take longer to start than so little takes."""
+    for name in ("simulate", "fit_posterior"):
+        monkeypatch.setattr(si, name, partial(getattr(si, name), n_jobs=1))
+
+
 def options(tmp_path, *simulations, steps=4):
     return argparse.Namespace(
-        simulations=simulations, tests=60, steps=steps, batch=32, seconds=None, seed=1, out=tmp_path
+        simulations=simulations, tests=30, steps=steps, batch=32, seconds=None, seed=1, out=tmp_path
     )
 
 
@@ -75,7 +83,7 @@ def test_r2_and_calibration_error_of_a_posterior_that_is_known():
     """Of y ~ N(mu, 1), mu ~ N(0, 1), the posterior is N(y / 2, 1 / 2): half is explained."""
     prior = si.Prior(mu=norm(0, 1))
     tests = si.simulate(
-        lambda mu, rng: {"y": mu + rng.normal()}, prior, n=4_000, seed=3, n_jobs=1, progress=False
+        lambda mu, rng: {"y": mu + rng.normal()}, prior, n=4_000, seed=3, progress=False
     )
 
     class Exact:
