@@ -43,6 +43,12 @@ def options(tmp_path, *simulations, steps=4):
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.problem)
 def test_one_small_run(study, tmp_path):
+    fewest = {"n1": 50, "n2": 50}  # trials; many of them take long to simulate
+    lengths = {
+        name: replace(length, given=fewest if "n1" in length.given else length.given)
+        for name, length in study.lengths.items()
+    }
+    study = replace(study, lengths=lengths)
     table, _ = recovery.simulated(study.problem, 120, 1)
     recovery.run(study, table, options(tmp_path, 120))
     rows = replace(recovery.RECORDS, folder=tmp_path).read()
