@@ -18,7 +18,7 @@ import inside
 import numpy as np
 import pandas as pd
 import torch
-from records import Records, add_options, caption, markdown
+from records import Records, add_options, headed
 
 import sbi_inn as si
 
@@ -97,7 +97,7 @@ def shown(rows):
     names = [name for name in rows if name not in ("commit", "date", "cores", "threads", "seed")]
     runs = [dict(zip(names, map(str, row), strict=True)) for row in rows[names].to_numpy()]
     lines = [{"": name} | {str(i): run[name] for i, run in enumerate(runs, 1)} for name in names]
-    return f"{caption(rows)}\n\n{markdown(pd.DataFrame(lines))}"
+    return headed(rows, pd.DataFrame(lines))
 
 
 def main():

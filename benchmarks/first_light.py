@@ -20,7 +20,7 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 from parts import Benchmark, main
-from records import Records, caption, markdown, spread
+from records import SPREAD, Records, headed, spread
 
 OF_TESTS = 10_000  # added to the seed: simulations that no training has seen
 
@@ -202,8 +202,7 @@ def table(rows):
         form = "{:.2%}" if measured.startswith("calibration") else "{:.4g}"
         cells = {"problem": problem, "measured": measured, "value": spread(here["value"], form)}
         lines.append(cells)
-    note = "Medians over seeds, and in brackets the smallest and the largest."
-    return f"{caption(rows)} {note}\n\n{markdown(pd.DataFrame(lines))}"
+    return headed(rows, pd.DataFrame(lines), SPREAD)
 
 
 BENCHMARK = Benchmark(

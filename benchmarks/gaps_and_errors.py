@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats as st
 from parts import Benchmark, main
-from records import Records, caption, markdown, spread
+from records import SPREAD, Records, headed, spread
 from sbi_inn.simulators.normal_sample import posterior as exact_of_sample
 
 import sbi_inn as si
@@ -140,7 +140,7 @@ def table(rows):
         }
         for (section, of), here in rows.groupby(["section", "of"], sort=False)
     ]
-    return f"{caption(rows)}\n\n{markdown(pd.DataFrame(lines))}"
+    return headed(rows, pd.DataFrame(lines), SPREAD)
 
 
 BENCHMARK = Benchmark(

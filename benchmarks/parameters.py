@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats as st
 from parts import Benchmark, main
-from records import Records, caption, markdown, spread
+from records import SPREAD, Records, headed, spread
 from scipy.special import logsumexp
 
 import sbi_inn as si
@@ -134,7 +134,7 @@ def table(rows):
         | {name: spread(here[name], form) for name, form in forms.items()}
         for model, here in rows.groupby("model", sort=False)
     ]
-    return f"{caption(rows)}\n\n{markdown(pd.DataFrame(lines))}"
+    return headed(rows, pd.DataFrame(lines), SPREAD)
 
 
 BENCHMARK = Benchmark(

@@ -96,8 +96,15 @@ def main(benchmark, description, **more):
             made.error(f"there are no rows to draw: {records.file} does not exist yet")
         more["figures"](records, options.figures)
     else:
-        rows = records.read()
-        print(benchmark.table(rows[rows[records.key[0]].isin(list(options.only))]))
+        print(benchmark.table(chosen(benchmark, records.read(), options)))
+
+
+def chosen(benchmark, rows, options):
+    """Pick the rows of the parts and settings that the command names."""
+    mine = rows[benchmark.records.key[0]].isin(list(options.only))
+    for name in benchmark.settings:
+        mine &= rows[name] == getattr(options, name)
+    return rows[mine]
 
 
 def run(benchmark, records, options):

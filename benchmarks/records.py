@@ -161,6 +161,11 @@ def add_options(parser):
     )
 
 
+def headed(rows, table, *notes):
+    """Write a table as markdown, below where its rows come from and what else is to be known."""
+    return f"{' '.join([caption(rows), *notes])}\n\n{markdown(table)}"
+
+
 def caption(rows):
     """Say in a line where rows come from.
 
@@ -196,6 +201,9 @@ def markdown(table):
     """Write a table of text as markdown."""
     lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+SPREAD = "Medians over seeds, and in brackets the smallest and the largest."
 
 
 def spread(values, form):

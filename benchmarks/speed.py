@@ -23,7 +23,7 @@ import sys
 from dataclasses import replace
 from time import perf_counter
 
-from records import SOURCE, Records, add_options, caption, markdown
+from records import SOURCE, Records, add_options, headed
 from speed_parts.interface import INTERFACE
 from speed_parts.networks import CORE, SPLINES
 from speed_parts.scaling import SCALING
@@ -54,8 +54,7 @@ def tables(rows, sections):
         for _, here in rows[rows["section"] == name].groupby("threads"):
             own = here.dropna(axis=1, how="all")
             table = SECTIONS[name].table(own.drop(columns=[*SOURCE, "section"]))
-            about = f"{caption(own)} {SECTIONS[name].about}"
-            written.append(f"{about}\n\n{markdown(table.map(cell))}")
+            written.append(headed(own, table.map(cell), SECTIONS[name].about))
     return "\n\n".join(written)
 
 

@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
-from records import Records, add_options, caption, markdown
+from records import Records, add_options, headed
 from summary_parts.candidates import dilated, pooled, transformer
 from summary_parts.tasks import Autoregression, Blob, Change, Edges, Oscillation, Points, Sample
 from torch import nn
@@ -174,7 +174,7 @@ def tables(rows, sections):
             shown = here[["task", "network", "excess", "error", "gain", "steps", "ms_a_step"]]
             text = shown.map(lambda v: f"{v:.3g}" if isinstance(v, float) else str(v))
             seconds = f"{here['asked_seconds'].iloc[0]:g} s of one processor for each training."
-            written.append(f"{caption(here)} {seconds}\n\n{markdown(text)}")
+            written.append(headed(here, text, seconds))
     return "\n\n".join(written)
 
 

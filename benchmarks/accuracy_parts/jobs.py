@@ -139,7 +139,8 @@ def planned(tasks, budgets, seeds, methods, peers=PEERS):
 def done(job, settings):
     """Whether there is a result of just this job; ranks that nobody asked for do no harm."""
     kept, asked = kept_asked(job, settings), records.flat(settings.asked(job))
-    return kept == asked | {"ranks": kept.get("ranks")} and kept["ranks"] >= asked["ranks"]
+    ranks = kept.get("ranks", -1)
+    return kept == asked | {"ranks": ranks} and ranks >= asked["ranks"]
 
 
 def kept_asked(job, settings):
@@ -148,9 +149,8 @@ def kept_asked(job, settings):
     if file.exists():
         return records.flat(json.loads(file.read_text())["asked"])
     row = kept_row(job, settings)
-    return asdict(job) | {
-        name.removeprefix("asked."): value for name, value in row.items() if "asked." in name
-    }
+    asked = {n.removeprefix("asked."): v for n, v in row.items() if n.startswith("asked.")}
+    return asdict(job) | asked if row else {}
 
 
 def kept_row(job, settings):

@@ -38,6 +38,8 @@ def rows(table, jobs, draws, observations, published):
         [asdict(job) for job in jobs], columns=["task", "budget", "seed", "method"]
     )
     found = wanted.merge(table, on=list(wanted), how="inner")
+    if found.empty:
+        return found
     scores = found.reindex(columns=[f"c2st.{draws}.{o}" for o in observations])
     clock = "wall" if found["timed"].all() else "cpu"
     line = [

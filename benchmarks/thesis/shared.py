@@ -8,10 +8,21 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from batches import drawn, landed  # noqa: E402
 from inside import draw, fitted, log_ratio  # noqa: E402
 from parts import Benchmark, main  # noqa: E402
-from records import RESULTS, Records, add_options, caption, flat, markdown, spread  # noqa: E402
+from records import (  # noqa: E402
+    RESULTS,
+    SPREAD,
+    Records,
+    add_options,
+    caption,
+    flat,
+    headed,
+    markdown,
+    spread,
+)
 
 __all__ = [
     "RESULTS",
+    "SPREAD",
     "Benchmark",
     "Records",
     "add_options",
@@ -20,6 +31,7 @@ __all__ = [
     "drawn",
     "fitted",
     "flat",
+    "headed",
     "landed",
     "log_ratio",
     "main",

@@ -24,7 +24,7 @@ import scipy.stats as st
 import torch
 from kept import parser, trained
 from sbi_inn.simulators import star_counts
-from shared import Records, caption, flat, markdown
+from shared import Records, flat, headed
 
 import sbi_inn as si
 
@@ -115,7 +115,7 @@ def table(rows):
         {"": name} | {f"seed {s}": f"{v:.4g}" for s, v in zip(rows["seed"], values, strict=True)}
         for name, values in numbers.items()
     ]
-    return f"{caption(rows)} {DRAWS:,} draws of each cloud.\n\n{markdown(pd.DataFrame(lines))}"
+    return headed(rows, pd.DataFrame(lines), f"{DRAWS:,} draws of each cloud.")
 
 
 def example(posterior, seed):

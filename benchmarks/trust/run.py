@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
 from parts import Benchmark, main
-from records import SOURCE, Records, caption, markdown
+from records import SOURCE, Records, headed
 from sections import fits, local, power, strange
 
 SECTIONS = {"power": power, "local": local, "strange": strange}
@@ -47,7 +47,7 @@ def table(rows):
         hidden = {*SOURCE, *KEY} - ({"seed"} if part == "fits" else set())
         shown = here[[name for name in here if name not in hidden]]
         text = shown.apply(lambda column: column.map(_cell)).rename(columns={"of": "repetitions"})
-        written.append(f"{caption(here)}\n\n{markdown(text)}")
+        written.append(headed(here, text))
     return "\n\n".join(written)
 
 

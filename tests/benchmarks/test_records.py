@@ -113,7 +113,8 @@ def test_parts_run_once_for_each_seed_in_a_process_of_their_own(tmp_path, monkey
     assert capsys.readouterr().out == "7,7,14\n"
     assert log.read_text().splitlines() == ["a 1 7 3", "c 1 7 3", "a 2 7 3"]
     main(known, "what it is")  # all is there
-    monkeypatch.setattr(sys, "argv", [*arguments, "--table"])
-    main(known, "what it is")
+    for more in (["--size", "7"], ["--only", "c"], []):  # the size is 10 by default
+        monkeypatch.setattr(sys, "argv", [*arguments, "--table", *more])
+        main(known, "what it is")
     assert len(log.read_text().splitlines()) == 3
-    assert capsys.readouterr().out == "7,7,14\n" * 2
+    assert capsys.readouterr().out == "7,7,14\n" * 2 + "\n\n"
