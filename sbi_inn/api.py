@@ -16,9 +16,11 @@ from sbi_inn.methods.protocols import declared
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.prior import Prior
-from sbi_inn.simulation.apply_noise import measured
+from sbi_inn.simulation.apply_noise import apply_noise
+from sbi_inn.simulation.failure import keeping
 from sbi_inn.simulation.noise import Noise
-from sbi_inn.simulation.problem import Problem, as_problem
+from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.run import DEFAULT, run
 from sbi_inn.simulation.seeds import fresh_seed
 from sbi_inn.simulation.simulations import Simulations
@@ -137,14 +139,14 @@ def fit_posterior(
     seed = fresh_seed(seed)
     if isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path) or is_table(simulator):
         already = _already_done(simulator, prior, progress)
-        problem, simulations = None, measured(already, given, noise, seed=seed)
+        problem, simulations = None, apply_noise(already, given, noise, seed=seed)
     else:
         problem = as_problem(simulator, prior, given, noise)
         if infer is not None:
             problem.prior.marginal(infer)  # a wrong name shows before anything is simulated
         declared(chosen, "prepare")(training, n_simulations or DEFAULT)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
-    with fitting.keeping(simulations):
+    with keeping(simulations):
         simulations = simulations.inferring(infer)
         _say_failures(simulations, progress)
         fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)

@@ -274,11 +274,7 @@ def _why_no_resimulation(subject: Subject) -> str:
     return found if isinstance(found, str) else ""
 
 
-AGAIN_AT_Y = (
-    SIMULATOR,
-    Need("a re-simulation of test observations", _why_no_resimulation),
-    time_for(FEWEST_AT_Y),
-)
+AGAIN_AT_Y = (Need("the check re-simulation", _why_no_resimulation), time_for(FEWEST_AT_Y))
 
 RESIMULATION_AT_Y = CheckKind(
     name="re-simulation at y",

@@ -10,7 +10,7 @@ import numpy as np
 from sbi_inn import files
 from sbi_inn.methods import to_arrays
 from sbi_inn.posterior.core import Core
-from sbi_inn.prior.fingerprint import probes
+from sbi_inn.prior.fingerprint import fingerprint
 from sbi_inn.typing import FloatArray
 
 REFERENCES = 8  # held-out simulations whose summaries are kept
@@ -26,7 +26,7 @@ def save(core: Core, path: str | Path, *, last_check: str, last_verdict: str) ->
         "name": core.problem.name if core.problem else "",
         "method": method,
         "prior": core.prior.to_config(),
-        "probes": probes(core.prior),
+        "probes": fingerprint(core.prior),
         "nuisances": list(core.nuisances),
         "schema": asdict(core.schema),
         "noise": core.simulations.noise is not None,

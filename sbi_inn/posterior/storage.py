@@ -20,7 +20,7 @@ from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.posterior.saving import reference_summaries
 from sbi_inn.prior import Prior
-from sbi_inn.prior.fingerprint import check_probes
+from sbi_inn.prior.fingerprint import check_fingerprint
 from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get
@@ -189,7 +189,7 @@ def _prior(config: Mapping[str, Any], prior: Prior | None, problem: Problem | No
         prior = prior.marginal(names)  # that of a study with nuisances has more
     except PriorError as error:
         raise LoadError(f"the prior is not that of the file: {error}") from error
-    check_probes(prior, config["probes"])
+    check_fingerprint(prior, config["probes"])
     return prior
 
 

@@ -1,6 +1,7 @@
 """Which checks run on a posterior, which are skipped, and what is said about that."""
 
 from dataclasses import FrozenInstanceError, dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -190,6 +191,14 @@ def test_the_list_is_what_a_check_shows():
     for kind in CHECKS:
         assert kind.question.endswith("?")
         assert kind.explanation.endswith(".")
+
+
+def test_the_page_on_checks_asks_the_same_questions_and_names_the_same_needs():
+    page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
+    for kind in CHECKS:
+        needs = ["an observation"] * kind.at_observation + [need.what for need in kind.needs]
+        assert f"\n| {kind.name} | {', '.join(needs) or 'nothing more'} |\n" in page
+        assert f"*{kind.question}*" in " ".join(page.split())
 
 
 @dataclass(frozen=True, repr=False)
