@@ -16,6 +16,7 @@ from sbi_inn import draws as labelled
 from sbi_inn.checks import Subject
 from sbi_inn.errors import ShapeError
 from sbi_inn.methods import Decoder
+from sbi_inn.plots import corner as corner_plot
 from sbi_inn.plots import forecast, latent, training
 from sbi_inn.plots.axes import axis_label
 from sbi_inn.plots.style import Canvas
