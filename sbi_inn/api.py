@@ -143,7 +143,7 @@ def fit_posterior(
             problem.prior.marginal(infer)  # a wrong name shows before anything is simulated
         declared(chosen, "prepare")(training, n_simulations or DEFAULT)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
-    with fitting.keeping(simulations):
+    try:
         simulations = simulations.inferring(infer)
         _say_failures(simulations, progress)
         fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
@@ -154,6 +154,9 @@ def fit_posterior(
         if isinstance(fitted, Emulator):
             _say_errors(fitted, posterior.schema.columns, progress)
         return posterior
+    except BaseException as error:
+        fitting.keep(simulations, error)
+        raise
 
 
 def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Training:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -78,29 +76,22 @@ def latents(simulations: Simulations, rows: IntArray, *, seed: int) -> FloatArra
     return prior.to_latent(simulations.parameters(rows), within)
 
 
-@contextmanager
-def keeping(simulations: Simulations) -> Iterator[None]:
-    """Have whatever is raised in this block, Ctrl-C included, carry the simulations.
+def keep(simulations: Simulations, error: BaseException) -> None:
+    """Have an error, Ctrl-C included, carry the simulations, and say so.
 
     >>> import scipy.stats as st
     >>> import sbi_inn as si
     >>> table = si.simulate(lambda a: a, si.Prior(a=st.norm()), n=100, progress=False)
-    >>> try:
-    ...     with keeping(table):
-    ...         1 / 0
-    ... except ZeroDivisionError as error:
-    ...     print(error.simulations is table, error.__notes__)
-    True ['the 100 simulations are kept in sys.last_value.simulations']
+    >>> error = ZeroDivisionError()
+    >>> keep(table, error)
+    >>> error.simulations is table, error.__notes__
+    (True, ['the 100 simulations are kept in sys.last_value.simulations'])
     """
-    try:
-        yield
-    except BaseException as error:
-        if getattr(error, "simulations", None) is None:
-            # Past the __setattr__ of exceptions that are frozen.
-            BaseException.__setattr__(error, "simulations", simulations)
-            where = "sys.last_value.simulations"
-            error.add_note(f"the {len(simulations):,} simulations are kept in {where}")
-        raise
+    if getattr(error, "simulations", None) is None:
+        note = f"the {len(simulations):,} simulations are kept in sys.last_value.simulations"
+        notes = [*getattr(error, "__notes__", ()), note]
+        for name, value in (("simulations", simulations), ("__notes__", notes)):
+            BaseException.__setattr__(error, name, value)  # an error may be frozen
 
 
 def fit(

@@ -24,6 +24,9 @@ IDLE = 60
 # Seconds that tasks which nobody waits for any more have to end, before their workers are killed.
 GRACE = 1.0
 
+# Seconds between looks at tasks that run: where a wait cannot be interrupted, Ctrl-C comes then.
+POLL = 0.5
+
 # Tasks for each worker that are sent ahead, so that none waits for its next one.
 AHEAD = 2
 
@@ -95,7 +98,7 @@ def in_order(tasks: Iterable[Callable[[], T]], processes: int) -> Generator[T]:
             if sent[0].done():
                 yield sent.popleft().result()
             else:
-                wait(busy, return_when=FIRST_COMPLETED)
+                wait(busy, timeout=POLL, return_when=FIRST_COMPLETED)
     finally:
         _end(workers, busy)
 
