@@ -11,19 +11,14 @@ from sbi_inn.training.settings import Training
 
 # Share of the training in which the learning rate rises to its peak.
 WARM_UP = 0.03
-
 # Validations of a long run; a short one is validated once an epoch.
 VALIDATIONS = 50
-
 # Steps between two validations at most: a budget of time may end a run long before its last epoch.
 SELDOM = 500
-
 # Share of the validations so far that may pass without a better loss.
 PATIENCE = 0.2
-
 # Share of all validations that are planned, which may pass so in any case.
 LEAST_PATIENCE = 0.125
-
 # Then the run is brought to its end, in this share of the steps so far.
 LANDING = 0.1
 

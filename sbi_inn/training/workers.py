@@ -20,23 +20,17 @@ from loky import BrokenProcessPool, ProcessPoolExecutor, cpu_count
 
 # Seconds after which workers that have nothing to do end.
 IDLE = 60
-
 # Seconds that tasks which nobody waits for any more have to end, before their workers are killed.
 GRACE = 1.0
-
 # Seconds between looks at tasks that run: where a wait cannot be interrupted, Ctrl-C comes then.
 POLL = 0.5
-
 # Tasks for each worker that are sent ahead, so that none waits for its next one.
 AHEAD = 2
-
 # Bytes by which a worker may grow before it is replaced as one that leaks: torch, which is loaded
 # when the first training comes, takes a third of this.
 GROWTH = 1e9
-
 # What says that processes cannot be started, died, or cannot be sent the work.
 UNUSABLE = (BrokenProcessPool, pickle.PicklingError, NotImplementedError, OSError)
-
 # What numerical libraries read their number of threads from.
 THREADS = (
     "OMP_NUM_THREADS",
