@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem, as_problem
 from sbi_inn.simulation.run import DEFAULT, run
 from sbi_inn.simulation.seeds import fresh_seed
-from sbi_inn.simulation.simulations import Simulations
+from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.tables import is_table, read_simulations, with_prior
 from sbi_inn.training.settings import Training
-from sbi_inn.training.stated import check_number, check_seed
+from sbi_inn.training.stated import check_seed
 
 Table = pd.DataFrame | xr.Dataset | str | Path
 
@@ -161,10 +162,9 @@ def fit_posterior(
 
 def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Training:
     """Look at what is stated, before anything is simulated."""
-    if n_simulations is not None:
-        # 1e4 is as good as 10_000.
-        round_float = isinstance(n_simulations, float) and n_simulations.is_integer()
-        check_number("n_simulations", n_simulations, whole=not round_float)
+    n = 1 if n_simulations is None else n_simulations
+    if isinstance(n, bool) or not isinstance(n, Real) or not n >= 1 or n % 1:
+        raise SimulationError(f"n_simulations must be a whole number, at least 1; got {n!r}")
     check_seed(seed)
     if training is None:
         return Training()

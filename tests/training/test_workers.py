@@ -126,3 +126,5 @@ def test_workers_leave_interrupts_to_this_process_and_share_the_cores():
 def test_cores(monkeypatch):
     monkeypatch.setattr(workers, "cpu_count", lambda: 8)
     assert [cores(n) for n in (1, 3, 20, -1, -2, -8, -20)] == [1, 3, 20, 8, 7, 1, 1]
+    with pytest.raises(ValueError, match="-1 for all cores; got 0"):
+        cores(0)
