@@ -41,7 +41,8 @@ def found(verdict="trust", reasons="all is well", advice="", **parts):
     """Make what the page reads of a Check."""
     return SimpleNamespace(
         verdict=verdict,
-        sentence=f"{MEANING[verdict]}: {reasons}.",
+        meaning=MEANING[verdict],
+        reasons=reasons,
         advice=advice,
         records=parts.get("records", {}),
         notes=parts.get("notes", ()),
