@@ -83,7 +83,7 @@ def network_alone(posterior, observations, draws):
     rng = np.random.default_rng(1)
     size = max(1, 2**18 // draws)
     for first in range(0, len(observations), size):
-        posterior.fitted.sample(observations[first : first + size], draws, rng)
+        posterior.core.fitted.sample(observations[first : first + size], draws, rng)
 
 
 def main():

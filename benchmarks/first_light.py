@@ -33,16 +33,16 @@ def arm(n_simulations):
         "inverse_kinematics", n_simulations=n_simulations, seed=SEED, progress=False
     )
     memory = peak_gigabytes()
-    tests, rng = posterior.judge.tests, np.random.default_rng(SEED)
+    tests, rng = posterior._subject().tests, np.random.default_rng(SEED)
     places, errors = [], []
     for start in range(0, len(tests), 50):  # one pass serves both errors
         here = slice(start, start + 50)
         truth, observations = tests.truth[here], tests.observations[here]
-        draws = posterior.draw(observations, 1000, rng)
+        draws = posterior.core.draw(observations, 1000, rng)
         places.append(ranks(truth, draws, rng))
         flat = draws.reshape(-1, truth.shape[1])
         repeated = observations[np.repeat(np.arange(len(truth)), 1000)]
-        again = posterior.judge.simulate(flat, repeated)
+        again = posterior._subject().simulate(flat, repeated)
         errors.append(np.linalg.norm(again - repeated.vector, axis=1))
     calibration = Calibration(np.concatenate(places), posterior.prior.columns)
     errors = np.concatenate(errors)
@@ -74,7 +74,7 @@ def gaussian_linear():
     posterior = si.fit_posterior("gaussian_linear", n_simulations=10_000, seed=SEED, progress=False)
     seconds = perf_counter() - started
     rng = np.random.default_rng(SEED)
-    tests = posterior.tests(5)
+    tests = posterior._subject().tests.head(5)
     found = []
     for row in range(5):
         y = posterior.schema.unstack(tests.observations, row)

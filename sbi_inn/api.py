@@ -13,11 +13,14 @@ import xarray as xr
 from sbi_inn.errors import PriorError
 from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting
 from sbi_inn.methods.protocols import declared
+from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.prior import Prior
-from sbi_inn.simulation.apply_noise import measured
+from sbi_inn.simulation.apply_noise import apply_noise
+from sbi_inn.simulation.failure import keeping
 from sbi_inn.simulation.noise import Noise
-from sbi_inn.simulation.problem import Problem, as_problem
+from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.run import DEFAULT, run
 from sbi_inn.simulation.seeds import fresh_seed
 from sbi_inn.simulation.simulations import Simulations
@@ -136,24 +139,30 @@ def fit_posterior(
     seed = fresh_seed(seed)
     if isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path) or is_table(simulator):
         already = _already_done(simulator, prior, progress)
-        problem, simulations = None, measured(already, given, noise, seed=seed)
+        problem, simulations = None, apply_noise(already, given, noise, seed=seed)
     else:
         problem = as_problem(simulator, prior, given, noise)
         if infer is not None:
             problem.prior.marginal(infer)  # a wrong name shows before anything is simulated
         declared(chosen, "prepare")(training, n_simulations or DEFAULT)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
-    with fitting.keeping(simulations):
+    with keeping(simulations):
         simulations = simulations.inferring(infer)
         _say_failures(simulations, progress)
         fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
         _warn_if_diverged(fitted)
-        posterior = Posterior(
-            fitted, simulations, parts.test, seed=seed, problem=problem, training=training
+        core = Core(
+            fitted,
+            simulations,
+            parts.test,
+            seed=seed,
+            n_simulations=len(simulations),
+            training=training,
+            problem=problem,
         )
         if isinstance(fitted, Emulator):
-            _say_errors(fitted, posterior.schema.columns, progress)
-        return posterior
+            _say_errors(fitted, core.schema.columns, progress)
+        return Posterior(core)
 
 
 def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Training:

@@ -27,18 +27,18 @@ class Ours:
         )
 
     def sample(self, y, n):
-        return self.posterior.draw(observations(self.job["task"], y), n, self.rng)
+        return self.posterior.core.draw(observations(self.job["task"], y), n, self.rng)
 
     def log_prob(self, theta, y):
         prior = self.posterior.prior
         observed = observations(self.job["task"], y)
-        ratio = self.posterior.log_ratio(theta[:, None], observed, normalised=True)[:, 0]
+        ratio = self.posterior.core.log_ratio(theta[:, None], observed, normalised=True)[:, 0]
         return ratio + prior.log_prob(prior.unflatten(theta))
 
     def about(self):
         history = self.posterior.history
         return {
-            "method": self.posterior.fitted.describe(),
+            "method": self.posterior.core.fitted.describe(),
             "settings": repr(self.posterior.settings),
             "steps": history.steps,
             "stopped": history.stopped,

@@ -67,8 +67,8 @@ def network_alone(posterior):
     import torch
 
     observation = posterior.schema.read(Y)
-    context = torch.from_numpy(posterior.fitted.summarise(observation).astype(np.float32))
-    network, generator = posterior.fitted.network, torch.Generator().manual_seed(1)
+    context = torch.from_numpy(posterior.core.fitted.summarise(observation).astype(np.float32))
+    network, generator = posterior.core.fitted.network, torch.Generator().manual_seed(1)
 
     @torch.inference_mode()
     def draw():

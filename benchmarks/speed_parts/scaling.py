@@ -62,7 +62,7 @@ def measure(simulations, dim):
         "steps": history.steps,
         "ms a step": 1e3 * history.seconds / history.steps,
         "peak memory [GB]": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
-        "network": posterior.fitted.describe(),
+        "network": posterior.core.fitted.describe(),
     }
 
 

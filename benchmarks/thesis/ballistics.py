@@ -49,10 +49,10 @@ def run_one(options):
     rng = np.random.default_rng(options.seed)
 
     def draw(observation):
-        return posterior.draw(observation, KEPT, rng)[0]
+        return posterior.core.draw(observation, KEPT, rng)[0]
 
     found = measured(draw, reference, tests)
-    return found | {"steps": posterior.history.steps, "describe": posterior.fitted.describe()}
+    return found | {"steps": posterior.history.steps, "describe": posterior.core.fitted.describe()}
 
 
 class Rejection:

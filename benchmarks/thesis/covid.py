@@ -41,7 +41,7 @@ def known_by(posterior, day, truth, cases, rng):
     """Measure calibration and recovery of what is known by a day."""
     observations = posterior.schema.read_many([{"cases": row[:day]} for row in cases])
     places, medians = [], []
-    for _, draws, placed in drawn(posterior.draw, truth, observations, DRAWS, rng):
+    for _, draws, placed in drawn(posterior.core.draw, truth, observations, DRAWS, rng):
         places.append(placed)
         medians.append(np.median(draws, axis=1))
     error = calibration_error(np.concatenate(places))
@@ -101,7 +101,7 @@ def draw_figures(posterior, folder, seed):
         figure.savefig(folder / f"covid_forecast_{day}.png", dpi=150)
     days = np.arange(2, 121, 2)
     ys = [{"cases": cases[:day]} for day in days]
-    draws = posterior.draw(posterior.schema.read_many(ys), 2_000, rng)
+    draws = posterior.core.draw(posterior.schema.read_many(ys), 2_000, rng)
     figure, axes = plt.subplots(1, 5, figsize=(11, 2.4), layout="constrained")
     for ax, name, column in zip(axes, posterior.prior.names, draws.T, strict=True):
         low, middle, high = np.quantile(column, [0.05, 0.5, 0.95], axis=0)

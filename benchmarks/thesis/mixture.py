@@ -71,7 +71,7 @@ def run_one(options):
         "points": [x[:SHOWN].round(4).tolist() for x in draws],
         "training [s]": fitted.history.seconds,
         "steps": fitted.history.steps,
-        "describe": fitted.fitted.describe(),
+        "describe": fitted.core.fitted.describe(),
     }
     if options.figures and options.part == "INN by MMD":
         latent_figure(fitted, labels, options.figures)

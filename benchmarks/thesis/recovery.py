@@ -110,7 +110,7 @@ def run(study, table, options):
             "simulations": n,
             "training [s]": posterior.history.seconds,
             "steps": posterior.history.steps,
-            "describe": posterior.fitted.describe(),
+            "describe": posterior.core.fitted.describe(),
             "lengths": {name: measured(posterior, t, options.seed) for name, t in tests.items()},
         }
         others = [other for other in found["fits"] if other["simulations"] != n]
@@ -154,7 +154,7 @@ def measured(posterior, tests, seed):
     rng = np.random.default_rng(seed)
     truth, observations = tests.prior.flatten(tests.parameters()), tests.observations()
     means, places = [], []
-    for _, draws, placed in drawn(posterior.draw, truth, observations, DRAWS, rng):
+    for _, draws, placed in drawn(posterior.core.draw, truth, observations, DRAWS, rng):
         means.append(draws.mean(axis=1))
         places.append(placed)
     error = calibration_error(np.concatenate(places))

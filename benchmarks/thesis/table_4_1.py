@@ -51,27 +51,26 @@ def run_one(options):
         progress=False,
     )
     about = {
-        "describe": posterior.fitted.describe(),
+        "describe": posterior.core.fitted.describe(),
         "training [s]": posterior.history.seconds,
         "steps": posterior.history.steps,
     }
     if not isinstance(method, si.INN):
-        return {"about": about, "draws": measured(posterior.draw, options)}
+        return {"about": about, "draws": measured(posterior.core.draw, options)}
     error = posterior.emulation.errors["relative"].max()
     return {
         "about": about | {"emulator, largest error [sd of the observable]": float(error)},
         "own draws at y": measured(own_draws(posterior).draw, options),
         "weighted draws at y": measured(posterior.at_tolerance(0.0).draw, options),
-        "weighted draws": measured(posterior.draw, options),
+        "weighted draws": measured(posterior.core.draw, options),
     }
 
 
 def own_draws(posterior):
     """Give the posterior whose draws are the network's own, at exactly the observation."""
     settings = replace(posterior.settings, candidates=1, tolerance=0.0)
-    fitted = replace(posterior.fitted, settings=settings)
-    rows, problem = posterior.test_rows, posterior.problem
-    return si.Posterior(fitted, posterior.simulations, rows, seed=posterior.seed, problem=problem)
+    fitted = replace(posterior.core.fitted, settings=settings)
+    return si.Posterior(replace(posterior.core, fitted=fitted))
 
 
 def abc(options):

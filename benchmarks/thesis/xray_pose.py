@@ -65,7 +65,7 @@ def run_one(options):
         "training [s]": posterior.history.seconds,
         "steps": posterior.history.steps,
         "stopped": posterior.history.stopped,
-        "describe": posterior.fitted.describe(),
+        "describe": posterior.core.fitted.describe(),
     }
     if options.figures:
         found["example"] = example(posterior, body, options.seed)
@@ -76,7 +76,7 @@ def measured(posterior, tests, body, rng):
     """Measure sides, re-projections and calibration over the test images."""
     truth, observations = tests.prior.flatten(tests.parameters()), tests.observations()
     sides, places, gaps, middles = [], [], [], []
-    for here, draws, placed in drawn(posterior.draw, truth, observations, DRAWS, rng):
+    for here, draws, placed in drawn(posterior.core.draw, truth, observations, DRAWS, rng):
         places.append(placed)
         sides.append(about(truth[here], draws))
         exact = shadows(body, truth[here])
@@ -123,8 +123,8 @@ def weighed(posterior, tests, body, rng):
     worth, observations = [], tests.observations()
     for row in range(WEIGHED):
         one = observations[[row]]
-        draws = posterior.draw(one, CANDIDATES, rng)
-        density = posterior.density.log_ratio(draws, one, normalised=True)[0]
+        draws = posterior.core.draw(one, CANDIDATES, rng)
+        density = posterior.core.density.log_ratio(draws, one, normalised=True)[0]
         weight = log_likelihood(body, draws[0], one.vector) - density  # the prior is uniform
         weight = np.exp(weight - weight.max())
         worth.append(weight.sum() ** 2 / (weight**2).sum())

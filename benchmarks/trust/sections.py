@@ -118,7 +118,7 @@ def _asked(name, posterior, repetitions, make):
         y = make(np.random.default_rng(seed))
         records = dict(posterior.check(y, progress=False).records)
         seen = posterior.schema.read(y)
-        (records["goodness of fit"],) = _familiar(posterior, seed).compare(posterior, seen)
+        (records["goodness of fit"],) = _familiar(posterior, seed).compare(posterior.core, seen)
         passed = {name: name in records and records[name].passed for name in WATCHED}
         passed["either"] = all(passed.values())
         passed["check(y)"] = all(record.passed for record in records.values())
@@ -129,7 +129,7 @@ def _asked(name, posterior, repetitions, make):
 def _familiar(posterior, seed, n=TESTS):
     """Learn from other simulations than the posterior's own what is usual."""
     fresh = si.simulate(posterior.problem, n=n, seed=seed, n_jobs=1, progress=False)
-    return Familiar.of(posterior, fresh.observations())
+    return Familiar.of(posterior.core, fresh.observations())
 
 
 def _far(posterior):
@@ -164,7 +164,7 @@ def _uniform(name, posterior):
     distribution would take for a fault: the scores that are ranked are compared instead.
     """
     others = si.simulate(posterior.problem, n=TESTS, seed=2, n_jobs=1, progress=False)
-    found = _familiar(posterior, 1, n=5_000).compare(posterior, others.observations())
+    found = _familiar(posterior, 1, n=5_000).compare(posterior.core, others.observations())
     p_values = {
         part: st.ks_2samp([one.here[part] for one in found], usual).pvalue
         for part, usual in found[0].usual.items()
@@ -199,7 +199,7 @@ def defaults(repetitions):
 
 
 def _judged(posterior):
-    y = posterior.schema.unstack(posterior.tests(1).observations, 0)
+    y = posterior.schema.unstack(posterior._subject().tests.head(1).observations, 0)
     started = time.perf_counter()
     check = posterior.check(y, progress=False)
     seconds = time.perf_counter() - started

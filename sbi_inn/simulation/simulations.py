@@ -20,8 +20,14 @@ from sbi_inn.prior import Prior
 from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
-OK, FAILED, INVALID = "ok", "failed", "invalid"
+OK = "ok"
+"""What `status` says of a simulation that succeeded."""
+
+INVALID = "invalid"
+"""What it says of one that returned NaN or infinity."""
+
 PRIOR_DRAWS = 20_000
+"""Draws for the prior's figures and widths: a quantile of 2.5 % is then good to .1 %."""
 
 
 class Redrawn(Protocol):
@@ -162,7 +168,7 @@ class Simulations:
             if own and theirs and own != theirs:
                 warnings.warn(
                     f"{name} is in {theirs}, and was simulated in {own}: nothing is converted",
-                    stacklevel=3,
+                    stacklevel=4,  # at the caller of Posterior.sample
                 )
 
     def label(

@@ -86,7 +86,7 @@ class Course:
         return self.settings.learning_rate * rise * (0.5 + 0.5 * math.cos(math.pi * done))
 
     def note(self, train_loss: float, validation_loss: float) -> bool:
-        """Note a validation, and begin to land after too many in vain; give whether it is the best."""
+        """Note a validation; begin to land after too many in vain. Give whether it is the best."""
         self.log.append((self.step / self.steps_an_epoch, train_loss, validation_loss))
         if validation_loss < self.best_loss or len(self.log) == 1:
             self.best_loss = validation_loss if math.isfinite(validation_loss) else math.inf

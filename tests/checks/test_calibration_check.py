@@ -98,7 +98,7 @@ def test_ranks_of_many_draws_are_the_quantiles_of_the_posterior():
     draws = 120_000  # more than are held in memory at once
     posterior = exact_posterior(20, 20, simulator=False)
     tests = subject_of(posterior).tests
-    found = survey(posterior, tests, draws=draws, rng=np.random.default_rng(1))
+    found = survey(posterior.core, tests, draws=draws, rng=np.random.default_rng(1))
     mean, covariance = exact(tests.observations.vector)
     expected = st.norm(mean, np.sqrt(np.diag(covariance))).cdf(tests.truth)
     assert np.abs(found.ranks - expected).max() < 5 * np.sqrt(0.25 / draws)

@@ -91,7 +91,7 @@ def test_how_it_is_printed():
 def test_every_check_has_the_face_of_a_record():
     posterior = briefly(exact_posterior(600, 600), 600)
     check = posterior.check([0.5, -1.0], progress=False)
-    together = posterior.check_together([{"y": [0.5, -1.0]}, {"y": [0.1, 0.2]}])
+    together = posterior.goodness_of_fit_together([{"y": [0.5, -1.0]}, {"y": [0.1, 0.2]}])
     records = {**check.records, "together": together}
     assert len(records) == 10
     for name, record in records.items():

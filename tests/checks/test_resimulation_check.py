@@ -20,7 +20,7 @@ FAR = ExactLine(shift=20.0)
 
 
 def sampler(fitted=EXACT):
-    return exact_posterior(n=300, test=50, fitted=fitted)
+    return exact_posterior(n=300, test=50, fitted=fitted).core
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def posterior(n=700, fitted=None):
 
 def look(found, draws=100, **settings):
     rng = np.random.default_rng(1)
-    return survey(found, subject_of(found).tests, draws=draws, rng=rng, **settings)
+    return survey(found.core, subject_of(found).tests, draws=draws, rng=rng, **settings)
 
 
 def test_moments_of_the_draws_are_those_of_the_posterior():
@@ -72,10 +72,10 @@ def test_progress_adds_up_to_the_whole():
 
 
 def test_what_is_affordable():
-    assert affordable(posterior(60), 5_000) == (5_000, 200)
-    assert affordable(posterior(60, Costly(evaluations=8)), 5_000) == (625, 200)
-    assert affordable(posterior(60, Costly()), 5_000) == (500, 100)
-    assert affordable(posterior(60, Costly()), 80) == (80, 100)
+    assert affordable(posterior(60).core, 5_000) == (5_000, 200)
+    assert affordable(posterior(60, Costly(evaluations=8)).core, 5_000) == (625, 200)
+    assert affordable(posterior(60, Costly()).core, 5_000) == (500, 100)
+    assert affordable(posterior(60, Costly()).core, 80) == (80, 100)
 
 
 def test_a_costly_network_is_looked_at_less():

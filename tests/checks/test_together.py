@@ -28,7 +28,7 @@ def look(posterior, shift, n=60, seed=1, sampler=None):
     seen = subject_of(exact_posterior(n, n, simulator=False, seed=100 + seed)).tests.observations
     moved = posterior.schema.stack({"y": seen.vector + shift}, {})
     rng = np.random.default_rng(seed)
-    return look_together(sampler or posterior, tests.observations, moved, rng)
+    return look_together(sampler or posterior.core, tests.observations, moved, rng)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -45,7 +45,7 @@ def test_simulated_observations_together(posterior, seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_observations_that_all_lean_to_one_side(posterior, seed):
     # .7 spreads of y: nothing strange for one observation, and impossible for sixty.
-    shift = 0.7 * posterior.scale
+    shift = 0.7 * posterior.core.scale
     found = look(posterior, shift, seed=seed)
     assert not found.passed
     assert found.p_value < 0.01

@@ -177,7 +177,7 @@ def test_an_arm_that_does_not_reach():
     check = posterior.check({"across": 4.0, "up": 0.0}, progress=False)
     fit = check.records["re-simulation at y"]
     assert check.verdict == fit.verdict == "do not trust"
-    assert fit.value >= 2 / posterior.scale[0]
+    assert fit.value >= 2 / posterior.core.scale[0]
     assert "the simulator may not explain this observation" in fit.sentence
     goodness = check.records["goodness of fit"]
     assert goodness.verdict == "do not trust"
@@ -201,7 +201,7 @@ def test_givens_outside_the_trained_range():
 
 def test_rejection_draws_from_its_closest_simulations():
     posterior = exact_posterior(n=2_000)
-    table = posterior.simulations.take(posterior.seen_rows)
+    table = posterior.simulations.take(posterior.core.seen_rows)
     rejection = Rejection.of(table)
     observations = subject_of(posterior).tests.head(3).observations
     draws = rejection.draw(observations, 50, np.random.default_rng(1))
@@ -213,7 +213,7 @@ def test_rejection_draws_from_its_closest_simulations():
 
 def test_the_network_beside_abc():
     posterior = exact_posterior(n=2_000)
-    seen = posterior.simulations.take(posterior.seen_rows)
+    seen = posterior.simulations.take(posterior.core.seen_rows)
     table = beside_abc(subject_of(briefly(posterior)), seen, "exact", training_seconds=1.0)
     assert table.index.to_list() == ["exact", "ABC"]
     error = table.filter(like="median").to_numpy(dtype=float).ravel()

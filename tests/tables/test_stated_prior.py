@@ -170,7 +170,7 @@ def test_with_a_simulator_at_hand_only_the_table_says_how_parameters_lie(correla
     assert loaded.prior == posterior.prior
     assert loaded.sample(0.5, 50).equals(posterior.sample(0.5, 50))
     # The columns alone would be drawn without their correlation.
-    assert len(loaded.tests()) == len(posterior.test_rows)
+    assert len(loaded._subject().tests) == len(posterior.core.test_rows)
     again = loaded.resimulate(0.5, 50)
     assert np.isfinite(again.error).all()
     with pytest.raises(si.PriorError, match="does not know"):
