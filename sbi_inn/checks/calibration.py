@@ -41,8 +41,6 @@ WIDTH = Limits("log of the width ratio", caution=float(np.log(1.1)), distrust=fl
 
 LEVELS_SAID = np.array([0.5, 0.68, 0.95])  # probabilities of the intervals that sentences speak of
 
-Masks = Mapping[str, BoolArray]
-
 
 @dataclass(frozen=True, repr=False)
 class Calibration(Record):
@@ -61,7 +59,7 @@ class Calibration(Record):
 
     ranks: FloatArray
     columns: tuple[str, ...]
-    groups: Masks = field(default_factory=dict)
+    groups: Mapping[str, BoolArray] = field(default_factory=dict)
 
     @cached_property
     def found(self) -> CalibrationError:

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sbi_inn.checks.record import VERDICTS, Record, Verdict
-from sbi_inn.report.page import write_page
+from sbi_inn.report.page import page
 
 MEANING = {
     "trust": "Trust this posterior",
@@ -113,7 +113,9 @@ class Check:
             figures |= {name: record.plot(), **record.more_figures()}
         return figures
 
-    def to_html(self, path: str | Path, *, figures: Mapping[str, Figure] | None = None) -> None:
+    def to_html(
+        self, path: str | Path, *, figures: Mapping[str, Figure] | None = None, title: str = ""
+    ) -> None:
         """Write everything as one self-contained page.
 
         Parameters
@@ -122,8 +124,10 @@ class Check:
             Such as "report.html".
         figures : mapping of str to Figure, optional
             More figures, by caption.
+        title : str
+            Of the page.
         """
-        write_page(self, path, figures=figures)
+        Path(path).write_text(page(self, title=title, figures=figures), encoding="utf-8")
 
     def __repr__(self) -> str:
         lines = [

@@ -6,7 +6,6 @@ import base64
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -65,17 +64,6 @@ def page(check: Any, *, title: str = "", figures: Mapping[str, Figure] | None = 
         marks=MARKS,
         version=sbi_inn.__version__,
     )
-
-
-def write_page(
-    check: Any,
-    path: str | Path,
-    *,
-    title: str = "",
-    figures: Mapping[str, Figure] | None = None,
-) -> None:
-    """Write `page` to a file."""
-    Path(path).write_text(page(check, title=title, figures=figures), encoding="utf-8")
 
 
 def _drawn(record: Record) -> Iterator[tuple[str, Figure, Figure]]:
