@@ -232,7 +232,7 @@ def _spread(
     return Finding(abs(float(np.log(width))), error / width, WIDTH, p_value, words)
 
 
-def calibrate(subject: Subject) -> Calibration:
+def check_calibration(subject: Subject) -> Calibration:
     """Look at the calibration over the test simulations, and over thirds of each given."""
     found, schema = subject.survey(), subject.sampler.schema
     seen = found.tests.observations
@@ -246,5 +246,5 @@ CALIBRATION = CheckKind(
     name="calibration",
     question="Do intervals hold the truth as often as they say, and do draws lie around it?",
     explanation="This is counted over many simulations whose true parameters are known.",
-    run=calibrate,
+    run=check_calibration,
 )
