@@ -69,7 +69,7 @@ def counted(rng, n=500):
 def test_entries_of_sets_get_scores_of_their_own(rng):
     observations, entries = counted(rng)
     scaling = Scaling.fit(observations)
-    assert scaling.set_scores["days"].columns.tolist() == [0]
+    assert scaling.sets["days"].scores.columns.tolist() == [0]
     found = scaling.entries(observations, "days")
     assert found.shape == (len(entries), 3)  # two scaled columns, and the scores of the counts
     below = (entries[:, 0] < 7).mean() / 2 + (entries[:, 0] <= 7).mean() / 2
