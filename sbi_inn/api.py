@@ -13,6 +13,7 @@ import xarray as xr
 from sbi_inn.errors import PriorError
 from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting
 from sbi_inn.methods.protocols import declared
+from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.apply_noise import apply_noise
@@ -150,12 +151,18 @@ def fit_posterior(
         _say_failures(simulations, progress)
         fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
         _warn_if_diverged(fitted)
-        posterior = Posterior(
-            fitted, simulations, parts.test, seed=seed, problem=problem, training=training
+        core = Core(
+            fitted,
+            simulations,
+            parts.test,
+            seed=seed,
+            n_simulations=len(simulations),
+            training=training,
+            problem=problem,
         )
         if isinstance(fitted, Emulator):
-            _say_errors(fitted, posterior.schema.columns, progress)
-        return posterior
+            _say_errors(fitted, core.schema.columns, progress)
+        return Posterior(core)
 
 
 def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Training:

@@ -76,6 +76,11 @@ def latents(simulations: Simulations, rows: IntArray, *, seed: int) -> FloatArra
     return prior.to_latent(simulations.parameters(rows), within)
 
 
+def log_normal(latent: FloatArray) -> FloatArray:
+    """Log density of N(0, I), the prior on the latent side, shape (rows,)."""
+    return -0.5 * (latent**2).sum(axis=1) - 0.5 * latent.shape[1] * np.log(2 * np.pi)
+
+
 def fit(
     simulations: Simulations,
     method: Method,

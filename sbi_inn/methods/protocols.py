@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
 from sbi_inn.training.history import History
 from sbi_inn.training.settings import Training
@@ -130,6 +131,24 @@ class Decoder(Protocol):
 
     def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
         """Find the parameters (n, dim) that latents (n, latent_dim) stand for."""
+        ...
+
+
+@runtime_checkable
+class RowWise(Protocol):
+    """A trained method whose `sample` takes a RowGenerators as well as a numpy Generator.
+
+    What is drawn for an observation then depends on its own random numbers alone. Any other method
+    is asked for one observation at a time.
+    """
+
+    @property
+    def row_wise(self) -> bool:
+        """Whether it does."""
+        ...
+
+    def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
+        """Draw `n` for each observation, shape (observations, n, dim)."""
         ...
 
 

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.cinn.network import PRIOR_SHARE
-from sbi_inn.methods.density import log_normal
-from sbi_inn.methods.fitting import Split, fit
+from sbi_inn.methods.fitting import Split, fit, log_normal
 from sbi_inn.methods.protocols import Fitted, Method, takes_integral
 from sbi_inn.observation.batch import Observations
 from sbi_inn.planning.power_law import PowerLaws, fit_power_laws

@@ -63,12 +63,7 @@ def plot_calibration(
     width_mm : float
         Width on paper: 180 for a double column; 85 for a single one, with the panels stacked.
     fig : Figure or SubFigure, optional
-        Draw into it; `width_mm` then counts for nothing.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("calibration.pdf")``.
+        Draw into it, whatever `width_mm` is.
 
     Raises
     ------
@@ -89,15 +84,16 @@ def plot_calibration(
         )
     lines = coverage(ranks) - LEVELS[:, None], excess_below(ranks)
     band = simultaneous_band(len(ranks), LEVELS, confidence)
-    beyond = np.maximum(*(beyond_band(one, band) for one in lines))
-    named = np.sort(np.argsort(-beyond, kind="stable")[:_MOST_NAMED]).tolist()
+    beyond = [beyond_band(one, band) for one in lines]
+    farthest = np.maximum(*beyond)
+    named = np.sort(np.argsort(-farthest, kind="stable")[:_MOST_NAMED]).tolist()
     width_mm = width_of(fig, width_mm)
     stacked = width_mm < NARROW_MM
     with canvas(fig, width_mm, width_mm * (1.3 if stacked else 0.47)) as figure:
         left, right = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
-        draw_excess(right, lines[1], columns, band, named)
-        handles = draw_excess(left, lines[0], columns, band, named)
-        handles[0].set_label(f"{100 * confidence:g} % band of an exact posterior")
+        draw_excess(right, lines[1], columns, band, named, beyond[1])
+        handles = draw_excess(left, lines[0], columns, band, named, beyond[0])
+        handles[0].set_label(f"{100 * confidence:g} % band")
         left.set(xlabel="level of the central interval [%]", ylabel="coverage − level [%]")
         right.set(xlabel="rank r of the truth [%]", ylabel="share below r − r [%]")
         explain(left, "too wide", "too narrow")
@@ -105,7 +101,7 @@ def plot_calibration(
         if limit is not None:
             handles.insert(1, _draw_limit(left, limit))
         between = "\n" if stacked else "; "
-        figure.suptitle(_verdict(ranks, floor, limit, bool(beyond.any()), between))
+        figure.suptitle(_verdict(ranks, floor, limit, bool(farthest.any()), between))
         add_legend(figure, handles)
     return figure
 
@@ -114,7 +110,7 @@ def _draw_limit(ax: Axes, limit: float) -> Artist:
     """Draw the limit of the calibration error at either side of zero; return the line."""
     for side in (-100, 100):
         line = ax.axhline(side * limit, color="black", linewidth=0.9, linestyle=(0, (6, 3)))
-    line.set_label("limit: half of the points may lie beyond")
+    line.set_label(f"limit ({_percent(limit)})")
     farthest = max(*ax.get_ylim(), 115 * limit)
     ax.set_ylim(-farthest, farthest)
     return line
@@ -136,12 +132,13 @@ def _verdict(
         lines.append("exact: " + ", ".join(f"{_percent(e)} ({name})" for e, name in exact))
     if limit is None:
         return between.join(lines)
+    beyond = "half of the points lie beyond the limit"
     if error > limit:
-        meaning = f"too large: the limit is {_percent(limit)}"
+        meaning = f"too large: over {beyond}"
     elif outside:
-        meaning = f"outside the band, yet too small to matter (limit {_percent(limit)})"
+        meaning = f"outside the band, yet too small to matter:{between[-1]}less than {beyond}"
     else:
-        meaning = f"inside the band (limit {_percent(limit)})"
+        meaning = f"inside the band: less than {beyond}"
     return f"{between.join(lines)}\n{meaning}"
 
 

@@ -15,9 +15,8 @@ from matplotlib.lines import Line2D
 
 from sbi_inn.draws import Column, columns_of, flat, make_draws
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.axes import dress_axis
+from sbi_inn.plots.axes import Span, dress_axis, widened
 from sbi_inn.plots.marginals import (
-    Span,
     draw_histogram,
     draw_pair,
     draw_prior,
@@ -71,7 +70,7 @@ def corner(
         Width on paper: 180 for a double column, 85 for a single one. Of many parameters it is
         wider where needed to give each 6 mm.
     fig : Figure or SubFigure, optional
-        Draw into it; `width_mm` then counts for nothing.
+        Draw into it, whatever `width_mm` is.
 
     Returns
     -------
@@ -195,10 +194,7 @@ def _span(column: Column, layers: Sequence[Values], truths: Mapping[str, float])
     spans = [span_of(values[name]) for values in layers]
     ends = [end for low, high in spans for end in (low - bar, high + bar)]
     ends += [truths[name]] if name in truths else []
-    low, high = min(ends), max(ends)
-    tiny = 1e-9 * max(abs(low), abs(high))
-    margin = 0.06 * (high - low) if high - low > tiny else 0.1 * abs(low) or 1.0
-    return low - margin, high + margin
+    return widened(min(ends), max(ends))
 
 
 def _draw_panels(

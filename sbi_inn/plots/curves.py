@@ -64,15 +64,8 @@ def plot_learning_curve(
         What the scores are.
     width_mm : float
         Width on paper.
-    ax : Axes, optional
-        Draw into it; `width_mm` then counts for nothing.
-    fig : Figure or SubFigure, optional
-        Likewise, on new axes.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("learning.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Raises
     ------
@@ -139,12 +132,7 @@ def plot_plan(
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
     fig : Figure or SubFigure, optional
-        Draw into it; `width_mm` then counts for nothing.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("plan.pdf")``.
+        Draw into it, whatever `width_mm` is.
 
     Raises
     ------
@@ -214,17 +202,10 @@ def _draw_plan(
     ax: Axes, percent: str, values: FloatArray, width: FloatArray, low: FloatArray, high: FloatArray
 ) -> None:
     """Draw the expected width over the band of single observations, from zero upwards."""
-    ax.fill_between(
-        values, low, high, color=COLOURS[0], alpha=0.2, linewidth=0, label="single observations"
-    )
-    ax.plot(
-        values,
-        width,
-        "o-",
-        color=COLOURS[0],
-        markersize=3,
-        label=f"expected width of the {percent} interval",
-    )
+    band = ax.fill_between(values, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
+    (line,) = ax.plot(values, width, "o-", color=COLOURS[0], markersize=3)
+    band.set_label("single observations")
+    line.set_label(f"expected width of the {percent} interval")
     ax.set_ylim(0, 1.08 * max(width.max(), high.max()) or 1.0)
 
 

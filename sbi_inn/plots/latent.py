@@ -17,7 +17,7 @@ from scipy.stats import chi2
 
 from sbi_inn.draws import Column
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.axes import axis_label, dress_axis
+from sbi_inn.plots.axes import axis_label, dress_axis, is_constant, widened
 from sbi_inn.plots.marginals import MASSES
 from sbi_inn.plots.panels import is_leftmost, is_lowest, lay_out, panel_grid, square, width_of
 from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, SMALL_PT, Canvas
@@ -65,12 +65,7 @@ def plot_latent(
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
     fig : Figure or SubFigure, optional
-        Draw into it; `width_mm` then counts for nothing.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("latent.pdf")``.
+        Draw into it, whatever `width_mm` is.
 
     Raises
     ------
@@ -158,9 +153,8 @@ def _draw_values(ax: Axes, axis: FloatArray, grid: FloatArray) -> QuadMesh:
     inside = np.add.outer(axis**2, axis**2) <= chi2.ppf(_SHOWN, 2)
     shown = grid[inside] if inside.any() else grid
     low, high = float(shown.min()), float(shown.max())
-    if high - low <= 1e-9 * max(abs(low), abs(high)):  # a constant
-        margin = 0.1 * abs(low) or 1.0
-        low, high = low - margin, high + margin
+    if is_constant(low, high):
+        low, high = widened(low, high)
     return ax.pcolormesh(axis, axis, grid.T, cmap=_MAP, norm=Normalize(low, high), rasterized=True)
 
 

@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Patch
 from scipy.ndimage import gaussian_filter
 
+from sbi_inn.plots.axes import Span, is_constant
 from sbi_inn.plots.style import GREY
 from sbi_inn.typing import FloatArray, IntArray
 
@@ -24,8 +25,6 @@ _WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)  # of the smoothing, in 
 _NEIGHBOURS = 150  # draws under the kernel of one, so that a region's edge is smooth,
 _NEIGHBOUR_SHARE = 0.1  # or this share of all, if that is less
 _SPREAD = 0.1  # of the range of the draws, by which smoothing may reach beyond it
-
-Span = tuple[float, float]
 
 
 def span_of(values: FloatArray) -> Span:
@@ -47,12 +46,6 @@ def bars(values: FloatArray) -> FloatArray | None:
     return edges if len(edges) <= _BARS + 1 else None
 
 
-def is_constant(values: FloatArray) -> bool:
-    """Say whether the draws agree to about the precision of a float."""
-    low, high = span_of(values)
-    return high - low <= 1e-9 * max(abs(low), abs(high))
-
-
 def draw_histogram(ax: Axes, values: FloatArray, colour: str, *, discrete: bool = False) -> float:
     """Draw the density of one parameter; a constant is a line.
 
@@ -63,7 +56,7 @@ def draw_histogram(ax: Axes, values: FloatArray, colour: str, *, discrete: bool 
     float
         The largest density, 0 for a constant.
     """
-    if is_constant(values):
+    if is_constant(*span_of(values)):
         ax.axvline(float(np.median(values)), color=colour)
         return 0.0
     edges = bars(values) if discrete else None
@@ -143,7 +136,7 @@ def draw_pair(
     bool
         Whether these are regions.
     """
-    if len(x) < _FEW or is_constant(x) or is_constant(y):
+    if len(x) < _FEW or is_constant(*span_of(x)) or is_constant(*span_of(y)):
         ax.plot(x, y, "o", color=colour, markersize=1.5, markeredgewidth=0, rasterized=True)
         return False
     own = [bars(v) if whole else None for v, whole in zip((x, y), discrete, strict=True)]

@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from sbi_inn.errors import ShapeError
+from sbi_inn.plots.axes import widened
 from sbi_inn.plots.marginals import draw_histogram
 from sbi_inn.plots.panels import add_legend, broken, figure_of, finite, single_panel
 from sbi_inn.plots.predictive import FLAGGED, p_text
@@ -53,15 +54,8 @@ def plot_novelty(
         Whether scores can be too low, too.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
-    ax : Axes, optional
-        Draw into it; `width_mm` then counts for nothing.
-    fig : Figure or SubFigure, optional
-        Likewise, on new axes.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("novelty.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Raises
     ------
@@ -84,7 +78,8 @@ def plot_novelty(
             f"got {usual.shape}, {here.shape}, {p_values.shape}"
         )
     with single_panel(ax, fig, width_mm, (0.62, 0.35)) as (ax, home):
-        ax.set_xlim(_span(usual, here))
+        both = np.concatenate([usual, here])
+        ax.set_xlim(widened(both.min(), both.max()))
         handles: list[Artist] = [_patch(GREY, 0.3, f"{len(usual):,} {usual_name}")]
         handles.append(_draw_tails(ax, usual, two_tailed))
         tops = [draw_histogram(ax, usual, GREY)]
@@ -97,13 +92,6 @@ def plot_novelty(
         ax.set_xlabel(broken(label, home))
         add_legend(home, handles)
     return figure_of(ax)
-
-
-def _span(usual: FloatArray, here: FloatArray) -> tuple[float, float]:
-    """Return the ends of an axis that shows all scores."""
-    low, high = min(usual.min(), here.min()), max(usual.max(), here.max())
-    margin = 0.06 * (high - low) or 1.0
-    return float(low - margin), float(high + margin)
 
 
 def _draw_tails(ax: Axes, usual: FloatArray, two_tailed: bool) -> Artist:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -64,15 +65,8 @@ def plot_ranks(
         What it means to lie above or below zero, written in the panel.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
-    ax : Axes, optional
-        Draw into it; `width_mm` then counts for nothing.
-    fig : Figure or SubFigure, optional
-        Likewise, on new axes.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("ranks.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Raises
     ------
@@ -99,7 +93,7 @@ def plot_ranks(
     if len(columns) > _MOST_NAMED:
         named = [int(i) for i in np.argsort(-beyond, kind="stable")[:_MOST_OUTSIDE] if beyond[i]]
     with single_panel(ax, fig, width_mm, (0.8, 0.4)) as (ax, home):
-        handles = draw_excess(ax, lines, columns, edges, named)
+        handles = draw_excess(ax, lines, columns, edges, named, beyond)
         ax.set(xlabel=broken(f"{quantity} [%]", home), ylabel=f"{excess} [%]")
         ax.set_title(broken(title, home))
         explain(ax, above, below)
@@ -148,32 +142,33 @@ def draw_excess(
     columns: Sequence[str],
     band: Band | None,
     named: Sequence[int],
+    beyond: FloatArray,
 ) -> list[Artist]:
     """Draw a line a column over the band; return what the legend names.
 
-    Those in `named` are coloured, the others thin and grey. Where all are named, a line that leaves
-    the band is thick.
+    Those in `named` are coloured, the others thin and grey. Where all are named, those that go
+    `beyond` the band are thick.
     """
+    x, excess = 100 * LEVELS, 100 * excess
+    handles: list[Artist] = []
+    shown = [excess]
     ax.axhline(0, color=GREY, linewidth=0.6)
-    x, handles, shown = 100 * LEVELS, [], [excess]
     if band is not None:
-        low, high = (edge - LEVELS for edge in band)
-        shown += [low, high]
-        handles.append(ax.fill_between(x, 100 * low, 100 * high, color=GREY, alpha=0.25, lw=0))
+        shown += [100 * (edge - LEVELS) for edge in band]
+        handles.append(ax.fill_between(x, shown[1], shown[2], color=GREY, alpha=0.25, linewidth=0))
         handles[0].set_label("exact posterior")
-    others = np.delete(100 * excess, list(named), axis=1)
+    others = np.delete(excess, list(named), axis=1)
     if others.size:
-        thin = ax.plot(x, others, color=GREY, linewidth=0.5, alpha=0.7, label="_others")[0]
+        look: dict[str, Any] = {"color": GREY, "linewidth": 0.5, "alpha": 0.7}
+        ax.plot(x, others, label="_others", **look)
         said = f"{others.shape[1]} others" if named else f"all {len(columns)}"
-        handles.append(Line2D([], [], color=thin.get_color(), linewidth=0.5, label=said))
-    outside = beyond_band(excess, band) > (0 if len(named) == len(columns) else np.inf)
+        handles.append(Line2D([], [], label=said, **look))
+    thick = (beyond > 0) & (len(named) == len(columns))
     for order, i in enumerate(named):
         colour, dashes = line_style(order)
-        width = _THICK if outside[i] else 1.0
-        handles += ax.plot(
-            x, 100 * excess[:, i], dashes, color=colour, linewidth=width, label=columns[i]
-        )
-    largest = max(_LEAST, *(100 * float(np.abs(part).max()) for part in shown))
+        look = {"color": colour, "linewidth": _THICK if thick[i] else 1.0}
+        handles += ax.plot(x, excess[:, i], dashes, label=columns[i], **look)
+    largest = max(_LEAST, *(float(np.abs(part).max()) for part in shown))
     ax.set(xlim=(0, 100), ylim=(-_HEADROOM * largest, _HEADROOM * largest))
     ax.locator_params(axis="y", nbins=7)
     return handles

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from sbi_inn.draws import Column
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.axes import dress_axis
+from sbi_inn.plots.axes import Span, dress_axis, widened
 from sbi_inn.plots.panels import (
     NARROW_MM,
     add_legend,
@@ -71,12 +71,7 @@ def plot_recovery(
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
     fig : Figure or SubFigure, optional
-        Draw into it; `width_mm` then counts for nothing.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("recovery.pdf")``.
+        Draw into it, whatever `width_mm` is.
 
     Raises
     ------
@@ -140,15 +135,8 @@ def plot_contraction(
         Names of the parameters.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
-    ax : Axes, optional
-        Draw into it; `width_mm` then counts for nothing.
-    fig : Figure or SubFigure, optional
-        Likewise, on new axes.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("contraction.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Raises
     ------
@@ -226,15 +214,13 @@ def _draw_recovery(
     ax.set(xlim=span, ylim=span)
 
 
-def _common_span(truth: FloatArray, estimate: FloatArray) -> tuple[float, float]:
+def _common_span(truth: FloatArray, estimate: FloatArray) -> Span:
     """Return the ends of axes that show both, but for a few that lie far outside the others."""
     values = np.concatenate([truth, estimate])
     inner_low, inner_high = np.quantile(values, [0.01, 0.99])
     reach = 0.5 * (inner_high - inner_low)
     low, high = max(values.min(), inner_low - reach), min(values.max(), inner_high + reach)
-    constant = high - low <= 1e-9 * max(abs(low), abs(high))
-    margin = (0.1 * abs(low) or 1.0) if constant else 0.06 * (high - low)
-    return float(low - margin), float(high + margin)
+    return widened(low, high)
 
 
 def _scores(r_squared: float, nrmse: float, room_pt: float) -> str:

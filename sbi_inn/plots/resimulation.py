@@ -41,15 +41,8 @@ def plot_errors(
         Title: what has to be known about the draws.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
-    ax : Axes, optional
-        Draw into it; `width_mm` then counts for nothing.
-    fig : Figure or SubFigure, optional
-        Likewise, on new axes.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("errors.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Examples
     --------
@@ -103,8 +96,7 @@ def _ticks(low: float, high: float) -> dict[float, str]:
     ticks: dict[float, str] = {}
     for digits, step in (((1, 2, 5), 1), ((1,), 1), ((1,), 2), ((1,), 4)):
         chosen = [(digit, power) for power in powers if power % step == 0 for digit in digits]
-        ticks = {digit * 10.0**power: _text(digit, power) for digit, power in chosen}
-        ticks = {tick: text for tick, text in ticks.items() if low <= tick <= high}
+        ticks = {d * 10.0**p: _text(d, p) for d, p in chosen if low <= d * 10.0**p <= high}
         if len(ticks) <= _MOST_TICKS:
             break
     return ticks

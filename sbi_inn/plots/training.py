@@ -41,15 +41,8 @@ def plot_training(
         Histories of other networks in an ensemble, whose validation losses are drawn pale.
     width_mm : float
         Width on paper.
-    ax : Axes, optional
-        Draw into it; `width_mm` then counts for nothing.
-    fig : Figure or SubFigure, optional
-        Likewise, on new axes.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("training.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Raises
     ------
@@ -64,7 +57,7 @@ def plot_training(
     'epoch'
     """
     axis_name, x, train, validation, best = _read(history)
-    with single_panel(ax, fig, width_mm, (0.65, 0.65)) as (ax, _):
+    with single_panel(ax, fig, width_mm, (0.65, 0.4)) as (ax, _):
         for other in others:
             _, epochs, _, losses, _ = _read(other)
             ax.plot(epochs, losses, color=COLOURS[1], alpha=0.4, linewidth=0.6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.bidirectional.importance import ROWS, Candidates, candidates, log_normal
 from sbi_inn.methods.bidirectional.network import BidirectionalNetwork, Triples
 from sbi_inn.methods.bidirectional.settings import INNSettings
+from sbi_inn.methods.row_generators import Random, rows_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Scaling
 from sbi_inn.training import weights
@@ -42,6 +43,7 @@ class FittedINN:
     network: BidirectionalNetwork
     residual: FloatArray
     typical: FloatArray
+    row_wise: ClassVar[bool] = True
     _known: dict[bytes, Tensor] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @property
@@ -62,7 +64,7 @@ class FittedINN:
         return np.full_like(self.residual, self.settings.tolerance)
 
     @torch.inference_mode()
-    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+    def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim)."""
         seen = self._read(observations)
         each = n * self._per_draw if self.weighted else n
@@ -70,8 +72,9 @@ class FittedINN:
         draws = np.empty((len(seen), n, self.network.sides.parameters))
         for start in range(0, len(seen), together):
             here = slice(start, start + together)
-            found = self._candidates(seen.y[here], seen.given[here], each, rng)
-            draws[here] = (found.choose(n, rng) if self.weighted else found.x).numpy()
+            own = rows_of(rng, here)
+            found = self._candidates(seen.y[here], seen.given[here], each, own)
+            draws[here] = (found.choose(n, own) if self.weighted else found.x).numpy()
         return draws
 
     @torch.inference_mode()
@@ -188,7 +191,7 @@ class FittedINN:
         vectors = self.scaling.vectors(observations)
         return Triples.of(np.empty((len(observations), 0)), vectors, observations.givens)
 
-    def _candidates(self, y: Tensor, given: Tensor, n: int, rng: np.random.Generator) -> Candidates:
+    def _candidates(self, y: Tensor, given: Tensor, n: int, rng: Random) -> Candidates:
         return candidates(
             self.network,
             y,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sbi_inn.flows import Normal
 from sbi_inn.methods.bidirectional.network import BidirectionalNetwork
+from sbi_inn.methods.row_generators import Random
 
 # Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.
 ROWS = 8_192
@@ -37,7 +38,7 @@ class Candidates:
     x: Tensor
     log_weight: Tensor
 
-    def choose(self, n: int, rng: np.random.Generator) -> Tensor:
+    def choose(self, n: int, rng: Random) -> Tensor:
         """Choose n draws of each observation in proportion to their weights, none twice."""
         # The largest of log weight + Gumbel noise are such a choice (Vieira 2014).
         gumbel = rng.gumbel(size=tuple(self.log_weight.shape))
@@ -63,7 +64,7 @@ def candidates(
     y: Tensor,
     given: Tensor,
     n: int,
-    rng: np.random.Generator,
+    rng: Random,
     *,
     tolerance: Tensor,
 ) -> Candidates:
@@ -77,12 +78,13 @@ def candidates(
     y, given : Tensor, shape (observations, observables or givens)
     n : int
         Draws an observation.
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator or RowGenerators
     tolerance : Tensor, shape (observables,)
     """
 
     def normal(width: int) -> Tensor:
-        return torch.from_numpy(rng.standard_normal((len(y) * n, width), dtype=np.float32))
+        drawn = rng.standard_normal((len(y), n, width), dtype=np.float32)
+        return torch.from_numpy(drawn).flatten(0, 1)
 
     sides = network.sides
     near = y.repeat_interleave(n, dim=0) + tolerance * normal(sides.observables)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ import torch
 from sbi_inn.methods.cinn.network import Network, Shape
 from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.protocols import Cuts
+from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Scaling
 from sbi_inn.training import weights
@@ -31,9 +32,10 @@ class FittedCINN:
     scaling: Scaling
     network: Network
     shape: Shape
+    row_wise: ClassVar[bool] = True
 
     @torch.inference_mode()
-    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+    def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim)."""
         batch = Batch.of(observations, self.scaling)
         context = self.network.summary(batch)

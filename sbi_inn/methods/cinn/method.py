@@ -104,7 +104,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         return Scaling.fit(seen, read, scores=not own)
 
     def _network(self, data: TrainingData, seen: Pairs, seed: int) -> tuple[Network, Shape]:
-        shape, net = Shape.of(seen, data.observations, data.cuts), None
+        shape, net = Shape.of(seen, data.observations, data.cuts, scaling), None
         with seeded(seed):
             if self.summary != "auto":
                 net = OwnNet.fresh(self.summary, Parts.of(data.observations), seen.batch)

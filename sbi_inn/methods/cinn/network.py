@@ -43,6 +43,8 @@ class Shape:
     series : dict of str to int
         Which of them are series, and the entries from one window to the next of each.
     images : dict of str to (channels, height, width)
+    image_gaps : tuple of str
+        Which of the images have flags of missing pixels.
     own : Parts or None
         What a summary network of the user's own is given.
     features : int
@@ -59,9 +61,10 @@ class Shape:
     own: Parts | None = None
     features: int = 0
     cuts: Cuts = ()
+    image_gaps: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, pairs: Pairs, observations: Observations, cuts: Cuts) -> Shape:
+    def of(cls, pairs: Pairs, observations: Observations, cuts: Cuts, scaling: Scaling) -> Shape:
         """Read them off rows."""
         batch = pairs.batch
         return cls(
@@ -69,8 +72,9 @@ class Shape:
             batch.vector.shape[1],
             {name: s.entries.shape[1] for name, s in batch.sets.items()},
             {name: patch_of(int(batch.sets[name].sizes.max())) for name in observations.series},
-            {name: (i.shape[1], i.shape[2], i.shape[3]) for name, i in batch.images.items()},
+            {name: (g.channels, g.height, g.width) for name, g in scaling.grids.items()},
             cuts=cuts,
+            image_gaps=scaling.image_gaps,
         )
 
     @classmethod
@@ -81,6 +85,7 @@ class Shape:
         changed = {
             "series": dict(config["series"]),
             "images": images,
+            "image_gaps": tuple(config.get("image_gaps", ())),
             "own": None if own is None else Parts.from_config(own),
             "cuts": tuple((axis, tuple(ends)) for axis, ends in config["cuts"]),
         }
@@ -155,6 +160,7 @@ class Network(nn.Module):
             shape.sets,
             series=shape.series,
             images=shape.images,
+            gaps=shape.image_gaps,
             features=settings.features,
             hidden=SUMMARY_HIDDEN,
             pooling=settings.pooling,

@@ -15,9 +15,11 @@ from sbi_inn.methods.protocols import (
     Emulator,
     Fitted,
     Groups,
+    RowWise,
     Summariser,
     Weigher,
 )
+from sbi_inn.methods.row_generators import Random, RowGenerators
 from sbi_inn.observation.batch import Observations
 from sbi_inn.training.history import History
 from sbi_inn.typing import FloatArray, IntArray
@@ -61,7 +63,7 @@ class FittedEnsemble:
         """The latents of discrete parameters, and where the pieces of their values meet."""
         return self.best.cuts if isinstance(self.best, Cutter) else ()
 
-    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+    def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim).
 
         Each member gives its share of them, rounded up or down by chance so that it is right on
@@ -78,7 +80,8 @@ class FittedEnsemble:
             most = int(counts[:, place].max(initial=0))
             if draws is not None and not most:
                 continue
-            found = member.sample(observations[asked], most, rng)
+            own = rng.child(place)[asked] if isinstance(rng, RowGenerators) else rng
+            found = member.sample(observations[asked], most, own)
             if draws is None:
                 draws = np.empty((rows, n, found.shape[2]))
             wanted = np.arange(most) < counts[asked, place, None]
@@ -122,6 +125,15 @@ class FittedEnsemble:
 @dataclass(frozen=True)
 class FlowEnsemble(FittedEnsemble):
     """An ensemble of networks that sum up the observation and decode a latent, as cINNs do."""
+
+    @property
+    def row_wise(self) -> bool:
+        """Whether `sample` takes a RowGenerators: if all members do.
+
+        How many a member is asked for depends on the other observations; of a cINN the first of
+        more draws are those of fewer.
+        """
+        return all(isinstance(one, RowWise) and one.row_wise for one in self.members)
 
     @property
     def latent_dim(self) -> int:

@@ -443,12 +443,12 @@ def quick(**settings):
 
 
 def test_the_front_door():
-    assert isinstance(quick().fitted, FittedEnsemble)
-    assert len(quick(ensemble=3).fitted.members) == 3
-    assert not isinstance(quick(ensemble=1).fitted, FittedEnsemble)
+    assert isinstance(quick().core.fitted, FittedEnsemble)
+    assert len(quick(ensemble=3).core.fitted.members) == 3
+    assert not isinstance(quick(ensemble=1).core.fitted, FittedEnsemble)
     again = Ensemble(SMALL, 3)
-    assert len(quick(method=again).fitted.members) == 3
-    assert not isinstance(quick(method=again, ensemble=1).fitted, FittedEnsemble)
+    assert len(quick(method=again).core.fitted.members) == 3
+    assert not isinstance(quick(method=again, ensemble=1).core.fitted, FittedEnsemble)
     with pytest.raises(ValueError, match="ensemble must be positive; got 0"):
         quick(ensemble=0)
 
@@ -474,10 +474,10 @@ def test_a_posterior_of_an_ensemble(tmp_path):
 def test_a_mixture_is_no_worse_than_its_members():
     """By Jensen's inequality: the mean log density of the truths, weighted over the members."""
     posterior = quick(ensemble=3)
-    table, rows = posterior.simulations, posterior.test_rows
+    table, rows = posterior.simulations, posterior.core.test_rows
     truths = posterior.prior.to_latent(table.parameters(rows)), table.observations(rows)
-    alone = [member.log_prob(*truths).mean() for member in posterior.fitted.members]
-    assert posterior.fitted.log_prob(*truths).mean() > posterior.fitted.weights @ alone
+    alone = [member.log_prob(*truths).mean() for member in posterior.core.fitted.members]
+    assert posterior.core.fitted.log_prob(*truths).mean() > posterior.core.fitted.weights @ alone
 
 
 # -- without workers (last: they take seconds to start) --------------------------------------------
