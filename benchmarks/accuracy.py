@@ -1,32 +1,32 @@
 """The public benchmark of simulation-based inference: posteriors against reference posteriors.
 
-    python benchmarks/accuracy.py --out results                             ours, all tasks: hours
-    python benchmarks/accuracy.py --out results --tasks two_moons --budgets 1000 --seeds 1
-    python benchmarks/accuracy.py --out results --peers sbi_nsf bayesflow   beside the peers
-    python benchmarks/accuracy.py --out results --table-only --markdown results.md
+    python benchmarks/accuracy.py                             ours, all tasks: hours
+    python benchmarks/accuracy.py --tasks two_moons --budgets 1000 --seeds 1
+    python benchmarks/accuracy.py --peers sbi_nsf bayesflow   beside the peers
+    python benchmarks/accuracy.py --table                     the tables of docs/results/accuracy.md
 
-Every training is a process of its own and leaves its result in the folder; what is there already is
-not run again, so that the command can be stopped and taken up, on another day too. All methods
-train on the same simulations. The C2ST (classifier two-sample test; .5: cannot be told from the
-reference, 1: can be always) is that of sbibm 1.1.0 on as many draws as `--draws` says, on both
-sides. Peers run in environments of their own, made on first use (`environments.py`).
+Every training is a process of its own, which leaves its result in the cache and a row in
+docs/results/accuracy.csv. What has a row is not run again, so that the command can be stopped and
+taken up, on another day too. All methods train on the same simulations. The C2ST (classifier
+two-sample test; .5: cannot be told from the reference, 1: can be always) is that of sbibm 1.1.0 on
+as many draws as `--draws` says, on both sides. Peers run in environments of their own, made on
+first use (`environments.py`).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pandas as pd
 from accuracy_parts import report, scores
-from accuracy_parts.jobs import DRAWN, PEERS, Settings, done, planned, run, source
+from accuracy_parts.jobs import DRAWN, PEERS, Settings, done, planned, run
+from accuracy_parts.rows import collect
 from accuracy_parts.settings import read
 from accuracy_parts.tasks import OURS_ONLY, REFERENCE, TASKS, published
+from records import CACHE, Records, add_options, caption, markdown
 
 
 def parser():
@@ -35,7 +35,14 @@ def parser():
     )
     known = (*TASKS, *OURS_ONLY)
     add = made.add_argument
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+    add_options(made)
+    add(
+        "--cache",
+        type=Path,
+        default=CACHE / "accuracy",
+        metavar="DIR",
+        help="of what is made again",
+    )
     add("--tasks", nargs="+", choices=known, default=known, metavar="TASK", help=", ".join(known))
     add("--budgets", nargs="+", type=int, default=[1_000, 10_000, 100_000], metavar="N")
     add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="SEED")
@@ -51,9 +58,6 @@ def parser():
     add("--timing", action=argparse.BooleanOptionalAction, default=True, help="are times to count?")
     add("--again", action="store_true", help="run jobs again that are done")
     add("--c2st", action=argparse.BooleanOptionalAction, default=True, help="score the draws")
-    add("--table-only", action="store_true", help="run nothing")
-    add("--json", type=Path, metavar="FILE", help="write everything that was found")
-    add("--markdown", type=Path, metavar="FILE", help="write the tables")
     add("--reference", type=Path, default=REFERENCE, help="folder of reference posteriors")
     return made
 
@@ -68,20 +72,24 @@ def main():
     except (ValueError, TypeError) as error:
         made.error(str(error))
     settings = Settings(
-        options.out.resolve(),
+        options.cache.resolve(),
         tuple(options.settings),
         threads=options.threads,
         jobs=options.jobs,
         timed=options.timing,
         peer_calibration=options.peer_calibration,
         reference=options.reference.resolve(),
+        records=Records("accuracy", ("task", "budget", "method"), options.out),
     )
     methods = [options.label] * options.ours + list(options.peers)
     jobs = planned(options.tasks, options.budgets, options.seeds, methods)
-    failed = [] if options.table_only else run_all(jobs, settings, options)
-    if options.c2st and not options.table_only:
-        scores.score(jobs, options.draws, options.observations, settings, say=_scored)
-    show(jobs, settings, options)
+    failed = []
+    if not options.table:
+        failed = run_all(jobs, settings, options)
+        if options.c2st:
+            scores.score(jobs, options.draws, options.observations, settings, say=_scored)
+        collect(jobs, settings)
+    print(tables(jobs, settings, options))
     if failed:
         sys.exit(f"failed: {', '.join(failed)}; see {settings.out / 'logs'}")
 
@@ -114,38 +122,27 @@ def _scored(job, observation, value):
     print(f"{job.name}, observation {observation}: C2ST {value:.3f}", flush=True)
 
 
-def show(jobs, settings, options):
-    """Print the tables, and write what was asked for."""
+def tables(jobs, settings, options):
+    """Make a table of each number of simulations, as markdown."""
     observations = list(options.observations)
     line = published(settings.reference)
-    found = report.rows(jobs, options.draws, observations, line, settings)
+    found = report.rows(settings.records.read(), jobs, options.draws, observations, line)
     if found.empty:
-        print("no results yet")
-        return
-    current = {job.method: source(job, settings) for job in jobs}
+        return "no results yet"
     written = []
     for budget in options.budgets:
-        if not (found.budget == budget).any():
+        here = found[found.budget == budget]
+        if here.empty:
             continue
-        table = report.shown(found, budget, options.label)
-        below = report.wins(found, budget, options.label)
         title = (
-            f"{budget:,} simulations, C2ST on {options.draws:,} draws at public observations "
+            f"### {budget:,} simulations, C2ST on {options.draws:,} draws at public observations "
             f"{', '.join(map(str, observations))}, median over seeds"
         )
-        with pd.option_context("display.width", 250, "display.max_columns", None):
-            print(f"\n== {title}\n{table.to_string(index=False)}")
-        print("\n".join(below), flush=True)
-        bullets = "\n".join(f"- {line}" for line in below)
-        written.append(f"### {title}\n\n{report.markdown(table)}\n\n{bullets}\n")
-    said = report.remarks(found, current)
-    print("\n".join(said))
-    if options.markdown:
-        options.markdown.write_text("\n".join([*written, *said]))
-    if options.json:
-        about = {"cores": os.cpu_count(), "draws": options.draws, "observations": observations}
-        everything = json.loads(found.to_json(orient="records"))
-        options.json.write_text(json.dumps(about | {"jobs": everything}, indent=1))
+        written += [title, caption(here), markdown(report.shown(found, budget, options.label))]
+        bullets = [f"- {line}" for line in report.wins(found, budget, options.label)]
+        if bullets:
+            written.append("\n".join(bullets))
+    return "\n\n".join([*written, *report.remarks(found)])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How long a catalogue takes: summaries of every object, beside the network's own time.
 
-    python benchmarks/catalogue.py [--objects 50000] [--draws 1000] [--json results.json]
+    python benchmarks/catalogue.py [--objects 50000] [--draws 1000]
+    python benchmarks/catalogue.py --table              the table of the results page
 
 A table of four parameters and ten bands, whose prior is not stated; a network trained for 20
 epochs; then `summary_each`, and the draws alone. Times are of the processor, all threads together,
@@ -8,16 +9,20 @@ so that other work on the machine matters little; memory is the peak of the proc
 """
 
 import argparse
-import json
 import platform
 import resource
 import time
+from dataclasses import replace
 
+import inside
 import numpy as np
 import pandas as pd
 import torch
+from records import Records, add_options, headed
 
 import sbi_inn as si
+
+RECORDS = Records("catalogue", ("objects", "draws"))
 
 PARAMETERS, BANDS, ROWS = 4, 10, 10_000
 
@@ -73,7 +78,6 @@ def measure(objects, draws):
         "peak memory [GB]": round(after, 3),
         "of which before [GB]": round(before, 3),
         "objects with several modes": int((found.filter(like="_modes") > 1).any(axis=1).sum()),
-        "threads": torch.get_num_threads(),
         "machine": f"{platform.machine()}, torch {torch.__version__}, numpy {np.__version__}",
     }
 
@@ -83,21 +87,32 @@ def network_alone(posterior, observations, draws):
     rng = np.random.default_rng(1)
     size = max(1, 2**18 // draws)
     for first in range(0, len(observations), size):
-        posterior.fitted.sample(observations[first : first + size], draws, rng)
+        inside.fitted(posterior).sample(observations[first : first + size], draws, rng)
+
+
+def shown(rows):
+    """Make the table of the page, a column for each run."""
+    if rows.empty:
+        return ""
+    names = [name for name in rows if name not in ("commit", "date", "cores", "threads", "seed")]
+    runs = [dict(zip(names, map(str, row), strict=True)) for row in rows[names].to_numpy()]
+    lines = [{"": name} | {str(i): run[name] for i, run in enumerate(runs, 1)} for name in names]
+    return headed(rows, pd.DataFrame(lines))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--objects", type=int, default=50_000)
     parser.add_argument("--draws", type=int, default=1_000)
-    parser.add_argument("--json", metavar="FILE")
+    add_options(parser)
     options = parser.parse_args()
-    found = measure(options.objects, options.draws)
-    for name, value in found.items():
-        print(f"{name:32} {value}")
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(found, file, indent=1)
+    records = replace(RECORDS, folder=options.out)
+    if not options.table:
+        found = measure(options.objects, options.draws)
+        records.add([found], seed=1, threads=torch.get_num_threads())
+    print(shown(records.read()))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Gaps and error bars: posteriors of incomplete and noisy data beside the exact ones.
 
-    python benchmarks/gaps_and_errors.py
-    python benchmarks/gaps_and_errors.py errors --simulations 3000 --json found.json
+    python benchmarks/gaps_and_errors.py                      three seeds
+    python benchmarks/gaps_and_errors.py --only errors --simulations 3000
+    python benchmarks/gaps_and_errors.py --table              the table of the results page
 
 Sections
     gaps        normal_sample, of which 30 % of the values are missing at random
@@ -13,14 +14,13 @@ and the ratio of the standard deviations. Both hold what 2,000 draws leave to ch
 .016. Default settings.
 """
 
-import argparse
-import json
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import pandas as pd
 import scipy.stats as st
+from parts import Benchmark, main
+from records import SPREAD, Records, headed, spread
 from sbi_inn.simulators.normal_sample import posterior as exact_of_sample
 
 import sbi_inn as si
@@ -57,7 +57,7 @@ def blur(y, sigma, rng):
 
 def gaps(options):
     fitted, seconds = fit("normal_sample", noise=lose, options=options)
-    tests = fitted.tests(5_000).observations
+    tests = fitted._subject().tests.observations
     sizes = tests.sets["n"].sizes
     rows = []
     for low, high in SIZES:
@@ -126,24 +126,30 @@ def fit(study, prior=None, *, options, **settings):
 SECTIONS = {"gaps": gaps, "errors": errors, "catalogue": catalogue}
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--simulations", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
-    unknown = set(options.sections) - set(SECTIONS)
-    if unknown:
-        parser.error(f"expected sections among {', '.join(SECTIONS)}; got {', '.join(unknown)}")
-    rows = [row for name in options.sections or SECTIONS for row in SECTIONS[name](options)]
-    print(pd.DataFrame(rows).to_string(index=False, float_format="{:.3f}".format))
-    print("asked for: off by at most .1, ratios within 5 % of 1")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+def table(rows):
+    """Make the table of the page: medians over seeds, with the smallest and the largest."""
+    if rows.empty:
+        return ""
+    lines = [
+        {
+            "section": section,
+            "of": of,
+            "mean off by [sd]": spread(here["mean off by [sd]"], "{:.3f}"),
+            "ratio of sds": spread(here["ratio of sds"], "{:.3f}"),
+            "training [s]": spread(here["training [s]"], "{:.0f}"),
+        }
+        for (section, of), here in rows.groupby(["section", "of"], sort=False)
+    ]
+    return headed(rows, pd.DataFrame(lines), SPREAD)
 
+
+BENCHMARK = Benchmark(
+    Records("gaps-and-errors", ("section", "simulations", "of")),
+    parts=list(SECTIONS),
+    measure=lambda options: SECTIONS[options.part](options),
+    table=table,
+    settings={"simulations": 10_000},
+)
 
 if __name__ == "__main__":
-    main()
+    main(BENCHMARK, __doc__)

@@ -1,6 +1,7 @@
 """Posterior probabilities of discrete parameters against exact enumeration.
 
-    python benchmarks/parameters.py [--only NAME ...] [--simulations N] [--tests N] [--json FILE]
+    python benchmarks/parameters.py [--only NAME ...] [--simulations N] [--tests N]
+    python benchmarks/parameters.py --table              the table of the results page
 
 Three models with a discrete and a continuous parameter, fitted with default settings. At each of
 many test observations, drawn from the prior predictive distribution, the posterior probability of
@@ -11,18 +12,19 @@ show has the noise of 10,000 draws (.005) on top of what `log_prob` says; both a
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import scipy.stats as st
+from parts import Benchmark, main
+from records import SPREAD, Records, headed, spread
 from scipy.special import logsumexp
 
 import sbi_inn as si
 
-SEED, DRAWS, GRID, TARGET = 1, 10_000, 400, 0.02
+DRAWS = 10_000
+GRID = 400  # points of the continuous parameter
 RATES = np.array([1.0, 3.0, 6.0, 10.0])
 
 
@@ -82,11 +84,11 @@ def exact(problem, likelihood, y, values, grid):
     return np.exp(mass - logsumexp(mass))
 
 
-def measure(name, n_simulations, n_tests):
+def measure(name, n_simulations, n_tests, seed):
     """Fit one model and compare its probabilities at test observations."""
     problem, likelihood = MODELS[name]
     started = time.perf_counter()
-    posterior = si.fit_posterior(problem, n_simulations=n_simulations, seed=SEED, progress=False)
+    posterior = si.fit_posterior(problem, n_simulations=n_simulations, seed=seed, progress=False)
     seconds = time.perf_counter() - started
     discrete, smooth = problem.prior.names
     # Both ends of the grid leave out 1e-6 of the prior.
@@ -94,7 +96,7 @@ def measure(name, n_simulations, n_tests):
     grid = np.linspace(*ends, GRID)
     seen = problem.prior.sample(20_000, np.random.default_rng(0))[discrete]
     values = np.arange(seen.min(), seen.max() + 1)
-    tests = si.simulate(problem, n=n_tests, seed=SEED + 1, progress=False).dataset
+    tests = si.simulate(problem, n=n_tests, seed=seed + 1, progress=False).dataset
     by_density, by_draws, totals = [], [], []
     for row in range(n_tests):
         y = {key: tests[key].values[row] for key in posterior.schema.observables}
@@ -122,28 +124,28 @@ def measure(name, n_simulations, n_tests):
 
 
 def table(rows):
-    """Write rows as a table in Markdown."""
-    heads = list(rows[0])
-    lines = [heads, ["---"] * len(heads)]
-    for row in rows:
-        lines.append([f"{v:.3g}" if isinstance(v, float) else f"{v}" for v in row.values()])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """Make the table of the page: medians over seeds, with the smallest and the largest."""
+    if rows.empty:
+        return ""
+    forms = dict.fromkeys(("mean", "median", "90 %", "mean, of draws"), "{:.4f}")
+    forms |= {"total probability, furthest from 1": "{:.0e}", "seconds": "{:.0f}"}
+    lines = [
+        {"model": model, "values": f"{here['values'].iloc[0]}"}
+        | {name: spread(here[name], form) for name, form in forms.items()}
+        for model, here in rows.groupby("model", sort=False)
+    ]
+    return headed(rows, pd.DataFrame(lines), SPREAD)
 
 
-def main():
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=list(MODELS), default=list(MODELS))
-    parser.add_argument("--simulations", type=int, default=10_000)
-    parser.add_argument("--tests", type=int, default=100)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
-    rows = [measure(name, options.simulations, options.tests) for name in options.only]
-    print("Largest error of a posterior probability at one observation")
-    print(f"(target: a mean of {TARGET} or less):\n\n{table(rows)}")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
-
+BENCHMARK = Benchmark(
+    Records("parameters", ("model", "simulations", "tests")),
+    parts=list(MODELS),
+    measure=lambda options: [
+        measure(options.part, options.simulations, options.tests, options.seed)
+    ],
+    table=table,
+    settings={"simulations": 10_000, "tests": 100},
+)
 
 if __name__ == "__main__":
-    main()
+    main(BENCHMARK, __doc__)

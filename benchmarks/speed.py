@@ -2,7 +2,8 @@
 
     python benchmarks/speed.py                          all sections
     python benchmarks/speed.py core spline              some of them
-    python benchmarks/speed.py core --rounds 30 --json speed.json --markdown speed.md
+    python benchmarks/speed.py core --rounds 30
+    python benchmarks/speed.py core spline --table      tables of the results page
     python benchmarks/speed.py scaling --simulations 1000 10000 --dimensions 2 10
 
 Sections
@@ -17,35 +18,44 @@ made on first use (benchmarks/environments.py).
 """
 
 import argparse
-import json
 import os
-from pathlib import Path
+import sys
+from dataclasses import replace
 from time import perf_counter
 
-import pandas as pd
-from speed_parts.interface import interface
-from speed_parts.networks import core, spline
-from speed_parts.scaling import scaling
+from records import SOURCE, Records, add_options, headed
+from speed_parts.interface import INTERFACE
+from speed_parts.networks import CORE, SPLINES
+from speed_parts.scaling import SCALING
 
-SECTIONS = {"core": core, "spline": spline, "interface": interface, "scaling": scaling}
+SECTIONS = {"core": CORE, "spline": SPLINES, "interface": INTERFACE, "scaling": SCALING}
 SIMULATIONS = (1_000, 10_000, 100_000, 1_000_000)
 DIMENSIONS = (2, 5, 10, 30, 100)
+ABOUT = ("network", "task", "what", "call", "simulations", "parameters")  # whatever a section has
+RECORDS = Records("speed", ("section", "threads", *ABOUT))
 
 
 def main():
     options = read_options()
-    found = {}
-    for name in options.sections or SECTIONS:
+    records = replace(RECORDS, folder=options.out)
+    chosen = options.sections or list(SECTIONS)
+    for name in [] if options.table else chosen:
         started = perf_counter()
-        found[name] = SECTIONS[name](options)
-        seconds = perf_counter() - started
-        print(f"\n== {name}, {options.threads} threads, {seconds:.0f} s\n{found[name].about}")
-        show(found[name].table)
-        write(options, found)
-    asked = verdicts(found)
-    if len(asked):
-        print("\n== asked for: at most")
-        show(asked)
+        rows = SECTIONS[name].measure(options).assign(section=name)
+        records.add(rows.to_dict("records"), seed=1, threads=options.threads)
+        print(f"{name}: {perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    print(tables(records.read(), chosen))
+
+
+def tables(rows, sections):
+    """Make a table of each section and number of threads."""
+    written = []
+    for name in sections:
+        for _, here in rows[rows["section"] == name].groupby("threads"):
+            own = here.dropna(axis=1, how="all")
+            table = SECTIONS[name].table(own.drop(columns=[*SOURCE, "section"]))
+            written.append(headed(own, table.map(cell), SECTIONS[name].about))
+    return "\n\n".join(written)
 
 
 def read_options():
@@ -59,41 +69,12 @@ def read_options():
     sizes = {"type": int, "nargs": "*", "metavar": "N", "help": "of section scaling"}
     parser.add_argument("--simulations", default=SIMULATIONS, **sizes)
     parser.add_argument("--dimensions", default=DIMENSIONS, **sizes)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--markdown", type=Path, metavar="FILE")
+    add_options(parser)
     options = parser.parse_args()
     unknown = set(options.sections) - set(SECTIONS)
     if unknown:
         parser.error(f"expected sections among {', '.join(SECTIONS)}; got {', '.join(unknown)}")
     return options
-
-
-def show(table):
-    with pd.option_context("display.width", 250, "display.max_colwidth", 160):
-        print(table.to_string(index=False, float_format="{:.3g}".format), flush=True)
-
-
-def verdicts(found):
-    """Put what is asked for beside what was measured."""
-    return pd.DataFrame([asked.as_row() for one in found.values() for asked in one.asked])
-
-
-def write(options, found):
-    """Keep what was found so far, as numbers and as tables to be read."""
-    if options.json:
-        about = {"cores": os.cpu_count(), "threads": options.threads, "rounds": options.rounds}
-        rows = {name: one.rows.to_dict("records") for name, one in found.items()}
-        asked = verdicts(found).to_dict("records")
-        options.json.write_text(json.dumps(about | {"sections": rows, "asked": asked}, indent=1))
-    if options.markdown:
-        parts = [f"## {n}\n\n{one.about}\n\n{markdown(one.table)}" for n, one in found.items()]
-        parts.append(f"## asked for: at most\n\n{markdown(verdicts(found))}")
-        options.markdown.write_text("\n".join(parts))
-
-
-def markdown(table):
-    lines = [list(table.columns), ["---"] * table.shape[1], *table.itertuples(index=False)]
-    return "".join(f"| {' | '.join(map(cell, line))} |\n" for line in lines)
 
 
 def cell(value):

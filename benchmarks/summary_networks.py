@@ -2,7 +2,7 @@
 
     python benchmarks/summary_networks.py                     all sections: about half an hour
     python benchmarks/summary_networks.py series --seconds 60
-    python benchmarks/summary_networks.py sets images --json summary.json
+    python benchmarks/summary_networks.py sets images --table    tables of the results page
 
 Each network is trained with one thread on 10,000 simulations, for as many steps as fit into the
 processor time; its posterior is scored at 1,000 others. The excess is the mean log density that it
@@ -11,26 +11,28 @@ gain of the posterior over the prior is what there is to compare.
 """
 
 import argparse
-import json
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from records import Records, add_options, headed
 from summary_parts.candidates import dilated, pooled, transformer
 from summary_parts.tasks import Autoregression, Blob, Change, Edges, Oscillation, Points, Sample
 from torch import nn
 
+from sbi_inn.methods import CINN
 from sbi_inn.methods.cinn.network import SUMMARY_HIDDEN, DropoutAndBlur, Network, Pairs, Shape
-from sbi_inn.methods.cinn.settings import CINN
 from sbi_inn.methods.cinn.training import REGRESSION, learn
 from sbi_inn.summary_networks import DeepSet, ImageNet, SeriesNet
 from sbi_inn.training.loop import Training, seeded
 
 TIMED = 5  # steps
+RECORDS = Records(
+    "summary-networks", ("section", "asked_seconds", "simulations", "task", "network")
+)
 
 SERIES = {
     "recurrent, steps of 4": SeriesNet,
@@ -147,21 +149,33 @@ def main():
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     parser.add_argument("--seconds", type=float, default=60, help="processor time of a training")
     parser.add_argument("--simulations", type=int, default=10_000)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_options(parser)
     options = parser.parse_args()
     unknown = set(options.sections) - set(SECTIONS)
     if unknown:
         parser.error(f"expected sections among {', '.join(SECTIONS)}; got {', '.join(unknown)}")
     torch.set_num_threads(1)
-    found = {}
-    for name in options.sections or SECTIONS:
-        table = section(name, options.seconds, options.simulations)
-        print(f"\n== {name}, {options.seconds:g} s of one processor each")
-        print(table.to_string(index=False, float_format="{:.3g}".format), flush=True)
-        found[name] = table.to_dict("records")
-        if options.json:
-            about = {"seconds": options.seconds, "simulations": options.simulations}
-            options.json.write_text(json.dumps(about | {"sections": found}, indent=1))
+    records = replace(RECORDS, folder=options.out)
+    chosen = options.sections or list(SECTIONS)
+    about = {"asked_seconds": options.seconds, "simulations": options.simulations}
+    for name in [] if options.table else chosen:
+        found = section(name, options.seconds, options.simulations)
+        rows = [about | {"section": name} | row for row in found.to_dict("records")]
+        records.add(rows, seed=1, threads=1)
+    print(tables(records.read(), chosen))
+
+
+def tables(rows, sections):
+    """Make a table of each section."""
+    written = []
+    for name in sections:
+        here = rows[rows["section"] == name]
+        if len(here):
+            shown = here[["task", "network", "excess", "error", "gain", "steps", "ms_a_step"]]
+            text = shown.map(lambda v: f"{v:.3g}" if isinstance(v, float) else str(v))
+            seconds = f"{here['asked_seconds'].iloc[0]:g} s of one processor for each training."
+            written.append(headed(here, text, seconds))
+    return "\n\n".join(written)
 
 
 if __name__ == "__main__":

@@ -81,9 +81,9 @@ def test_no_global_generator_is_read_or_set():
 
 def test_a_held_out_set_of_a_tenth():
     posterior = quick_fit(LINE, n=1_000)
-    assert len(posterior.test_rows) == 100
-    assert len(posterior.seen_rows) == 900
-    assert not set(posterior.test_rows) & set(posterior.seen_rows)
+    assert len(posterior.core.test_rows) == 100
+    assert len(posterior.core.seen_rows) == 900
+    assert not set(posterior.core.test_rows) & set(posterior.core.seen_rows)
 
 
 # -- simulators that the bidirectional network does not suit ---------------------------------------
@@ -116,7 +116,7 @@ def test_a_smooth_simulator_is_not_complained_about(capsys):
         training=si.Training(epochs=12),
         seed=1,
     )
-    error = posterior.fitted.residual[0]
+    error = posterior.core.fitted.residual[0]
     assert f"the forward network misses u by {error:.2g} spreads" in capsys.readouterr().out
 
 
@@ -127,7 +127,7 @@ def test_the_worst_observable_is_named():
     prior = si.Prior(**{name: st.norm(0, 1) for name in "abcdef"})
     with pytest.warns(UserWarning, match="misses worse by"):
         posterior = quick_fit(mixed, prior, method=INN, n=2_000, epochs=12)
-    assert posterior.fitted.residual[0] < 0.1
+    assert posterior.core.fitted.residual[0] < 0.1
 
 
 def test_sets_are_refused_and_the_simulations_kept():

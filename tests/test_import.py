@@ -73,7 +73,7 @@ import dataclasses
 import sbi_inn as si
 settings = {"method": si.CINN(blocks=2, hidden=8), "training": si.Training(epochs=1)}
 p = si.fit_posterior("two_moons", n_simulations=300, seed=1, progress=False, **settings)
-p.__dict__["judge"] = dataclasses.replace(p.judge, tests=p.judge.tests.head(100))
+p._shared = dataclasses.replace(p._subject(), tests=p._subject().tests.head(100))
 check = p.check(progress=False)
 assert set(check.records) <= set(check.figures)
 import matplotlib.pyplot as plt

@@ -1,6 +1,6 @@
-"""Jobs: a task, a number of simulations, a seed and a method; each a process, each a result file.
+"""Jobs: a task, a number of simulations, a seed and a method; each a process and a row of results.
 
-A folder of results holds
+The cache, which can be deleted, holds
 
     simulations/TASK-BUDGET-SEED.npz    what all methods train on
     tests/TASK.npz                      fresh simulations that none has seen
@@ -9,8 +9,8 @@ A folder of results holds
     c2st/JOB/DRAWS.json                 scores of its draws (`scores.py`)
     logs/JOB.log                        what a job has printed
 
-Results and scores are small and stay valid without the rest: kept, they spare another machine, or
-another day, what was run already. Draws are made again where a score of them is missing.
+Results and scores become rows of the CSV file (`rows.py`), which stay valid without the cache: a
+job that has a row is not run again, unless a score of its draws is missing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pathlib import Path
 
 import environments
 import numpy as np
+import records
 
 import sbi_inn as si
 from accuracy_parts.tasks import OURS_ONLY, REFERENCE, reference_file, simulated
@@ -69,7 +70,7 @@ class Settings:
     Attributes
     ----------
     out : Path
-        The folder of results.
+        The folder of the cache.
     settings : tuple of str
         Of our method; empty for the defaults.
     threads : int
@@ -82,6 +83,8 @@ class Settings:
         Whether peers draw for the test simulations too.
     drawn, tests, ranked : int
         Draws at a public observation, test simulations, draws for each of these.
+    records : Records
+        The rows of all jobs that were ever run.
     """
 
     out: Path
@@ -95,6 +98,7 @@ class Settings:
     tests: int = TESTS
     ranked: int = RANKED
     peers: dict = field(default_factory=lambda: PEERS)
+    records: records.Records = records.Records("accuracy", ("task", "budget", "method"))
 
     def file(self, folder, name):
         place = self.out / folder
@@ -134,11 +138,27 @@ def planned(tasks, budgets, seeds, methods, peers=PEERS):
 
 def done(job, settings):
     """Whether there is a result of just this job; ranks that nobody asked for do no harm."""
+    kept, asked = kept_asked(job, settings), records.flat(settings.asked(job))
+    ranks = kept.get("ranks", -1)
+    return kept == asked | {"ranks": ranks} and ranks >= asked["ranks"]
+
+
+def kept_asked(job, settings):
+    """Say what the kept result of a job depends on, flat; empty if none is kept."""
     file = settings.result_file(job)
-    if not file.exists():
-        return False
-    kept, asked = json.loads(file.read_text())["asked"], settings.asked(job)
-    return kept == asked | {"ranks": kept["ranks"]} and kept["ranks"] >= asked["ranks"]
+    if file.exists():
+        return records.flat(json.loads(file.read_text())["asked"])
+    row = kept_row(job, settings)
+    asked = {n.removeprefix("asked."): v for n, v in row.items() if n.startswith("asked.")}
+    return asdict(job) | asked if row else {}
+
+
+def kept_row(job, settings):
+    """Give the row of a job, without its gaps; empty if there is none."""
+    rows = settings.records.read()
+    for name, value in asdict(job).items():
+        rows = rows[rows[name] == value]
+    return rows.iloc[0].dropna().to_dict() if len(rows) else {}
 
 
 def run(job, settings):
@@ -167,6 +187,9 @@ def run(job, settings):
             "jobs at a time": settings.jobs,
             "load before": os.getloadavg()[0],
             "source": source(job, settings),
+            "commit": records.commit(),
+            "date": records.today(),
+            "cores": os.cpu_count(),
         }
         _process(job, details, scratch, settings)
         found = json.loads((scratch / "found.json").read_text())

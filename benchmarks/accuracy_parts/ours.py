@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inside
 import numpy as np
 from peers.exchange import run
 
@@ -27,18 +28,18 @@ class Ours:
         )
 
     def sample(self, y, n):
-        return self.posterior.draw(observations(self.job["task"], y), n, self.rng)
+        return inside.draw(self.posterior, observations(self.job["task"], y), n, self.rng)
 
     def log_prob(self, theta, y):
         prior = self.posterior.prior
         observed = observations(self.job["task"], y)
-        ratio = self.posterior.log_ratio(theta[:, None], observed, normalised=True)[:, 0]
+        ratio = inside.log_ratio(self.posterior, theta[:, None], observed)[:, 0]
         return ratio + prior.log_prob(prior.unflatten(theta))
 
     def about(self):
         history = self.posterior.history
         return {
-            "method": self.posterior.fitted.describe(),
+            "method": inside.fitted(self.posterior).describe(),
             "settings": repr(self.posterior.settings),
             "steps": history.steps,
             "stopped": history.stopped,

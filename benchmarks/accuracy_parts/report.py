@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 
-from accuracy_parts.scores import scored
 from accuracy_parts.tasks import OURS_ONLY
 
 WON = 0.515  # a C2ST that leaves nothing to gain
 PUBLISHED = "published"
 
 
-def rows(jobs, draws, observations, published, settings):
-    """Read the results of jobs that are done: one row a job.
+def rows(table, jobs, draws, observations, published):
+    """Pick the rows of jobs, and sum up their scores.
+
+    Parameters
+    ----------
+    table : DataFrame
+        All rows of the CSV file.
+    jobs : list of Job
+    draws : int
+        On each side of the C2ST.
+    observations : list of int
+    published : mapping
+        (task, budget) to C2ST.
 
     Returns
     -------
     DataFrame
         With c2st the mean over observations, NaN unless all are scored; training in seconds on the
         wall, or of the processor where something else ran beside one of the jobs; calibration the
-        pooled error; nll of the test simulations; details the result itself.
+        pooled error; nll of the test simulations.
     """
-    found = []
-    for job in jobs:
-        file = settings.result_file(job)
-        if not file.exists():
-            continue
-        result, scores = json.loads(file.read_text()), scored(job, draws, settings)
-        each = [scores.get(str(o), np.nan) for o in observations]
-        found.append(
-            {
-                "task": job.task,
-                "budget": job.budget,
-                "seed": job.seed,
-                "method": job.method,
-                PUBLISHED: published.get((job.task, job.budget), np.nan),
-                "c2st": float(np.mean(each)),
-                "c2st_each": each,
-                "calibration": result.get("calibration", {}).get("pooled", np.nan),
-                "nll": result["nll_tests"],
-                "timed": result["timed"],
-                "source": result["source"],
-                "details": result,
-            }
-        )
-    clock = "wall" if all(row["timed"] for row in found) else "cpu"
-    for row in found:
-        row["training"] = row["details"]["training"][clock]
-    return pd.DataFrame(found)
+    wanted = pd.DataFrame(
+        [asdict(job) for job in jobs], columns=["task", "budget", "seed", "method"]
+    )
+    found = wanted.merge(table, on=list(wanted), how="inner")
+    if found.empty:
+        return found
+    scores = found.reindex(columns=[f"c2st.{draws}.{o}" for o in observations])
+    clock = "wall" if found["timed"].all() else "cpu"
+    line = [
+        published.get(pair, np.nan) for pair in zip(found["task"], found["budget"], strict=True)
+    ]
+    return found.assign(
+        **{PUBLISHED: line},
+        c2st=scores.mean(axis=1, skipna=False),
+        calibration=found.get("calibration.pooled", np.nan),
+        nll=found["nll_tests"],
+        training=found[f"training.{clock}"],
+    )
 
 
 def medians(found, budget):
@@ -138,21 +139,11 @@ def wins(found, budget, ours):
     return lines
 
 
-def remarks(found, current):
-    """Say what has to be known about the results: times, sources."""
-    lines = []
-    if not found.timed.all():
-        other = (~found.timed).sum()
-        lines.append(
-            f"something else ran beside {other} of {len(found)} jobs: [s] is time of the processor"
-        )
-    old = [s != current[m] for m, s in zip(found.method, found.source, strict=True)]
-    if any(old):
-        lines.append(f"{sum(old)} of {len(found)} jobs were run by another state of the source")
-    return lines
-
-
-def markdown(table):
-    """Write a table of text as markdown."""
-    lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+def remarks(found):
+    """Say what has to be known about the times."""
+    if found.timed.all():
+        return []
+    other = (~found.timed.astype(bool)).sum()
+    return [
+        f"Something else ran beside {other} of {len(found)} jobs: [s] is time of the processor."
+    ]

@@ -7,6 +7,7 @@ import json
 import joblib
 import numpy as np
 
+from accuracy_parts.jobs import kept_asked, kept_row
 from accuracy_parts.tasks import reference_file
 from sbi_inn.diagnostics.two_samples import c2st
 
@@ -19,7 +20,7 @@ def missing(jobs, draws, observations, settings):
     return [
         (job, observation)
         for job in jobs
-        if settings.result_file(job).exists()
+        if kept_asked(job, settings)
         for observation in observations
         if str(observation) not in scored(job, draws, settings)
     ]
@@ -27,8 +28,13 @@ def missing(jobs, draws, observations, settings):
 
 def scored(job, draws, settings):
     """Read the scores of a job: public observation, as text, to C2ST."""
-    file = _file(job, draws, settings)
-    return json.loads(file.read_text()) if file.exists() else {}
+    file, before = _file(job, draws, settings), f"c2st.{draws}."
+    if file.exists():
+        return json.loads(file.read_text())
+    if settings.result_file(job).exists():  # of other draws than those of the row
+        return {}
+    row = kept_row(job, settings)
+    return {n.removeprefix(before): v for n, v in row.items() if n.startswith(before)}
 
 
 def score(jobs, draws, observations, settings, *, at_once=JOBS, say=None):

@@ -7,23 +7,32 @@ import json
 import sys
 from time import perf_counter
 
+import inside
 import numpy as np
 import pandas as pd
 
-from speed_parts.processes import Asked, Found, alone
+from speed_parts.processes import Section, alone
 
-PROBLEM, Y = "inverse_kinematics", {"across": 1.6, "up": 0.1}
-DRAWS = 10_000
-OBSERVATIONS, AT_ONCE, DRAWS_EACH = 10_000, 1_000, 100
+PROBLEM = "inverse_kinematics"
+Y = {"across": 1.6, "up": 0.1}  # m
+DRAWS = 10_000  # at one observation
+OBSERVATIONS = 10_000  # of sample_each
+AT_ONCE = 1_000  # of these
+DRAWS_EACH = 100
 
 
 def interface(options):
-    """Measure drawing at one observation, and at many."""
+    """Measure drawing at one observation, and at many: a row of each call."""
     script = "speed_parts/interface.py"
     rows = pd.DataFrame(alone(script, options.rounds, threads=options.threads))
+    return rows.assign(call=rows.groupby("what").cumcount())
+
+
+def table(rows):
+    """Give the medians over calls."""
     sample, network = (median(rows, what) for what in ("posterior.sample", "the network alone"))
     each = median(rows, "posterior.sample_each")
-    table = pd.DataFrame(
+    return pd.DataFrame(
         [
             {"what": f"posterior.sample(y, {DRAWS:,}) [ms]", "median": 1e3 * sample},
             {"what": "the network alone [ms]", "median": 1e3 * network},
@@ -31,12 +40,6 @@ def interface(options):
             {"what": "posterior.sample_each [draws / s]", "median": AT_ONCE * DRAWS_EACH / each},
         ]
     )
-    about = (
-        f"{PROBLEM}, default network. sample_each: {OBSERVATIONS:,} different observations, "
-        f"{AT_ONCE:,} a call, {DRAWS_EACH} draws each."
-    )
-    asked = Asked(f"sample(y, {DRAWS:,}) over the network alone", sample / network, 1.3)
-    return Found(about, table, rows, [asked])
 
 
 def median(rows, what):
@@ -67,8 +70,8 @@ def network_alone(posterior):
     import torch
 
     observation = posterior.schema.read(Y)
-    context = torch.from_numpy(posterior.fitted.summarise(observation).astype(np.float32))
-    network, generator = posterior.fitted.network, torch.Generator().manual_seed(1)
+    context = torch.from_numpy(inside.fitted(posterior).summarise(observation).astype(np.float32))
+    network, generator = inside.fitted(posterior).network, torch.Generator().manual_seed(1)
 
     @torch.inference_mode()
     def draw():
@@ -113,6 +116,12 @@ def seconds(call):
     call()
     return perf_counter() - started
 
+
+ABOUT = (
+    f"{PROBLEM}, default network. sample_each: {OBSERVATIONS:,} different observations, "
+    f"{AT_ONCE:,} a call, {DRAWS_EACH} draws each."
+)
+INTERFACE = Section(ABOUT, interface, table)
 
 if __name__ == "__main__":
     print(json.dumps(measure(rounds=int(sys.argv[1]))))

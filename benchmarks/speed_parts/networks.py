@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pandas as pd
 from environments import python
 
-from speed_parts.processes import BENCHMARKS, Asked, Found, Served
+from speed_parts.processes import BENCHMARKS, Section, Served
 
 TASKS = {
     "step of 256": ("step", 256),
@@ -23,30 +23,12 @@ SPLINE = {"ours": ["ours, spline", "ours"], "peers": ["nflows, spline", "zuko, s
 
 def core(options):
     """Affine couplings."""
-    times, weights = in_turns(AFFINE, options)
-    rows = compared(times, weights, "ours")
-    steps = [t for t, (task, _) in TASKS.items() if task == "step"]
-    asked = [
-        Asked(f"{task}, ours over {peer}", ratio(rows, peer, task), 0.8 if task in steps else 1.0)
-        for peer in ("FrEIA", "FrEIA, ReLU")
-        for task in TASKS
-    ]
-    return Found(ABOUT, side_by_side(rows), rows, asked)
+    return compared(*in_turns(AFFINE, options), "ours")
 
 
 def spline(options):
     """Spline couplings, and our affine one beside them."""
-    times, weights = in_turns(SPLINE, options)
-    rows = compared(times, weights, "ours, spline")
-    task = "step of 1,024"
-    asked = [Asked(f"{task}, our spline over our affine", ratio(rows, "ours", task), 1.5)]
-    return Found(ABOUT, side_by_side(rows), rows, asked)
-
-
-ABOUT = (
-    "Milliseconds, medians over rounds. In brackets: the first row's over this one's, and the 10th "
-    "to the 90th percentile of that over rounds."
-)
+    return compared(*in_turns(SPLINE, options), "ours, spline")
 
 
 def in_turns(networks, options):
@@ -107,11 +89,6 @@ def compared(times, weights, base):
     )
 
 
-def ratio(rows, network, task):
-    here = rows[(rows.network == network) & (rows.task == task)]
-    return float(here.ratio.iloc[0])
-
-
 def side_by_side(rows):
     """Put the tasks beside each other, one row a network."""
     table = []
@@ -123,3 +100,11 @@ def side_by_side(rows):
                 cells[f"{one.task} [ms]"] += f" ({one.ratio:.2f}: {one.low:.2f} to {one.high:.2f})"
         table.append(cells)
     return pd.DataFrame(table)
+
+
+ABOUT = (
+    "Milliseconds, medians over rounds. In brackets: the first row's over this one's, and the 10th "
+    "to the 90th percentile of that over rounds."
+)
+CORE = Section(ABOUT, core, side_by_side)
+SPLINES = Section(ABOUT, spline, side_by_side)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,34 +71,19 @@ def environment(threads):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What was measured against what is asked for: at most this."""
-
-    what: str
-    value: float
-    most: float
-
-    def as_row(self):
-        kept = "yes" if self.value <= self.most else "NO"
-        return {"what": self.what, "measured": self.value, "asked": self.most, "kept": kept}
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a section found.
+class Section:
+    """A part of the benchmark.
 
     Attributes
     ----------
     about : str
-        What stands in the table.
-    table : DataFrame
-        To be read.
-    rows : DataFrame
-        The numbers behind it.
-    asked : list of Asked
+        What stands above its table.
+    measure : callable
+        Options to rows, a DataFrame.
+    table : callable
+        Rows to a DataFrame to be read.
     """
 
     about: str
-    table: pd.DataFrame
-    rows: pd.DataFrame
-    asked: list[Asked]
+    measure: Callable[..., pd.DataFrame]
+    table: Callable[[pd.DataFrame], pd.DataFrame]

@@ -8,11 +8,12 @@ import resource
 import sys
 from time import perf_counter
 
+import inside
 import numpy as np
 import pandas as pd
 import scipy.stats as st
 
-from speed_parts.processes import Asked, Found, alone
+from speed_parts.processes import Section, alone
 
 DIM = 4  # parameters where the number of simulations grows
 SIMULATIONS = 10_000  # where the number of parameters grows
@@ -23,16 +24,13 @@ def scaling(options):
     """Fit for every number of simulations, then for every number of parameters."""
     sizes = [(n, DIM) for n in options.simulations] + [(SIMULATIONS, d) for d in options.dimensions]
     script = "speed_parts/scaling.py"
-    rows = pd.DataFrame(
+    return pd.DataFrame(
         [alone(script, n, dim, threads=options.threads) for n, dim in dict.fromkeys(sizes)]
     )
-    about = "Gaussian means, each measured once with noise of the prior's variance."
-    long = rows[rows.simulations == 100_000]
-    asked = [
-        Asked("training at 100,000 simulations [s]", seconds, 180.0)
-        for seconds in long["training [s]"]
-    ]
-    return Found(about, rows, rows, asked)
+
+
+def table(rows):
+    return rows.drop(columns=["network"])
 
 
 def study(dim):
@@ -62,9 +60,12 @@ def measure(simulations, dim):
         "steps": history.steps,
         "ms a step": 1e3 * history.seconds / history.steps,
         "peak memory [GB]": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
-        "network": posterior.fitted.describe(),
+        "network": inside.fitted(posterior).describe(),
     }
 
+
+ABOUT = "Gaussian means, each measured once with noise of the prior's variance."
+SCALING = Section(ABOUT, scaling, table)
 
 if __name__ == "__main__":
     print(json.dumps(measure(*map(int, sys.argv[1:3]))))

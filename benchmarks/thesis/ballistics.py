@@ -1,25 +1,31 @@
 """Inverse ballistics (Kruse et al. 2021): posteriors against rejection ABC, and re-simulation.
 
-    python benchmarks/thesis/ballistics.py [--only NAME ...] [--seconds S] [--json FILE]
+    python benchmarks/thesis/ballistics.py                      three seeds, 60 s for each training
+    python benchmarks/thesis/ballistics.py --table              the table of the results page
 
-For each method the squared MMD (unbiased, inverse multiquadratic kernel of widths .2, 1 and 5, on
-the prior's N(0, I) side) between its draws and those of rejection ABC with a quantile of 1e-4 of
-two million simulations, averaged over test observations; and the re-simulation error. What ABC
-reaches against other ABC draws is the floor.
+All methods train on the same simulations with default settings, one after the other, and each has
+all cores for the same time. For each the squared MMD (unbiased, inverse multiquadratic kernel of
+widths .2, 1 and 5, on the prior's N(0, I) side) between its draws and those of rejection ABC with a
+quantile of 1e-4 of two million simulations, averaged over test observations; and the re-simulation
+error. What ABC reaches against other ABC draws is the floor. Draws of the INNs are weighed by the
+prior.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from competitors import CVAE
-from jobs import parser, run_all
+from shared import SPREAD, Benchmark, Records, draw, fitted, headed, main, spread
 
 import sbi_inn as si
 from sbi_inn.diagnostics.two_samples import mmd
 
 PROBLEM = "inverse_ballistics"
-SIMULATIONS, KEPT = 2_000_000, 200  # of ABC
-TESTS, WIDTHS = 100, (0.2, 1.0, 5.0)
+SIMULATIONS = 2_000_000  # of ABC
+KEPT = 200  # of them, the nearest
+TESTS = 100  # observations
+WIDTHS = (0.2, 1.0, 5.0)  # of the kernel
 METHODS = {
     "ABC": None,
     "INN by MMD": si.INN(loss="mmd"),
@@ -36,7 +42,7 @@ def run_one(options):
     reference = Rejection(table)
     if METHODS[options.part] is None:
         again = si.simulate(PROBLEM, n=SIMULATIONS, seed=options.seed + 3, progress=False)
-        return measured(Rejection(again).draw, reference, tests)
+        return [measured(Rejection(again).draw, reference, tests)]
     training = si.Training(epochs=10**6, max_seconds=options.seconds, early_stopping=False)
     posterior = si.fit_posterior(
         PROBLEM,
@@ -48,11 +54,13 @@ def run_one(options):
     )
     rng = np.random.default_rng(options.seed)
 
-    def draw(observation):
-        return posterior.draw(observation, KEPT, rng)[0]
+    def drawn(observation):
+        return draw(posterior, observation, KEPT, rng)[0]
 
-    found = measured(draw, reference, tests)
-    return found | {"steps": posterior.history.steps, "describe": posterior.fitted.describe()}
+    found = measured(drawn, reference, tests)
+    history = posterior.history
+    about = {"training [s]": history.seconds, "steps": history.steps}
+    return [found | about | {"network": fitted(posterior).describe()}]
 
 
 class Rejection:
@@ -72,7 +80,7 @@ class Rejection:
         return self.flat[nearest]
 
 
-def measured(draw, reference, tests):
+def measured(drawn, reference, tests):
     """Measure MMD and re-simulation error over the test observations."""
     problem, observations = si.get(PROBLEM), tests.observations()
     found, errors = [], []
@@ -82,7 +90,7 @@ def measured(draw, reference, tests):
 
     for row in range(TESTS):
         observation = observations[[row]]
-        flat = draw(observation)
+        flat = drawn(observation)
         exact = latent(reference.draw(observation))
         found.append(mmd(exact, latent(flat), widths=WIDTHS))
         again = problem.simulator(**problem.prior.unflatten(flat))["impact"]
@@ -95,26 +103,34 @@ def measured(draw, reference, tests):
     }
 
 
-def show(part, found):
-    """Print the row of one method."""
-    print(
-        f"{part:20} {found['mmd']:10.5f} +- {found['mmd error']:.5f} {found['mean']:10.4f} "
-        f"{found['median']:10.4f} {found.get('steps', 0):9,}  {found.get('describe', '')}",
-        flush=True,
-    )
+def table(rows):
+    """Make the table of the page: medians over seeds, with the smallest and the largest."""
+    if rows.empty:
+        return ""
+    lines = [
+        {
+            "method": method,
+            "MMD^2 from ABC, times 1,000": spread(here["mmd"] * 1e3, "{:.2f}"),
+            "its standard error": f"{here['mmd error'].median() * 1e3:.2f}",
+            "re-simulation error, mean [m]": spread(here["mean"], "{:.4f}"),
+            "median [m]": spread(here["median"], "{:.4f}"),
+            "steps": spread(here.get("steps", []), "{:,.0f}"),
+        }
+        for method in METHODS
+        if len(here := rows[rows["method"] == method])
+    ]
+    trained = f"{rows['seconds'].max():g} s of training for each method."
+    tests = f"{TESTS} observations, {KEPT} draws each."
+    return headed(rows, pd.DataFrame(lines), trained, tests, SPREAD)
 
 
-def main():
-    options = parser(
-        __doc__.splitlines()[0], METHODS, seconds=300, simulations=100_000
-    ).parse_args()
-    if not options.part:
-        print(f"{TESTS} observations, {KEPT} draws each; impact in m")
-        print(
-            f"{'method':20} {'MMD^2':>10} {'':10} {'re-sim. mean':>10} {'median':>10} {'steps':>9}"
-        )
-    run_all(options, run_one, show)
-
+BENCHMARK = Benchmark(
+    Records("thesis-ballistics", ("method", "simulations", "seconds")),
+    parts=list(METHODS),
+    measure=run_one,
+    table=table,
+    settings={"simulations": 100_000, "seconds": 60.0},
+)
 
 if __name__ == "__main__":
-    main()
+    main(BENCHMARK, __doc__)

@@ -1,7 +1,8 @@
 """An epidemic seen day by day (dissertation, sec. 3.8.6): one network for all days, and forecasts.
 
-    python benchmarks/thesis/covid.py [--seconds S] [--simulations N] [--saved FILE] [--json FILE]
-                                      [--figures FOLDER]
+    python benchmarks/thesis/covid.py [--seconds S] [--simulations N] [--saved FILE]
+    python benchmarks/thesis/covid.py --table                the tables of the results page
+    python benchmarks/thesis/covid.py --figures docs/results/thesis      figures of the rows
 
 One network is trained on epidemics of 1 to 150 days. Others that it has not seen are then followed:
 after 20, 60 and 120 days it says what it knows by then. Given are the calibration error, pooled
@@ -12,22 +13,30 @@ central intervals.
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
-from batches import drawn
+import pandas as pd
+import torch
 from kept import parser, trained
+from shared import Records, caption, draw, drawn, flat, markdown
 
 import sbi_inn as si
 from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor
 
 PROBLEM = "covid"
 DAYS = (20, 60, 120)
-TESTS, DRAWS = 2_000, 400
-FORECASTS, AHEAD, LEVELS = 300, 60, (0.5, 0.9)
+TESTS = 2_000  # epidemics
+DRAWS = 400  # of each
+FORECASTS = 300  # epidemics
+AHEAD = 60  # days
+LEVELS = (0.5, 0.9)  # of the intervals of a forecast
+RECORDS = Records("thesis-covid", ("simulations", "seconds", "day"))
+EXAMPLE = Records("thesis-covid-example", ("of", "day"))  # of the figures
 LAST = DAYS[-1] + AHEAD  # of what is simulated
-TARGET = 0.015
+BANDS = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles of the figures
+FORECAST_FROM = (20, 40)  # days
 SHOWN = {"contact": 0.35, "recovery": 0.12, "delay": 8.4, "infected": 30.0, "dispersion": 6.0}
 
 
@@ -41,7 +50,7 @@ def known_by(posterior, day, truth, cases, rng):
     """Measure calibration and recovery of what is known by a day."""
     observations = posterior.schema.read_many([{"cases": row[:day]} for row in cases])
     places, medians = [], []
-    for _, draws, placed in drawn(posterior.draw, truth, observations, DRAWS, rng):
+    for _, draws, placed in drawn(posterior, truth, observations, DRAWS, rng):
         places.append(placed)
         medians.append(np.median(draws, axis=1))
     error = calibration_error(np.concatenate(places))
@@ -68,64 +77,113 @@ def forecast(posterior, day, cases):
 
 
 def measured(posterior, options):
-    """Follow epidemics that the network has not seen."""
+    """Follow epidemics that the network has not seen, a row for each day."""
     truth, cases = epidemics(options.tests, options.seed + 10_000)
     rng, floor = np.random.default_rng(options.seed), np.random.default_rng(0)
-    found = {"steps": posterior.history.steps, "training [s]": posterior.history.seconds}
-    found["exact"] = calibration_floor(options.tests, truth.shape[1], rng=floor).pooled.tolist()
+    about = {"simulations": options.simulations, "seconds": options.seconds}
+    about |= {"steps": posterior.history.steps, "training [s]": posterior.history.seconds}
+    exact = calibration_floor(options.tests, truth.shape[1], rng=floor).pooled
+    about |= {"calibration if exact": float(exact[0]), "tests": options.tests}
+    rows = []
     for day in DAYS:
         row = known_by(posterior, day, truth, cases, rng)
-        found[f"day {day}"] = row | {"forecast": forecast(posterior, day, cases)}
-        show(day, found[f"day {day}"])
-    return found
+        rows.append(
+            about | {"day": day} | flat(row | {"forecast": forecast(posterior, day, cases)})
+        )
+    return rows
 
 
-def show(day, row):
-    """Print what was found on one day."""
-    ahead = ", ".join(f"{share:.1%} {name}" for name, share in row["forecast"].items())
-    known = ", ".join(f"{name} {value:.3f}" for name, value in row["correlation"].items())
-    print(f"{day:6} {row['calibration']:12.2%} {row['worst parameter']:8.2%}   {ahead}", flush=True)
-    print(f"{'':8}correlation of medians with the truth: {known}", flush=True)
+def table(rows):
+    """Make the tables of the page: what is known by a day, and forecasts made on it."""
+    if rows.empty:
+        return ""
+    first = rows.iloc[0]
+    known, ahead = [], []
+    for row in rows.to_dict("records"):
+        line = {"day": row["day"], "calibration": f"{row['calibration']:.2%}"}
+        line["worst parameter"] = f"{row['worst parameter']:.2%}"
+        known.append(line | {f"r of {n}": f"{row[f'correlation.{n}']:.3f}" for n in SHOWN})
+        names = [f"in {level:.0%}" for level in LEVELS]
+        ahead.append(
+            {"made on day": row["day"]} | {n: f"{row[f'forecast.{n}']:.1%}" for n in names}
+        )
+    return (
+        f"{caption(rows)} {first['steps']:,} steps in {first['training [s]']:.0f} s; "
+        f"{first['tests']:,} epidemics. An exact posterior shows a calibration error of "
+        f"{first['calibration if exact']:.2%} by chance.\n\n{markdown(pd.DataFrame(known))}\n\n"
+        f"Counts of the {AHEAD} days after, in the central intervals of a forecast:\n\n"
+        f"{markdown(pd.DataFrame(ahead))}"
+    )
 
 
-def draw_figures(posterior, folder, seed):
-    """Draw forecasts of one epidemic, and what becomes known of its parameters."""
-    folder.mkdir(parents=True, exist_ok=True)
+def example(posterior, seed):
+    """Follow one epidemic: its counts, what is known of its parameters, and two forecasts."""
     problem, rng = si.get(PROBLEM), np.random.default_rng(seed)
     one = {name: np.array([value]) for name, value in SHOWN.items()}
     cases = problem.simulator(**one, days=np.array([LAST]), rng=rng)["cases"][0]
-    for day in (20, 40):
-        figure = posterior.plot_forecast(
-            {"cases": cases[:day]}, given={"days": 120}, later=cases[day:120], log=True
-        )
+    rows = [{"of": "cases", "day": day + 1, "0.5": value} for day, value in enumerate(cases)]
+    for day in FORECAST_FROM:
+        again = posterior.resimulate({"cases": cases[:day]}, 2_000, given={"days": DAYS[-1]})
+        bands = np.quantile(again["cases"].values, BANDS, axis=0).T
+        rows += [
+            {"of": f"forecast on day {day}", "day": later} | named(band)
+            for later, band in enumerate(bands, 1)
+        ]
+    days = np.arange(2, DAYS[-1] + 1, 2)
+    observations = posterior.schema.read_many([{"cases": cases[:d]} for d in days])
+    draws = draw(posterior, observations, 2_000, rng)
+    for name, column in zip(posterior.prior.names, draws.T, strict=True):
+        bands = np.quantile(column, BANDS, axis=0).T
+        rows += [{"of": name, "day": int(d)} | named(b) for d, b in zip(days, bands, strict=True)]
+    return rows
+
+
+def named(band):
+    return dict(zip(map(str, BANDS), band.tolist(), strict=True))
+
+
+def draw_figures(rows, folder):
+    """Draw forecasts of one epidemic, and what becomes known of its parameters."""
+    folder.mkdir(parents=True, exist_ok=True)
+    problem = si.get(PROBLEM)
+    parts = {name: part.set_index("day").sort_index() for name, part in rows.groupby("of")}
+    cases = parts["cases"]["0.5"]
+    for day in FORECAST_FROM:
+        figure, ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
+        later = parts[f"forecast on day {day}"].loc[day + 1 :] + 0.5  # counts of 0 have a place
+        for low, high, name in (("0.05", "0.95", "90 %"), ("0.25", "0.75", "50 %")):
+            ax.fill_between(later.index, later[low], later[high], alpha=0.3, color="C0", label=name)
+        ax.semilogy(cases.index[:day], cases.iloc[:day] + 0.5, "k.", ms=3, label="seen")
+        ax.semilogy(cases.loc[day + 1 : DAYS[-1]] + 0.5, "r.", ms=2, label="later")
+        ax.set(xlabel="day", ylabel="cases + 0.5")
+        ax.legend(frameon=False)
         figure.savefig(folder / f"covid_forecast_{day}.png", dpi=150)
-    days = np.arange(2, 121, 2)
-    ys = [{"cases": cases[:day]} for day in days]
-    draws = posterior.draw(posterior.schema.read_many(ys), 2_000, rng)
     figure, axes = plt.subplots(1, 5, figsize=(11, 2.4), layout="constrained")
-    for ax, name, column in zip(axes, posterior.prior.names, draws.T, strict=True):
-        low, middle, high = np.quantile(column, [0.05, 0.5, 0.95], axis=0)
-        ax.fill_between(days, low, high, alpha=0.25, lw=0)
-        ax.plot(days, middle)
-        ax.axhline(SHOWN[name], color="black", lw=0.8, ls="--")
+    for ax, (name, truth) in zip(axes, SHOWN.items(), strict=True):
+        ax.fill_between(
+            parts[name].index, parts[name]["0.05"], parts[name]["0.95"], alpha=0.25, lw=0
+        )
+        ax.plot(parts[name]["0.5"])
+        ax.axhline(truth, color="black", lw=0.8, ls="--")
         unit = problem.units.get(name)
         ax.set(xlabel="day", ylabel=problem.labels[name] + (f" [{unit}]" if unit else ""))
     figure.savefig(folder / "covid_day_by_day.png", dpi=150)
 
 
 def main():
-    """Train, measure and print."""
-    made = parser(__doc__.splitlines()[0], seconds=1_200, simulations=100_000, tests=TESTS)
+    """Train, measure, keep the rows and print."""
+    made = parser(__doc__, seconds=600.0, simulations=100_000, tests=TESTS)
     options = made.parse_args()
-    posterior = trained(PROBLEM, options)
-    print(f"{options.tests:,} epidemics; target: a calibration error of {TARGET:.1%} at most")
-    print(f"{'day':>6} {'calibration':>12} {'worst':>8}   later counts in intervals of a forecast")
-    found = measured(posterior, options)
-    print(f"an exact posterior would show {found['exact'][0]:.2%} by chance")
+    records, shown = (replace(r, folder=options.out) for r in (RECORDS, EXAMPLE))
     if options.figures:
-        draw_figures(posterior, options.figures, options.seed)
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        draw_figures(shown.read(), options.figures)
+        return
+    if not options.table:
+        posterior = trained(PROBLEM, options)
+        where = {"seed": options.seed, "threads": torch.get_num_threads()}
+        records.add(measured(posterior, options), **where)
+        shown.add(example(posterior, options.seed), **where)
+    print(table(records.read()))
 
 
 if __name__ == "__main__":

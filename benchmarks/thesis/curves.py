@@ -1,81 +1,64 @@
-"""What recovery gains from simulations, beside the published figures: a table and a figure.
+"""What recovery gains from simulations, beside the published figures: a figure.
 
-    python benchmarks/thesis/curves.py FILE ... [--figure FILE]
+    python benchmarks/thesis/curves.py --figure docs/results/thesis/recovery.png
 
-The files are those that `ricker.py`, `sir_stochastic.py` and `levy_flight.py` write with `--json`.
+The rows are those that `ricker.py`, `sir_stochastic.py` and `levy_flight.py` keep.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import levy_flight
 import numpy as np
 import ricker
 import sir_stochastic
+from recovery import EXACT, RECORDS
+from shared import RESULTS
 
 from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, SMALL_PT, new_figure, style
 
-STUDIES = {part.STUDY.problem: part.STUDY for part in (ricker, sir_stochastic, levy_flight)}
+STUDIES = [part.STUDY for part in (ricker, sir_stochastic, levy_flight)]
 MARKS = "os^vDP"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", type=Path, nargs="+")
-    parser.add_argument("--figure", type=Path, help="write the figure to this file")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the rows")
+    parser.add_argument("--figure", type=Path, required=True, help="write the figure to this file")
     options = parser.parse_args()
-    found = [json.loads(file.read_text()) for file in options.files]
-    for one in found:
-        show(one)
-    if options.figure:
-        draw(found, options.figure)
+    draw(replace(RECORDS, folder=options.out).read(), options.figure)
 
 
-def show(one):
-    """Print R2 of each parameter for each number of simulations, a table for each length."""
-    for name, length in STUDIES[one["problem"]].lengths.items():
-        print(f"\n{one['problem']}, {name}: R2")
-        print(f"{'simulations':>12}{'steps':>8}{'s':>7}" + "".join(f"{p:>8}" for p in length.r2))
-        for fit in one["fits"]:
-            start = f"{fit['simulations']:12,}{fit['steps']:8,}{fit['training [s]']:7.0f}"
-            print(start + row(fit["lengths"][name]["R2"]))
-        if name in one.get("exact", {}):
-            print(f"{'exact':>27}" + row(one["exact"][name]))
-        print(f"{'published':>27}" + row(length.r2))
-
-
-def row(values):
-    return "".join(f"{value:8.3f}" for value in values.values())
-
-
-def draw(found, file):
+def draw(rows, file):
     """Draw 1 - R2 against the number of simulations, a panel for each length."""
-    panels = [(one, name) for one in found for name in STUDIES[one["problem"]].lengths]
+    known = set(rows["problem"])
+    studies = [study for study in STUDIES if study.problem in known]
+    panels = [(study, name) for study in studies for name in study.lengths]
     with style():
         figure = new_figure(DOUBLE_COLUMN_MM, 80)
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        for ax, (one, name) in zip(axes, panels, strict=True):
-            draw_length(ax, one, name)
+        for ax, (study, name) in zip(axes, panels, strict=True):
+            here = rows[(rows["problem"] == study.problem) & (rows["length"] == name)]
+            draw_length(ax, study, name, here)
         axes[0].set_ylabel("1 - R²")
         figure.savefig(file)
 
 
-def draw_length(ax, one, name):
-    """Draw the parameters of one length, and as dashes what was published."""
-    simulations = [fit["simulations"] for fit in one["fits"]]
-    for parameter, colour, mark in zip(
-        STUDIES[one["problem"]].lengths[name].r2, COLOURS, MARKS, strict=False
-    ):
-        missing = [1 - fit["lengths"][name]["R2"][parameter] for fit in one["fits"]]
-        ax.loglog(simulations, missing, color=colour, marker=mark, ms=3.5, lw=1, label=parameter)
-        published = STUDIES[one["problem"]].lengths[name].r2[parameter]
-        ax.axhline(1 - published, color=colour, ls="--", lw=0.7)
-        if name in one.get("exact", {}):
-            ax.axhline(1 - one["exact"][name][parameter], color=colour, ls=":", lw=0.9)
-    ax.set_title(f"{one['problem']}\n{name}")
+def draw_length(ax, study, name, rows):
+    """Draw the parameters of one length; dashes: published, dots: the exact posterior."""
+    length, exact = study.lengths[name], rows["network"] == EXACT
+    simulations = sorted(rows["simulations"].dropna().astype(int).unique())
+    for parameter, colour, mark in zip(length.r2, COLOURS, MARKS, strict=False):
+        mine = rows["parameter"] == parameter
+        missing = 1 - rows[mine & ~exact].groupby("simulations")["R2"].median()
+        ax.loglog(missing, color=colour, marker=mark, ms=3.5, lw=1, label=parameter)
+        ax.axhline(1 - length.r2[parameter], color=colour, ls="--", lw=0.7)
+        for r2 in rows[mine & exact]["R2"]:
+            ax.axhline(1 - r2, color=colour, ls=":", lw=0.9)
+    ax.set_title(f"{study.problem}\n{name}")
     ax.set_xlim(min(simulations) / 1.5, max(simulations) * 1.5)
     ax.set_xticks(simulations, [f"{n / 1000:g}k" for n in simulations])
     ax.set_xticks([], minor=True)

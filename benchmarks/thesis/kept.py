@@ -1,23 +1,27 @@
-"""One posterior a command: trained for so many seconds, and kept in a file where one is named."""
+"""One posterior a command: trained for so many seconds, and kept in a file in the cache."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from shared import add_options
+
 import sbi_inn as si
 
 
 def parser(description, *, seconds, simulations, tests):
     """Make the command line, with these defaults."""
-    made = argparse.ArgumentParser(description=description)
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     made.add_argument("--seconds", type=float, default=seconds, help="training time")
     made.add_argument("--simulations", type=int, default=simulations)
     made.add_argument("--tests", type=int, default=tests, help="observations to look at")
     made.add_argument("--seed", type=int, default=1)
     made.add_argument("--saved", type=Path, help="file of the posterior: loaded if it is there")
-    made.add_argument("--json", type=Path, help="write what was found to this file")
-    made.add_argument("--figures", type=Path, help="write figures to this folder")
+    add_options(made)
+    made.add_argument("--figures", type=Path, help="draw the figures of the rows in this folder")
     return made
 
 

@@ -3,26 +3,29 @@
 Each of `ricker.py`, `sir_stochastic.py` and `levy_flight.py` describes a `Study`; `main` simulates
 once, fits the first rows of the table and then more of them, and measures each posterior on other
 simulations of the lengths that the source reports: R2 of the posterior means, and the calibration
-error of each parameter (dissertation, sec. 4.2.2). Published figures stand beside ours.
+error of each parameter (dissertation, sec. 4.2.2). Each is a row of thesis-recovery.csv.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from batches import drawn
+import pandas as pd
+from shared import Records, add_options, caption, drawn, fitted, markdown
 
 import sbi_inn as si
 from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor
 from sbi_inn.diagnostics.recovery import r_squared
 
-TESTS, DRAWS = 5_000, 200
+TESTS = 5_000  # observations of each length
+DRAWS = 200  # of each
+RECORDS = Records("thesis-recovery", ("problem", "simulations", "length", "parameter"))
+EXACT = "exact posterior"  # as network
 OF_TESTS = 10_000  # added to the seed: simulations that no training has seen
 
 
@@ -36,14 +39,11 @@ class Length:
         The lengths.
     r2, calibration : mapping of str to float
         As published, by parameter.
-    least : mapping of str to float
-        R2 that is asked of us; "mean" is that over all parameters.
     """
 
     given: Mapping[str, float]
     r2: Mapping[str, float]
     calibration: Mapping[str, float] = field(default_factory=dict)
-    least: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,19 @@ def main(study, description):
     parser.add_argument("--batch", type=int, help="... rows of each, `fit_posterior` chooses")
     parser.add_argument("--seconds", type=float, help="of training, whatever the number of steps")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--json", type=Path, help="write what was found to this file, beside other fits in it"
-    )
+    add_options(parser)
     options = parser.parse_args()
-    table, seconds = simulated(study.problem, max(options.simulations), options.seed)
-    print(f"{len(table):,} simulations in {seconds:.0f} s", flush=True)
-    run(study, table, options)
+    records = replace(RECORDS, folder=options.out)
+    if not options.table:
+        table, seconds = simulated(study.problem, max(options.simulations), options.seed)
+        print(f"{len(table):,} simulations in {seconds:.0f} s", flush=True)
+        run(study, table, options)
+    print(tables(study, records.read()))
 
 
 def run(study, table, options):
-    """Fit ever more rows of a table, and show and write what is found after each fit."""
+    """Fit ever more rows of a table, and keep what is found after each fit."""
+    records = replace(RECORDS, folder=options.out)
     tests = {
         name: si.simulate(
             study.problem,
@@ -96,34 +98,33 @@ def run(study, table, options):
         )
         for name, length in study.lengths.items()
     }
-    found = {"problem": study.problem, "seed": options.seed, "fits": earlier_fits(options.json)}
+    where = {"seed": options.seed, "threads": os.cpu_count()}
     if study.exact is not None:
-        found["exact"] = {name: exact(study, t) for name, t in tests.items()}
+        found = {name: {"R2": exact(study, t)} for name, t in tests.items()}
+        records.add(rows(study, found, network=EXACT), **where)
     for n in sorted(options.simulations):
+        training = schedule(n, options.steps, options.batch, options.seconds)
         posterior = si.fit_posterior(
-            table.take(np.arange(n)),
-            training=schedule(n, options.steps, options.batch, options.seconds),
-            seed=options.seed,
-            progress=False,
+            table.take(np.arange(n)), training=training, seed=options.seed, progress=False
         )
-        fit = {
-            "simulations": n,
-            "training [s]": posterior.history.seconds,
-            "steps": posterior.history.steps,
-            "describe": posterior.fitted.describe(),
-            "lengths": {name: measured(posterior, t, options.seed) for name, t in tests.items()},
-        }
-        others = [other for other in found["fits"] if other["simulations"] != n]
-        found["fits"] = sorted([*others, fit], key=lambda fit: fit["simulations"])
-        show(study, fit, found.get("exact", {}), options.tests)
-        if options.json:
-            options.json.write_text(json.dumps(found, indent=1))
-    return found
+        history = posterior.history
+        about = {"training [s]": history.seconds, "steps": history.steps, "tests": options.tests}
+        about |= {"simulations": n, "network": fitted(posterior).describe()}
+        found = {name: measured(posterior, t, options.seed) for name, t in tests.items()}
+        records.add(rows(study, found, **about), **where)
 
 
-def earlier_fits(file):
-    """Give the fits that a file holds already."""
-    return json.loads(file.read_text())["fits"] if file and file.exists() else []
+def rows(study, found, **about):
+    """Make a row of each parameter and length."""
+    start = {"problem": study.problem, "simulations": None} | about
+    made = []
+    for length, columns in found.items():
+        shared = {n: v for n, v in columns.items() if not isinstance(v, Mapping)}
+        each = {n: v for n, v in columns.items() if isinstance(v, Mapping)}
+        for parameter in columns["R2"]:
+            own = {name: values[parameter] for name, values in each.items()}
+            made.append(start | {"length": length, "parameter": parameter} | own | shared)
+    return made
 
 
 def schedule(n, most_steps=None, largest_batch=None, seconds=None):
@@ -154,7 +155,7 @@ def measured(posterior, tests, seed):
     rng = np.random.default_rng(seed)
     truth, observations = tests.prior.flatten(tests.parameters()), tests.observations()
     means, places = [], []
-    for _, draws, placed in drawn(posterior.draw, truth, observations, DRAWS, rng):
+    for _, draws, placed in drawn(posterior, truth, observations, DRAWS, rng):
         means.append(draws.mean(axis=1))
         places.append(placed)
     error = calibration_error(np.concatenate(places))
@@ -176,28 +177,37 @@ def exact(study, tests):
     return dict(zip(tests.prior.names, found.tolist(), strict=True))
 
 
-def show(study, fit, exact, tests):
-    """Print a table for each length."""
-    print(
-        f"\n== {study.problem}: {fit['simulations']:,} simulations, {fit['steps']:,} steps, "
-        f"{fit['training [s]']:.0f} s of training\n   {fit['describe']}"
-    )
-    for name, found in fit["lengths"].items():
-        length, r2, errors = study.lengths[name], found["R2"], found["calibration error"]
-        floor = calibration_floor(tests, len(r2), rng=np.random.default_rng(0)).worst[0]
-        print(f"{name}, {tests:,} observations; worst calibration error if exact: {floor:.2%}")
-        print(f"   {'':8}{'R2':>7}{'asked':>8}{'publ.':>8}{'exact':>8}{'calibr.':>10}{'publ.':>8}")
-        for parameter in r2:
-            beside = (
-                length.least.get(parameter),
-                length.r2.get(parameter),
-                exact.get(name, {}).get(parameter),
-            )
-            cells = "".join(f"{'' if x is None else f'{x:.3f}':>8}" for x in beside)
-            published = length.calibration.get(parameter)
-            last = "" if published is None else f"{published:.1%}"
-            print(f"   {parameter:8}{r2[parameter]:7.4f}{cells}{errors[parameter]:10.2%}{last:>8}")
-        mean, least = np.mean(list(r2.values())), length.least.get("mean")
-        asked = "" if least is None else f"{least:.3f}"
-        print(f"   {'mean':8}{mean:7.4f}{asked:>8}{np.mean(list(length.r2.values())):8.3f}")
-    print(flush=True, end="")
+def tables(study, rows):
+    """Make a table for each length: R2, and in brackets the calibration error."""
+    rows = rows[rows["problem"] == study.problem]
+    if rows.empty:
+        return ""
+    ours = rows[rows["network"] != EXACT]
+    floor = calibration_floor(int(ours["tests"].max()), 1, rng=np.random.default_rng(0)).worst[0]
+    parts = [f"{caption(ours)} R2, and in brackets the calibration error of each parameter.", ""]
+    parts[0] += f" An exact posterior shows one of {floor:.1%} by chance."
+    for name, length in study.lengths.items():
+        here = rows[rows["length"] == name]
+        lines = [_line(length, name, fit) for _, fit in here.groupby(["simulations", "seed"])]
+        exact = here[here["network"] == EXACT].set_index("parameter")["R2"]
+        if len(exact):
+            lines.append({name: EXACT} | {p: f"{exact[p]:.3f}" for p in length.r2})
+        lines.append(_published(length, name))
+        parts += [markdown(pd.DataFrame(lines).fillna("")), ""]
+    return "\n".join(parts)
+
+
+def _line(length, name, fit):
+    first = fit.iloc[0]
+    line = {name: f"{first['simulations']:,.0f} simulations"}
+    line |= {"steps": f"{first['steps']:,.0f}", "training": f"{first['training [s]']:.0f} s"}
+    r2, error = (fit.set_index("parameter")[n] for n in ("R2", "calibration error"))
+    line |= {p: f"{r2[p]:.3f} ({error[p]:.1%})" for p in length.r2}
+    return line | {"mean": f"{r2.mean():.3f}"}
+
+
+def _published(length, name):
+    cells = {parameter: f"{value:.3f}" for parameter, value in length.r2.items()}
+    for parameter, error in length.calibration.items():
+        cells[parameter] += f" ({error:.1%})"
+    return {name: "published"} | cells | {"mean": f"{np.mean(list(length.r2.values())):.3f}"}

@@ -1,7 +1,8 @@
 """Star clusters in a cloud (dissertation, sec. 3.8.1, fig. 3.19), against exact enumeration.
 
     python benchmarks/thesis/star_counts.py [--seconds S] [--simulations N] [--saved FILE]
-                                            [--json FILE] [--figures FOLDER]
+    python benchmarks/thesis/star_counts.py --table          the table of the results page
+    python benchmarks/thesis/star_counts.py --figures docs/results/thesis     figure of the rows
 
 At each of many test observations, drawn from the prior predictive distribution, the probability of
 1, 2 and 3 clusters in 10,000 draws is compared with the exact one; of the three differences the
@@ -13,19 +14,26 @@ clusters are both probable: how far the two modes in age are off.
 
 from __future__ import annotations
 
-import json
 import time
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import scipy.stats as st
+import torch
 from kept import parser, trained
 from sbi_inn.simulators import star_counts
+from shared import Records, flat, headed
 
 import sbi_inn as si
 
 PROBLEM = "star_counts"
-TESTS, DRAWS, TARGET = 300, 10_000, 0.02
+TESTS = 300  # clouds
+DRAWS = 10_000  # of each
+RECORDS = Records("thesis-star-counts", ("simulations", "seconds"))
+EXAMPLE = Records("thesis-star-counts-example", ("cloud", "of", "clusters"))  # of the figure
+BINS = 60  # of a histogram of the figure
 NUMBERS = np.arange(1, star_counts.MOST + 1)
 SMOOTH = ("mass", "sfe", "age")
 SPANS = {"mass": (5.5, 6.5), "sfe": star_counts.SFE, "age": star_counts.AGE}
@@ -98,68 +106,75 @@ def by_name(rows):
     return dict(zip(SMOOTH, np.mean(rows, axis=0).tolist(), strict=True))
 
 
-def show(found):
-    """Print what was found."""
-    print(
-        f"largest error of a probability: mean {found['largest error of a probability, mean']:.4f}"
-        f", median {found['median']:.4f}, 90 % {found['90 %']:.4f} (target: {TARGET})"
-    )
-    print(f"by number of clusters: {rounded(found['error by number'])}")
-    print(
-        f"largest difference of distribution functions: {rounded(found['distribution functions'])}"
-    )
-    print(f"  of other exact draws: {rounded(found['of exact draws'])}")
-    print(f"  given the number:     {rounded(found['given the number'])}")
-    young, old = found["modes of age, off by [sd]"]
-    print(
-        f"{found['ambiguous']} clouds with both 1 and 2 clusters probable: the medians of their "
-        f"two ages are off by {young:.3f} and {old:.3f} sd"
-    )
-    print(f"{found['seconds a posterior']:.2f} s for {DRAWS:,} draws")
+def table(rows):
+    """Make the table of the page, a column for each run."""
+    if rows.empty:
+        return ""
+    numbers = rows.select_dtypes("number").drop(columns=["cores", "threads", "seed"])
+    lines = [
+        {"": name} | {f"seed {s}": f"{v:.4g}" for s, v in zip(rows["seed"], values, strict=True)}
+        for name, values in numbers.items()
+    ]
+    return headed(rows, pd.DataFrame(lines), f"{DRAWS:,} draws of each cloud.")
 
 
-def rounded(values):
-    """Write a dict of numbers."""
-    return ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+def example(posterior, seed):
+    """Sum up marginals, and parts by the number of clusters, of three clouds: a row a histogram."""
+    rng, rows = np.random.default_rng(seed), []
+    for title, cloud in SHOWN.items():
+        light = star_counts.log_luminosities(**cloud)[0]
+        draws = posterior.sample({"luminosity": light, "error": SHOWN_ERROR}, 20_000)
+        exact = star_counts.posterior(light, SHOWN_ERROR)
+        known = exact.sample(200_000, rng)
+        number = draws["clusters"].values
+        for name in SMOOTH:
+            values = on_axis(name, draws[name].values)
+            for clusters in (0, 1, 2):  # 0: whatever their number
+                part = values[number == clusters] if clusters else values
+                rows.append(histogram(title, name, clusters, part, len(values)))
+            rows.append(histogram(title, f"exact {name}", 0, on_axis(name, known[name]), None))
+        shares = {str(k): float((number == k).mean()) for k in NUMBERS}
+        rows.append({"cloud": title, "of": "number", "clusters": 0} | shares)
+        true = dict(zip(map(str, NUMBERS), exact.probabilities.tolist(), strict=True))
+        rows.append({"cloud": title, "of": "exact number", "clusters": 0} | true)
+    return rows
 
 
-def draw_figure(posterior, folder, seed):
+def on_axis(name, values):
+    return np.log10(values) if name == "mass" else values
+
+
+def histogram(cloud, name, clusters, values, of):
+    """Give the density of a part of the draws in the bins of the figure."""
+    span = SPANS[name.removeprefix("exact ")]
+    counts, edges = np.histogram(values, BINS, span)
+    heights = counts / (of or len(values)) / (edges[1] - edges[0])
+    cells = {str(i): round(float(h), 5) for i, h in enumerate(heights)}
+    return {"cloud": cloud, "of": name, "clusters": clusters} | cells
+
+
+def draw_figure(rows, folder):
     """Draw marginals, and split by the number of clusters, of three clouds, as in fig. 3.19."""
     folder.mkdir(parents=True, exist_ok=True)
     problem = si.get(PROBLEM)
-    rng = np.random.default_rng(seed)
+    rows = rows.set_index(["cloud", "of", "clusters"]).sort_index()
+    bins, numbers = [str(i) for i in range(BINS)], [str(k) for k in NUMBERS]
     figure, axes = plt.subplots(4, 3, figsize=(9, 8.5), layout="constrained", sharex="row")
     for column, (title, cloud) in zip(axes.T, SHOWN.items(), strict=True):
-        light = star_counts.log_luminosities(**cloud)[0]
-        draws = posterior.sample({"luminosity": light, "error": SHOWN_ERROR}, 20_000)
-        exact = star_counts.posterior(light, SHOWN_ERROR).sample(200_000, rng)
         column[0].set_title(title)
-        number = draws["clusters"].values
         for ax, name in zip(column, SMOOTH, strict=False):
-            values, true = draws[name].values, exact[name]
-            if name == "mass":
-                values, true = np.log10(values), np.log10(true)
-            bins = np.linspace(*SPANS[name], 61)
-            width, n = bins[1] - bins[0], len(values)
-            ax.hist(values, bins, weights=np.full(n, 1 / n / width), color="0.85")
+            edges = np.linspace(*SPANS[name], BINS + 1)
+            heights = [rows.loc[(title, name, k), bins].to_numpy(float) for k in (0, 1, 2)]
+            ax.stairs(heights[0], edges, fill=True, color="0.85")
             for k, colour in zip((1, 2), ("tab:blue", "tab:red"), strict=True):
-                part = values[number == k]
-                ax.hist(
-                    part,
-                    bins,
-                    weights=np.full(len(part), 1 / n / width),
-                    histtype="step",
-                    color=colour,
-                    label=f"{k} cluster{'s' * (k > 1)}",
-                )
-            height, _ = np.histogram(true, bins, density=True)
-            ax.stairs(height, bins, color="black", lw=0.7, label="exact, all")
-            truth = cloud[name]
-            ax.axvline(np.log10(truth) if name == "mass" else truth, color="black", lw=0.8, ls="--")
+                label = f"{k} cluster{'s' * (k > 1)}"
+                ax.stairs(heights[k], edges, color=colour, label=label)
+            exact = rows.loc[(title, f"exact {name}", 0), bins].to_numpy(float)
+            ax.stairs(exact, edges, color="black", lw=0.7, label="exact, all")
+            ax.axvline(on_axis(name, cloud[name]), color="black", lw=0.8, ls="--")
             ax.set(xlabel=LABELS[name], yticks=[])
-        shares = [(number == k).mean() for k in NUMBERS]
+        shares, true = (rows.loc[(title, n, 0), numbers] for n in ("number", "exact number"))
         column[3].bar(NUMBERS, shares, 0.8, color=["tab:blue", "tab:red", "0.6"])
-        true = star_counts.posterior(light, SHOWN_ERROR).probabilities
         column[3].plot(NUMBERS, true, "k_", ms=25, label="exact")
         column[3].axvline(cloud["clusters"], color="black", lw=0.8, ls="--")
         column[3].set(xlabel=problem.labels["clusters"], xticks=NUMBERS, ylim=(0, 1))
@@ -171,16 +186,20 @@ def draw_figure(posterior, folder, seed):
 
 
 def main():
-    """Train, measure and print."""
-    made = parser(__doc__.splitlines()[0], seconds=900, simulations=200_000, tests=TESTS)
+    """Train, measure, keep the rows and print."""
+    made = parser(__doc__, seconds=900.0, simulations=200_000, tests=TESTS)
     options = made.parse_args()
-    posterior = trained(PROBLEM, options)
-    found = measured(posterior, options)
-    show(found)
+    records, shown = (replace(r, folder=options.out) for r in (RECORDS, EXAMPLE))
     if options.figures:
-        draw_figure(posterior, options.figures, options.seed)
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        draw_figure(shown.read(), options.figures)
+        return
+    if not options.table:
+        posterior = trained(PROBLEM, options)
+        where = {"seed": options.seed, "threads": torch.get_num_threads()}
+        about = {"simulations": options.simulations, "seconds": options.seconds}
+        records.add([about | flat(measured(posterior, options))], **where)
+        shown.add(example(posterior, options.seed), **where)
+    print(table(records.read()))
 
 
 if __name__ == "__main__":

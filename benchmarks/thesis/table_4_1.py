@@ -1,12 +1,14 @@
 """Table 4.1 of L. Ardizzone's dissertation, with seven methods on the same simulations.
 
-    python benchmarks/thesis/table_4_1.py [--only NAME ...] [--seconds S] [--json FILE]
+    python benchmarks/thesis/table_4_1.py                       three seeds, 120 s for each training
+    python benchmarks/thesis/table_4_1.py --seconds 600 --only cINN cVAE
+    python benchmarks/thesis/table_4_1.py --table               the table of the results page
 
 Inverse kinematics: re-simulation error |s(x) - y| over all draws of all test observations, and the
 calibration error (sec. 4.2.2), for rejection ABC, the bidirectional INN by mean discrepancies and
-by likelihood, the cINN, cVAE, cVAE-IAF and a dropout network. All train on the same simulations,
-for the same time, on one thread each, two at a time. Of the INNs also the draws as in the
-dissertation: the network's own, at exactly the observation.
+by likelihood, the cINN, cVAE, cVAE-IAF and a dropout network. All train on the same simulations
+with default settings, one after the other, and each has all cores for the same time. Of the INNs
+also the network's own draws, as in the dissertation, at exactly the observation.
 """
 
 from __future__ import annotations
@@ -14,16 +16,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from batches import drawn
+import pandas as pd
 from competitors import CVAE, Dropout
-from jobs import parser, run_all
 from scipy.spatial import KDTree
+from shared import SPREAD, Benchmark, Records, drawn, fitted, headed, landed, main, spread
 
 import sbi_inn as si
 from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor
 
 PROBLEM = "inverse_kinematics"
-TESTS, DRAWS = 5_000, 200
+DRAWS = 200  # for each test
 QUANTILE = 0.005  # of the simulations, that ABC keeps
 METHODS = {
     "ABC": None,
@@ -37,10 +39,10 @@ METHODS = {
 
 
 def run_one(options):
-    """Train one method and measure its draws."""
+    """Train one method and measure its draws, a row for each way to draw."""
     method = METHODS[options.part]
     if method is None:
-        return {"draws": measured(abc(options), options)}
+        return [{"draws": "nearest simulations"} | measured(abc(options), options)]
     training = si.Training(epochs=10**6, max_seconds=options.seconds, early_stopping=False)
     posterior = si.fit_posterior(
         PROBLEM,
@@ -51,27 +53,27 @@ def run_one(options):
         progress=False,
     )
     about = {
-        "describe": posterior.fitted.describe(),
         "training [s]": posterior.history.seconds,
         "steps": posterior.history.steps,
+        "network": fitted(posterior).describe(),
     }
-    if not isinstance(method, si.INN):
-        return {"about": about, "draws": measured(posterior.draw, options)}
-    error = posterior.emulation.errors["relative"].max()
-    return {
-        "about": about | {"emulator, largest error [sd of the observable]": float(error)},
-        "own draws at y": measured(own_draws(posterior).draw, options),
-        "weighted draws at y": measured(posterior.at_tolerance(0.0).draw, options),
-        "weighted draws": measured(posterior.draw, options),
-    }
+    ways = {"as drawn": posterior}
+    if isinstance(method, si.INN):
+        about["forward error [sd]"] = float(posterior.emulation.errors["relative"].max())
+        ways = {
+            "weighed by the prior, at y": posterior.at_tolerance(0.0),
+            "weighed by the prior": posterior,
+            "the network's own, at y": own_draws(posterior),
+        }
+    return [{"draws": name} | measured(p, options) | about for name, p in ways.items()]
 
 
 def own_draws(posterior):
     """Give the posterior whose draws are the network's own, at exactly the observation."""
     settings = replace(posterior.settings, candidates=1, tolerance=0.0)
-    fitted = replace(posterior.fitted, settings=settings)
+    plain = replace(fitted(posterior), settings=settings)
     rows, problem = posterior.test_rows, posterior.problem
-    return si.Posterior(fitted, posterior.simulations, rows, seed=posterior.seed, problem=problem)
+    return si.Posterior(plain, posterior.simulations, rows, seed=posterior.seed, problem=problem)
 
 
 def abc(options):
@@ -89,19 +91,16 @@ def abc(options):
     return draw
 
 
-def measured(draw, options):
+def measured(source, options):
     """Measure re-simulation and calibration error over the test observations."""
     # Other simulations than any method has seen: a seed of their own.
-    tests = si.simulate(PROBLEM, n=TESTS, seed=options.seed + 10_000, progress=False)
+    tests = si.simulate(PROBLEM, n=options.tests, seed=options.seed + 10_000, progress=False)
     problem, rng = si.get(PROBLEM), np.random.default_rng(options.seed)
     truth, observations = problem.prior.flatten(tests.parameters()), tests.observations()
     places, errors = [], []
-    for here, draws, placed in drawn(draw, truth, observations, DRAWS, rng):
+    for here, draws, placed in drawn(source, truth, observations, DRAWS, rng):
         places.append(placed)
-        again = problem.simulator(**problem.prior.unflatten(draws.reshape(-1, draws.shape[2])))
-        again = np.stack(list(again.values()), axis=1).reshape(*draws.shape[:2], -1)
-        gap = again - observations.vector[here, None]
-        errors.append(np.linalg.norm(gap, axis=2).ravel())
+        errors.append(landed(problem, draws, observations[here]).ravel())
     found, errors = calibration_error(np.concatenate(places)), np.concatenate(errors)
     return {
         "mean": float(errors.mean()),
@@ -111,32 +110,39 @@ def measured(draw, options):
     }
 
 
-def show(part, found):
-    """Print the rows of one method."""
-    about = found.pop("about", {})
-    for how, row in found.items():
-        name = part if how == "draws" else f"{part}, {how}"
-        print(
-            f"{name:40} {row['mean']:8.4f} {row['median']:8.4f} {row['calibration']:8.2%} "
-            f"{row['worst parameter']:8.2%}  {about.get('training [s]', 0):6.0f} s "
-            f"{about.get('steps', 0):7,} steps",
-            flush=True,
+def table(rows):
+    """Make the table of the page: medians over seeds, with the smallest and the largest."""
+    if rows.empty:
+        return ""
+    lines = []
+    order = dict.fromkeys(zip(rows["method"], rows["draws"], strict=True))
+    known = list(METHODS)
+    for method, draws in sorted(order, key=lambda pair: known.index(pair[0])):
+        here = rows[(rows["method"] == method) & (rows["draws"] == draws)]
+        lines.append(
+            {
+                "method": method,
+                "draws": draws,
+                "re-simulation error, mean [m]": spread(here["mean"], "{:.4f}"),
+                "median [m]": spread(here["median"], "{:.4f}"),
+                "calibration error": spread(here["calibration"], "{:.2%}"),
+                "worst parameter": spread(here["worst parameter"], "{:.2%}"),
+                "steps": spread(here["steps"], "{:,.0f}"),
+            }
         )
-    if about:
-        print(f"    {about}", flush=True)
-    found["about"] = about
+    floor = calibration_floor(int(rows["tests"].max()), 4, rng=np.random.default_rng(0)).pooled[0]
+    trained = f"{rows['seconds'].max():g} s of training for each method."
+    exact = f"An exact posterior shows a calibration error of {floor:.2%} by chance."
+    return headed(rows, pd.DataFrame(lines), trained, SPREAD, exact)
 
 
-def main():
-    options = parser(
-        __doc__.splitlines()[0], METHODS, seconds=600, simulations=100_000
-    ).parse_args()
-    if not options.part:
-        floor = calibration_floor(TESTS, 4, rng=np.random.default_rng(0)).pooled
-        print(f"{TESTS:,} observations, {DRAWS} draws each; an exact posterior: {floor[0]:.2%}")
-        print(f"{'method':40} {'mean':>8} {'median':>8} {'calibr.':>8} {'worst':>8}")
-    run_all(options, run_one, show)
-
+BENCHMARK = Benchmark(
+    Records("thesis-table-4-1", ("method", "simulations", "seconds", "tests", "draws")),
+    parts=list(METHODS),
+    measure=run_one,
+    table=table,
+    settings={"simulations": 100_000, "seconds": 120.0, "tests": 5_000},
+)
 
 if __name__ == "__main__":
-    main()
+    main(BENCHMARK, __doc__)

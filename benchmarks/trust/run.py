@@ -1,52 +1,70 @@
 """Does the verdict find what is wrong, and leave alone what is right?
 
-    python benchmarks/trust/run.py                      all sections: about an hour on two cores
-    python benchmarks/trust/run.py power local          some of them
-    python benchmarks/trust/run.py power --repetitions 20 --json trust.json
+    python benchmarks/trust/run.py                      everything: more than an hour on two cores
+    python benchmarks/trust/run.py --only power local   some of it
+    python benchmarks/trust/run.py --only fits          default fits alone
+    python benchmarks/trust/run.py --only power --table     a table of the results page
 
-Sections
+Parts
     power      linear-Gaussian posteriors, exact and wrong on purpose: how often check() objects
     local      posterior SBC: exact everywhere, and wrong only near y
     strange    observations that the simulator does not make: how often check(y) objects
-    defaults   what fits with default settings are told, and how long check(y) takes
+    fits       what fits with default settings, and a bad one, are told; how long check(y) takes
+
+The first three repeat with other simulations by themselves (`--repetitions`) and are measured with
+the first seed alone; the fits are made with every seed.
 """
 
-import argparse
-import json
-import os
-import time
+import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
 import pandas as pd
-from sections import defaults, local, power, strange
+from parts import Benchmark, main
+from records import SOURCE, Records, headed
+from sections import fits, local, power, strange
 
-SECTIONS = {"power": power, "local": local, "strange": strange, "defaults": defaults}
+SECTIONS = {"power": power, "local": local, "strange": strange}
+KEY = ("part", "repetitions", "case")
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--repetitions", type=int, default=100)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
-    unknown = set(options.sections) - set(SECTIONS)
-    if unknown:
-        parser.error(f"expected sections among {', '.join(SECTIONS)}; got {', '.join(unknown)}")
-    found = {}
-    for name in options.sections or SECTIONS:
-        started = time.perf_counter()
-        table = SECTIONS[name](options.repetitions)
-        seconds = time.perf_counter() - started
-        print(f"\n== {name}, {options.repetitions} repetitions, {seconds:.0f} s")
-        with pd.option_context("display.width", 200, "display.max_colwidth", 160):
-            print(table.to_string(index=False, float_format="{:.3g}".format), flush=True)
-        found[name] = {"seconds": seconds, "rows": table.to_dict("records")}
-        if options.json:
-            about = {"cores": os.cpu_count(), "repetitions": options.repetitions}
-            options.json.write_text(json.dumps(about | {"sections": found}, indent=1))
+def measure(options):
+    """Run one part: a row of each finding, whose case is said by its first two columns."""
+    if options.part == "fits":
+        found = fits(options.seed)
+    else:
+        found = SECTIONS[options.part](options.repetitions)
+    rows = found.astype(object).where(found.notna(), None).to_dict("records")
+    return [{"case": ", ".join(map(str, list(row.values())[:2]))} | row for row in rows]
 
+
+def table(rows):
+    """Make a table of each part that was measured."""
+    written = []
+    for part in dict.fromkeys(rows["part"]):
+        here = rows[rows["part"] == part].dropna(axis=1, how="all")
+        hidden = {*SOURCE, *KEY} - ({"seed"} if part == "fits" else set())
+        shown = here[[name for name in here if name not in hidden]]
+        text = shown.apply(lambda column: column.map(_cell)).rename(columns={"of": "repetitions"})
+        written.append(headed(here, text))
+    return "\n\n".join(written)
+
+
+def _cell(value):
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "-" if pd.isna(value) else str(value)
+
+
+BENCHMARK = Benchmark(
+    Records("trust", KEY),
+    parts=[*SECTIONS, "fits"],
+    measure=measure,
+    table=table,
+    settings={"repetitions": 100},
+    once=list(SECTIONS),
+)
 
 if __name__ == "__main__":
-    main()
+    main(BENCHMARK, __doc__)

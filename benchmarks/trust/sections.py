@@ -115,9 +115,10 @@ def _asked(name, posterior, repetitions, make):
     """Ask for goodness of fit and the posterior predictive check of `repetitions` observations."""
     found = []
     for seed in range(1, repetitions + 1):
-        _refresh(posterior, seed)
-        y = posterior.schema.read(make(np.random.default_rng(seed)))
-        records = posterior.judge.check_at(y).records
+        y = make(np.random.default_rng(seed))
+        records = dict(posterior.check(y, progress=False).records)
+        seen = posterior.schema.read(y)
+        (records["goodness of fit"],) = _familiar(posterior, seed).compare(posterior.core, seen)
         passed = {name: name in records and records[name].passed for name in WATCHED}
         passed["either"] = all(passed.values())
         passed["check(y)"] = all(record.passed for record in records.values())
@@ -125,10 +126,10 @@ def _asked(name, posterior, repetitions, make):
     return {"observation": name, "of": repetitions, **pd.DataFrame(found).sum().to_dict()}
 
 
-def _refresh(posterior, seed, n=TESTS):
-    """Put other simulations in the place of those that the check of goodness has learned from."""
+def _familiar(posterior, seed, n=TESTS):
+    """Learn from other simulations than the posterior's own what is usual."""
     fresh = si.simulate(posterior.problem, n=n, seed=seed, n_jobs=1, progress=False)
-    posterior.judge.__dict__["familiar"] = Familiar.of(posterior, fresh.observations())
+    return Familiar.of(posterior.core, fresh.observations())
 
 
 def _far(posterior):
@@ -162,9 +163,8 @@ def _uniform(name, posterior):
     The p-values are ranks among a finite reference, whose own noise a test against the uniform
     distribution would take for a fault: the scores that are ranked are compared instead.
     """
-    _refresh(posterior, 1, n=5_000)
     others = si.simulate(posterior.problem, n=TESTS, seed=2, n_jobs=1, progress=False)
-    found = posterior.judge.goodness_of_fit(others.observations())
+    found = _familiar(posterior, 1, n=5_000).compare(posterior.core, others.observations())
     p_values = {
         part: st.ks_2samp([one.here[part] for one in found], usual).pvalue
         for part, usual in found[0].usual.items()
@@ -177,7 +177,6 @@ def _uniform(name, posterior):
 # -- defaults --------------------------------------------------------------------------------------
 
 
-SEEDS = (1, 2, 3)
 BAD = si.Training(epochs=300, early_stopping=False)
 FITS = {
     "inverse_kinematics, 100,000": ("inverse_kinematics", 100_000, None),
@@ -186,24 +185,23 @@ FITS = {
 }
 
 
-def defaults(repetitions):
+def fits(seed):
     """What is said of fits with default settings, and of one that is bad on purpose."""
     rows = []
     for label, (name, n, training) in FITS.items():
-        for seed in SEEDS[:repetitions]:
-            posterior = si.fit_posterior(
-                name, n_simulations=n, training=training, seed=seed, progress=False
-            )
-            rows.append({"fit": label, "seed": seed} | _judged(posterior))
+        posterior = si.fit_posterior(
+            name, n_simulations=n, training=training, seed=seed, progress=False
+        )
+        rows.append({"fit": label} | _judged(posterior))
     return pd.DataFrame(rows)
 
 
 def _judged(posterior):
-    y = posterior.schema.unstack(posterior.tests(1).observations, 0)
+    y = posterior.schema.unstack(posterior._subject().tests.head(1).observations, 0)
     started = time.perf_counter()
     check = posterior.check(y, progress=False)
     seconds = time.perf_counter() - started
-    general = posterior.judge.check()
+    general = posterior.check(progress=False)
     return {
         "check()": general.verdict,
         "check(y)": check.verdict,

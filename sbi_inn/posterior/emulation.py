@@ -15,25 +15,22 @@ from sbi_inn.draws import by_name
 from sbi_inn.errors import ShapeError
 from sbi_inn.methods import Emulator
 from sbi_inn.observation.batch import Observations
-from sbi_inn.simulation.simulations import Simulations
-from sbi_inn.typing import AnyArray, FloatArray, IntArray
+from sbi_inn.posterior.core import Core
+from sbi_inn.typing import AnyArray, FloatArray
 
 
 @dataclass(frozen=True)
 class Emulation:
-    """A forward network, and the simulations that its error is measured on.
+    """A forward network, and the posterior on whose test simulations its error is measured.
 
     Attributes
     ----------
     emulator : Emulator
-    simulations : Simulations
-    test_rows : array of int
-        Rows that training has never seen.
+    core : Core
     """
 
     emulator: Emulator
-    simulations: Simulations
-    test_rows: IntArray
+    core: Core
 
     def predict(self, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any]) -> xr.Dataset:
         """Predict the observables of rows of parameters and givens, dim `draw`.
@@ -47,7 +44,7 @@ class Emulation:
         ShapeError
             If a given that varied in training is missing, or has another number of rows.
         """
-        prior, schema = self.simulations.prior, self._schema
+        prior, schema = self.core.prior, self.core.schema
         givens = by_name(parameters, schema.givens)
         missing = [name for name in schema.givens if name not in givens]
         if missing:
@@ -76,7 +73,7 @@ class Emulation:
             Dim `draw`.
         rows : array, shape (draws, observables)
         """
-        givens = observation.vector[:, self._schema.observable_columns() :]
+        givens = observation.vector[:, self.core.schema.observable_columns() :]
         vector = self._predict(flat, np.broadcast_to(givens, (len(flat), givens.shape[1])))
         return self._label(vector), vector
 
@@ -90,29 +87,25 @@ class Emulation:
             `rmse`, root-mean-square error in the observable's units; `relative`, the same divided
             by the standard deviation of the observable.
         """
-        schema, rows = self._schema, self.test_rows
-        seen, m = self.simulations.observations(rows), schema.observable_columns()
-        truth = self.simulations.prior.flatten(self.simulations.parameters(rows))
+        schema, rows, table = self.core.schema, self.core.test_rows, self.core.simulations
+        seen, m = table.observations(rows), schema.observable_columns()
+        truth = table.prior.flatten(table.parameters(rows))
         gap = self._predict(truth, seen.vector[:, m:]) - seen.vector[:, :m]
         rmse, spread = np.sqrt((gap**2).mean(axis=0)), seen.vector[:, :m].std(axis=0)
         relative = np.divide(rmse, spread, out=np.full(m, np.nan), where=spread > 0)
         index = pd.Index(schema.columns[:m], name="observable")
         return pd.DataFrame({"rmse": rmse, "relative": relative}, index=index)
 
-    @property
-    def _schema(self) -> Any:
-        return self.simulations.schema
-
     def _predict(self, flat: FloatArray, givens: FloatArray) -> FloatArray:
-        prior = self.simulations.prior
+        prior = self.core.prior
         return self.emulator.emulate(prior.to_latent(prior.unflatten(flat)), givens)
 
     def _label(self, vector: FloatArray) -> xr.Dataset:
         """Name predictions as the simulator does, with their error in the attributes."""
-        table = self.simulations.dataset
-        rmse = self._schema.fold(self.errors["rmse"].to_numpy()[None])
+        schema, table = self.core.schema, self.core.simulations.dataset
+        rmse = schema.fold(self.errors["rmse"].to_numpy()[None])
         variables = {}
-        for name, values in self._schema.fold(vector).items():
+        for name, values in schema.fold(vector).items():
             error = rmse[name][0]
             about = {**table[name].attrs, "rmse": float(error) if error.ndim == 0 else error}
             variables[name] = (("draw", *table[name].dims[1:]), values, about)

@@ -1,6 +1,7 @@
 """The benchmark of accuracy: jobs and their files, scores of known draws, tables made by hand."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ import environments
 import numpy as np
 import pandas as pd
 import pytest
-from accuracy_parts import jobs, report, scores, tasks
+import records
+from accuracy_parts import jobs, report, rows, scores, tasks
 from accuracy_parts.jobs import Job, Settings, done, planned, run
 from accuracy_parts.settings import read
 from peers import exchange
+from records import Records, markdown
 
 import sbi_inn as si
 from sbi_inn.diagnostics.calibration import ranks
@@ -57,13 +60,14 @@ def settings(tmp_path, monkeypatch):
     script = tmp_path / "exact.py"
     script.write_text(EXACT)
     return Settings(
-        tmp_path / "out",
+        tmp_path / "cache",
         settings=("CINN(blocks=2, hidden=16)", "Training(epochs=2)"),
         reference=reference(tmp_path / "reference"),
         drawn=DRAWN,
         tests=TESTS,
         ranked=20,
         peers={"exact": (script, "none", {})},
+        records=Records("accuracy", ("task", "budget", "method"), tmp_path / "out"),
     )
 
 
@@ -254,13 +258,14 @@ def by_hand(settings):
             "training": {"wall": seconds, "cpu": seconds / 2},
             "nll_tests": nll,
             "timed": True,
-            "source": "abc",
+            "asked": {"threads": 1},
         }
         if calibration is not None:
             result["calibration"] = {"pooled": calibration}
         settings.result_file(job).write_text(json.dumps(result))
         kept = {"1": values[0], "2": values[1]}
         (settings.scores_folder(job) / "100.json").write_text(json.dumps(kept))
+    rows.collect(listed, settings)
     listed.append(Job("sir", 500, 1, "ours"))  # not run yet
     return listed, settings
 
@@ -268,7 +273,7 @@ def by_hand(settings):
 def found_by_hand(by_hand, observations=(1, 2)):
     listed, settings = by_hand
     line = tasks.published(settings.reference)
-    return report.rows(listed, 100, observations, line, settings)
+    return report.rows(settings.records.read(), listed, 100, observations, line)
 
 
 def test_published_results():
@@ -324,19 +329,37 @@ def test_a_mean_needs_all_observations(by_hand):
 
 def test_time_of_the_processor_where_something_ran_beside(by_hand):
     listed, settings = by_hand
-    assert report.remarks(found_by_hand(by_hand), {"ours": "abc", "exact": "abc"}) == []
+    assert report.remarks(found_by_hand(by_hand)) == []
     file = settings.result_file(listed[0])
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"timed": False, "source": "old"}))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"timed": False}))
+    rows.collect(listed[:1], settings)
     found = found_by_hand(by_hand)
     assert found.training.to_list() == [seconds / 2 for _, _, _, _, seconds, _, _ in HAND]
-    beside, old = report.remarks(found, {"ours": "abc", "exact": "abc"})
-    assert beside.startswith("something else ran beside 1 of 7 jobs")
-    assert old.startswith("1 of 7 jobs were run by another state of the source")
+    (beside,) = report.remarks(found)
+    assert beside.startswith("Something else ran beside 1 of 7 jobs")
+
+
+def test_a_row_stays_valid_without_the_cache(settings):
+    job = Job(TASK, 200, 1, "exact")
+    settings.result_file(job).write_text(
+        json.dumps({"asked": settings.asked(job), "nll_tests": 1.5, "commit": "abc", "cores": 3})
+    )
+    (settings.scores_folder(job) / "50.json").write_text('{"2": 0.9, "1": 0.8}')
+    rows.collect([job], settings)
+    assert done(job, settings)
+    shutil.rmtree(settings.out)
+    assert done(job, settings)
+    assert not done(job, replace(settings, drawn=10))
+    assert scores.scored(job, 50, settings) == {"1": 0.8, "2": 0.9}
+    assert scores.missing([job], 50, [1, 2, 3], settings) == [(job, 3)]
+    row = jobs.kept_row(job, settings)
+    kept = {name: row[name] for name in ("commit", "cores", "nll_tests", "seed", "asked.draws")}
+    assert kept == {"commit": "abc", "cores": 3, "nll_tests": 1.5, "seed": 1, "asked.draws": DRAWN}
 
 
 def test_markdown():
     table = pd.DataFrame({"task": ["a", "b"], "ours": ["1", "-"]})
-    assert report.markdown(table) == "| task | ours |\n| --- | --- |\n| a | 1 |\n| b | - |"
+    assert markdown(table) == "| task | ours |\n| --- | --- |\n| a | 1 |\n| b | - |"
 
 
 # -- the command -----------------------------------------------------------------------------------
@@ -367,28 +390,28 @@ def call(monkeypatch, settings, *more):
         command, "Settings", lambda out, given, **kwds: replace(settings, out=out, settings=given)
     )
     monkeypatch.setattr(command, "planned", lambda *a: planned(*a, peers=settings.peers))
-    where = ["--out", str(settings.out), "--reference", str(settings.reference)]
+    where = ["--cache", str(settings.out), "--reference", str(settings.reference)]
     small = ["--tasks", TASK, "--seeds", "1", "--draws", "100", "--observations", "1", "2"]
     monkeypatch.setattr("sys.argv", ["accuracy.py", *where, *small, *more])
     command.main()
 
 
-def test_the_command_runs_what_is_missing_and_no_more(settings, monkeypatch, capsys, tmp_path):
+def test_the_command_runs_what_is_missing_and_no_more(settings, monkeypatch, capsys):
     arguments = ["--budgets", "500", "--peers", "exact", "--no-ours"]
     call(monkeypatch, settings, *arguments)
     said = capsys.readouterr().out
     assert f"{TASK}-500-1-exact ..." in said
     assert "observation 2: C2ST 0." in said
-    files = tmp_path / "found.json", tmp_path / "table.md"
-    call(monkeypatch, settings, *arguments, "--json", str(files[0]), "--markdown", str(files[1]))
+    call(monkeypatch, settings, *arguments)
     said = capsys.readouterr().out
     assert "..." not in said
     assert "observation 2" not in said
-    assert "== 500 simulations, C2ST on 100 draws at public observations 1, 2" in said
-    (job,) = json.loads(files[0].read_text())["jobs"]
-    assert abs(job["c2st"] - 0.5) < 0.15
-    assert job["details"]["about"] == {"method": "exact"}
-    assert "| gaussian_linear | 0.700 |" in files[1].read_text()
+    assert "### 500 simulations, C2ST on 100 draws at public observations 1, 2" in said
+    assert "| gaussian_linear | 0.700 |" in said
+    (row,) = settings.records.read().to_dict("records")
+    assert abs(row["c2st.100.1"] - 0.5) < 0.2
+    assert row["about.method"] == "exact"
+    assert row["date"] == records.today()
 
 
 def test_results_and_scores_stay_valid_without_their_draws(settings, monkeypatch, capsys):
@@ -408,7 +431,7 @@ def test_a_job_that_fails_is_named_and_the_others_run(settings, monkeypatch, cap
     arguments = ["--budgets", "1", "200", "--peers", "exact", "--no-ours"]
     with pytest.raises(SystemExit, match=f"failed: {TASK}-1-1-exact; see .*logs"):
         call(monkeypatch, settings, *arguments)
-    assert "== 200 simulations" in capsys.readouterr().out
+    assert "### 200 simulations" in capsys.readouterr().out
     assert "too few" in (settings.out / "logs" / f"{TASK}-1-1-exact.log").read_text()
 
 
@@ -419,5 +442,5 @@ def test_the_command_refuses_what_it_cannot_do(settings, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         call(monkeypatch, settings, "--label", "exact")
     assert "exact is a peer" in capsys.readouterr().err
-    call(monkeypatch, settings, "--table-only")
+    call(monkeypatch, settings, "--table")
     assert capsys.readouterr().out == "no results yet\n"

@@ -3,8 +3,8 @@
 How often the verdict finds what was planted takes 100 repetitions: that is the benchmark itself.
 """
 
-import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -86,7 +86,7 @@ def test_it_can_be_wrong_in_one_place_only():
 
 def test_its_test_simulations_are_as_many_as_asked_for():
     posterior = posterior_of(WRONG["exact"][0], seed=3, tests=120)
-    assert len(posterior.judge.tests) == 120
+    assert len(posterior._subject().tests) == 120
     assert len(posterior.check(progress=False).records["calibration"].ranks) == 120
 
 
@@ -172,9 +172,9 @@ def test_p_values_of_held_out_simulations_are_tested_for_uniformity(monkeypatch)
 
     def learn_elsewhere(posterior, seed, n=500):
         others = si.simulate(wide, n=500, seed=seed, n_jobs=1, progress=False)
-        posterior.judge.__dict__["familiar"] = Familiar.of(posterior, others.observations())
+        return Familiar.of(posterior.core, others.observations())
 
-    monkeypatch.setattr(sections, "_refresh", learn_elsewhere)
+    monkeypatch.setattr(sections, "_familiar", learn_elsewhere)
     assert sections._uniform("line", posterior)["smallest KS p"] < 1e-8
 
 
@@ -188,23 +188,21 @@ def test_a_fit_is_judged_in_general_and_at_an_observation():
 # -- the command -----------------------------------------------------------------------------------
 
 
-def table_of(repetitions):
-    return pd.DataFrame([{"planted": "exact", "of": repetitions, "flagged": 0}])
+def test_rows_of_a_part_name_their_case(monkeypatch):
+    table = pd.DataFrame([{"planted": "exact", "y": 2.0, "of": 3, "flagged": np.nan}])
+    monkeypatch.setattr(command, "SECTIONS", {"local": lambda repetitions: table})
+    (row,) = command.measure(SimpleNamespace(part="local", repetitions=3, seed=1))
+    assert row == {"case": "exact, 2.0", "planted": "exact", "y": 2.0, "of": 3, "flagged": None}
 
 
-def test_the_command_prints_tables_and_keeps_them(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, "SECTIONS", {"power": table_of, "local": table_of})
-    out = tmp_path / "trust.json"
-    arguments = ["run.py", "local", "--repetitions", "3", "--json", str(out)]
-    monkeypatch.setattr("sys.argv", arguments)
-    command.main()
-    said = capsys.readouterr().out
-    assert "== local, 3 repetitions" in said
-    assert "power" not in said
-    kept = json.loads(out.read_text())
-    assert kept["repetitions"] == 3
-    assert kept["sections"]["local"]["rows"] == [{"planted": "exact", "of": 3, "flagged": 0}]
-    monkeypatch.setattr("sys.argv", ["run.py", "lokal"])
-    with pytest.raises(SystemExit):
-        command.main()
-    assert "expected sections among power, local; got lokal" in capsys.readouterr().err
+def test_the_table_shows_what_a_part_has_found():
+    start = {"commit": "abc", "date": "2026-11-26", "cores": 2, "threads": 2, "repetitions": 3}
+    rows = pd.DataFrame(
+        [
+            start | {"seed": 1, "part": "power", "case": "a, 2", "planted": "a", "of": 3},
+            start | {"seed": 1, "part": "fits", "case": "b, c", "fit": "b", "check()": "trust"},
+        ]
+    )
+    said = command.table(rows)
+    assert "| planted | repetitions |\n| --- | --- |\n| a | 3 |" in said
+    assert "| seed | fit | check() |\n| --- | --- | --- |\n| 1 | b | trust |" in said

@@ -1,8 +1,9 @@
 """The benchmarks of recovery: what they measure, and one small run of each."""
 
 import argparse
-import json
 import sys
+from dataclasses import replace
+from functools import partial
 
 import curves
 import levy_flight
@@ -15,6 +16,7 @@ from scipy.stats import norm
 
 import sbi_inn as si
 
+LENGTHS = ("1,000 trials", "100 trials")
 STUDIES = [ricker.STUDY, sir_stochastic.STUDY, levy_flight.STUDY]
 
 
@@ -23,62 +25,63 @@ def test_published_figures_stand_beside_the_parameters(study):
     names = set(si.get(study.problem).prior.names)
     for length in study.lengths.values():
         assert set(length.r2) == names
-        assert set(length.least) <= names | {"mean"}
         assert set(length.given) <= set(si.get(study.problem).given)
 
 
-@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.problem)
-def test_one_small_run(study, tmp_path, capsys):
-    json_file = tmp_path / "found.json"
-    options = argparse.Namespace(
-        simulations=[150, 120], tests=60, steps=4, batch=32, seconds=None, seed=1, json=json_file
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch):
+    """Simulate and train here: processes take longer to start than so little takes."""
+    for name in ("simulate", "fit_posterior"):
+        monkeypatch.setattr(si, name, partial(getattr(si, name), n_jobs=1))
+
+
+def options(tmp_path, *simulations, steps=4):
+    return argparse.Namespace(
+        simulations=simulations, tests=30, steps=steps, batch=32, seconds=None, seed=1, out=tmp_path
     )
-    table, _ = recovery.simulated(study.problem, 150, 1)
-    found = recovery.run(study, table, options)
-    assert [fit["simulations"] for fit in found["fits"]] == [120, 150]
-    assert json.loads(json_file.read_text()) == found
-    said = capsys.readouterr().out
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.problem)
+def test_one_small_run(study, tmp_path):
+    fewest = {"n1": 50, "n2": 50}  # trials; many of them take long to simulate
+    lengths = {
+        name: replace(length, given=fewest if "n1" in length.given else length.given)
+        for name, length in study.lengths.items()
+    }
+    study = replace(study, lengths=lengths)
+    table, _ = recovery.simulated(study.problem, 120, 1)
+    recovery.run(study, table, options(tmp_path, 120))
+    rows = replace(recovery.RECORDS, folder=tmp_path).read()
+    ours, exact = (rows[(rows["network"] == recovery.EXACT) == known] for known in (False, True))
+    assert len(ours) == sum(len(length.r2) for length in study.lengths.values())
+    assert (ours["simulations"] == 120).all()
+    assert len(exact) == (0 if study.exact is None else len(ours))
+    assert exact["R2"].between(0, 1).all()
+    said = recovery.tables(study, rows)
     for name, length in study.lengths.items():
-        assert name in said
-        for parameter in length.r2:
-            assert f"{parameter} " in said
-    if study.exact is not None:
-        for each in found["exact"].values():
-            assert all(0 < r2 <= 1 for r2 in each.values())
+        assert f"| {name} | steps | training | {' | '.join(length.r2)} |" in said
 
 
 def test_fits_of_several_commands_stand_in_one_file(tmp_path):
-    file = tmp_path / "found.json"
-    assert recovery.earlier_fits(None) == recovery.earlier_fits(file) == []
     table, _ = recovery.simulated("ricker", 150, 1)
     for n, steps in ((150, 4), (120, 4), (150, 8)):
-        options = argparse.Namespace(
-            simulations=[n], tests=60, steps=steps, batch=32, seconds=None, seed=1, json=file
-        )
-        recovery.run(ricker.STUDY, table, options)
-    fits = recovery.earlier_fits(file)
-    assert [fit["simulations"] for fit in fits] == [120, 150]
-    assert fits[1]["steps"] > fits[0]["steps"]
+        recovery.run(ricker.STUDY, table, options(tmp_path, n, steps=steps))
+    rows = replace(recovery.RECORDS, folder=tmp_path).read()
+    steps = rows.groupby("simulations")["steps"].unique()
+    assert list(steps.index) == [120, 150]
+    assert steps[150] > steps[120]
 
 
-def test_curves_print_and_draw_what_was_found(tmp_path, capsys, monkeypatch):
-    lengths = ("1,000 trials", "100 trials")
-    names = levy_flight.NAMES
-    fits = [
-        {
-            "simulations": n,
-            "steps": 10,
-            "training [s]": 1.0,
-            "lengths": {length: {"R2": dict.fromkeys(names, r2)} for length in lengths},
-        }
-        for n, r2 in ((100, 0.123), (1_000, 0.789))
-    ]
-    file, figure = tmp_path / "found.json", tmp_path / "curves.png"
-    file.write_text(json.dumps({"problem": "levy_flight", "fits": fits}))
-    monkeypatch.setattr(sys, "argv", ["curves.py", str(file), "--figure", str(figure)])
+def test_curves_draw_what_was_found(tmp_path, monkeypatch):
+    found = {length: {"R2": dict.fromkeys(levy_flight.NAMES, 0.5)} for length in LENGTHS}
+    records = replace(recovery.RECORDS, folder=tmp_path)
+    for n in (100, 1_000):
+        rows = recovery.rows(levy_flight.STUDY, found, simulations=n, network="ours")
+        records.add(rows, seed=1, threads=1)
+    figure = tmp_path / "curves.png"
+    arguments = ["curves.py", "--out", str(tmp_path), "--figure", str(figure)]
+    monkeypatch.setattr(sys, "argv", arguments)
     curves.main()
-    said = capsys.readouterr().out
-    assert all(word in said for word in (*lengths, *names, "0.123", "0.789", "published", "0.971"))
     assert figure.stat().st_size > 10_000
 
 
@@ -86,7 +89,7 @@ def test_r2_and_calibration_error_of_a_posterior_that_is_known():
     """Of y ~ N(mu, 1), mu ~ N(0, 1), the posterior is N(y / 2, 1 / 2): half is explained."""
     prior = si.Prior(mu=norm(0, 1))
     tests = si.simulate(
-        lambda mu, rng: {"y": mu + rng.normal()}, prior, n=4_000, seed=3, n_jobs=1, progress=False
+        lambda mu, rng: {"y": mu + rng.normal()}, prior, n=4_000, seed=3, progress=False
     )
 
     class Exact:

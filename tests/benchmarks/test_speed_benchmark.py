@@ -7,6 +7,7 @@ import io
 import json
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from environments import ENVIRONMENTS
 from speed_parts import interface, networks, ours, scaling, serving
 from speed_parts.architecture import BLOCKS, layers
-from speed_parts.processes import BENCHMARKS, Asked, Found, Served, alone
+from speed_parts.processes import BENCHMARKS, Section, Served, alone
 
 import sbi_inn as si
 
@@ -234,28 +235,11 @@ def test_ratios_are_of_medians_and_spread_over_rounds():
     assert theirs.ratio == pytest.approx(2 / 3)
     assert theirs.low == pytest.approx(0.25 + 0.2 * 0.25)  # of .25, .5 and 1
     assert theirs.high == pytest.approx(1 - 0.2 * 0.5)
-    assert networks.ratio(rows, "theirs", "step of 256") == theirs.ratio
     table = networks.side_by_side(rows)
     assert list(table.network) == ["ours", "theirs"]
     assert table["step of 256 [ms]"].tolist() == ["200.0", "300.0 (0.67: 0.30 to 0.90)"]
     assert table.weights.tolist() == ["10", "2,000"]
     assert list(table)[2:] == [f"{task} [ms]" for task in networks.TASKS]
-
-
-def test_what_is_asked_of_the_networks(monkeypatch):
-    def timed(groups, options):
-        names = [name for side in groups.values() for name in side]
-        seconds = {name: [1.0] for name in names} | {"ours": [0.7], "ours, spline": [1.4]}
-        kept = {name: seconds[name] for name in names}
-        return known_times(**kept), dict.fromkeys(names, 5)
-
-    monkeypatch.setattr(networks, "in_turns", timed)
-    asked = networks.core(OPTIONS).asked
-    assert {one.most for one in asked if "step" in one.what} == {0.8}
-    assert {one.most for one in asked if "step" not in one.what} == {1.0}
-    assert {round(one.value, 6) for one in asked} == {0.7}
-    (one,) = networks.spline(OPTIONS).asked
-    assert (round(one.value, 6), one.most) == (2.0, 1.5)
 
 
 # -- the public interface --------------------------------------------------------------------------
@@ -292,7 +276,7 @@ def test_the_network_alone_draws_what_the_posterior_draws(monkeypatch, quick):
     )
     alone = interface.network_alone(posterior)()[0].numpy()
     rng = np.random.default_rng(1)
-    public = posterior.fitted.sample(posterior.schema.read(interface.Y), 4_000, rng)[0]
+    public = posterior.core.fitted.sample(posterior.schema.read(interface.Y), 4_000, rng)[0]
     error = public.std(axis=0) * np.sqrt(2 / 4_000)
     assert (np.abs(alone.mean(axis=0) - public.mean(axis=0)) < 4 * error).all()
     assert np.allclose(alone.std(axis=0), public.std(axis=0), rtol=0.06)
@@ -304,9 +288,9 @@ def test_the_interface_is_judged_by_medians(monkeypatch):
     rows = [{"what": what, "seconds": s} for what, many in times.items() for s in many]
     monkeypatch.setattr(interface, "alone", lambda *a, **k: rows)
     found = interface.interface(OPTIONS)
-    (asked,) = found.asked
-    assert (round(asked.value, 6), asked.most) == (1.3, 1.3)
-    assert found.table["median"].tolist() == pytest.approx([130, 100, 1.3, 25_000])
+    assert found["call"].tolist() == [0, 1, 2] * 3
+    table = interface.table(found)
+    assert table["median"].tolist() == pytest.approx([130, 100, 1.3, 25_000])
 
 
 # -- scaling ---------------------------------------------------------------------------------------
@@ -329,46 +313,35 @@ def test_one_fit_says_its_size_time_and_memory(quick):
     assert 0.05 < found["peak memory [GB]"] < 20
 
 
-def test_sizes_are_run_once_each_and_the_long_one_is_judged(monkeypatch):
+def test_sizes_are_run_once_each(monkeypatch):
     def known(script, n, dim, threads):
         return {"simulations": n, "parameters": dim, "training [s]": n / 500}
 
     monkeypatch.setattr(scaling, "alone", known)
     options = SimpleNamespace(threads=1, simulations=[10_000, 100_000], dimensions=[4, 2])
-    found = scaling.scaling(options)
-    sizes = found.rows[["simulations", "parameters"]].values.tolist()
+    rows = scaling.scaling(options)
+    sizes = rows[["simulations", "parameters"]].values.tolist()
     assert sizes == [[10_000, 4], [100_000, 4], [10_000, 2]]
-    assert [(one.value, one.most) for one in found.asked] == [(200.0, 180.0)]
-    options.simulations = []
-    assert scaling.scaling(options).asked == []
 
 
 # -- the command -----------------------------------------------------------------------------------
 
 
-def known_section(options):
-    table = pd.DataFrame([{"network": "ours", "ms": 1.23456}])
-    asked = [Asked("ours over theirs", 0.9, 0.8), Asked("draws", 1.0, 1.0)]
-    return Found(f"{options.rounds} rounds.", table, table, asked)
-
-
-def test_the_command_prints_tables_and_keeps_them(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, "SECTIONS", {"core": known_section, "spline": known_section})
-    out, text = tmp_path / "speed.json", tmp_path / "speed.md"
-    arguments = ["speed.py", "core", "--rounds", "3", "--threads", "1"]
-    monkeypatch.setattr("sys.argv", [*arguments, "--json", str(out), "--markdown", str(text)])
+def test_the_command_keeps_rows_and_prints_tables(tmp_path, monkeypatch, capsys):
+    rows = pd.DataFrame([{"network": "ours", "task": "step", "ms": 1.23456}])
+    known = Section("What it is.", lambda options: rows, lambda rows: rows)
+    monkeypatch.setattr(command, "SECTIONS", {"core": known, "spline": known})
+    where = ["--threads", "1", "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["speed.py", "core", *where])
     command.main()
     said = capsys.readouterr().out
-    assert "== core, 1 threads" in said
-    assert "spline" not in said
-    kept = json.loads(out.read_text())
-    assert (kept["threads"], kept["rounds"]) == (1, 3)
-    assert kept["sections"] == {"core": [{"network": "ours", "ms": 1.23456}]}
-    assert [one["kept"] for one in kept["asked"]] == ["NO", "yes"]
-    lines = text.read_text().splitlines()
-    assert "| network | ms |" in lines
-    assert "| ours | 1.23 |" in lines
-    assert "| ours over theirs | 0.9 | 0.8 | NO |" in lines
+    assert "1 thread, seed 1. What it is." in said
+    assert "| ours | step | 1.23 |" in said
+    (row,) = replace(command.RECORDS, folder=tmp_path).read().to_dict("records")
+    assert (row["section"], row["threads"], row["ms"]) == ("core", 1, 1.23456)
+    monkeypatch.setattr("sys.argv", ["speed.py", "core", "--table", "--out", str(tmp_path)])
+    command.main()
+    assert capsys.readouterr().out == said
     monkeypatch.setattr("sys.argv", ["speed.py", "kore"])
     with pytest.raises(SystemExit):
         command.main()

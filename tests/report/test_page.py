@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 import sbi_inn
+from sbi_inn.checks.calibration import CALIBRATION
+from sbi_inn.checks.goodness import GOODNESS_OF_FIT
 from sbi_inn.plots.style import new_figure
 from sbi_inn.report.check import MEANING
-from sbi_inn.report.page import MARKS, WHAT_IS_THIS, page, write_page
+from sbi_inn.report.page import MARKS, page, write_page
 
 NASTY = "<script>alert('&')</script>\" $title"
 
@@ -112,7 +114,8 @@ def test_everything_that_was_found_is_on_the_page():
         "the intervals of elbow are too narrow", "Simulate more.", "method", "cINN", "20,000",
         "calibration ✗ do not trust", "elbow is too narrow", "Train longer.", "0.1235",
         "goodness of fit ✓ trust", "y is usual", "of my own ! caution", "nobody knows",
-        WHAT_IS_THIS["calibration"], WHAT_IS_THIS["goodness of fit"],
+        *(text for kind in (CALIBRATION, GOODNESS_OF_FIT)
+          for text in (kind.question, kind.explanation)),
         "k = 9 is outside the trained range", "re-simulation: no simulator",
         f"sbi_inn {sbi_inn.__version__}",
     ):  # fmt: skip

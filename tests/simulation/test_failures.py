@@ -1,12 +1,17 @@
 """Runs that go wrong: what is said, and what is kept."""
 
+import asyncio
 import time
 
 import numpy as np
 import pytest
 import scipy.stats as st
 
+from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
+from sbi_inn.simulation import pool
+from sbi_inn.simulation.apply_noise import apply_noise
+from sbi_inn.simulation.results import Results
 from sbi_inn.simulation.run import simulate
 from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.simulation.simulator import simulator
@@ -224,3 +229,111 @@ def test_two_lines_say_what_was_understood(capsys):
     assert lines[0] == "a, b | n -> x (n, 2), z"
     assert lines[1].endswith("for 10 on 1 core")
     assert len(lines) == 2
+
+
+class Stopped(BaseException):
+    """What no `except Exception` catches, as asyncio.CancelledError."""
+
+
+@pytest.mark.parametrize(
+    "error", [Stopped, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt]
+)
+def test_whatever_stops_a_run_carries_the_table(error):
+    calls = []
+
+    def stopped(a):
+        calls.append(a)
+        if len(calls) == 70:
+            raise error
+        time.sleep(0.02)
+        return a
+
+    with pytest.raises(error) as caught:
+        simulate(stopped, PRIOR, n=500, seed=1, n_jobs=1, progress=False)
+    assert 0 < len(caught.value.simulations.ok) < 70
+
+
+def test_running_out_of_memory_between_blocks_carries_the_table(monkeypatch):
+    add = Results.add
+
+    def full(self, block):
+        if self.done > 100:
+            raise MemoryError
+        add(self, block)
+
+    monkeypatch.setattr(pool, "LARGEST", 50)
+    monkeypatch.setattr(Results, "add", full)
+    with pytest.raises(MemoryError) as caught:
+        simulate(lambda a: a, PRIOR, n=500, seed=1, n_jobs=1, progress=False)
+    assert len(caught.value.simulations.ok) == 150
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, KeyboardInterrupt])
+def test_noise_that_fails_late_loses_nothing(error):
+    def noise(y, rng):
+        if y > 0.99:
+            raise error
+        return y + rng.normal()
+
+    expected = SimulationError if issubclass(error, Exception) else error
+    with pytest.raises(expected) as caught:
+        simulate(lambda a: a, PRIOR, noise=noise, n=500, seed=1, n_jobs=1, progress=False)
+    table = caught.value.simulations
+    assert len(table.ok) == 500
+    np.testing.assert_array_equal(table.dataset["y"], table.dataset["a"])
+    assert table.noise is None
+    # With noise that can be applied, they serve as they are.
+    assert apply_noise(table, noise=lambda y, rng: y, seed=1).noise is not None
+
+
+def test_what_is_kept_has_its_noise():
+    calls = []
+
+    def stopped(a):
+        calls.append(a)
+        if len(calls) == 70:
+            raise Stopped
+        time.sleep(0.02)
+        return a
+
+    with pytest.raises(Stopped) as caught:
+        simulate(stopped, PRIOR, noise=lambda y: y + 1, n=500, seed=1, n_jobs=1, progress=False)
+    table = caught.value.simulations
+    np.testing.assert_array_equal(table.noisy["y"], table.dataset["a"] + 1)
+    assert table.noise is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"n": 1.5}, SimulationError, "n is a number of simulations, at least 1; got 1.5"),
+        ({"n": "many"}, SimulationError, "got 'many'"),
+        ({"n": np.inf}, SimulationError, "got inf"),
+        ({"n_jobs": 0}, SimulationError, "n_jobs is a number of processes, .*got 0"),
+        ({"n_jobs": 1.5}, SimulationError, "got 1.5"),
+        ({"seed": -1}, ValueError, "seed is a whole number, at least 0; got -1"),
+        ({"seed": 0.5}, ValueError, "got 0.5"),
+        ({"seed": "one"}, ValueError, "got 'one'"),
+        ({"given": {"a": 3}}, PriorError, "'a' given twice"),
+        ({"given": {"g": "x"}}, PriorError, "'g' must be"),
+        ({"noise": 3}, SimulationError, "expected noise= a function"),
+    ],
+)
+def test_settings_are_looked_at_before_anything_is_simulated(settings, error, message):
+    calls = []
+    settings = {"n": 500, "n_jobs": 1, "seed": 1} | settings
+    with pytest.raises(error, match=message):
+        simulate(lambda a: calls.append(a), PRIOR, progress=False, **settings)
+    assert calls == []
+
+
+def test_noise_is_tried_before_a_long_run():
+    calls = []
+
+    def counted(a):
+        calls.append(a)
+        return a
+
+    with pytest.raises(SimulationError, match="'scale' is no observable or given"):
+        simulate(counted, PRIOR, noise=lambda y, scale: y, n=100_000, n_jobs=1, progress=False)
+    assert len(calls) <= 302  # the pilot

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sbi_inn.errors import LoadError
-from sbi_inn.methods import CINN, Summariser, Weigher, from_arrays
-from sbi_inn.methods.cinn import settings as cinn
+from sbi_inn.methods import CINN, Summariser, TrainingData, Weigher, from_arrays
+from sbi_inn.methods.cinn import fitted as cinn
 from sbi_inn.methods.cinn.network import PRIOR_SHARE, Pairs
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.summary_networks import Batch, Scaling
@@ -30,9 +30,8 @@ def fit(settings, dim=3, seed=1):
     latent, observations = study(dim)
     rows = np.arange(ROWS)
     training = Training(epochs=2)
-    return settings.fit(
-        latent, observations, rows[:250], rows[250:], training, seed=seed, progress=False
-    )
+    data = TrainingData(latent, observations, rows[:250], rows[250:])
+    return settings.fit(data, training, seed=seed, progress=False)
 
 
 NETWORKS = {
