@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,16 @@ from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.apply_noise import apply_noise
-from sbi_inn.simulation.failure import keeping
+from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.run import DEFAULT, run
 from sbi_inn.simulation.seeds import fresh_seed
-from sbi_inn.simulation.simulations import Simulations
+from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.tables import is_table, read_simulations, with_prior
 from sbi_inn.training.settings import Training
-from sbi_inn.training.stated import check_number, check_seed
+from sbi_inn.training.stated import check_seed
 
 Table = pd.DataFrame | xr.Dataset | str | Path
 
@@ -146,7 +147,7 @@ def fit_posterior(
             problem.prior.marginal(infer)  # a wrong name shows before anything is simulated
         declared(chosen, "prepare")(training, n_simulations or DEFAULT)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
-    with keeping(simulations):
+    try:
         simulations = simulations.inferring(infer)
         _say_failures(simulations, progress)
         fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
@@ -163,14 +164,16 @@ def fit_posterior(
         if isinstance(fitted, Emulator):
             _say_errors(fitted, core.schema.columns, progress)
         return Posterior(core)
+    except BaseException as error:
+        carry(error, simulations)
+        raise
 
 
 def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Training:
     """Look at what is stated, before anything is simulated."""
-    if n_simulations is not None:
-        # 1e4 is as good as 10_000.
-        round_float = isinstance(n_simulations, float) and n_simulations.is_integer()
-        check_number("n_simulations", n_simulations, whole=not round_float)
+    n = 1 if n_simulations is None else n_simulations
+    if isinstance(n, bool) or not isinstance(n, Real) or not n >= 1 or n % 1:
+        raise SimulationError(f"n_simulations must be a whole number, at least 1; got {n!r}")
     check_seed(seed)
     if training is None:
         return Training()

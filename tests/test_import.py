@@ -29,6 +29,12 @@ def test_import_loads_neither_torch_nor_matplotlib(tmp_path: Path) -> None:
     assert run_python(code, tmp_path) == "[]"
 
 
+def test_a_worker_that_simulates_loads_neither_tables_nor_distributions(tmp_path: Path) -> None:
+    heavy = "{'torch', 'pandas', 'xarray', 'scipy', 'matplotlib'}"
+    code = f"import sys, sbi_inn.simulation.worker; print(sorted({heavy} & set(sys.modules)))"
+    assert run_python(code, tmp_path) == "[]"
+
+
 def test_the_version_is_the_installed_one() -> None:
     assert sbi_inn.__version__ == version("sbi-inn")
 

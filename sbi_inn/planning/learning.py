@@ -27,19 +27,14 @@ Predicted = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 # Parts of the simulations to train on.
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2)
-
 # Times the simulations that are predicted for.
 AHEAD = (2, 4)
-
 # Rows that a fit is made from at the least.
 FEWEST = 50
-
 # Share of the rows that validates, as `fitting.split` leaves of those that are not held out.
 VALIDATION = 1 / 9
-
 # Held-out simulations, where each density takes an integral of its own.
 COSTLY_ROWS = 200
-
 # Nats: a posterior with intervals .8 times as wide as they should be, or .3 standard deviations
 # beside the truth, loses so many in a single parameter.
 WORTH = 0.05

@@ -23,7 +23,6 @@ from sbi_inn.typing import AnyArray, BoolArray, FloatArray
 
 # Draws that the search for the highest density starts from.
 STARTS = 4096
-
 # Values of the discrete parameters that are climbed for, the best of those drawn.
 COMBINATIONS = 8
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 
@@ -22,30 +20,26 @@ class SimulationError(RuntimeError):
 
 
 def carry(error: BaseException, simulations: Any) -> None:
-    """Let an error carry, as `.simulations`, what was already simulated; unless it carries some."""
-    if getattr(error, "simulations", None) is None:
-        # Past the __setattr__ of exceptions that are frozen.
-        BaseException.__setattr__(error, "simulations", simulations)
-        where = "sys.last_value.simulations"
-        error.add_note(f"the {len(simulations):,} simulations are kept in {where}")
+    """Let an error, Ctrl-C included, carry what was already simulated, unless it carries some.
 
+    Parameters
+    ----------
+    error : BaseException
+        Gets `.simulations`, and a note that says so.
+    simulations : Simulations
 
-@contextmanager
-def keeping(simulations: Any) -> Iterator[None]:
-    """Have whatever is raised in this block, Ctrl-C included, carry the simulations.
-
+    Examples
+    --------
     >>> import scipy.stats as st
     >>> import sbi_inn as si
     >>> table = si.simulate(lambda a: a, si.Prior(a=st.norm()), n=100, progress=False)
-    >>> try:
-    ...     with keeping(table):
-    ...         1 / 0
-    ... except ZeroDivisionError as error:
-    ...     print(error.simulations is table, error.__notes__)
-    True ['the 100 simulations are kept in sys.last_value.simulations']
+    >>> error = ZeroDivisionError()
+    >>> carry(error, table)
+    >>> error.simulations is table, error.__notes__
+    (True, ['the 100 simulations are kept in sys.last_value.simulations'])
     """
-    try:
-        yield
-    except BaseException as error:
-        carry(error, simulations)
-        raise
+    if getattr(error, "simulations", None) is None:
+        note = f"the {len(simulations):,} simulations are kept in sys.last_value.simulations"
+        notes = [*getattr(error, "__notes__", ()), note]
+        for name, value in (("simulations", simulations), ("__notes__", notes)):
+            BaseException.__setattr__(error, name, value)  # an error may be frozen

@@ -20,10 +20,8 @@ from sbi_inn.training.workers import cores, in_order
 
 # Seconds of work below which starting workers costs more than it saves.
 WORTH_IT = 2.0
-
 # Seconds of work in a task, so that the progress bar moves.
 TASK = 0.5
-
 # Rows in a task, whose raw outputs are all in memory.
 LARGEST = 2**16
 

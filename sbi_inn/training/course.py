@@ -11,19 +11,14 @@ from sbi_inn.training.settings import Training
 
 # Share of the training in which the learning rate rises to its peak.
 WARM_UP = 0.03
-
 # Validations of a long run; a short one is validated once an epoch.
 VALIDATIONS = 50
-
 # Steps between two validations at most: a budget of time may end a run long before its last epoch.
 SELDOM = 500
-
 # Share of the validations so far that may pass without a better loss.
 PATIENCE = 0.2
-
 # Share of all validations that are planned, which may pass so in any case.
 LEAST_PATIENCE = 0.125
-
 # Then the run is brought to its end, in this share of the steps so far.
 LANDING = 0.1
 
@@ -86,7 +81,7 @@ class Course:
         return self.settings.learning_rate * rise * (0.5 + 0.5 * math.cos(math.pi * done))
 
     def note(self, train_loss: float, validation_loss: float) -> bool:
-        """Note a validation; begin to land after too many in vain. Give whether it is the best."""
+        """Note a validation, and begin to land after too many in vain; say whether it is best."""
         self.log.append((self.step / self.steps_an_epoch, train_loss, validation_loss))
         if validation_loss < self.best_loss or len(self.log) == 1:
             self.best_loss = validation_loss if math.isfinite(validation_loss) else math.inf

@@ -23,7 +23,6 @@ from sbi_inn.training.weights import Weights
 # Decays of AdamW's averages of the gradient and of its square; the second is faster than usual, as
 # trainings are short.
 BETAS = (0.9, 0.99)
-
 # Validation rows that go through the network at once: few enough for the cache.
 AT_ONCE = 2048
 

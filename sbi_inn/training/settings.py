@@ -11,16 +11,12 @@ from sbi_inn.training.stated import check_fields
 
 # Peak of the learning rate, where nothing else is known.
 LEARNING_RATE = 3e-3
-
 # Rows: smaller batches leave the cores idle.
 SMALLEST_BATCH = 64
-
 # Rows: larger batches gain no speed, and cost steps.
 LARGEST_BATCH = 1024
-
 # Training rows, of a study at which the number of steps was chosen.
 ROWS = 90_000
-
 # Steps of the optimiser at so many rows.
 STEPS = 2_000
 

@@ -18,22 +18,23 @@ from typing import TypeVar
 
 from loky import BrokenProcessPool, ProcessPoolExecutor, cpu_count
 
+from sbi_inn.training.stated import check_jobs
+
 # Seconds after which workers that have nothing to do end.
 IDLE = 60
-
 # Seconds that tasks which nobody waits for any more have to end, before their workers are killed.
 GRACE = 1.0
-
+# Seconds between looks at tasks that run: where a wait cannot be interrupted, Ctrl-C comes then.
+POLL = 0.5
 # Tasks for each worker that are sent ahead, so that none waits for its next one.
 AHEAD = 2
-
 # Bytes by which a worker may grow before it is replaced as one that leaks: torch, which is loaded
 # when the first training comes, takes a third of this.
 GROWTH = 1e9
-
+# What loky reads this number from.
+LEAK = "LOKY_MAX_MEMORY_LEAK_SIZE"
 # What says that processes cannot be started, died, or cannot be sent the work.
 UNUSABLE = (BrokenProcessPool, pickle.PicklingError, NotImplementedError, OSError)
-
 # What numerical libraries read their number of threads from.
 THREADS = (
     "OMP_NUM_THREADS",
@@ -54,6 +55,7 @@ def cores(n_jobs: int) -> int:
     >>> cores(3), cores(-10_000)
     (3, 1)
     """
+    check_jobs(n_jobs)
     if multiprocessing.current_process().daemon:  # it may have no children
         return 1
     return n_jobs if n_jobs > 0 else max(1, cpu_count() + 1 + n_jobs)
@@ -95,7 +97,7 @@ def in_order(tasks: Iterable[Callable[[], T]], processes: int) -> Generator[T]:
             if sent[0].done():
                 yield sent.popleft().result()
             else:
-                wait(busy, return_when=FIRST_COMPLETED)
+                wait(busy, timeout=POLL, return_when=FIRST_COMPLETED)
     finally:
         _end(workers, busy)
 
@@ -113,7 +115,7 @@ def _pool(processes: int, process: int) -> ProcessPoolExecutor:
     """Start workers; a process that was forked needs its own."""
     threads = str(max(1, cpu_count() // processes))
     env = {name: os.environ.get(name, threads) for name in THREADS}
-    env["LOKY_MAX_MEMORY_LEAK_SIZE"] = str(GROWTH)
+    env |= {LEAK: os.environ.get(LEAK, str(GROWTH))}
     return ProcessPoolExecutor(processes, timeout=IDLE, initializer=_leave_interrupts, env=env)
 
 

@@ -28,7 +28,6 @@ from sbi_inn.typing import BoolArray, FloatArray
 
 # Beyond this many dimensions a discrepancy hardly sees how two samples differ.
 LARGE = 20
-
 # Standard deviation of a Gaussian over its median absolute value.
 GAUSSIAN = 1.4826
 
@@ -67,7 +66,7 @@ class INN(INNSettings):  # noqa: D101 (that of its settings)
         settings = self.resolve(data.dim, seen.y.numpy())
         sides = settings.sides(data.dim, seen.y.shape[1], seen.given.shape[1])
         with seeded(seed):
-            network = settings._network(sides)
+            network = BidirectionalNetwork(sides, settings)
         loss = settings._loss(network)
         assert settings.blur is not None
         noise = BlurAndNoise(sides, loss.padding, settings.blur)
@@ -92,24 +91,11 @@ class INN(INNSettings):  # noqa: D101 (that of its settings)
         """Read back what `FittedINN.to_arrays` gave."""
         settings = replace(self, **tupled(config["settings"]))
         with seeded(0):
-            network = settings._network(Sides(**config["layout"]))
+            network = BidirectionalNetwork(Sides(**config["layout"]), settings)
         weights.from_arrays(network, arrays["weights"])
         scaling = Scaling.from_arrays(arrays["scaling"])
         history = History.from_config(config["history"])
         return FittedINN(settings, history, scaling, network, **arrays["errors"])
-
-    def _network(self, sides: Sides) -> BidirectionalNetwork:
-        assert self.blocks is not None
-        assert self.hidden is not None
-        return BidirectionalNetwork(
-            sides,
-            blocks=self.blocks,
-            hidden=self.hidden,
-            depth=self.depth,
-            transform=self.transform,
-            clamp=self.clamp,
-            bins=self.bins,
-        )
 
     def _loss(self, network: BidirectionalNetwork) -> Likelihood | MeanDiscrepancy:
         if self.loss == "likelihood":

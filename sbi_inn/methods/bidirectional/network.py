@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sbi_inn.flows import MLP, coupling_flow
+from sbi_inn.methods.bidirectional.settings import INNSettings
 from sbi_inn.methods.bidirectional.sides import Sides
 from sbi_inn.typing import FloatArray
 
@@ -72,17 +73,14 @@ class BidirectionalNetwork(nn.Module):
     Parameters
     ----------
     sides : Sides
-    blocks, hidden, depth : int
-        Coupling blocks; width and number of the hidden layers of their networks.
-    transform : {"affine", "spline", "mixed"}
-    clamp : float
-    bins : int
+    settings : INNSettings
+        Resolved.
 
     Examples
     --------
     >>> import torch
     >>> sides = Sides(parameters=2, observables=1, latent=2, givens=0, width=3)
-    >>> network = BidirectionalNetwork(sides, blocks=2, hidden=16, depth=1)
+    >>> network = BidirectionalNetwork(sides, INNSettings(blocks=2, hidden=16, depth=1))
     >>> x, padding, given = torch.ones(5, 2), torch.zeros(5, 1), torch.zeros(5, 0)
     >>> out = network(x, padding, given)
     >>> torch.allclose(network.inverse(out.y, out.z, out.padding, given).x, x, atol=1e-5)
@@ -91,27 +89,19 @@ class BidirectionalNetwork(nn.Module):
 
     line: Tensor
 
-    def __init__(
-        self,
-        sides: Sides,
-        *,
-        blocks: int,
-        hidden: int,
-        depth: int,
-        transform: str = "affine",
-        clamp: float = 2.0,
-        bins: int = 8,
-    ) -> None:
+    def __init__(self, sides: Sides, settings: INNSettings) -> None:
         super().__init__()
+        assert settings.blocks is not None
+        assert settings.hidden is not None
         self.sides = sides
         self.flow = coupling_flow(
             sides.width,
-            blocks,
-            partial(MLP, context=sides.givens, hidden=hidden, depth=depth),
+            settings.blocks,
+            partial(MLP, context=sides.givens, hidden=settings.hidden, depth=settings.depth),
             torch.Generator().manual_seed(torch.initial_seed() % 2**63),
-            transform=transform,
-            clamp=clamp,
-            bins=bins,
+            transform=settings.transform,
+            clamp=settings.clamp,
+            bins=settings.bins,
         )
         # Offset and slope of each observable: what `align` finds after training.
         m = sides.observables

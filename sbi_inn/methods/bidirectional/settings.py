@@ -15,10 +15,8 @@ from sbi_inn.typing import FloatArray
 # Largest batch unless it is asked for: forward errors fall with the number of steps, and what a
 # discrepancy costs rises with the square of a batch.
 BATCH = 512
-
 # Nominal width of a padded network that is trained by discrepancies (B.5.1).
 PADDED = 16
-
 # The discrepancies of sec. 4.1.2, named by what they compare.
 TERMS = ("y", "z", "x")
 

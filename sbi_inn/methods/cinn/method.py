@@ -60,7 +60,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             Pairs(rows[part], Batch.of(observations[part], scaling))
             for part in (data.train, data.validation)
         )
-        network, shape = settings._network(data, seen, seed)
+        network, shape = settings._network(data, seen, scaling, seed)
         network.start_from(seen, held_out)
         renew = data.renew
         history = learn(
@@ -103,7 +103,9 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             read = plain[informative(data.latents[data.train], seen.vector[:, plain])]
         return Scaling.fit(seen, read, scores=not own)
 
-    def _network(self, data: TrainingData, seen: Pairs, seed: int) -> tuple[Network, Shape]:
+    def _network(
+        self, data: TrainingData, seen: Pairs, scaling: Scaling, seed: int
+    ) -> tuple[Network, Shape]:
         shape, net = Shape.of(seen, data.observations, data.cuts, scaling), None
         with seeded(seed):
             if self.summary != "auto":

@@ -20,10 +20,8 @@ from sbi_inn.summary_networks import Batch, Fusion, OwnNet, Parts, Scaling, patc
 
 # Share of the training after which nothing is dropped any more.
 FADED = 0.85
-
 # Share of the prior that is mixed in when validation rows are scored.
 PRIOR_SHARE = 1e-3
-
 # Width of the hidden layers in the summary network.
 SUMMARY_HIDDEN = 64
 

@@ -17,16 +17,12 @@ from sbi_inn.training.stated import check_choice, check_fields
 
 # Training rows at which what follows was chosen, over the tasks of the public benchmark at once.
 ROWS = 8_000
-
 # Steps of the optimiser.
 STEPS = 1_240
-
 # Rows of a batch.
 BATCH = 256
-
 # Peak of the learning rate.
 LEARNING_RATE = 8e-3
-
 # Share of the hidden units that is dropped at the start, of many parameters.
 DROPOUT = 0.5
 

@@ -25,7 +25,6 @@ from sbi_inn.training.settings import Training
 
 # Passes that come first, for each of those by likelihood.
 REGRESSION = 0.5
-
 # Share of all passes, and of the time.
 FIRST = REGRESSION / (1 + REGRESSION)
 

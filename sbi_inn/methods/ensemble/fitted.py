@@ -123,8 +123,8 @@ class FittedEnsemble:
 
 
 @dataclass(frozen=True)
-class FlowEnsemble(FittedEnsemble):
-    """An ensemble of networks that sum up the observation and decode a latent, as cINNs do."""
+class DecoderEnsemble(FittedEnsemble):
+    """An ensemble of networks that decode a latent."""
 
     @property
     def row_wise(self) -> bool:
@@ -147,27 +147,23 @@ class FlowEnsemble(FittedEnsemble):
         """
         return self.best.decode(observation, latent)
 
+
+@dataclass(frozen=True)
+class FlowEnsemble(DecoderEnsemble):
+    """An ensemble of networks that also sum up the observation, as cINNs do."""
+
     def summarise(self, observations: Observations) -> FloatArray:
         """Give the learned summaries of all members side by side, shape (batch, features)."""
         return np.hstack([member.summarise(observations) for member in self.members])
 
 
 @dataclass(frozen=True)
-class EmulatorEnsemble(FittedEnsemble):
+class EmulatorEnsemble(DecoderEnsemble):
     """An ensemble of networks that were learned forwards, as INNs are.
 
     Draws and densities are those of the mixture; what is predicted or decoded is by the member of
     largest weight, whose errors are known.
     """
-
-    @property
-    def latent_dim(self) -> int:
-        """How many latents a draw comes from."""
-        return self.best.latent_dim
-
-    def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
-        """Find the parameters (n, dim) that latents (n, latent_dim) stand for."""
-        return self.best.decode(observation, latent)
 
     @property
     def residual(self) -> FloatArray:

@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
-from sbi_inn.methods.ensemble.stacking import stacked
-from sbi_inn.methods.ensemble.training import converged, train
+from sbi_inn.methods.ensemble.training import converged, stacked, train
 from sbi_inn.methods.protocols import Fitted, Groups, TrainingData, declared
 from sbi_inn.simulation.seeds import Stream, sequence
 from sbi_inn.training.settings import Training
@@ -23,10 +22,8 @@ from sbi_inn.training.workers import cores
 
 # Seconds that a step of training takes at the least.
 STEP = 3e-3
-
 # Seconds that each row of a step adds.
 ROW = 1e-5
-
 # Seconds of training below which starting workers costs more than it saves.
 WORTH_IT = 6.0
 

@@ -5,6 +5,7 @@ import pytest
 import scipy.stats as st
 import torch
 
+from sbi_inn.methods import INN
 from sbi_inn.methods.bidirectional.importance import Candidates, candidates, log_normal
 from sbi_inn.methods.bidirectional.network import BidirectionalNetwork
 from sbi_inn.methods.bidirectional.sides import Sides
@@ -81,7 +82,7 @@ def test_the_density_of_standard_normal_rows(dim):
 def identity(*, latent=2, width=3):
     """Make a network that starts as x = (y, z, padding)."""
     sides = Sides(parameters=3, observables=1, latent=latent, givens=0, width=width)
-    return BidirectionalNetwork(sides, blocks=1, hidden=8, depth=1).eval()
+    return BidirectionalNetwork(sides, INN(blocks=1, hidden=8, depth=1)).eval()
 
 
 def drawn(network, n=MANY, *, y=0.5, tolerance=0.0):

@@ -7,6 +7,7 @@ import pytest
 import scipy.stats as st
 import torch
 
+from sbi_inn.methods import INN
 from sbi_inn.methods.bidirectional.losses import (
     AT_ROWS,
     LARGEST,
@@ -29,7 +30,7 @@ PADDED = Sides(parameters=1, observables=1, latent=1, givens=0, width=3)
 
 def identity(sides):
     """Make a network whose outputs are its inputs, in evaluation: nothing is set from data."""
-    return BidirectionalNetwork(sides, blocks=1, hidden=8, depth=1).eval()
+    return BidirectionalNetwork(sides, INN(blocks=1, hidden=8, depth=1)).eval()
 
 
 def batch(sides, *, off=0.1, padding=1.0, seed=5):

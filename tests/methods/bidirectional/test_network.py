@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from sbi_inn.methods import INN
 from sbi_inn.methods.bidirectional.network import BidirectionalNetwork, Triples
 from sbi_inn.methods.bidirectional.noise import BlurAndNoise
 from sbi_inn.methods.bidirectional.sides import Sides
@@ -28,7 +29,7 @@ def make(sides, **settings):
     try:
         with torch.random.fork_rng():
             torch.manual_seed(3)
-            network = BidirectionalNetwork(sides, blocks=3, hidden=8, depth=1, **settings)
+            network = BidirectionalNetwork(sides, INN(blocks=3, hidden=8, depth=1, **settings))
             with torch.no_grad():
                 for parameter in network.parameters():
                     parameter += 0.2 * torch.randn_like(parameter)

@@ -1,5 +1,7 @@
 """Conditional invertible networks: whole tables of draws and densities, and files."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -188,6 +190,21 @@ def test_to_arrays_and_back(fitted):
     assert again.history == fitted.history
     assert again.describe() == fitted.describe()
     assert f"{fitted.settings.blocks}" in fitted.describe()
+
+
+def test_files_of_before_have_the_cuts_of_discrete_parameters_in_the_settings():
+    latent, observations = study(2)
+    rows, cuts = np.arange(ROWS), ((0, (-0.5, 0.7)),)
+    data = TrainingData(latent, observations, rows[:250], rows[250:], cuts)
+    fitted = CINN(blocks=2, hidden=8).fit(data, Training(epochs=1), seed=1, progress=False)
+    config, arrays = fitted.to_arrays()
+    config["settings"]["pieces"] = config["shape"].pop("cuts")
+    again = from_arrays(json.loads(json.dumps(config)), arrays)
+    assert again.cuts == cuts
+    assert again.settings == fitted.settings
+    assert np.array_equal(
+        again.log_prob(latent, observations), fitted.log_prob(latent, observations)
+    )
 
 
 def test_what_cannot_be_read_back(fitted):

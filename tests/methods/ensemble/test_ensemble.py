@@ -26,7 +26,7 @@ from sbi_inn.methods import (
 )
 from sbi_inn.methods.ensemble import method as ensemble
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble, _counts, mixture
-from sbi_inn.methods.ensemble.stacking import stacked
+from sbi_inn.methods.ensemble.training import stacked
 from sbi_inn.observation.batch import Observations
 from sbi_inn.training import loop as training
 from sbi_inn.training import side_by_side, workers
