@@ -236,7 +236,7 @@ def _check(
             warnings.warn(
                 f"{given} = {value:g} is outside the trained range {low:g} to {high:g}: the "
                 "posterior extrapolates",
-                stacklevel=4,  # at the caller of Posterior.plan
+                stacklevel=5,  # at the caller of Posterior.plan
             )
     return wanted
 
