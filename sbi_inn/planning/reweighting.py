@@ -137,7 +137,7 @@ def _warn_few(size: float, n: int) -> None:
         warnings.warn(
             f"the new prior asks for parts that the draws hardly cover: {n:,} draws are worth "
             f"{size:,.0f}. Start from more draws, or fit again with the new prior",
-            stacklevel=4,  # at the caller of Posterior.reweight
+            stacklevel=5,  # at the caller of Posterior.reweight
         )
 
 
@@ -147,5 +147,5 @@ def _warn_out_of_reach(old: Prior, sample: dict[str, FloatArray]) -> None:
         warnings.warn(
             f"{share:.0%} of the new prior lies outside the support of the old one, where nothing "
             "was simulated: the posterior cannot be reached there. Fit again with the new prior",
-            stacklevel=4,  # at the caller of Posterior.reweight
+            stacklevel=5,  # at the caller of Posterior.reweight
         )

@@ -11,8 +11,19 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from sbi_inn.checks import Subject, TestSet, Together, look_together, run_checks
-from sbi_inn.checks.goodness import goodness_of_fit
+from sbi_inn.checks import (
+    Calibration,
+    GoodnessOfFit,
+    Recovery,
+    Subject,
+    TestSet,
+    Together,
+    goodness,
+    look_together,
+    run_checks,
+)
+from sbi_inn.checks.calibration import CALIBRATION
+from sbi_inn.checks.recovery import RECOVERY
 from sbi_inn.observation.batch import Observations
 from sbi_inn.posterior.core import Core
 from sbi_inn.report.check import Check
@@ -63,11 +74,54 @@ def _tests(core: Core, seconds: float) -> TestSet:
     )
 
 
-def goodness_of_fit_each(subject: Subject, ys: Any, false_discovery_rate: float) -> pd.DataFrame:
-    """Say for each of many observations whether the simulations could have produced it."""
+def calibration(subject: Subject) -> Calibration:
+    """Calibration over the test simulations: ranks, error, floor, table and plot."""
+    return CALIBRATION.record(subject)
+
+
+def recovery(subject: Subject) -> Recovery:
+    """Point estimates against the truth of the test simulations: R2, NRMSE, contraction."""
+    return RECOVERY.record(subject)
+
+
+def goodness_of_fit(subject: Subject, y: Any) -> GoodnessOfFit:
+    """Say whether the simulations could have produced an observation.
+
+    Returns
+    -------
+    GoodnessOfFit
+        `.p_value`, `.sticks_out`, `.sentence`, `.table`, `.plot()`.
+    """
+    return goodness.goodness_of_fit(subject, subject.sampler.schema.read(y))[0]
+
+
+def goodness_of_fit_each(
+    subject: Subject, ys: Any, *, false_discovery_rate: float = 0.05
+) -> pd.DataFrame:
+    """Say for each of many observations whether the simulations could have produced it.
+
+    Parameters
+    ----------
+    ys : many observations
+    false_discovery_rate : float
+        Share of the flagged observations that may be false alarms (Benjamini and Hochberg
+        1995).
+
+    Returns
+    -------
+    DataFrame
+        One row an observation, under the catalogue's own index: `p_value` of `goodness_of_fit`;
+        `flagged`; `sticks_out`, the statistic that is furthest from what the nearest
+        simulations have, and `sticks_out_by`, how far, in units of what is usual.
+
+    Raises
+    ------
+    ValueError
+        If the rate is not between 0 and 1.
+    """
     if not 0 < false_discovery_rate < 1:
         raise ValueError(f"expected a rate between 0 and 1; got {false_discovery_rate}")
-    found = goodness_of_fit(subject, subject.sampler.schema.read_many(ys))
+    found = goodness.goodness_of_fit(subject, subject.sampler.schema.read_many(ys))
     p_values = np.array([one.p_value for one in found])
     return pd.DataFrame(
         {
@@ -80,8 +134,17 @@ def goodness_of_fit_each(subject: Subject, ys: Any, false_discovery_rate: float)
     )
 
 
-def goodness_of_fit_together(subject: Subject, ys: Any, seed: int | None) -> Together:
-    """Say whether many observations together look like simulated ones."""
+def goodness_of_fit_together(subject: Subject, ys: Any, *, seed: int | None = None) -> Together:
+    """Say whether many observations together look like simulated ones.
+
+    Each may pass by itself and all of them still lean to one side (Schmitt et al. 2021). The
+    seed is that of the test's own random subsets.
+
+    Returns
+    -------
+    Together
+        `.p_value`, `.verdict`, `.sentence`, `.table`, `.plot()`.
+    """
     observations = subject.sampler.schema.read_many(ys)
     rng = generator(subject.seed if seed is None else seed, Stream.MANY_TOGETHER)
     return look_together(subject.sampler, subject.tests.observations, observations, rng)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 
-from sbi_inn.draws import by_name
 from sbi_inn.methods import Emulator, Fitted, Summariser, Weigher
 from sbi_inn.methods.row_generators import Random, RowGenerators
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import spread, statistics
 from sbi_inn.posterior.density import Density
+from sbi_inn.posterior.emulation import Emulation
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import SimulationError, Simulations
@@ -105,34 +101,9 @@ class Core:
         """Give the random numbers of draws at each observation: the same at every call."""
         return RowGenerators.at(observations, self.seed if seed is None else seed)
 
-    def sample(self, y: Any, n: int, seed: int | None = None) -> xr.Dataset:
-        """Draw at one observation, as the user wrote it; labelled, dim `draw`."""
-        observation = self.schema.read(y)
-        self.simulations.warn_units(y)
-        return self.label(self.draw(observation, n, self.rng(observation, seed))[0])
-
-    def label(self, flat: FloatArray) -> xr.Dataset:
-        """Label flat draws (n, dim)."""
-        return self.simulations.label(self.prior.unflatten(flat))
-
     def draw(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw flat parameter vectors, shape (observations, n, dim)."""
         return self.density.draw(observations, n, rng)
-
-    def log_prob(
-        self, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any], y: Any
-    ) -> xr.DataArray:
-        """Log density at one observation, as the user wrote it, dim `draw`."""
-        observation = self.schema.read(y)
-        named = by_name(parameters, self.prior.names)
-        found = self.density.log_prob(named, observation)
-        return xr.DataArray(found, dims="draw", name="log_prob")
-
-    def highest(self, y: Any, seed: int | None = None) -> dict[str, Any]:
-        """Find the parameters of highest density at one observation, by name."""
-        observation = self.schema.read(y)
-        found = self.density.highest(observation, self.rng(observation, seed))
-        return {n: v[0].item() if v.ndim == 1 else v[0] for n, v in found.items()}
 
     def log_ratio(
         self, flat: FloatArray, observations: Observations, *, normalised: bool
@@ -183,6 +154,17 @@ class Core:
                 f'{self.fitted.settings.label} has not: fit with method="inn"'
             )
         return self.fitted
+
+    @cached_property
+    def emulation(self) -> Emulation:
+        """The forward network, and its errors on the test simulations.
+
+        Raises
+        ------
+        TypeError
+            If the method has none.
+        """
+        return Emulation(self.emulator("to emulate"), self.simulations, self.test_rows)
 
     # -- the simulator -----------------------------------------------------------------------------
 

@@ -15,22 +15,26 @@ from sbi_inn.draws import by_name
 from sbi_inn.errors import ShapeError
 from sbi_inn.methods import Emulator
 from sbi_inn.observation.batch import Observations
-from sbi_inn.posterior.core import Core
-from sbi_inn.typing import AnyArray, FloatArray
+from sbi_inn.observation.schema import Schema
+from sbi_inn.simulation.simulations import Simulations
+from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
 class Emulation:
-    """A forward network, and the posterior on whose test simulations its error is measured.
+    """A forward network, and the simulations that its error is measured on.
 
     Attributes
     ----------
     emulator : Emulator
-    core : Core
+    simulations : Simulations
+    test_rows : array of int
+        Rows that training has never seen.
     """
 
     emulator: Emulator
-    core: Core
+    simulations: Simulations
+    test_rows: IntArray
 
     def predict(self, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any]) -> xr.Dataset:
         """Predict the observables of rows of parameters and givens, dim `draw`.
@@ -44,7 +48,7 @@ class Emulation:
         ShapeError
             If a given that varied in training is missing, or has another number of rows.
         """
-        prior, schema = self.core.prior, self.core.schema
+        prior, schema = self.simulations.prior, self._schema
         givens = by_name(parameters, schema.givens)
         missing = [name for name in schema.givens if name not in givens]
         if missing:
@@ -73,7 +77,7 @@ class Emulation:
             Dim `draw`.
         rows : array, shape (draws, observables)
         """
-        givens = observation.vector[:, self.core.schema.observable_columns() :]
+        givens = observation.vector[:, self._schema.observable_columns() :]
         vector = self._predict(flat, np.broadcast_to(givens, (len(flat), givens.shape[1])))
         return self._label(vector), vector
 
@@ -87,7 +91,7 @@ class Emulation:
             `rmse`, root-mean-square error in the observable's units; `relative`, the same divided
             by the standard deviation of the observable.
         """
-        schema, rows, table = self.core.schema, self.core.test_rows, self.core.simulations
+        schema, rows, table = self._schema, self.test_rows, self.simulations
         seen, m = table.observations(rows), schema.observable_columns()
         truth = table.prior.flatten(table.parameters(rows))
         gap = self._predict(truth, seen.vector[:, m:]) - seen.vector[:, :m]
@@ -96,13 +100,18 @@ class Emulation:
         index = pd.Index(schema.columns[:m], name="observable")
         return pd.DataFrame({"rmse": rmse, "relative": relative}, index=index)
 
+    @property
+    def _schema(self) -> Schema:
+        assert self.simulations.schema is not None
+        return self.simulations.schema
+
     def _predict(self, flat: FloatArray, givens: FloatArray) -> FloatArray:
-        prior = self.core.prior
+        prior = self.simulations.prior
         return self.emulator.emulate(prior.to_latent(prior.unflatten(flat)), givens)
 
     def _label(self, vector: FloatArray) -> xr.Dataset:
         """Name predictions as the simulator does, with their error in the attributes."""
-        schema, table = self.core.schema, self.core.simulations.dataset
+        schema, table = self._schema, self.simulations.dataset
         rmse = schema.fold(self.errors["rmse"].to_numpy()[None])
         variables = {}
         for name, values in schema.fold(vector).items():

@@ -1,4 +1,4 @@
-"""What a posterior gives to other programs: ArviZ, pandas and numpy."""
+"""What a posterior gives to other programs: ArviZ, pandas, numpy and LaTeX."""
 
 from __future__ import annotations
 
@@ -16,13 +16,27 @@ from sbi_inn.errors import NoDensityError
 from sbi_inn.observation.batch import Observations
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.resimulation import resimulate
+from sbi_inn.posterior.sampling import log_prob, sample
+from sbi_inn.report import latex
 from sbi_inn.simulation.again import givens_of
 from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.typing import FloatArray
 
 
-def everything(core: Core, y: Any, draws: xr.Dataset, seed: int | None) -> xr.DataTree:
-    """Give draws at one observation, and all that goes with them, as ArviZ reads it."""
-    n = draws.sizes["draw"]
+def to_datatree(core: Core, y: Any, n: int = 4000, *, seed: int | None = None) -> xr.DataTree:
+    """Give everything at one observation as ArviZ reads it.
+
+    Where there is a simulator, it runs at every one of the `n` draws.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups `posterior`, `prior`, `observed_data`; `posterior_predictive` where there is a
+        simulator that does not fail at every draw, `constant_data` where there are givens,
+        `sample_stats` with the log posterior density `lp` where the method has one. The draws
+        are independent: one `chain`.
+    """
+    draws = sample(core, y, n, seed=seed)
     groups = {
         "posterior": draws,
         "prior": core.simulations.prior_draws.isel(draw=slice(n)),
@@ -33,14 +47,37 @@ def everything(core: Core, y: Any, draws: xr.Dataset, seed: int | None) -> xr.Da
             again = resimulate(core, y, n, seed=seed)
             groups["posterior_predictive"] = again[list(core.schema.observables)]
     with suppress(NoDensityError):  # as is this one
-        groups["sample_stats"] = xr.Dataset({"lp": core.log_prob(draws, y)})
+        groups["sample_stats"] = xr.Dataset({"lp": log_prob(core, draws, y)})
     return datatree(groups, method=core.fitted.settings.label)
 
 
-def dataframe(draws: xr.Dataset) -> pd.DataFrame:
-    """Lay draws out as a table: one row a draw, one column a scalar, such as `theta[0]`."""
-    columns, array = labelled.flat(draws)
+def to_dataframe(core: Core, y: Any, n: int = 1000, *, seed: int | None = None) -> pd.DataFrame:
+    """Give draws as a table: one row a draw, one column a scalar, such as `theta[0]`."""
+    columns, array = labelled.flat(sample(core, y, n, seed=seed))
     return pd.DataFrame(array, columns=list(columns)).rename_axis("draw")
+
+
+def to_numpy(core: Core, y: Any, n: int = 1000, *, seed: int | None = None) -> FloatArray:
+    """Give draws as an array, shape (n, dim), in the order of `prior.columns`."""
+    return labelled.flat(sample(core, y, n, seed=seed))[1]
+
+
+def latex_table(
+    core: Core,
+    y: Any,
+    n: int = 10_000,
+    *,
+    interval: float = 0.68,
+    caption: str = "",
+    label: str = "",
+    seed: int | None = None,
+) -> str:
+    """Write the posterior at one observation as a table for a paper.
+
+    `interval`, `caption` and `label` are those of `sbi_inn.latex_table`.
+    """
+    draws = sample(core, y, n, seed=seed)
+    return latex.latex_table(draws, interval=interval, caption=caption, label=label)
 
 
 def datatree(groups: Mapping[str, xr.Dataset], *, method: str) -> xr.DataTree:

@@ -13,70 +13,149 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sbi_inn import draws as labelled
+from sbi_inn.checks import Subject
 from sbi_inn.errors import ShapeError
 from sbi_inn.methods import Decoder
+from sbi_inn.plots import corner as corner_plot
+from sbi_inn.plots import forecast, latent, training
 from sbi_inn.plots.axes import axis_label
-from sbi_inn.plots.corner import corner
-from sbi_inn.plots.forecast import plot_forecast
-from sbi_inn.plots.latent import plot_latent
 from sbi_inn.plots.style import Canvas
-from sbi_inn.plots.training import plot_training
+from sbi_inn.posterior.checking import calibration, recovery
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.resimulation import resimulate
+from sbi_inn.posterior.sampling import sample
 from sbi_inn.typing import FloatArray
 
 
-def corner_of(
+def corner(
     core: Core,
-    mine: xr.Dataset,
+    y: Any,
+    n: int = 10_000,
     *,
-    truth: Mapping[str, Any] | None,
-    compare: Mapping[str, xr.Dataset] | None,
-    width_mm: float,
-    fig: Canvas | None,
+    truth: Mapping[str, Any] | None = None,
+    compare: Mapping[str, xr.Dataset] | None = None,
+    width_mm: float = 180.0,
+    fig: Canvas | None = None,
+    seed: int | None = None,
 ) -> Figure:
-    """Plot draws among those of the prior, and others to compare them with."""
+    """Plot all marginals of one and two parameters, with the prior in grey.
+
+    Parameters
+    ----------
+    y : one observation
+    n : int
+        Number of draws.
+    truth : mapping of str to float, optional
+        True parameters, marked in the figure.
+    compare : mapping of str to Dataset, optional
+        Other draws to overlay, by label, such as `{"ABC": posterior.rejection_abc(y)}`.
+    width_mm, fig
+        As everywhere.
+    seed : int, optional
+    """
+    mine, prior = sample(core, y, n, seed=seed), core.simulations.prior_draws
     sets = {core.fitted.settings.label: mine, **compare} if compare else mine
-    prior = core.simulations.prior_draws
-    return corner(sets, truth=truth, prior=prior, width_mm=width_mm, fig=fig)
+    return corner_plot.corner(sets, truth=truth, prior=prior, width_mm=width_mm, fig=fig)
 
 
-def latent(core: Core, y: Any, *, axes: tuple[int, int], n: int, fig: Canvas | None) -> Figure:
-    """Plot what a grid over two latent axes maps to, one panel a parameter."""
+def plot_calibration(
+    subject: Subject, width_mm: float = 180.0, *, fig: Canvas | None = None
+) -> Figure:
+    """Plot coverage and ranks over the test simulations; 85 mm fit one column of a paper."""
+    return calibration(subject).plot(width_mm, fig=fig)
+
+
+def plot_recovery(
+    subject: Subject, width_mm: float = 180.0, *, fig: Canvas | None = None
+) -> Figure:
+    """Plot posterior medians and 68 % intervals against the truth of the test simulations."""
+    return recovery(subject).plot(width_mm, fig=fig)
+
+
+def plot_latent(
+    core: Core,
+    y: Any,
+    *,
+    axes: tuple[int, int] = (0, 1),
+    n: int = 121,
+    fig: Canvas | None = None,
+) -> Figure:
+    """Plot what a grid over two latent axes maps to, one panel a parameter (fig. 4.5).
+
+    Parameters
+    ----------
+    y : one observation
+    axes : (int, int)
+        Which latent axes, counted from 0; the others are held at 0.
+    n : int
+        Grid points an axis, from -3 to 3.
+    fig : as everywhere
+
+    Raises
+    ------
+    TypeError
+        If the method has no latent.
+    ValueError
+        If it has no such axes.
+    """
     axis = np.linspace(-3, 3, n)
     grid = latent_grid(core, y, axis, axes)
     names, flat = labelled.flat(grid)
     values = flat.T.reshape(len(names), n, n)
-    return plot_latent(axis, values, labelled.columns_of(grid), axes=axes, fig=fig)
+    return latent.plot_latent(axis, values, labelled.columns_of(grid), axes=axes, fig=fig)
 
 
-def latent_grid(core: Core, y: Any, axis: FloatArray, axes: tuple[int, int]) -> xr.Dataset:
+def latent_grid(core: Core, y: Any, axis: FloatArray, axes: tuple[int, int] = (0, 1)) -> xr.Dataset:
     """Give the parameters of a grid over two latent axes, the second fastest, dim `draw`."""
     if not isinstance(core.fitted, Decoder):
         raise TypeError(f"draws of the method {core.fitted.settings.label} come from no latent")
     dim = core.fitted.latent_dim
     if len(set(axes)) != 2 or not set(axes) <= set(range(dim)):
         raise ValueError(f"expected two different axes of the {dim} latents; got {axes}")
-    latent = np.zeros((len(axis) ** 2, dim))
-    latent[:, list(axes)] = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
-    found = core.fitted.decode(core.schema.read(y), latent)
+    z = np.zeros((len(axis) ** 2, dim))
+    z[:, list(axes)] = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    found = core.fitted.decode(core.schema.read(y), z)
     return core.simulations.label(core.prior.from_latent(found))
 
 
-def forecast(
+def plot_forecast(
     core: Core,
     y: Any,
-    n: int,
     *,
-    given: Mapping[str, Any] | None,
-    later: npt.ArrayLike | None,
-    observable: str | None,
-    log: bool,
-    width_mm: float,
-    ax: Axes | None,
-    seed: int | None,
+    given: Mapping[str, Any] | None = None,
+    later: npt.ArrayLike | None = None,
+    observable: str | None = None,
+    log: bool = False,
+    n: int = 1000,
+    width_mm: float = 180.0,
+    ax: Axes | None = None,
+    seed: int | None = None,
 ) -> Figure:
-    """Plot an observed series among re-simulated ones, up to its end or beyond it."""
+    """Plot an observed series among re-simulated ones, up to its end or beyond it.
+
+    Parameters
+    ----------
+    y : one observation
+    given : mapping, optional
+        A longer length, such as `{"days": 150}`: what follows the observation is a forecast.
+        See `resimulate`, also for what is raised.
+    later : array, optional
+        What did follow, as far as it is known.
+    observable : str, optional
+        Which column of a series, of one number an entry; by default the first.
+    log : bool
+        Draw it on a logarithmic scale, on which 0 has a place.
+    n : int
+        Number of draws.
+    width_mm, ax
+        As everywhere.
+    seed : int, optional
+
+    Raises
+    ------
+    ShapeError
+        If there is no such series.
+    """
     schema, table = core.schema, core.simulations.dataset
     known = {c: n for n in schema.series for c in schema.sets[n] if not schema.shape(c)}
     name = next(iter(known), "") if observable is None else observable
@@ -88,7 +167,7 @@ def forecast(
     observed = schema.unstack(schema.read(y), 0)[name]
     again = resimulate(core, y, n, given=given, seed=seed)[name]
     length = table[known[name]].attrs if known[name] in table else {}
-    return plot_forecast(
+    return forecast.plot_forecast(
         again.values,
         observed,
         later=later,
@@ -100,10 +179,10 @@ def forecast(
     )
 
 
-def training(core: Core, ax: Axes | None) -> Figure:
+def plot_training(core: Core, *, ax: Axes | None = None) -> Figure:
     """Plot training and validation loss; of an ensemble, the other validation losses too."""
     own, *others = map(asdict, core.fitted.histories)
-    return plot_training(own, others=others, ax=ax)
+    return training.plot_training(own, others=others, ax=ax)
 
 
 def _column(name: str, attrs: Mapping[Any, Any]) -> labelled.Column:

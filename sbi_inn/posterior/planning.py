@@ -4,25 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import xarray as xr
+
 from sbi_inn import planning
 from sbi_inn.checks import Subject
 from sbi_inn.draws import columns_of
 from sbi_inn.methods.fitting import latents
-from sbi_inn.planning import LearningCurve, Plan
+from sbi_inn.planning import LearningCurve, Plan, reweighting
 from sbi_inn.posterior.core import Core
+from sbi_inn.prior import Prior
 from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.training.settings import Training
 
 
 def learning_curve(
     core: Core,
-    fractions: Sequence[float],
+    fractions: Sequence[float] = (1 / 8, 1 / 4, 1 / 2),
     *,
-    training: Training | None,
-    seed: int | None,
-    progress: bool,
+    training: Training | None = None,
+    seed: int | None = None,
+    progress: bool = True,
 ) -> LearningCurve:
-    """Train on nested parts of the simulations, and predict what more of them would bring."""
+    """Train on nested parts of the simulations, and predict what more of them would bring.
+
+    Parameters
+    ----------
+    fractions : sequence of float
+        Of the simulations; the whole is there already.
+    training : Training, optional
+        By default as this posterior was trained.
+    seed : int, optional
+    progress : bool
+
+    Returns
+    -------
+    LearningCurve
+        `.sentence`, `.table` with a prediction for 2 and 4 times the simulations, `.plot()`.
+        An INN is scored at 200 test simulations only, as each takes an integral.
+
+    Raises
+    ------
+    SimulationError
+        If the posterior was loaded: its file holds only the simulations held out.
+    NoDensityError
+        If the method has no density to score by.
+    """
     if not len(core.seen_rows):
         raise SimulationError(
             "a learning curve trains anew on the simulations, and a posterior that was loaded "
@@ -45,9 +71,38 @@ def learning_curve(
 
 
 def plan(
-    subject: Subject, given: str, values: Sequence[float], *, level: float, n: int, seed: int | None
+    subject: Subject,
+    given: str,
+    values: Sequence[float],
+    *,
+    level: float = 0.95,
+    n: int = 200,
+    seed: int | None = None,
 ) -> Plan:
-    """Say how wide intervals will be at several values of a given."""
+    """Say how wide intervals will be at several values of a given, such as 80 or 900 trials.
+
+    Parameters
+    ----------
+    given : str
+        One that varied in training.
+    values : sequence of float
+    level : float
+        Of the central intervals.
+    n : int
+        Observations at each value: simulated where there is a simulator, otherwise held-out
+        ones (sets cut to size, and for other givens those nearest to the value).
+    seed : int, optional
+
+    Returns
+    -------
+    Plan
+        `.table`, one row a value and one column a parameter: the expected width; `.plot()`.
+
+    Raises
+    ------
+    ValueError
+        If the given did not vary in training, or there are too few held-out observations.
+    """
     return planning.plan(
         subject.sampler,
         given,
@@ -60,3 +115,28 @@ def plan(
         n=n,
         seed=subject.seed if seed is None else seed,
     )
+
+
+def reweight(core: Core, draws: xr.Dataset, prior: Prior, *, seed: int | None = None) -> xr.Dataset:
+    """Turn draws into those under another prior, without training again.
+
+    Parameters
+    ----------
+    draws : xarray.Dataset
+        From `sample`.
+    prior : Prior
+        Of the same parameters, within the old one's support.
+    seed : int, optional
+        Of the resampling.
+
+    Returns
+    -------
+    xarray.Dataset
+        As many draws; the attribute `effective_sample_size` says how many they are worth.
+
+    Raises
+    ------
+    PriorError
+        If the parameters differ, or the table it was learned from states no prior.
+    """
+    return reweighting.reweight(draws, core.prior, prior, seed=core.seed if seed is None else seed)

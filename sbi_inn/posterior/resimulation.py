@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 import xarray as xr
 
-from sbi_inn.methods.abc import rejection_abc
+from sbi_inn.methods import abc
 from sbi_inn.methods.row_generators import digests
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import distance, statistics
 from sbi_inn.posterior.core import Core
-from sbi_inn.posterior.emulation import Emulation
 from sbi_inn.simulation.again import at_givens_of, other_givens, resimulated
 from sbi_inn.simulation.run import run
 from sbi_inn.simulation.seeds import Stream
@@ -23,16 +23,52 @@ from sbi_inn.typing import FloatArray
 def resimulate(
     core: Core,
     y: Any,
-    n: int,
+    n: int = 1000,
     *,
     given: Mapping[str, Any] | None = None,
-    emulation: Emulation | None = None,
+    emulator: bool = False,
     seed: int | None = None,
 ) -> xr.Dataset:
-    """Simulate again at draws, or predict by an emulation; `error` is left out for other givens."""
+    """Simulate again at posterior draws, with the observation's own givens or with others.
+
+    Parameters
+    ----------
+    y : one observation
+    n : int
+        Number of draws.
+    given : mapping, optional
+        Givens by name, in place of the observation's own, within the trained range or not: a
+        later last day, as in `{"days": 150}`, makes it a forecast, if what is random in the
+        simulator is only the noise of each day. `error` and `scaled_error` are left out then.
+    emulator : bool
+        Use the forward network (method "inn") in place of the simulator.
+    seed : int, optional
+
+    Returns
+    -------
+    xarray.Dataset
+        Dim `draw`: the observables; `error`, the Euclidean distance from the observation in the
+        observables' own units; `scaled_error`, each observable divided by its spread over the
+        simulations. Sets are compared by mean, standard deviation and quantiles, missing values
+        are passed over. NaN where a simulation failed. The attribute `remark` says how closely
+        draws of an INN keep to y.
+
+    Raises
+    ------
+    SimulationError
+        If there is no simulator, or some parameters were not inferred.
+    ShapeError
+        If `given` holds what is no given, or is no value of it.
+    TypeError
+        If an emulator is asked for, and the method has none.
+    ValueError
+        If it is asked for other givens.
+    """
+    if emulator and given:
+        raise ValueError("other givens take the simulator: pass given= or emulator=True")
     observation = core.schema.read(y)
-    if emulation is not None:
-        again, rows = emulation.again(_drawn(core, observation, n, seed), observation)
+    if emulator:
+        again, rows = core.emulation.again(_drawn(core, observation, n, seed), observation)
     else:
         again, rows = _simulated(core, observation, n, given or {}, seed)
     if given:
@@ -70,16 +106,33 @@ def _simulated(
     )
 
 
-def abc_draws(
+def rejection_abc(
     core: Core,
     y: Any,
     *,
-    quantile: float | None,
-    epsilon: float | None,
-    n_simulations: int | None,
-    seed: int | None,
+    quantile: float | None = None,
+    epsilon: float | None = None,
+    n_simulations: int | None = None,
+    seed: int | None = None,
 ) -> xr.Dataset:
-    """Draw by rejection ABC, from the fit's simulations or from fresh ones at y's own givens."""
+    """Draw from the posterior by rejection ABC, the baseline beside the network.
+
+    Parameters
+    ----------
+    y : one observation
+    quantile, epsilon : float, optional
+        As in `sbi_inn.rejection_abc`; by default the closest .005 of the simulations.
+    n_simulations : int, optional
+        Simulate this many anew, at the observation's own givens. By default the fit's
+        simulations are used again, unless givens vary: then as many are simulated anew.
+    seed : int, optional
+        Of simulations made anew.
+
+    Returns
+    -------
+    xarray.Dataset
+        Draws, with `acceptance_rate`, `epsilon` and `n_simulations` in the attributes.
+    """
     observation = core.schema.read(y)
     table = core.simulations
     if n_simulations is not None or core.schema.trained:
@@ -91,4 +144,28 @@ def abc_draws(
             progress=False,
             stream=Stream.ABC,
         ).inferring(core.prior.names)
-    return rejection_abc(table, y, quantile=quantile, epsilon=epsilon)
+    return abc.rejection_abc(table, y, quantile=quantile, epsilon=epsilon)
+
+
+def emulate(core: Core, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any]) -> xr.Dataset:
+    """Predict the observables by the network that was learned forwards (method "inn").
+
+    Parameters
+    ----------
+    parameters : Dataset with dim "draw", DataFrame, or dict of scalars or arrays
+        With the givens that varied in training among them.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dim `draw`; NaN outside the prior's support. The attribute `rmse` of each observable is
+        the root-mean-square error on the test simulations, in its own units.
+
+    Raises
+    ------
+    PriorError, ShapeError
+        If a parameter or a given is missing.
+    TypeError
+        If the method has no forward network.
+    """
+    return core.emulation.predict(parameters)
