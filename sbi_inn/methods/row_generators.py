@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from sbi_inn.observation.batch import Observations
 from sbi_inn.simulation.seeds import Stream, sequence
@@ -43,9 +42,12 @@ class RowGenerators:
         Of equal observations in a batch the first gets what it would get alone, and the others
         numbers of their own: they are different objects.
         """
-        keys = pd.DataFrame(digests(observations, seed, Stream.DRAWS))
-        keys[1] += keys.groupby([0, 1]).cumcount().to_numpy(np.uint64)
-        return cls(keys.to_numpy())
+        keys = digests(observations, seed, Stream.DRAWS)
+        _, group, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+        order = np.argsort(group.ravel(), kind="stable")
+        before = np.arange(len(keys)) - np.repeat(np.cumsum(counts) - counts, counts)
+        keys[order, 1] += before.astype(np.uint64)  # how often the observation came before
+        return cls(keys)
 
     def __getitem__(self, rows: Any) -> RowGenerators:
         """Choose rows, whose streams begin anew."""

@@ -168,7 +168,7 @@ class Simulations:
             if own and theirs and own != theirs:
                 warnings.warn(
                     f"{name} is in {theirs}, and was simulated in {own}: nothing is converted",
-                    stacklevel=4,  # at the caller of Posterior.sample
+                    stacklevel=5,  # at the caller of Posterior.sample
                 )
 
     def label(

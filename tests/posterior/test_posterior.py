@@ -516,7 +516,7 @@ def test_abc_with_givens_that_vary_simulates_at_the_observations_own(sets):
     assert draws.attrs["n_simulations"] == 300
     assert draws.sizes == {"draw": 15}
     assert not set(draws.a.values) & set(sets.simulations.dataset["a"].values)
-    with pytest.raises(si.ShapeError, match="sd is 1.9 in the observation and 1 to 2 in the sim"):
+    with pytest.raises(si.ShapeError, match=r"sd is 1.9 in the observation and 1 to 2"):
         si.rejection_abc(sets.simulations, y)
 
 
