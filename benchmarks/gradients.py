@@ -1,7 +1,7 @@
 """Gradients written by hand against plain automatic differentiation.
 
-    python benchmarks/gradients.py                       the spline: steps of training, taking turns
-    python benchmarks/gradients.py --before CHECKOUT     whole trainings, here and there in turns
+    python benchmarks/gradients.py                      the spline: steps of training, in turn
+    python benchmarks/gradients.py --before CHECKOUT    whole trainings here and there, in turn
 
 The spline's gradient is written out; here it is compared with the same spline in plain operations.
 CHECKOUT is a clone of this repository at another commit, such as the last one in which

@@ -77,7 +77,8 @@ class MLP(nn.Module):
     def _first(self, x: Tensor, context: Tensor) -> Tensor:
         if self.enter is None or self.steer is None:
             return self.enter(x) if self.steer is None else self.steer(context)
-        steered, weight = self.steer(context), self.enter.weight.t()
-        if len(steered) == len(x):  # no gradient needs what is overwritten
-            return steered.addmm_(x, weight)
-        return torch.addmm(steered, x, weight)
+        if len(context) == len(x) and not torch.is_grad_enabled():
+            # One product, so that what comes out of it is written once.
+            weight = torch.cat([self.enter.weight, self.steer.weight], dim=1)
+            return torch.addmm(self.steer.bias, torch.cat([x, context], dim=1), weight.t())
+        return torch.addmm(self.steer(context), x, self.enter.weight.t())

@@ -80,22 +80,17 @@ class Parts:
     def tensors(self, batch: Batch) -> Tensor | dict[str, Tensor]:
         """Give the tensor of the only observable, or tensors by name."""
         found, start = {}, 0
-        for name, shape in self.fixed.items():
+        for name, shape in (self.fixed | self.givens).items():
             if name in self.channels:
                 found[name] = _as_simulated(batch.images[name], shape, self.channels[name])
-                continue
-            width = math.prod(shape)
-            found[name] = batch.vector[:, start : start + width].reshape(-1, *shape)
-            start += width
-        if len(found) == 1 and not self.givens and not self.sets:
-            return next(iter(found.values()))
-        for name, shape in self.givens.items():
-            width = math.prod(shape)
-            found[name] = batch.vector[:, start : start + width].reshape(-1, *shape)
-            start += width
+            else:
+                width = math.prod(shape)
+                found[name] = batch.vector[:, start : start + width].reshape(-1, *shape)
+                start += width
         for length, columns in self.sets.items():
             found |= _padded(batch, length, columns)
-        return found
+        alone = len(found) == 1 and not self.givens and not self.sets
+        return next(iter(found.values())) if alone else found
 
 
 class OwnNet(nn.Module):
