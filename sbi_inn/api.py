@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -172,7 +172,7 @@ def fit_posterior(
 def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Training:
     """Look at what is stated, before anything is simulated."""
     n = 1 if n_simulations is None else n_simulations
-    if isinstance(n, bool) or not isinstance(n, Real) or not n >= 1 or n % 1:
+    if isinstance(n, bool) or not isinstance(n, int | float | np.integer) or not n >= 1 or n % 1:
         raise SimulationError(f"n_simulations must be a whole number, at least 1; got {n!r}")
     check_seed(seed)
     if training is None:

@@ -57,17 +57,21 @@ class Fitted(Protocol):
     @property
     def settings(self) -> Any:
         """The method, nothing left open: it can be trained again, and has a `label`."""
+        ...
 
     @property
     def history(self) -> History:
         """What happened in training."""
+        ...
 
     @property
     def histories(self) -> tuple[History, ...]:
         """That of every network; the first is of the one whose `history` is given."""
+        ...
 
     def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim)."""
+        ...
 
     def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
         """Log density of rows (batch, dim), each observation standing for as many of them.
@@ -79,15 +83,18 @@ class Fitted(Protocol):
         NoDensityError
             If the method can be drawn from only.
         """
+        ...
 
     def describe(self) -> str:
         """Say what it is in half a line."""
+        ...
 
     def to_arrays(self) -> tuple[dict[str, Any], Groups]:
         """Give settings as JSON would hold them, `name` among them, and arrays in named groups.
 
         Only files need it; the method's `read` reads it back.
         """
+        ...
 
 
 @runtime_checkable
@@ -97,16 +104,20 @@ class Emulator(Protocol):
     @property
     def residual(self) -> FloatArray:
         """Root-mean-square error of each observable on validation rows, in its spread."""
+        ...
 
     @property
     def remark(self) -> str:
         """How closely draws keep to the observation."""
+        ...
 
     def at_tolerance(self, tolerance: float | None) -> Fitted:
         """Give the same network with another standard deviation of the observation."""
+        ...
 
     def emulate(self, latent: FloatArray, givens: FloatArray) -> FloatArray:
         """Predict observables (n, observables) from parameters (n, dim) and givens (n, givens)."""
+        ...
 
 
 @runtime_checkable
@@ -116,9 +127,11 @@ class Decoder(Protocol):
     @property
     def latent_dim(self) -> int:
         """How many latents a draw comes from."""
+        ...
 
     def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
         """Find the parameters (n, dim) that latents (n, latent_dim) stand for."""
+        ...
 
 
 @runtime_checkable
@@ -145,6 +158,7 @@ class Summariser(Protocol):
 
     def summarise(self, observations: Observations) -> FloatArray:
         """Give the features of observations, shape (batch, features)."""
+        ...
 
 
 @runtime_checkable
@@ -154,9 +168,11 @@ class Weigher(Protocol):
     @property
     def evaluations(self) -> int:
         """Evaluations of the network that one draw takes."""
+        ...
 
     def log_weight(self, latent: FloatArray, observations: Observations) -> FloatArray:
         """Log density as `log_prob`, up to a constant of each observation."""
+        ...
 
 
 @runtime_checkable
@@ -166,6 +182,7 @@ class Cutter(Protocol):
     @property
     def cuts(self) -> Cuts:
         """As `TrainingData.cuts`: the ratio to N(0, I) is the same all over each piece."""
+        ...
 
 
 class Method(Protocol):
@@ -179,24 +196,30 @@ class Method(Protocol):
     @property
     def label(self) -> str:
         """What it is called in figures and tables."""
+        ...
 
     @property
     def uses_prior(self) -> bool:
         """Whether it needs the density of the prior."""
+        ...
 
     @property
     def default_members(self) -> int:
         """How many networks of its kind to train, unless that is said."""
+        ...
 
     @property
     def takes_summary(self) -> bool:
         """Whether it has a field `summary`, a summary network of the user's own."""
+        ...
 
     def schedule(self, training: Training, n_train: int) -> Training:
         """Fill in what is None of how to train on so many rows, where the method knows better."""
+        ...
 
     def prepare(self, training: Training, n_train: int) -> None:
         """Make ready for such a training, while something else is simulated."""
+        ...
 
     def fit(
         self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
@@ -217,6 +240,7 @@ class Method(Protocol):
         ShapeError
             If the method does not take such observations.
         """
+        ...
 
 
 def _as_stated(training: Training, n_train: int) -> Training:
