@@ -41,8 +41,6 @@ WIDTH = Limits("log of the width ratio", caution=float(np.log(1.1)), distrust=fl
 
 LEVELS_SAID = np.array([0.5, 0.68, 0.95])  # probabilities of the intervals that sentences speak of
 
-Masks = Mapping[str, BoolArray]
-
 
 @dataclass(frozen=True, repr=False)
 class Calibration(Record):
@@ -61,7 +59,7 @@ class Calibration(Record):
 
     ranks: FloatArray
     columns: tuple[str, ...]
-    groups: Masks = field(default_factory=dict)
+    groups: Mapping[str, BoolArray] = field(default_factory=dict)
 
     @cached_property
     def found(self) -> CalibrationError:
@@ -234,7 +232,7 @@ def _spread(
     return Finding(abs(float(np.log(width))), error / width, WIDTH, p_value, words)
 
 
-def calibrate(subject: Subject) -> Calibration:
+def check_calibration(subject: Subject) -> Calibration:
     """Look at the calibration over the test simulations, and over thirds of each given."""
     found, schema = subject.survey(), subject.sampler.schema
     seen = found.tests.observations
@@ -248,5 +246,5 @@ CALIBRATION = CheckKind(
     name="calibration",
     question="Do intervals hold the truth as often as they say, and do draws lie around it?",
     explanation="This is counted over many simulations whose true parameters are known.",
-    run=calibrate,
+    run=check_calibration,
 )

@@ -101,7 +101,7 @@ class Dependence(Record):
         return Finding(abs(low), error, CORRELATION, p_value, words)
 
 
-def depend(subject: Subject) -> Dependence:
+def check_dependence(subject: Subject) -> Dependence:
     """Look at pairs of parameters over the test simulations."""
     found, columns = subject.survey(), subject.sampler.prior.columns
     pairs = tuple((columns[i], columns[j]) for i, j in found.pairs)
@@ -112,6 +112,6 @@ DEPENDENCE = CheckKind(
     name="dependence",
     question="Do the draws show how parameters go together?",
     explanation="Such as one rising while another falls, which no parameter alone gives away.",
-    run=depend,
+    run=check_dependence,
     needs=(TWO_PARAMETERS,),
 )

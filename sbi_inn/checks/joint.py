@@ -128,7 +128,7 @@ class JointCoverage(Record):
         return "all parameters together" if self.dim > 1 else "the parameter"
 
 
-def cover(subject: Subject) -> JointCoverage:
+def check_joint_coverage(subject: Subject) -> JointCoverage:
     """Look at regions of all parameters together over the test simulations."""
     found = subject.survey()
     levels = {HIGHEST: found.density, TARP: found.tarp}
@@ -140,5 +140,5 @@ JOINT_COVERAGE = CheckKind(
     name="joint coverage",
     question="Do regions of all parameters together hold the truth as often as they say?",
     explanation="Each parameter alone may be right, and all of them together still be wrong.",
-    run=cover,
+    run=check_joint_coverage,
 )

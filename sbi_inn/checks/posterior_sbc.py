@@ -118,7 +118,7 @@ class LocalCalibration(Record):
         )
 
 
-def calibrate_at(here: Here) -> LocalCalibration | str:
+def check_calibration_at(here: Here) -> LocalCalibration | str:
     """Check the posterior at one observation against itself, or say why not.
 
     Parameters theta' are drawn from q(theta | y), and y' is simulated at each. Their rank is taken
@@ -169,7 +169,7 @@ CALIBRATION_AT_Y = CheckKind(
     name="calibration at y",
     question="Is the posterior calibrated near your observation?",
     explanation="On average over all that were simulated it may be, and here it may not.",
-    run=calibrate_at,
+    run=check_calibration_at,
     needs=(
         *AGAIN_AT_Y,
         Need("stochastic observables", _why_no_noise),

@@ -110,7 +110,7 @@ def _there(column: FloatArray) -> FloatArray:
     return column[~np.isnan(column)]
 
 
-def predict(here: Here) -> Predictive | str:
+def check_predictive(here: Here) -> Predictive | str:
     """Compare the statistics of an observation with those of its re-simulated draws."""
     subject, again = here.subject, here.again
     schema = subject.sampler.schema
@@ -133,7 +133,7 @@ PREDICTIVE = CheckKind(
     name="posterior predictive",
     question="Does your observation look like data simulated from its own posterior?",
     explanation="It is compared feature by feature.",
-    run=predict,
+    run=check_predictive,
     needs=AGAIN_AT_Y,
     at_observation=True,
 )

@@ -119,7 +119,7 @@ class Recovery(Record):
         return {"z-scores against contraction": figure}
 
 
-def recover(subject: Subject) -> Recovery:
+def check_recovery(subject: Subject) -> Recovery:
     """Look at estimates over the test simulations."""
     found, prior = subject.survey(), subject.simulations.prior_draws
     return Recovery(
@@ -139,5 +139,5 @@ RECOVERY = CheckKind(
     question="What do observations say about each parameter at all?",
     explanation="How close estimates come to the true parameters, and how much narrower than the "
     "prior the posterior is.",
-    run=recover,
+    run=check_recovery,
 )

@@ -218,7 +218,7 @@ def resimulate(subject: Subject, tests: TestSet, draws: int) -> Resimulation:
     return Resimulation(errors, scaled, distance(noise), subject.sampler.remark)
 
 
-def simulate_again(subject: Subject) -> Resimulation | str:
+def check_resimulation(subject: Subject) -> Resimulation | str:
     """Simulate again for as many test observations as the budget allows."""
     n, _ = affordable(subject.sampler, len(subject.tests))
     for draws in (DRAWS, FEWER_DRAWS):
@@ -228,7 +228,7 @@ def simulate_again(subject: Subject) -> Resimulation | str:
     return subject.costly
 
 
-def simulate_again_at(here: Here) -> Fit:
+def check_resimulation_at(here: Here) -> Fit:
     """Compare draws at an observation, simulated again, with the observation."""
     subject = here.subject
     observed = statistics(here.observation, subject.sampler.schema)
@@ -264,7 +264,7 @@ RESIMULATION = CheckKind(
     name="re-simulation",
     question="Do draws, simulated again, land on the observation that they were drawn for?",
     explanation="A simulator with noise misses it too, at the true parameters: that is measured.",
-    run=simulate_again,
+    run=check_resimulation,
     needs=(SIMULATOR,),
 )
 
@@ -280,7 +280,7 @@ RESIMULATION_AT_Y = CheckKind(
     name="re-simulation at y",
     question="Do draws at your observation, simulated again, land on it?",
     explanation="They should come as close to it as for observations that were simulated.",
-    run=simulate_again_at,
+    run=check_resimulation_at,
     needs=AGAIN_AT_Y,
     at_observation=True,
 )

@@ -76,8 +76,11 @@ def gathered(values: Mapping[Any, Any], expected: Description) -> dict[Any, Any]
     """Put the entries of an array, such as `flux[0]` and `flux[1]`, together under its name."""
     found = dict(values)
     for name in expected.asked:
-        entries, shape = expected.scalars(name), expected.shape(name)
-        if not shape or name in found or not all(entry in found for entry in entries):
+        shape = expected.shape(name)
+        if name in found or not shape:
+            continue
+        entries = expected.scalars(name)
+        if not all(entry in found for entry in entries):
             continue
         parts = [numbers(entry, found.pop(entry)) for entry in entries]
         if len({part.shape for part in parts}) > 1:

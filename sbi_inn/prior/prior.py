@@ -17,7 +17,7 @@ from sbi_inn.prior.component import Component
 from sbi_inn.prior.dependent import Dependent
 from sbi_inn.prior.discrete import Discrete
 from sbi_inn.prior.joint import WHOLE, Joint
-from sbi_inn.prior.marginal import chosen
+from sbi_inn.prior.marginal import marginal_names
 from sbi_inn.prior.stored import stored
 from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.prior.univariate import quietly
@@ -176,7 +176,7 @@ class Prior:
         ('a', 'c')
         """
         parents = {name: component.parents for name, component in self._joint.components.items()}
-        asked = chosen(names, parents)
+        asked = marginal_names(names, parents)
         return Prior([(n, c.source) for n, c in self._joint.components.items() if n in asked])
 
     def sample(self, n: int, rng: np.random.Generator) -> dict[str, FloatArray]:

@@ -40,6 +40,6 @@ def carry(error: BaseException, simulations: Any) -> None:
     """
     if getattr(error, "simulations", None) is None:
         note = f"the {len(simulations):,} simulations are kept in sys.last_value.simulations"
-        notes = [*getattr(error, "__notes__", ()), note]
+        notes = [*getattr(error, "__notes__", ()), *([note] if len(simulations) else [])]
         for name, value in (("simulations", simulations), ("__notes__", notes)):
             BaseException.__setattr__(error, name, value)  # an error may be frozen

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import accuracy as command
@@ -21,6 +22,7 @@ from records import Records, markdown
 import sbi_inn as si
 from sbi_inn.diagnostics.calibration import ranks
 
+scores_of = scores.score
 TASK, DIM, VARIANCE = "gaussian_linear", 10, 0.05  # the posterior is N(y / 2, .05)
 DRAWN, TESTS = 400, 300
 
@@ -389,6 +391,8 @@ def call(monkeypatch, settings, *more):
     monkeypatch.setattr(
         command, "Settings", lambda out, given, **kwds: replace(settings, out=out, settings=given)
     )
+    # Starting processes takes longer than so few scores.
+    monkeypatch.setattr(command.scores, "score", partial(scores_of, at_once=1))
     monkeypatch.setattr(command, "planned", lambda *a: planned(*a, peers=settings.peers))
     where = ["--cache", str(settings.out), "--reference", str(settings.reference)]
     small = ["--tasks", TASK, "--seeds", "1", "--draws", "100", "--observations", "1", "2"]

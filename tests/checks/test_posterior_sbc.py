@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from studies import LINE, MIX, NOISE, ExactLine, exact_posterior, subject_of
 
-from sbi_inn.checks.posterior_sbc import LocalCalibration, N, calibrate_at
+from sbi_inn.checks.posterior_sbc import LocalCalibration, N, check_calibration_at
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.errors import NoDensityError
 
@@ -40,7 +40,7 @@ class Simulated(Subject):
 def local(y, fitted=None, **settings):
     posterior = exact_posterior(60, 30, fitted=fitted, simulator=False)
     shared = {f.name: getattr(subject_of(posterior), f.name) for f in fields(Subject) if f.init}
-    return calibrate_at(Here(Simulated(**shared, **settings), posterior.schema.read(y)))
+    return check_calibration_at(Here(Simulated(**shared, **settings), posterior.schema.read(y)))
 
 
 @pytest.mark.parametrize("y", [THERE, ELSEWHERE, [-3.0, 4.0]], ids=str)

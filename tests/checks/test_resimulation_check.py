@@ -11,7 +11,7 @@ from studies import LINE, MIX, NOISE, ExactLine, exact_posterior
 import sbi_inn as si
 from sbi_inn import checks
 from sbi_inn.checks import Fit, Resimulation
-from sbi_inn.checks.resimulation import RESIMULATION, resimulate, simulate_again_at
+from sbi_inn.checks.resimulation import RESIMULATION, check_resimulation_at, resimulate
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.observation.statistics import spread, statistics
 
@@ -142,7 +142,7 @@ def test_draws_at_which_nothing_can_be_simulated():
 
 def at(tests, y):
     posterior = sampler(EXACT)
-    return simulate_again_at(Here(planted(posterior, tests), posterior.schema.read(y)))
+    return check_resimulation_at(Here(planted(posterior, tests), posterior.schema.read(y)))
 
 
 def test_the_fit_at_one_observation(tests):
@@ -174,6 +174,6 @@ def test_an_observation_at_which_nothing_can_be_simulated():
 def test_held_out_observations_of_which_every_simulation_failed_do_not_count(tests):
     subject = planted(sampler(EXACT), tests)
     RESIMULATION.record(subject).scaled[:50] = np.nan
-    found = simulate_again_at(Here(subject, tests.observations[:1]))
+    found = check_resimulation_at(Here(subject, tests.observations[:1]))
     assert np.isnan(found.usual[:50]).all()
     assert np.isfinite(found.threshold)

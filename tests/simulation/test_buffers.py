@@ -114,8 +114,7 @@ def test_noise_that_returns_the_same_object(make):
     np.testing.assert_array_equal(simulations.observations().vector, expected(simulations.dataset))
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("sets", [False, True])
+@pytest.mark.parametrize(("jobs", "sets"), [(1, False), (1, True), (2, False)])
 def test_a_batch_in_place(jobs, sets, monkeypatch):
     buffer = np.empty((256, 2))
 

@@ -1,6 +1,7 @@
 """Runs that go wrong: what is said, and what is kept."""
 
 import asyncio
+import re
 import time
 
 import numpy as np
@@ -177,10 +178,12 @@ def test_a_long_run_must_be_asked_for():
         time.sleep(0.07)
         return a
 
-    with pytest.raises(
-        SimulationError, match=r"7\d\.?\d* ms a simulation: about 1\d.* min for 10,000 on 1 core"
-    ):
+    with pytest.raises(SimulationError, match="for 10,000 on 1 core") as caught:
         simulate(slow, PRIOR, n_jobs=1, progress=False)
+    one, all_of_them = map(float, re.findall(r"([\d.]+) m(?:s a|in)", str(caught.value)))
+    assert one >= 70
+    assert all_of_them == pytest.approx(one * 10_000 / 60_000, rel=0.01)
+    assert not getattr(caught.value, "__notes__", [])  # nothing was lost
     assert len(simulate(slow, PRIOR, n=2, n_jobs=1, progress=False)) == 2
 
 
@@ -189,20 +192,25 @@ def test_a_wrong_number_of_simulations(n):
     assert "at least 1" in str(fails(lambda a: a, n=n))
 
 
-def test_control_c_keeps_the_table_so_far(capsys):
+def stopped_by(error):
+    """Raise at the 66th simulation: the pilot takes two, and a hundred three times for its time."""
     calls = []
 
-    def interrupted(a):
+    def stopped(a):
         calls.append(a)
-        if len(calls) == 70:
-            raise KeyboardInterrupt
-        time.sleep(0.02)
+        if len(calls) == 302 + 66:
+            raise error
         return a
 
+    return stopped
+
+
+def test_control_c_keeps_the_table_so_far(capsys, monkeypatch):
+    monkeypatch.setattr(pool, "LARGEST", 10)
     with pytest.raises(KeyboardInterrupt) as caught:
-        simulate(interrupted, PRIOR, n=500, seed=1, n_jobs=1, progress=False)
+        simulate(stopped_by(KeyboardInterrupt), PRIOR, n=500, seed=1, n_jobs=1, progress=False)
     kept = caught.value.simulations
-    assert 0 < len(kept) == len(kept.ok) < 70
+    assert 0 < len(kept) == len(kept.ok) < 500
     assert f"stopped after {len(kept)} of 500 simulations" in capsys.readouterr().out
 
 
@@ -235,22 +243,12 @@ class Stopped(BaseException):
     """What no `except Exception` catches, as asyncio.CancelledError."""
 
 
-@pytest.mark.parametrize(
-    "error", [Stopped, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt]
-)
-def test_whatever_stops_a_run_carries_the_table(error):
-    calls = []
-
-    def stopped(a):
-        calls.append(a)
-        if len(calls) == 70:
-            raise error
-        time.sleep(0.02)
-        return a
-
+@pytest.mark.parametrize("error", [Stopped, asyncio.CancelledError, GeneratorExit])
+def test_whatever_stops_a_run_carries_the_table(error, monkeypatch):
+    monkeypatch.setattr(pool, "LARGEST", 10)
     with pytest.raises(error) as caught:
-        simulate(stopped, PRIOR, n=500, seed=1, n_jobs=1, progress=False)
-    assert 0 < len(caught.value.simulations.ok) < 70
+        simulate(stopped_by(error), PRIOR, n=500, seed=1, n_jobs=1, progress=False)
+    assert 0 < len(caught.value.simulations.ok) < 500
 
 
 def test_running_out_of_memory_between_blocks_carries_the_table(monkeypatch):
@@ -286,18 +284,18 @@ def test_noise_that_fails_late_loses_nothing(error):
     assert apply_noise(table, noise=lambda y, rng: y, seed=1).noise is not None
 
 
-def test_what_is_kept_has_its_noise():
-    calls = []
-
-    def stopped(a):
-        calls.append(a)
-        if len(calls) == 70:
-            raise Stopped
-        time.sleep(0.02)
-        return a
-
+def test_what_is_kept_has_its_noise(monkeypatch):
+    monkeypatch.setattr(pool, "LARGEST", 10)
     with pytest.raises(Stopped) as caught:
-        simulate(stopped, PRIOR, noise=lambda y: y + 1, n=500, seed=1, n_jobs=1, progress=False)
+        simulate(
+            stopped_by(Stopped),
+            PRIOR,
+            noise=lambda y: y + 1,
+            n=500,
+            seed=1,
+            n_jobs=1,
+            progress=False,
+        )
     table = caught.value.simulations
     np.testing.assert_array_equal(table.noisy["y"], table.dataset["a"] + 1)
     assert table.noise is not None
