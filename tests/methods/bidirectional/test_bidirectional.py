@@ -48,7 +48,7 @@ def test_another_tolerance_changes_the_draws_and_not_the_network(posterior):
     assert posterior.settings.tolerance is None
     assert wide.at_tolerance(None).sample(Y, 50).identical(posterior.sample(Y, 50))
     for name in ("simulations", "test_rows", "seed", "problem", "n_simulations"):
-        assert getattr(wide, name) is getattr(posterior, name)
+        assert getattr(wide.core, name) is getattr(posterior.core, name)
     again = wide.resimulate(Y, 2_000)
     # Two observables, each off by .5 spreads: a Rayleigh law of median .5 sqrt(2 log 2) = .59,
     # a little less where the prior holds back.
