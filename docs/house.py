@@ -17,7 +17,7 @@ def rows() -> list[list[str]]:
     """Give the rooms of each row of the import contract, from the top down."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     (contract,) = settings["tool"]["importlinter"]["contracts"]
-    return [[room.strip(" ()") for room in row.split(":")] for row in contract["layers"]]
+    return [[room.strip(" ()") for room in row.split("|")] for row in contract["layers"]]
 
 
 def said(room: str) -> tuple[str, str]:
