@@ -6,8 +6,6 @@ import math
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cloudpickle
 
@@ -61,14 +59,11 @@ def run_all(
                 yield block
         return
     try:
-        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            # Written once, as the simulator may hold large tables; each worker reads it once.
-            path = Path(folder) / "call"
-            path.write_bytes(cloudpickle.dumps(call))
-            work = (partial(run_rows, path, inputs[a:b], a, layout) for a, b in tasks)
-            with closing(in_order(work, jobs)) as done:
-                for blocks in done:
-                    yield from blocks
+        sent = cloudpickle.dumps(call)  # once: the simulator may hold large tables
+        work = (partial(run_rows, sent, inputs[a:b], a, layout) for a, b in tasks)
+        with closing(in_order(work, jobs)) as done:
+            for blocks in done:
+                yield from blocks
     except Exception as error:  # what the simulator raises is in the blocks: this is the pool's
         raise SimulationError(
             f"the worker processes stopped ({type(error).__name__}: {error}); n_jobs=1 simulates "

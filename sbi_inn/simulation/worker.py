@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import cloudpickle
 
@@ -12,11 +11,11 @@ from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.outputs import Layout
 
 
-def run_rows(path: Path, inputs: Inputs, start: int, layout: Layout | None) -> list[Block]:
-    """Simulate rows numbered from `start` by the `Call` in a file."""
-    return list(_read(path).run(inputs, start, layout))
+def run_rows(sent: bytes, inputs: Inputs, start: int, layout: Layout | None) -> list[Block]:
+    """Simulate rows numbered from `start` by the `Call` that was sent."""
+    return list(_unpacked(sent).run(inputs, start, layout))
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path) -> Call:
-    return cloudpickle.loads(path.read_bytes())
+def _unpacked(sent: bytes) -> Call:
+    return cloudpickle.loads(sent)
