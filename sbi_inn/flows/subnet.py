@@ -75,8 +75,11 @@ class MLP(nn.Module):
         return h
 
     def _first(self, x: Tensor, context: Tensor) -> Tensor:
-        if self.enter is None or self.steer is None:
-            return self.enter(x) if self.steer is None else self.steer(context)
+        if self.enter is None:
+            assert self.steer is not None
+            return self.steer(context)
+        if self.steer is None:
+            return self.enter(x)
         if len(context) == len(x) and not torch.is_grad_enabled():
             # One product, so that what comes out of it is written once.
             weight = torch.cat([self.enter.weight, self.steer.weight], dim=1)
