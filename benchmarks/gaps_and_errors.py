@@ -57,7 +57,7 @@ def blur(y, sigma, rng):
 
 def gaps(options):
     fitted, seconds = fit("normal_sample", noise=lose, options=options)
-    tests = fitted.tests(5_000).observations
+    tests = fitted._subject().tests.observations
     sizes = tests.sets["n"].sizes
     rows = []
     for low, high in SIZES:

@@ -23,8 +23,8 @@ from summary_parts.candidates import dilated, pooled, transformer
 from summary_parts.tasks import Autoregression, Blob, Change, Edges, Oscillation, Points, Sample
 from torch import nn
 
+from sbi_inn.methods import CINN
 from sbi_inn.methods.cinn.network import SUMMARY_HIDDEN, DropoutAndBlur, Network, Pairs, Shape
-from sbi_inn.methods.cinn.settings import CINN
 from sbi_inn.methods.cinn.training import REGRESSION, learn
 from sbi_inn.summary_networks import DeepSet, ImageNet, SeriesNet
 from sbi_inn.training.loop import Training, seeded

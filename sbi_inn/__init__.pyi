@@ -7,8 +7,8 @@ from .errors import NoDensityError as NoDensityError
 from .errors import PriorError as PriorError
 from .errors import ShapeError as ShapeError
 from .methods.abc import rejection_abc as rejection_abc
-from .methods.bidirectional.settings import INN as INN
-from .methods.cinn.settings import CINN as CINN
+from .methods.bidirectional.method import INN as INN
+from .methods.cinn.method import CINN as CINN
 from .plots.corner import corner as corner
 from .posterior.posterior import Posterior as Posterior
 from .posterior.storage import load_posterior as load_posterior
@@ -16,16 +16,16 @@ from .prior import Mixture as Mixture
 from .prior import Prior as Prior
 from .report.check import Check as Check
 from .report.latex import latex_table as latex_table
+from .simulation.failure import SimulationError as SimulationError
 from .simulation.problem import Problem as Problem
 from .simulation.registry import get as get
 from .simulation.registry import problems as problems
 from .simulation.registry import register as register
 from .simulation.run import simulate as simulate
-from .simulation.simulations import SimulationError as SimulationError
 from .simulation.simulations import Simulations as Simulations
 from .simulation.simulator import simulator as simulator
 from .tables import read_observations as read_observations
 from .tables import read_simulations as read_simulations
-from .training.loop import Training as Training
+from .training.settings import Training as Training
 
 __version__: str

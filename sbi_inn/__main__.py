@@ -11,8 +11,9 @@ from pathlib import Path
 
 import xarray as xr
 
-from sbi_inn.api import METHODS, fit_posterior
+from sbi_inn.api import fit_posterior
 from sbi_inn.errors import LoadError, PriorError, ShapeError
+from sbi_inn.methods import METHODS
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.posterior.storage import load_posterior
 from sbi_inn.report.check import Check
@@ -86,8 +87,8 @@ def _fit(options: argparse.Namespace) -> int:
     )
     history = posterior.history
     print(
-        f"\n{posterior.fitted.describe()}, trained in {history.seconds:.0f} s ({history.stopped})"
-        f"\n\n{_comparison(posterior)}"
+        f"\n{posterior.core.fitted.describe()}, trained in {history.seconds:.0f} s "
+        f"({history.stopped})\n\n{_comparison(posterior)}"
     )
     check = posterior.check()
     print(f"\n{check}")
@@ -127,15 +128,16 @@ def _check(options: argparse.Namespace) -> int:
 
 def _comparison(posterior: Posterior) -> str:
     """Say how the posterior does beside ABC, as a table."""
+    subject, core = posterior._subject(), posterior.core
     table = beside_abc(
-        posterior.judge,
-        posterior.simulations.take(posterior.seen_rows),
+        subject,
+        core.simulations.take(core.seen_rows),
         posterior.settings.label,
         training_seconds=posterior.history.seconds,
     )
     lines = [
         f"learned from {posterior.n_simulations:,} simulations, "
-        f"measured at {len(posterior.judge.tests):,} others:",
+        f"measured at {len(subject.tests):,} others:",
         table.rename_axis(None).to_string(float_format="{:.3g}".format),
     ]
     if posterior.schema.trained:
@@ -147,7 +149,7 @@ def _comparison(posterior: Posterior) -> str:
 def _write(posterior: Posterior, check: Check, out: Path) -> None:
     """Write report and figures, for the first test observation, and the posterior itself."""
     out.mkdir(parents=True, exist_ok=True)
-    row = posterior.tests(1)
+    row = posterior._subject().tests.head(1)
     y = posterior.schema.unstack(row.observations, 0)
     truth = {n: v[0] for n, v in posterior.prior.unflatten(row.truth[:1]).items()}
     with warnings.catch_warnings():  # what the check said has just been printed
@@ -169,7 +171,7 @@ def _abc(posterior: Posterior, y: object) -> dict[str, xr.Dataset]:
     """Draw by ABC for the figure: simulate more where cheap, as a few draws make no contours."""
     if posterior.problem is None and posterior.schema.trained:
         return {}  # every observation would need simulations of its own
-    fresh = min(SHOWN, posterior.judge.affordable)
+    fresh = min(SHOWN, posterior._subject().affordable)
     more = fresh if fresh > posterior.n_simulations else None
     draws = posterior.rejection_abc(y, n_simulations=more)
     return {f"ABC, {draws.attrs['n_simulations']:,} simulations": draws}

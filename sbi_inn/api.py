@@ -1,32 +1,35 @@
-"""The front door."""
+"""The front door: `fit_posterior`, from a simulator to a posterior."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from sbi_inn.errors import PriorError
-from sbi_inn.methods import CINN, INN, Emulator, Ensemble, Method, default_members, fitting
+from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting
+from sbi_inn.methods.protocols import declared
+from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.prior import Prior
-from sbi_inn.simulation.apply_noise import measured
+from sbi_inn.simulation.apply_noise import apply_noise
+from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.noise import Noise
-from sbi_inn.simulation.problem import Problem, as_problem
+from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.run import DEFAULT, run
 from sbi_inn.simulation.seeds import fresh_seed
-from sbi_inn.simulation.simulations import Simulations
+from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.tables import is_table, read_simulations, with_prior
-from sbi_inn.training.loop import Training
+from sbi_inn.training.settings import Training
+from sbi_inn.training.stated import check_seed
 
 Table = pd.DataFrame | xr.Dataset | str | Path
-
-METHODS = {"cinn": CINN, "inn": INN}
 
 # Errors of a forward prediction, in spreads of the observables, above which a warning is due.
 LARGE_ERROR = 0.05
@@ -62,8 +65,8 @@ def fit_posterior(
     n_simulations : int, optional
         Default 10,000, if that takes less than ten minutes.
     method : CINN, INN or str
-        Settings of the method; "cinn" is short for `CINN()`, "inn" for `INN()`. Anything with a
-        `fit` like theirs will do.
+        Settings of the method; "cinn" is short for `CINN()`, "inn" for `INN()`. One of your own
+        needs a `label` and a `fit` like theirs.
     training : Training, optional
         How long and how to train; what is not said follows from the simulations.
     summary : "auto" or torch.nn.Module
@@ -112,7 +115,11 @@ def fit_posterior(
         If the prior is missing or cannot be used, or `infer` names what is no parameter.
     SimulationError
         If the simulator cannot be used, too few simulations succeed, or the method does not take
-        such observations; `.simulations` holds the table so far.
+        such observations.
+    TypeError, ValueError
+        If a setting cannot be: before anything is simulated.
+
+    Whatever is raised once there are simulations, Ctrl-C included, has them as `.simulations`.
 
     Examples
     --------
@@ -128,34 +135,51 @@ def fit_posterior(
     >>> posterior.sample({"reach": 4.0}, 3).sizes
     Frozen({'draw': 3})
     """
-    chosen = _members(_with_summary(_method(method), summary), ensemble, n_jobs)
-    training = training or Training()
+    chosen = choose(method, summary=summary, ensemble=ensemble, n_jobs=n_jobs)
+    training = _checked(training, n_simulations, seed)
     seed = fresh_seed(seed)
     if isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path) or is_table(simulator):
         already = _already_done(simulator, prior, progress)
-        problem, simulations = None, measured(already, given, noise, seed=seed)
+        problem, simulations = None, apply_noise(already, given, noise, seed=seed)
     else:
         problem = as_problem(simulator, prior, given, noise)
         if infer is not None:
             problem.prior.marginal(infer)  # a wrong name shows before anything is simulated
-        if isinstance(chosen, Ensemble):
-            chosen.prepare(training, n_simulations or DEFAULT)
+        declared(chosen, "prepare")(training, n_simulations or DEFAULT)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
-    simulations = simulations.inferring(infer)
-    _say_failures(simulations, progress)
-    fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
-    if fitted.history.stopped == "diverged":
-        warnings.warn(
-            f"the loss turned non-finite after {fitted.history.steps:,} steps: training ended "
-            "there, with the best weights so far. A smaller Training(learning_rate=...) may help",
-            stacklevel=2,
+    try:
+        simulations = simulations.inferring(infer)
+        _say_failures(simulations, progress)
+        fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
+        _warn_if_diverged(fitted)
+        core = Core(
+            fitted,
+            simulations,
+            parts.test,
+            seed=seed,
+            n_simulations=len(simulations),
+            training=training,
+            problem=problem,
         )
-    posterior = Posterior(
-        fitted, simulations, parts.test, seed=seed, problem=problem, training=training
-    )
-    if isinstance(fitted, Emulator):
-        _say_errors(fitted, posterior.schema.columns, progress)
-    return posterior
+        if isinstance(fitted, Emulator):
+            _say_errors(fitted, core.schema.columns, progress)
+        return Posterior(core)
+    except BaseException as error:
+        carry(error, simulations)
+        raise
+
+
+def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Training:
+    """Look at what is stated, before anything is simulated."""
+    n = 1 if n_simulations is None else n_simulations
+    if isinstance(n, bool) or not isinstance(n, int | float | np.integer) or not n >= 1 or n % 1:
+        raise SimulationError(f"n_simulations must be a whole number, at least 1; got {n!r}")
+    check_seed(seed)
+    if training is None:
+        return Training()
+    if not isinstance(training, Training):
+        raise TypeError(f"expected training=si.Training(...); got {training!r:.80}")
+    return training
 
 
 def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations:
@@ -170,36 +194,13 @@ def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulation
     return read_simulations(table, parameters=prior.names, prior=prior, progress=progress)
 
 
-def _method(method: Method | str) -> Method:
-    if not isinstance(method, str):
-        return method
-    if method not in METHODS:
-        raise ValueError(f"expected a method among {', '.join(METHODS)}; got {method!r}")
-    return METHODS[method]()
-
-
-def _with_summary(method: Method, summary: Any) -> Method:
-    """Let a method sum up observations by a network of the user's own."""
-    if isinstance(summary, str) and summary == "auto":
-        return method
-    if isinstance(method, Ensemble):
-        return replace(method, method=_with_summary(method.method, summary))
-    if not isinstance(method, CINN):
-        raise ValueError(
-            f'summary= is for method="cinn", which reads summaries; got {type(method).__name__}'
+def _warn_if_diverged(fitted: Fitted) -> None:
+    if fitted.history.stopped == "diverged":
+        warnings.warn(
+            f"the loss turned non-finite after {fitted.history.steps:,} steps: training ended "
+            "there, with the best weights so far. A smaller Training(learning_rate=...) may help",
+            stacklevel=3,
         )
-    return replace(method, summary=summary)
-
-
-def _members(method: Method, ensemble: int | None, n_jobs: int) -> Method:
-    """Make an ensemble of a method, unless one network is asked for."""
-    if ensemble is None:
-        ensemble = default_members(method)
-    if isinstance(method, Ensemble):
-        method = method.method
-    if ensemble < 1:
-        raise ValueError(f"expected an ensemble of at least one network; got {ensemble}")
-    return method if ensemble == 1 else Ensemble(method, ensemble, n_jobs)
 
 
 def _say_errors(emulator: Emulator, columns: Sequence[str], progress: bool) -> None:

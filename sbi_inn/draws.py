@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +14,13 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from sbi_inn.errors import ShapeError
+from sbi_inn.typing import is_count
 
 INTERVAL_95 = (0.025, 0.975)
+"""Ends of the central 95 % interval, as quantiles."""
+
 INTERVAL_68 = (0.16, 0.84)
+"""Ends of the central 68 % interval."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def counted(n: float) -> int:
     >>> counted(1e4)
     10000
     """
-    if not isinstance(n, numbers.Real) or not 1 <= n < math.inf or n != int(n):
+    if not is_count(n):
         raise ValueError(f"expected at least one draw, a whole number; got n = {n}")
     return int(n)
 

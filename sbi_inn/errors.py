@@ -1,6 +1,6 @@
 """What can go wrong, by name. Every message says where, what was expected and what came.
 
-`SimulationError`, which carries a table, stands beside it in `simulation/simulations.py`.
+`SimulationError`, which carries a table, stands with it in `simulation/`.
 """
 
 

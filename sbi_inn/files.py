@@ -30,8 +30,11 @@ from safetensors.numpy import save as save_arrays
 
 from sbi_inn.errors import LoadError
 
-FORMAT, OLDEST = 2, 2
-"""The format that `write` writes and the newest that `read` reads, and the oldest.
+FORMAT = 2
+"""The format that `write` writes, and the newest that `read` reads."""
+
+OLDEST = 2
+"""The oldest that `read` reads.
 
 Since 2, splines order the numbers of their networks otherwise: those of 1 would be read wrongly.
 """

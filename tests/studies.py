@@ -8,6 +8,7 @@ import numpy as np
 import scipy.stats as st
 
 import sbi_inn as si
+from sbi_inn.posterior.core import Core
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.training.history import History
 
@@ -57,6 +58,10 @@ class ExactLine:
     beyond: float = -np.inf
     settings: Settings = Settings()
     history: History = History((1.0,), (2.0,), (2.5,), 1.0, "finished", 7, 3.0)
+
+    @property
+    def histories(self):
+        return (self.history,)
 
     def moments(self, observations):
         """Mean (batch, 2), width relative to the exact (batch,) and covariance of the latents."""
@@ -134,19 +139,21 @@ class ExactSample:
 def exact_posterior(n=1000, test=500, *, problem=LINE, fitted=None, simulator=True, seed=3):
     """Make a Posterior of `LINE` that was never trained; of its rows the first are held out."""
     simulations = si.simulate(problem, n=n, seed=seed, n_jobs=1, progress=False)
-    return si.Posterior(
+    core = Core(
         fitted or ExactLine(),
         simulations,
         np.arange(test),
         seed=seed,
+        n_simulations=n,
         problem=problem if simulator else None,
     )
+    return si.Posterior(core)
 
 
 @cache
 def surveyed(fitted=ExactLine(), n=1_000, seed=5):
     """Draw from a posterior of `LINE` at n test simulations, as the checks do."""
-    return exact_posterior(n, n, fitted=fitted, simulator=False, seed=seed).judge.survey()
+    return exact_posterior(n, n, fitted=fitted, simulator=False, seed=seed)._subject().survey()
 
 
 def quick_fit(simulator, prior=None, *, n=300, epochs=1, seed=1, **settings):
@@ -165,10 +172,15 @@ def quick_fit(simulator, prior=None, *, n=300, epochs=1, seed=1, **settings):
     )
 
 
+def subject_of(posterior):
+    """Give what the checks of a posterior share."""
+    return posterior._subject()
+
+
 def briefly(posterior, n=500):
     """Let the checks of a posterior use fewer test simulations than they would."""
-    judge = replace(posterior.judge, tests=posterior.judge.tests.head(n))
-    posterior.__dict__["judge"] = judge
+    subject = posterior._subject()
+    posterior._shared = replace(subject, tests=subject.tests.head(n))
     return posterior
 
 

@@ -1,5 +1,8 @@
 """The front door: every way in, every mistake, and endings that are not the planned one."""
 
+import asyncio
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import scipy.stats as st
@@ -7,6 +10,7 @@ import torch
 from studies import LINE, SMALL, quick_fit
 
 import sbi_inn as si
+from sbi_inn.methods import Ensemble, fitting
 from sbi_inn.simulation import pool
 from sbi_inn.training import loop as training
 
@@ -81,9 +85,9 @@ def test_no_global_generator_is_read_or_set():
 
 def test_a_held_out_set_of_a_tenth():
     posterior = quick_fit(LINE, n=1_000)
-    assert len(posterior.test_rows) == 100
-    assert len(posterior.seen_rows) == 900
-    assert not set(posterior.test_rows) & set(posterior.seen_rows)
+    assert len(posterior.core.test_rows) == 100
+    assert len(posterior.core.seen_rows) == 900
+    assert not set(posterior.core.test_rows) & set(posterior.core.seen_rows)
 
 
 # -- simulators that the bidirectional network does not suit ---------------------------------------
@@ -116,7 +120,7 @@ def test_a_smooth_simulator_is_not_complained_about(capsys):
         training=si.Training(epochs=12),
         seed=1,
     )
-    error = posterior.fitted.residual[0]
+    error = posterior.core.fitted.residual[0]
     assert f"the forward network misses u by {error:.2g} spreads" in capsys.readouterr().out
 
 
@@ -127,7 +131,7 @@ def test_the_worst_observable_is_named():
     prior = si.Prior(**{name: st.norm(0, 1) for name in "abcdef"})
     with pytest.warns(UserWarning, match="misses worse by"):
         posterior = quick_fit(mixed, prior, method=INN, n=2_000, epochs=12)
-    assert posterior.fitted.residual[0] < 0.1
+    assert posterior.core.fitted.residual[0] < 0.1
 
 
 def test_sets_are_refused_and_the_simulations_kept():
@@ -213,6 +217,138 @@ def test_failures_are_said(capsys):
     assert "of 300 simulations failed" in out
     assert "of the prior's mass" in out
     assert "posterior.simulations.failures" in out
+
+
+# -- what is looked at before anything is simulated ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"method": si.CINN}, TypeError, r"method=CINN\(\); got the class CINN itself"),
+        ({"method": 3}, TypeError, "a name among cinn, inn, or settings with a `fit`.*got 3"),
+        ({"method": "flow"}, ValueError, "a method among cinn, inn; got 'flow'"),
+        ({"ensemble": 1.5}, ValueError, "ensemble must be a whole number; got 1.5"),
+        ({"ensemble": True}, ValueError, "ensemble must be a whole number; got True"),
+        ({"ensemble": 0}, ValueError, "ensemble must be positive; got 0"),
+        ({"n_jobs": 0}, ValueError, "n_jobs must be .*-1 for all cores; got 0"),
+        ({"n_jobs": 1.5}, ValueError, "n_jobs must be a whole number; got 1.5"),
+        ({"seed": 1.5}, ValueError, "seed must be a whole number; got 1.5"),
+        ({"seed": -1}, ValueError, "seed must not be negative; got -1"),
+        ({"n_simulations": 300.5}, si.SimulationError, "a whole number, at least 1; got 300.5"),
+        ({"n_simulations": 0}, si.SimulationError, "at least 1; got 0"),
+        ({"n_simulations": True}, si.SimulationError, "at least 1; got True"),
+        ({"training": si.Training}, TypeError, r"expected training=si.Training\(...\); got <class"),
+        ({"training": 5}, TypeError, "expected training=.*got 5"),
+        ({"summary": 5}, ValueError, "or a torch module.*got 5"),
+    ],
+)
+def test_settings_that_cannot_be_are_said_before_anything_is_simulated(settings, error, message):
+    calls = []
+
+    def watched(a, b):
+        calls.append(a)
+        return a
+
+    with pytest.raises(error, match=message):
+        si.fit_posterior(watched, PRIOR, **{"n_simulations": 300, "progress": False} | settings)
+    assert not calls
+
+
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        *[(si.CINN, name) for name in ("blocks", "hidden", "depth", "bins", "features")],
+        *[(si.INN, name) for name in ("blocks", "hidden", "latent", "width", "candidates")],
+        *[(si.Training, name) for name in ("epochs", "batch_size", "patience")],
+        (lambda **members: Ensemble(SMALL, **members), "members"),
+    ],
+)
+def test_counts_are_whole_numbers(record, field):
+    for wrong in (2.5, 2.0, True, "2"):
+        with pytest.raises(ValueError, match=rf"\({field}=...\) must be a whole number; got"):
+            record(**{field: wrong})
+    assert getattr(record(**{field: np.int64(2)}), field) == 2
+
+
+def test_whole_numbers_of_numpy_and_1e3_will_do():
+    posterior = quick_fit(LINE, n=3e2, seed=np.int64(1), ensemble=np.int32(1))
+    assert posterior.sample(Y, 9).identical(quick_fit(LINE).sample(Y, 9))
+
+
+# -- what is raised once there are simulations -----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Raising:
+    """A method that raises when it is trained."""
+
+    error: BaseException
+    label = "raising"
+
+    def fit(self, data, training, *, seed, progress=True):
+        raise self.error
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    """An error that takes no attributes."""
+
+    reason: str
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("a late one"),
+        MemoryError(),
+        KeyboardInterrupt(),
+        SystemExit(1),
+        asyncio.CancelledError(),
+        Frozen("cold"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_a_method_raises_carries_the_simulations(error):
+    with pytest.raises(type(error)) as caught:
+        quick_fit(LINE, method=Raising(error))
+    assert len(caught.value.simulations) == 300
+    assert caught.value.__notes__ == ["the 300 simulations are kept in sys.last_value.simulations"]
+    assert quick_fit(caught.value.simulations).sample(Y, 5).sizes == {"draw": 5}
+
+
+@pytest.mark.parametrize("stage", ["split", "latents", "fit"])
+def test_ctrl_c_between_the_stages_loses_nothing(monkeypatch, stage):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, stage, interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        quick_fit(LINE)
+    assert len(caught.value.simulations) == 300
+
+
+def test_noise_that_raises_in_training_loses_nothing():
+    calls = []
+
+    def noise(y, rng):
+        calls.append(len(y))
+        if len(calls) > 600:
+            raise OverflowError("too much of it")
+        return y + rng.normal(0, 0.1, y.shape)
+
+    with pytest.raises(si.SimulationError, match="OverflowError: too much of it") as caught:
+        quick_fit(LINE, noise=noise, epochs=9)
+    assert len(caught.value.simulations) == 300
+
+
+def test_a_warning_that_is_made_an_error_after_training_loses_nothing():
+    def noisy(a, b, rng):
+        return a + rng.normal()
+
+    with pytest.raises(UserWarning, match="misses y by") as caught:  # warnings are errors here
+        quick_fit(noisy, PRIOR, method="inn")
+    assert len(caught.value.simulations) == 300
 
 
 # -- endings ---------------------------------------------------------------------------------------

@@ -205,7 +205,7 @@ def test_a_trained_posterior_comes_back_from_its_file(tmp_path):
     assert loaded.sample(y, 200).identical(draws)
     np.testing.assert_array_equal(loaded.log_prob(draws, y), trained().log_prob(draws, y))
     assert loaded.prior == TOSSES.prior
-    assert loaded.settings.pieces == TOSSES.prior.pieces
+    assert loaded.core.fitted.cuts == TOSSES.prior.pieces
 
 
 def test_other_methods_take_discrete_parameters_too():

@@ -29,6 +29,12 @@ def test_import_loads_neither_torch_nor_matplotlib(tmp_path: Path) -> None:
     assert run_python(code, tmp_path) == "[]"
 
 
+def test_a_worker_that_simulates_loads_neither_tables_nor_distributions(tmp_path: Path) -> None:
+    heavy = "{'torch', 'pandas', 'xarray', 'scipy', 'matplotlib'}"
+    code = f"import sys, sbi_inn.simulation.worker; print(sorted({heavy} & set(sys.modules)))"
+    assert run_python(code, tmp_path) == "[]"
+
+
 def test_the_version_is_the_installed_one() -> None:
     assert sbi_inn.__version__ == version("sbi-inn")
 
@@ -73,7 +79,7 @@ import dataclasses
 import sbi_inn as si
 settings = {"method": si.CINN(blocks=2, hidden=8), "training": si.Training(epochs=1)}
 p = si.fit_posterior("two_moons", n_simulations=300, seed=1, progress=False, **settings)
-p.__dict__["judge"] = dataclasses.replace(p.judge, tests=p.judge.tests.head(100))
+p._shared = dataclasses.replace(p._subject(), tests=p._subject().tests.head(100))
 check = p.check(progress=False)
 assert set(check.records) <= set(check.figures)
 import matplotlib.pyplot as plt

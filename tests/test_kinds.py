@@ -89,7 +89,7 @@ def test_from_the_simulator_to_the_checks_and_back(kind, tmp_path):
     assert {"calibration", "re-simulation", "goodness of fit", "posterior predictive"} <= set(
         check.table.index
     )
-    assert posterior.check_each([y])["p_value"].between(0, 1).all()
+    assert posterior.goodness_of_fit_each([y])["p_value"].between(0, 1).all()
 
 
 def test_a_bare_simulator_of_a_fixed_series_is_bound_again(tmp_path):
@@ -104,8 +104,8 @@ def test_a_bare_simulator_of_a_fixed_series_is_bound_again(tmp_path):
 def test_what_only_the_order_or_the_place_says_is_learned(kind):
     posterior = quick_fit(STUDIES[kind], method=si.CINN(blocks=2, hidden=32), n=1_000, epochs=8)
     table = posterior.simulations
-    rows = posterior.test_rows[:100]
-    draws = posterior.draw(table.observations(rows), 50, np.random.default_rng(0)).mean(axis=1)
+    rows = posterior.core.test_rows[:100]
+    draws = posterior.core.draw(table.observations(rows), 50, np.random.default_rng(0)).mean(axis=1)
     assert np.corrcoef(draws[:, 0], table.parameters(rows)["phi"])[0, 1] > 0.6
 
 
@@ -125,10 +125,10 @@ def test_units_do_not_matter_to_images_and_series():
 
 def test_pixels_are_neither_screened_nor_regressed_on():
     posterior = quick_fit(image, PRIOR, method=TINY)
-    network, scaling = posterior.fitted.network, posterior.fitted.scaling
+    network, scaling = posterior.core.fitted.network, posterior.core.fitted.scaling
     assert len(scaling.read) == len(network.regression.slope) == 0
     assert len(np.unique(scaling.vector[0])) == len(np.unique(scaling.vector[1])) == 1
-    assert "observables" not in posterior.fitted.describe()
+    assert "observables" not in posterior.core.fitted.describe()
 
 
 def test_ensembles_of_every_kind():

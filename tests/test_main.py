@@ -198,7 +198,7 @@ def saved(tmp_path_factory) -> Path:
     (folder / "falls.py").write_text(STUDY)
     study = command_line._problem(f"{folder / 'falls.py'}:study")
     posterior = quick_fit(study, n=3_000)
-    posterior.fitted.network.regression.offset.data += 1.0
+    posterior.core.fitted.network.regression.offset.data += 1.0
     posterior.save(folder / "falls.sbi")
     return folder
 

@@ -109,7 +109,8 @@ def test_a_study_with_noise_is_saved_and_loaded(tmp_path):
     loaded = si.load_posterior(tmp_path / "noisy.sbi")
     np.testing.assert_array_equal(loaded.sample(y, 50)["a"], fitted.sample(y, 50)["a"])
     np.testing.assert_array_equal(
-        loaded.tests(20).observations.vector, fitted.tests(20).observations.vector
+        loaded._subject().tests.head(20).observations.vector,
+        fitted._subject().tests.head(20).observations.vector,
     )
     again = si.load_posterior(tmp_path / "noisy.sbi", simulator=problem).resimulate(y, 400)
     np.testing.assert_array_equal(again["flux"], fitted.resimulate(y, 400)["flux"])

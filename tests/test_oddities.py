@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import scipy.stats as st
-from studies import LINE, ExactLine, briefly, exact_posterior, quick_fit
+from studies import LINE, briefly, exact_posterior, quick_fit
 
 import sbi_inn as si
 from sbi_inn.checks import Calibration, Fit, GoodnessOfFit, JointCoverage, Recovery, Resimulation
-from sbi_inn.checks.dependence import with_right_marginals
 from sbi_inn.checks.joint import TARP
-from sbi_inn.diagnostics.dependence import product_ranks
+from sbi_inn.diagnostics.dependence import product_ranks, with_right_marginals
 from sbi_inn.diagnostics.joint import tarp_ranks
 from sbi_inn.draws import Column, make_draws
 
@@ -35,8 +34,7 @@ def other(a, b, rng):
 def with_simulator(simulator, n=200):
     """Give the exact posterior of `LINE` another simulator."""
     good = exact_posterior(n, n // 2)
-    problem = si.Problem(simulator, LINE.prior)
-    return si.Posterior(ExactLine(), good.simulations, good.test_rows, seed=1, problem=problem)
+    return si.Posterior(replace(good.core, problem=si.Problem(simulator, LINE.prior)))
 
 
 def test_where_nothing_can_be_simulated_again_there_is_no_trust():
@@ -92,9 +90,10 @@ def test_re_simulations_that_land_exactly_have_a_verdict():
 
 def test_one_observation_is_spoken_of_as_one():
     posterior = briefly(exact_posterior(), 200)
-    assert posterior.check_together([Y]).sentence.startswith("the one observation looks like a ")
-    assert "unlike a simulated one" in posterior.check_together([{"y": [9.0, 9.0]}]).worst.words
-    assert "the 2 observations together look" in posterior.check_together([Y, Y]).well
+    together = posterior.goodness_of_fit_together
+    assert together([Y]).sentence.startswith("the one observation looks like a ")
+    assert "unlike a simulated one" in together([{"y": [9.0, 9.0]}]).worst.words
+    assert "the 2 observations together look" in together([Y, Y]).well
 
 
 # -- posteriors ------------------------------------------------------------------------------------
@@ -224,7 +223,7 @@ def test_every_number_is_finite_and_every_figure_drawn(study):
 
 
 def test_what_is_simulated_again_fits_into_memory():
-    judge = exact_posterior(100, 50).judge
+    judge = exact_posterior(100, 50)._subject()
     large = replace(judge.tests.observations, vector=np.zeros((50, 100_000)))
     assert replace(judge, tests=replace(judge.tests, observations=large)).affordable <= 500
 

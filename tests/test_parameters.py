@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import scipy.stats as st
 from normals import Normals, nothing
-from studies import exact_posterior, quick_fit
+from studies import exact_posterior, quick_fit, subject_of
 
 import sbi_inn as si
+from sbi_inn.checks.calibration import CALIBRATION
+from sbi_inn.checks.joint import JOINT_COVERAGE
+from sbi_inn.checks.recovery import RECOVERY
 
 COV = [[1.0, 0.6], [0.6, 2.0]]
 KINDS = {
@@ -80,10 +83,11 @@ def test_summaries_corners_and_tables(kind):
 def test_an_exact_posterior_is_calibrated(kind):
     width = KINDS[kind].latent_dim
     fitted = Normals((0.0,) * width, (1.0,) * width)
-    judge = exact_posterior(500, 500, problem=nothing(KINDS[kind]), fitted=fitted).judge
-    assert judge.calibration.verdict == "trust"
-    assert judge.joint.verdict == "trust"
-    assert np.isfinite(judge.recovery.table.to_numpy()).all()
+    posterior = exact_posterior(500, 500, problem=nothing(KINDS[kind]), fitted=fitted)
+    subject = subject_of(posterior)
+    assert CALIBRATION.record(subject).verdict == "trust"
+    assert JOINT_COVERAGE.record(subject).verdict == "trust"
+    assert np.isfinite(RECOVERY.record(subject).table.to_numpy()).all()
 
 
 @pytest.mark.parametrize("kind", ["cauchy", "lognorm", "heavy vector", "simplex"])

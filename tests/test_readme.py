@@ -4,10 +4,13 @@ The blocks of a page run in order and in one namespace, as a reader would type t
 is simulated and trained is changed behind their back.
 """
 
+import importlib.util
+import json
 import re
 import warnings
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -78,6 +81,52 @@ def test_the_example_of_the_readme_stays_short() -> None:
     _, example = blocks(ROOT / "README.md")[0]
     after = example.partition("posterior = si.fit_posterior(")[2]
     assert len(after.splitlines()) <= 11
+
+
+def test_the_front_page_stays_short_and_its_example_has_a_density() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    _, example = blocks(ROOT / "README.md")[0]
+    assert re.search(r"^def arm\(.*\brng\b.*\):", example, re.MULTILINE)
+    assert "posterior.log_prob(" in example
+
+
+def figures() -> ModuleType:
+    """Return the script that makes the pictures and the quotes of README."""
+    spec = importlib.util.spec_from_file_location("make", ROOT / "docs" / "figures" / "make.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pictures_are_of_the_example() -> None:
+    names = figures().example()
+    assert set(names["prior"].names) == set(figures().LABELS)
+    assert set(names["y"]) < set(figures().UNITS)
+    pictures = re.findall(
+        r"!\[[^]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8")
+    )
+    assert pictures == ["docs/figures/corner.png", "docs/figures/calibration.png"]
+
+
+def printed(notebook: Path) -> str:
+    """Return all that the cells of a notebook printed, when it was stored."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    texts = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs]
+    return "\n".join("".join(text) for text in texts)
+
+
+def test_verdicts_are_quoted_as_the_notebook_prints_them() -> None:
+    quotes = re.findall(
+        r"(?:^> .*\n)+", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    said = " ".join(printed(ROOT / "notebooks" / "03-trust.ipynb").split())
+    assert len(quotes) == 3
+    for quote in quotes:
+        assert " ".join(quote.replace("> ", "").split()) in said
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -7,6 +7,7 @@ import numpy as np
 import scipy.stats as st
 
 import sbi_inn as si
+from sbi_inn.posterior.core import Core
 from sbi_inn.training.history import History
 
 VARIANCE = 0.1  # of the posterior of each parameter, whose prior is N(0, 1)
@@ -107,9 +108,10 @@ def posterior_of(planted, *, seed, tests=1_000):
     """Make a Posterior with this many test simulations, none of which is its own."""
     problem = planted.study.problem
     simulations = si.simulate(problem, n=tests, seed=seed, n_jobs=1, progress=False)
-    posterior = si.Posterior(
-        planted, simulations, np.arange(tests), seed=seed, problem=problem, n_simulations=tests
+    core = Core(
+        planted, simulations, np.arange(tests), seed=seed, n_simulations=tests, problem=problem
     )
-    held_out = posterior.judge.tests.head(tests)
-    posterior.__dict__["judge"] = replace(posterior.judge, tests=held_out)
+    posterior = si.Posterior(core)
+    held_out = posterior._subject().tests.head(tests)
+    posterior._shared = replace(posterior._subject(), tests=held_out)
     return posterior

@@ -115,9 +115,10 @@ def _asked(name, posterior, repetitions, make):
     """Ask for goodness of fit and the posterior predictive check of `repetitions` observations."""
     found = []
     for seed in range(1, repetitions + 1):
-        _refresh(posterior, seed)
-        y = posterior.schema.read(make(np.random.default_rng(seed)))
-        records = posterior.judge.check_at(y).records
+        y = make(np.random.default_rng(seed))
+        records = dict(posterior.check(y, progress=False).records)
+        seen = posterior.schema.read(y)
+        (records["goodness of fit"],) = _familiar(posterior, seed).compare(posterior.core, seen)
         passed = {name: name in records and records[name].passed for name in WATCHED}
         passed["either"] = all(passed.values())
         passed["check(y)"] = all(record.passed for record in records.values())
@@ -125,10 +126,10 @@ def _asked(name, posterior, repetitions, make):
     return {"observation": name, "of": repetitions, **pd.DataFrame(found).sum().to_dict()}
 
 
-def _refresh(posterior, seed, n=TESTS):
-    """Put other simulations in the place of those that the check of goodness has learned from."""
+def _familiar(posterior, seed, n=TESTS):
+    """Learn from other simulations than the posterior's own what is usual."""
     fresh = si.simulate(posterior.problem, n=n, seed=seed, n_jobs=1, progress=False)
-    posterior.judge.__dict__["familiar"] = Familiar.of(posterior, fresh.observations())
+    return Familiar.of(posterior.core, fresh.observations())
 
 
 def _far(posterior):
@@ -162,9 +163,8 @@ def _uniform(name, posterior):
     The p-values are ranks among a finite reference, whose own noise a test against the uniform
     distribution would take for a fault: the scores that are ranked are compared instead.
     """
-    _refresh(posterior, 1, n=5_000)
     others = si.simulate(posterior.problem, n=TESTS, seed=2, n_jobs=1, progress=False)
-    found = posterior.judge.goodness_of_fit(others.observations())
+    found = _familiar(posterior, 1, n=5_000).compare(posterior.core, others.observations())
     p_values = {
         part: st.ks_2samp([one.here[part] for one in found], usual).pvalue
         for part, usual in found[0].usual.items()
@@ -197,11 +197,11 @@ def fits(seed):
 
 
 def _judged(posterior):
-    y = posterior.schema.unstack(posterior.tests(1).observations, 0)
+    y = posterior.schema.unstack(posterior._subject().tests.head(1).observations, 0)
     started = time.perf_counter()
     check = posterior.check(y, progress=False)
     seconds = time.perf_counter() - started
-    general = posterior.judge.check()
+    general = posterior.check(progress=False)
     return {
         "check()": general.verdict,
         "check(y)": check.verdict,

@@ -11,8 +11,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
+from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import percent, share, wrong_width
-from sbi_inn.checks.record import SIGNIFICANCE, Finding, Record
+from sbi_inn.checks.record import SIGNIFICANCE, Finding, Limits, Record, corrected
+from sbi_inn.checks.subject import Subject
+from sbi_inn.checks.thirds_of_givens import thirds
 from sbi_inn.diagnostics.calibration import (
     CalibrationError,
     CalibrationFloor,
@@ -22,22 +25,21 @@ from sbi_inn.diagnostics.calibration import (
 )
 from sbi_inn.diagnostics.uniformity import ShiftWidth, shift_and_width, uniformity_p_value
 from sbi_inn.plots.calibration import plot_calibration
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import BoolArray, FloatArray
 
-# Effects worth a word, if they are significant. Of the pooled error beyond what an exact posterior
-# shows at as many test simulations, and of the worst parameter, which noise makes twice as large:
-POOLED = (0.01, 0.03)
-WORST = (0.02, 0.05)
-# Of the location, in posterior standard deviations. At .15 a 95 % interval still holds the truth
-# in 94.7 % of cases, at .4 in 93 %, while the halves of the posterior are 56:44 and 66:34.
-SHIFT = (0.15, 0.4)
-# Of the width: outside .91 to 1.1, and .8 to 1.25, as far below 1 as above in logarithms.
-WIDTH = (float(np.log(1.1)), float(np.log(1.25)))
+# Fractions, beyond what an exact posterior shows at as many test simulations: 1 % and 3 % are what
+# posteriors show that are all .97 and .92 wide.
+POOLED = Limits("pooled calibration error", caution=0.01, distrust=0.03)
+# The same of the worst parameter, which noise makes twice as large.
+WORST = Limits("calibration error of one parameter", caution=0.02, distrust=0.05)
+# At .15 a 95 % interval still holds the truth in 94.7 % of cases, at .4 in 93 %, while the halves
+# of the posterior are 56:44 and 66:34.
+SHIFT = Limits("shift, in sd", caution=0.15, distrust=0.4)
+# Outside .91 to 1.1, and .8 to 1.25: as far below 1 as above in logarithms.
+WIDTH = Limits("log of the width ratio", caution=float(np.log(1.1)), distrust=float(np.log(1.25)))
 
-SHOWN = (0.5, 0.68, 0.95)  # levels of the intervals that sentences speak of
-
-Masks = Mapping[str, BoolArray]
+LEVELS_SAID = np.array([0.5, 0.68, 0.95])  # probabilities of the intervals that sentences speak of
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,7 +59,7 @@ class Calibration(Record):
 
     ranks: FloatArray
     columns: tuple[str, ...]
-    groups: Masks = field(default_factory=dict)
+    groups: Mapping[str, BoolArray] = field(default_factory=dict)
 
     @cached_property
     def found(self) -> CalibrationError:
@@ -72,11 +74,15 @@ class Calibration(Record):
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Error, location and width, over all test simulations and in each group."""
-        parts = {"": np.ones(len(self.ranks), bool), **self.groups}
-        tests = 2 * len(self.columns) * len(parts)
+        tests = 2 * len(self.columns) * len(self._parts)
         return tuple(
-            found for name, mask in parts.items() for found in self._findings(name, mask, tests)
+            found for name, mask in self._parts.items() for found in self._look(name, mask, tests)
         )
+
+    @property
+    def measure(self) -> str:
+        """What `value` is."""
+        return POOLED.measure
 
     @property
     def value(self) -> float:
@@ -91,12 +97,7 @@ class Calibration(Record):
     @property
     def threshold(self) -> float:
         """Above this, caution; so is a wrong location or width of a single parameter."""
-        return float(self.floor.pooled[0] + POOLED[0])
-
-    @property
-    def measure(self) -> str:
-        """What `value` is."""
-        return "pooled calibration error"
+        return float(self.floor.pooled[0] + POOLED.caution)
 
     @property
     def well(self) -> str:
@@ -108,78 +109,89 @@ class Calibration(Record):
             f"{percent(self.floor.pooled[0], 1)} by chance)"
         )
         blind = stats.norm.isf(SIGNIFICANCE / (4 * len(self.columns))) / np.sqrt(2 * n)
-        if blind < 2 * WIDTH[0]:
+        if blind < 2 * WIDTH.caution:
             return said
         return f"{said}, but with so few a width that is off by {percent(blind)} may not show"
 
     @property
     def table(self) -> pd.DataFrame:
         """One row a parameter, and a parameter and group: error, intervals, location, width."""
-        rows = dict(zip(self.columns, self._rows(), strict=True))
-        for name, mask in self.groups.items():
-            for column, row in zip(self.columns, self._rows(mask), strict=True):
-                rows[f"{column} | {name}"] = row
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("parameter")
+        parts = [self._table(name, mask) for name, mask in self._parts.items()]
+        return pd.concat(parts).rename_axis("parameter")
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Coverage and ranks against nominal, with the band of an exact posterior."""
-        return plot_calibration(self.ranks, self.columns, floor=self.floor, width_mm=width_mm)
+        return plot_calibration(
+            self.ranks,
+            self.columns,
+            floor=self.floor,
+            limit=self.threshold,
+            width_mm=width_mm,
+            fig=fig,
+        )
 
-    def _rows(self, mask: BoolArray | slice = slice(None)) -> list[dict[str, float]]:
+    @property
+    def _parts(self) -> dict[str, BoolArray]:
+        """All test simulations, under an empty name, and the groups."""
+        return {"": np.ones(len(self.ranks), bool), **self.groups}
+
+    def _table(self, group: str, mask: BoolArray) -> pd.DataFrame:
         ranks = self.ranks[mask]
-        held, error = coverage(ranks, [0.68, 0.95]), calibration_error(ranks).per_parameter
-        placed = shift_and_width(ranks)
-        columns = {
-            "calibration_error": error,
-            "held68": held[0],
-            "held95": held[1],
-            "too_high_by_sd": placed.shift,
-            "relative_width": placed.width,
-        }
-        return [{n: float(v[i]) for n, v in columns.items()} for i in range(ranks.shape[1])]
+        held, placed = coverage(ranks, [0.68, 0.95]), shift_and_width(ranks)
+        return pd.DataFrame(
+            {
+                "calibration_error": calibration_error(ranks).per_parameter,
+                "held68": held[0],
+                "held95": held[1],
+                "too_high_by_sd": placed.shift,
+                "relative_width": placed.width,
+            },
+            index=[f"{column} | {group}" if group else column for column in self.columns],
+        )
 
-    def _findings(self, group: str, mask: BoolArray, tests: int) -> Iterator[Finding]:
+    def _look(self, group: str, mask: BoolArray, tests: int) -> Iterator[Finding]:
         """Look at one part of the test simulations; p-values are for `tests` looks in all."""
         ranks, where = self.ranks[mask], f"where {group}, " if group else ""
         placed = shift_and_width(ranks)
-        p_values = np.minimum(1.0, tests * placed.p_value)
-        by_parameter = []
+        how = []
         for i, column in enumerate(self.columns):
-            p_value = float(p_values[i])
-            location = _location(ranks[:, i], where, column, placed, i, p_value)
-            by_parameter.append((location, _spread(ranks[:, i], where, column, placed, i, p_value)))
-            yield from by_parameter[-1]
-        uniform = np.minimum(1.0, tests * uniformity_p_value(ranks))
-        how = [_explained(pair, where) for pair in by_parameter]
-        yield from self._errors(ranks, where, uniform, how, pooled=not group)
+            p_value = corrected(placed.p_value[i], tests)
+            pair = [
+                kind(ranks[:, i], where, column, placed, i, p_value)
+                for kind in (_location, _spread)
+            ]
+            how.append(_explained(pair, where))
+            yield from pair
+        p_values = [corrected(p_value, tests) for p_value in uniformity_p_value(ranks)]
+        yield from self._errors(ranks, where, p_values, how, pooled=not group)
 
     def _errors(
-        self, ranks: FloatArray, where: str, p_values: FloatArray, how: list[str], *, pooled: bool
+        self, ranks: FloatArray, where: str, p_values: list[float], how: list[str], *, pooled: bool
     ) -> Iterator[Finding]:
         """Compare the calibration error with that of an exact posterior."""
-        n, dim = ranks.shape
-        found, floor = calibration_error(ranks), _floor(n, dim)
-        exact = f"over {n:,} test simulations (an exact posterior: {percent(floor.pooled[0], 1)})"
+        found, floor = calibration_error(ranks), _floor(*ranks.shape)
+        exact = (
+            f"over {len(ranks):,} test simulations "
+            f"(an exact posterior: {percent(floor.pooled[0], 1)})"
+        )
         if pooled:
             worst = int(found.per_parameter.argmax())
             words = f"the calibration error is {percent(found.pooled, 1)} {exact}{how[worst]}"
-            beyond = found.pooled - floor.pooled[0]
-            noise = floor.pooled[1] - floor.pooled[0]
-            yield Finding(float(beyond), float(noise), POOLED, float(p_values.min()), words)
+            beyond, noise = found.pooled - floor.pooled[0], floor.pooled[1] - floor.pooled[0]
+            yield Finding(float(beyond), float(noise), POOLED, min(p_values), words)
         for i, column in enumerate(self.columns):
             error = float(found.per_parameter[i])
             words = (
                 f"{where}the calibration error of {column} is {percent(error, 1)} {exact}{how[i]}"
             )
             noise = float(floor.worst[1] - floor.worst[0])
-            yield Finding(error - float(floor.worst[1]), noise, WORST, float(p_values[i]), words)
+            yield Finding(error - float(floor.worst[1]), noise, WORST, p_values[i], words)
 
 
-def _explained(pair: tuple[Finding, Finding], where: str) -> str:
+def _explained(pair: list[Finding], where: str) -> str:
     """Say whether it is the location or the width that makes the error; empty if neither."""
-    larger = max(pair, key=lambda found: found.effect / found.limits[0])
-    small = larger.effect < larger.limits[0] / 2
-    return "" if small else f"; {larger.words.removeprefix(where)}"
+    larger = max(pair, key=lambda found: found.share)
+    return "" if larger.share < 0.5 else f"; {larger.words.removeprefix(where)}"
 
 
 @lru_cache(maxsize=64)
@@ -206,14 +218,33 @@ def _spread(
 ) -> Finding:
     width, error = float(placed.width[i]), float(placed.width_error[i])
     # The interval that shows it best: shoulders and tails need not be off by as much.
-    held, levels = coverage(ranks[:, None], SHOWN)[:, 0], np.array(SHOWN)
-    noise = np.sqrt(levels * (1 - levels) / len(ranks))
-    best = int((np.sign(width - 1) * (held - levels) / noise).argmax())
-    error_held = max(noise[best], np.sqrt(held[best] * (1 - held[best]) / len(ranks)))
-    normal = stats.norm.ppf((1 + np.array([held[best], levels[best]])) / 2)
-    said = width if held[best] == 1 else float(normal[0] / normal[1])
+    held = coverage(ranks[:, None], LEVELS_SAID)[:, 0]
+    noise = np.sqrt(LEVELS_SAID * (1 - LEVELS_SAID) / len(ranks))
+    best = int((np.sign(width - 1) * (held - LEVELS_SAID) / noise).argmax())
+    inside, level = float(held[best]), float(LEVELS_SAID[best])
+    error_held = max(float(noise[best]), np.sqrt(inside * (1 - inside) / len(ranks)))
+    normal = stats.norm.ppf((1 + np.array([inside, level])) / 2)
+    said = width if inside == 1 else float(normal[0] / normal[1])
     words = (
-        f"{where}{100 * levels[best]:.0f} % intervals of {column} hold the truth in "
-        f"{share(float(held[best]), float(error_held))} of cases: they are {wrong_width(said)}"
+        f"{where}{100 * level:.0f} % intervals of {column} hold the truth in "
+        f"{share(inside, error_held)} of cases: they are {wrong_width(said)}"
     )
     return Finding(abs(float(np.log(width))), error / width, WIDTH, p_value, words)
+
+
+def check_calibration(subject: Subject) -> Calibration:
+    """Look at the calibration over the test simulations, and over thirds of each given."""
+    found, schema = subject.survey(), subject.sampler.schema
+    seen = found.tests.observations
+    numbers = seen.vector[:, schema.observable_columns() :].T
+    givens = dict(zip(schema.given_columns, numbers, strict=True))
+    givens |= {name: padded.sizes.astype(np.float64) for name, padded in seen.sets.items()}
+    return Calibration(found.ranks, subject.sampler.prior.columns, thirds(givens))
+
+
+CALIBRATION = CheckKind(
+    name="calibration",
+    question="Do intervals hold the truth as often as they say, and do draws lie around it?",
+    explanation="This is counted over many simulations whose true parameters are known.",
+    run=check_calibration,
+)

@@ -9,38 +9,28 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sbi_inn.checks.record import Finding, Record, Sampler
+from sbi_inn.checks.kind import CheckKind
+from sbi_inn.checks.record import Finding, Limits, Record, Sampler, corrected
 from sbi_inn.checks.resimulation import EXPLAIN
+from sbi_inn.checks.subject import Subject
 from sbi_inn.diagnostics.novelty import Novelty
-from sbi_inn.diagnostics.tails import tail_p_value
+from sbi_inn.diagnostics.tails import tail_p_value, two_tailed
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import described, described_names, filled
 from sbi_inn.plots.novelty import plot_novelty
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
-# A p-value is its own effect size: the share of simulated observations that are as strange.
-STRANGE = (0.01, 0.001)
+# A p-value is its own effect size, the share of simulated observations that are as strange: one
+# in a hundred is odd, and for one in a thousand something else is the better explanation.
+STRANGE = Limits("-log10 of the p-value", caution=-np.log10(0.01), distrust=-np.log10(0.001))
 
-OBSERVED, LEARNED = "the observation", "its learned summary"
+OBSERVED = "the observation"
+LEARNED = "its learned summary"
 SINGLE = "a single statistic"
 USUAL = 0.1  # p-value of the statistic that sticks out most, above which it does not
 MANY = 5  # statistics, from which on one that is off can hide among the others
-
-
-@dataclass(frozen=True)
-class _Look:
-    """Scores of held-out simulations (n,) and of observations (m,), and their p-values (m,)."""
-
-    usual: FloatArray
-    here: FloatArray
-    p_values: FloatArray
-
-    @classmethod
-    def at(cls, novelty: Novelty, rows: FloatArray) -> _Look:
-        """Look at distances to the nearest simulations."""
-        return cls(novelty.own, novelty.score(rows), novelty.p_value(rows))
 
 
 @dataclass(frozen=True)
@@ -83,22 +73,27 @@ class Familiar:
             rows,
         )
 
-    def judge(self, sampler: Sampler, observations: Observations) -> list[GoodnessOfFit]:
+    def compare(self, sampler: Sampler, observations: Observations) -> list[GoodnessOfFit]:
         """Say for each observation how strange it is."""
         stated = described_with_givens(observations, sampler.schema)
         rows = filled(stated, self.usual)
         out = np.where(np.isnan(stated), 0.0, self.observed.sticking_out(rows))
-        looks = {OBSERVED: _Look.at(self.observed, rows)}
+        scores = {OBSERVED: self.observed.score(rows)}
+        usual = {OBSERVED: self.observed.own}
         if self.observables >= MANY:
-            largest, usual = self.observed.largest(rows), self.observed.own_largest
-            looks[SINGLE] = _Look(usual, largest, tail_p_value(largest, usual))
+            scores[SINGLE], usual[SINGLE] = self.observed.largest(rows), self.observed.own_largest
         if self.learned is not None:
-            looks[LEARNED] = _Look.at(self.learned, sampler.features(observations))
+            scores[LEARNED] = self.learned.score(sampler.features(observations))
+            usual[LEARNED] = self.learned.own
+        p_values = {
+            name: (tail_p_value if name == SINGLE else two_tailed)(score, usual[name])
+            for name, score in scores.items()
+        }
         return [
             GoodnessOfFit(
-                {name: look.usual for name, look in looks.items()},
-                {name: float(look.here[i]) for name, look in looks.items()},
-                {name: float(look.p_values[i]) for name, look in looks.items()},
+                usual,
+                {name: float(score[i]) for name, score in scores.items()},
+                {name: float(p_value[i]) for name, p_value in p_values.items()},
                 self.names,
                 stated[i],
                 out[i],
@@ -142,10 +137,12 @@ class GoodnessOfFit(Record):
     sticking_out: FloatArray
     observables: int
 
+    remedy = EXPLAIN
+
     @property
     def p_value(self) -> float:
         """Of all together: the smallest, corrected for as many looks."""
-        return min(1.0, len(self.p_values) * min(self.p_values.values()))
+        return corrected(min(self.p_values.values()), len(self.p_values))
 
     @property
     def sticks_out(self) -> str:
@@ -170,8 +167,12 @@ class GoodnessOfFit(Record):
             )
         else:
             words += f" ({by}{self._what_sticks_out}): the simulations hardly cover it"
-        caution, distrust = -np.log10(STRANGE)
-        return (Finding(-np.log10(self.p_value), 0.0, (caution, distrust), self.p_value, words),)
+        return (Finding(-np.log10(self.p_value), 0.0, STRANGE, self.p_value, words),)
+
+    @property
+    def measure(self) -> str:
+        """What `value` is."""
+        return "p-value"
 
     @property
     def value(self) -> float:
@@ -181,23 +182,13 @@ class GoodnessOfFit(Record):
     @property
     def threshold(self) -> float:
         """Below this, caution."""
-        return STRANGE[0]
-
-    @property
-    def measure(self) -> str:
-        """What `value` is."""
-        return "p-value"
+        return float(10**-STRANGE.caution)
 
     @property
     def well(self) -> str:
         """What to say where all is well."""
         as_strange = 100 * self.p_value
         return f"the observation looks like a simulated one ({as_strange:.0f} % are as strange)"
-
-    @property
-    def remedy(self) -> str:
-        """What to do where not all is well."""
-        return EXPLAIN
 
     @property
     def table(self) -> pd.DataFrame:
@@ -207,7 +198,7 @@ class GoodnessOfFit(Record):
             index=pd.Index(self.names, name="statistic"),
         ).sort_values("sticks_out_by", ascending=False)
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Show the observation among held-out simulations."""
         strangest = self._strangest
         return plot_novelty(
@@ -216,6 +207,7 @@ class GoodnessOfFit(Record):
             np.array([self.p_values[strangest]]),
             label=f"log distance of {strangest} to the nearest simulations",
             width_mm=width_mm,
+            fig=fig,
         )
 
     @property
@@ -256,3 +248,19 @@ def names(schema: Schema) -> tuple[str, ...]:
 def _count(p_value: float) -> str:
     """Say how many of 1,000."""
     return "fewer than 1" if p_value < 1e-3 else f"{1000 * p_value:.0f}"
+
+
+def goodness_of_fit(subject: Subject, observations: Observations) -> list[GoodnessOfFit]:
+    """Say for each of many observations whether the simulations could have produced it."""
+    sampler, usual = subject.sampler, subject.tests.observations
+    familiar = subject.once("familiar", lambda: Familiar.of(sampler, usual))
+    return familiar.compare(sampler, observations)
+
+
+GOODNESS_OF_FIT = CheckKind(
+    name="goodness of fit",
+    question="Is your observation one that the simulations could have produced?",
+    explanation="It should lie as close to simulated ones as these lie to each other.",
+    run=lambda here: goodness_of_fit(here.subject, here.observation)[0],
+    at_observation=True,
+)

@@ -10,17 +10,22 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from sbi_inn.checks.calibration import WIDTH, WORST
+from sbi_inn.checks.calibration import WIDTH
+from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import percent, wrong_width
-from sbi_inn.checks.record import Finding, Record
+from sbi_inn.checks.record import Finding, Limits, Record, corrected
+from sbi_inn.checks.subject import Subject
 from sbi_inn.diagnostics.calibration import LEVELS
 from sbi_inn.diagnostics.uniformity import simultaneous_band, uniformity_p_value
 from sbi_inn.plots.ranks import plot_ranks
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
-HIGHEST, TARP = "highest density", "TARP"
-_EDGE = 1e-4  # ranks at 0 or 1 stand for a finite radius
+HIGHEST = "highest density"
+TARP = "TARP"
+# Fractions, as of one parameter's calibration error: which way TARP's coverage is off says nothing.
+DISTANCE = Limits("distance from nominal", caution=0.02, distrust=0.05)
+_EDGE = 1e-4  # level, nearest to 0 and 1, that stands for a finite radius
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,18 +51,17 @@ class JointCoverage(Record):
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """One for each kind of region."""
-        tests = len(self.levels)
-        found = []
-        for name, levels in self.levels.items():
-            p_value = min(1.0, tests * float(uniformity_p_value(levels[:, None])[0]))
-            found.append((self._highest if name == HIGHEST else self._tarp)(levels, p_value))
-        return tuple(found)
+        return tuple(
+            (self._highest if name == HIGHEST else self._tarp)(
+                self.levels[name], corrected(p_value, len(self.levels))
+            )
+            for name, p_value in self.p_values.items()
+        )
 
-    @property
-    def measure(self) -> str:
-        """What `value` is."""
-        highest = self.worst.limits == WIDTH
-        return "log of the width ratio" if highest else "distance from nominal"
+    @cached_property
+    def p_values(self) -> dict[str, float]:
+        """How often an exact posterior shows as much, for each kind of region, not corrected."""
+        return {name: float(uniformity_p_value(v[:, None])[0]) for name, v in self.levels.items()}
 
     @property
     def well(self) -> str:
@@ -68,17 +72,20 @@ class JointCoverage(Record):
     @property
     def table(self) -> pd.DataFrame:
         """One row a kind of region: how often those of two levels hold the truth, p-value."""
-        return pd.DataFrame(
+        return pd.DataFrame.from_dict(
             {
-                "simulations": [len(v) for v in self.levels.values()],
-                "held68": [float((v <= 0.68).mean()) for v in self.levels.values()],
-                "held95": [float((v <= 0.95).mean()) for v in self.levels.values()],
-                "p_value": [float(uniformity_p_value(v[:, None])[0]) for v in self.levels.values()],
+                name: {
+                    "simulations": len(levels),
+                    "held68": float((levels <= 0.68).mean()),
+                    "held95": float((levels <= 0.95).mean()),
+                    "p_value": self.p_values[name],
+                }
+                for name, levels in self.levels.items()
             },
-            index=pd.Index(list(self.levels), name="regions"),
-        )
+            orient="index",
+        ).rename_axis("regions")
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Coverage of the regions, with the simultaneous band of an exact posterior."""
         n = min(map(len, self.levels.values()))
         return plot_ranks(
@@ -90,6 +97,7 @@ class JointCoverage(Record):
             above="too wide",
             below="too narrow",
             width_mm=width_mm,
+            fig=fig,
         )
 
     def _highest(self, levels: FloatArray, p_value: float) -> Finding:
@@ -113,8 +121,24 @@ class JointCoverage(Record):
             f"balls around random points (TARP) hold {self._all} {percent(off, 1)} more or less "
             "often than they say"
         )
-        return Finding(off, error, WORST, p_value, words)
+        return Finding(off, error, DISTANCE, p_value, words)
 
     @property
     def _all(self) -> str:
         return "all parameters together" if self.dim > 1 else "the parameter"
+
+
+def check_joint_coverage(subject: Subject) -> JointCoverage:
+    """Look at regions of all parameters together over the test simulations."""
+    found = subject.survey()
+    levels = {HIGHEST: found.density, TARP: found.tarp}
+    some = {name: values for name, values in levels.items() if len(values)}
+    return JointCoverage(some, subject.sampler.prior.dim)
+
+
+JOINT_COVERAGE = CheckKind(
+    name="joint coverage",
+    question="Do regions of all parameters together hold the truth as often as they say?",
+    explanation="Each parameter alone may be right, and all of them together still be wrong.",
+    run=check_joint_coverage,
+)

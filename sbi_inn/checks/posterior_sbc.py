@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,29 +9,33 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sbi_inn.checks.kind import DENSITY, STATED_PRIOR, CheckKind, Need, time_for
 from sbi_inn.checks.phrases import percent, wrong_width
-from sbi_inn.checks.record import Finding, Record, Sampler
+from sbi_inn.checks.record import Finding, Limits, Record, corrected
+from sbi_inn.checks.resimulation import AGAIN_AT_Y, RESIMULATION
+from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.diagnostics.uniformity import shift_and_width, simultaneous_band, uniformity_p_value
 from sbi_inn.diagnostics.weighted import effective_sample_size, weighted_ranks
-from sbi_inn.observation.batch import Observations
 from sbi_inn.plots.ranks import plot_ranks
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
-from sbi_inn.typing import BoolArray, FloatArray
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
+from sbi_inn.simulation.seeds import Stream
+from sbi_inn.simulation.simulations import SimulationError
+from sbi_inn.typing import FloatArray
 
-# Simulate once at flat parameters (m, dim), with the givens of the observation: what is observed,
-# and which of the m succeeded.
-Observe = Callable[[FloatArray], tuple[Observations, BoolArray]]
-
-N, DRAWS = 200, 200  # simulations at y, and draws of either posterior for each
+N = 200  # simulations at y
+DRAWS = 200  # draws of either posterior for each simulation
 # Effective draws below which ranks say little. Those of an exact posterior are uniform whatever
 # their number, as the truth has its own weight among them.
 ENOUGH = 10.0
-MOST = 0.9  # of the simulations at y that have to have enough
+MOST = 0.9  # share of the simulations at y that has to have enough
 
-# Fewer simulations than the general check has, and a posterior of two observations: what is off by
-# a little in each is off by more in both.
-SHIFT = (0.25, 0.6)
-WIDTH = (float(np.log(1.2)), float(np.log(1.5)))
+# Wider than in general: there are fewer simulations, and what is off by a little in each of two
+# posteriors is off by more in both.
+SHIFT = Limits("shift, in sd", caution=0.25, distrust=0.6)
+WIDTH = Limits("log of the width ratio", caution=float(np.log(1.2)), distrust=float(np.log(1.5)))
+
+NO_NOISE = "the simulator has no noise; the re-simulation error says it"
+NONE_HERE = "every simulation at its draws failed; posterior.resimulate(y) says how"
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,14 +58,20 @@ class LocalCalibration(Record):
     effective: FloatArray
     columns: tuple[str, ...]
 
+    remedy = (
+        "Simulate more where the observation lies: a narrower prior that still covers this "
+        "posterior, then fit again."
+    )
+
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Location and width of each parameter."""
-        placed, tests = shift_and_width(self.ranks), 2 * len(self.columns)
-        p_values = np.minimum(placed.p_value, uniformity_p_value(self.ranks)) * tests
+        placed = shift_and_width(self.ranks)
+        p_values = np.minimum(placed.p_value, uniformity_p_value(self.ranks))
         found = []
         for i, column in enumerate(self.columns):
-            shift, width, p_value = placed.shift[i], placed.width[i], float(min(1.0, p_values[i]))
+            shift, width = placed.shift[i], placed.width[i]
+            p_value = corrected(p_values[i], 2 * len(self.columns))
             side = "high" if shift > 0 else "low"
             words = (
                 f"near this observation posteriors of {column} lie too {side} by {abs(shift):.2f} "
@@ -75,24 +84,11 @@ class LocalCalibration(Record):
         return tuple(found)
 
     @property
-    def measure(self) -> str:
-        """What `value` is."""
-        return "shift, in sd" if self.worst.limits == SHIFT else "log of the width ratio"
-
-    @property
     def well(self) -> str:
         """What to say where all is well."""
         return (
             f"over {len(self.ranks):,} simulations at its own draws the posterior at y agrees "
             "with itself"
-        )
-
-    @property
-    def remedy(self) -> str:
-        """What to do where not all is well."""
-        return (
-            "Simulate more where the observation lies: a narrower prior that still covers this "
-            "posterior, then fit again."
         )
 
     @property
@@ -109,7 +105,7 @@ class LocalCalibration(Record):
             index=pd.Index(self.columns, name="parameter"),
         )
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Ranks with the simultaneous band of an exact posterior."""
         return plot_ranks(
             self.ranks,
@@ -118,51 +114,38 @@ class LocalCalibration(Record):
             above="draws too high",
             below="draws too low",
             width_mm=width_mm,
+            fig=fig,
         )
 
 
-def calibrate_at(
-    sampler: Sampler, observation: Observations, observe: Observe, *, rng: np.random.Generator
-) -> LocalCalibration | str:
-    """Check the posterior at one observation against itself.
+def check_calibration_at(here: Here) -> LocalCalibration | str:
+    """Check the posterior at one observation against itself, or say why not.
 
     Parameters theta' are drawn from q(theta | y), and y' is simulated at each. Their rank is taken
     among draws of the augmented posterior p(theta | y, y') = q(theta | y) q(theta | y') / p(theta):
     draws of both posteriors, half each, weighted by it over their mixture. The rank among draws
     given y' alone would not be uniform.
 
-    Parameters
-    ----------
-    sampler : Sampler
-    observation : Observations
-        A batch of one.
-    observe : callable
-        Simulates once at flat parameters.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    LocalCalibration, or str
-        Why there is none: too few effective draws.
-
     Raises
     ------
     NoDensityError
         If the posterior can only be drawn from.
-    SimulationError
-        If every simulation fails.
     """
-    truth = sampler.draw(observation, N, rng)[0]
-    seen, ok = observe(truth)
+    sampler, rng, y = here.subject.sampler, here.subject.rng(), here.observation
+    truth = sampler.draw(y, N, rng)[0]
+    try:
+        seen, ok = here.subject.observe(truth, here.repeated(N), stream=Stream.POSTERIOR_SBC)
+    except SimulationError:
+        return NONE_HERE
     truth = truth[ok]
     n = len(truth)
-    there = sampler.draw(seen, DRAWS, rng)
-    here = sampler.draw(observation, n * DRAWS, rng)[0].reshape(n, DRAWS, -1)
+    drawn_there = sampler.draw(seen, DRAWS, rng)
+    drawn_here = sampler.draw(y, n * DRAWS, rng)[0].reshape(n, DRAWS, -1)
     # The truth comes first: it needs its own weight among those of the draws.
-    points = np.concatenate([truth[:, None], there, here], axis=1)
+    points = np.concatenate([truth[:, None], drawn_there, drawn_here], axis=1)
     given_seen = sampler.log_ratio(points, seen, normalised=True)
     in_one = points.reshape(1, -1, points.shape[2])
-    given_y = sampler.log_ratio(in_one, observation, normalised=True).reshape(given_seen.shape)
+    given_y = sampler.log_ratio(in_one, y, normalised=True).reshape(given_seen.shape)
     # Over the prior's density, target and mixture are a product and a sum of ratios.
     log_weights = given_y + given_seen - np.logaddexp(given_y, given_seen)
     own, log_weights = log_weights[:, 0], log_weights[:, 1:]
@@ -175,3 +158,24 @@ def calibrate_at(
         )
     ranks = weighted_ranks(truth, points[:, 1:], log_weights, rng, truth_log_weights=own)
     return LocalCalibration(ranks[enough], effective, sampler.prior.columns)
+
+
+def _why_no_noise(subject: Subject) -> str:
+    quiet = subject.deterministic or RESIMULATION.record(subject).deterministic
+    return NO_NOISE if quiet else ""
+
+
+CALIBRATION_AT_Y = CheckKind(
+    name="calibration at y",
+    question="Is the posterior calibrated near your observation?",
+    explanation="On average over all that were simulated it may be, and here it may not.",
+    run=check_calibration_at,
+    needs=(
+        *AGAIN_AT_Y,
+        Need("stochastic observables", _why_no_noise),
+        STATED_PRIOR,
+        time_for(N),
+        DENSITY,
+    ),
+    at_observation=True,
+)

@@ -9,16 +9,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sbi_inn.checks.record import Finding, Record
-from sbi_inn.checks.resimulation import EXPLAIN
+from sbi_inn.checks.kind import CheckKind
+from sbi_inn.checks.record import Finding, Limits, Record, corrected
+from sbi_inn.checks.resimulation import AGAIN_AT_Y, EXPLAIN
+from sbi_inn.checks.subject import Here
 from sbi_inn.diagnostics.tails import two_tailed
+from sbi_inn.observation.statistics import described, described_names, spread
 from sbi_inn.plots.predictive import plot_predictive
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
-# Of the distance from the median re-simulation, in spreads of the statistic over the simulations.
-# It keeps a deterministic simulator, whose re-simulations miss by a hair, from being flagged.
-DISTANCE = (0.1, 0.5)
+# From the median re-simulation, in spreads of the statistic over the simulations. It keeps a
+# deterministic simulator, whose re-simulations miss by a hair, from being flagged.
+DISTANCE = Limits("distance, in spreads", caution=0.1, distrust=0.5)
+
+FEWEST = 20  # re-simulations of a statistic that have to be there, to compare the observation with
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,6 +52,8 @@ class Predictive(Record):
     scale: FloatArray
     names: tuple[str, ...]
 
+    remedy = EXPLAIN
+
     @cached_property
     def p_values(self) -> FloatArray:
         """Two-tailed, not corrected, shape (k,)."""
@@ -59,21 +66,11 @@ class Predictive(Record):
         return tuple(map(self._finding, range(len(self.names))))
 
     @property
-    def measure(self) -> str:
-        """What `value` is."""
-        return "distance, in spreads"
-
-    @property
     def well(self) -> str:
         """What to say where all is well."""
         n = len(self.names)
         what = f"all {n} statistics" if n > 1 else self.names[0]
         return f"re-simulated draws look like the observation in {what}"
-
-    @property
-    def remedy(self) -> str:
-        """What to do where not all is well."""
-        return EXPLAIN
 
     @property
     def table(self) -> pd.DataFrame:
@@ -90,10 +87,10 @@ class Predictive(Record):
             index=pd.Index(self.names, name="statistic"),
         )
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Observed statistics against those of the re-simulations."""
         return plot_predictive(
-            self.again, self.observed, self.names, self.p_values, width_mm=width_mm
+            self.again, self.observed, self.names, self.p_values, width_mm=width_mm, fig=fig
         )
 
     def _finding(self, i: int) -> Finding:
@@ -105,9 +102,38 @@ class Predictive(Record):
         )
         effect = float(abs(seen - median) / self.scale[i])
         error = float(made.std() / np.sqrt(len(made)) / self.scale[i])
-        p_value = min(1.0, len(self.names) * float(self.p_values[i]))
+        p_value = corrected(self.p_values[i], len(self.names))
         return Finding(effect, error, DISTANCE, p_value, words)
 
 
 def _there(column: FloatArray) -> FloatArray:
     return column[~np.isnan(column)]
+
+
+def check_predictive(here: Here) -> Predictive | str:
+    """Compare the statistics of an observation with those of its re-simulated draws."""
+    subject, again = here.subject, here.again
+    schema = subject.sampler.schema
+    good = np.isfinite(again).any(axis=1)
+    observed = described(here.observation, schema)[0]
+    if np.isnan(observed).all():
+        return "everything is missing in the observation"
+    shown = np.isfinite(observed) & (np.isfinite(again).sum(axis=0) >= FEWEST)
+    if not shown.any():
+        return f"{good.sum()} of {len(again)} re-simulations succeeded"
+    return Predictive(
+        again[good][:, shown],
+        observed[shown],
+        spread(described(subject.tests.observations, schema))[shown],
+        tuple(np.array(described_names(schema))[shown].tolist()),
+    )
+
+
+PREDICTIVE = CheckKind(
+    name="posterior predictive",
+    question="Does your observation look like data simulated from its own posterior?",
+    explanation="It is compared feature by feature.",
+    run=check_predictive,
+    needs=AGAIN_AT_Y,
+    at_observation=True,
+)

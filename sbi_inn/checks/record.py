@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.prior import Prior
 from sbi_inn.typing import FloatArray
 
@@ -76,6 +76,28 @@ class Sampler(Protocol):
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How large an effect may be, if it is significant.
+
+    Attributes
+    ----------
+    measure : str
+        What the effect is, with its unit.
+    caution, distrust : float
+        Effects above which it is a reason for caution, and for distrust.
+    """
+
+    measure: str
+    caution: float
+    distrust: float
+
+    def scaled(self, factor: float = 1.0, above: float = 0.0) -> Limits:
+        """Multiply both limits, and count them from a number above zero."""
+        caution, distrust = (above + factor * limit for limit in (self.caution, self.distrust))
+        return Limits(self.measure, caution, distrust)
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing that a check has measured.
 
@@ -85,8 +107,8 @@ class Finding:
         How large it is; 0 is perfect.
     error : float
         Its standard error.
-    limits : (float, float)
-        Effects above which a significant finding is a reason for caution, and for distrust.
+    limits : Limits
+        Of the effect.
     p_value : float
         How often an exact posterior shows as much, corrected for all that the check looks at.
     words : str
@@ -95,7 +117,7 @@ class Finding:
 
     effect: float
     error: float
-    limits: tuple[float, float]
+    limits: Limits
     p_value: float
     words: str
 
@@ -104,11 +126,23 @@ class Finding:
         """0 trust, 1 caution, 2 do not trust: both significance and effect are needed."""
         if not self.p_value < SIGNIFICANCE:
             return 0
-        return sum(self.effect > limit for limit in self.limits)
+        return sum(self.effect > limit for limit in (self.limits.caution, self.limits.distrust))
+
+    @property
+    def share(self) -> float:
+        """How large the effect is beside the limit from which on it matters."""
+        return self.effect / self.limits.caution
+
+
+def corrected(p_value: float, looks: int) -> float:
+    """Correct a p-value for so many looks (Bonferroni)."""
+    return min(1.0, looks * float(p_value))
 
 
 class Record(ABC):
     """What a check has found: many findings, of which the worst decides."""
+
+    remedy: ClassVar[str] = MORE  # what to do where not all is well
 
     @property
     @abstractmethod
@@ -122,17 +156,12 @@ class Record(ABC):
 
     @property
     @abstractmethod
-    def measure(self) -> str:
-        """What `value` is."""
-
-    @property
-    @abstractmethod
     def table(self) -> pd.DataFrame:
         """The evidence."""
 
     @abstractmethod
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
-        """Show the evidence as a figure."""
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
+        """Show the evidence as a figure, or in `fig`."""
 
     def more_figures(self, width_mm: float = DOUBLE_COLUMN_MM) -> dict[str, Figure]:
         """Show more of the evidence, by caption; most records have none."""
@@ -141,7 +170,12 @@ class Record(ABC):
     @cached_property
     def worst(self) -> Finding:
         """The finding that decides."""
-        return max(self.findings, key=lambda found: (found.level, found.effect / found.limits[0]))
+        return max(self.findings, key=lambda found: (found.level, found.share))
+
+    @property
+    def measure(self) -> str:
+        """What `value` is."""
+        return self.worst.limits.measure
 
     @property
     def value(self) -> float:
@@ -156,7 +190,7 @@ class Record(ABC):
     @property
     def threshold(self) -> float:
         """Above this, if significant, caution."""
-        return self.worst.limits[0]
+        return self.worst.limits.caution
 
     @property
     def verdict(self) -> Verdict:
@@ -172,11 +206,6 @@ class Record(ABC):
     def sentence(self) -> str:
         """Say it in plain words, with effect sizes."""
         return self.well if self.passed else self.worst.words
-
-    @property
-    def remedy(self) -> str:
-        """What to do where not all is well."""
-        return MORE
 
     @property
     def advice(self) -> str:

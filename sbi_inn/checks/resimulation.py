@@ -12,23 +12,31 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sbi_inn.checks.held_out import TestSet
+from sbi_inn.checks.kind import SIMULATOR, CheckKind, Need, time_for
 from sbi_inn.checks.phrases import number
-from sbi_inn.checks.record import MORE, Finding, Record, Sampler
+from sbi_inn.checks.record import MORE, Finding, Limits, Record
+from sbi_inn.checks.subject import Here, Subject
+from sbi_inn.checks.survey import affordable
 from sbi_inn.diagnostics.tails import tail_p_value
-from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.statistics import distance
+from sbi_inn.observation.statistics import distance, statistics
 from sbi_inn.plots.resimulation import plot_errors
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
-# Given flat parameters (m, dim) and as many observations, for their givens: rows of statistics
-# (m, k), NaN where the simulator failed.
-Simulate = Callable[[FloatArray, Observations], FloatArray]
+NOISE = 1.5  # times the simulator's own noise: with an exact posterior it is at most sqrt(2)
+# In spreads of the observables, above that noise: a tenth is visible in a plot of the data, and
+# after a whole one the draws have learned little of the observation.
+BEYOND_NOISE = Limits("distance, in spreads", caution=0.1, distrust=1.0)
+# Relative to what 99 % of test observations stay below.
+BEYOND_USUAL = Limits("distance, in spreads", caution=1.0, distrust=3.0)
+_NEAREST = 1e-9  # spreads: a limit above rounding
+_FARTHEST = 1e100  # spreads, whose square is finite
 
-# An exact posterior re-simulates with at most sqrt(2) times the noise of the simulator itself.
-NOISE = 1.5
-SLACK = (0.1, 1.0)
-_NEAREST, _FARTHEST = 1e-9, 1e100  # spreads: above rounding, and with squares that are finite
+DRAWS = 20  # draws a test observation that are simulated again
+FEWER_DRAWS = 5  # the same, where a simulation is costly
+FEWEST_TESTS = 20  # test observations that are simulated again
+PIECE = 200_000  # draws that are simulated again at once
+FEWEST_AT_Y = 50  # draws at the user's own observation that are simulated again
 
 FAILS = "Look at the simulator: posterior.resimulate(y) says how it fails."
 EXPLAIN = (
@@ -62,13 +70,13 @@ class Resimulation(Record):
     def findings(self) -> tuple[Finding, ...]:
         """The median scaled error against the simulator's own noise."""
         noise = self._typical_noise
-        limits = (NOISE * noise + SLACK[0], NOISE * noise + SLACK[1])
+        limits = BEYOND_NOISE.scaled(above=NOISE * noise)
         if np.isnan(self.scaled).all():
             words = "no posterior draw could be simulated again"
             return (Finding(np.inf, 0.0, limits, 0.0, words),)
         value, error = float(np.nanmedian(self.scaled)), _standard_error(_medians(self.scaled))
-        p_value = float(stats.norm.sf((value - limits[0]) / max(error, 1e-12)))
-        words = f"{self.well}; those of an exact posterior stay below {number(limits[0])}"
+        p_value = float(stats.norm.sf((value - limits.caution) / max(error, 1e-12)))
+        words = f"{self.well}; those of an exact posterior stay below {number(limits.caution)}"
         return (Finding(value, error, limits, p_value, words),)
 
     @property
@@ -76,11 +84,6 @@ class Resimulation(Record):
         """Whether a new simulation at the true parameters gives the observation again."""
         good = self.noise[np.isfinite(self.noise)]
         return good.size > 0 and not good.any()
-
-    @property
-    def measure(self) -> str:
-        """What `value` is."""
-        return "distance, in spreads"
 
     @property
     def well(self) -> str:
@@ -111,10 +114,10 @@ class Resimulation(Record):
             index=pd.Index(list(rows), name="re-simulation error"),
         )
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Distribution of the scaled errors, with the simulator's own noise."""
         return plot_errors(
-            self.scaled.ravel(), noise=self.noise, remark=self.remark, width_mm=width_mm
+            self.scaled.ravel(), noise=self.noise, remark=self.remark, width_mm=width_mm, fig=fig
         )
 
     @property
@@ -147,7 +150,7 @@ class Fit(Record):
         good = self.scaled[np.isfinite(self.scaled)]
         usual = self.usual[np.isfinite(self.usual)]
         limit = max(float(np.quantile(usual, 0.99)) if usual.size else 0.0, _NEAREST)
-        limits = (limit, 3 * limit)
+        limits = BEYOND_USUAL.scaled(limit)
         if not good.size:
             words = "no draw at this observation could be simulated"
             return (Finding(np.inf, 0.0, limits, 0.0, words),)
@@ -158,11 +161,6 @@ class Fit(Record):
         p_value = 0.0 if beyond else float(tail_p_value(np.array([value]), usual)[0])
         words = f"{self._said(value, limit)}: the simulator may not explain this observation"
         return (Finding(value, error, limits, p_value, words),)
-
-    @property
-    def measure(self) -> str:
-        """What `value` is."""
-        return "distance, in spreads"
 
     @property
     def well(self) -> str:
@@ -182,7 +180,7 @@ class Fit(Record):
             index=pd.Index(["at this observation", "held out"], name="re-simulation error"),
         )
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Scaled errors here against those of held-out observations."""
         return plot_errors(
             self.scaled,
@@ -190,6 +188,7 @@ class Fit(Record):
             noise_label="medians of test observations",
             remark=self.remark,
             width_mm=width_mm,
+            fig=fig,
         )
 
     @staticmethod
@@ -200,74 +199,43 @@ class Fit(Record):
         )
 
 
-def resimulate(
-    sampler: Sampler,
-    tests: TestSet,
-    simulate: Simulate,
-    *,
-    observed: FloatArray,
-    scale: FloatArray,
-    draws: int,
-    rng: np.random.Generator,
-) -> Resimulation:
-    """Simulate again at posterior draws of held-out observations, and at their true parameters.
-
-    Parameters
-    ----------
-    sampler : Sampler
-    tests : TestSet
-    simulate : callable
-        Flat parameters (m, dim) and observations (m rows) to statistics (m, k).
-    observed : array, shape (n, k)
-        Statistics of the test observations.
-    scale : array, shape (k,)
-        Spread of each statistic over the simulations.
-    draws : int
-        Draws an observation.
-    rng : numpy.random.Generator
-    """
-    n = len(tests)
-    piece = max(1, 200_000 // draws)
+def resimulate(subject: Subject, tests: TestSet, draws: int) -> Resimulation:
+    """Simulate again at so many draws a test observation, and at the true parameters."""
+    n, rng = len(tests), subject.rng()
+    observed = statistics(tests.observations, subject.sampler.schema)
+    piece = max(1, PIECE // draws)
     errors, scaled = np.empty((n, draws)), np.empty((n, draws))
     for start in range(0, n, piece):
         here = slice(start, start + piece)
         some = tests.observations[here]
         m = len(some)
-        flat = sampler.draw(some, draws, rng).reshape(m * draws, -1)
-        again = simulate(flat, some[np.repeat(np.arange(m), draws)])
+        flat = subject.sampler.draw(some, draws, rng).reshape(m * draws, -1)
+        again = subject.simulate(flat, some[np.repeat(np.arange(m), draws)])
         gap = again.reshape(m, draws, -1) - observed[here, None]
         errors[here] = distance(gap)
-        scaled[here] = distance(gap / scale)
-    noise = (simulate(tests.truth, tests.observations) - observed) / scale
-    return Resimulation(errors, scaled, distance(noise), sampler.remark)
+        scaled[here] = distance(gap / subject.scale)
+    noise = (subject.simulate(tests.truth, tests.observations) - observed) / subject.scale
+    return Resimulation(errors, scaled, distance(noise), subject.sampler.remark)
 
 
-def resimulate_at(
-    again: FloatArray,
-    usual: Resimulation,
-    *,
-    observed: FloatArray,
-    scale: FloatArray,
-    remark: str = "",
-) -> Fit:
-    """Compare re-simulated draws of one observation with the observation.
+def check_resimulation(subject: Subject) -> Resimulation | str:
+    """Simulate again for as many test observations as the budget allows."""
+    n, _ = affordable(subject.sampler, len(subject.tests))
+    for draws in (DRAWS, FEWER_DRAWS):
+        tests = subject.tests.head(min(n, subject.affordable // (draws + 1)))
+        if len(tests) >= min(FEWEST_TESTS, n):
+            return resimulate(subject, tests, draws)
+    return subject.costly
 
-    Parameters
-    ----------
-    again : array, shape (draws, k)
-        Statistics of the re-simulations, NaN where the simulator failed.
-    usual : Resimulation
-        What held-out observations show.
-    observed : array, shape (1, k)
-        Statistics of the observation.
-    scale : array, shape (k,)
-        Spread of each statistic over the simulations.
-    remark : str
-        What has to be known about the draws.
-    """
-    gaps = np.clip((again - observed) / scale, -_FARTHEST, _FARTHEST)
-    scaled = distance(gaps)
-    return Fit(scaled, _medians(usual.scaled), remark)
+
+def check_resimulation_at(here: Here) -> Fit:
+    """Compare draws at an observation, simulated again, with the observation."""
+    subject = here.subject
+    observed = statistics(here.observation, subject.sampler.schema)
+    gaps = (here.again[:, : len(subject.scale)] - observed) / subject.scale
+    scaled = distance(np.clip(gaps, -_FARTHEST, _FARTHEST))
+    usual = RESIMULATION.record(subject).scaled
+    return Fit(scaled, _medians(usual), subject.sampler.remark)
 
 
 def _medians(scaled: FloatArray) -> FloatArray:
@@ -290,3 +258,29 @@ def _standard_error(medians: FloatArray) -> float:
     if not good.size:
         return np.nan
     return float(1.2533 * stats.median_abs_deviation(good, scale="normal") / np.sqrt(good.size))
+
+
+RESIMULATION = CheckKind(
+    name="re-simulation",
+    question="Do draws, simulated again, land on the observation that they were drawn for?",
+    explanation="A simulator with noise misses it too, at the true parameters: that is measured.",
+    run=check_resimulation,
+    needs=(SIMULATOR,),
+)
+
+
+def _why_no_resimulation(subject: Subject) -> str:
+    found = RESIMULATION.of(subject)
+    return found if isinstance(found, str) else ""
+
+
+AGAIN_AT_Y = (Need("the check re-simulation", _why_no_resimulation), time_for(FEWEST_AT_Y))
+
+RESIMULATION_AT_Y = CheckKind(
+    name="re-simulation at y",
+    question="Do draws at your observation, simulated again, land on it?",
+    explanation="They should come as close to it as for observations that were simulated.",
+    run=check_resimulation_at,
+    needs=AGAIN_AT_Y,
+    at_observation=True,
+)

@@ -8,24 +8,24 @@ from time import perf_counter
 
 import numpy as np
 
-from sbi_inn.checks.dependence import with_right_marginals
 from sbi_inn.checks.held_out import TestSet
 from sbi_inn.checks.record import Sampler
 from sbi_inn.diagnostics.calibration import ranks
-from sbi_inn.diagnostics.dependence import choose_pairs, product_ranks
+from sbi_inn.diagnostics.dependence import choose_pairs, product_ranks, with_right_marginals
 from sbi_inn.diagnostics.joint import density_ranks, tarp_ranks
 from sbi_inn.draws import INTERVAL_68
 from sbi_inn.errors import NoDensityError
 from sbi_inn.observation.batch import Observations
 from sbi_inn.typing import FloatArray, IntArray
 
-EVALUATIONS = 1_000_000  # of the network at most: about 10 s on two cores
-DRAWS = (200, 100)  # a test observation; fewer where a draw takes many evaluations
-COSTLY = 8  # evaluations a draw
+EVALUATIONS = 1_000_000  # evaluations of the network at most: about 10 s on two cores
+DRAWS = 200  # draws a test observation
+FEWER_DRAWS = 100  # draws where each takes many evaluations, and draws whose density is evaluated
+COSTLY = 8  # evaluations a draw, above which they are many
 FEWEST = 500  # test simulations that are looked at whatever it takes
-PAIRS = 200  # of parameters at most
-DENSITIES = 100_000  # densities that are evaluated, 100 a test simulation
-PIECE = 2_000_000  # numbers held at once
+PAIRS = 200  # pairs of parameters at most
+DENSITIES = 1_000  # test simulations at which densities are evaluated, at the most
+PIECE = 2_000_000  # numbers held at once: 16 MB
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Survey:
 
 def affordable(sampler: Sampler, wanted: int) -> tuple[int, int]:
     """Say how many test simulations can be looked at, and with how many draws at each."""
-    draws = DRAWS[sampler.evaluations > COSTLY]
+    draws = FEWER_DRAWS if sampler.evaluations > COSTLY else DRAWS
     return min(wanted, max(FEWEST, EVALUATIONS // (draws * sampler.evaluations))), draws
 
 
@@ -115,9 +115,9 @@ def survey(
         references = sampler.prior.flatten(sampler.prior.sample(len(truth), rng))
         part["tarp"] = tarp_ranks(truth, drawn, references, rng)
         part["density"] = np.empty(0)
-        if not why and done < DENSITIES // DRAWS[1]:
+        if not why and done < DENSITIES:
             try:
-                part["density"] = _density(sampler, truth, drawn[:, : DRAWS[1]], seen, rng)
+                part["density"] = _density(sampler, truth, drawn[:, :FEWER_DRAWS], seen, rng)
             except NoDensityError as error:
                 why = str(error)
         parts.append(part)

@@ -10,14 +10,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sbi_inn.checks.goodness import LEARNED, OBSERVED, described_with_givens
-from sbi_inn.checks.record import Finding, Record, Sampler
+from sbi_inn.checks.record import Finding, Limits, Record, Sampler, corrected
 from sbi_inn.checks.resimulation import EXPLAIN
 from sbi_inn.diagnostics.mmd_test import MMDTest, mmd_test
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import filled, spread
 from sbi_inn.plots.novelty import plot_novelty
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
+
+# Relative to what as many simulations stay below in 99 % of cases.
+BEYOND_USUAL = Limits("discrepancy", caution=1.0, distrust=3.0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,10 +42,12 @@ class Together(Record):
     tests: dict[str, MMDTest]
     n: int
 
+    remedy = EXPLAIN
+
     @property
     def p_value(self) -> float:
         """Of both tests together, corrected for two looks."""
-        return min(1.0, len(self.tests) * min(test.p_value for test in self.tests.values()))
+        return corrected(self.tests[self.strangest].p_value, len(self.tests))
 
     @property
     def strangest(self) -> str:
@@ -59,24 +64,14 @@ class Together(Record):
             f"{self._these} {are}: discrepancy {test.value:.2g}, where simulations show "
             f"{usual:.2g} (p = {self.p_value:.2g})"
         )
-        error = float(test.null.std())
-        return (Finding(test.value, error, (far, 3 * far), self.p_value, words),)
-
-    @property
-    def measure(self) -> str:
-        """What `value` is."""
-        return "discrepancy"
+        limits = BEYOND_USUAL.scaled(far)
+        return (Finding(test.value, float(test.null.std()), limits, self.p_value, words),)
 
     @property
     def well(self) -> str:
         """What to say where all is well."""
         look = "look like simulated ones" if self.n > 1 else "looks like a simulated one"
         return f"{self._these} {look} (p = {self.p_value:.2g})"
-
-    @property
-    def remedy(self) -> str:
-        """What to do where not all is well."""
-        return EXPLAIN
 
     @property
     def table(self) -> pd.DataFrame:
@@ -90,7 +85,7 @@ class Together(Record):
             index=pd.Index(list(self.tests), name="of"),
         )
 
-    def plot(self, width_mm: float = DOUBLE_COLUMN_MM) -> Figure:
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Show the discrepancy among those of as many simulations."""
         test = self.tests[self.strangest]
         return plot_novelty(
@@ -102,6 +97,7 @@ class Together(Record):
             here_name=f"these {self.n:,} observations",
             two_tailed=False,
             width_mm=width_mm,
+            fig=fig,
         )
 
     @property

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sbi_inn.errors import ShapeError
+from sbi_inn.diagnostics.arguments import ranks_of_columns, truth_and_draws
+from sbi_inn.typing import FloatArray
 
-LEVELS: NDArray[np.float64] = np.arange(1, 100) / 100
+LEVELS: FloatArray = np.arange(1, 100) / 100
 
 # Levels and ranks are multiples of 1/100 and 1/m: without this, rounding decides on the boundary.
 _ROUNDING = 1e-12
@@ -29,7 +30,7 @@ class CalibrationError:
     """
 
     pooled: float
-    per_parameter: NDArray[np.float64]
+    per_parameter: FloatArray
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,11 @@ class CalibrationFloor:
     """
 
     quantiles: tuple[float, ...]
-    pooled: NDArray[np.float64]
-    worst: NDArray[np.float64]
+    pooled: FloatArray
+    worst: FloatArray
 
 
-def ranks(
-    truth: ArrayLike, draws: ArrayLike, rng: np.random.Generator | None = None
-) -> NDArray[np.float64]:
+def ranks(truth: ArrayLike, draws: ArrayLike, rng: np.random.Generator | None = None) -> FloatArray:
     """Return the rank of each true parameter among its posterior draws, as a fraction.
 
     Parameters
@@ -87,8 +86,7 @@ def ranks(
     >>> ranks([[2.5]], [[[1.0], [2.0], [3.0], [4.0]]])
     array([[0.5]])
     """
-    truth, draws = np.asarray(truth, dtype=float), np.asarray(draws, dtype=float)
-    _check_truth_and_draws(truth, draws)
+    truth, draws = truth_and_draws("ranks", truth, draws)
     below = np.count_nonzero(draws < truth[:, None, :], axis=1)
     ties = np.count_nonzero(draws == truth[:, None, :], axis=1)
     m = draws.shape[1]
@@ -97,22 +95,7 @@ def ranks(
     return (below + rng.random(truth.shape) * (ties + 1)) / (m + 1)
 
 
-def _check_truth_and_draws(truth: NDArray[np.float64], draws: NDArray[np.float64]) -> None:
-    """Raise unless the shapes are (n, d) and (n, m, d) with m > 0, and nothing is NaN."""
-    fits = truth.ndim == 2 and draws.ndim == 3 and draws.shape[::2] == truth.shape
-    if not fits or draws.shape[1] == 0:
-        raise ShapeError(
-            "ranks: truth must have shape (n, d) and draws (n, m, d) with m > 0; "
-            f"got {truth.shape} and {draws.shape}"
-        )
-    if np.isnan(truth).any() or np.isnan(draws).any():
-        raise ShapeError(
-            f"ranks: NaN has no rank; got {np.isnan(truth).sum()} NaN in truth "
-            f"and {np.isnan(draws).sum()} in draws"
-        )
-
-
-def coverage(ranks: ArrayLike, levels: ArrayLike = LEVELS) -> NDArray[np.float64]:
+def coverage(ranks: ArrayLike, levels: ArrayLike = LEVELS) -> FloatArray:
     """Return the share of truths inside the central interval of each level.
 
     Parameters
@@ -138,22 +121,12 @@ def coverage(ranks: ArrayLike, levels: ArrayLike = LEVELS) -> NDArray[np.float64
     >>> coverage([[0.4], [0.6], [0.9]], [0.5, 0.9])[:, 0].round(2)
     array([0.67, 1.  ])
     """
-    ranks = _checked_ranks(ranks)
+    ranks = ranks_of_columns(ranks)
     levels = np.asarray(levels, dtype=float)
     # A truth of rank r lies inside every central interval of level 2 |r - 1/2| or more.
     entered = np.sort(np.abs(2 * ranks - 1), axis=0)
     inside = [np.searchsorted(column, levels + _ROUNDING, side="right") for column in entered.T]
     return np.stack(inside, axis=1) / len(ranks)
-
-
-def _checked_ranks(ranks: ArrayLike) -> NDArray[np.float64]:
-    """Return ranks as an array, or raise unless (n, d), n > 0, in [0, 1]."""
-    ranks = np.asarray(ranks, dtype=float)
-    if ranks.ndim != 2 or ranks.size == 0:
-        raise ShapeError(f"ranks must have shape (n, d) and not be empty; got {ranks.shape}")
-    if not (np.all(ranks >= 0) and np.all(ranks <= 1)):
-        raise ShapeError(f"ranks must lie in [0, 1]; got {ranks.min()} to {ranks.max()}")
-    return ranks
 
 
 def calibration_error(ranks: ArrayLike) -> CalibrationError:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from sbi_inn.diagnostics.arguments import finite, truth_and_draws
 from sbi_inn.diagnostics.calibration import ranks
 from sbi_inn.errors import ShapeError
+from sbi_inn.observation.statistics import spread
+from sbi_inn.typing import FloatArray, IntArray
 
 
-def choose_pairs(d: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def choose_pairs(d: int, most: int, rng: np.random.Generator) -> IntArray:
     """Return pairs of parameters: all of them, or some at random where they are many.
 
     Parameters
@@ -39,7 +42,7 @@ def choose_pairs(d: int, most: int, rng: np.random.Generator) -> NDArray[np.int6
 
 def product_ranks(
     truth: ArrayLike, draws: ArrayLike, pairs: ArrayLike, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[FloatArray, FloatArray]:
     """Return the rank of the truth's product of each pair among the products of its draws.
 
     Parameters are centred and divided by the standard deviation first: the product is then an
@@ -84,9 +87,14 @@ def product_ranks(
     >>> excess.mean().round(1).item()
     0.5
     """
-    truth, draws = np.asarray(truth, dtype=float), np.asarray(draws, dtype=float)
-    pairs = np.asarray(pairs, dtype=int)
-    _check(truth, draws, pairs)
+    truth, draws = truth_and_draws("product_ranks", truth, draws, fewest=4)
+    finite("product_ranks", truth, draws)
+    pairs, d = np.asarray(pairs, dtype=int), truth.shape[1]
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.all((pairs >= 0) & (pairs < d)):
+        raise ShapeError(
+            f"product_ranks: pairs must have shape (p, 2) and name columns 0 to {d - 1}; "
+            f"got shape {pairs.shape} and {pairs.tolist()}"
+        )
     truth, draws = _standardised(truth, draws)
     found, excess = np.empty((len(truth), len(pairs))), np.empty((len(truth), len(pairs)))
     for column, (i, j) in enumerate(pairs):  # one at a time: all pairs would not fit into memory
@@ -96,29 +104,7 @@ def product_ranks(
     return found, excess
 
 
-def _check(
-    truth: NDArray[np.float64], draws: NDArray[np.float64], pairs: NDArray[np.int64]
-) -> None:
-    """Raise unless the shapes fit, there are draws enough, and every value is finite."""
-    fits = truth.ndim == 2 and draws.ndim == 3 and draws.shape[::2] == truth.shape
-    if not fits or draws.shape[1] < 4:
-        raise ShapeError(
-            "product_ranks: truth must have shape (n, d) and draws (n, m, d) with m > 3; "
-            f"got {truth.shape} and {draws.shape}"
-        )
-    d = truth.shape[1]
-    if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.all((pairs >= 0) & (pairs < d)):
-        raise ShapeError(
-            f"product_ranks: pairs must have shape (p, 2) and name columns 0 to {d - 1}; "
-            f"got shape {pairs.shape} and {pairs.tolist()}"
-        )
-    if not (np.isfinite(truth).all() and np.isfinite(draws).all()):
-        raise ShapeError("product_ranks: every value must be finite; got NaN or infinite values")
-
-
-def _standardised(
-    truth: NDArray[np.float64], draws: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _standardised(truth: FloatArray, draws: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Scale truth and every second draw by mean and sd of the others; to 0 where those are equal.
 
     Alternating, because draws that come in an order (of a chain, of a distance) change slowly.
@@ -128,3 +114,27 @@ def _standardised(
     # The sd of equal numbers is a rounding error, not zero.
     factor = np.divide(1.0, sd, out=np.zeros_like(sd), where=np.ptp(others, axis=1) > 0)
     return (truth - mean) * factor, (kept - mean[:, None]) * factor[:, None]
+
+
+def with_right_marginals(excess: FloatArray, standard: FloatArray, pairs: IntArray) -> FloatArray:
+    """Take out of the excess what a wrong location or width makes of it.
+
+    A shift of both parameters makes their true product larger, as a correlation would. Truths that
+    are standardised over all test simulations have the true correlation whatever the posteriors'
+    location and width.
+
+    Parameters
+    ----------
+    excess : array, shape (n, p)
+        From `product_ranks`.
+    standard : array, shape (n, dim)
+        Truths minus the mean of the draws, over their standard deviation.
+    pairs : int array, shape (p, 2)
+    """
+    i, j = pairs.T
+    # One truth far from all others would decide on the standard deviation of all.
+    middle, most = np.median(standard, axis=0), 9 * spread(standard)
+    bounded = np.clip(standard, middle - most, middle + most)
+    sd = bounded.std(axis=0)
+    right = (bounded - bounded.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
+    return excess - standard[:, i] * standard[:, j] + right[:, i] * right[:, j]

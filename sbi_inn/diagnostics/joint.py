@@ -7,16 +7,18 @@ Neither kind sees every error: wrong correlations are found by `dependence.produ
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from sbi_inn.diagnostics.arguments import truth_and_draws
 from sbi_inn.diagnostics.calibration import ranks
 from sbi_inn.errors import ShapeError
 from sbi_inn.observation.statistics import spread
+from sbi_inn.typing import FloatArray
 
 
 def density_ranks(
     log_truth: ArrayLike, log_draws: ArrayLike, rng: np.random.Generator
-) -> NDArray[np.float64]:
+) -> FloatArray:
     """Return the level of the highest-density region on whose edge the truth lies.
 
     Parameters
@@ -60,7 +62,7 @@ def density_ranks(
 
 def tarp_ranks(
     truth: ArrayLike, draws: ArrayLike, references: ArrayLike, rng: np.random.Generator
-) -> NDArray[np.float64]:
+) -> FloatArray:
     """Return the level of the ball around a reference point on whose edge the truth lies.
 
     Parameters
@@ -97,13 +99,12 @@ def tarp_ranks(
     >>> bool(far > 0.99)
     True
     """
-    truth, draws = np.asarray(truth, dtype=float), np.asarray(draws, dtype=float)
+    truth, draws = truth_and_draws("tarp_ranks", truth, draws)
     references = np.asarray(references, dtype=float)
-    fits = truth.ndim == 2 and draws.ndim == 3 and draws.shape[::2] == truth.shape
-    if not fits or draws.shape[1] == 0 or references.shape != truth.shape:
+    if references.shape != truth.shape:
         raise ShapeError(
-            "tarp_ranks: truth and references must have shape (n, d) and draws (n, m, d) with "
-            f"m > 0; got {truth.shape}, {references.shape} and {draws.shape}"
+            f"tarp_ranks: references must have the shape {truth.shape} of truth; "
+            f"got {references.shape}"
         )
     scale = spread(truth)  # robust: one truth far from all others would take a parameter out
     distance = np.linalg.norm((truth - references) / scale, axis=1)

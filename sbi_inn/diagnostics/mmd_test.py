@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from sbi_inn.diagnostics.arguments import two_sets
 from sbi_inn.diagnostics.two_samples import kernel, mean_kernel, median_widths
-from sbi_inn.errors import ShapeError
+from sbi_inn.typing import FloatArray
 
 _TESTED = 1_000  # rows at most
 
@@ -29,7 +30,7 @@ class MMDTest:
 
     value: float
     p_value: float
-    null: NDArray[np.float64]
+    null: FloatArray
 
 
 def mmd_test(
@@ -75,8 +76,7 @@ def mmd_test(
     >>> mmd_test(reference, shifted, rng=rng).p_value < 0.01
     True
     """
-    reference, rows = np.asarray(reference, dtype=float), np.asarray(rows, dtype=float)
-    _check(reference, rows)
+    reference, rows = two_sets("mmd_test", reference, rows, fewest=4, fewest_rows=1)
     reference, rows = rng.permutation(reference), rng.permutation(rows)[:_TESTED]
     half, m = len(reference) // 2, len(rows)
     anchor = reference[: min(half, _TESTED)]
@@ -94,15 +94,3 @@ def mmd_test(
     # Sums in another order differ by rounding: a set that is the same must count as the same.
     exceeding = np.count_nonzero(null >= value - 1e-12)
     return MMDTest(float(value), float(1 + exceeding) / (1 + repetitions), null)
-
-
-def _check(reference: NDArray[np.float64], rows: NDArray[np.float64]) -> None:
-    """Raise unless the sets are finite and of shapes (n, k) and (m, k), n > 3 and m > 0."""
-    fits = reference.ndim == rows.ndim == 2 and reference.shape[1] == rows.shape[1]
-    if not fits or len(reference) < 4 or len(rows) == 0:
-        raise ShapeError(
-            "mmd_test: reference and rows must have shapes (n, k) and (m, k), n > 3 and m > 0; "
-            f"got {reference.shape} and {rows.shape}"
-        )
-    if not (np.isfinite(reference).all() and np.isfinite(rows).all()):
-        raise ShapeError("mmd_test: every row must be finite; got NaN or infinite values")

@@ -10,13 +10,13 @@ from scipy.spatial.distance import cdist
 from sbi_inn.errors import ShapeError
 from sbi_inn.typing import FloatArray
 
-ROUNDS = 60
-STEPS = 200
-SMALLEST = 1e-4
+ROUNDS = 60  # of steps, at most
+STEPS = 200  # tried a round
+SMALLEST = 1e-4  # scale of the steps, in that of the first, below which the search ends
 
 KERNELS = 4096  # draws that carry the density estimate of `mean_shift`; of more, a random choice
-STARTS = 16
-SHIFTS = 300
+STARTS = 16  # groups of draws, from the densest of each of which the estimate is climbed
+SHIFTS = 300  # shifts of a start, at most
 STILL = 1e-3  # of the bandwidth: a shorter shift is none
 _NORMAL_IQR = 1.349  # interquartile range of a normal of spread 1
 _JUDGED = 1000  # draws left out in turn to choose the bandwidth
@@ -24,7 +24,7 @@ _FACTORS = (1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09)  # of Scott's ban
 # A peak asks for a smoother estimate than the density as a whole: from half of the nats lost to a
 # tenth, over Gaussians, moons and mixtures in 1 to 15 dimensions.
 _SMOOTHER = 1.4
-_ROWS = 512
+_ROWS = 512  # points whose kernels are held at once
 
 
 def climb(

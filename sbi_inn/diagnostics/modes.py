@@ -6,7 +6,7 @@ import numpy as np
 
 from sbi_inn.typing import FloatArray, IntArray
 
-CELLS = 128
+CELLS = 128  # cells of the density estimate: a mode of a hundredth of the range has one
 OUTSIDE = 0.001  # share of the draws left out at either end, that stretches the cells
 SHALLOW = 0.85  # a valley is one where the density falls below this share of the lower peak
 LOW = 0.02  # a peak is one that has this share of the highest

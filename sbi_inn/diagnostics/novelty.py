@@ -134,11 +134,8 @@ class Novelty:
             If the shape is not (n, k), n > 3, k > 0, or a value is not finite.
         """
         rows = np.asarray(rows, dtype=float)
-        if rows.ndim != 2 or len(rows) < 4 or rows.shape[1] == 0 or not np.isfinite(rows).all():
-            raise ShapeError(
-                "Novelty.fit: rows must be finite and of shape (n, k), n > 3 and k > 0; got "
-                f"{rows.shape} with {np.sum(~np.isfinite(rows))} values that are not finite"
-            )
+        fits = rows.ndim == 2 and len(rows) > 3 and rows.shape[1] > 0
+        _check("Novelty.fit", rows, fits, "(n, k), n > 3 and k > 0")
         whitening = Whitening.fit(rows[::2])
         white = whitening.apply(rows)
         tree = KDTree(white)
@@ -254,13 +251,18 @@ class Novelty:
 
     def _checked(self, rows: ArrayLike) -> FloatArray:
         """Return rows as an array, or raise unless they are finite with the fitted columns."""
-        rows = np.asarray(rows, dtype=float)
-        if rows.ndim != 2 or rows.shape[1] != self.rows.shape[1] or not np.isfinite(rows).all():
-            raise ShapeError(
-                f"Novelty: rows must be finite and of shape (m, {self.rows.shape[1]}); got "
-                f"{rows.shape} with {np.sum(~np.isfinite(rows))} values that are not finite"
-            )
+        rows, k = np.asarray(rows, dtype=float), self.rows.shape[1]
+        _check("Novelty", rows, rows.ndim == 2 and rows.shape[1] == k, f"(m, {k})")
         return rows
+
+
+def _check(where: str, rows: FloatArray, fits: bool, shape: str) -> None:
+    """Raise unless the shape fits, and every value is finite."""
+    if not fits or not np.isfinite(rows).all():
+        raise ShapeError(
+            f"{where}: rows must be finite and of shape {shape}; got {rows.shape} with "
+            f"{np.sum(~np.isfinite(rows))} values that are not finite"
+        )
 
 
 def _distances(tree: KDTree, white: FloatArray, neighbour: int) -> FloatArray:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
+from sbi_inn.diagnostics.arguments import finite
 from sbi_inn.errors import ShapeError
+from sbi_inn.typing import FloatArray
 
 
-def r_squared(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
+def r_squared(truth: ArrayLike, estimate: ArrayLike) -> FloatArray:
     """Return the share of the truth's variance that the estimates explain (R2).
 
     Parameters
@@ -36,7 +38,7 @@ def r_squared(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
     return 1 - nrmse(truth, estimate) ** 2
 
 
-def nrmse(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
+def nrmse(truth: ArrayLike, estimate: ArrayLike) -> FloatArray:
     """Return the root-mean-square error of estimates in standard deviations of the truth (NRMSE).
 
     Others divide by the range of the truths, which grows with their number; this one does not.
@@ -62,15 +64,14 @@ def nrmse(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
     >>> nrmse([[-1.0], [1.0]], [[-0.5], [1.5]])
     array([0.5])
     """
-    truth, estimate = np.asarray(truth, dtype=float), np.asarray(estimate, dtype=float)
-    _check("nrmse", truth, estimate)
+    truth, estimate = _tables("nrmse", truth, estimate)
     rmse = np.sqrt(np.mean((estimate - truth) ** 2, axis=0))
     # The sd of equal numbers is a rounding error, not zero.
     sd = np.where(np.ptp(truth, axis=0) > 0, truth.std(axis=0), np.nan)
     return rmse / sd
 
 
-def rank_correlation(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
+def rank_correlation(truth: ArrayLike, estimate: ArrayLike) -> FloatArray:
     """Return Spearman's rank correlation of estimates with the truth.
 
     Parameters
@@ -94,15 +95,14 @@ def rank_correlation(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float6
     >>> rank_correlation([[0.001], [1.0], [1000.0]], [[0.1], [0.2], [0.3]])
     array([1.])
     """
-    truth, estimate = np.asarray(truth, dtype=float), np.asarray(estimate, dtype=float)
-    _check("rank_correlation", truth, estimate)
+    truth, estimate = _tables("rank_correlation", truth, estimate)
     ranks = [rankdata(array, axis=0) for array in (truth, estimate)]
     first, second = (rank - (len(truth) + 1) / 2 for rank in ranks)
     with np.errstate(invalid="ignore"):
         return (first * second).sum(axis=0) / np.sqrt((first**2).sum(0) * (second**2).sum(0))
 
 
-def z_scores(truth: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> NDArray[np.float64]:
+def z_scores(truth: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> FloatArray:
     """Return how many posterior standard deviations the posterior mean lies above the truth.
 
     Parameters
@@ -130,14 +130,13 @@ def z_scores(truth: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> NDArray[np.flo
     >>> z_scores([[0.0]], [[1.0]], [[0.5]])
     array([[2.]])
     """
-    truth, mean, sd = (np.asarray(one, dtype=float) for one in (truth, mean, sd))
-    _check("z_scores", truth, mean, sd)
+    truth, mean, sd = _tables("z_scores", truth, mean, sd)
     _check_not_negative("z_scores", sd)
     with np.errstate(divide="ignore", invalid="ignore"):
         return (mean - truth) / sd
 
 
-def contraction(sd: ArrayLike, prior_sd: ArrayLike) -> NDArray[np.float64]:
+def contraction(sd: ArrayLike, prior_sd: ArrayLike) -> FloatArray:
     """Return by how much the posterior variance is smaller than the prior's, as a fraction.
 
     Parameters
@@ -167,8 +166,7 @@ def contraction(sd: ArrayLike, prior_sd: ArrayLike) -> NDArray[np.float64]:
     >>> contraction([[0.5, 2.0]], [1.0, 2.0])
     array([[0.75, 0.  ]])
     """
-    sd, prior_sd = np.asarray(sd, dtype=float), np.asarray(prior_sd, dtype=float)
-    _check("contraction", sd)
+    (sd,), prior_sd = _tables("contraction", sd), np.asarray(prior_sd, dtype=float)
     _check_not_negative("contraction", sd)
     if prior_sd.shape != sd.shape[1:] or not np.all(prior_sd > 0):
         raise ShapeError(
@@ -178,16 +176,17 @@ def contraction(sd: ArrayLike, prior_sd: ArrayLike) -> NDArray[np.float64]:
     return 1 - (sd / prior_sd) ** 2
 
 
-def _check(where: str, *arrays: NDArray[np.float64]) -> None:
-    """Raise unless all arrays are finite and of one shape (n, d), n > 0."""
+def _tables(where: str, *given: ArrayLike) -> list[FloatArray]:
+    """Give arrays that are finite and of one shape (n, d), n > 0, or raise."""
+    arrays = [np.asarray(one, dtype=float) for one in given]
     shapes = [one.shape for one in arrays]
     if len(set(shapes)) > 1 or arrays[0].ndim != 2 or len(arrays[0]) == 0:
         raise ShapeError(f"{where}: arrays must have one shape (n, d) with n > 0; got {shapes}")
-    if not all(np.isfinite(one).all() for one in arrays):
-        raise ShapeError(f"{where}: every value must be finite; got NaN or infinite values")
+    finite(where, *arrays)
+    return arrays
 
 
-def _check_not_negative(where: str, sd: NDArray[np.float64]) -> None:
+def _check_not_negative(where: str, sd: FloatArray) -> None:
     """Raise if a standard deviation is negative."""
     if np.any(sd < 0):
         raise ShapeError(f"{where}: a standard deviation must not be negative; got {sd.min()}")

@@ -17,7 +17,8 @@ from sbi_inn.typing import FloatArray
 _ENOUGH = 10  # reference values beyond, for a rank to be trusted as it is
 _EXTRAPOLATED_FROM = 50  # reference values, below which the tail is not continued
 _TAIL = 0.1  # share of the reference that the Pareto law is fitted to
-_TAIL_COUNT = (20, 250)  # reference values in that fit, at least and at most
+_FEWEST_IN_TAIL = 20  # reference values in that fit, below which its shape is noise
+_MOST_IN_TAIL = 250  # reference values in that fit: more of them lie too far inside
 
 
 def tail_p_value(values: ArrayLike, reference: ArrayLike) -> FloatArray:
@@ -112,8 +113,7 @@ def two_tailed(values: ArrayLike, reference: ArrayLike) -> FloatArray:
 def _continued(values: FloatArray, ordered: FloatArray) -> FloatArray:
     """Continue the ranks beyond the tenth largest of the ordered reference, shape (m,)."""
     n = len(ordered)
-    low, high = _TAIL_COUNT
-    size = int(np.clip(_TAIL * n, low, high))
+    size = int(np.clip(_TAIL * n, _FEWEST_IN_TAIL, _MOST_IN_TAIL))
     start = (ordered[-size - 1] + ordered[-size]) / 2
     shape, scale = _pareto(ordered[-size:] - start)
     joined = ordered[-_ENOUGH]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist, pdist
 
+from sbi_inn.diagnostics.arguments import finite, two_sets
 from sbi_inn.errors import ShapeError
+from sbi_inn.typing import FloatArray
 
 _WIDTHS = (0.1, 0.3, 1.0)  # of the kernel, in median distances
 _MEDIAN_OF = 1_000  # reference draws at most, for the median distance
@@ -56,7 +58,12 @@ def c2st(
     True
     """
     reference, draws = np.asarray(reference, dtype=float), np.asarray(draws, dtype=float)
-    _check_sets(reference, draws)
+    if reference.ndim != 2 or reference.shape != draws.shape:
+        raise ShapeError(
+            "c2st: reference and draws must have the same shape (m, d); "
+            f"got {reference.shape} and {draws.shape}"
+        )
+    finite("c2st", reference, draws)
     try:
         from sklearn.model_selection import KFold, cross_val_score
         from sklearn.neural_network import MLPClassifier
@@ -75,18 +82,7 @@ def c2st(
     return float(np.mean(scores))
 
 
-def _check_sets(reference: NDArray[np.float64], draws: NDArray[np.float64]) -> None:
-    """Raise unless both sets are finite and of one shape (m, d)."""
-    if reference.ndim != 2 or reference.shape != draws.shape:
-        raise ShapeError(
-            "c2st: reference and draws must have the same shape (m, d); "
-            f"got {reference.shape} and {draws.shape}"
-        )
-    if not (np.isfinite(reference).all() and np.isfinite(draws).all()):
-        raise ShapeError("c2st: every draw must be finite; got NaN or infinite values")
-
-
-def _scaled(draws: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
+def _scaled(draws: FloatArray, reference: FloatArray) -> FloatArray:
     """Scale by the reference's mean and sd; a constant column is only shifted."""
     sd = reference.std(axis=0, ddof=1)
     return (draws - reference.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
@@ -145,8 +141,7 @@ def mmd(
     >>> mmd([[0.0], [1.0]], [[0.0], [1.0]], widths=[1.0])
     -0.5
     """
-    reference, draws = np.asarray(reference, dtype=float), np.asarray(draws, dtype=float)
-    _check_sizes(reference, draws)
+    reference, draws = two_sets("mmd", reference, draws, fewest=2, fewest_rows=2)
     squares = np.square(median_widths(reference) if widths is None else _checked_widths(widths))
     between = mean_kernel(reference, draws, squares)
     within = 0.0
@@ -157,19 +152,7 @@ def mmd(
     return within - 2 * between
 
 
-def _check_sizes(reference: NDArray[np.float64], draws: NDArray[np.float64]) -> None:
-    """Raise unless the sets are finite, of shapes (n, d) and (m, d), with n and m two or more."""
-    fits = reference.ndim == draws.ndim == 2 and reference.shape[1] == draws.shape[1]
-    if not fits or min(len(reference), len(draws)) < 2:
-        raise ShapeError(
-            "mmd: reference and draws must have shapes (n, d) and (m, d), n and m at least 2; "
-            f"got {reference.shape} and {draws.shape}"
-        )
-    if not (np.isfinite(reference).all() and np.isfinite(draws).all()):
-        raise ShapeError("mmd: every draw must be finite; got NaN or infinite values")
-
-
-def _checked_widths(widths: Sequence[float]) -> NDArray[np.float64]:
+def _checked_widths(widths: Sequence[float]) -> FloatArray:
     """Return widths as an array, or raise unless there are some and all are positive."""
     array = np.asarray(widths, dtype=float)
     if array.ndim != 1 or array.size == 0 or not np.all(array > 0):
@@ -177,25 +160,21 @@ def _checked_widths(widths: Sequence[float]) -> NDArray[np.float64]:
     return array
 
 
-def median_widths(reference: NDArray[np.float64]) -> NDArray[np.float64]:
+def median_widths(reference: FloatArray) -> FloatArray:
     """Return the default widths of the kernel."""
     distances = pdist(reference[:: -(-len(reference) // _MEDIAN_OF)])
     distances = distances[distances > 0]  # draws of a discrete parameter coincide
     return np.multiply(_WIDTHS, np.median(distances) if len(distances) else 1.0)
 
 
-def mean_kernel(
-    a: NDArray[np.float64], b: NDArray[np.float64], squares: NDArray[np.float64]
-) -> float:
+def mean_kernel(a: FloatArray, b: FloatArray, squares: FloatArray) -> float:
     """Return the mean of the kernel over all pairs and over widths, whose squares are given."""
     rows = max(1, _PIECE // len(b))
     pieces = (a[i : i + rows] for i in range(0, len(a), rows))
     return sum(float(kernel(piece, b, squares).sum()) for piece in pieces) / (len(a) * len(b))
 
 
-def kernel(
-    a: NDArray[np.float64], b: NDArray[np.float64], squares: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def kernel(a: FloatArray, b: FloatArray, squares: FloatArray) -> FloatArray:
     """Return the kernel, its mean over widths, of all pairs: shape (len(a), len(b))."""
     distances = cdist(a, b, "sqeuclidean")
     total = np.zeros_like(distances)

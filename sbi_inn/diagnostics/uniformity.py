@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special, stats
 
+from sbi_inn.diagnostics.arguments import ranks_of_columns
 from sbi_inn.diagnostics.calibration import LEVELS
 from sbi_inn.errors import ShapeError
+from sbi_inn.typing import FloatArray, IntArray
 
 # Two counts as unlikely as each other must be told apart by their probability, not by rounding.
 _ROUNDING = 1 + 1e-9
@@ -36,16 +38,16 @@ class ShiftWidth:
         Of both being right.
     """
 
-    shift: NDArray[np.float64]
-    width: NDArray[np.float64]
-    shift_error: NDArray[np.float64]
-    width_error: NDArray[np.float64]
-    p_value: NDArray[np.float64]
+    shift: FloatArray
+    width: FloatArray
+    shift_error: FloatArray
+    width_error: FloatArray
+    p_value: FloatArray
 
 
 def simultaneous_band(
     n: int, levels: ArrayLike = LEVELS, confidence: float = 0.95
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[FloatArray, FloatArray]:
     """Return the band that holds the whole distribution function of n uniform ranks.
 
     Parameters
@@ -85,7 +87,7 @@ def simultaneous_band(
     return low / n, high / n
 
 
-def _checked_levels(levels: ArrayLike) -> NDArray[np.float64]:
+def _checked_levels(levels: ArrayLike) -> FloatArray:
     """Return levels as an array, or raise unless they increase between 0 and 1."""
     levels = np.asarray(levels, dtype=float)
     fits = levels.ndim == 1 and levels.size > 0
@@ -97,7 +99,7 @@ def _checked_levels(levels: ArrayLike) -> NDArray[np.float64]:
 @lru_cache(maxsize=64)
 def _simultaneous_counts(
     n: int, levels: tuple[float, ...], confidence: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[IntArray, IntArray]:
     """Return the narrowest band of counts, of one pointwise level, that n ranks rarely leave."""
     at, rarely = np.asarray(levels), 1 - confidence
     wide, narrow = np.log(rarely / len(levels)), np.log(rarely)  # Bonferroni never fails
@@ -110,18 +112,14 @@ def _simultaneous_counts(
     return _counts(n, at, np.exp(wide))
 
 
-def _counts(
-    n: int, levels: NDArray[np.float64], pointwise: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _counts(n: int, levels: FloatArray, pointwise: float) -> tuple[IntArray, IntArray]:
     """Return the least and the greatest count at each level with both tails above pointwise / 2."""
     tail = pointwise / 2 * _ROUNDING
     low, high = stats.binom.ppf(tail, n, levels), stats.binom.isf(tail, n, levels)
     return np.asarray(low).astype(int), np.asarray(high).astype(int)
 
 
-def _escape_probability(
-    n: int, levels: NDArray[np.float64], low: NDArray[np.int64], high: NDArray[np.int64]
-) -> float:
+def _escape_probability(n: int, levels: FloatArray, low: IntArray, high: IntArray) -> float:
     """Return the probability that the counts of n uniform ranks leave the band at some level.
 
     The count at one level is a Markov chain from level to level. What leaves for the first time is
@@ -132,9 +130,7 @@ def _escape_probability(
     return sum(_first_escapes(n, levels, low, high))
 
 
-def _first_escapes(
-    n: int, levels: NDArray[np.float64], low: NDArray[np.int64], high: NDArray[np.int64]
-) -> Iterator[float]:
+def _first_escapes(n: int, levels: FloatArray, low: IntArray, high: IntArray) -> Iterator[float]:
     """Yield, for each level, the probability that the counts leave the band there first.
 
     Uniform ranks are a Poisson process whose total is known to be n. Its increments are independent
@@ -151,21 +147,19 @@ def _first_escapes(
         first, level = least, following
 
 
-def _poisson(count: NDArray[np.int64] | int, mean: float) -> NDArray[np.float64]:
+def _poisson(count: IntArray | int, mean: float) -> FloatArray:
     """Return the Poisson probability of a count, without the checks of scipy.stats."""
     count = np.asarray(count, dtype=float)
     return np.exp(special.xlogy(count, mean) - mean - special.gammaln(count + 1))
 
 
-def _tails(
-    least: NDArray[np.int64], most: NDArray[np.int64], n: NDArray[np.int64], p: float
-) -> NDArray[np.float64]:
+def _tails(least: IntArray, most: IntArray, n: IntArray, p: float) -> FloatArray:
     """Return the probability of a binomial count below least or above most."""
     below = np.where(least > 0, special.bdtr(np.maximum(least - 1, 0), n, p), 0.0)
     return np.asarray(below + special.bdtrc(most, n, p), dtype=float)
 
 
-def uniformity_p_value(ranks: ArrayLike, levels: ArrayLike = LEVELS) -> NDArray[np.float64]:
+def uniformity_p_value(ranks: ArrayLike, levels: ArrayLike = LEVELS) -> FloatArray:
     """Return the probability that uniform ranks stray as far as these, for each column.
 
     The statistic is that of `simultaneous_band`: the smallest, over the levels, of the binomial
@@ -199,12 +193,12 @@ def uniformity_p_value(ranks: ArrayLike, levels: ArrayLike = LEVELS) -> NDArray[
     >>> uniformity_p_value(np.stack([even, even**1.2], axis=1)) < 0.001
     array([False,  True])
     """
-    ranks, levels = _checked_ranks(ranks), _checked_levels(levels)
+    ranks, levels = ranks_of_columns(ranks), _checked_levels(levels)
     n = len(ranks)
     return np.array([_column_p_value(n, levels, np.sort(column)) for column in ranks.T])
 
 
-def _column_p_value(n: int, levels: NDArray[np.float64], ordered: NDArray[np.float64]) -> float:
+def _column_p_value(n: int, levels: FloatArray, ordered: FloatArray) -> float:
     """Return the p-value of one column of ranks in increasing order."""
     counts = np.searchsorted(ordered, levels, side="right")
     below, above = stats.binom.cdf(counts, n, levels), stats.binom.sf(counts - 1, n, levels)
@@ -212,16 +206,6 @@ def _column_p_value(n: int, levels: NDArray[np.float64], ordered: NDArray[np.flo
     if rarest < _RAREST:
         return len(levels) * rarest
     return min(1.0, _escape_probability(n, levels, *_counts(n, levels, rarest)))
-
-
-def _checked_ranks(ranks: ArrayLike) -> NDArray[np.float64]:
-    """Return ranks as an array, or raise unless (n, d), n > 0, in [0, 1]."""
-    ranks = np.asarray(ranks, dtype=float)
-    if ranks.ndim != 2 or len(ranks) == 0:
-        raise ShapeError(f"ranks must have shape (n, d), n > 0; got {ranks.shape}")
-    if not (np.all(ranks >= 0) and np.all(ranks <= 1)):
-        raise ShapeError(f"ranks must lie in [0, 1]; got {ranks.min()} to {ranks.max()}")
-    return ranks
 
 
 def shift_and_width(ranks: ArrayLike) -> ShiftWidth:
@@ -255,7 +239,7 @@ def shift_and_width(ranks: ArrayLike) -> ShiftWidth:
     >>> found.shift.round(2), found.width.round(2)
     (array([0.3]), array([0.8]))
     """
-    ranks = _checked_ranks(ranks)
+    ranks = ranks_of_columns(ranks)
     n = len(ranks)
     if n < 2:
         raise ShapeError(f"shift_and_width: a width needs two ranks or more; got {ranks.shape}")

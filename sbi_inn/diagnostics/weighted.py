@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from sbi_inn.diagnostics.arguments import truth_and_draws
 from sbi_inn.errors import ShapeError
+from sbi_inn.typing import BoolArray, FloatArray
 
 
-def effective_sample_size(log_weights: ArrayLike) -> NDArray[np.float64]:
+def effective_sample_size(log_weights: ArrayLike) -> FloatArray:
     """Return how many draws of equal weight the weighted draws are worth (Kish).
 
     Parameters
@@ -41,7 +43,7 @@ def effective_sample_size(log_weights: ArrayLike) -> NDArray[np.float64]:
     return weights.sum(axis=-1) ** 2 / np.maximum(squares, 1)  # 1 or more, unless all are 0
 
 
-def _weights(where: str, log_weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _weights(where: str, log_weights: FloatArray) -> FloatArray:
     """Return weights whose largest in a row is 1; all of a row are 0 if its weights are."""
     if log_weights.ndim == 0 or log_weights.shape[-1] == 0:
         raise ShapeError(
@@ -63,7 +65,7 @@ def weighted_ranks(
     rng: np.random.Generator,
     *,
     truth_log_weights: ArrayLike | None = None,
-) -> NDArray[np.float64]:
+) -> FloatArray:
     """Return the rank of each true parameter among weighted draws, as a fraction.
 
     The truth takes part in the sample with a weight of its own, and its rank is drawn uniformly
@@ -105,9 +107,13 @@ def weighted_ranks(
     >>> weighted_ranks([[0.5]], [[[0.0], [1.0]]], [[0.0, -np.inf]], rng).round(2)
     array([[0.82]])
     """
-    truth, draws = np.asarray(truth, dtype=float), np.asarray(draws, dtype=float)
+    truth, draws = truth_and_draws("weighted_ranks", truth, draws)
     log_weights = np.asarray(log_weights, dtype=float)
-    _check(truth, draws, log_weights)
+    if log_weights.shape != draws.shape[:2]:
+        raise ShapeError(
+            f"weighted_ranks: log_weights must have shape {draws.shape[:2]}; "
+            f"got {log_weights.shape}"
+        )
     weights, own = _weights_and_own(log_weights, truth_log_weights)
     below = _weight_where(draws < truth[:, None], weights)
     ties = _weight_where(draws == truth[:, None], weights)
@@ -119,26 +125,9 @@ def weighted_ranks(
     return np.minimum(found, 1)
 
 
-def _check(
-    truth: NDArray[np.float64], draws: NDArray[np.float64], log_weights: NDArray[np.float64]
-) -> None:
-    """Raise unless the shapes fit and no parameter is NaN."""
-    fits = truth.ndim == 2 and draws.ndim == 3 and draws.shape[::2] == truth.shape
-    if not fits or log_weights.shape != draws.shape[:2]:
-        raise ShapeError(
-            "weighted_ranks: truth must have shape (n, d), draws (n, m, d) and log_weights (n, m); "
-            f"got {truth.shape}, {draws.shape} and {log_weights.shape}"
-        )
-    if np.isnan(truth).any() or np.isnan(draws).any():
-        raise ShapeError(
-            f"weighted_ranks: NaN has no rank; got {np.isnan(truth).sum()} NaN in truth "
-            f"and {np.isnan(draws).sum()} in draws"
-        )
-
-
 def _weights_and_own(
-    log_weights: NDArray[np.float64], truth_log_weights: ArrayLike | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    log_weights: FloatArray, truth_log_weights: ArrayLike | None
+) -> tuple[FloatArray, FloatArray]:
     """Return the weights of the draws (n, m) and of the truth (n, 1), on one scale."""
     if truth_log_weights is None:
         weights = _weights("weighted_ranks", log_weights)
@@ -155,6 +144,6 @@ def _weights_and_own(
     return joined[:, :-1], joined[:, -1:]
 
 
-def _weight_where(mask: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _weight_where(mask: BoolArray, weights: FloatArray) -> FloatArray:
     """Return the weight (n, d) of the draws that a mask (n, m, d) picks."""
     return np.einsum("nm,nmd->nd", weights, mask)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from sbi_inn.flows.bijection import Bijection
-from sbi_inn.flows.scale_shift import ScaleShift, ScaleShiftInverse
 
 
 class Elementwise(ABC):
@@ -70,13 +69,18 @@ class Affine(Elementwise):
 
     def forward(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Scale, then shift."""
-        z, log_slope = ScaleShift.apply(x, parameters, self.clamp)
-        return z, log_slope.expand(x.shape[0])
+        log_scale, shift = self._read(parameters)
+        return torch.addcmul(shift, x, log_scale.exp()), log_scale.sum(dim=1).expand(len(x))
 
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Undo the shift, then the scale."""
-        x, log_slope = ScaleShiftInverse.apply(z, parameters, self.clamp)
-        return x, log_slope.expand(z.shape[0])
+        log_scale, shift = self._read(parameters)
+        return (z - shift) * torch.exp(-log_scale), -log_scale.sum(dim=1).expand(len(z))
+
+    def _read(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Give log scales and shifts, (batch or 1, dim) each."""
+        raw, shift = parameters.chunk(2, dim=1)
+        return self.clamp * torch.tanh(raw / self.clamp), shift
 
 
 class Coupling(Bijection):

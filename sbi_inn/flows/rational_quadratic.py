@@ -50,8 +50,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-SMALLEST_BIN = 1e-3
-SMALLEST_SLOPE = 1e-3
+SMALLEST_BIN = 1e-3  # share of the axis, as in the source's code: no piece may vanish
+SMALLEST_SLOPE = 1e-3  # as there: the inverse must not be infinitely steep
 # softplus(SLOPE_ONE) + SMALLEST_SLOPE = 1, so that zero parameters give the identity.
 SLOPE_ONE = math.log(math.expm1(1 - SMALLEST_SLOPE))
 

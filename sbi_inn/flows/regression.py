@@ -9,7 +9,7 @@ from sbi_inn.flows.bijection import Bijection
 
 # Strengths of the ridge that are tried, in units of the context's mean square.
 RIDGES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-SMALLEST_VARIANCE = 1e-10
+SMALLEST_VARIANCE = 1e-10  # of what is left of x, whose scale is 1: keeps it invertible
 
 
 class Regression(Bijection):

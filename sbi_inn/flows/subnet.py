@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sbi_inn.flows.dropout import Dropout
-from sbi_inn.flows.perceptron import perceptron
 
 
 class MLP(nn.Module):
-    """A multilayer perceptron of a vector and a context.
+    """A multilayer perceptron of a vector and a context, with SiLU between its layers.
 
     Its first layer treats the two apart, so that a context shared by all rows costs one row. The
     last layer starts at zero: a coupling block starts as the identity.
@@ -65,16 +66,19 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """Map `x` (batch, n_in) and the context (batch or 1, context) to (batch, n_out)."""
-        enter = None if self.enter is None else self.enter.weight
-        steer = None if self.steer is None else self.steer.weight
-        layers: list[Tensor] = []
-        for layer in (*self.hidden, self.leave):
-            assert isinstance(layer, nn.Linear)
-            layers += [layer.weight, layer.bias]
+        h = self._first(x, context)
         dropout = self.dropout if self.training else None
-        return perceptron(x, context, enter, steer, self._bias(), *layers, dropout=dropout)
+        for layer in (*self.hidden, self.leave):
+            h = F.silu(h, inplace=not torch.is_grad_enabled())
+            mask = None if dropout is None else dropout.mask(*h.shape)
+            h = layer(h if mask is None else h * mask)
+        return h
 
-    def _bias(self) -> Tensor:
-        first = self.enter if self.steer is None else self.steer
-        assert first is not None
-        return first.bias
+    def _first(self, x: Tensor, context: Tensor) -> Tensor:
+        if self.enter is None or self.steer is None:
+            return self.enter(x) if self.steer is None else self.steer(context)
+        if len(context) == len(x) and not torch.is_grad_enabled():
+            # One product, so that what comes out of it is written once.
+            weight = torch.cat([self.enter.weight, self.steer.weight], dim=1)
+            return torch.addmm(self.steer.bias, torch.cat([x, context], dim=1), weight.t())
+        return torch.addmm(self.steer(context), x, self.enter.weight.t())

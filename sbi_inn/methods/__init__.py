@@ -1,30 +1,37 @@
-"""Ways to get a posterior, one a file, all with the same face."""
+"""Ways to get a posterior, one a folder, all with the same face."""
 
-from sbi_inn.methods.bidirectional.settings import INN
-from sbi_inn.methods.cinn.settings import CINN
+from sbi_inn.methods.bidirectional.method import INN
+from sbi_inn.methods.cinn.method import CINN
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble
-from sbi_inn.methods.ensemble.settings import Ensemble, default_members
-from sbi_inn.methods.loading import from_arrays
+from sbi_inn.methods.ensemble.method import Ensemble
+from sbi_inn.methods.loading import from_arrays, to_arrays
 from sbi_inn.methods.protocols import (
     Decoder,
     Emulator,
     Fitted,
     Method,
+    RowWise,
     Summariser,
+    TrainingData,
     Weigher,
 )
+from sbi_inn.methods.registry import METHODS, choose
 
 __all__ = [
     "CINN",
     "INN",
+    "METHODS",
     "Decoder",
     "Emulator",
     "Ensemble",
     "Fitted",
     "FittedEnsemble",
     "Method",
+    "RowWise",
     "Summariser",
+    "TrainingData",
     "Weigher",
-    "default_members",
+    "choose",
     "from_arrays",
+    "to_arrays",
 ]

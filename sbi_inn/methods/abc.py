@@ -15,6 +15,7 @@ from sbi_inn.observation.statistics import spread, statistics
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.typing import FloatArray, IntArray
 
+# Share of the simulations that is kept, unless it is said.
 QUANTILE = 0.005
 
 

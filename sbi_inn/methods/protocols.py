@@ -1,18 +1,54 @@
-"""The face that every trained method shows."""
+"""The contract of a method: what it is trained on, what it declares, and what it gives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
 from sbi_inn.training.history import History
-from sbi_inn.training.loop import Training
+from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 Renew = Callable[[np.random.Generator], Observations]
+Cuts = tuple[tuple[int, tuple[float, ...]], ...]
+Groups = Mapping[str, Mapping[str, AnyArray]]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a method is trained on.
+
+    Attributes
+    ----------
+    latents : array, shape (rows, dim)
+        Parameters on the latent side of the prior, where the prior is N(0, I).
+    observations : Observations
+        As many rows.
+    train, validation : array of int
+        Which rows to use for what.
+    cuts : tuple of (int, tuple of float)
+        The latents of discrete parameters, and where the pieces that their values own meet.
+    renew : callable or None
+        Gives the observations of the training rows with noise drawn anew, from a generator; None
+        where there is no noise.
+    """
+
+    latents: FloatArray
+    observations: Observations
+    train: IntArray
+    validation: IntArray
+    cuts: Cuts = ()
+    renew: Renew | None = None
+
+    @property
+    def dim(self) -> int:
+        """Of the latents."""
+        return self.latents.shape[1]
 
 
 class Fitted(Protocol):
@@ -20,12 +56,17 @@ class Fitted(Protocol):
 
     @property
     def settings(self) -> Any:
-        """Settings of the method, nothing left open."""
+        """The method, nothing left open: it can be trained again, and has a `label`."""
         ...
 
     @property
     def history(self) -> History:
         """What happened in training."""
+        ...
+
+    @property
+    def histories(self) -> tuple[History, ...]:
+        """That of every network; the first is of the one whose `history` is given."""
         ...
 
     def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
@@ -48,8 +89,11 @@ class Fitted(Protocol):
         """Say what it is in half a line."""
         ...
 
-    def to_arrays(self) -> tuple[dict[str, Any], Mapping[str, Mapping[str, AnyArray]]]:
-        """Give settings as JSON would hold them, and arrays in named groups."""
+    def to_arrays(self) -> tuple[dict[str, Any], Groups]:
+        """Give settings as JSON would hold them, `name` among them, and arrays in named groups.
+
+        Only files need it; the method's `read` reads it back.
+        """
         ...
 
 
@@ -91,6 +135,24 @@ class Decoder(Protocol):
 
 
 @runtime_checkable
+class RowWise(Protocol):
+    """A trained method whose `sample` takes a RowGenerators as well as a numpy Generator.
+
+    What is drawn for an observation then depends on its own random numbers alone. Any other method
+    is asked for one observation at a time.
+    """
+
+    @property
+    def row_wise(self) -> bool:
+        """Whether it does."""
+        ...
+
+    def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
+        """Draw `n` for each observation, shape (observations, n, dim)."""
+        ...
+
+
+@runtime_checkable
 class Summariser(Protocol):
     """A trained method that sums up observations in features it has learned."""
 
@@ -113,29 +175,65 @@ class Weigher(Protocol):
         ...
 
 
+@runtime_checkable
+class Cutter(Protocol):
+    """A trained method that gives each value of a discrete parameter its probability."""
+
+    @property
+    def cuts(self) -> Cuts:
+        """As `TrainingData.cuts`: the ratio to N(0, I) is the same all over each piece."""
+        ...
+
+
 class Method(Protocol):
-    """Settings of a method: what `fit_posterior(..., method=...)` takes."""
+    """Settings of a method: what `fit_posterior(..., method=...)` takes.
+
+    Only `label` and `fit` are needed; what else is left out is `declared` to be as in `OPTIONAL`.
+    What is to be read back from files has two more members: `name`, by which a file knows it, and
+    `read(config, arrays)`, which gives a Fitted from what `Fitted.to_arrays` gave.
+    """
+
+    @property
+    def label(self) -> str:
+        """What it is called in figures and tables."""
+        ...
+
+    @property
+    def uses_prior(self) -> bool:
+        """Whether it needs the density of the prior."""
+        ...
+
+    @property
+    def default_members(self) -> int:
+        """How many networks of its kind to train, unless that is said."""
+        ...
+
+    @property
+    def takes_summary(self) -> bool:
+        """Whether it has a field `summary`, a summary network of the user's own."""
+        ...
 
     def schedule(self, training: Training, n_train: int) -> Training:
         """Fill in what is None of how to train on so many rows, where the method knows better."""
         ...
 
-    def fit(
-        self,
-        latent: FloatArray,
-        observations: Observations,
-        train: IntArray,
-        validation: IntArray,
-        training: Training,
-        *,
-        seed: int,
-        progress: bool = True,
-        renew: Renew | None = None,
-    ) -> Fitted:
-        """Train on rows of parameters (rows, dim) and as many observations.
+    def prepare(self, training: Training, n_train: int) -> None:
+        """Make ready for such a training, while something else is simulated."""
+        ...
 
-        `renew` gives the observations of the training rows with noise drawn anew; without noise
-        there is none, and it is not passed.
+    def fit(
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
+    ) -> Fitted:
+        """Train.
+
+        Parameters
+        ----------
+        data : TrainingData
+        training : Training
+        seed : int
+            Of everything random.
+        progress : bool
+            Show a progress bar.
 
         Raises
         ------
@@ -143,3 +241,31 @@ class Method(Protocol):
             If the method does not take such observations.
         """
         ...
+
+
+def _as_stated(training: Training, n_train: int) -> Training:
+    return training
+
+
+def _nothing(training: Training, n_train: int) -> None:
+    pass
+
+
+# What a method may leave out, and what then holds.
+OPTIONAL: Mapping[str, Any] = {
+    "uses_prior": False,
+    "default_members": 1,
+    "takes_summary": False,
+    "schedule": _as_stated,
+    "prepare": _nothing,
+}
+
+
+def declared(method: Any, name: str) -> Any:
+    """Give what a method declares, or what holds where it declares nothing."""
+    return getattr(method, name, OPTIONAL[name])
+
+
+def takes_integral(fitted: Fitted) -> bool:
+    """Say whether each density takes an integral of its own."""
+    return isinstance(fitted, Weigher) and fitted.evaluations > 1

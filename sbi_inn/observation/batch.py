@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from sbi_inn.observation.description import Description
 from sbi_inn.observation.image import Grid
 from sbi_inn.typing import BoolArray, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from sbi_inn.observation.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,14 @@ class Observations:
         One entry per exchangeable set or time series, under the name of its length.
     givens : int
         How many of the last features are givens.
-    schema : Schema or None
+    schema : Description or None
         Names, shapes and kinds of all that; None where there is nothing but a vector and sets.
     """
 
     vector: FloatArray
     sets: dict[str, PaddedSet]
     givens: int = 0
-    schema: Schema | None = field(default=None, repr=False, compare=False)
+    schema: Description | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.vector)

@@ -1,9 +1,7 @@
 """What one observation looks like, learned from the simulations, and the way in for real data.
 
-A `Schema` knows the names and shapes of the observables, which of them are columns of an
-exchangeable set or of a time series, which are images, and which givens vary. It turns whatever a
-user calls an observation into `Observations`: plain float arrays that the networks and the
-diagnostics work on.
+A `Schema` turns whatever a user calls an observation into `Observations`: plain float arrays that
+the networks and the diagnostics work on.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,121 +19,29 @@ import xarray as xr
 
 from sbi_inn.errors import ShapeError
 from sbi_inn.observation.batch import Observations, PaddedSet, join
-from sbi_inn.observation.columns import by_column, row_of, rows_of, scalar_names
-from sbi_inn.observation.image import Grid
+from sbi_inn.observation.columns import by_column
+from sbi_inn.observation.description import Description, brief, numbers
+from sbi_inn.observation.labels import by_label, rows_of
 from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
-
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Schema:
-    """Names, shapes and meaning of the observables and givens of a study.
+class Schema(Description):
+    """Names, shapes and meaning of the observables and givens of a study, and how to read them.
 
-    Attributes
-    ----------
-    observables : dict of str to tuple of int
-        Name and shape of each observable; of a set's column, the shape of one entry.
-    sets : dict of str to tuple of str
-        The name of a length, and the observables that are paired columns of that set or series.
-    givens : tuple of str
-        Givens that vary between simulations and are no lengths.
-    constants : dict of str to float
-        Givens with one value, never asked for.
-    trained : dict of str to (low, high)
-        The range of every set size and every number of the givens seen in training.
-    given_shapes : dict of str to tuple of int
-        Shape of each given that is more than a number.
-    missing : dict of str to float
-        The observables and givens of which training has seen missing values, which are NaN, and the
-        largest share of their entries that was missing at once; under "observation", of them all.
-    series : tuple of str
-        Which of the lengths in `sets` are those of time series. One that is no given is the same
-        in every simulation, and among the constants.
-    images : tuple of str
-        Which observables are images.
+    Attributes are those of `Description`.
     """
-
-    observables: dict[str, tuple[int, ...]]
-    sets: dict[str, tuple[str, ...]]
-    givens: tuple[str, ...]
-    constants: dict[str, float]
-    trained: dict[str, Range]
-    given_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    missing: dict[str, float] = field(default_factory=dict)
-    series: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
-
-    @property
-    def fixed(self) -> tuple[str, ...]:
-        """The observables that belong to no set or series."""
-        paired = {name for columns in self.sets.values() for name in columns}
-        return tuple(name for name in self.observables if name not in paired)
-
-    @property
-    def asked(self) -> tuple[str, ...]:
-        """The names an observation must have."""
-        return (*self.observables, *self.givens)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """One name for each feature of `Observations.vector`."""
-        names = (*self.fixed, *self.givens)
-        return tuple(c for name in names for c in scalar_names(name, self.shape(name)))
-
-    @property
-    def given_columns(self) -> tuple[str, ...]:
-        """One name for each number of the givens, the last features of `Observations.vector`."""
-        return tuple(c for name in self.givens for c in scalar_names(name, self.shape(name)))
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Give the shape of an observable or given; of a set's column, that of one entry."""
-        return self.observables.get(name, self.given_shapes.get(name, ()))
-
-    def observable_columns(self) -> int:
-        """Count the leading features of `Observations.vector` that are observables, not givens."""
-        return sum(math.prod(self.observables[name]) for name in self.fixed)
-
-    @property
-    def grids(self) -> dict[str, Grid]:
-        """Where the pixels of the images are, by name."""
-        found, start = {}, 0
-        for name in self.fixed:
-            shape = self.observables[name]
-            if name in self.images:
-                found[name] = Grid(shape, start)
-            start += math.prod(shape)
-        return found
-
-    @property
-    def lengths(self) -> dict[str, int]:
-        """The lengths that are no givens: those of series with as many entries every time."""
-        return {n: int(self.constants[n]) for n in self.series if n not in self.trained}
-
-    def example(self) -> str:
-        """Write an observation as a user would type it."""
-        if len(self.asked) == 1 and not self.sets:
-            (name,) = self.asked
-            shape = self.shape(name)
-            return f"an array of shape {shape}" if shape else "a number"
-        lengths = {}
-        for n, columns in self.sets.items():
-            entries = self.lengths.get(n, n)
-            lengths |= {
-                c: f"({entries}, ...)" if self.observables[c] else f"({entries},)" for c in columns
-            }
-        parts = [f"{n!r}: {lengths.get(n, self.shape(n) or 'number')}" for n in self.asked]
-        return "{" + ", ".join(parts) + "}"
-
-    # -- reading -----------------------------------------------------------------------------------
 
     def read(self, y: Any) -> Observations:
         """Turn one observation into a batch of one.
 
         Parameters
         ----------
-        y : mapping, Dataset or array
-            Values by name; a bare array or number where there is one observable.
+        y : mapping, Dataset, Series, DataFrame or array
+            Values by name, or by the names of their entries (`flux[0]`, `flux[1]`, ...): a mapping,
+            a Series or a DataFrame with one row; a Dataset, or one row of it. A DataFrame with the
+            columns of a set, one row an entry, is that set. A bare array or number where there is
+            one observable.
 
         Raises
         ------
@@ -182,14 +88,14 @@ class Schema:
         """
         if isinstance(ys, xr.Dataset) and "observation" not in ys.dims:
             raise ShapeError(f"expected a dim 'observation'; got dims {tuple(ys.dims)}")
-        whole = by_column(ys, self)
-        if whole is not None:
-            with suppress(ShapeError):  # whose observation is found below
+        with suppress(ShapeError):  # whose observation is found below
+            whole = by_column(ys, self)
+            if whole is not None:
                 observations = self.stack(*whole)
                 self.warn_outside(observations)
                 return observations
         if isinstance(ys, xr.Dataset):
-            ys = [row_of(ys, i, self) for i in range(ys.sizes["observation"])]
+            ys = [ys.isel(observation=i) for i in range(ys.sizes["observation"])]
         elif isinstance(ys, pd.DataFrame):
             ys = rows_of(ys, self)
         elif isinstance(ys, Mapping) or not isinstance(ys, Sequence | np.ndarray):
@@ -239,13 +145,8 @@ class Schema:
         """Write one row of a batch as the mapping a user would pass; the inverse of `read`."""
         values = {name: v[0] for name, v in self.fold(observations.vector[[row]]).items()}
         for length, columns in self.sets.items():
-            padded, start = observations.sets[length], 0
-            for name in columns:
-                shape = self.observables[name]
-                width = int(np.prod(shape))
-                entries = padded.values[row, : padded.sizes[row], start : start + width]
-                values[name] = entries.reshape(-1, *shape)
-                start += width
+            padded = observations.sets[length]
+            values |= self._cut(padded.values[row, : padded.sizes[row]], columns)
         return values
 
     def fold(self, vector: FloatArray) -> dict[str, AnyArray]:
@@ -253,15 +154,18 @@ class Schema:
 
         Each has the shape (rows, *shape of the observable).
         """
-        values: dict[str, AnyArray] = {}
-        start = 0
-        for name in (*self.fixed, *self.givens):
-            shape = self.shape(name)
-            width = int(np.prod(shape))
-            if start < vector.shape[1]:
-                values[name] = vector[:, start : start + width].reshape(-1, *shape)
-            start += width
-        return values
+        return self._cut(vector, (*self.fixed, *self.givens))
+
+    def _cut(self, values: AnyArray, names: Sequence[str]) -> dict[str, AnyArray]:
+        """Cut the last axis into what is so called, each of its own shape; of names, the first."""
+        found, start = {}, 0
+        for name in names:
+            stop = start + math.prod(self.shape(name))
+            if start < values.shape[-1]:
+                shape = (*values.shape[:-1], *self.shape(name))
+                found[name] = values[..., start:stop].reshape(shape)
+            start = stop
+        return found
 
     def outside(self, observations: Observations) -> list[str]:
         """Say which givens and set sizes lie outside the range seen in training.
@@ -297,13 +201,10 @@ class Schema:
         folded = self.fold(observations.vector)
         shares = {name: _share(np.isnan(value)) for name, value in folded.items()}
         for length, columns in self.sets.items():
-            padded, start = observations.sets[length], 0
-            for name in columns:
-                width = int(np.prod(self.observables[name]))
-                gone = np.isnan(padded.values[:, :, start : start + width])
-                per_entry = gone.mean(axis=2).sum(axis=1)
-                shares[name] = np.asarray(per_entry / np.maximum(padded.sizes, 1), np.float64)
-                start += width
+            padded = observations.sets[length]
+            for name, gone in self._cut(np.isnan(padded.values), columns).items():
+                entries = gone.reshape(*gone.shape[:2], -1).mean(axis=2).sum(axis=1)
+                shares[name] = np.asarray(entries / np.maximum(padded.sizes, 1), np.float64)
         return shares | {"observation": _share(np.isnan(observations.vector))}
 
     def warn_outside(self, observations: Observations) -> None:
@@ -311,14 +212,11 @@ class Schema:
         for sentence in self.outside(observations):
             warnings.warn(f"{sentence}: the posterior extrapolates", stacklevel=3)
 
-    # -- helpers -----------------------------------------------------------------------------------
-
     def _by_name(self, y: Any) -> dict[str, AnyArray]:
-        if isinstance(y, xr.Dataset):
-            y = {str(name): y[name].values for name in y.data_vars}
+        y = by_label(y, self)
         if not isinstance(y, Mapping):
             if len(self.asked) != 1:
-                raise ShapeError(f"expected an observation like {self.example()}; got {_brief(y)}")
+                raise ShapeError(f"expected an observation like {self.example()}; got {brief(y)}")
             y = {self.asked[0]: y}
         missing = [name for name in self.asked if name not in y]
         unknown = [n for n in y if n not in (*self.asked, *self.sets, *self.constants)]
@@ -375,23 +273,3 @@ class Schema:
 def _share(gone: BoolArray) -> FloatArray:
     """Share of each row that is gone, shape (rows,)."""
     return gone.reshape(len(gone), -1).mean(axis=1) if gone[0:1].size else np.zeros(len(gone))
-
-
-def numbers(name: str, value: Any) -> AnyArray:
-    """Read an array of numbers, or raise ShapeError under this name."""
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "biuf":
-            array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        if "inhomogeneous" in str(error):
-            raise ShapeError(
-                f"expected {name} as one array of numbers; got lists of different lengths"
-            ) from None
-        raise ShapeError(f"expected numbers in {name}; got {_brief(value)}") from None
-    return array.astype(np.float64, copy=False)
-
-
-def _brief(value: Any) -> str:
-    shape = getattr(value, "shape", None)
-    return f"an array of shape {shape}" if shape is not None else repr(value)[:80]

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from sbi_inn.observation.batch import PaddedSet
 from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_SHAPED_FROM = 4  # entries: with fewer the kurtosis is the same number whatever they are
+"""Of the entries of a set: the middle, the bulk and the tails."""
+
 LAGS = (1, 2, 5)
-QUARTERS = 4  # parts of a series whose means say how it changes
-BLOCKS = 4  # parts of an image along each side
-_ROUNDING = 1e-12  # of the mean: a deviation below it is what rounding leaves of a constant
+"""Entries of a series, over which its autocorrelation is taken: next ones, and a little apart."""
+
+QUARTERS = 4
+"""Parts of a series whose means say how it changes."""
+
+BLOCKS = 4
+"""Parts of an image along each side."""
+
+_SHAPED_FROM = 4
+"""Entries of a set: with fewer the kurtosis is the same number whatever they are."""
+
+_ROUNDING = 1e-12
+"""Of the mean: a deviation below it is what rounding leaves of a constant."""
 
 _quantiles = tuple("median of" if q == 0.5 else f"{100 * q:.0f} % quantile of" for q in QUANTILES)
 DESCRIBED = ("mean of", "sd of", *_quantiles)
@@ -28,12 +41,11 @@ def describe(padded: PaddedSet) -> FloatArray:
 
     Of the entries that are there; NaN where none is.
     """
-    there, counts = _there(padded)
+    there, counts, mean, _, deviation = _moments(padded)
     ordered = np.sort(np.where(there, padded.values, np.inf), axis=1)  # the rest sorts to the end
     ordered[np.isinf(ordered)] = 0.0
     last = np.maximum(counts - 1, 0)[:, None]
-    mean, centred = _centred(padded)
-    parts = [mean, _deviation(padded, centred)]
+    parts = [mean, deviation]
     for quantile in QUANTILES:
         position = quantile * last
         low = np.floor(position).astype(np.int64)
@@ -46,12 +58,10 @@ def describe(padded: PaddedSet) -> FloatArray:
 
 def shape(padded: PaddedSet) -> FloatArray:
     """Skewness, excess kurtosis and extremes of the columns, shape (batch, 4 * columns)."""
-    _, counts = _there(padded)
-    mean, centred = _centred(padded)
-    deviation = _deviation(padded, centred)
+    _, counts, mean, centred, deviation = _moments(padded)
     some = np.maximum(counts, 1)
     shaped = (deviation > _ROUNDING * np.abs(mean)) & (counts >= _SHAPED_FROM)
-    # Centred padding is zero: it adds nothing to sums, and entries lie on both sides of zero.
+    # Padding does not change the extremes either: entries lie on both sides of zero.
     standard = centred / np.where(shaped, deviation, 1.0)[:, None]
     skewness = (standard**3).sum(axis=1) / some
     kurtosis = (standard**4).sum(axis=1) / some - 3
@@ -71,13 +81,11 @@ def order(padded: PaddedSet) -> FloatArray:
     >>> order(up_and_down)
     array([[-0.75,  0.5 ,  0.  ,  1.  , -1.  ,  1.  , -1.  ]])
     """
-    mean, centred = _centred(padded)
-    deviation = _deviation(padded, centred)
+    there, counts, mean, centred, deviation = _moments(padded)
     varies = deviation > _ROUNDING * np.abs(mean)
-    there, counts = _there(padded)
     variance = np.where(varies, deviation**2, 1.0) * np.maximum(counts, 1)
     parts = []
-    for lag in LAGS:  # centred padding is zero: it adds nothing
+    for lag in LAGS:
         together = (centred[:, lag:] * centred[:, : max(centred.shape[1] - lag, 0)]).sum(axis=1)
         parts.append(np.where(varies, together / variance, 0.0))
     quarter = np.arange(padded.values.shape[1]) * QUARTERS // padded.sizes[:, None]
@@ -130,19 +138,21 @@ def image_names(name: str, channels: int) -> tuple[str, ...]:
     return (*described, *(f"{block} {channel}" for channel in each for block in blocks))
 
 
-def _there(padded: PaddedSet) -> tuple[BoolArray, IntArray]:
-    """Where there is an entry, neither padding nor missing, and how many there are."""
+class _Moments(NamedTuple):
+    there: BoolArray
+    """Where there is an entry, neither padding nor missing, shape (batch, largest, columns)."""
+    counts: IntArray
+    """How many there are, shape (batch, columns)."""
+    mean: FloatArray
+    centred: FloatArray
+    """Entries minus their mean; zero where there is none, which adds nothing to sums."""
+    deviation: FloatArray
+
+
+def _moments(padded: PaddedSet) -> _Moments:
     there = padded.mask[:, :, None] & ~np.isnan(padded.values)
-    return there, there.sum(axis=1)
-
-
-def _centred(padded: PaddedSet) -> tuple[FloatArray, FloatArray]:
-    """Mean of the columns, and entries minus the mean, zero where there is none."""
-    there, counts = _there(padded)
-    mean = np.where(there, padded.values, 0.0).sum(axis=1) / np.maximum(counts, 1)
-    return mean, np.where(there, padded.values - mean[:, None], 0.0)
-
-
-def _deviation(padded: PaddedSet, centred: FloatArray) -> FloatArray:
-    _, counts = _there(padded)
-    return np.sqrt((centred**2).sum(axis=1) / np.maximum(counts, 1))
+    counts = there.sum(axis=1)
+    some = np.maximum(counts, 1)
+    mean = np.where(there, padded.values, 0.0).sum(axis=1) / some
+    centred = np.where(there, padded.values - mean[:, None], 0.0)
+    return _Moments(there, counts, mean, centred, np.sqrt((centred**2).sum(axis=1) / some))

@@ -6,10 +6,11 @@ import numpy as np
 
 from sbi_inn.observation import set_moments as moments
 from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.schema import Schema, scalar_names
+from sbi_inn.observation.schema import Schema
 from sbi_inn.typing import FloatArray, IntArray
 
-SHORT = 32  # entries of a series of fixed length, up to which they stand as they are
+SHORT = 32
+"""Entries of a series of fixed length, up to which they stand as they are."""
 
 
 def statistics(observations: Observations, schema: Schema) -> FloatArray:
@@ -63,7 +64,7 @@ def names(schema: Schema) -> tuple[str, ...]:
         scalar
         for name in schema.fixed
         if name not in schema.images
-        for scalar in scalar_names(name, schema.observables[name])
+        for scalar in schema.scalars(name)
     ]
     for length in schema.sets:
         scalars = _scalars(schema, length)
@@ -179,7 +180,7 @@ def _summed_up(schema: Schema) -> list[str]:
 def _scalars(schema: Schema, length: str) -> list[str]:
     """Name each number in an entry of a set or series."""
     columns = schema.sets[length]
-    return [scalar for name in columns for scalar in scalar_names(name, schema.observables[name])]
+    return [scalar for name in columns for scalar in schema.scalars(name)]
 
 
 def distance(gap: FloatArray) -> FloatArray:

@@ -5,36 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
 from sbi_inn.errors import NoDensityError
-from sbi_inn.methods import Fitted, Method, Weigher
 from sbi_inn.methods.cinn.network import PRIOR_SHARE
-from sbi_inn.methods.density import log_normal
-from sbi_inn.methods.fitting import Split, fit
+from sbi_inn.methods.fitting import Split, fit, log_normal
+from sbi_inn.methods.protocols import Fitted, Method, takes_integral
 from sbi_inn.observation.batch import Observations
 from sbi_inn.planning.power_law import PowerLaws, fit_power_laws
+from sbi_inn.plots.curves import plot_learning_curve
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
-from sbi_inn.training.loop import Training
+from sbi_inn.training.settings import Training
 from sbi_inn.typing import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Predicted = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
+# Parts of the simulations to train on.
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2)
-AHEAD = (2, 4)  # times the simulations that are predicted for
-FEWEST = 50  # rows that a fit is made from
-VALIDATION = 1 / 9  # as `fitting.split` leaves of the rows that are not held out
-COSTLY_ROWS = 200  # held-out simulations, where each density takes an integral of its own
-
-# A posterior with intervals .8 times as wide as they should be, or .3 standard deviations beside
-# the truth, loses .05 nats in a single parameter.
+# Times the simulations that are predicted for.
+AHEAD = (2, 4)
+# Rows that a fit is made from at the least.
+FEWEST = 50
+# Share of the rows that validates, as `fitting.split` leaves of those that are not held out.
+VALIDATION = 1 / 9
+# Held-out simulations, where each density takes an integral of its own.
+COSTLY_ROWS = 200
+# Nats: a posterior with intervals .8 times as wide as they should be, or .3 standard deviations
+# beside the truth, loses so many in a single parameter.
 WORTH = 0.05
 
 
@@ -112,10 +114,14 @@ class LearningCurve:
         counts = np.concatenate([self.n, ahead]).astype(np.int64)
         return pd.DataFrame(columns, index=pd.Index(counts, name="simulations"))
 
-    def plot(self, width_mm: float = 180.0) -> Figure:
+    def plot(
+        self,
+        width_mm: float = 180.0,
+        *,
+        ax: Axes | None = None,
+        fig: Figure | SubFigure | None = None,
+    ) -> Figure:
         """Show the scores, the mean of the laws that agree with them, and what it leads to."""
-        from sbi_inn.plots.curves import plot_learning_curve
-
         grid = np.geomspace(self.n[0], AHEAD[-1] * self.n[-1], 100)
         return plot_learning_curve(
             self.n,
@@ -125,6 +131,8 @@ class LearningCurve:
             predicted=self.predicted,
             quantity="information gained",
             width_mm=width_mm,
+            ax=ax,
+            fig=fig,
         )
 
     def __repr__(self) -> str:
@@ -159,7 +167,7 @@ def learning_curve(
         Of every fit; the settings of the finished one, so that nothing but the data differs.
     training : Training
     seen_rows : array of int
-        IntArray that training and early stopping may see.
+        Rows that training and early stopping may see.
     test : (array, shape (n, dim), Observations)
         Held-out simulations: parameters on the latent side of the prior, and as many observations.
         Only the first 200 are scored where every density takes an integral, as those of the INN do
@@ -253,8 +261,7 @@ def _affordable(
     fitted: Fitted, latent: FloatArray, observations: Observations
 ) -> tuple[FloatArray, Observations]:
     """Keep fewer rows where each of them takes an integral."""
-    costly = isinstance(fitted, Weigher) and fitted.evaluations > 1
-    rows = slice(COSTLY_ROWS if costly else None)
+    rows = slice(COSTLY_ROWS if takes_integral(fitted) else None)
     return latent[rows], observations[rows]
 
 

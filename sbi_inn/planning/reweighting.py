@@ -14,12 +14,10 @@ from sbi_inn.prior import Prior
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import FloatArray, IntArray
 
-PRIOR_DRAWS = 10_000
-
-# Below either, what is left of the draws is too few to describe a posterior by.
-FEWEST, SMALLEST_SHARE = 100, 0.01
-# Share of the new prior that may lie where the old one allows nothing.
-OUT_OF_REACH = 0.01
+PRIOR_DRAWS = 10_000  # of the new prior: its widths, and its share out of reach, to 1 %
+FEWEST = 100  # effective draws, below which no posterior can be described,
+SMALLEST_SHARE = 0.01  # or this share of all: then a few draws decide
+OUT_OF_REACH = 0.01  # share of the new prior that may lie where the old one allows nothing
 
 
 def reweight(draws: xr.Dataset, old: Prior, new: Prior, *, seed: int) -> xr.Dataset:
@@ -139,7 +137,7 @@ def _warn_few(size: float, n: int) -> None:
         warnings.warn(
             f"the new prior asks for parts that the draws hardly cover: {n:,} draws are worth "
             f"{size:,.0f}. Start from more draws, or fit again with the new prior",
-            stacklevel=4,  # at the caller of Posterior.reweight
+            stacklevel=5,  # at the caller of Posterior.reweight
         )
 
 
@@ -149,5 +147,5 @@ def _warn_out_of_reach(old: Prior, sample: dict[str, FloatArray]) -> None:
         warnings.warn(
             f"{share:.0%} of the new prior lies outside the support of the old one, where nothing "
             "was simulated: the posterior cannot be reached there. Fit again with the new prior",
-            stacklevel=4,  # at the caller of Posterior.reweight
+            stacklevel=5,  # at the caller of Posterior.reweight
         )

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure, SubFigure
 
 from sbi_inn.draws import INTERVAL_68, Column
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.observation.schema import Schema
+from sbi_inn.plots.curves import plot_plan
 from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import FloatArray, IntArray
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-SECONDS = 60.0  # what they may take
+SECONDS = 60.0  # that all simulations of a plan may take
 FEWEST = 20  # observations that a mean width can be told from
 NEAREST = 0.1  # share of the held-out observations that count as near a value
-# Simulations hardly reach the ends of a distribution: this share of the range beyond them is fine.
+# Share of the trained range beyond its ends that is no extrapolation: simulations hardly reach
+# the ends of a distribution.
 SLACK = 0.01
 
 
@@ -91,10 +90,8 @@ class Plan:
         """Standard error of `table`, laid out like it."""
         return self._frame(self.error)
 
-    def plot(self, width_mm: float = 180.0) -> Figure:
+    def plot(self, width_mm: float = 180.0, *, fig: Figure | SubFigure | None = None) -> Figure:
         """Show expected width against the given, and how single observations spread."""
-        from sbi_inn.plots.curves import plot_plan
-
         return plot_plan(
             self.values,
             self.width,
@@ -104,6 +101,7 @@ class Plan:
             self.given,
             level=self.level,
             width_mm=width_mm,
+            fig=fig,
         )
 
     def __repr__(self) -> str:
@@ -238,7 +236,7 @@ def _check(
             warnings.warn(
                 f"{given} = {value:g} is outside the trained range {low:g} to {high:g}: the "
                 "posterior extrapolates",
-                stacklevel=4,  # at the caller of Posterior.plan
+                stacklevel=5,  # at the caller of Posterior.plan
             )
     return wanted
 
@@ -298,8 +296,7 @@ def _cut(observations: Observations, length: str, size: int) -> Observations:
     """Keep the first entries of a set."""
     whole = observations.sets[length]
     cut = PaddedSet(whole.values[:, :size], np.full(len(whole.sizes), size))
-    sets: Mapping[str, PaddedSet] = {**observations.sets, length: cut}
-    return replace(observations, sets=dict(sets))
+    return replace(observations, sets={**observations.sets, length: cut})
 
 
 def _widths(draws: FloatArray, level: float) -> FloatArray:

@@ -12,11 +12,24 @@ from matplotlib.axis import Axis, XAxis
 from sbi_inn.draws import Column
 from sbi_inn.plots.style import SMALL_PT, TEXT_PT
 
-_MAX_TICKS = 4
+_MAX_TICKS = 4  # that leave a small panel quiet
 _STEPS = (1, 2, 5, 4, 2.5)  # of two steps that give as many ticks, the first is taken
-_DIGIT_EM, _LETTER_EM = 0.62, 0.57  # typical widths in units of the font size
+_DIGIT_EM = 0.62  # typical width of a digit, in units of the font size
+_LETTER_EM = 0.57  # the same of a letter
+_MARGIN = 0.06  # of an axis beyond what it shows, at either end, as a share of that
 
 Span = tuple[float, float]
+
+
+def is_constant(low: float, high: float) -> bool:
+    """Say whether the ends of a range agree to about the precision of a float."""
+    return high - low <= 1e-9 * max(abs(low), abs(high))
+
+
+def widened(low: float, high: float) -> Span:
+    """Return the ends of an axis that shows a range, or a constant, with a margin."""
+    margin = (0.1 * abs(low) or 1.0) if is_constant(low, high) else _MARGIN * (high - low)
+    return float(low - margin), float(high + margin)
 
 
 def dress_axis(axis: Axis, span: Span, room_pt: float, column: Column) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sbi_inn.diagnostics.calibration import (
     LEVELS,
@@ -17,8 +18,12 @@ from sbi_inn.diagnostics.calibration import (
 )
 from sbi_inn.diagnostics.uniformity import simultaneous_band
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.panels import NARROW_MM, add_legend, explain
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM, GREY, line_style, new_figure, style
+from sbi_inn.plots.panels import NARROW_MM, add_legend, explain, width_of
+from sbi_inn.plots.ranks import beyond_band, draw_excess, excess_below
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas, canvas
+from sbi_inn.typing import FloatArray
+
+_MOST_NAMED = 24  # lines that all differ; of more parameters, those furthest from the band
 
 
 def plot_calibration(
@@ -26,8 +31,10 @@ def plot_calibration(
     columns: Sequence[str],
     *,
     floor: CalibrationFloor | None = None,
+    limit: float | None = None,
     confidence: float = 0.95,
     width_mm: float = DOUBLE_COLUMN_MM,
+    fig: Canvas | None = None,
 ) -> Figure:
     """Plot how far a posterior is from calibrated, one line a parameter.
 
@@ -35,6 +42,11 @@ def plot_calibration(
     the posterior is too narrow, above zero too wide. Right: the share of truths whose rank is
     below r, minus r; above zero the draws are too high, below zero too low. Grey: the
     simultaneous band, which a line of an exact posterior leaves anywhere in 5 % of cases only.
+    A line that leaves it is thick. Of more than 24 parameters
+    those that leave it furthest are coloured and named.
+
+    The calibration error is the median distance from zero of all points on the left. So it is above
+    the `limit`, which is dashed, where more than half of the points lie beyond it.
 
     Parameters
     ----------
@@ -44,15 +56,14 @@ def plot_calibration(
         Names of the parameters.
     floor : CalibrationFloor, optional
         The error of an exact posterior, to be written beside the error found.
+    limit : float, optional
+        The calibration error, as a fraction, up to which it is too small to matter.
     confidence : float
         Of the band.
     width_mm : float
         Width on paper: 180 for a double column; 85 for a single one, with the panels stacked.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("calibration.pdf")``.
+    fig : Figure or SubFigure, optional
+        Draw into it, whatever `width_mm` is.
 
     Raises
     ------
@@ -71,72 +82,64 @@ def plot_calibration(
             f"plot_calibration: ranks must have shape (n, {len(columns)}) for the columns "
             f"{list(columns)}; got {ranks.shape}"
         )
+    lines = coverage(ranks) - LEVELS[:, None], excess_below(ranks)
+    band = simultaneous_band(len(ranks), LEVELS, confidence)
+    beyond = [beyond_band(one, band) for one in lines]
+    farthest = np.maximum(*beyond)
+    named = np.sort(np.argsort(-farthest, kind="stable")[:_MOST_NAMED]).tolist()
+    width_mm = width_of(fig, width_mm)
     stacked = width_mm < NARROW_MM
-    with style():
-        figure = new_figure(width_mm, width_mm * (1.2 if stacked else 0.47))
+    with canvas(fig, width_mm, width_mm * (1.3 if stacked else 0.47)) as figure:
         left, right = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
-        _draw_panels(left, right, ranks, columns, confidence)
-        figure.suptitle(_verdict(ranks, floor, stacked))
-        handles, labels = left.get_legend_handles_labels()
-        labels[0] = f"{100 * confidence:g} % band"
-        add_legend(figure, handles, labels)
+        draw_excess(right, lines[1], columns, band, named, beyond[1])
+        handles = draw_excess(left, lines[0], columns, band, named, beyond[0])
+        handles[0].set_label(f"{100 * confidence:g} % band")
+        left.set(xlabel="level of the central interval [%]", ylabel="coverage − level [%]")
+        right.set(xlabel="rank r of the truth [%]", ylabel="share below r − r [%]")
+        explain(left, "too wide", "too narrow")
+        explain(right, "draws too high", "draws too low")
+        if limit is not None:
+            handles.insert(1, _draw_limit(left, limit))
+        between = "\n" if stacked else "; "
+        figure.suptitle(_verdict(ranks, floor, limit, bool(farthest.any()), between))
+        add_legend(figure, handles)
     return figure
 
 
-def _draw_panels(
-    left: Axes,
-    right: Axes,
-    ranks: NDArray[np.float64],
-    columns: Sequence[str],
-    confidence: float,
-) -> None:
-    """Draw the coverage on the left and the distribution of the ranks on the right."""
-    band = simultaneous_band(len(ranks), LEVELS, confidence)
-    _draw_excess(left, coverage(ranks, LEVELS), columns, band)
-    _draw_excess(right, shares_below(ranks), columns, band)
-    left.set(xlabel="level of the central interval [%]", ylabel="coverage − level [%]")
-    right.set(xlabel="rank r of the truth [%]", ylabel="share below r − r [%]")
-    explain(left, "too wide", "too narrow")
-    explain(right, "draws too high", "draws too low")
+def _draw_limit(ax: Axes, limit: float) -> Artist:
+    """Draw the limit of the calibration error at either side of zero; return the line."""
+    for side in (-100, 100):
+        line = ax.axhline(side * limit, color="black", linewidth=0.9, linestyle=(0, (6, 3)))
+    line.set_label(f"limit ({_percent(limit)})")
+    farthest = max(*ax.get_ylim(), 115 * limit)
+    ax.set_ylim(-farthest, farthest)
+    return line
 
 
-def shares_below(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the share of ranks (n, d) at or below each level, shape (99, d)."""
-    below = [np.searchsorted(np.sort(column), LEVELS, side="right") for column in ranks.T]
-    return np.stack(below, axis=1) / len(ranks)
-
-
-def _draw_excess(
-    ax: Axes,
-    shares: NDArray[np.float64],
-    columns: Sequence[str],
-    band: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> None:
-    """Draw shares minus levels, in per cent, over the band of an exact posterior."""
-    x = 100 * LEVELS
-    low, high = (100 * (edge - LEVELS) for edge in band)
-    ax.fill_between(x, low, high, color=GREY, alpha=0.25, linewidth=0, label="band")
-    ax.axhline(0, color=GREY, linewidth=0.6)
-    for i, column in enumerate(columns):
-        colour, dashes = line_style(i)
-        excess = 100 * (shares[:, i] - LEVELS)
-        ax.plot(x, excess, color=colour, linestyle=dashes, label=column)
-    largest = max(np.abs(low).max(), np.abs(high).max(), np.abs(100 * (shares.T - LEVELS)).max())
-    ax.set(xlim=(0, 100), ylim=(-1.35 * largest, 1.35 * largest))
-    ax.locator_params(axis="y", nbins=7)
-
-
-def _verdict(ranks: NDArray[np.float64], floor: CalibrationFloor | None, stacked: bool) -> str:
-    """Return the calibration error in words, beside that of an exact posterior."""
+def _verdict(
+    ranks: FloatArray,
+    floor: CalibrationFloor | None,
+    limit: float | None,
+    outside: bool,
+    between: str,
+) -> str:
+    """Say the calibration error beside that of an exact posterior, and whether it matters."""
     error = calibration_error(ranks).pooled
-    text = f"calibration error {_percent(error)} at {len(ranks):,} observations"
-    if floor is None:
-        return text
-    exact = ", ".join(
-        f"{_percent(error)} ({'median' if quantile == 0.5 else f'{100 * quantile:g} % quantile'})"
-        for quantile, error in zip(floor.quantiles, floor.pooled, strict=True)
-    )
-    return f"{text}{chr(10) if stacked else '; '}exact: {exact}"
+    lines = [f"calibration error {_percent(error)} at {len(ranks):,} observations"]
+    if floor is not None:
+        names = ("median" if q == 0.5 else f"{100 * q:g} % quantile" for q in floor.quantiles)
+        exact = zip(floor.pooled, names, strict=True)
+        lines.append("exact: " + ", ".join(f"{_percent(e)} ({name})" for e, name in exact))
+    if limit is None:
+        return between.join(lines)
+    beyond = "half of the points lie beyond the limit"
+    if error > limit:
+        meaning = f"too large: over {beyond}"
+    elif outside:
+        meaning = f"outside the band, yet too small to matter:{between[-1]}less than {beyond}"
+    else:
+        meaning = f"inside the band: less than {beyond}"
+    return f"{between.join(lines)}\n{meaning}"
 
 
 def _percent(share: float) -> str:

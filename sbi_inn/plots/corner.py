@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from itertools import cycle
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 from sbi_inn.draws import Column, columns_of, flat, make_draws
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.axes import dress_axis
-from sbi_inn.plots.marginals import draw_histogram, draw_pair, draw_prior, span_of
-from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, new_figure, style
+from sbi_inn.plots.axes import Span, dress_axis, widened
+from sbi_inn.plots.marginals import (
+    draw_histogram,
+    draw_pair,
+    draw_prior,
+    region_patches,
+    span_of,
+)
+from sbi_inn.plots.panels import lay_out, width_of
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas, canvas
+from sbi_inn.typing import FloatArray
 
 _T = TypeVar("_T")
+Values = dict[str, FloatArray]  # draws by the name of their column
 
 _NARROWEST_MM = 6.0  # of a panel and its share of the margins
 _TRUTH: dict[str, Any] = {"color": "black", "linewidth": 0.6, "linestyle": "--"}
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """One set of draws: its colour and its columns."""
-
-    label: str
-    colour: str
-    values: dict[str, NDArray[np.float64]]
 
 
 def corner(
@@ -41,12 +41,14 @@ def corner(
     prior: Mapping[str, Any] | xr.Dataset | None = None,
     names: Sequence[str] | None = None,
     width_mm: float = DOUBLE_COLUMN_MM,
+    fig: Canvas | None = None,
 ) -> Figure:
     """Plot the marginals of every parameter and every pair.
 
     On the diagonal histograms, normalised to densities. Below it the smallest regions that hold
     50 % and 90 % of the draws, by mass (not the 1 and 2 sigma of a Gaussian). Bins and smoothing
-    are chosen by cross-validation. Where there are fewer than 50 draws, or a parameter is
+    are chosen by cross-validation; where draws are few they are smoothed more, but never beyond
+    the range of the prior's draws. Where there are fewer than 50 draws, or a parameter is
     constant, the draws themselves. A discrete parameter (of integers) has a bar for each value, as
     high as its probability, and pairs with it are smoothed along the other axis alone. Axes span
     the draws of all sets but for .1 % at either end.
@@ -60,12 +62,15 @@ def corner(
         True parameters, drawn in black; a vector parameter takes an array. Names not shown are
         ignored.
     prior : Dataset, or mapping of name to array, optional
-        Draws of the prior, whose density is drawn in grey on the diagonal.
+        Draws of the prior, whose density is drawn in grey on the diagonal. Without it, regions
+        end where the draws do.
     names : sequence of str, optional
         Which variables (``"theta"``) or columns (``"theta[0]"``) to show, in this order.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one. Of many parameters it is
         wider where needed to give each 6 mm.
+    fig : Figure or SubFigure, optional
+        Draw into it, whatever `width_mm` is.
 
     Returns
     -------
@@ -87,17 +92,19 @@ def corner(
     """
     sets = {"posterior": draws} if isinstance(draws, xr.Dataset) else dict(draws)
     columns = _shown_columns(sets, names)
-    layers = [
-        _Layer(label, COLOURS[i % len(COLOURS)], _columns_as_dict(label, one, columns))
-        for i, (label, one) in enumerate(sets.items())
-    ]
+    layers = [_checked(label, one, columns) for label, one in sets.items()]
     truths = {} if truth is None else _shown("truth", _truth_by_column(truth), columns)
     priors = {} if prior is None else _shown("prior", _prior_by_column(prior), columns)
-    with style():
-        width_mm = max(width_mm, _NARROWEST_MM * len(columns))
-        figure = new_figure(width_mm, width_mm * (0.7 if len(columns) == 1 else 1.0))
-        _draw_panels(figure, columns, layers, truths, priors)
-        _add_legend(figure, layers, bool(truths), bool(priors), len(columns))
+    d = len(columns)
+    width_mm = max(width_of(fig, width_mm), _NARROWEST_MM * d)
+    with canvas(fig, width_mm, width_mm * (0.7 if d == 1 else 1.0)) as figure:
+        regions = _draw_panels(figure, columns, layers, truths, priors)
+        handles = _handles(list(sets), bool(truths), bool(priors))
+        handles += region_patches() if regions else []
+        if handles and d == 1:
+            figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        elif handles:
+            figure.legend(handles=handles, loc="upper right")
     return figure
 
 
@@ -136,29 +143,27 @@ def _chosen(columns: tuple[Column, ...], names: Sequence[str]) -> tuple[Column, 
     return tuple(dict.fromkeys(chosen))
 
 
-def _columns_as_dict(
-    label: str, draws: xr.Dataset, columns: tuple[Column, ...]
-) -> dict[str, NDArray[np.float64]]:
-    """Return one array a column, all finite and not empty."""
+def _by_column(draws: xr.Dataset) -> Values:
+    """Return one array a column."""
+    names, array = flat(draws)
+    return dict(zip(names, array.T, strict=True))
+
+
+def _checked(label: str, draws: xr.Dataset, columns: Sequence[Column]) -> Values:
+    """Return one array a column shown, all finite and not empty."""
     by_name = _by_column(draws)
-    values = {column.name: by_name[column.name] for column in columns}
-    for name, array in values.items():
+    for name in (column.name for column in columns):
+        array = by_name[name]
         bad = np.count_nonzero(~np.isfinite(array))
         if bad or array.size == 0:
             raise ShapeError(
                 f"corner: draws of {name!r} in {label!r} must be finite and at least one; "
                 f"got {array.size} draws, {bad} not finite"
             )
-    return values
+    return by_name
 
 
-def _by_column(draws: xr.Dataset) -> dict[str, NDArray[np.float64]]:
-    """Return one array a column."""
-    names, array = flat(draws)
-    return dict(zip(names, array.T, strict=True))
-
-
-def _prior_by_column(prior: Mapping[str, Any] | xr.Dataset) -> dict[str, NDArray[np.float64]]:
+def _prior_by_column(prior: Mapping[str, Any] | xr.Dataset) -> Values:
     """Return the prior's draws, one array a column."""
     return _by_column(prior if isinstance(prior, xr.Dataset) else make_draws(prior))
 
@@ -183,119 +188,103 @@ def _shown(role: str, by_column: dict[str, _T], columns: Sequence[Column]) -> di
     return kept
 
 
-def _span(
-    column: Column, layers: Sequence[_Layer], truths: Mapping[str, float]
-) -> tuple[float, float]:
+def _span(column: Column, layers: Sequence[Values], truths: Mapping[str, float]) -> Span:
     """Return the ends of an axis that shows all sets, and the truth wherever it lies."""
     name, bar = column.name, 0.5 if column.discrete else 0.0
-    spans = [span_of(layer.values[name]) for layer in layers]
+    spans = [span_of(values[name]) for values in layers]
     ends = [end for low, high in spans for end in (low - bar, high + bar)]
     ends += [truths[name]] if name in truths else []
-    low, high = min(ends), max(ends)
-    tiny = 1e-9 * max(abs(low), abs(high))
-    margin = 0.06 * (high - low) if high - low > tiny else 0.1 * abs(low) or 1.0
-    return low - margin, high + margin
-
-
-def _grid(figure: Figure, d: int) -> dict[tuple[int, int], Axes]:
-    """Add the axes of the diagonal and of the triangle below it."""
-    cells = figure.add_gridspec(d, d)
-    return {
-        (row, col): figure.add_subplot(cells[row, col])
-        for row in range(d)
-        for col in range(row + 1)
-    }
+    return widened(min(ends), max(ends))
 
 
 def _draw_panels(
     figure: Figure,
     columns: Sequence[Column],
-    layers: Sequence[_Layer],
+    layers: Sequence[Values],
     truths: Mapping[str, float],
-    priors: Mapping[str, NDArray[np.float64]],
-) -> None:
-    """Draw every panel and dress its axes."""
+    priors: Values,
+) -> bool:
+    """Draw the diagonal and the triangle below it; say whether any regions are drawn."""
+    d = len(columns)
+    cells = figure.add_gridspec(d, d)
     spans = {column.name: _span(column, layers, truths) for column in columns}
-    for (row, col), ax in _grid(figure, len(columns)).items():
-        x, y = columns[col].name, columns[row].name
-        ax.set_xlim(spans[x])
+    panels, regions = [], False
+    for row, col in zip(*map(list, np.tril_indices(d)), strict=True):
+        ax = figure.add_subplot(cells[row, col])
+        panels.append((ax, columns[col], columns[row]))
+        ax.set_xlim(spans[columns[col].name])
         if row == col:
-            _draw_diagonal(ax, columns[col], layers, priors.get(x), truths.get(x))
+            _draw_diagonal(ax, columns[col], layers, priors, truths)
         else:
-            ax.set_ylim(spans[y])
-            _draw_off_diagonal(ax, (columns[col], columns[row]), layers, truths)
+            ax.set_ylim(spans[columns[row].name])
+            regions |= _draw_off_diagonal(ax, columns[col], columns[row], layers, priors, truths)
     # Labels take room from the panels, and the panels' size decides which labels fit.
-    _dress(figure, columns, spans, 72 * figure.get_figwidth() / (len(columns) + 0.5))
-    figure.draw_without_rendering()
-    _dress(figure, columns, spans, 72 / figure.dpi * figure.axes[-1].get_window_extent().width)
+    _dress(panels, 72 / 25.4 * width_of(figure) / (d + 0.5))
+    _dress(panels, lay_out([panels[-1][0]]))
+    return regions
 
 
 def _draw_diagonal(
     ax: Axes,
     column: Column,
-    layers: Sequence[_Layer],
-    prior: NDArray[np.float64] | None,
-    truth: float | None,
+    layers: Sequence[Values],
+    priors: Values,
+    truths: Mapping[str, float],
 ) -> None:
     """Draw the histograms of one parameter, its prior and its true value."""
     name, whole = column.name, column.discrete
-    tops = [] if prior is None else [draw_prior(ax, prior, ax.get_xlim(), discrete=whole)]
-    tops += [draw_histogram(ax, one.values[name], one.colour, discrete=whole) for one in layers]
+    tops = [draw_prior(ax, priors[name], ax.get_xlim(), discrete=whole)] if name in priors else []
+    for values, colour in zip(layers, cycle(COLOURS), strict=False):
+        tops.append(draw_histogram(ax, values[name], colour, discrete=whole))
     ax.set_ylim(0, 1.1 * max(tops) or 1.0)
-    if truth is not None:
-        ax.axvline(truth, **_TRUTH)
+    if name in truths:
+        ax.axvline(truths[name], **_TRUTH)
 
 
 def _draw_off_diagonal(
-    ax: Axes, pair: tuple[Column, Column], layers: Sequence[_Layer], truths: Mapping[str, float]
-) -> None:
-    """Draw the regions of two parameters and their true values."""
-    (x, y), whole = (pair[0].name, pair[1].name), (pair[0].discrete, pair[1].discrete)
-    for layer in layers:
-        limits = ax.get_xlim(), ax.get_ylim()
-        draw_pair(ax, layer.values[x], layer.values[y], layer.colour, discrete=whole)
-        ax.set(xlim=limits[0], ylim=limits[1])
+    ax: Axes,
+    across: Column,
+    up: Column,
+    layers: Sequence[Values],
+    priors: Values,
+    truths: Mapping[str, float],
+) -> bool:
+    """Draw two parameters and their true values; say whether any regions are drawn."""
+    x, y, limits = across.name, up.name, (ax.get_xlim(), ax.get_ylim())
+    supports = [(priors[n].min(), priors[n].max()) if n in priors else None for n in (x, y)]
+    whole = across.discrete, up.discrete
+    regions = [
+        draw_pair(ax, values[x], values[y], colour, discrete=whole, supports=supports)
+        for values, colour in zip(layers, cycle(COLOURS), strict=False)
+    ]
+    ax.set(xlim=limits[0], ylim=limits[1])
     if x in truths:
         ax.axvline(truths[x], **_TRUTH)
     if y in truths:
         ax.axhline(truths[y], **_TRUTH)
     if x in truths and y in truths:
         ax.plot(truths[x], truths[y], "s", color="black", markersize=2.5)
+    return any(regions)
 
 
-def _dress(
-    figure: Figure,
-    columns: Sequence[Column],
-    spans: Mapping[str, tuple[float, float]],
-    room_pt: float,
-) -> None:
+def _dress(panels: Sequence[tuple[Axes, Column, Column]], room_pt: float) -> None:
     """Set ticks everywhere, their labels and the axis labels on the outer panels."""
-    for ax in figure.axes:
-        spec = ax.get_subplotspec()
-        if spec is None:
-            continue
-        row, col = spec.rowspan.start, spec.colspan.start
-        dress_axis(ax.xaxis, spans[columns[col].name], room_pt, columns[col])
-        if row == col:
+    for ax, across, up in panels:
+        dress_axis(ax.xaxis, ax.get_xlim(), room_pt, across)
+        if across is up:
             ax.yaxis.set_visible(False)
         else:
-            dress_axis(ax.yaxis, spans[columns[row].name], room_pt, columns[row])
+            dress_axis(ax.yaxis, ax.get_ylim(), room_pt, up)
         ax.label_outer()
-    figure.align_labels()
+    cast(Figure, panels[0][0].figure).align_labels([ax for ax, _, _ in panels])
 
 
-def _add_legend(
-    figure: Figure, layers: Sequence[_Layer], has_truth: bool, has_prior: bool, d: int
-) -> None:
-    """Name what is drawn, in the empty corner; a single set alone needs no name."""
-    handles = [Line2D([], [], color=one.colour, linewidth=2, label=one.label) for one in layers]
+def _handles(labels: Sequence[str], has_truth: bool, has_prior: bool) -> list[Artist]:
+    """Return what the legend says of the colours; a single set alone needs no name."""
+    coloured = zip(labels, cycle(COLOURS), strict=False)
+    handles = [Line2D([], [], color=colour, linewidth=2, label=label) for label, colour in coloured]
     if has_prior:
         handles.append(Line2D([], [], color=GREY, linewidth=0.7, label="prior"))
     if has_truth:
         handles.append(Line2D([], [], **_TRUTH, marker="s", markersize=2.5, label="truth"))
-    if len(handles) == 1:
-        return
-    if d == 1:
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-    else:
-        figure.legend(handles=handles, loc="upper right")
+    return [] if len(handles) == 1 else list(handles)

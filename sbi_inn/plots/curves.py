@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sbi_inn.draws import Column
 from sbi_inn.errors import ShapeError
@@ -16,18 +16,23 @@ from sbi_inn.plots.axes import axis_label, dress_axis
 from sbi_inn.plots.panels import (
     NARROW_MM,
     add_legend,
+    figure_of,
+    finite,
+    is_lowest,
+    lay_out,
     panel_grid,
-    panel_width_pt,
+    single_panel,
     square,
+    width_of,
 )
-from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, SMALL_PT, new_figure, style
-
-Array = NDArray[np.float64]
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, SMALL_PT, Canvas
+from sbi_inn.typing import FloatArray
 
 _WIDE = 8.0  # largest over smallest value, beyond which an axis is logarithmic
-_DIGIT_PT = 0.62 * SMALL_PT
+_DIGIT_PT = 0.62 * SMALL_PT  # width of a digit
 _GAP_PT = 4.0  # between the labels of two ticks
-_ASPECT = 0.75
+_ASPECT = 0.75  # height of a panel, in widths
+_AXIS_SHARE = 0.8  # of a figure's width that a single panel has
 
 
 def plot_learning_curve(
@@ -39,6 +44,8 @@ def plot_learning_curve(
     *,
     quantity: str = "held-out log-likelihood",
     width_mm: float = DOUBLE_COLUMN_MM / 2,
+    ax: Axes | None = None,
+    fig: Canvas | None = None,
 ) -> Figure:
     """Plot how well held-out simulations are explained against the number of simulations.
 
@@ -57,11 +64,8 @@ def plot_learning_curve(
         What the scores are.
     width_mm : float
         Width on paper.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("learning.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Raises
     ------
@@ -84,18 +88,17 @@ def plot_learning_curve(
         raise ShapeError(
             f"plot_learning_curve: numbers of simulations must be positive; got {numbers.min()}"
         )
-    with style():
-        figure = new_figure(width_mm, width_mm * (0.65 if width_mm < NARROW_MM else 0.4))
-        ax = figure.add_subplot()
+    with single_panel(ax, fig, width_mm, (0.65, 0.4)) as (ax, home):
         ax.plot(*curve, color=GREY, linewidth=0.8, label="fitted curve")
         ax.errorbar(*measured, fmt="o", color=COLOURS[0], markersize=4, label="measured")
         if len(ahead[0]):
             _draw_predicted(ax, *ahead)
         ax.set(xlabel="number of simulations")
         ax.set_ylabel(f"{quantity}\n[nats per observation]")
-        _set_x_axis(ax, numbers, np.concatenate([measured[0], ahead[0]]), 2.3 * width_mm, True)
-        add_legend(figure, *ax.get_legend_handles_labels())
-    return figure
+        room_pt = _AXIS_SHARE * 72 / 25.4 * width_of(home)
+        _set_x_axis(ax, numbers, np.concatenate([measured[0], ahead[0]]), room_pt, True)
+        add_legend(home)
+    return figure_of(ax)
 
 
 def plot_plan(
@@ -108,6 +111,7 @@ def plot_plan(
     *,
     level: float = 0.95,
     width_mm: float = DOUBLE_COLUMN_MM,
+    fig: Canvas | None = None,
 ) -> Figure:
     """Plot how wide intervals will be, against what the experimenter can choose.
 
@@ -127,11 +131,8 @@ def plot_plan(
         Of the central intervals.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("plan.pdf")``.
+    fig : Figure or SubFigure, optional
+        Draw into it, whatever `width_mm` is.
 
     Raises
     ------
@@ -146,41 +147,39 @@ def plot_plan(
     >>> figure.axes[0].get_xlabel(), figure.axes[0].get_xscale()
     ('n_trials', 'log')
     """
-    values = np.asarray(values, dtype=float)
-    order = np.argsort(values)
-    arrays = [np.asarray(array, dtype=float) for array in (width, low, high)]
+    values, *arrays = finite("plot_plan", "values, width, low and high", values, width, low, high)
     _check_plan(values, arrays, columns)
+    order = np.argsort(values)
     values, arrays = values[order], [array[order] for array in arrays]
     percent = f"{100 * level:g} %"
-    with style():
-        most = 2 if width_mm < NARROW_MM else 4
-        figure, panels, room_pt = panel_grid(len(columns), width_mm, most)
+    most = 2 if width_of(fig, width_mm) < NARROW_MM else 4
+    with panel_grid(len(columns), most, fig, width_mm) as (figure, panels, room_pt):
         for i, ax in enumerate(panels):
             _draw_plan(ax, percent, values, *(array[:, i] for array in arrays))
         add_legend(figure, *panels[0].get_legend_handles_labels())
         # Labels take room from the panels, and the panels' size decides which labels fit.
-        for room in (room_pt, None):
-            _dress(panels, values, columns, given, percent, room or panel_width_pt(figure))
-            figure.draw_without_rendering()
+        _dress(panels, values, columns, given, percent, room_pt)
+        _dress(panels, values, columns, given, percent, lay_out(panels))
+        lay_out(panels)
         square(figure, panels, _ASPECT)
     return figure
 
 
-def _arrays(what: str, given: Sequence[ArrayLike], least: int = 0) -> list[Array]:
+def _arrays(what: str, given: Sequence[ArrayLike], least: int = 0) -> list[FloatArray]:
     """Return arrays of one shape (k,), finite, or raise."""
-    arrays = [np.asarray(array, dtype=float) for array in given]
+    arrays = finite("plot_learning_curve", what, *given)
     shapes = [array.shape for array in arrays]
     if len(set(shapes)) > 1 or arrays[0].ndim != 1 or len(arrays[0]) < least:
         raise ShapeError(
             f"plot_learning_curve: {what} must have one shape (k,), k >= {least}; got {shapes}"
         )
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise ShapeError(f"plot_learning_curve: {what} must be finite")
     return arrays
 
 
-def _check_plan(values: Array, arrays: Sequence[Array], columns: Sequence[Column]) -> None:
-    """Raise unless the shapes are (v,) and (v, d), not empty, and all is finite."""
+def _check_plan(
+    values: FloatArray, arrays: Sequence[FloatArray], columns: Sequence[Column]
+) -> None:
+    """Raise unless the shapes are (v,) and (v, d), and not empty."""
     shape = (values.size, len(columns))
     if values.ndim != 1 or 0 in shape or any(array.shape != shape for array in arrays):
         raise ShapeError(
@@ -188,11 +187,11 @@ def _check_plan(values: Array, arrays: Sequence[Array], columns: Sequence[Column
             f"{len(columns)}) for the columns {[column.name for column in columns]}, at least "
             f"one; got {values.shape} and {[array.shape for array in arrays]}"
         )
-    if not all(np.isfinite(array).all() for array in (values, *arrays)):
-        raise ShapeError("plot_plan: values, width, low and high must be finite")
 
 
-def _draw_predicted(ax: Axes, n: Array, score: Array, low: Array, high: Array) -> None:
+def _draw_predicted(
+    ax: Axes, n: FloatArray, score: FloatArray, low: FloatArray, high: FloatArray
+) -> None:
     """Draw the predicted points, open, with their intervals."""
     ax.vlines(n, low, high, color=COLOURS[1], linewidth=0.8)
     points = ax.plot(n, score, "o", color=COLOURS[1], markersize=4.5, label="predicted")
@@ -200,26 +199,19 @@ def _draw_predicted(ax: Axes, n: Array, score: Array, low: Array, high: Array) -
 
 
 def _draw_plan(
-    ax: Axes, percent: str, values: Array, width: Array, low: Array, high: Array
+    ax: Axes, percent: str, values: FloatArray, width: FloatArray, low: FloatArray, high: FloatArray
 ) -> None:
     """Draw the expected width over the band of single observations, from zero upwards."""
-    ax.fill_between(
-        values, low, high, color=COLOURS[0], alpha=0.2, linewidth=0, label="single observations"
-    )
-    ax.plot(
-        values,
-        width,
-        "o-",
-        color=COLOURS[0],
-        markersize=3,
-        label=f"expected width of the {percent} interval",
-    )
+    band = ax.fill_between(values, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
+    (line,) = ax.plot(values, width, "o-", color=COLOURS[0], markersize=3)
+    band.set_label("single observations")
+    line.set_label(f"expected width of the {percent} interval")
     ax.set_ylim(0, 1.08 * max(width.max(), high.max()) or 1.0)
 
 
 def _dress(
     panels: Sequence[Axes],
-    values: Array,
+    values: FloatArray,
     columns: Sequence[Column],
     given: str,
     percent: str,
@@ -227,11 +219,9 @@ def _dress(
 ) -> None:
     """Set ticks and labels of every panel; the lowest of a column names what is varied."""
     log = values.min() > 0 and values.max() > _WIDE * values.min()
-    spec = panels[0].get_subplotspec()
-    across = spec.get_gridspec().ncols if spec else 1
-    for i, (ax, column) in enumerate(zip(panels, columns, strict=True)):
+    for ax, column in zip(panels, columns, strict=True):
         _set_x_axis(ax, values, values, room_pt, log)
-        ax.set_xlabel(given if i + across >= len(panels) else "")
+        ax.set_xlabel(given if is_lowest(ax, panels) else "")
         width = replace(column, label=f"{percent} width")
         dress_axis(ax.yaxis, ax.get_ylim(), _ASPECT * room_pt, width)
         texts = [label.get_text() for label in ax.get_yticklabels()]
@@ -239,7 +229,7 @@ def _dress(
         ax.set_title(axis_label(replace(column, units=""), room_pt=room_pt))
 
 
-def _set_x_axis(ax: Axes, shown: Array, ticked: Array, room_pt: float, log: bool) -> None:
+def _set_x_axis(ax: Axes, shown: FloatArray, ticked: FloatArray, room_pt: float, log: bool) -> None:
     """Set scale and limits to what is shown, and ticks where there are points and room."""
     ends = np.array([shown.min(), shown.max()])
     ends = np.log10(ends) if log else ends

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.panels import add_legend
-from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, new_figure, style
+from sbi_inn.plots.marginals import MASSES
+from sbi_inn.plots.panels import add_legend, figure_of, single_panel
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas
+from sbi_inn.typing import FloatArray
 
-Array = NDArray[np.float64]
-
-MASSES = (0.5, 0.9)
 _ALPHAS = (0.45, 0.2)  # of the bands, for `MASSES`
 _HEIGHT = 0.45  # of the figure, in widths
-_LEAST_MM, _MOST_MM = 55.0, 75.0
+_LEAST_MM = 55.0  # of its height
+_MOST_MM = 75.0
+_POINTS: dict[str, Any] = {
+    "color": "black",
+    "linestyle": "",
+    "marker": "o",
+    "markersize": 2.5,
+    "clip_on": False,
+}
 
 
 def plot_forecast(
@@ -27,6 +38,8 @@ def plot_forecast(
     up: str = "",
     log: bool = False,
     width_mm: float = DOUBLE_COLUMN_MM,
+    ax: Axes | None = None,
+    fig: Canvas | None = None,
 ) -> Figure:
     """Plot central intervals of re-simulated series, entry by entry, and what was observed.
 
@@ -45,11 +58,8 @@ def plot_forecast(
         it, so that it suits counts.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("forecast.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Raises
     ------
@@ -67,31 +77,15 @@ def plot_forecast(
     after = np.empty(0) if later is None else np.asarray(later, np.float64)
     good = _checked(again, observed, after)
     day = np.arange(1, good.shape[1] + 1)
-    with style():
-        figure = new_figure(width_mm, float(np.clip(_HEIGHT * width_mm, _LEAST_MM, _MOST_MM)))
-        ax = figure.add_subplot()
-        handles = []
-        for mass, alpha in zip(MASSES, _ALPHAS, strict=True):
-            low, high = np.quantile(good, [0.5 - mass / 2, 0.5 + mass / 2], axis=0)
-            label = f"{mass:.0%}".replace("%", " %")
-            label += " of re-simulations" if not handles else ""
-            band = ax.fill_between(
-                day, low, high, color=COLOURS[0], alpha=alpha, linewidth=0, label=label
-            )
-            handles.append(band)
+    height = float(np.clip(_HEIGHT * width_mm, _LEAST_MM, _MOST_MM)) / width_mm
+    with single_panel(ax, fig, width_mm, (height, height)) as (ax, home):
+        handles = _draw_bands(ax, day, good)
         seen = len(observed)
-        points = {
-            "color": "black",
-            "linestyle": "",
-            "marker": "o",
-            "markersize": 2.5,
-            "clip_on": False,
-        }
-        handles += ax.plot(day[:seen], observed, label="observed", **points)
+        handles += ax.plot(day[:seen], observed, label="observed", **_POINTS)
         if len(after):
-            points |= {"markerfacecolor": "white", "markeredgewidth": 0.6}
+            open_points = _POINTS | {"markerfacecolor": "white", "markeredgewidth": 0.6}
             days = day[seen : seen + len(after)]
-            handles += ax.plot(days, after, label="what followed", **points)
+            handles += ax.plot(days, after, label="what followed", **open_points)
         if seen < len(day):
             ax.axvline(seen + 0.5, color=GREY, linewidth=0.6)
         ax.set_xlim(0.5, len(day) + 0.5)
@@ -99,11 +93,22 @@ def plot_forecast(
             ax.set_yscale("symlog", linthresh=1, linscale=0.4)
         ax.set_ylim(bottom=0 if good.min() >= 0 else None)
         ax.set(xlabel=across, ylabel=up)
-        add_legend(figure, handles, [str(handle.get_label()) for handle in handles])
-    return figure
+        add_legend(home, handles)
+    return figure_of(ax)
 
 
-def _checked(again: Array, observed: Array, later: Array) -> Array:
+def _draw_bands(ax: Axes, day: FloatArray, good: FloatArray) -> list[Artist]:
+    """Draw the central intervals; return what the legend names."""
+    handles: list[Artist] = []
+    for mass, alpha in zip(MASSES, _ALPHAS, strict=True):
+        low, high = np.quantile(good, [0.5 - mass / 2, 0.5 + mass / 2], axis=0)
+        band = ax.fill_between(day, low, high, color=COLOURS[0], alpha=alpha, linewidth=0)
+        band.set_label(f"{100 * mass:.0f} %" + (" of re-simulations" if not handles else ""))
+        handles.append(band)
+    return handles
+
+
+def _checked(again: FloatArray, observed: FloatArray, later: FloatArray) -> FloatArray:
     """Return the re-simulations that succeeded, or raise where the shapes do not fit."""
     known = len(observed) + len(later) if observed.ndim == later.ndim == 1 else np.inf
     if again.ndim != 2 or not known <= again.shape[1]:

@@ -12,16 +12,16 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch
 from matplotlib.patheffects import AbstractPathEffect, withStroke
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import chi2
 
 from sbi_inn.draws import Column
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.axes import axis_label, dress_axis
+from sbi_inn.plots.axes import axis_label, dress_axis, is_constant, widened
 from sbi_inn.plots.marginals import MASSES
-from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, SMALL_PT, new_figure, style
-
-Array = NDArray[np.float64]
+from sbi_inn.plots.panels import is_leftmost, is_lowest, lay_out, panel_grid, square, width_of
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, SMALL_PT, Canvas
+from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 _MAP = "viridis"
 _SHOWN = 0.99  # mass of the latent inside which values set the colours: corners may be far out
@@ -29,8 +29,8 @@ _CATEGORY_COLOURS = (*COLOURS, "#F0E442", "#999999")  # Okabe and Ito's yellow, 
 _DARKEST = 0.1  # of a colour's brightness
 _DARK = "#202020"
 
-_PANEL_MM, _LARGEST_PANEL_MM = 41.0, 85.0  # the least room for a panel; the largest side of one
-_LABELS_MM, _GAP_MM, _BAR_MM = 9.0, 4.0, 2.0
+_PANEL_MM = 41.0  # the least room for a panel
+_BAR_PT = 5.7  # height of a colour bar
 
 
 def plot_latent(
@@ -41,6 +41,7 @@ def plot_latent(
     axes: tuple[int, int] = (0, 1),
     closeness: ArrayLike | None = None,
     width_mm: float = DOUBLE_COLUMN_MM,
+    fig: Canvas | None = None,
 ) -> Figure:
     """Plot what a grid over two latent axes is mapped to, one panel a parameter.
 
@@ -63,11 +64,8 @@ def plot_latent(
         From 1 (full colour) to 0 (nearly black): how close a point is to its category.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("latent.pdf")``.
+    fig : Figure or SubFigure, optional
+        Draw into it, whatever `width_mm` is.
 
     Raises
     ------
@@ -92,27 +90,25 @@ def plot_latent(
     categories = np.unique(grids).tolist() if np.issubdtype(grids.dtype, np.integer) else []
     fade = None if closeness is None else np.asarray(closeness, dtype=float)
     _check_categories(categories, fade, len(axis))
-    with style():
-        rows, across, side_mm = _sizes(len(columns), width_mm)
-        figure = new_figure(width_mm, rows * (side_mm + 2 * _LABELS_MM))
-        cells = figure.add_gridspec(rows, across)
-        panels = [figure.add_subplot(cells[divmod(i, across)]) for i in range(len(columns))]
+    most = max(int(width_of(fig, width_mm) // _PANEL_MM), 1)
+    with panel_grid(len(columns), most, fig, width_mm) as (figure, panels, room_pt):
         for ax, grid, column in zip(panels, grids, columns, strict=True):
             if categories:
                 ax.pcolormesh(axis, axis, _hues(grid, categories, fade), rasterized=True)
-                ax.set_title(axis_label(column, room_pt=_points(side_mm)))
+                ax.set_title(axis_label(column, room_pt=room_pt))
             else:
-                bar = _draw_bar(figure, ax, _draw_values(ax, axis, grid), side_mm)
-                dress_axis(bar.xaxis, bar.get_xlim(), _points(side_mm), column)
+                bar = _draw_bar(figure, ax, _draw_values(ax, axis, grid), room_pt)
+                dress_axis(bar.xaxis, bar.get_xlim(), room_pt, column)
             _draw_circles(ax)
-        _dress(panels, across, axes, _points(side_mm))
+        _dress(panels, axes, room_pt)
         if categories:
             _add_legend(figure, categories)
-        _square(figure, panels, rows)
+        lay_out(panels)
+        square(figure, panels)
     return figure
 
 
-def _check_grid(axis: Array, grids: NDArray, columns: Sequence[Column]) -> None:
+def _check_grid(axis: FloatArray, grids: AnyArray, columns: Sequence[Column]) -> None:
     """Raise unless the axis increases, and there is one finite grid over it a column."""
     if axis.ndim != 1 or len(axis) < 2 or not np.all(np.diff(axis) > 0):
         raise ShapeError(
@@ -133,7 +129,7 @@ def _check_grid(axis: Array, grids: NDArray, columns: Sequence[Column]) -> None:
         raise ShapeError(f"plot_latent: values must be finite; not finite are {bad}")
 
 
-def _check_categories(categories: Sequence[int], closeness: Array | None, k: int) -> None:
+def _check_categories(categories: Sequence[int], closeness: FloatArray | None, k: int) -> None:
     """Raise if there are too many categories, or a closeness that does not fit."""
     if len(categories) > len(_CATEGORY_COLOURS):
         raise ShapeError(
@@ -152,48 +148,23 @@ def _check_categories(categories: Sequence[int], closeness: Array | None, k: int
         )
 
 
-def _sizes(n: int, width_mm: float) -> tuple[int, int, float]:
-    """Return how many rows, and panels a row, n panels make, and about their side in mm."""
-    rows = -(-n // max(int(width_mm // _PANEL_MM), 1))
-    across = -(-n // rows)  # rows of about equal length
-    side_mm = min((width_mm - _LABELS_MM) / across - _GAP_MM, _LARGEST_PANEL_MM)
-    return rows, across, side_mm
-
-
-def _square(figure: Figure, panels: Sequence[Axes], rows: int) -> None:
-    """Make the figure as high as square panels and their labels need."""
-    # The layout takes labels from the panels: what a panel then lacks in height, its row gets.
-    figure.draw_without_rendering()
-    box = panels[0].get_window_extent()
-    side = min(box.width, _LARGEST_PANEL_MM / 25.4 * figure.dpi)
-    figure.set_figheight(figure.get_figheight() + rows * (side - box.height) / figure.dpi)
-    for ax in panels:
-        ax.set_aspect("equal")
-
-
-def _points(mm: float) -> float:
-    """Return a length on paper in points."""
-    return 72 / 25.4 * mm
-
-
-def _draw_values(ax: Axes, axis: Array, grid: Array) -> QuadMesh:
+def _draw_values(ax: Axes, axis: FloatArray, grid: FloatArray) -> QuadMesh:
     """Draw a grid of numbers; those where the latent hardly ever is do not set the colours."""
     inside = np.add.outer(axis**2, axis**2) <= chi2.ppf(_SHOWN, 2)
     shown = grid[inside] if inside.any() else grid
     low, high = float(shown.min()), float(shown.max())
-    if high - low <= 1e-9 * max(abs(low), abs(high)):  # a constant
-        margin = 0.1 * abs(low) or 1.0
-        low, high = low - margin, high + margin
+    if is_constant(low, high):
+        low, high = widened(low, high)
     return ax.pcolormesh(axis, axis, grid.T, cmap=_MAP, norm=Normalize(low, high), rasterized=True)
 
 
-def _draw_bar(figure: Figure, ax: Axes, mesh: QuadMesh, side_mm: float) -> Axes:
+def _draw_bar(figure: Figure, ax: Axes, mesh: QuadMesh, room_pt: float) -> Axes:
     """Draw the colour bar above a panel, as wide as the panel; return its axes."""
     values = np.asarray(mesh.get_array())
     below, above = values.min() < mesh.norm.vmin, values.max() > mesh.norm.vmax
     bar = figure.colorbar(
         mesh,
-        cax=ax.inset_axes((0, 1 + 0.7 * _BAR_MM / side_mm, 1, _BAR_MM / side_mm)),
+        cax=ax.inset_axes((0, 1 + 0.7 * _BAR_PT / room_pt, 1, _BAR_PT / room_pt)),
         orientation="horizontal",
         ticklocation="top",
         extend={(False, False): "neither", (True, False): "min", (False, True): "max"}.get(
@@ -205,7 +176,7 @@ def _draw_bar(figure: Figure, ax: Axes, mesh: QuadMesh, side_mm: float) -> Axes:
     return bar.ax
 
 
-def _hues(grid: NDArray[np.int_], categories: Sequence[int], fade: Array | None) -> Array:
+def _hues(grid: IntArray, categories: Sequence[int], fade: FloatArray | None) -> FloatArray:
     """Return the colours (k, k, 3) of a grid of categories, rows upwards."""
     colours = np.array([to_rgb(_CATEGORY_COLOURS[i]) for i in range(len(categories))])
     hues = colours[np.searchsorted(categories, grid)]
@@ -237,17 +208,17 @@ def _draw_circles(ax: Axes) -> None:
     ax.set(xlim=limits[0], ylim=limits[1])
 
 
-def _dress(panels: Sequence[Axes], across: int, axes: tuple[int, int], room_pt: float) -> None:
+def _dress(panels: Sequence[Axes], axes: tuple[int, int], room_pt: float) -> None:
     """Set the ticks of every panel, and label the outer ones."""
-    for i, ax in enumerate(panels):
-        for one, span, latent, outer in (
-            (ax.xaxis, ax.get_xlim(), axes[0], i + across >= len(panels)),
-            (ax.yaxis, ax.get_ylim(), axes[1], i % across == 0),
-        ):
-            dress_axis(one, span, room_pt, _latent_column(latent))
-            if not outer:
-                one.set_ticklabels([])
-                one.set_label_text("")
+    for ax in panels:
+        dress_axis(ax.xaxis, ax.get_xlim(), room_pt, _latent_column(axes[0]))
+        dress_axis(ax.yaxis, ax.get_ylim(), room_pt, _latent_column(axes[1]))
+        if not is_lowest(ax, panels):
+            ax.xaxis.set_ticklabels([])
+            ax.set_xlabel("")
+        if not is_leftmost(ax):
+            ax.yaxis.set_ticklabels([])
+            ax.set_ylabel("")
 
 
 def _latent_column(i: int) -> Column:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from corner import hist2d
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
-from numpy.typing import NDArray
+from matplotlib.patches import Patch
 from scipy.ndimage import gaussian_filter
 
+from sbi_inn.plots.axes import Span, is_constant
 from sbi_inn.plots.style import GREY
-
-Array = NDArray[np.float64]
+from sbi_inn.typing import FloatArray, IntArray
 
 MASSES = (0.5, 0.9)
+_ALPHAS = (0.35, 0.15)  # of what is filled, for `MASSES`
 _TAIL = 0.001  # share of draws beyond either end of an axis, so that one outlier does not set it
 _FEW = 50  # draws, below which a contour would be invention
-_BIN_COUNTS = (10, 14, 20, 28, 40, 56, 80)
-_BINS_2D = 100
+_BIN_COUNTS = (10, 14, 20, 28, 40, 56, 80)  # of histograms, from which one is chosen
+_BINS_2D = 100  # along each axis of a pair
 _BARS = 100  # values of a discrete parameter at most that get a bar each
-_ALPHAS = (0.35, 0.15)  # of what is filled, for `MASSES`
 _WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)  # of the smoothing, in bins
+_NEIGHBOURS = 150  # draws under the kernel of one, so that a region's edge is smooth,
+_NEIGHBOUR_SHARE = 0.1  # or this share of all, if that is less
+_SPREAD = 0.1  # of the range of the draws, by which smoothing may reach beyond it
 
 
-def span_of(values: Array) -> tuple[float, float]:
+def span_of(values: FloatArray) -> Span:
     """Return the range of the draws, without .1 % at either end.
 
     No margin: where draws pile up at a bound of the prior, histograms and contours end there.
@@ -32,7 +36,7 @@ def span_of(values: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bars(values: Array) -> Array | None:
+def bars(values: FloatArray) -> FloatArray | None:
     """Return the ends of one bar for each whole number among the draws.
 
     None where the axis would have more than a hundred: then they are as good as continuous.
@@ -42,13 +46,7 @@ def bars(values: Array) -> Array | None:
     return edges if len(edges) <= _BARS + 1 else None
 
 
-def is_constant(values: Array) -> bool:
-    """Say whether the draws agree to about the precision of a float."""
-    low, high = span_of(values)
-    return high - low <= 1e-9 * max(abs(low), abs(high))
-
-
-def draw_histogram(ax: Axes, values: Array, colour: str, *, discrete: bool = False) -> float:
+def draw_histogram(ax: Axes, values: FloatArray, colour: str, *, discrete: bool = False) -> float:
     """Draw the density of one parameter; a constant is a line.
 
     Where it is `discrete`, the probability of each value.
@@ -58,7 +56,7 @@ def draw_histogram(ax: Axes, values: Array, colour: str, *, discrete: bool = Fal
     float
         The largest density, 0 for a constant.
     """
-    if is_constant(values):
+    if is_constant(*span_of(values)):
         ax.axvline(float(np.median(values)), color=colour)
         return 0.0
     edges = bars(values) if discrete else None
@@ -72,7 +70,7 @@ def draw_histogram(ax: Axes, values: Array, colour: str, *, discrete: bool = Fal
     return float(density.max())
 
 
-def best_histogram(values: Array, span: tuple[float, float]) -> tuple[NDArray[np.int_], Array]:
+def best_histogram(values: FloatArray, span: Span) -> tuple[IntArray, FloatArray]:
     """Return counts and edges of the histogram whose density is closest to the true one.
 
     Closest in integrated squared error, which cross-validation estimates: Rudemo (1982),
@@ -80,7 +78,7 @@ def best_histogram(values: Array, span: tuple[float, float]) -> tuple[NDArray[np
     """
     m = len(values)
 
-    def risk(histogram: tuple[NDArray[np.int_], Array]) -> float:
+    def risk(histogram: tuple[IntArray, FloatArray]) -> float:
         counts, edges = histogram
         width = edges[1] - edges[0]
         return (2 - (m + 1) * np.sum((counts / m) ** 2)) / (max(m - 1, 1) * width)
@@ -88,9 +86,7 @@ def best_histogram(values: Array, span: tuple[float, float]) -> tuple[NDArray[np
     return min((np.histogram(values, bins, range=span) for bins in _BIN_COUNTS), key=risk)
 
 
-def draw_prior(
-    ax: Axes, prior: Array, span: tuple[float, float], *, discrete: bool = False
-) -> float:
+def draw_prior(ax: Axes, prior: FloatArray, span: Span, *, discrete: bool = False) -> float:
     """Draw the prior's density inside `span` as a thin grey line.
 
     Where the parameter is `discrete`, the probability of each value inside.
@@ -121,84 +117,128 @@ def draw_prior(
 
 
 def draw_pair(
-    ax: Axes, x: Array, y: Array, colour: str, *, discrete: tuple[bool, bool] = (False, False)
-) -> None:
+    ax: Axes,
+    x: FloatArray,
+    y: FloatArray,
+    colour: str,
+    *,
+    discrete: tuple[bool, bool] = (False, False),
+    supports: Sequence[Span | None] = (None, None),
+) -> bool:
     """Draw the smallest regions that hold 50 % and 90 % of the draws of two parameters.
 
-    From a fine histogram, smoothed; where a parameter is `discrete`, from one that has a bar for
-    each of its values. Few draws, or a constant parameter, are drawn as points.
+    From a fine histogram, smoothed inside the range of the draws or, where the `supports` are
+    known, a little beyond it inside them; where a parameter is `discrete`, from one that has
+    a bar for each of its values. Few draws, or a constant parameter, are drawn as points.
+
+    Returns
+    -------
+    bool
+        Whether these are regions.
     """
-    if len(x) < _FEW or is_constant(x) or is_constant(y):
+    if len(x) < _FEW or is_constant(*span_of(x)) or is_constant(*span_of(y)):
         ax.plot(x, y, "o", color=colour, markersize=1.5, markeredgewidth=0, rasterized=True)
-        return
-    ends = [bars(v) if whole else None for v, whole in zip((x, y), discrete, strict=True)]
-    spans = [span_of(x), span_of(y)]
-    if any(one is not None for one in ends):
-        fine = (np.linspace(*span, _BINS_2D + 1) for span in spans)
-        edges = [f if one is None else one for one, f in zip(ends, fine, strict=True)]
-        _draw_cells(ax, x, y, edges, colour, along=tuple(k for k in (0, 1) if ends[k] is None))
-        return
-    counts, _, _ = np.histogram2d(x, y, _BINS_2D, range=spans)
-    smoothing = best_smoothing(counts)
-    hist2d(
-        x,
-        y,
-        ax=ax,
-        bins=_BINS_2D,
-        range=spans,
-        levels=_levels(counts, gaussian_filter(counts, smoothing), len(x)),
-        smooth=smoothing,
-        color=colour,
-        quiet=True,
-        plot_datapoints=False,
-        plot_density=False,
-        no_fill_contours=True,
-        fill_contours=True,
-        contourf_kwargs={
-            "colors": [to_rgba(colour, alpha) for alpha in (0, *_ALPHAS[::-1])],
-            "antialiased": True,
-        },
-        contour_kwargs={"colors": colour, "linewidths": 0.7},
-    )
+        return False
+    own = [bars(v) if whole else None for v, whole in zip((x, y), discrete, strict=True)]
+    reaches = [_reach(v, support) for v, support in zip((x, y), supports, strict=True)]
+    fine = [np.linspace(*reach, _BINS_2D + 1) for reach in reaches]
+    edges = [f if bar is None else bar for bar, f in zip(own, fine, strict=True)]
+    counts, _, _ = np.histogram2d(x, y, bins=edges)
+    smooth = smoothed(counts, tuple(k for k in (0, 1) if own[k] is None))
+    density = smooth / np.outer(*map(np.diff, edges))
+    if own[0] is own[1] is None:
+        _draw_contours(ax, edges, density, _levels(counts, density, len(x)), colour)
+    else:
+        _draw_cells(ax, edges, counts, density, colour)
+    return True
+
+
+def _reach(values: FloatArray, support: Span | None) -> Span:
+    """Return where draws may be spread by smoothing: not beyond the support, if it is known."""
+    low, high = span_of(values)
+    if support is None:
+        return low, high
+    margin = _SPREAD * (high - low)
+    return max(low - margin, min(low, support[0])), min(high + margin, max(high, support[1]))
+
+
+def region_patches(colour: str = GREY) -> list[Patch]:
+    """Return what the legend of pairs shows: which share of the draws a region holds."""
+    look = {"edgecolor": colour, "linewidth": 0.7}
+    return [
+        Patch(facecolor=to_rgba(colour, alpha), label=f"{100 * mass:g} % of draws", **look)
+        for mass, alpha in zip(MASSES, _ALPHAS, strict=True)
+    ]
+
+
+def _levels(counts: FloatArray, density: FloatArray, m: int) -> FloatArray:
+    """Return the densities above which 90 % and 50 % of m draws lie, increasing."""
+    densest_first = np.argsort(density, axis=None)[::-1]
+    held = np.cumsum(counts.ravel()[densest_first]) / m
+    last = np.minimum(np.searchsorted(held, MASSES[::-1]), held.size - 1)
+    levels = density.ravel()[densest_first][last]
+    levels[0] = min(levels[0], levels[1] * (1 - 1e-9))  # where draws pile up they are the same
+    return levels
+
+
+def _draw_contours(
+    ax: Axes, edges: list[FloatArray], density: FloatArray, levels: FloatArray, colour: str
+) -> None:
+    """Fill and outline where the density is above each level, up to the ends of the histogram."""
+    # The centres of the bins, their outer edges, and a line of zeros just beyond.
+    points = []
+    for ends in edges:
+        beyond = 1e-6 * (ends[-1] - ends[0])
+        middle = (ends[1:] + ends[:-1]) / 2
+        points.append([ends[0] - beyond, ends[0], *middle, ends[-1], ends[-1] + beyond])
+    padded = np.pad(np.pad(density, 1, mode="edge"), 1).T
+    fills = [to_rgba(colour, alpha) for alpha in _ALPHAS[::-1]]
+    ax.contourf(*points, padded, [*levels, np.inf], colors=fills)
+    ax.contour(*points, padded, levels, colors=colour, linewidths=0.7)
 
 
 def _draw_cells(
-    ax: Axes, x: Array, y: Array, edges: list[Array], colour: str, *, along: tuple[int, ...]
+    ax: Axes, edges: list[FloatArray], counts: FloatArray, density: FloatArray, colour: str
 ) -> None:
-    """Fill the cells of a histogram that hold 50 % and 90 % of the draws, densest first.
-
-    It is smoothed along the axes of continuous parameters.
-    """
-    counts, _, _ = np.histogram2d(x, y, bins=edges)
-    smooth = counts
-    if along:
-        smooth = gaussian_filter(counts, best_smoothing(counts, along), axes=along)
-    density = smooth / np.outer(np.diff(edges[0]), np.diff(edges[1]))
+    """Fill the cells of a histogram that hold 50 % and 90 % of the draws, densest first."""
     densest_first = np.argsort(density, axis=None)[::-1]
-    held = np.cumsum(counts.ravel()[densest_first]) / len(x)
+    held = np.cumsum(counts.ravel()[densest_first]) / counts.sum()
     before = np.append(0.0, held[:-1])
     alpha = np.zeros(counts.size)
     alpha[densest_first] = np.select([before < mass for mass in MASSES], _ALPHAS, 0.0)
     filled = np.empty((*counts.T.shape, 4))
     filled[...] = to_rgba(colour)
-    filled[..., 3] = np.where(smooth > 0, alpha.reshape(counts.shape), 0.0).T
+    filled[..., 3] = np.where(density > 0, alpha.reshape(counts.shape), 0.0).T
     ax.pcolormesh(*edges, filled, linewidth=0, rasterized=True)
 
 
-def _levels(counts: Array, smooth: Array, m: int) -> Array:
-    """Return which shares of a smoothed histogram hold 50 % and 90 % of m draws.
+def smoothed(counts: FloatArray, along: tuple[int, ...] = (0, 1)) -> FloatArray:
+    """Smooth a histogram along its axes: a little where draws are many, more where they are few.
 
-    Smoothing spreads the histogram: the region with half of the smoothed mass would hold more than
-    half of the draws.
+    Each draw is spread by the width of `best_smoothing`, or by as much more as it takes to have 150
+    draws (or a tenth of all) under its kernel: tails are then as smooth as the middle, and thin
+    ridges stay thin. Nothing leaves the histogram: it is mirrored at its ends.
+
+    References
+    ----------
+    Breiman, Meisel and Purcell (1977), Technometrics 19, 135: widths from nearest neighbours.
     """
-    densest_first = np.argsort(smooth, axis=None)[::-1]
-    held = np.cumsum(counts.ravel()[densest_first]) / m
-    smooth_mass = np.cumsum(smooth.ravel()[densest_first]) / smooth.sum()
-    last = np.minimum(np.searchsorted(held, MASSES), held.size - 1)
-    return smooth_mass[last]
+    if not along:
+        return counts
+    least = best_smoothing(counts, along)
+    wanted = min(_NEIGHBOURS, _NEIGHBOUR_SHARE * counts.sum())
+    result, left = np.zeros_like(counts), counts.copy()
+    widths = [width for width in _WIDTHS if width >= least]
+    for width in widths:
+        cells = (2 * np.sqrt(np.pi) * width) ** len(along)  # under the kernel, as if it were flat
+        enough = cells * gaussian_filter(counts, width, axes=along) >= wanted
+        ready = np.where(enough | (width == widths[-1]), left, 0.0)
+        result += gaussian_filter(ready, width, axes=along)
+        left -= ready
+    return result
 
 
-def best_smoothing(counts: Array, along: tuple[int, ...] | None = None) -> float:
+def best_smoothing(counts: FloatArray, along: tuple[int, ...] | None = None) -> float:
     """Return the width of the Gaussian, in bins, with which to smooth a histogram along its axes.
 
     It makes the histogram closest to the density in integrated squared error, estimated by leaving

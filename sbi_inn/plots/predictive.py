@@ -9,19 +9,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.panels import NARROW_MM, add_legend
-from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, SMALL_PT, new_figure, style
-
-Array = NDArray[np.float64]
+from sbi_inn.plots.panels import NARROW_MM, add_legend, figure_of, single_panel, width_of
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, SMALL_PT, Canvas
+from sbi_inn.typing import FloatArray
 
 FLAGGED = 0.01  # a p-value below it is coloured
-_MOST_ROWS = 12
+_MOST_ROWS = 12  # that can be read on a page
 _FAR = 8.0  # sd of the re-simulations: what lies beyond is an arrow with its number
-_QUANTILES = (0.025, 0.25, 0.75, 0.975)
-_LINE_MM, _GAP_MM, _MARGINS_MM = 3.1, 2.6, 12.0
+_QUANTILES = (0.025, 0.25, 0.75, 0.975)  # the ends of the bars
+_LINE_MM = 3.1  # of a name
+_GAP_MM = 2.6  # between rows
+_MARGINS_MM = 12.0  # of the figure, above and below the rows
 _NAME_LETTERS = {True: 22, False: 40}  # a line of a statistic's name has, on a narrow figure or not
 
 
@@ -32,6 +33,8 @@ def plot_predictive(
     p_values: ArrayLike,
     *,
     width_mm: float = DOUBLE_COLUMN_MM,
+    ax: Axes | None = None,
+    fig: Canvas | None = None,
 ) -> Figure:
     """Plot where each observed statistic lies among its re-simulations, one row a statistic.
 
@@ -51,11 +54,8 @@ def plot_predictive(
         Two-tailed, to be written beside the rows.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("predictive.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Raises
     ------
@@ -79,13 +79,12 @@ def plot_predictive(
     order = np.argsort(p_values, kind="stable")
     shown = order[np.isfinite(observed[order])][:_MOST_ROWS]
     quantiles, here = _scaled(again[:, shown], observed[shown])
-    narrow = width_mm < NARROW_MM
-    with style():
-        labels = [textwrap.fill(str(names[i]), _NAME_LETTERS[narrow]) for i in shown]
-        edges = np.cumsum([0, *(_GAP_MM + _LINE_MM * (1 + label.count("\n")) for label in labels)])
-        rows = (edges[1:] + edges[:-1]) / 2
-        figure = new_figure(width_mm, _MARGINS_MM + edges[-1])
-        ax = figure.add_subplot()
+    letters = _NAME_LETTERS[width_of(ax or fig, width_mm) < NARROW_MM]
+    labels = [textwrap.fill(str(names[i]), letters) for i in shown]
+    edges = np.cumsum([0, *(_GAP_MM + _LINE_MM * (1 + label.count("\n")) for label in labels)])
+    rows = (edges[1:] + edges[:-1]) / 2
+    height = (_MARGINS_MM + edges[-1]) / width_mm
+    with single_panel(ax, fig, width_mm, (height, height)) as (ax, home):
         ax.set_ylim(edges[-1], 0)
         end = _set_limits(ax, quantiles, here)
         _draw_bars(ax, rows, quantiles)
@@ -93,12 +92,13 @@ def plot_predictive(
             _draw_observed(ax, row, value, float(p_values[i]), end)
         ax.set_yticks(rows, labels=labels)
         ax.set_xlabel("value − median re-simulated [sd]")
-        handles = _handles(bool(np.any(p_values[shown] < FLAGGED)))
-        add_legend(figure, handles, [str(handle.get_label()) for handle in handles])
-    return figure
+        add_legend(home, _handles(bool(np.any(p_values[shown] < FLAGGED))))
+    return figure_of(ax)
 
 
-def _checked(again: Array, observed: Array, names: Sequence[str], p_values: Array) -> Array:
+def _checked(
+    again: FloatArray, observed: FloatArray, names: Sequence[str], p_values: FloatArray
+) -> FloatArray:
     """Return the re-simulations that succeeded, or raise where the shapes do not fit."""
     k = len(names)
     if again.ndim != 2 or not again.shape[1:] == observed.shape == p_values.shape == (k,):
@@ -115,7 +115,7 @@ def _checked(again: Array, observed: Array, names: Sequence[str], p_values: Arra
     return good
 
 
-def _scaled(again: Array, observed: Array) -> tuple[Array, Array]:
+def _scaled(again: FloatArray, observed: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return quantiles (4, k) of the re-simulations and the observed values (k,), in their sd.
 
     Where all re-simulations agree, another observed value is infinitely far away.
@@ -129,7 +129,7 @@ def _scaled(again: Array, observed: Array) -> tuple[Array, Array]:
     return (np.quantile(again, _QUANTILES, axis=0) - centre) / sd, here
 
 
-def _set_limits(ax: Axes, quantiles: Array, here: Array) -> float:
+def _set_limits(ax: Axes, quantiles: FloatArray, here: FloatArray) -> float:
     """Set the limits across, to show all but what is far away; return the right one."""
     near = here[np.abs(here) <= _FAR]
     end = 1.12 * max(3.0, float(np.abs(quantiles).max()), float(np.abs(near).max(initial=0)))
@@ -139,7 +139,7 @@ def _set_limits(ax: Axes, quantiles: Array, here: Array) -> float:
     return end
 
 
-def _draw_bars(ax: Axes, rows: Array, quantiles: Array) -> None:
+def _draw_bars(ax: Axes, rows: FloatArray, quantiles: FloatArray) -> None:
     """Draw the central intervals of the re-simulations, and their median."""
     low95, low50, high50, high95 = quantiles
     ax.axvline(0, color=GREY, linewidth=0.6)
@@ -186,11 +186,8 @@ def _handles(flagged: bool) -> list[Line2D]:
     handles = [
         Line2D([], [], color=COLOURS[0], alpha=0.6, linewidth=5, label="50 % of re-simulations"),
         Line2D([], [], color=COLOURS[5], alpha=0.5, linewidth=2.6, label="95 %"),
-        Line2D([], [], color="black", marker="D", markersize=4, linewidth=0, label="observed"),
     ]
-    if flagged:
-        label = f"observed, p < {FLAGGED:g}"
-        handles.append(
-            Line2D([], [], color=COLOURS[1], marker="D", markersize=4, linewidth=0, label=label)
-        )
+    points = {"black": "observed", COLOURS[1]: f"observed, p < {FLAGGED:g}"}
+    for colour, label in list(points.items())[: 1 + flagged]:
+        handles.append(Line2D([], [], color=colour, marker="D", ms=4, linewidth=0, label=label))
     return handles

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
 from sbi_inn.diagnostics.calibration import LEVELS
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.calibration import shares_below
-from sbi_inn.plots.panels import NARROW_MM, add_legend, broken, explain
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM, GREY, line_style, new_figure, style
-
-Array = NDArray[np.float64]
+from sbi_inn.plots.panels import add_legend, broken, explain, figure_of, single_panel
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, GREY, Canvas, line_style
+from sbi_inn.typing import FloatArray
 
 _MOST_NAMED = 8  # columns that each have a line of their own; of more, those that stand out
-_MOST_OUTSIDE = 6
+_MOST_OUTSIDE = 6  # of those
 _LEAST = 1.0  # per cent that the axis shows at either side of zero
-_THICK = 1.7  # of a line that leaves the band
+_THICK = 1.7  # points, of a line that leaves the band
+_HEADROOM = 1.35  # of the axis, for the words above and below the lines
+
+Band = tuple[FloatArray, FloatArray]
 
 
 def plot_ranks(
@@ -35,6 +38,8 @@ def plot_ranks(
     above: str = "",
     below: str = "",
     width_mm: float = DOUBLE_COLUMN_MM,
+    ax: Axes | None = None,
+    fig: Canvas | None = None,
 ) -> Figure:
     """Plot the share of ranks below each level, minus the level: zero where they are uniform.
 
@@ -60,11 +65,8 @@ def plot_ranks(
         What it means to lie above or below zero, written in the panel.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("ranks.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Raises
     ------
@@ -85,20 +87,21 @@ def plot_ranks(
     ranks = np.asarray(ranks, dtype=float)
     edges = None if band is None else (np.asarray(band[0], float), np.asarray(band[1], float))
     _check(ranks, columns, edges)
-    lines = shares_below(ranks) - LEVELS[:, None]
-    with style():
-        figure = new_figure(width_mm, width_mm * (0.8 if width_mm < NARROW_MM else 0.4))
-        ax = figure.add_subplot()
-        handles = _draw_band(ax, edges) | _draw_lines(ax, lines, _beyond(lines, edges), columns)
-        _set_limits(ax, lines, edges)
-        ax.set(xlabel=broken(f"{quantity} [%]", width_mm - 15), ylabel=f"{excess} [%]")
-        ax.set_title(broken(title, width_mm - 15))
+    lines = excess_below(ranks)
+    beyond = beyond_band(lines, edges)
+    named = list(range(len(columns)))
+    if len(columns) > _MOST_NAMED:
+        named = [int(i) for i in np.argsort(-beyond, kind="stable")[:_MOST_OUTSIDE] if beyond[i]]
+    with single_panel(ax, fig, width_mm, (0.8, 0.4)) as (ax, home):
+        handles = draw_excess(ax, lines, columns, edges, named, beyond)
+        ax.set(xlabel=broken(f"{quantity} [%]", home), ylabel=f"{excess} [%]")
+        ax.set_title(broken(title, home))
         explain(ax, above, below)
-        add_legend(figure, list(handles.values()), list(handles))
-    return figure
+        add_legend(home, handles)
+    return figure_of(ax)
 
 
-def _check(ranks: Array, columns: Sequence[str], band: tuple[Array, Array] | None) -> None:
+def _check(ranks: FloatArray, columns: Sequence[str], band: Band | None) -> None:
     """Raise unless there are ranks in [0, 1] for every column, and a band at every level."""
     if ranks.ndim != 2 or ranks.size == 0 or ranks.shape[1] != len(columns):
         raise ShapeError(
@@ -116,48 +119,56 @@ def _check(ranks: Array, columns: Sequence[str], band: tuple[Array, Array] | Non
         )
 
 
-def _beyond(excess: Array, band: tuple[Array, Array] | None) -> Array:
-    """Return how far each line goes beyond the band, 0 where it stays inside, shape (q,)."""
+def excess_below(ranks: FloatArray) -> FloatArray:
+    """Return the share of ranks (n, q) at or below each level, minus the level, shape (99, q)."""
+    below = [np.searchsorted(np.sort(column), LEVELS, side="right") for column in ranks.T]
+    return np.stack(below, axis=1) / len(ranks) - LEVELS[:, None]
+
+
+def beyond_band(excess: FloatArray, band: Band | None) -> FloatArray:
+    """Return how far each line goes beyond the band, 0 where it stays inside, shape (q,).
+
+    Without a band, how far from zero.
+    """
     if band is None:
         return np.abs(excess).max(axis=0)
     low, high = (edge[:, None] - LEVELS[:, None] for edge in band)
     return np.maximum(np.maximum(excess - high, low - excess), 0).max(axis=0)
 
 
-def _draw_band(ax: Axes, band: tuple[Array, Array] | None) -> dict[str, Artist]:
-    """Draw zero and the band; return what the legend names."""
+def draw_excess(
+    ax: Axes,
+    excess: FloatArray,
+    columns: Sequence[str],
+    band: Band | None,
+    named: Sequence[int],
+    beyond: FloatArray,
+) -> list[Artist]:
+    """Draw a line a column over the band; return what the legend names.
+
+    Those in `named` are coloured, the others thin and grey. Where all are named, those that go
+    `beyond` the band are thick.
+    """
+    x, excess = 100 * LEVELS, 100 * excess
+    handles: list[Artist] = []
+    shown = [excess]
     ax.axhline(0, color=GREY, linewidth=0.6)
-    if band is None:
-        return {}
-    low, high = (100 * (edge - LEVELS) for edge in band)
-    area = ax.fill_between(100 * LEVELS, low, high, color=GREY, alpha=0.25, linewidth=0)
-    return {"exact posterior": area}
-
-
-def _draw_lines(
-    ax: Axes, excess: Array, beyond: Array, columns: Sequence[str]
-) -> dict[str, Artist]:
-    """Draw a line a column; return what the legend names."""
-    x, handles = 100 * LEVELS, {}
-    named = list(range(len(columns)))
-    if len(columns) > _MOST_NAMED:
-        furthest = np.argsort(-beyond, kind="stable")[:_MOST_OUTSIDE]
-        named = [int(i) for i in furthest if beyond[i] > 0]
-        others = np.delete(100 * excess, named, axis=1)
-        lines = ax.plot(x, others, color=GREY, linewidth=0.5, alpha=0.7, label="_others")
-        handles[f"{others.shape[1]} others" if named else f"all {len(columns)}"] = lines[0]
+    if band is not None:
+        shown += [100 * (edge - LEVELS) for edge in band]
+        handles.append(ax.fill_between(x, shown[1], shown[2], color=GREY, alpha=0.25, linewidth=0))
+        handles[0].set_label("exact posterior")
+    others = np.delete(excess, list(named), axis=1)
+    if others.size:
+        look: dict[str, Any] = {"color": GREY, "linewidth": 0.5, "alpha": 0.7}
+        ax.plot(x, others, label="_others", **look)
+        said = f"{others.shape[1]} others" if named else f"all {len(columns)}"
+        handles.append(Line2D([], [], label=said, **look))
+    thick = (beyond > 0) & (len(named) == len(columns))
     for order, i in enumerate(named):
         colour, dashes = line_style(order)
-        width = _THICK if beyond[i] > 0 and len(columns) <= _MOST_NAMED else 1.0
-        (line,) = ax.plot(x, 100 * excess[:, i], color=colour, linestyle=dashes, linewidth=width)
-        line.set_label(columns[i])
-        handles[columns[i]] = line
-    return handles
-
-
-def _set_limits(ax: Axes, excess: Array, band: tuple[Array, Array] | None) -> None:
-    """Fit the axes to the lines and the band, zero in the middle, with room for the words."""
-    edges = () if band is None else tuple(edge - LEVELS for edge in band)
-    largest = max(_LEAST, *(100 * np.abs(part).max() for part in (excess, *edges)))
-    ax.set(xlim=(0, 100), ylim=(-1.35 * largest, 1.35 * largest))
+        look = {"color": colour, "linewidth": _THICK if thick[i] else 1.0}
+        handles += ax.plot(x, excess[:, i], dashes, label=columns[i], **look)
+    largest = max(_LEAST, *(float(np.abs(part).max()) for part in shown))
+    ax.set(xlim=(0, 100), ylim=(-_HEADROOM * largest, _HEADROOM * largest))
     ax.locator_params(axis="y", nbins=7)
+    return handles

@@ -9,33 +9,37 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sbi_inn.draws import Column
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.axes import dress_axis
+from sbi_inn.plots.axes import Span, dress_axis, widened
 from sbi_inn.plots.panels import (
     NARROW_MM,
     add_legend,
     broken,
+    figure_of,
+    finite,
     is_leftmost,
+    lay_out,
     panel_grid,
-    panel_width_pt,
+    single_panel,
     square,
+    width_of,
 )
-from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, SMALL_PT, new_figure, style
-
-Array = NDArray[np.float64]
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, SMALL_PT, Canvas
+from sbi_inn.typing import FloatArray, IntArray
 
 CONTRACTION = "contraction: 1 − posterior variance / prior variance"
 _MOST_PANELS = {False: 20, True: 15}  # on a page, by whether the figure is narrow
 _MOST_BARS = 150  # observations a panel of the recovery plot shows
 _MOST_POINTS = 300  # observations a parameter of the contraction plot shows
 _FAR = 6.0  # posterior sd: z-scores beyond are drawn here
-_LEAST_CONTRACTION = -0.5
-_MARKERS = ("o", "s", "^", "D")
-# Less room: no numbers upwards; scores in two lines; a shorter label.
-_SMALL_PANEL_PT, _SCORES_PT, _LABEL_PT = 75.0, 85.0, 95.0
+_LEAST_CONTRACTION = -0.5  # contractions below are drawn here
+_MARKERS = ("o", "s", "^", "D")  # of the second six parameters, and so on
+_SMALL_PANEL_PT = 75.0  # width of a panel, below which it has no numbers upwards
+_SCORES_PT = 85.0  # below which the scores take two lines
+_LABEL_PT = 95.0  # below which the label is shorter
 
 
 def plot_recovery(
@@ -48,6 +52,7 @@ def plot_recovery(
     r_squared: ArrayLike,
     nrmse: ArrayLike,
     width_mm: float = DOUBLE_COLUMN_MM,
+    fig: Canvas | None = None,
 ) -> Figure:
     """Plot posterior medians against true values, one panel a parameter.
 
@@ -65,11 +70,8 @@ def plot_recovery(
         Over all observations, to be written above the panels.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("recovery.pdf")``.
+    fig : Figure or SubFigure, optional
+        Draw into it, whatever `width_mm` is.
 
     Raises
     ------
@@ -85,24 +87,25 @@ def plot_recovery(
     >>> figure.axes[0].get_xlabel()
     'true elbow [rad]'
     """
-    arrays = [np.asarray(array, dtype=float) for array in (truth, estimate, low, high)]
-    scores = [np.asarray(array, dtype=float) for array in (r_squared, nrmse)]
-    _check("plot_recovery", arrays, columns, scores)
-    narrow = width_mm < NARROW_MM
-    shown = _lowest(scores[0], _MOST_PANELS[narrow])
-    rows = _spread_out(len(arrays[0]), _MOST_BARS)
-    with style():
-        most = 5 if not narrow else 2 if len(shown) <= 4 else 3
-        figure, panels, room_pt = panel_grid(len(shown), width_mm, most)
+    bars = finite("plot_recovery", "values", truth, estimate, low, high)
+    scores = finite("plot_recovery", "scores", r_squared, nrmse)
+    _check("plot_recovery", bars, columns, scores)
+    narrow = width_of(fig, width_mm) < NARROW_MM
+    shown = sorted(np.argsort(scores[0], kind="stable")[: _MOST_PANELS[narrow]].tolist())
+    rows = _spread_out(len(bars[0]), _MOST_BARS)
+    most = 5 if not narrow else 2 if len(shown) <= 4 else 3
+    with panel_grid(len(shown), most, fig, width_mm) as (figure, panels, room_pt):
         for ax, i in zip(panels, shown, strict=True):
-            _draw_recovery(ax, *(array[rows, i] for array in arrays))
-            ax.set_title(_scores(scores[0][i], scores[1][i], room_pt), fontsize=SMALL_PT)
+            _draw_recovery(ax, *(array[rows, i] for array in bars))
+            ax.set_title(
+                _scores(float(scores[0][i]), float(scores[1][i]), room_pt), fontsize=SMALL_PT
+            )
         if len(shown) < len(columns):
             figure.suptitle(f"the {len(shown)} of {len(columns)} parameters with the lowest R²")
         # Labels take room from the panels, and the panels' size decides which labels fit.
-        for room in (room_pt, None):
-            _dress(panels, [columns[i] for i in shown], room or panel_width_pt(figure))
-            figure.draw_without_rendering()
+        _dress(panels, [columns[i] for i in shown], room_pt)
+        _dress(panels, [columns[i] for i in shown], lay_out(panels))
+        lay_out(panels)
         square(figure, panels)
     return figure
 
@@ -113,6 +116,8 @@ def plot_contraction(
     columns: Sequence[str],
     *,
     width_mm: float = DOUBLE_COLUMN_MM,
+    ax: Axes | None = None,
+    fig: Canvas | None = None,
 ) -> Figure:
     """Plot z-scores against posterior contraction: bias and gain of each posterior.
 
@@ -130,11 +135,8 @@ def plot_contraction(
         Names of the parameters.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("contraction.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Raises
     ------
@@ -152,27 +154,28 @@ def plot_contraction(
     >>> figure.axes[0].get_xlabel()
     'contraction: 1 − posterior variance / prior variance'
     """
-    arrays = [np.asarray(z, dtype=float), np.asarray(contraction, dtype=float)]
+    arrays = finite("plot_contraction", "values", z, contraction)
     _check("plot_contraction", arrays, columns)
     clipped = np.clip(arrays[0], -_FAR, _FAR), np.clip(arrays[1], _LEAST_CONTRACTION, 1)
-    with style():
-        figure = new_figure(width_mm, width_mm * (0.85 if width_mm < NARROW_MM else 0.42))
-        ax = figure.add_subplot()
+    with single_panel(ax, fig, width_mm, (0.85, 0.42)) as (ax, home):
         for level, dashes in ((0, "-"), (-2, "--"), (2, "--")):
             ax.axhline(level, color=GREY, linewidth=0.6, linestyle=dashes)
         for i, name in enumerate(columns):
             _draw_cloud(ax, i, clipped[1][:, i], clipped[0][:, i], name)
         _set_limits(ax, *clipped)
-        ax.set_xlabel(broken(CONTRACTION, width_mm - 15))
+        ax.set_xlabel(broken(CONTRACTION, home))
         ax.set_ylabel("posterior mean − truth [posterior sd]")
-        add_legend(figure, *ax.get_legend_handles_labels())
-    return figure
+        add_legend(home)
+    return figure_of(ax)
 
 
 def _check(
-    caller: str, arrays: Sequence[Array], columns: Sequence[object], scores: Sequence[Array] = ()
+    caller: str,
+    arrays: Sequence[FloatArray],
+    columns: Sequence[object],
+    scores: Sequence[FloatArray] = (),
 ) -> None:
-    """Raise unless all arrays are finite and (n, d), for d columns, and the scores (d,)."""
+    """Raise unless all arrays are (n, d), for d columns, and the scores (d,)."""
     d, shape = len(columns), arrays[0].shape
     fits = all(array.shape == shape for array in arrays) and all(s.shape == (d,) for s in scores)
     if len(shape) != 2 or shape[1] != d or 0 in shape or not fits:
@@ -180,17 +183,9 @@ def _check(
             f"{caller}: one shape (n, {d}), not empty, is needed for {d} columns, and ({d},) for "
             f"what is known of each; got {[array.shape for array in (*arrays, *scores)]}"
         )
-    bad = sum(int(np.count_nonzero(~np.isfinite(array))) for array in arrays)
-    if bad:
-        raise ShapeError(f"{caller}: values must be finite; got {bad} that are not")
 
 
-def _lowest(scores: Array, most: int) -> list[int]:
-    """Return which parameters are shown, in their own order: of too many the lowest scores."""
-    return sorted(np.argsort(scores, kind="stable")[:most].tolist())
-
-
-def _spread_out(n: int, most: int) -> NDArray[np.int_]:
+def _spread_out(n: int, most: int) -> IntArray:
     """Return at most so many of n rows, evenly spread."""
     return np.linspace(0, n - 1, min(n, most)).astype(int)
 
@@ -208,7 +203,9 @@ def _dress(panels: Sequence[Axes], columns: Sequence[Column], room_pt: float) ->
             ax.yaxis.set_ticklabels([])
 
 
-def _draw_recovery(ax: Axes, truth: Array, estimate: Array, low: Array, high: Array) -> None:
+def _draw_recovery(
+    ax: Axes, truth: FloatArray, estimate: FloatArray, low: FloatArray, high: FloatArray
+) -> None:
     """Draw medians with their intervals over the identity, on axes of one span."""
     span = _common_span(truth, estimate)
     ax.plot(span, span, color=GREY, linewidth=0.6)
@@ -217,15 +214,13 @@ def _draw_recovery(ax: Axes, truth: Array, estimate: Array, low: Array, high: Ar
     ax.set(xlim=span, ylim=span)
 
 
-def _common_span(truth: Array, estimate: Array) -> tuple[float, float]:
+def _common_span(truth: FloatArray, estimate: FloatArray) -> Span:
     """Return the ends of axes that show both, but for a few that lie far outside the others."""
     values = np.concatenate([truth, estimate])
     inner_low, inner_high = np.quantile(values, [0.01, 0.99])
     reach = 0.5 * (inner_high - inner_low)
     low, high = max(values.min(), inner_low - reach), min(values.max(), inner_high + reach)
-    constant = high - low <= 1e-9 * max(abs(low), abs(high))
-    margin = (0.1 * abs(low) or 1.0) if constant else 0.06 * (high - low)
-    return float(low - margin), float(high + margin)
+    return widened(low, high)
 
 
 def _scores(r_squared: float, nrmse: float, room_pt: float) -> str:
@@ -234,14 +229,14 @@ def _scores(r_squared: float, nrmse: float, room_pt: float) -> str:
     return f"R² = {r_squared:.2f}{between}NRMSE = {nrmse:.2f}".replace("-", "−")
 
 
-def _set_limits(ax: Axes, z: Array, contraction: Array) -> None:
+def _set_limits(ax: Axes, z: FloatArray, contraction: FloatArray) -> None:
     """Fit the axes to the points: no contraction and z-scores of 3 are always on them."""
     farthest = 1.1 * max(3.0, float(np.abs(z).max()))
     lowest = min(0.0, float(contraction.min()))
     ax.set(xlim=(lowest - 0.05, 1.05), ylim=(-farthest, farthest))
 
 
-def _draw_cloud(ax: Axes, i: int, x: Array, y: Array, name: str) -> None:
+def _draw_cloud(ax: Axes, i: int, x: FloatArray, y: FloatArray, name: str) -> None:
     """Draw the observations of one parameter, small, and their mean, large."""
     colour = COLOURS[i % len(COLOURS)]
     marker = _MARKERS[i // len(COLOURS) % len(_MARKERS)]

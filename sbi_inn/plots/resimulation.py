@@ -7,26 +7,26 @@ from math import ceil, floor, log10
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from sbi_inn.plots.panels import NARROW_MM, add_legend, broken
-from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, new_figure, style
-
-Array = NDArray[np.float64]
+from sbi_inn.plots.panels import add_legend, broken, figure_of, single_panel
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas
+from sbi_inn.typing import FloatArray
 
 _SMALLEST = 1e-12  # errors below it are drawn here: zero has no logarithm
 _FIRST = 0.005  # share of the errors that may lie to the left of the axis
-_MOST_POINTS = 500
-_MOST_TICKS = 8
+_MOST_POINTS = 500  # of a line
+_MOST_TICKS = 8  # that can be read in one column
 
 
 def plot_errors(
-    errors: Array,
+    errors: FloatArray,
     *,
-    noise: Array | None = None,
+    noise: FloatArray | None = None,
     noise_label: str = "new simulation at the truth",
     remark: str = "",
     width_mm: float = DOUBLE_COLUMN_MM,
+    ax: Axes | None = None,
+    fig: Canvas | None = None,
 ) -> Figure:
     """Plot how large re-simulation errors are: the share below each error.
 
@@ -41,11 +41,8 @@ def plot_errors(
         Title: what has to be known about the draws.
     width_mm : float
         Width on paper: 180 for a double column, 85 for a single one.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("errors.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Examples
     --------
@@ -57,34 +54,31 @@ def plot_errors(
     sets = {"re-simulated draws": (again, COLOURS[0])} if len(again) else {}
     if beside.max(initial=0) > _SMALLEST:
         sets[noise_label] = (beside, GREY)
-    with style():
-        figure = new_figure(width_mm, width_mm * (0.68 if width_mm < NARROW_MM else 0.4))
-        ax = figure.add_subplot()
+    with single_panel(ax, fig, width_mm, (0.68, 0.4)) as (ax, home):
         for label, (ordered, colour) in sets.items():
             _draw_shares(ax, ordered, label, colour)
         ax.set_xlabel("re-simulation error [spreads of the observables]")
         ax.set(ylabel="share below [%]", ylim=(0, 103))
-        title = remark if len(again) else "no draw could be simulated again"
-        ax.set_title(broken(title, width_mm - 15))
+        ax.set_title(broken(remark if len(again) else "no draw could be simulated again", home))
         if sets:
             _set_x_axis(ax, [ordered for ordered, _ in sets.values()])
-            add_legend(figure, *ax.get_legend_handles_labels())
-    return figure
+            add_legend(home)
+    return figure_of(ax)
 
 
-def _increasing(errors: Array) -> Array:
+def _increasing(errors: FloatArray) -> FloatArray:
     """Return the finite errors in order, none of them zero."""
     return np.maximum(np.sort(errors[np.isfinite(errors)], axis=None), _SMALLEST)
 
 
-def _draw_shares(ax: Axes, ordered: Array, label: str, colour: str) -> None:
+def _draw_shares(ax: Axes, ordered: FloatArray, label: str, colour: str) -> None:
     """Draw which share of errors in increasing order lies below each."""
     share = np.arange(1, len(ordered) + 1) / len(ordered)
     shown = np.linspace(0, len(ordered) - 1, min(len(ordered), _MOST_POINTS)).astype(int)
     ax.plot(ordered[shown], 100 * share[shown], color=colour, label=label)
 
 
-def _set_x_axis(ax: Axes, sets: list[Array]) -> None:
+def _set_x_axis(ax: Axes, sets: list[FloatArray]) -> None:
     """Fit a logarithmic axis to all but the smallest errors, with ticks that can be read."""
     low = min(float(np.quantile(ordered, _FIRST, method="lower")) for ordered in sets)
     high = max(float(ordered[-1]) for ordered in sets)
@@ -102,8 +96,7 @@ def _ticks(low: float, high: float) -> dict[float, str]:
     ticks: dict[float, str] = {}
     for digits, step in (((1, 2, 5), 1), ((1,), 1), ((1,), 2), ((1,), 4)):
         chosen = [(digit, power) for power in powers if power % step == 0 for digit in digits]
-        ticks = {digit * 10.0**power: _text(digit, power) for digit, power in chosen}
-        ticks = {tick: text for tick, text in ticks.items() if low <= tick <= high}
+        ticks = {d * 10.0**p: _text(d, p) for d, p in chosen if low <= d * 10.0**p <= high}
         if len(ticks) <= _MOST_TICKS:
             break
     return ticks

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import matplotlib
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 # Okabe and Ito (2008), told apart with any colour vision; in an order that keeps neighbours apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", ":", "-.")
 GREY = "#808080"
-SINGLE_COLUMN_MM, DOUBLE_COLUMN_MM = 85.0, 180.0
-SMALL_PT, TEXT_PT = 7.0, 8.0
+SINGLE_COLUMN_MM = 85.0  # width of one column of a journal
+DOUBLE_COLUMN_MM = 180.0  # width of two
+TEXT_PT = 8.0  # of labels and titles
+SMALL_PT = 7.0  # of ticks and legends: the least that journals accept
+
+# A figure that a user may bring to be drawn into.
+Canvas = Figure | SubFigure
 
 _SETTINGS: Any = {  # Any: matplotlib 3.11 types the keys, earlier releases do not
     "figure.dpi": 150,
@@ -79,6 +85,22 @@ def new_figure(width_mm: float, height_mm: float) -> PaperFigure:
     if width_mm <= 0:
         raise ValueError(f"width_mm must be positive; got {width_mm}")
     return PaperFigure(figsize=(width_mm / 25.4, height_mm / 25.4), layout="constrained")
+
+
+@contextmanager
+def canvas(fig: Canvas | None, width_mm: float, height_mm: float) -> Iterator[Figure]:
+    """Give the figure to draw into, inside `style`: the one a user brought, or a new one.
+
+    One that has no layout engine gets matplotlib's constrained one: labels take their room from
+    the panels.
+    """
+    with style():
+        if fig is None:
+            yield new_figure(width_mm, height_mm)
+            return
+        if fig.figure.get_layout_engine() is None:
+            fig.figure.set_layout_engine("constrained")
+        yield cast(Figure, fig)  # nothing is called that a SubFigure lacks
 
 
 def line_style(i: int) -> tuple[str, str]:

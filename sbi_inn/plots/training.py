@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, new_figure, style
+from sbi_inn.plots.panels import figure_of, single_panel
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas
+from sbi_inn.typing import FloatArray
 
 _TRANSIENT = 0.1  # share of the training whose losses may leave the axis at the top
 
@@ -21,6 +22,8 @@ def plot_training(
     *,
     others: Sequence[Mapping[str, Any]] = (),
     width_mm: float = DOUBLE_COLUMN_MM / 2,
+    ax: Axes | None = None,
+    fig: Canvas | None = None,
 ) -> Figure:
     """Plot training and validation loss, and mark the weights that were kept.
 
@@ -38,11 +41,8 @@ def plot_training(
         Histories of other networks in an ensemble, whose validation losses are drawn pale.
     width_mm : float
         Width on paper.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save with ``.savefig("training.pdf")``.
+    ax, fig : Axes, and Figure or SubFigure, optional
+        Draw into one of them, whatever `width_mm` is.
 
     Raises
     ------
@@ -57,9 +57,7 @@ def plot_training(
     'epoch'
     """
     axis_name, x, train, validation, best = _read(history)
-    with style():
-        figure = new_figure(width_mm, 0.65 * width_mm)
-        ax = figure.add_subplot()
+    with single_panel(ax, fig, width_mm, (0.65, 0.4)) as (ax, _):
         for other in others:
             _, epochs, _, losses, _ = _read(other)
             ax.plot(epochs, losses, color=COLOURS[1], alpha=0.4, linewidth=0.6)
@@ -70,12 +68,12 @@ def plot_training(
         _set_limits(ax, x, np.stack([train, validation]))
         ax.set(xlabel=axis_name, ylabel=history.get("quantity", "loss"))
         ax.legend(loc="upper right")
-    return figure
+    return figure_of(ax)
 
 
 def _read(
     history: Mapping[str, Any],
-) -> tuple[str, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]:
+) -> tuple[str, FloatArray, FloatArray, FloatArray, int]:
     """Return name and values of the x axis, the two losses, and the position of the best epoch."""
     axis_name = "epoch" if "epoch" in history else "step"
     wanted = (axis_name, "train_loss", "validation_loss")
@@ -98,7 +96,7 @@ def _read(
     return axis_name, x, train, validation, int(found[0])
 
 
-def _set_limits(ax: Axes, x: NDArray[np.float64], losses: NDArray[np.float64]) -> None:
+def _set_limits(ax: Axes, x: FloatArray, losses: FloatArray) -> None:
     """Fit the axes to the finite losses after the transient."""
     if len(x) > 1:
         ax.set_xlim(x[0], x[-1])

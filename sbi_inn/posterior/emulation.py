@@ -15,6 +15,7 @@ from sbi_inn.draws import by_name
 from sbi_inn.errors import ShapeError
 from sbi_inn.methods import Emulator
 from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
@@ -90,9 +91,9 @@ class Emulation:
             `rmse`, root-mean-square error in the observable's units; `relative`, the same divided
             by the standard deviation of the observable.
         """
-        schema, rows = self._schema, self.test_rows
-        seen, m = self.simulations.observations(rows), schema.observable_columns()
-        truth = self.simulations.prior.flatten(self.simulations.parameters(rows))
+        schema, rows, table = self._schema, self.test_rows, self.simulations
+        seen, m = table.observations(rows), schema.observable_columns()
+        truth = table.prior.flatten(table.parameters(rows))
         gap = self._predict(truth, seen.vector[:, m:]) - seen.vector[:, :m]
         rmse, spread = np.sqrt((gap**2).mean(axis=0)), seen.vector[:, :m].std(axis=0)
         relative = np.divide(rmse, spread, out=np.full(m, np.nan), where=spread > 0)
@@ -100,7 +101,8 @@ class Emulation:
         return pd.DataFrame({"rmse": rmse, "relative": relative}, index=index)
 
     @property
-    def _schema(self) -> Any:
+    def _schema(self) -> Schema:
+        assert self.simulations.schema is not None
         return self.simulations.schema
 
     def _predict(self, flat: FloatArray, givens: FloatArray) -> FloatArray:
@@ -109,10 +111,10 @@ class Emulation:
 
     def _label(self, vector: FloatArray) -> xr.Dataset:
         """Name predictions as the simulator does, with their error in the attributes."""
-        table = self.simulations.dataset
-        rmse = self._schema.fold(self.errors["rmse"].to_numpy()[None])
+        schema, table = self._schema, self.simulations.dataset
+        rmse = schema.fold(self.errors["rmse"].to_numpy()[None])
         variables = {}
-        for name, values in self._schema.fold(vector).items():
+        for name, values in schema.fold(vector).items():
             error = rmse[name][0]
             about = {**table[name].attrs, "rmse": float(error) if error.ndim == 0 else error}
             variables[name] = (("draw", *table[name].dims[1:]), values, about)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -14,119 +13,71 @@ import xarray as xr
 import sbi_inn
 from sbi_inn import draws as labelled
 from sbi_inn.errors import NoDensityError
-from sbi_inn.methods import Fitted
 from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.schema import Schema
+from sbi_inn.posterior.core import Core
+from sbi_inn.posterior.resimulation import resimulate
+from sbi_inn.posterior.sampling import log_prob, sample
+from sbi_inn.report import latex
 from sbi_inn.simulation.again import givens_of
-from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.typing import FloatArray
 
 
-class Exports(ABC):
-    """Draws of a posterior in the forms that other programs read.
+def to_datatree(core: Core, y: Any, n: int = 4000, *, seed: int | None = None) -> xr.DataTree:
+    """Give everything at one observation as ArviZ reads it.
 
-    Attributes
-    ----------
-    fitted : Fitted
-    simulations : Simulations
-    problem : Problem or None
-        What to simulate with.
+    Where there is a simulator, it runs at every one of the `n` draws.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups `posterior`, `prior`, `observed_data`; `posterior_predictive` where there is a
+        simulator that does not fail at every draw, `constant_data` where there are givens,
+        `sample_stats` with the log posterior density `lp` where the method has one. The draws
+        are independent: one `chain`.
     """
+    draws = sample(core, y, n, seed=seed)
+    groups = {
+        "posterior": draws,
+        "prior": core.simulations.prior_draws.isel(draw=slice(n)),
+        **observed_groups(core.schema.read(y), core.simulations),
+    }
+    if core.problem is not None:
+        with suppress(SimulationError):  # every one failed: the group is left out
+            again = resimulate(core, y, n, seed=seed)
+            groups["posterior_predictive"] = again[list(core.schema.observables)]
+    with suppress(NoDensityError):  # as is this one
+        groups["sample_stats"] = xr.Dataset({"lp": log_prob(core, draws, y)})
+    return datatree(groups, method=core.fitted.settings.label)
 
-    fitted: Fitted
-    simulations: Simulations
-    problem: Problem | None
-    _schema: Schema
 
-    @abstractmethod
-    def sample(self, y: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
-        """Draw from the posterior at one observation."""
+def to_dataframe(core: Core, y: Any, n: int = 1000, *, seed: int | None = None) -> pd.DataFrame:
+    """Give draws as a table: one row a draw, one column a scalar, such as `theta[0]`."""
+    columns, array = labelled.flat(sample(core, y, n, seed=seed))
+    return pd.DataFrame(array, columns=list(columns)).rename_axis("draw")
 
-    @abstractmethod
-    def log_prob(
-        self, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any], y: Any
-    ) -> xr.DataArray:
-        """Log posterior density in parameter units."""
 
-    @abstractmethod
-    def resimulate(
-        self, y: Any, n: int = 1000, *, emulator: bool = False, seed: int | None = None
-    ) -> xr.Dataset:
-        """Simulate again at posterior draws."""
+def to_numpy(core: Core, y: Any, n: int = 1000, *, seed: int | None = None) -> FloatArray:
+    """Give draws as an array, shape (n, dim), in the order of `prior.columns`."""
+    return labelled.flat(sample(core, y, n, seed=seed))[1]
 
-    def to_datatree(self, y: Any, n: int = 4000, *, seed: int | None = None) -> xr.DataTree:
-        """Give everything at one observation as ArviZ reads it.
 
-        Parameters
-        ----------
-        y : mapping, Dataset or array
-            One observation.
-        n : int
-            Number of draws; where there is a simulator, it runs at every one of them.
-        seed : int, optional
+def latex_table(
+    core: Core,
+    y: Any,
+    n: int = 10_000,
+    *,
+    interval: float = 0.68,
+    caption: str = "",
+    label: str = "",
+    seed: int | None = None,
+) -> str:
+    """Write the posterior at one observation as a table for a paper.
 
-        Returns
-        -------
-        xarray.DataTree
-            Groups `posterior`, `prior`, `observed_data`; `posterior_predictive` where there is a
-            simulator that does not fail at every draw, `constant_data` where there are givens,
-            `sample_stats` with the log posterior density `lp` where the method has one. The draws
-            are independent: one `chain`.
-
-        Raises
-        ------
-        ShapeError
-            If `y` does not fit.
-        """
-        draws = self.sample(y, n, seed=seed)
-        groups = {
-            "posterior": draws,
-            "prior": self.simulations.prior_draws.isel(draw=slice(n)),
-            **observed_groups(self._schema.read(y), self.simulations),
-        }
-        if self.problem is not None:
-            with suppress(SimulationError):  # every one failed: the group is left out
-                again = self.resimulate(y, n, seed=seed)
-                groups["posterior_predictive"] = again[list(self._schema.observables)]
-        with suppress(NoDensityError):  # as is this one
-            groups["sample_stats"] = xr.Dataset({"lp": self.log_prob(draws, y)})
-        return datatree(groups, method=self.fitted.settings.label)
-
-    def to_dataframe(self, y: Any, n: int = 1000, *, seed: int | None = None) -> pd.DataFrame:
-        """Give draws as a table: one row a draw, one column a scalar, such as `theta[0]`."""
-        columns, array = labelled.flat(self.sample(y, n, seed=seed))
-        return pd.DataFrame(array, columns=list(columns)).rename_axis("draw")
-
-    def to_numpy(self, y: Any, n: int = 1000, *, seed: int | None = None) -> FloatArray:
-        """Give draws as an array, shape (n, dim), in the order of `prior.columns`."""
-        return labelled.flat(self.sample(y, n, seed=seed))[1]
-
-    def latex_table(
-        self,
-        y: Any,
-        n: int = 10_000,
-        *,
-        interval: float = 0.68,
-        caption: str = "",
-        label: str = "",
-        seed: int | None = None,
-    ) -> str:
-        """Write the posterior at one observation as a table for a paper.
-
-        Parameters
-        ----------
-        y : mapping, Dataset or array
-        n : int
-            Number of draws.
-        interval, caption, label
-            As in `sbi_inn.latex_table`.
-        seed : int, optional
-        """
-        from sbi_inn.report.latex import latex_table
-
-        draws = self.sample(y, n, seed=seed)
-        return latex_table(draws, interval=interval, caption=caption, label=label)
+    `interval`, `caption` and `label` are those of `sbi_inn.latex_table`.
+    """
+    draws = sample(core, y, n, seed=seed)
+    return latex.latex_table(draws, interval=interval, caption=caption, label=label)
 
 
 def datatree(groups: Mapping[str, xr.Dataset], *, method: str) -> xr.DataTree:

@@ -2,216 +2,223 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import numpy as np
-import pandas as pd
-import xarray as xr
-
-from sbi_inn import draws as labelled
-from sbi_inn.methods import Fitted
-from sbi_inn.methods.density import Density
-from sbi_inn.observation.batch import Observations
+from sbi_inn.checks import Subject
 from sbi_inn.observation.schema import Schema
-from sbi_inn.observation.statistics import spread, statistics
-from sbi_inn.posterior.catalogue import Catalogue
-from sbi_inn.posterior.checking import Trust
-from sbi_inn.posterior.exports import Exports
-from sbi_inn.posterior.figures import Figures
-from sbi_inn.posterior.planning import Outlook
-from sbi_inn.posterior.resimulation import Again
+from sbi_inn.posterior import (
+    catalogue,
+    checking,
+    exports,
+    figures,
+    planning,
+    resimulation,
+    sampling,
+    saving,
+)
+from sbi_inn.posterior.core import Core
+from sbi_inn.posterior.emulation import Emulation
 from sbi_inn.prior import Prior
+from sbi_inn.report.check import Check
 from sbi_inn.simulation.problem import Problem
-from sbi_inn.simulation.seeds import Stream, generator
-from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.training.history import History
-from sbi_inn.training.loop import Training
-from sbi_inn.typing import FloatArray, IntArray
+
+T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-class Posterior(Again, Trust, Outlook, Figures, Exports, Catalogue):
+def _method(
+    of: Callable[[Posterior], T], function: Callable[Concatenate[T, P], R]
+) -> Callable[Concatenate[Posterior, P], R]:
+    """Make a method of a function of what a posterior holds, with its signature and docstring."""
+
+    @wraps(function)
+    def method(self: Posterior, *args: P.args, **kwargs: P.kwargs) -> R:
+        return function(of(self), *args, **kwargs)
+
+    signature = inspect.signature(function)
+    first, *others = signature.parameters.values()
+    own = first.replace(name="self", annotation=inspect.Parameter.empty)
+    method.__signature__ = signature.replace(parameters=[own, *others])  # pyright: ignore[reportAttributeAccessIssue]
+    method.__qualname__ = f"Posterior.{function.__name__}"
+    return method
+
+
+def _of_core(function: Callable[Concatenate[Core, P], R]) -> Callable[Concatenate[Posterior, P], R]:
+    """Hand on to a function of the core."""
+    return _method(lambda posterior: posterior.core, function)
+
+
+def _of_subject(
+    function: Callable[Concatenate[Subject, P], R],
+) -> Callable[Concatenate[Posterior, P], R]:
+    """Hand on to a function of what the checks share."""
+    return _method(lambda posterior: posterior._subject(), function)
+
+
+def _drawing(function: Callable[Concatenate[Core, P], R]) -> Callable[Concatenate[Posterior, P], R]:
+    """Hand on to a function of the core that draws; say once if the last check has failed."""
+    hand_on = _of_core(function)
+
+    @wraps(hand_on)
+    def method(self: Posterior, *args: P.args, **kwargs: P.kwargs) -> R:
+        found = hand_on(self, *args, **kwargs)
+        if self.last_verdict == "do not trust" and not self._warned:
+            self._warned = True
+            warnings.warn(f"the last check of this posterior said: {self.last_check}", stacklevel=2)
+        return found
+
+    return method
+
+
+class Posterior:
     """The posterior of a study, for any observation.
 
-    Made by `fit_posterior` or `load_posterior`. An observation `y` is a dict of observables (and
-    givens), a Dataset, or the bare array where there is one observable. Without `seed=`, all calls
-    share the fit's own seed: `summary(y)`, `corner(y)` and `sample(y)` show the same draws.
+    Made by `fit_posterior` or `load_posterior`. Everywhere
 
-    Attributes
+    - `y` is one observation: a dict of observables (and givens), a Dataset, a Series or DataFrame
+      of one row with labels, or the bare array where there is one observable. A ShapeError says
+      where it does not fit the observations that were simulated;
+    - `ys` are many: a Dataset with dim "observation", a DataFrame with one row an observation, or a
+      list of such `y`, ragged or not. The ShapeError names the one that does not fit;
+    - `n` is a number of draws;
+    - `seed` is, by default, the fit's own. With the observation's own numbers it decides what is
+      drawn: `summary(y)`, `corner(y)` and `sample(y)` show the same draws, of which other
+      observations share none;
+    - `width_mm` is a figure's width on paper, 180 for a double column and 85 for a single one;
+      with `fig` (a Figure or SubFigure) or `ax` (an Axes) it is drawn there instead.
+
+    Parameters
     ----------
-    simulations : Simulations
-        What it was learned from; after loading, the held-out test simulations.
-    n_simulations : int
-        How many simulations it was learned from.
-    seed : int
+    core : Core
+        The trained method, its simulations, and how it came about; for code that builds on it.
     last_check, last_verdict : str
         What the last general check said, empty before.
     """
 
-    def __init__(
-        self,
-        fitted: Fitted,
-        simulations: Simulations,
-        test_rows: IntArray,
-        *,
-        seed: int,
-        problem: Problem | None = None,
-        n_simulations: int | None = None,
-        training: Training | None = None,
-        last_check: str = "",
-        last_verdict: str = "",
-        scale: FloatArray | None = None,
-    ) -> None:
-        if simulations.schema is None:
-            raise SimulationError("no simulation succeeded, so there is no posterior", simulations)
-        self.fitted = fitted
-        self.simulations = simulations
-        self.test_rows = test_rows
-        self.seed = seed
-        self.problem = problem
-        self.n_simulations = n_simulations or len(simulations)
-        self.training = training or Training()
+    def __init__(self, core: Core, *, last_check: str = "", last_verdict: str = "") -> None:
+        self.core = core
         self.last_check = last_check
         self.last_verdict = last_verdict
-        self._warned = False
-        self.density = Density(fitted, simulations.prior)
-        self._schema = simulations.schema
-        self._scale = scale
+        self._warned = False  # that the last check failed
+        self._shared: Subject | None = None  # by the checks, once they were asked for
+
+    @property
+    def simulations(self) -> Simulations:
+        """What it was learned from; after loading, the test simulations that were held out."""
+        return self.core.simulations
+
+    @property
+    def n_simulations(self) -> int:
+        """How many simulations it was learned from."""
+        return self.core.n_simulations
+
+    @property
+    def seed(self) -> int:
+        """The seed of the fit, and of all that is random here."""
+        return self.core.seed
 
     @property
     def prior(self) -> Prior:
         """The prior, of the parameters that are inferred."""
-        return self.simulations.prior
+        return self.core.prior
 
     @property
     def nuisances(self) -> tuple[str, ...]:
         """The parameters that are averaged over, not inferred (`fit_posterior(infer=...)`)."""
-        known = self.prior.names if self.problem is None else self.problem.prior.names
-        return tuple(name for name in known if name not in self.prior.names)
+        return self.core.nuisances
 
     @property
     def schema(self) -> Schema:
         """The observation as understood."""
-        return self._schema
+        return self.core.schema
 
     @property
     def history(self) -> History:
         """What happened in training."""
-        return self.fitted.history
+        return self.core.fitted.history
 
     @property
     def settings(self) -> Any:
         """Settings of the method, with everything that was chosen from the data."""
-        return self.fitted.settings
+        return self.core.fitted.settings
 
     @property
-    def seen_rows(self) -> IntArray:
-        """Rows of `simulations` that training or early stopping has seen."""
-        return np.setdiff1d(self.simulations.ok, self.test_rows)
+    def problem(self) -> Problem | None:
+        """What to simulate with; another one may be set."""
+        return self.core.problem
+
+    @problem.setter
+    def problem(self, problem: Problem | None) -> None:
+        self.core = replace(self.core, problem=problem)
+        self._shared = None
 
     @property
-    def scale(self) -> FloatArray:
-        """Spread of each observable over all simulations, which distances are divided by."""
-        if self._scale is None:
-            self._scale = spread(statistics(self.simulations.observations(), self.schema))
-        return self._scale
+    def emulation(self) -> Emulation:
+        """The forward network; `.errors` is a table of its errors on the test simulations."""
+        return self.core.emulation
 
     # -- draws and densities -----------------------------------------------------------------------
 
-    def sample(self, y: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
-        """Draw from the posterior.
+    sample = _drawing(sampling.sample)
+    summary = _drawing(sampling.summary)
+    log_prob = _of_core(sampling.log_prob)
+    map_estimate = _of_core(sampling.map_estimate)
+    reweight = _of_core(planning.reweight)
 
-        Parameters
-        ----------
-        y : mapping, Dataset or array
-            One observation.
-        n : int
-            Number of draws.
-        seed : int, optional
-            By default the fit's own.
+    # -- many observations -------------------------------------------------------------------------
 
-        Returns
-        -------
-        xarray.Dataset
-            One variable per parameter, dim `draw`, with labels and units; every draw lies inside
-            the prior's support.
+    sample_each = _drawing(catalogue.sample_each)
+    summary_each = _drawing(catalogue.summary_each)
 
-        Raises
-        ------
-        ShapeError
-            If `y` does not fit the observations that were simulated.
-        """
-        flat = self.draw(self.schema.read(y), n, self._rng(seed))[0]
-        self.simulations.warn_units(y)
-        self._warn_if_distrusted()
-        return self.simulations.label(self.prior.unflatten(flat))
+    # -- whether to trust it -----------------------------------------------------------------------
 
-    def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
-        """Draw flat parameter vectors, shape (observations, n, dim), as checks need them."""
-        return self.density.draw(observations, n, rng)
+    def check(self, y: Any = None, *, progress: bool = True) -> Check:
+        """Say whether to trust the posterior, in general or at an observation.
 
-    def log_ratio(
-        self, flat: FloatArray, observations: Observations, *, normalised: bool
-    ) -> FloatArray:
-        """Log of posterior over prior density of flat draws, as checks need it."""
-        return self.density.log_ratio(flat, observations, normalised=normalised)
-
-    def log_prob(
-        self, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any], y: Any
-    ) -> xr.DataArray:
-        """Log posterior density in parameter units, normalised.
-
-        Of discrete parameters it is the log probability, times the density of the others.
-
-        Parameters
-        ----------
-        parameters : Dataset with dim "draw", DataFrame, or dict of scalars or arrays
-            Variables that are no parameters, such as derived ones, are passed over.
-        y : mapping, Dataset or array
-            One observation.
+        In general: are intervals and regions as wide as they should be, do draws land on the
+        observation when they are simulated again? With `y` also: could the simulations have
+        produced it, do draws at y, simulated again, look like it, does the posterior there agree
+        with itself? What each check does and from when on it objects: docs/checks.md.
 
         Returns
         -------
-        xarray.DataArray
-            Dim `draw`; -inf outside the prior's support.
-
-        Raises
-        ------
-        PriorError
-            If a parameter is missing.
-        ShapeError
-            If `y` does not fit.
-        NoDensityError
-            If the method can be drawn from only, or there are more than eight discrete parameters.
+        Check
+            `.verdict` ("trust", "caution", "do not trust"), `.sentence`, `.table`, `.figures`,
+            `.to_html("report.html")`.
         """
-        observation = self.schema.read(y)
-        named = labelled.by_name(parameters, self.prior.names)
-        log_prob = self.density.log_prob(named, observation)
-        return xr.DataArray(log_prob, dims="draw", name="log_prob")
+        observation = None if y is None else self.schema.read(y)
+        general = checking.check(self.core, self._subject(), progress=progress)
+        self.last_check, self.last_verdict = general.sentence, general.verdict
+        self._warned = False
+        if observation is None:
+            return general
+        return checking.check(self.core, self._subject(), observation, progress=progress)
 
-    def map_estimate(self, y: Any, *, seed: int | None = None) -> dict[str, Any]:
-        """Find the parameters of highest posterior density (in parameter units, as `log_prob`).
+    calibration = _of_subject(checking.calibration)
+    recovery = _of_subject(checking.recovery)
+    goodness_of_fit = _of_subject(checking.goodness_of_fit)
+    goodness_of_fit_each = _of_subject(checking.goodness_of_fit_each)
+    goodness_of_fit_together = _of_subject(checking.goodness_of_fit_together)
 
-        Starts from 4,096 draws, then climbs, for each of the best values of discrete parameters.
+    # -- what would make it better -----------------------------------------------------------------
 
-        Returns
-        -------
-        dict
-            Parameter name to number, or to an array for a vector parameter.
-        """
-        found = self.density.highest(self.schema.read(y), self._rng(seed))
-        return {n: v[0].item() if v.ndim == 1 else v[0] for n, v in found.items()}
+    learning_curve = _of_core(planning.learning_curve)
+    plan = _of_subject(planning.plan)
 
-    def summary(self, y: Any, n: int = 10_000, *, seed: int | None = None) -> pd.DataFrame:
-        """Summarise the posterior, one row a parameter.
+    # -- against the simulator ---------------------------------------------------------------------
 
-        Returns
-        -------
-        DataFrame
-            Mean, sd, median, 68 % and 95 % intervals, and the width relative to the prior's.
-        """
-        return labelled.summary(self.sample(y, n, seed=seed))
+    resimulate = _of_core(resimulation.resimulate)
+    rejection_abc = _of_core(resimulation.rejection_abc)
+    emulate = _of_core(resimulation.emulate)
 
     def at_tolerance(self, tolerance: float | None) -> Posterior:
         """Give this posterior with another standard deviation of the observation (method "inn").
@@ -227,40 +234,44 @@ class Posterior(Again, Trust, Outlook, Figures, Exports, Catalogue):
         TypeError
             If the method has no forward network.
         """
-        return Posterior(
-            self._emulator("to set a tolerance").at_tolerance(tolerance),
-            self.simulations,
-            self.test_rows,
-            seed=self.seed,
-            problem=self.problem,
-            n_simulations=self.n_simulations,
-            training=self.training,
-            scale=self.scale,
-        )
+        fitted = self.core.emulator("to set a tolerance").at_tolerance(tolerance)
+        return Posterior(replace(self.core, fitted=fitted, stored_scale=self.core.scale))
 
-    # -- files -------------------------------------------------------------------------------------
+    # -- figures -----------------------------------------------------------------------------------
+
+    corner = _drawing(figures.corner)
+    plot_calibration = _of_subject(figures.plot_calibration)
+    plot_recovery = _of_subject(figures.plot_recovery)
+    plot_latent = _of_core(figures.plot_latent)
+    latent_grid = _of_core(figures.latent_grid)
+    plot_forecast = _of_core(figures.plot_forecast)
+    plot_training = _of_core(figures.plot_training)
+
+    # -- for other programs, and files -------------------------------------------------------------
+
+    to_datatree = _drawing(exports.to_datatree)
+    to_dataframe = _drawing(exports.to_dataframe)
+    to_numpy = _drawing(exports.to_numpy)
+    latex_table = _drawing(exports.latex_table)
 
     def save(self, path: str | Path) -> None:
         """Write the posterior to a file that `load_posterior` reads; no code is stored."""
-        from sbi_inn.posterior.storage import save_posterior
-
-        save_posterior(self, path)
+        saving.save(self.core, path, last_check=self.last_check, last_verdict=self.last_verdict)
 
     def __repr__(self) -> str:
-        how = self.fitted.describe()
-        seen = self.last_check or "not checked yet"
         lines = [
             f"<sbi_inn.Posterior of {', '.join(self.prior.names)} given {self.schema.example()}>",
-            f"  {how}, trained on {self.n_simulations:,} simulations "
+            f"  {self.core.fitted.describe()}, trained on {self.n_simulations:,} simulations "
             f"in {self.history.seconds:.0f} s ({self.history.stopped})",
-            f"  last check: {seen}",
+            f"  last check: {self.last_check or 'not checked yet'}",
             "  next: posterior.check()",
             "        posterior.sample(y, 10_000)",
             "        posterior.corner(y)",
         ]
         return "\n".join(lines)
 
-    # -- helpers -----------------------------------------------------------------------------------
-
-    def _rng(self, seed: int | None) -> np.random.Generator:
-        return generator(self.seed if seed is None else seed, Stream.DRAWS)
+    def _subject(self) -> Subject:
+        """Put together what the checks share, once."""
+        if self._shared is None:
+            self._shared = checking.subject_of(self.core)
+        return self._shared

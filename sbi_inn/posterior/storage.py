@@ -1,9 +1,9 @@
-"""A posterior in one file, and back: JSON and arrays, never code."""
+"""Read a posterior back from its file, of which no code is run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from torch import nn
 
 from sbi_inn import files
 from sbi_inn.errors import LoadError, PriorError
-from sbi_inn.methods import Summariser, from_arrays
+from sbi_inn.methods import Method, from_arrays
 from sbi_inn.observation.schema import Schema
+from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
+from sbi_inn.posterior.saving import reference_summaries
 from sbi_inn.prior import Prior
-from sbi_inn.prior.fingerprint import check_probes, probes
+from sbi_inn.prior.fingerprint import check_fingerprint
 from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get
@@ -26,35 +28,7 @@ from sbi_inn.simulation.simulations import OK, Simulations
 from sbi_inn.simulation.simulator import as_simulator
 from sbi_inn.typing import AnyArray, FloatArray
 
-REFERENCES = 8  # held-out simulations whose summaries are kept
-
 Arrays = Mapping[str, Mapping[str, AnyArray]]
-
-
-def save_posterior(posterior: Posterior, path: str | Path) -> None:
-    """Write method, weights, prior, schema and held-out simulations to one file."""
-    method, arrays = posterior.fitted.to_arrays()
-    held_out = posterior.simulations.as_observed().isel(simulation=posterior.test_rows)
-    variables = {str(n): v for n, v in held_out.data_vars.items() if n != "status"}
-    config = {
-        "kind": "posterior",
-        "name": posterior.problem.name if posterior.problem else "",
-        "method": method,
-        "prior": posterior.prior.to_config(),
-        "probes": probes(posterior.prior),
-        "nuisances": list(posterior.nuisances),
-        "schema": asdict(posterior.schema),
-        "noise": posterior.simulations.noise is not None,
-        "variables": {n: {"dims": v.dims, "attrs": v.attrs} for n, v in variables.items()},
-        "attrs": held_out.attrs,
-        "seed": posterior.seed,
-        "n_simulations": posterior.n_simulations,
-        "last_check": posterior.last_check,
-        "last_verdict": posterior.last_verdict,
-    }
-    held = {name: variable.values for name, variable in variables.items()}
-    reference = {"scale": posterior.scale, "summaries": _summaries(posterior)}
-    files.write(path, config, {**arrays, "held_out": held, "reference": reference})
 
 
 def load_posterior(
@@ -64,6 +38,7 @@ def load_posterior(
     prior: Prior | None = None,
     noise: Noise | Callable[..., Any] | None = None,
     summary: nn.Module | None = None,
+    method: Method | None = None,
 ) -> Posterior:
     """Read a posterior back; the file holds no code, and none is run.
 
@@ -81,6 +56,9 @@ def load_posterior(
         The noise, needed with the simulator where the posterior was trained with one.
     summary : torch.nn.Module, optional
         The summary network, where it was one of your own; its weights are in the file.
+    method : optional
+        Settings of the method, where it was one of your own: its `read(config, arrays)` reads what
+        its `to_arrays()` has written.
 
     Returns
     -------
@@ -108,46 +86,50 @@ def load_posterior(
         raise LoadError(f"{path}: expected a posterior; the file holds {config.get('kind')!r}")
     problem = _find_problem(config, simulator)
     try:
-        simulations = _held_out(config, arrays, _prior(config, prior, problem))
+        core = _core(config, arrays, _prior(config, prior, problem), summary, method)
         nuisances = tuple(config["nuisances"])
-        posterior = Posterior(
-            from_arrays(config["method"], arrays, summary),
-            simulations,
-            np.arange(len(simulations)),
-            seed=config["seed"],
-            problem=problem,
-            n_simulations=config["n_simulations"],
-            last_check=config["last_check"],
-            last_verdict=config.get("last_verdict", ""),  # files of 0.1 have none
-            scale=arrays["reference"]["scale"],
-        )
     except LoadError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LoadError(f"{path}: the file is incomplete or damaged: {error!r}") from error
     if not isinstance(simulator, Problem | str | None):
-        posterior.problem = _bind(simulator, posterior.prior, posterior.schema, nuisances)
-    if posterior.problem is not None and noise is not None:
-        posterior.problem = replace(posterior.problem, noise=as_noise(noise))
-    _check_fits(posterior, nuisances, noise=config["noise"])
-    _check_summaries(posterior, arrays["reference"].get("summaries"), path)
-    return posterior
+        problem = _bind(simulator, core.prior, core.schema, nuisances)
+    if problem is not None:
+        problem = problem if noise is None else replace(problem, noise=as_noise(noise))
+        _check_fits(problem, core, nuisances, noise=config["noise"])
+    _check_summaries(core, arrays["reference"].get("summaries"), path)
+    return Posterior(
+        replace(core, problem=problem),
+        last_check=config["last_check"],
+        last_verdict=config.get("last_verdict", ""),  # files of 0.1 have none
+    )
 
 
-def _summaries(posterior: Posterior) -> FloatArray:
-    """Sum up some held-out simulations by the network, shape (rows, features)."""
-    if not isinstance(posterior.fitted, Summariser):
-        return np.empty((0, 0))
-    rows = posterior.test_rows[:REFERENCES]
-    return posterior.fitted.summarise(posterior.simulations.observations(rows))
+def _core(
+    config: Mapping[str, Any],
+    arrays: Arrays,
+    prior: Prior,
+    summary: nn.Module | None,
+    method: Method | None,
+) -> Core:
+    """Read all but the problem."""
+    simulations = _held_out(config, arrays, prior)
+    return Core(
+        from_arrays(config["method"], arrays, summary, method),
+        simulations,
+        np.arange(len(simulations)),
+        seed=config["seed"],
+        n_simulations=config["n_simulations"],
+        stored_scale=arrays["reference"]["scale"],
+    )
 
 
-def _check_summaries(posterior: Posterior, saved: FloatArray | None, path: str | Path) -> None:
+def _check_summaries(core: Core, saved: FloatArray | None, path: str | Path) -> None:
     """Raise LoadError unless the network sums up simulations as it did when it was saved.
 
     Two networks of the user's own may have the same weights and do different things with them.
     """
-    found = _summaries(posterior)
+    found = reference_summaries(core)
     if saved is None or saved.shape != found.shape:
         raise LoadError(f"{path}: the file is incomplete or damaged: it lacks reference summaries")
     if not np.allclose(found, saved, rtol=1e-3, atol=1e-3):
@@ -157,18 +139,15 @@ def _check_summaries(posterior: Posterior, saved: FloatArray | None, path: str |
         )
 
 
-def _check_fits(posterior: Posterior, nuisances: tuple[str, ...], *, noise: bool) -> None:
+def _check_fits(problem: Problem, core: Core, nuisances: tuple[str, ...], *, noise: bool) -> None:
     """Raise LoadError if the problem is that of another study, with noise or without."""
-    if posterior.problem is None:
-        return
-    if noise != (posterior.problem.noise is not None):
+    if noise != (problem.noise is not None):
         trained, pass_it = ("with", "pass it, as") if noise else ("without", "leave out")
         raise LoadError(
             f"the posterior was trained {trained} noise: {pass_it} load_posterior(..., noise=...)"
         )
-    names = (*posterior.problem.prior.names, *posterior.problem.given)
-    schema = posterior.schema
-    inferred = (*posterior.prior.names, *nuisances)
+    names, schema = (*problem.prior.names, *problem.given), core.schema
+    inferred = (*core.prior.names, *nuisances)
     expected = (*inferred, *schema.constants, *schema.givens, *schema.sets)
     if set(names) != set(expected) - set(schema.lengths):
         raise LoadError(
@@ -210,7 +189,7 @@ def _prior(config: Mapping[str, Any], prior: Prior | None, problem: Problem | No
         prior = prior.marginal(names)  # that of a study with nuisances has more
     except PriorError as error:
         raise LoadError(f"the prior is not that of the file: {error}") from error
-    check_probes(prior, config["probes"])
+    check_fingerprint(prior, config["probes"])
     return prior
 
 

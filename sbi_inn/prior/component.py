@@ -14,6 +14,12 @@ Parents = Mapping[str, FloatArray]
 LATENT_MAX = 37.5
 """Latents are held within this: Phi(-37.5) = 5e-308 is about the smallest normal float64."""
 
+LARGEST = 1e100
+"""Largest entry of a vector that is told from infinity: its square still fits in float64."""
+
+SUM_TOLERANCE = 1e-6
+"""Shares may miss the sum 1 by this, as those that went through float32 do."""
+
 
 class Component(Protocol):
     """One parameter: n draws of it, their density, and the map to and from N(0, I).

@@ -15,6 +15,7 @@ from sbi_inn.prior.univariate import Frozen
 from sbi_inn.typing import FloatArray
 
 GRID = np.linspace(0, LATENT_MAX, 76)
+"""Latents that are tried, in steps of half a standard deviation, for the last usable one."""
 
 
 @dataclass(frozen=True, eq=False)

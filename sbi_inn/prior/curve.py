@@ -19,9 +19,14 @@ GRID = np.arange(-14, 15) / 3
 AT_ONCE = 16_384
 """Numbers that are mapped at once: they stay in the cache."""
 
-TOLERANCE, MORE, LOOKED_AT = 0.05, 20, 20_000
-"""By how much a latent may differ from the value's own score in a large table, the knots that may
-be added until it does not, and the values that are looked at for it."""
+TOLERANCE = 0.05
+"""By how much a latent may differ from the value's own score in a large table."""
+
+MORE = 20
+"""Knots that may be added until none differs by more."""
+
+LOOKED_AT = 20_000
+"""Values that are looked at for it: more of them lie between these."""
 
 FEWEST = 10
 """Values beyond the outermost knot but one, so that chance does not decide on the tails."""

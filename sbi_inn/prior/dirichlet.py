@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.special import betainc, betaincinv, betaln, gammaln, log_softmax, ndtr, ndtri, xlogy
 
 from sbi_inn.errors import PriorError
-from sbi_inn.prior.component import LATENT_MAX, Parents
+from sbi_inn.prior.component import LATENT_MAX, SUM_TOLERANCE, Parents
 from sbi_inn.prior.families import multivariate_config
 from sbi_inn.typing import FloatArray
 
 SMALLEST = float(np.finfo(float).tiny)
 """No entry of a draw is smaller, so that its density is finite whatever the concentration."""
-
-SUM_TOLERANCE = 1e-6
-"""Entries may miss the sum 1 by this, as those that went through float32 do."""
-
-
-class Concentrated(Protocol):
-    """What scipy.stats.dirichlet offers once frozen."""
-
-    alpha: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +35,7 @@ class Dirichlet:
         Sums of the concentrations after each entry but the last.
     """
 
-    source: Concentrated
+    source: Any
     alpha: FloatArray
     rest: FloatArray
 
@@ -52,7 +43,7 @@ class Dirichlet:
     parents = ()
 
     @classmethod
-    def of(cls, name: str, source: Concentrated) -> Dirichlet:
+    def of(cls, name: str, source: Any) -> Dirichlet:
         """Read the concentrations; PriorError for fewer than two."""
         alpha = np.array(source.alpha, dtype=float)
         if alpha.ndim != 1 or len(alpha) < 2:

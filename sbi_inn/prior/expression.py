@@ -37,8 +37,11 @@ CALLS: dict[str, tuple[Callable[..., Any], int]] = {
 }
 """These, and how many arguments each takes."""
 
-DEEPEST, LARGEST = 50, 1_000
-"""How deep an expression may be nested, and how many parts it may have."""
+DEEPEST = 50
+"""How deep an expression may be nested: far below Python's own limit, which a file could reach."""
+
+LARGEST = 1_000
+"""How many parts it may have, so that a file cannot keep the reader busy."""
 
 Node = Any  # a number, {"parameter"}, {"entry", "of"} or {"call", "of"}
 

@@ -1,20 +1,14 @@
-"""Distributions by their public scipy.stats names: what a file may hold, and nothing else."""
+"""Distributions by their public scipy.stats names, and what a file holds of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from sbi_inn.errors import LoadError
 from sbi_inn.typing import AnyArray, FloatArray
-
-if TYPE_CHECKING:
-    from sbi_inn.prior.mixture import Mixture
 
 CONTINUOUS = frozenset(
     """
@@ -49,23 +43,6 @@ DISCRETE = frozenset(
     """.split()
 )
 """Discrete univariate distributions, as of scipy 1.17, whose arguments are numbers."""
-
-LISTED = frozenset({"rv_discrete"})
-"""Discrete distributions that list their values and probabilities."""
-
-MULTIVARIATE = frozenset({"multivariate_normal", "multivariate_t", "dirichlet"})
-
-MIXED = frozenset({"norm", "multivariate_normal"})
-"""What the components of a mixture can be."""
-
-ALLOWED = {
-    "continuous": CONTINUOUS,
-    "discrete": DISCRETE,
-    "listed": LISTED,
-    "multivariate": MULTIVARIATE,
-    "mixture": MIXED,
-}
-"""What each kind of stored parameter can be."""
 
 
 def family(frozen: object) -> str | None:
@@ -121,78 +98,3 @@ def mixture_config(name: str, *columns: npt.ArrayLike) -> dict[str, Any]:
     """Name of a mixture's components; its weights and their two arguments, one list each."""
     lists = [np.asarray(column).tolist() for column in columns]
     return {"kind": "mixture", "distribution": name, "args": lists, "kwds": {}}
-
-
-def restore(config: dict[str, Any]) -> tuple[str, Any]:
-    """Rebuild one parameter from its entry in a file.
-
-    Parameters
-    ----------
-    config : dict
-        With "name", "kind", "distribution", "args" and "kwds"; anything else is a LoadError.
-
-    Returns
-    -------
-    tuple
-        The parameter's name and its frozen scipy distribution, a Mixture of some, or what was
-        fitted to a table.
-
-    Raises
-    ------
-    LoadError
-        For a distribution that is not on the list, and arguments that are not numbers.
-    """
-    try:
-        name, kind, distribution = config["name"], config["kind"], config["distribution"]
-        args, kwds = list(config["args"]), dict(config["kwds"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise LoadError(
-            "a parameter of a stored prior needs name, kind, distribution, args and kwds; "
-            f"got {config!r}"
-        ) from error
-    if kind == "table":
-        from sbi_inn.prior.tabulated import Tabulated  # which needs this file, as mixtures do
-
-        return name, Tabulated.from_config(name, config)
-    allowed = ALLOWED.get(str(kind), frozenset())
-    if str(distribution) not in allowed or not hasattr(scipy.stats, distribution):
-        raise LoadError(
-            f"parameter {name!r}: stored priors hold continuous and discrete distributions of "
-            f"scipy.stats {scipy.__version__}, {', '.join(sorted(MULTIVARIATE))} and mixtures of "
-            f"normals; got {kind!r} {distribution!r}"
-        )
-    if not all(map(_numeric, (*args, *kwds.values()))):
-        raise LoadError(f"parameter {name!r}: arguments must be numbers; got {args!r}, {kwds!r}")
-    make = getattr(scipy.stats, distribution)
-    if kind in REBUILT:
-        make = partial(REBUILT[kind], make)
-    try:
-        return name, make(*args, **kwds)
-    except (TypeError, ValueError, ArithmeticError) as error:
-        raise LoadError(f"parameter {name!r}, {distribution}: {error}") from error
-
-
-def _mixture(
-    make: Callable[..., Any],
-    weights: Sequence[float],
-    locations: Sequence[Any],
-    spreads: Sequence[Any],
-) -> Mixture:
-    from sbi_inn.prior.mixture import Mixture  # which needs this file for its own components
-
-    return Mixture(weights, [make(*pair) for pair in zip(locations, spreads, strict=True)])
-
-
-def _listed(make: Callable[..., Any], values: Sequence[float], mass: Sequence[float]) -> Any:
-    return make(values=(values, mass))()
-
-
-REBUILT = {"mixture": _mixture, "listed": _listed}
-"""Kinds whose arguments are not those of the distribution that they name."""
-
-
-def _numeric(value: object) -> bool:
-    """Whether a value is a number, or nested lists of numbers."""
-    if isinstance(value, list):
-        return all(map(_numeric, value))
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -11,10 +11,13 @@ from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.prior.prior import Prior
 
 ROWS = 16
+"""Latents at which a prior is evaluated: another prior agrees at none of them."""
+
 TOLERANCE = 1e-6
+"""Relative and absolute: other versions of scipy differ by less."""
 
 
-def probes(prior: Prior) -> dict[str, Any]:
+def fingerprint(prior: Prior) -> dict[str, Any]:
     """Evaluate a prior at a few fixed latents, for a file.
 
     Returns
@@ -32,7 +35,7 @@ def probes(prior: Prior) -> dict[str, Any]:
     }
 
 
-def check_probes(prior: Prior, stored: Mapping[str, Any]) -> None:
+def check_fingerprint(prior: Prior, stored: Mapping[str, Any]) -> None:
     """Raise LoadError unless a prior has the values that were stored.
 
     Raises

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from sbi_inn.errors import PriorError
 
 
-def chosen(names: Sequence[str] | str, parents: Mapping[str, Sequence[str]]) -> list[str]:
+def marginal_names(names: Sequence[str] | str, parents: Mapping[str, Sequence[str]]) -> list[str]:
     """Check names of parameters whose distribution is to stand by itself.
 
     Parameters
@@ -24,7 +24,7 @@ def chosen(names: Sequence[str] | str, parents: Mapping[str, Sequence[str]]) -> 
 
     Examples
     --------
-    >>> chosen("beta", {"beta": [], "gamma": ["beta"]})
+    >>> marginal_names("beta", {"beta": [], "gamma": ["beta"]})
     ['beta']
     """
     asked = [names] if isinstance(names, str) else list(names)

@@ -11,13 +11,11 @@ import numpy.typing as npt
 from scipy.special import logsumexp
 
 from sbi_inn.errors import PriorError
+from sbi_inn.prior.component import SUM_TOLERANCE
 from sbi_inn.prior.families import family
 from sbi_inn.prior.multivariate import cholesky
 from sbi_inn.prior.univariate import location_scale
 from sbi_inn.typing import FloatArray
-
-SUM_TOLERANCE = 1e-6
-"""Weights may miss the sum 1 by this, as those that went through float32 do."""
 
 
 class Mixture:

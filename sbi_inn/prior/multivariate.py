@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -11,36 +11,36 @@ from scipy.linalg import solve_triangular
 from scipy.special import gammaln
 
 from sbi_inn.errors import PriorError
-from sbi_inn.prior.component import LATENT_MAX, Parents
+from sbi_inn.prior.component import LARGEST, LATENT_MAX, Parents
 from sbi_inn.prior.continuous import Continuous
 from sbi_inn.prior.families import multivariate_config
 from sbi_inn.typing import FloatArray
 
-LARGEST = 1e100
-"""Largest standardised coordinate of a t draw: its square still fits in float64."""
 
+@dataclass(frozen=True, eq=False)
+class _Vector:
+    """What both have: a place and a scale in k dimensions."""
 
-class FrozenNormal(Protocol):
-    """What scipy.stats.multivariate_normal offers once frozen."""
+    source: Any
+    location: FloatArray
+    cholesky: FloatArray
 
-    mean: FloatArray
-    cov: FloatArray
+    support = (-np.inf, np.inf)
+    parents = ()
 
-    def rvs(self, size: int, random_state: np.random.Generator) -> FloatArray: ...  # noqa: D102
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(k,)."""
+        return self.location.shape
 
-
-class FrozenT(Protocol):
-    """What scipy.stats.multivariate_t offers once frozen."""
-
-    loc: FloatArray
-    shape: FloatArray
-    df: float
-
-    def rvs(self, size: int, random_state: np.random.Generator) -> FloatArray: ...  # noqa: D102
+    @property
+    def width(self) -> int:
+        """One latent an entry."""
+        return len(self.location)
 
 
 @dataclass(frozen=True, eq=False)
-class MultivariateNormal:
+class MultivariateNormal(_Vector):
     """A vector parameter theta = mean + L z with L L' = cov.
 
     Attributes
@@ -52,28 +52,11 @@ class MultivariateNormal:
         L, lower triangular.
     """
 
-    source: FrozenNormal
-    location: FloatArray
-    cholesky: FloatArray
-
-    support = (-np.inf, np.inf)
-    parents = ()
-
     @classmethod
-    def of(cls, name: str, source: FrozenNormal) -> MultivariateNormal:
+    def of(cls, name: str, source: Any) -> MultivariateNormal:
         """Factorise; PriorError unless the covariance is positive definite."""
         factor = cholesky(f"parameter {name!r}: cov", source.cov)
         return cls(source, np.atleast_1d(source.mean), factor)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(k,)."""
-        return self.location.shape
-
-    @property
-    def width(self) -> int:
-        """One latent an entry."""
-        return len(self.location)
 
     def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> FloatArray:
         """Draw n values, shape (n, k)."""
@@ -107,7 +90,7 @@ class MultivariateNormal:
 
 
 @dataclass(frozen=True, eq=False)
-class MultivariateT:
+class MultivariateT(_Vector):
     """A vector parameter theta = loc + L y with L L' = shape and y standard multivariate t.
 
     y is built one coordinate at a time from its conditionals: given the first i coordinates,
@@ -130,31 +113,15 @@ class MultivariateT:
     American Statistician 70, 293-295.
     """
 
-    source: FrozenT
-    location: FloatArray
-    cholesky: FloatArray
     conditionals: tuple[Continuous, ...]
 
-    support = (-np.inf, np.inf)
-    parents = ()
-
     @classmethod
-    def of(cls, name: str, source: FrozenT) -> MultivariateT:
+    def of(cls, name: str, source: Any) -> MultivariateT:
         """Factorise; PriorError unless shape is positive definite."""
         factor = cholesky(f"parameter {name!r}: shape", source.shape)
         t: Any = scipy.stats.t
         conditionals = tuple(Continuous.of(name, t(source.df + i)) for i in range(len(factor)))
         return cls(source, np.atleast_1d(source.loc), factor, conditionals)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(k,)."""
-        return self.location.shape
-
-    @property
-    def width(self) -> int:
-        """One latent an entry."""
-        return len(self.location)
 
     def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> FloatArray:
         """Draw n values, shape (n, k)."""

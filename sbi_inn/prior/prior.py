@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,15 @@ from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.names import check_names
 from sbi_inn.prior.arrays import arrays
 from sbi_inn.prior.build import build
-from sbi_inn.prior.component import Component, Parents
+from sbi_inn.prior.component import Component
 from sbi_inn.prior.dependent import Dependent
 from sbi_inn.prior.discrete import Discrete
-from sbi_inn.prior.marginal import chosen
+from sbi_inn.prior.joint import WHOLE, Joint
+from sbi_inn.prior.marginal import marginal_names
 from sbi_inn.prior.stored import stored
 from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.prior.univariate import quietly
 from sbi_inn.typing import BoolArray, FloatArray
-
-WHOLE: Any = np.int64  # of discrete parameters
 
 Distributions = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -88,21 +88,23 @@ class Prior:
         check_names([name for name, _ in pairs], role="parameter", error=PriorError)
         if not pairs:
             raise PriorError("a prior needs at least one parameter, as in Prior(x=norm(0, 1))")
-        self._components: dict[str, Component] = {}
+        components: dict[str, Component] = {}
         with quietly():
             for name, value in pairs:
-                self._components[name] = build(name, value, tuple(self._components))
-        self.names = tuple(self._components)
-        self.columns = tuple(column for name in self.names for column in self._columns_of(name))
-        self.dim = len(self.columns)
-        self.latent_dim = sum(component.width for component in self._components.values())
-        self.discrete = tuple(n for n, c in self._components.items() if isinstance(c, Discrete))
-        self._needed = {name for c in self._components.values() for name in c.parents}
+                components[name] = build(name, value, tuple(components))
         # A dependent parameter shows its mistakes when it is called, so call it now.
-        draws = self.from_latent(np.linspace(-1, 1, 3)[:, None].repeat(self.latent_dim, 1))
-        for name, component in self._components.items():
+        joint = Joint(components)
+        width = sum(component.width for component in components.values())
+        draws = joint.from_latent(np.linspace(-1, 1, 3)[:, None].repeat(width, 1))
+        for name, component in components.items():
             if isinstance(component, Dependent):
-                self._components[name] = component.traced(draws)
+                components[name] = component.traced(draws)
+        self._joint = Joint(components)
+        self.names = tuple(components)
+        self.columns = tuple(itertools.chain(*joint.columns.values()))
+        self.discrete = joint.discrete
+        self.dim = len(self.columns)
+        self.latent_dim = width
 
     @property
     def support(self) -> dict[str, tuple[float, float]]:
@@ -111,23 +113,24 @@ class Prior:
         One pair serves all entries of a vector. A dependent parameter, whose bounds differ from
         row to row, has (-inf, inf).
         """
-        return {name: component.support for name, component in self._components.items()}
+        return {name: component.support for name, component in self._joint.components.items()}
 
     @property
     def discrete_latents(self) -> BoolArray:
         """Which latents are those of discrete parameters, shape (latent_dim,)."""
-        kinds = [[name in self.discrete] * c.width for name, c in self._components.items()]
-        return np.concatenate(kinds)
+        found = np.zeros(self.latent_dim, bool)
+        for name in self.discrete:
+            found[self._joint.latent[name]] = True
+        return found
 
     @property
     def pieces(self) -> tuple[tuple[int, tuple[float, ...]], ...]:
         """Latents of discrete parameters of few values, and where the pieces they own meet."""
-        found, start = [], 0
-        for component in self._components.values():
-            if isinstance(component, Discrete) and component.cuts:
-                found.append((start, component.cuts))
-            start += component.width
-        return tuple(found)
+        return tuple(
+            (self._joint.latent[name].start, component.cuts)
+            for name, component in self._joint.components.items()
+            if isinstance(component, Discrete) and component.cuts
+        )
 
     @property
     def stated(self) -> bool:
@@ -136,7 +139,7 @@ class Prior:
         If not, it was fitted to the columns of a table one at a time: good for maps, units and
         widths, and for densities relative to it, but not for what rests on the prior's own density.
         """
-        return not any(isinstance(c, Tabulated) for c in self._components.values())
+        return not any(isinstance(c, Tabulated) for c in self._joint.components.values())
 
     @property
     def storable(self) -> bool:
@@ -172,9 +175,9 @@ class Prior:
         >>> Prior(a=st.norm(), b=st.expon(), c=st.uniform()).marginal(["c", "a"]).names
         ('a', 'c')
         """
-        parents = {name: component.parents for name, component in self._components.items()}
-        asked = chosen(names, parents)
-        return Prior([(n, c.source) for n, c in self._components.items() if n in asked])
+        parents = {name: component.parents for name, component in self._joint.components.items()}
+        asked = marginal_names(names, parents)
+        return Prior([(n, c.source) for n, c in self._joint.components.items() if n in asked])
 
     def sample(self, n: int, rng: np.random.Generator) -> dict[str, FloatArray]:
         """Draw from the prior.
@@ -192,11 +195,7 @@ class Prior:
         """
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator; got {type(rng).__name__}")
-        draws: dict[str, FloatArray] = {}
-        with quietly():
-            for name, component in self._components.items():
-                draws[name] = component.sample(n, rng, draws)
-        return draws
+        return self._joint.sample(n, rng)
 
     def log_prob(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Joint log density in parameter units; of discrete parameters the log probability.
@@ -219,15 +218,7 @@ class Prior:
         PriorError
             For missing or unknown names, and shapes that do not fit together.
         """
-        values, n = arrays(parameters, self._shapes)
-        total, inside = np.zeros(n), np.ones(n, dtype=bool)
-        parents: dict[str, FloatArray] = {}
-        with quietly():
-            for name, component in self._components.items():
-                log_prob = component.log_prob(values[name], parents)
-                total, inside = total + log_prob, inside & (log_prob > -np.inf)
-                parents[name] = self._as_parent(component, values[name], log_prob, parents)
-        return np.where(inside, total, -np.inf)
+        return self._joint.log_prob(*arrays(parameters, self._joint.shapes))
 
     def to_latent(
         self, parameters: Mapping[str, Any], within: npt.ArrayLike | None = None
@@ -253,24 +244,8 @@ class Prior:
         PriorError
             As for `log_prob`, and for nan.
         """
-        values, n = arrays(parameters, self._shapes)
-        for name, array in values.items():
-            if np.isnan(array).any():
-                raise PriorError(f"parameter {name!r}: nan has no latent")
-        latents = [np.empty((n, 0))]
-        parents: dict[str, FloatArray] = {}
-        places = iter(self._places(within).T)
-        with quietly():
-            for name, component in self._components.items():
-                if isinstance(component, Discrete):
-                    latents.append(component.to_latent(values[name], parents, next(places)))
-                else:
-                    latents.append(component.to_latent(values[name], parents))
-                parents[name] = values[name]
-                if name in self._needed:
-                    log_prob = component.log_prob(values[name], parents)
-                    parents[name] = self._as_parent(component, values[name], log_prob, parents)
-        return np.concatenate(latents, axis=1)
+        rows = arrays(parameters, self._joint.shapes)
+        return self._joint.to_latent(*rows, self._places(within))
 
     def from_latent(self, latents: npt.ArrayLike) -> dict[str, FloatArray]:
         """Map standard normal latents to parameters.
@@ -296,17 +271,11 @@ class Prior:
             raise ValueError(f"latents must have shape (n, {self.latent_dim}); got {z.shape}")
         if np.isnan(z).any():
             raise ValueError(f"latents must not be nan; {np.isnan(z).any(1).sum()} rows are")
-        draws: dict[str, FloatArray] = {}
-        start = 0
-        with quietly():
-            for name, component in self._components.items():
-                draws[name] = component.from_latent(z[:, start : start + component.width], draws)
-                start += component.width
-        return draws
+        return self._joint.from_latent(z)
 
     def flatten(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Parameters side by side in the order of `columns`, shape (n, dim)."""
-        values, n = arrays(parameters, self._shapes)
+        values, n = arrays(parameters, self._joint.shapes)
         return np.concatenate([values[name].reshape(n, -1) for name in self.names], axis=1)
 
     def unflatten(self, array: npt.ArrayLike) -> dict[str, FloatArray]:
@@ -318,12 +287,9 @@ class Prior:
                 f"got {flat.shape}"
             )
         values: dict[str, FloatArray] = {}
-        start = 0
-        for name, component in self._components.items():
-            stop = start + len(self._columns_of(name))
-            value = flat[:, start:stop].reshape(len(flat), *component.shape)
+        for name, shape in self._joint.shapes.items():
+            value = flat[:, self._joint.flat[name]].reshape(len(flat), *shape)
             values[name] = np.rint(value).astype(WHOLE) if name in self.discrete else value
-            start = stop
         return values
 
     def to_config(self) -> dict[str, Any]:
@@ -336,7 +302,7 @@ class Prior:
             code {"name", "kind": "code", "width"}, which has to be given again on loading.
         """
         entries = []
-        for name, component in self._components.items():
+        for name, component in self._joint.components.items():
             code = {"kind": "code", "width": component.width}
             entries.append({"name": name, **(component.config() or code)})
         return {"parameters": entries}
@@ -360,7 +326,7 @@ class Prior:
 
     def __repr__(self) -> str:
         """One parameter a line."""
-        lines = [f"    {name}={c.describe()},\n" for name, c in self._components.items()]
+        lines = [f"    {name}={c.describe()},\n" for name, c in self._joint.components.items()]
         return f"Prior(\n{''.join(lines)})"
 
     def __eq__(self, other: object) -> bool:
@@ -377,30 +343,9 @@ class Prior:
         """Collect what was given for the parameters that cannot be stored."""
         return {
             name: component.source
-            for name, component in self._components.items()
+            for name, component in self._joint.components.items()
             if component.config() is None
         }
-
-    @property
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: component.shape for name, component in self._components.items()}
-
-    def _columns_of(self, name: str) -> list[str]:
-        shape = self._components[name].shape
-        return [f"{name}[{i}]" for i in range(shape[0])] if shape else [name]
-
-    def _as_parent(
-        self, component: Component, values: FloatArray, log_prob: FloatArray, parents: Parents
-    ) -> FloatArray:
-        """Values for later functions, medians where the support was left: they may rely on it."""
-        outside = log_prob == -np.inf
-        if isinstance(component, Discrete) and not outside.any():
-            return values.astype(WHOLE)  # as draws have it: a function may look into a list
-        if not outside.any():
-            return values
-        medians = component.from_latent(np.zeros((len(values), component.width)), parents)
-        inside = np.where(outside.reshape(-1, *[1] * (values.ndim - 1)), medians, values)
-        return inside.astype(medians.dtype)
 
     def _places(self, within: npt.ArrayLike | None) -> FloatArray:
         """Places of the discrete parameters within their pieces, shape (n or 1, discrete)."""
@@ -418,9 +363,7 @@ class Prior:
 
 def _pairs(distributions: Distributions | None) -> list[tuple[str, Any]]:
     """Names and distributions, in order."""
-    if distributions is None:
-        return []
-    pairs: Callable[..., Any] | Any = getattr(distributions, "items", lambda: distributions)
+    pairs: Any = getattr(distributions, "items", lambda: distributions or ())
     try:
         return [(name, value) for name, value in pairs()]
     except (TypeError, ValueError) as error:

@@ -9,11 +9,17 @@ from scipy.stats.qmc import Sobol
 from sbi_inn.errors import NoDensityError
 from sbi_inn.typing import FloatArray
 
-FINE, COARSE = (32, 16, 10), (4, 3, 2)
-"""Places an axis for one, two and three discrete parameters, for densities and for ranks."""
+FINE = (32, 16, 10)
+"""Places an axis for one, two and three discrete parameters, for densities."""
 
-FINE_POINTS, COARSE_POINTS = 2**10, 2**4
-"""Quasi-random places for more of them."""
+COARSE = (4, 3, 2)
+"""The same, for ranks."""
+
+FINE_POINTS = 2**10
+"""Quasi-random places for more discrete parameters, for densities."""
+
+COARSE_POINTS = 2**4
+"""The same, for ranks."""
 
 MOST = 8
 """Discrete parameters, beyond which a thousand places are too few."""

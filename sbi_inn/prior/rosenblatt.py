@@ -9,13 +9,10 @@ import numpy as np
 from scipy.special import softmax
 
 from sbi_inn.prior import normals
-from sbi_inn.prior.component import LATENT_MAX, Parents
+from sbi_inn.prior.component import LARGEST, LATENT_MAX, Parents
 from sbi_inn.prior.families import mixture_config
 from sbi_inn.prior.mixture import Mixture
 from sbi_inn.typing import FloatArray
-
-LARGEST = 1e100
-"""Largest value of an entry that is told from infinity: its square still fits in float64."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,8 @@ from sbi_inn.prior.curve import Curve, normal_log_density
 from sbi_inn.typing import FloatArray
 
 LARGEST = 1e300
+"""Largest value that is told from infinity: differences of two still fit in float64."""
+
 BESIDE = 0.5
 """How far, in latents, beyond the values next to it a value on its bound is placed."""
 

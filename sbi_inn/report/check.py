@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sbi_inn.checks.record import VERDICTS, Record, Verdict
+from sbi_inn.report.page import page
 
 MEANING = {
     "trust": "Trust this posterior",
@@ -52,18 +53,25 @@ class Check:
         return VERDICTS[max([*levels, 1 if self.notes else 0])]
 
     @property
-    def sentence(self) -> str:
-        """The verdict and its reasons, with effect sizes."""
+    def meaning(self) -> str:
+        """The verdict as an advice."""
+        return MEANING[self.verdict]
+
+    @property
+    def reasons(self) -> str:
+        """The reasons for the verdict, with effect sizes."""
         decisive = [r.sentence for r in self.records.values() if r.verdict == self.verdict]
         if self.verdict == "trust":
             told, others = self._well()
             agree = "1 other check agrees" if others == 1 else f"{others} other checks agree"
-            reasons = [*told, *([agree] if others else [])]
-        else:
-            told, more = decisive[:REASONS], len(decisive[REASONS:])
-            reasons = [*told, *([f"and {more} more"] if more else []), *self.notes]
-        said = MEANING[self.verdict]
-        return f"{said}: {'; '.join(reasons)}." if reasons else f"{said}."
+            return "; ".join([*told, *([agree] if others else [])])
+        told, more = decisive[:REASONS], len(decisive[REASONS:])
+        return "; ".join([*told, *([f"and {more} more"] if more else []), *self.notes])
+
+    @property
+    def sentence(self) -> str:
+        """The verdict and its reasons, with effect sizes."""
+        return f"{self.meaning}: {self.reasons}." if self.reasons else f"{self.meaning}."
 
     def _well(self) -> tuple[list[str], int]:
         """Give what is worth saying where all is well, and how many other checks could object."""
@@ -105,7 +113,9 @@ class Check:
             figures |= {name: record.plot(), **record.more_figures()}
         return figures
 
-    def to_html(self, path: str | Path, *, figures: Mapping[str, Figure] | None = None) -> None:
+    def to_html(
+        self, path: str | Path, *, figures: Mapping[str, Figure] | None = None, title: str = ""
+    ) -> None:
         """Write everything as one self-contained page.
 
         Parameters
@@ -114,10 +124,10 @@ class Check:
             Such as "report.html".
         figures : mapping of str to Figure, optional
             More figures, by caption.
+        title : str
+            Of the page.
         """
-        from sbi_inn.report.page import write_page
-
-        write_page(self, path, figures=figures or {})
+        Path(path).write_text(page(self, title=title, figures=figures), encoding="utf-8")
 
     def __repr__(self) -> str:
         lines = [

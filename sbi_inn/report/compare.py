@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import KDTree
 
-from sbi_inn.checks.run import Judge
+from sbi_inn.checks.calibration import CALIBRATION
+from sbi_inn.checks.resimulation import RESIMULATION, Resimulation
+from sbi_inn.checks.subject import Subject
 from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.abc import QUANTILE
 from sbi_inn.observation.batch import Observations
@@ -21,7 +23,8 @@ from sbi_inn.prior import Prior
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.typing import FloatArray
 
-TIMED, REPEATS = 1_000, 3  # draws a posterior whose time is taken, and how often it is
+TIMED = 1_000  # draws a posterior whose time is taken
+REPEATS = 3  # times that it is taken: the shortest counts, since other work only adds to it
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,14 @@ class Rejection:
 
 
 def beside_abc(
-    judge: Judge, simulations: Simulations, label: str, *, training_seconds: float
+    subject: Subject, simulations: Simulations, label: str, *, training_seconds: float
 ) -> pd.DataFrame:
     """Compare a posterior with rejection ABC on the simulations it was trained on.
 
     Parameters
     ----------
-    judge : Judge
-        Of the posterior: both are judged by its checks, at its test observations.
+    subject : Subject
+        The posterior: both go through its checks, at its test observations.
     simulations : Simulations
         Those that the network has seen, without the test rows.
     label : str
@@ -106,30 +109,32 @@ def beside_abc(
         training, and milliseconds for 1,000 draws. ABC is left out where givens vary, as it would
         need a table of its own for every observation.
     """
-    rows = {label: _measure(judge, simulations, training_seconds)}
-    if not judge.sampler.schema.trained:
-        other = replace(judge, sampler=Rejection.of(simulations))
+    rows = {label: _measure(subject, simulations, training_seconds)}
+    if not subject.sampler.schema.trained:
+        other = replace(subject, sampler=Rejection.of(simulations))
         rows["ABC"] = _measure(other, simulations, 0.0)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
 
 
-def _measure(judge: Judge, simulations: Simulations, training_seconds: float) -> dict[str, float]:
-    found = {"calibration error [%]": 100 * judge.calibration.value}
-    again = None if judge.not_again else judge.resimulation
-    if again is not None:
+def _measure(
+    subject: Subject, simulations: Simulations, training_seconds: float
+) -> dict[str, float]:
+    found = {"calibration error [%]": 100 * CALIBRATION.record(subject).value}
+    again = RESIMULATION.of(subject)
+    if isinstance(again, Resimulation):
         errors, units = again.errors, _shared_units(simulations)
         found[f"re-simulation error{units}, mean"] = float(np.nanmean(errors))
         found["median"] = float(np.nanmedian(errors))
-    return found | {"training [s]": training_seconds, "1,000 draws [ms]": 1e3 * _seconds(judge)}
+    return found | {"training [s]": training_seconds, "1,000 draws [ms]": 1e3 * _seconds(subject)}
 
 
-def _seconds(judge: Judge) -> float:
+def _seconds(subject: Subject) -> float:
     """Seconds that one posterior of 1,000 draws takes."""
-    one, rng = judge.tests.observations[:1], np.random.default_rng(judge.seed)
+    one, rng = subject.tests.observations[:1], np.random.default_rng(subject.seed)
     times = []
     for _ in range(REPEATS):
         started = perf_counter()
-        judge.sampler.draw(one, TIMED, rng)
+        subject.sampler.draw(one, TIMED, rng)
         times.append(perf_counter() - started)
     return min(times)
 

@@ -11,7 +11,8 @@ import xarray as xr
 
 from sbi_inn.errors import ShapeError
 from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.schema import Schema, numbers
+from sbi_inn.observation.description import numbers
+from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import statistics
 from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.problem import Problem

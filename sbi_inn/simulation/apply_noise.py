@@ -12,14 +12,15 @@ import xarray as xr
 
 from sbi_inn.errors import PriorError
 from sbi_inn.names import check_names
+from sbi_inn.simulation.covered import missing_of, ranges, shapes_of
 from sbi_inn.simulation.givens import Drawer, check_given
 from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.seeds import Seeds, Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
-from sbi_inn.simulation.table import missing_of, ranges, shapes_of, with_noise
+from sbi_inn.simulation.table import with_noise
 
 
-def measured(
+def apply_noise(
     simulations: Simulations,
     given: Mapping[str, Any] | None = None,
     noise: Noise | Callable[..., Any] | None = None,
@@ -86,7 +87,7 @@ def _with_givens(simulations: Simulations, given: dict[str, Any], seed: int) -> 
             schema,
             givens=(*schema.givens, *varied),
             constants=schema.constants | constants,
-            trained=schema.trained | ranges(varied),
+            trained=schema.trained | ranges(varied, given),
             given_shapes=schema.given_shapes | shapes_of(varied),
             missing=schema.missing | missing_of(varied),
         ),

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from inspect import Parameter
 from typing import Any
 
-from sbi_inn.simulation.simulations import SimulationError
+from sbi_inn.simulation.failure import SimulationError
 
 
 @dataclass(frozen=True)

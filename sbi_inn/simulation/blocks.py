@@ -21,6 +21,7 @@ from sbi_inn.simulation.outputs import (
     Layout,
     WrongOutput,
     finite,
+    kept,
     learn,
     read_batch,
     read_rows,
@@ -30,7 +31,17 @@ from sbi_inn.simulation.simulator import Simulator
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 STATUS = ("ok", "failed", "invalid")
-OK, FAILED, INVALID = range(3)  # indices of STATUS
+"""What can become of a simulation, as a table says it; workers send its place in this list."""
+
+OK = 0
+"""It returned finite numbers."""
+
+FAILED = 1
+"""It raised."""
+
+INVALID = 2
+"""It returned NaN or infinity."""
+
 Arguments = tuple[list[Any], dict[str, Any]]
 
 
@@ -153,7 +164,7 @@ def _run_rows(call: Call, inputs: Inputs, start: int, layout: Layout | None) -> 
     failures = []
     for row, (args, kwargs) in enumerate(call.rows(inputs, seeds), start):
         try:
-            outputs[row] = function(*args, **kwargs)
+            outputs[row] = kept(function(*args, **kwargs))
         except (Exception, SystemExit) as error:  # a simulator may fail in any way
             failures.append(_failure(row, error))
     return _settle(call, inputs, start, outputs, failures, layout)

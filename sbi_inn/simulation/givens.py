@@ -15,7 +15,9 @@ from sbi_inn.typing import AnyArray, IntArray
 
 Given = Any  # a number, a frozen scipy distribution, an array of rows, or a callable of the others
 
-TABULATED = 2**16  # values of a discrete distribution
+TABULATED = 2**16
+"""Values of a discrete distribution, up to which they are kept in a table: half a megabyte."""
+
 KINDS = (
     "a number; a frozen scipy distribution of numbers, such as st.randint(80, 901); an array whose "
     "rows are drawn; or a function of parameters, earlier givens and rng that gives an array with "
@@ -145,7 +147,7 @@ def _called(
     if hasattr(found, "rvs"):
         found = found.rvs(size=rows, random_state=rng)
     try:
-        array = np.asarray(found)
+        array = np.array(found)  # a copy: the function may fill the same array again
     except ValueError:
         array = np.empty(0, object)
     if array.ndim == 0:
@@ -166,7 +168,7 @@ def _sampler(given: Given) -> Callable[[int, np.random.Generator], AnyArray]:
         return lambda rows, rng: np.full(rows, value)
     low, high = given.support() if is_whole(given) else (-np.inf, np.inf)
     if high - low >= TABULATED:
-        return lambda rows, rng: np.asarray(given.rvs(size=rows, random_state=rng))
+        return lambda rows, rng: np.array(given.rvs(size=rows, random_state=rng))
     # rvs of many discrete distributions searches for every draw alone: tabulate it once instead.
     steps = np.arange(int(low), int(high) + 1)
     below = given.cdf(steps)[:-1]

@@ -1,21 +1,13 @@
-"""What goes into the simulator: parameters, givens, and the seed of every simulation."""
+"""What goes into the simulator: parameters and givens. Workers load this, so it is light."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sbi_inn.simulation.givens import Drawer
-from sbi_inn.simulation.seeds import Seeds
-from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.typing import AnyArray
-
-if TYPE_CHECKING:
-    from sbi_inn.prior import Prior
-    from sbi_inn.simulation.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -38,52 +30,3 @@ class Inputs:
         """Write all parameters side by side in prior order, shape (rows, k)."""
         columns = self.parameters.values()
         return np.concatenate([v.reshape(len(v), math.prod(v.shape[1:])) for v in columns], axis=1)
-
-
-def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
-    """Draw parameters and givens for `n` simulations, rounded up to whole blocks.
-
-    Raises
-    ------
-    SimulationError
-        If the length of a set is not an integer of at least 1.
-    """
-    blocks = -(-n // seeds.block)
-    drawer = Drawer(problem.given)
-    drawn = [
-        _draw_block(problem.prior, drawer, seeds.block, seeds.inputs(block))
-        for block in range(blocks)
-    ]
-    inputs = Inputs(
-        {k: np.concatenate([b.parameters[k] for b in drawn]) for k in problem.prior.names},
-        {k: np.concatenate([b.givens[k] for b in drawn]) for k in problem.given},
-    )
-    check_lengths(problem, inputs)
-    return inputs
-
-
-def _draw_block(prior: Prior, drawer: Drawer, rows: int, rng: np.random.Generator) -> Inputs:
-    drawn = prior.sample(rows, rng)
-    parameters = {name: drawn[name] for name in prior.names}
-    return Inputs(parameters, drawer(parameters, rows, rng))
-
-
-def check_lengths(problem: Problem, inputs: Inputs) -> None:
-    """Raise SimulationError unless the lengths of sets and series are integers of at least 1."""
-    for length in problem.lengths:
-        kind = "set" if length in problem.simulator.sets else "series"
-        value = inputs.givens[length]
-        if value.ndim > 1:
-            raise SimulationError(
-                f"{length} is the length of a set and must be one integer; got shape "
-                f"{value.shape[1:]}"
-            )
-        if value.dtype.kind not in "iu":
-            raise SimulationError(
-                f"{length} is the length of a {kind} and must be an integer; got {value[0]:g}. Use "
-                "a discrete distribution such as st.randint(1, 101), or an integer"
-            )
-        if value.min() < 1:
-            raise SimulationError(
-                f"{length} is the length of a {kind} and must be at least 1; got {value.min()}"
-            )

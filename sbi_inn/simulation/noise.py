@@ -14,7 +14,7 @@ import numpy as np
 
 from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.binding import asked
-from sbi_inn.simulation.outputs import Kinds, Layout, WrongOutput, read_batch, read_rows
+from sbi_inn.simulation.outputs import Kinds, Layout, WrongOutput, kept, read_batch, read_rows
 from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.simulation.simulator import Simulator
 from sbi_inn.typing import AnyArray
@@ -143,7 +143,7 @@ class Noise:
         for row in rows.each((*observed, *(n for n in taken if n != "rng"))):
             # Copies, so that a function that writes to its arguments does not change the table.
             filled = {n: rng if n == "rng" else np.copy(row[n])[()] for n in taken}
-            output = self._call(filled, rows.layout)
+            output = {n: kept(v) for n, v in self._call(filled, rows.layout).items()}
             if len(output) < len(observed):
                 output = {n: row[n] for n in observed} | output
             outputs.append(output)

@@ -11,11 +11,15 @@ import numpy as np
 from sbi_inn.errors import ShapeError
 from sbi_inn.names import check_names
 from sbi_inn.observation.image import Grid
-from sbi_inn.typing import BoolArray, FloatArray, IntArray
+from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 Columns = Mapping[str, Sequence[str]]
 
-BARE = "y"  # the observable of a simulator that returns one array or number
+BARE = "y"
+"""The observable of a simulator that returns one array or number."""
+
+UNCHANGING = frozenset({float, int, bool, np.float64, np.int64, np.bool_, str, type(None)})
+"""Types of which nothing has to be copied."""
 
 
 class WrongOutput(Exception):
@@ -215,7 +219,7 @@ def read_batch(
                 f"batch; got {value.shape}",
             )
         layout.check_shape(name, value.shape[2:], row)
-        values[name] = value[:, :largest].copy()
+        values[name] = value[:, :largest]
         values[name][np.arange(largest) >= lengths[length][:, None]] = np.nan
     return values
 
@@ -251,19 +255,42 @@ def learn(
     return Layout(shapes, kinds, row)
 
 
+def kept(output: Any) -> Any:
+    """Copy an output, since the simulator may fill the same array, list or dict again.
+
+    A view of something larger, such as the end of a trajectory, lets go of that too.
+    """
+    kind = type(output)
+    if kind in UNCHANGING:
+        return output
+    if kind is np.ndarray:
+        return np.array(output)
+    if kind is dict or isinstance(output, Mapping):
+        return {n: v if type(v) in UNCHANGING else kept(v) for n, v in output.items()}
+    try:
+        array = np.array(output)
+    except Exception:  # no array: what is wrong with it is said when it is read
+        return output
+    return array if array.dtype.kind in "biuf" else output
+
+
 def finite(
     values: Mapping[str, FloatArray], lengths: Mapping[str, IntArray], layout: Layout
 ) -> BoolArray:
     """Say which rows are finite, within each set's own length; shape (rows,)."""
     good: Any = True
     for name, value in values.items():
-        fine = np.isfinite(value)
-        length = layout.length_of(name)
-        if length is not None:
-            beyond = np.arange(value.shape[1]) >= lengths[length][:, None]
-            fine = fine | beyond.reshape(*beyond.shape, *(1,) * (value.ndim - 2))
-        good = good & fine.reshape(len(value), -1).all(axis=1)
+        good = good & finite_rows(value, lengths.get(layout.length_of(name) or ""))
     return good
+
+
+def finite_rows(value: AnyArray, sizes: AnyArray | None) -> BoolArray:
+    """Say which rows (rows, ...) are finite; of a set's column the entries up to its size."""
+    fine = np.isfinite(value)
+    if sizes is not None:
+        beyond = np.arange(value.shape[1]) >= sizes[:, None]
+        fine = fine | beyond.reshape(*beyond.shape, *(1,) * (value.ndim - 2))
+    return np.asarray(fine.reshape(len(value), -1).all(axis=1))
 
 
 def name_output(output: object, row: int) -> dict[Any, Any]:
@@ -326,7 +353,7 @@ def _stack_set(
 
 
 def _batch_array(name: str, value: object, row: int, size: int) -> FloatArray:
-    array = _array(name, value, row)
+    array = _array(name, value, row, copy=True)  # the simulator may fill the same array again
     if array.ndim == 0 or len(array) != size:
         raise WrongOutput(
             row,
@@ -336,7 +363,7 @@ def _batch_array(name: str, value: object, row: int, size: int) -> FloatArray:
     return array
 
 
-def _array(name: str, value: object, row: int) -> FloatArray:
+def _array(name: str, value: object, row: int, *, copy: bool = False) -> FloatArray:
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -345,4 +372,4 @@ def _array(name: str, value: object, row: int) -> FloatArray:
         raise WrongOutput(
             row, f"expected numbers in {name}; got {value!r:.80} ({array.dtype.name})"
         )
-    return array.astype(np.float64, copy=False)
+    return array.astype(np.float64, copy=copy)

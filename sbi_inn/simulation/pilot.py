@@ -1,7 +1,8 @@
-"""The look before a run: whether it works, is repeatable, and how long it takes."""
+"""The pilot before a run: whether it works, is repeatable, and how long it takes."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -10,15 +11,30 @@ import numpy as np
 from sbi_inn.simulation.blocks import OK, Block, Call
 from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.outputs import Layout
+from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.simulations import SimulationError
 
-TRIES = 10  # simulations, where the first ones fail
-PATIENCE = 5.0  # seconds, likewise
-CHEAP = 1e-3  # seconds; below this one simulation is too short to be timed alone
-TIMED, REPEATS = 100, 3
+TRIES = 10
+"""Simulations, where the first ones fail."""
+
+PATIENCE = 5.0
+"""Seconds, likewise."""
+
+CHEAP = 1e-3
+"""Seconds: below this one simulation is too short to be timed alone."""
+
+TIMED = 100
+"""Simulations that are timed together then: 0.1 s at most."""
+
+REPEATS = 3
+"""Times, of which the shortest counts: others were disturbed."""
+
+TOO_LONG = 600.0
+"""Seconds: a longer run must be asked for."""
 
 
 @dataclass(frozen=True)
-class Look:
+class Pilot:
     """What one simulation, run twice with the same generator, tells.
 
     Attributes
@@ -42,7 +58,7 @@ class Look:
     first: Block | None = None
 
 
-def look(call: Call, inputs: Inputs) -> Look:
+def run_pilot(call: Call, inputs: Inputs) -> Pilot:
     """Run the first simulation that works, or block of a batched simulator, twice."""
     step = call.seeds.block if call.simulator.batched else 1
     started = perf_counter()
@@ -52,7 +68,7 @@ def look(call: Call, inputs: Inputs) -> Look:
             break
     wrong = next((block.wrong for block in first if block.wrong), "")
     if wrong:
-        return Look(0.0, None, True, wrong)
+        return Pilot(0.0, None, True, wrong)
     again = perf_counter()
     second = _run(call, inputs, start, step)
     seconds = (perf_counter() - again) / step
@@ -60,7 +76,49 @@ def look(call: Call, inputs: Inputs) -> Look:
         seconds = _time(call, inputs)
     layouts = [block.layout for block in first if block.layout is not None]
     worked = next((block for block in first if (block.status == OK).any()), None)
-    return Look(seconds, layouts[0] if layouts else None, _same(first, second), "", worked)
+    return Pilot(seconds, layouts[0] if layouts else None, _same(first, second), "", worked)
+
+
+def announce(
+    pilot: Pilot, problem: Problem, rows: int, jobs: int, *, asked: bool, progress: bool
+) -> None:
+    """Say what the pilot has found, and stop a long run that nobody asked for."""
+    if not pilot.repeatable:
+        warnings.warn(
+            "hidden global randomness: the same simulation with the same generator gave two "
+            "results, so the simulations cannot be repeated. Draw from an argument `rng` (a numpy "
+            "Generator), or seed from an argument `seed`",
+            stacklevel=4,
+        )
+    seconds = pilot.seconds * rows / jobs
+    cost = (
+        f"{_span(pilot.seconds)} a simulation: about {_span(seconds)} for "
+        f"{rows:,} on {jobs} core{'s' if jobs > 1 else ''}"
+    )
+    if not asked and seconds > TOO_LONG:
+        raise SimulationError(
+            f"{cost}. Say that you want it with n={rows}, or a smaller number; n_jobs= sets the "
+            "number of cores"
+        )
+    if progress:
+        print(f"{_understood(problem, pilot.layout)}\n{cost}")
+
+
+def _understood(problem: Problem, layout: Layout | None) -> str:
+    given = f" | {', '.join(problem.given)}" if problem.given else ""
+    if layout is None:
+        sees = "nothing yet: the first simulations failed"
+    else:
+        sees = ", ".join(map(layout.describe, layout.shapes))
+    return f"{', '.join(problem.prior.columns)}{given} -> {sees}"
+
+
+def _span(seconds: float) -> str:
+    """Write a time in the unit that suits it."""
+    for size, unit in ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} us"
 
 
 def _run(call: Call, inputs: Inputs, start: int, step: int) -> list[Block]:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Generator, Iterator
-from typing import Any
+from contextlib import closing
+from functools import partial
 
-import joblib
+import cloudpickle
 
 from sbi_inn.simulation.blocks import Block, Call
 from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.outputs import Layout
 from sbi_inn.simulation.simulations import SimulationError
+from sbi_inn.simulation.worker import run_rows
+from sbi_inn.training.workers import cores, in_order
 
-WORTH_IT = 2.0  # seconds of work below which starting workers costs more than it saves
-TASK = 0.5  # seconds of work in a task, so that the progress bar moves
-LARGEST = 2**16  # rows in a task, whose raw outputs are all in memory
+# Seconds of work below which starting workers costs more than it saves.
+WORTH_IT = 2.0
+# Seconds of work in a task, so that the progress bar moves.
+TASK = 0.5
+# Rows in a task, whose raw outputs are all in memory.
+LARGEST = 2**16
 
 
-def cores(n_jobs: int, work: float) -> int:
-    """Count the processes for `work` seconds on one core; `n_jobs` as in joblib."""
-    return 1 if work < WORTH_IT else joblib.effective_n_jobs(n_jobs)
+def processes(n_jobs: int, work: float) -> int:
+    """Count the processes for `work` seconds on one core; `n_jobs` as in `cores`."""
+    return 1 if work < WORTH_IT else cores(n_jobs)
 
 
 def run_all(
@@ -53,21 +58,17 @@ def run_all(
                 layout = layout or block.layout
                 yield block
         return
-    pool = joblib.Parallel(n_jobs=jobs, return_as="generator")
-    work = (joblib.delayed(_run)(call, inputs[a:b], a, layout) for a, b in tasks)
-    done: Any = pool(work)  # a generator, in the order of the tasks
     try:
-        for blocks in done:
-            yield from blocks
+        sent = cloudpickle.dumps(call)  # once: the simulator may hold large tables
+        work = (partial(run_rows, sent, inputs[a:b], a, layout) for a, b in tasks)
+        with closing(in_order(work, jobs)) as done:
+            for blocks in done:
+                yield from blocks
     except Exception as error:  # what the simulator raises is in the blocks: this is the pool's
         raise SimulationError(
             f"the worker processes stopped ({type(error).__name__}: {error}); n_jobs=1 simulates "
             "in this process"
         ) from error
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # joblib's, where a run is stopped before its end
-            done.close()
 
 
 def _tasks(rows: int, call: Call, jobs: int, seconds: float) -> Iterator[tuple[int, int]]:
@@ -76,7 +77,3 @@ def _tasks(rows: int, call: Call, jobs: int, seconds: float) -> Iterator[tuple[i
     size = min(fair, LARGEST, int(TASK / max(seconds, 1e-9)))
     size = max(size // step, 1) * step
     return ((start, min(start + size, rows)) for start in range(0, rows, size))
-
-
-def _run(call: Call, inputs: Inputs, start: int, layout: Layout | None) -> list[Block]:
-    return list(call.run(inputs, start, layout))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from numbers import Real
-from typing import Any
 
 from sbi_inn.errors import PriorError
 from sbi_inn.names import check_names
@@ -116,48 +115,3 @@ class Problem:
     def constants(self) -> dict[str, float]:
         """The givens that have one value."""
         return {n: float(v) for n, v in self.given.items() if isinstance(v, Real)}
-
-
-def as_problem(
-    simulator: Problem | Simulator | Callable[..., Any] | str,
-    prior: Prior | None = None,
-    given: Givens | None = None,
-    noise: Noise | Callable[..., Any] | None = None,
-) -> Problem:
-    """Make a Problem of a simulator and its prior, or find the one registered under a name.
-
-    Parameters
-    ----------
-    simulator : callable, Problem or str
-    prior : Prior, optional
-        Needed with a callable; replaces the prior of a Problem.
-    given : mapping, optional
-        Added to the givens of a Problem, by name.
-    noise : callable, optional
-        Replaces the noise of a Problem.
-
-    Raises
-    ------
-    KeyError
-        If no problem is registered under the name.
-    PriorError, SimulationError
-        As `Problem`.
-    """
-    from sbi_inn.simulation.registry import get  # the registry is made of problems
-
-    problem = get(simulator) if isinstance(simulator, str) else simulator
-    if isinstance(problem, Problem):
-        if prior is None and not given and noise is None:
-            return problem
-        given = {**problem.given, **(given or {})}
-        return replace(
-            problem,
-            prior=prior or problem.prior,
-            given=given,
-            noise=as_noise(noise) or problem.noise,
-        )
-    if prior is None:
-        raise PriorError(
-            "a simulator needs a prior: pass prior=si.Prior(...), a Problem, or a registered name"
-        )
-    return Problem(as_simulator(problem), prior, given=given or {}, noise=as_noise(noise))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import pandas as pd
 
-from sbi_inn.simulation.problem import Problem
+from sbi_inn.errors import PriorError
+from sbi_inn.prior import Prior
+from sbi_inn.simulation.noise import Noise, as_noise
+from sbi_inn.simulation.problem import Givens, Problem
+from sbi_inn.simulation.simulator import Simulator, as_simulator
 
 GROUP = "sbi_inn.problems"
+"""Entry points that name problems."""
+
 _registered: dict[str, Problem] = {}
 
 
@@ -74,6 +82,49 @@ def problems() -> pd.DataFrame:
     columns = ["description", "parameters", "source"]
     index = pd.Index(list(rows), name="name", dtype=object)
     return pd.DataFrame(list(rows.values()), index=index, columns=pd.Index(columns))
+
+
+def as_problem(
+    simulator: Problem | Simulator | Callable[..., Any] | str,
+    prior: Prior | None = None,
+    given: Givens | None = None,
+    noise: Noise | Callable[..., Any] | None = None,
+) -> Problem:
+    """Make a Problem of a simulator and its prior, or find the one registered under a name.
+
+    Parameters
+    ----------
+    simulator : callable, Problem or str
+    prior : Prior, optional
+        Needed with a callable; replaces the prior of a Problem.
+    given : mapping, optional
+        Added to the givens of a Problem, by name.
+    noise : callable, optional
+        Replaces the noise of a Problem.
+
+    Raises
+    ------
+    KeyError
+        If no problem is registered under the name.
+    PriorError, SimulationError
+        As `Problem`.
+    """
+    problem = get(simulator) if isinstance(simulator, str) else simulator
+    if isinstance(problem, Problem):
+        if prior is None and not given and noise is None:
+            return problem
+        given = {**problem.given, **(given or {})}
+        return replace(
+            problem,
+            prior=prior or problem.prior,
+            given=given,
+            noise=as_noise(noise) or problem.noise,
+        )
+    if prior is None:
+        raise PriorError(
+            "a simulator needs a prior: pass prior=si.Prior(...), a Problem, or a registered name"
+        )
+    return Problem(as_simulator(problem), prior, given=given or {}, noise=as_noise(noise))
 
 
 def _installed() -> dict[str, EntryPoint]:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sbi_inn.simulation.blocks import FAILED, OK, Block, Failure
+from sbi_inn.simulation.blocks import FAILED, INVALID, OK, STATUS, Block, Failure
 from sbi_inn.simulation.outputs import Layout
 from sbi_inn.typing import FloatArray
 
 
-class Collected:
+class Results:
     """Arrays of the observables of `rows` simulations, filled in order.
 
     Parameters
@@ -30,6 +30,8 @@ class Collected:
         NaN where nothing was simulated; empty until a simulation returns.
     layout : Layout or None
     failures : list of Failure
+    seconds : float
+        Time of one simulation on one core.
     """
 
     def __init__(self, rows: int, widths: Mapping[str, int]) -> None:
@@ -38,6 +40,7 @@ class Collected:
         self.values: dict[str, FloatArray] = {}
         self.layout: Layout | None = None
         self.failures: list[Failure] = []
+        self.seconds = 0.0
         self._widths = dict(widths)
 
     def add(self, block: Block) -> None:
@@ -67,6 +70,16 @@ class Collected:
     def succeeded(self) -> int:
         """How many simulations succeeded."""
         return int((self.status == OK).sum())
+
+    def all_failed(self) -> str:
+        """Say why no simulation succeeded."""
+        counts = np.bincount(self.status, minlength=len(STATUS))
+        first = min(self.failures, key=lambda failure: failure.row)
+        return (
+            f"all {self.done:,} simulations failed: {counts[FAILED]:,} raised, "
+            f"{counts[INVALID]:,} returned NaN or infinity. The first:\n"
+            f"{first.traceback or first.error}"
+        )
 
     def _fit(self, layout: Layout) -> None:
         if self.layout is None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,23 +14,28 @@ import numpy.typing as npt
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import pool, table
-from sbi_inn.simulation.blocks import FAILED, INVALID, OK, STATUS, Block, Call
+from sbi_inn.simulation.blocks import OK, Block, Call
+from sbi_inn.simulation.drawing import check_lengths, draw_inputs
+from sbi_inn.simulation.failure import SimulationError, carry
 from sbi_inn.simulation.givens import is_whole
-from sbi_inn.simulation.inputs import Inputs, check_lengths, draw_inputs
+from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.outputs import WrongOutput
-from sbi_inn.simulation.pilot import Look, look
-from sbi_inn.simulation.problem import Givens, Problem, as_problem
+from sbi_inn.simulation.pilot import Pilot, announce, run_pilot
+from sbi_inn.simulation.problem import Givens, Problem
 from sbi_inn.simulation.progress import bar
-from sbi_inn.simulation.results import Collected
+from sbi_inn.simulation.registry import as_problem
+from sbi_inn.simulation.results import Results
 from sbi_inn.simulation.seeds import BLOCK, Seeds, Stream, fresh_seed
-from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.simulation.simulator import Simulator
-from sbi_inn.typing import BoolArray, FloatArray
+from sbi_inn.typing import BoolArray, FloatArray, is_count
 
 DEFAULT = 10_000
-TOO_LONG = 600.0  # seconds; a longer run must be asked for
-RESIMULATED = 4096  # rows in a block when parameters are stated: larger, as there are millions
+"""Simulations, where no number is asked for."""
+
+RESIMULATED = 4096
+"""Rows in a block when parameters are stated: larger, as there are millions."""
 
 
 def simulate(
@@ -76,7 +81,7 @@ def simulate(
     SimulationError
         If the simulator's arguments or outputs cannot be understood, every simulation fails, or
         the run would take over ten minutes and no `n` was given. `.simulations` holds the table so
-        far, as it does on a KeyboardInterrupt.
+        far, as it does on a KeyboardInterrupt and whatever else stops the run.
 
     Examples
     --------
@@ -103,46 +108,69 @@ def run(
     stream: Stream = Stream.SIMULATIONS,
 ) -> Simulations:
     """Simulate a Problem, as `simulate`; runs of one seed and different streams are independent."""
+    rows = _checked(problem, n, n_jobs)
+    call = _call(problem, Seeds(fresh_seed(seed), stream, BLOCK))
+    inputs = draw_inputs(problem, rows, call.seeds)
+    if not problem.simulator.batched:
+        inputs = inputs[:rows]
+    results = Results(rows, _widths(problem, inputs[:rows]))
+    with _carrying(problem, call, inputs, results):
+        pilot = run_pilot(call, inputs)
+        results.seconds = pilot.seconds
+        if pilot.wrong:
+            raise SimulationError(pilot.wrong)
+        _try_noise(problem, call, inputs, pilot)
+        jobs = pool.processes(n_jobs, pilot.seconds * rows)
+        announce(pilot, problem, rows, jobs, asked=n is not None, progress=progress)
+        blocks = pool.run_all(call, inputs, jobs=jobs, seconds=pilot.seconds, layout=pilot.layout)
+        _gather(results, blocks, progress)
+        if not results.succeeded:
+            raise SimulationError(results.all_failed())
+        simulations = table.to_simulations(problem, call, inputs, results)
+        return table.with_noise(simulations, problem.noise, call.seeds)
+
+
+@contextmanager
+def _carrying(problem: Problem, call: Call, inputs: Inputs, results: Results) -> Iterator[None]:
+    """Let whatever stops a run carry the table so far: with noise, if that can be applied."""
+    try:
+        yield
+    except BaseException as error:
+        # Where an output is wrong, our own frames say nothing to whoever wrote the simulator.
+        wrong = SimulationError(str(error)) if isinstance(error, WrongOutput) else error
+        if getattr(wrong, "simulations", None) is None:
+            plain = table.to_simulations(problem, call, inputs, results)
+            noisy = plain
+            with suppress(Exception):
+                noisy = table.with_noise(plain, problem.noise, call.seeds)
+            carry(wrong, noisy)
+        if isinstance(error, KeyboardInterrupt):
+            print(
+                f"stopped after {results.done:,} of {len(results.status):,} simulations; they are "
+                "in `sys.last_value.simulations`"
+            )
+        if wrong is error:
+            raise
+        raise wrong from None
+
+
+def _checked(problem: Problem, n: Any, n_jobs: object) -> int:
+    """Give the number of simulations, once everything is known to be as a run needs it."""
     if not problem.prior.stated:
         raise PriorError(
             "to simulate, parameters have to be drawn from the prior; this one was fitted to the "
             "columns of a table, and does not know how they go together: state it, as "
             "si.Prior(...)"
         )
-    rows = DEFAULT if n is None else int(n)
-    if rows < 1 or (n is not None and rows != n):
-        raise SimulationError(f"n is a number of simulations, at least 1; got {n}")
-    call = _call(problem, Seeds(fresh_seed(seed), stream, BLOCK))
-    inputs = draw_inputs(problem, rows, call.seeds)
-    if not problem.simulator.batched:
-        inputs = inputs[:rows]
-    collected = Collected(rows, _widths(problem, inputs[:rows]))
-    seen = look(call, inputs)
-
-    def so_far() -> Simulations:
-        return table.to_simulations(problem, call, inputs, collected, seen.seconds)
-
-    if seen.wrong:
-        raise SimulationError(seen.wrong, so_far())
-    _try_noise(problem, call, inputs, seen)
-    jobs = pool.cores(n_jobs, seen.seconds * rows)
-    _before(problem, seen, rows, jobs, asked=n is not None, progress=progress)
-    blocks = pool.run_all(call, inputs, jobs=jobs, seconds=seen.seconds, layout=seen.layout)
-    try:
-        _gather(collected, blocks, progress)
-    except KeyboardInterrupt as interrupt:
-        setattr(interrupt, "simulations", so_far())  # noqa: B010 (the class has no such attribute)
-        print(
-            f"stopped after {collected.done:,} of {rows:,} simulations; they are in "
-            "`sys.last_value.simulations`"
+    if not isinstance(n_jobs, Integral) or n_jobs == 0:
+        raise SimulationError(
+            f"n_jobs is a number of processes, or -1 for all cores; got {n_jobs!r}"
         )
-        raise
-    except (SimulationError, WrongOutput) as error:
-        raise SimulationError(str(error), so_far()) from error.__cause__
-    simulations = so_far()
-    if not collected.succeeded:
-        raise SimulationError(_all_failed(collected), simulations)
-    return simulations
+    if n is None:
+        return DEFAULT
+    if not is_count(n):
+        raise SimulationError(f"n is a number of simulations, at least 1; got {n!r}")
+    return int(n)
 
 
 def resimulate_rows(
@@ -182,29 +210,28 @@ def resimulate_rows(
     block = RESIMULATED if problem.simulator.batched else BLOCK
     call = _call(problem, Seeds(seed, stream, block))
     inputs = _stated(problem, parameters, givens or {})
-    collected = Collected(len(inputs), _widths(problem, inputs))
-    seconds = look(call, inputs).seconds if n_jobs != 1 else 0.0
-    jobs = pool.cores(n_jobs, seconds * len(inputs))
+    results = Results(len(inputs), _widths(problem, inputs))
+    seconds = run_pilot(call, inputs).seconds if n_jobs != 1 else 0.0
+    jobs = pool.processes(n_jobs, seconds * len(inputs))
     try:
-        _gather(
-            collected, pool.run_all(call, inputs, jobs=jobs, seconds=seconds, layout=None), False
-        )
+        _gather(results, pool.run_all(call, inputs, jobs=jobs, seconds=seconds, layout=None), False)
     except WrongOutput as error:
         raise SimulationError(str(error)) from None
-    if not collected.succeeded:
-        raise SimulationError(_all_failed(collected))
-    return collected.values, collected.status == OK
+    if not results.succeeded:
+        raise SimulationError(results.all_failed())
+    return results.values, results.status == OK
 
 
-def _try_noise(problem: Problem, call: Call, inputs: Inputs, seen: Look) -> None:
-    """Apply the noise to what the look has seen: what is wrong with it shows before a long run."""
-    if problem.noise is None or seen.first is None:
+def _try_noise(problem: Problem, call: Call, inputs: Inputs, pilot: Pilot) -> None:
+    """Apply the noise to the pilot: what is wrong with it shows before a long run."""
+    block = pilot.first
+    if problem.noise is None or block is None:
         return
-    block = seen.first
     here = inputs[block.start : block.start + len(block.status)]
-    collected = Collected(len(block.status), _widths(problem, here))
-    collected.add(replace(block, start=0))
-    table.to_simulations(problem, call, here, collected, 0.0)
+    results = Results(len(block.status), _widths(problem, here))
+    results.add(replace(block, start=0))
+    simulations = table.to_simulations(problem, call, here, results)
+    table.with_noise(simulations, problem.noise, call.seeds)
 
 
 def _call(problem: Problem, seeds: Seeds) -> Call:
@@ -216,68 +243,17 @@ def _widths(problem: Problem, inputs: Inputs) -> dict[str, int]:
     return {length: int(inputs.givens[length].max()) for length in problem.lengths}
 
 
-def _gather(collected: Collected, blocks: Generator[Block], progress: bool) -> None:
+def _gather(results: Results, blocks: Generator[Block], progress: bool) -> None:
     with (
         closing(blocks),
-        bar(len(collected.status), "simulate", unit=" rows", show=progress) as shown,
+        bar(len(results.status), "simulate", unit=" rows", show=progress) as shown,
     ):
         for block in blocks:
-            before = collected.done
-            collected.add(block)
-            shown.update(collected.done - before)
+            before = results.done
+            results.add(block)
+            shown.update(results.done - before)
             if block.wrong:
                 raise SimulationError(block.wrong)
-
-
-def _before(
-    problem: Problem, seen: Look, rows: int, jobs: int, *, asked: bool, progress: bool
-) -> None:
-    """Say what the look has found, and stop a long run that nobody asked for."""
-    if not seen.repeatable:
-        warnings.warn(
-            "hidden global randomness: the same simulation with the same generator gave two "
-            "results, so the simulations cannot be repeated. Draw from an argument `rng` (a numpy "
-            "Generator), or seed from an argument `seed`",
-            stacklevel=4,
-        )
-    cost = (
-        f"{_span(seen.seconds)} a simulation: about {_span(seen.seconds * rows / jobs)} for "
-        f"{rows:,} on {jobs} core{'s' if jobs > 1 else ''}"
-    )
-    if not asked and seen.seconds * rows / jobs > TOO_LONG:
-        raise SimulationError(
-            f"{cost}. Say that you want it with n={rows}, or a smaller number; n_jobs= sets the "
-            "number of cores"
-        )
-    if progress:
-        print(f"{_understood(problem, seen)}\n{cost}")
-
-
-def _understood(problem: Problem, seen: Look) -> str:
-    given = f" | {', '.join(problem.given)}" if problem.given else ""
-    if seen.layout is None:
-        sees = "nothing yet: the first simulations failed"
-    else:
-        sees = ", ".join(map(seen.layout.describe, seen.layout.shapes))
-    return f"{', '.join(problem.prior.columns)}{given} -> {sees}"
-
-
-def _span(seconds: float) -> str:
-    """Write a time in the unit that suits it."""
-    for size, unit in ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms")):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} us"
-
-
-def _all_failed(collected: Collected) -> str:
-    counts = np.bincount(collected.status, minlength=len(STATUS))
-    first = min(collected.failures, key=lambda failure: failure.row)
-    return (
-        f"all {collected.done:,} simulations failed: {counts[FAILED]:,} raised, "
-        f"{counts[INVALID]:,} returned NaN or infinity. The first:\n"
-        f"{first.traceback or first.error}"
-    )
 
 
 def _stated(

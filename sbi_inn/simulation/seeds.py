@@ -7,8 +7,19 @@ from enum import IntEnum, auto
 
 import numpy as np
 
+from sbi_inn.typing import is_count
+
 BLOCK = 256
-_INPUTS, _ROWS, _BATCH, _NOISE = 0, 1, 2, 3  # what a block's numbers are for
+"""Rows that are drawn, and of a batched simulator simulated, together."""
+
+
+class _Use(IntEnum):
+    """What the random numbers of a block are for."""
+
+    INPUTS = 0
+    ROWS = 1
+    BATCH = 2
+    NOISE = 3
 
 
 class Stream(IntEnum):
@@ -56,8 +67,18 @@ def generator(seed: int, stream: Stream, *keys: int) -> np.random.Generator:
 
 
 def fresh_seed(seed: int | None) -> int:
-    """Give the seed itself, or fresh entropy that is short enough to be typed again."""
-    return int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+    """Give the seed itself, or fresh entropy that is short enough to be typed again.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number of at least 0.
+    """
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if not is_count(seed, least=0):
+        raise ValueError(f"seed is a whole number, at least 0; got {seed!r}")
+    return int(seed)
 
 
 @dataclass(frozen=True)
@@ -79,22 +100,22 @@ class Seeds:
 
     def inputs(self, block: int) -> np.random.Generator:
         """Make the generator that a block's parameters and givens are drawn with."""
-        return generator(self.seed, self.stream, block, _INPUTS)
+        return generator(self.seed, self.stream, block, _Use.INPUTS)
 
     def noise(self) -> np.random.Generator:
         """Make the generator of the noise that is applied to the whole run."""
-        return generator(self.seed, self.stream, 0, _NOISE)
+        return generator(self.seed, self.stream, 0, _Use.NOISE)
 
     def batch(self, block: int) -> int:
         """Give the seed of a whole block of a batched simulator."""
-        words = sequence(self.seed, self.stream, block, _BATCH).generate_state(1, np.uint64)
+        words = sequence(self.seed, self.stream, block, _Use.BATCH).generate_state(1, np.uint64)
         return int(words[0] >> 1)
 
     def rows(self, start: int, stop: int) -> list[int]:
         """Give the seed of each simulation from `start` to `stop`, of 63 bits."""
         first, last = start // self.block, (stop - 1) // self.block
         states = [
-            sequence(self.seed, self.stream, block, _ROWS).generate_state(self.block, np.uint64)
+            sequence(self.seed, self.stream, block, _Use.ROWS).generate_state(self.block, np.uint64)
             for block in range(first, last + 1)
         ]
         offset = first * self.block

@@ -17,24 +17,17 @@ from sbi_inn.draws import INTERVAL_95, make_draws
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
+from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
-OK, FAILED, INVALID = "ok", "failed", "invalid"
+OK = "ok"
+"""What `status` says of a simulation that succeeded."""
+
+INVALID = "invalid"
+"""What it says of one that returned NaN or infinity."""
+
 PRIOR_DRAWS = 20_000
-
-
-class SimulationError(RuntimeError):
-    """The simulator cannot be used, or every simulation failed.
-
-    Attributes
-    ----------
-    simulations : Simulations or None
-        The table so far: nothing that was already simulated is lost.
-    """
-
-    def __init__(self, message: str, simulations: Simulations | None = None) -> None:
-        super().__init__(message)
-        self.simulations = simulations
+"""Draws for the prior's figures and widths: a quantile of 2.5 % is then good to .1 %."""
 
 
 class Redrawn(Protocol):
@@ -175,7 +168,7 @@ class Simulations:
             if own and theirs and own != theirs:
                 warnings.warn(
                     f"{name} is in {theirs}, and was simulated in {own}: nothing is converted",
-                    stacklevel=3,
+                    stacklevel=5,  # at the caller of Posterior.sample
                 )
 
     def label(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
-from sbi_inn.simulation.simulations import SimulationError
+from sbi_inn.simulation.failure import SimulationError
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,37 +9,27 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sbi_inn.observation.schema import Range, Schema, scalar_names
+from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.blocks import FAILED, OK, STATUS, Call
+from sbi_inn.simulation.covered import columns_of, missing_of, ranges, shapes_of
+from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.problem import Problem
-from sbi_inn.simulation.results import Collected
+from sbi_inn.simulation.results import Results
 from sbi_inn.simulation.seeds import Seeds
-from sbi_inn.simulation.simulations import Redrawn, SimulationError, Simulations, variable
+from sbi_inn.simulation.simulations import Redrawn, Simulations, variable
 from sbi_inn.typing import AnyArray
 
 
-def to_simulations(
-    problem: Problem, call: Call, inputs: Inputs, collected: Collected, seconds: float
-) -> Simulations:
-    """Make a table of the simulations done so far.
-
-    Parameters
-    ----------
-    problem : Problem
-    call : Call
-    inputs : Inputs
-    collected : Collected
-    seconds : float
-        Time of one simulation on one core.
-    """
-    done = collected.done
+def to_simulations(problem: Problem, call: Call, inputs: Inputs, results: Results) -> Simulations:
+    """Make a table of the simulations done so far, without noise."""
+    done = results.done
     inputs = inputs[:done]
-    status = collected.status[:done]
+    status = results.status[:done]
     variables = {n: _variable(problem, n, v) for n, v in inputs.parameters.items()}
     variables |= {n: _variable(problem, n, v) for n, v in inputs.givens.items()}
-    layout = collected.layout
-    for name, value in collected.values.items():
+    layout = results.layout
+    for name, value in results.values.items():
         length = (layout.length_of(name) or layout.series_of(name)) if layout else None
         variables[name] = _variable(problem, name, value[:done], length)
     if layout is not None:
@@ -51,18 +39,17 @@ def to_simulations(
     variables["status"] = xr.Variable("simulation", np.array(STATUS)[status])
     attrs = {
         "seed": call.seeds.seed,
-        "seconds_per_simulation": seconds,
+        "seconds_per_simulation": results.seconds,
         "deterministic": not call.random and problem.noise is None,
     }
-    simulations = with_gaps(
+    return with_gaps(
         Simulations(
             xr.Dataset(variables, attrs=attrs),
             problem.prior,
-            _schema(problem, inputs, collected),
-            _failures(problem, call, inputs, collected),
+            _schema(problem, inputs, results),
+            _failures(problem, call, inputs, results),
         )
     )
-    return with_noise(simulations, problem.noise, call.seeds)
 
 
 def _variable(
@@ -72,11 +59,11 @@ def _variable(
     return variable(name, value, label=label, units=units, length=length)
 
 
-def _schema(problem: Problem, inputs: Inputs, collected: Collected) -> Schema | None:
-    ok = collected.status[: collected.done] == OK
-    if collected.layout is None or not ok.any():
+def _schema(problem: Problem, inputs: Inputs, results: Results) -> Schema | None:
+    ok = results.status[: results.done] == OK
+    if results.layout is None or not ok.any():
         return None
-    layout, constants, lengths = collected.layout, problem.constants, problem.lengths
+    layout, constants, lengths = results.layout, problem.constants, problem.lengths
     seen = {name: value[ok] for name, value in inputs.givens.items()}
     varying = tuple(name for name in seen if name not in (*constants, *lengths))
     shapes = {n: s[1:] if layout.series_of(n) else s for n, s in layout.shapes.items()}
@@ -86,22 +73,12 @@ def _schema(problem: Problem, inputs: Inputs, collected: Collected) -> Schema | 
         sets=problem.simulator.ordered,
         givens=varying,
         constants=constants | fixed,
-        trained=ranges({name: seen[name] for name in (*varying, *lengths)}),
+        trained=ranges({name: seen[name] for name in (*varying, *lengths)}, problem.given),
         given_shapes=shapes_of({name: seen[name] for name in varying}),
         missing=missing_of({name: seen[name] for name in varying}),
         series=tuple(problem.simulator.series),
         images=tuple(problem.simulator.images),
     )
-
-
-def shapes_of(givens: Mapping[str, AnyArray]) -> dict[str, tuple[int, ...]]:
-    """Give the shapes of givens (rows, ...) that are more than a number."""
-    return {name: value.shape[1:] for name, value in givens.items() if value.ndim > 1}
-
-
-def missing_of(givens: Mapping[str, AnyArray]) -> dict[str, float]:
-    """Name the givens of which some are missing; how much of each is found with the observables."""
-    return {name: 0.0 for name, value in givens.items() if np.isnan(value).any()}
 
 
 def with_gaps(simulations: Simulations) -> Simulations:
@@ -111,17 +88,6 @@ def with_gaps(simulations: Simulations) -> Simulations:
         return simulations
     found = schema.shares_missing(simulations.observations())
     return replace(simulations, schema=replace(schema, missing=found))
-
-
-def ranges(givens: Mapping[str, AnyArray]) -> dict[str, Range]:
-    """Give the range of every number of givens (rows, ...), by its own name; of some, at least."""
-    found = {}
-    for name, value in givens.items():
-        for column, numbers in _numbers(name, value).items():
-            known = numbers[np.isfinite(numbers)]
-            if known.size:
-                found[column] = float(known.min()), float(known.max())
-    return found
 
 
 def with_noise(simulations: Simulations, noise: Redrawn | None, seeds: Seeds) -> Simulations:
@@ -146,25 +112,26 @@ def with_noise(simulations: Simulations, noise: Redrawn | None, seeds: Seeds) ->
     noisy_one = replace(simulations, noise=noise)
     try:
         drawn = noisy_one.drawn(rows, seeds.noise())
-    except SimulationError as error:
-        raise SimulationError(str(error), simulations) from error.__cause__
-    noisy = {}
-    for name, value in drawn.items():
-        noisy[name] = np.full(simulations.dataset[name].shape, np.nan)
-        noisy[name][(rows, *map(slice, value.shape[1:]))] = value
-    # Padding is NaN too: what is a gap is found with the observations.
-    missing = schema.missing | dict.fromkeys(drawn, 0.0)
-    return with_gaps(replace(noisy_one, noisy=noisy, schema=replace(schema, missing=missing)))
+        noisy = {}
+        for name, value in drawn.items():
+            noisy[name] = np.full(simulations.dataset[name].shape, np.nan)
+            noisy[name][(rows, *map(slice, value.shape[1:]))] = value
+        # Padding is NaN too: what is a gap is found with the observations.
+        missing = schema.missing | dict.fromkeys(drawn, 0.0)
+        return with_gaps(replace(noisy_one, noisy=noisy, schema=replace(schema, missing=missing)))
+    except BaseException as error:
+        carry(error, simulations)
+        raise
 
 
-def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected) -> pd.DataFrame:
-    failures = sorted(collected.failures, key=lambda failure: failure.row)
+def _failures(problem: Problem, call: Call, inputs: Inputs, results: Results) -> pd.DataFrame:
+    failures = sorted(results.failures, key=lambda failure: failure.row)
     rows = [failure.row for failure in failures]
     vector = inputs.vector()[rows]
     columns: dict[str, Any] = {"simulation": np.array(rows, np.int64)}
     columns |= {name: vector[:, i] for i, name in enumerate(problem.prior.columns)}
     for name, value in inputs.givens.items():
-        columns |= _numbers(name, value[rows])
+        columns |= columns_of(name, value[rows])
     columns["status"] = [STATUS[failure.status] for failure in failures]
     columns["error"] = [failure.error for failure in failures]
     columns["traceback"] = [failure.traceback for failure in failures]
@@ -172,12 +139,6 @@ def _failures(problem: Problem, call: Call, inputs: Inputs, collected: Collected
         seeds = [_seed(call, failure.row, failure.status) for failure in failures]
         columns["seed"] = pd.array(seeds, dtype="Int64")
     return pd.DataFrame(columns)
-
-
-def _numbers(name: str, value: AnyArray) -> dict[str, AnyArray]:
-    """Cut an array (rows, ...) into columns of numbers, each under its own name."""
-    columns = value.reshape(len(value), math.prod(value.shape[1:])).T
-    return dict(zip(scalar_names(name, value.shape[1:]), columns, strict=True))
 
 
 def _seed(call: Call, row: int, status: int) -> int | None:

@@ -53,7 +53,8 @@ class Batch:
         Scaled, and the normal scores of some features beside them; no pixels.
     sets : mapping of str to SetBatch
         Sets and series.
-    images : mapping of str to Tensor, shape (batch, channels, height, width)
+    images : mapping of str to Tensor, shape (batch, planes, height, width)
+        Channels, and flags of missing pixels where `Scaling.image_gaps` says so.
 
     Examples
     --------

@@ -14,7 +14,8 @@ from sbi_inn.summary_networks.standard import Standard
 
 Pooling = Literal["mean", "attention"]
 POOLINGS = ("mean", "attention")
-HEADS = 4
+HEADS = 4  # averages over all entries, each with weights of its own
+SMALLEST_VARIANCE = 1e-6  # of scaled entries, so that the log of a constant set's is finite
 
 
 class DeepSet(nn.Module):
@@ -84,6 +85,6 @@ def standardised(batch: SetBatch, row: Tensor) -> tuple[Tensor, Tensor]:
     sizes = batch.sizes
     average = mean(batch.entries, row, sizes)
     centred = batch.entries - average[row]
-    deviation = (mean(centred.square(), row, sizes) + 1e-6).sqrt()
+    deviation = (mean(centred.square(), row, sizes) + SMALLEST_VARIANCE).sqrt()
     log_size = 0.5 * sizes.to(average.dtype).log().unsqueeze(1)
     return torch.cat([average, deviation.log(), log_size], dim=1), centred / deviation[row]

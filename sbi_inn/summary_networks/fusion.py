@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,8 @@ from sbi_inn.summary_networks.series import SeriesNet
 from sbi_inn.summary_networks.vector import VectorNet
 
 # The prefixes keep the users' names apart from those a module already has, such as items.
-SET, IMAGE = "set:", "image:"
+SET = "set:"
+IMAGE = "image:"
 
 
 class Fusion(nn.Module):
@@ -29,6 +30,8 @@ class Fusion(nn.Module):
     series : mapping of str to int
         Which of them are series, and the entries from one window to the next of each.
     images : mapping of str to (channels, height, width)
+    gaps : collection of str
+        Which of the images have flags of missing pixels.
     features : int
         Learned features of each part.
     hidden : int
@@ -53,6 +56,7 @@ class Fusion(nn.Module):
         *,
         series: Mapping[str, int] | None = None,
         images: Mapping[str, tuple[int, int, int]] | None = None,
+        gaps: Collection[str] = (),
         features: int,
         hidden: int,
         pooling: Pooling = "mean",
@@ -69,7 +73,9 @@ class Fusion(nn.Module):
             for name, columns in sets.items()
         }
         pictures = {
-            f"{IMAGE}{name}": ImageNet(*shape, features=features, hidden=hidden // 2)
+            f"{IMAGE}{name}": ImageNet(
+                *shape, features=features, hidden=hidden // 2, gaps=name in gaps
+            )
             for name, shape in (images or {}).items()
         }
         self.sets, self.images = nn.ModuleDict(ordered), nn.ModuleDict(pictures)

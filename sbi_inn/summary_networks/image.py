@@ -7,12 +7,15 @@ import math
 import torch
 from torch import Tensor, nn
 
-HEADS = 4
-PATCH = 4  # pixels along a side that are read at once
+from sbi_inn.summary_networks.standard import Standard
+
+HEADS = 4  # averages over all places, each with weights of its own
+PATCH = 4  # pixels along a side that are read at once, at most
 COARSEST = 8  # pixels along the longer side, below which an image is not shrunk any more
-BLOCKS = 2
+BLOCKS = 2  # residual blocks: each sees two places further
 PLACES = 8  # along each side, at most, that stand by themselves and say what is where
-PLACE_WIDTH = 8
+PLACE_WIDTH = 8  # numbers of such a place: few, as there are up to 64 places
+SMALLEST_VARIANCE = 1e-6  # of scaled pixels, so that the log of a constant image is finite
 
 
 class ImageNet(nn.Module):
@@ -24,7 +27,10 @@ class ImageNet(nn.Module):
     positions), and stands place by place, or over blocks of them where there are more than 8 along
     a side. There is no normalisation across a batch: a batch of images equals its members.
 
-    Mean and log standard deviation of each channel pass beside the learned features.
+    Mean and log standard deviation of each channel pass beside the learned features. Where pixels
+    may be missing, they are those of the pixels that are there. Their share passes too, with its
+    log, since how much was seen decides how wide a posterior is, and so does the mean with zeros
+    for what is missing, which is close to zero where little was seen.
 
     Parameters
     ----------
@@ -33,6 +39,8 @@ class ImageNet(nn.Module):
         Number of features learned beside the statistics.
     hidden : int
         Channels within the network; a multiple of 4.
+    gaps : bool
+        As many planes of flags follow the channels, 1 where a pixel is missing.
 
     References
     ----------
@@ -51,11 +59,20 @@ class ImageNet(nn.Module):
     place: Tensor
 
     def __init__(
-        self, channels: int, height: int, width: int, *, features: int, hidden: int
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        *,
+        features: int,
+        hidden: int,
+        gaps: bool = False,
     ) -> None:
         super().__init__()
-        self.features = 2 * channels + features
-        sides, layers, inside = (height, width), [], channels
+        self.seen = Standard(channels) if gaps else None
+        statistics = (5 if gaps else 2) * channels
+        self.features = statistics + features
+        sides, layers, inside = (height, width), [], (2 if gaps else 1) * channels
         while not layers or max(sides) > 2 * COARSEST:
             patch = _patch(max(sides))
             layers.append(_Patches(inside, hidden, patch))
@@ -69,19 +86,26 @@ class ImageNet(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(kept)
         pooled = 2 * hidden + 2 * HEADS + PLACE_WIDTH * math.prod(kept)
         self.rho = nn.Sequential(
-            nn.Linear(2 * channels + pooled, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, features)
+            nn.Linear(statistics + pooled, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, features)
         )
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Map (batch, channels, height, width) to features, shape (batch, features)."""
-        flat = pixels.flatten(2)
-        mean = flat.mean(dim=2)
-        deviation = ((flat - mean.unsqueeze(2)).square().mean(dim=2) + 1e-6).sqrt()
-        statistics = torch.cat([mean, deviation.log()], dim=1)
+        """Map (batch, planes, height, width) to features, shape (batch, features)."""
+        statistics = self._statistics(pixels.flatten(2))
         found = self.blocks(self.patches(pixels.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
         parts = [statistics, found.mean(dim=(2, 3)), *self._attended(found)]
         parts.append(self.pool(self.coarse(found)).flatten(1))
         return torch.cat([statistics, self.rho(torch.cat(parts, dim=1))], dim=1)
+
+    def _statistics(self, planes: Tensor) -> Tensor:
+        """Sum up flat planes (batch, planes, pixels), as the docstring of the class says."""
+        if self.seen is None:
+            return torch.cat(_moments(planes, torch.ones_like(planes)), dim=1)
+        pixels, gone = planes.chunk(2, dim=1)
+        there = 1 - gone
+        share, log_share = there.mean(dim=2), (there.sum(dim=2) + 1).log()
+        moments = _moments(pixels, there)
+        return torch.cat([*moments, self.seen(log_share), pixels.mean(dim=2), share], dim=1)
 
     def _attended(self, found: Tensor) -> tuple[Tensor, Tensor]:
         """Average what was found, and where, by the weights of each head."""
@@ -121,6 +145,14 @@ class _Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = nn.functional.silu(self.first(nn.functional.silu(x)))
         return x + self.second(y)
+
+
+def _moments(pixels: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+    """Give mean and log deviation of the pixels that are there; the others are 0."""
+    count = there.sum(dim=2).clamp(min=1)
+    mean = pixels.sum(dim=2) / count
+    squares = (there * (pixels - mean.unsqueeze(2)).square()).sum(dim=2)
+    return mean, 0.5 * (squares / count + SMALLEST_VARIANCE).log()
 
 
 def _patch(side: int) -> int:

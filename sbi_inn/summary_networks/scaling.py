@@ -13,41 +13,75 @@ from sbi_inn.observation.image import Grid
 from sbi_inn.summary_networks.scores import Scores
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
-# Up to here a scaled value passes unchanged; beyond, it grows like a logarithm.
+# Spreads from the median up to which a scaled value passes unchanged; beyond, it grows like a
+# logarithm.
 LINEAR = 5.0
 
 # Prefixes of the names in files.
-SET, GAPS, SCORES, GRID = "set:", "gaps:", "scores:", "grid:"
+SET = "set:"
+GAPS = "gaps:"
+SCORES = "scores:"
+GRID = "grid:"
+IMAGE_GAPS = "image gaps:"
 ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
 
-# Pixels of a channel that centre and scale are learned from, and entries of sets normal scores.
-MOST_PIXELS = MOST_ENTRIES = 1_000_000
+# Pixels of a channel, and rows of a table, that are enough to learn quantiles from.
+ENOUGH = 1_000_000
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How a network reads a table: every column scaled, normal scores of some, and flags.
+
+    Attributes
+    ----------
+    scale : array, shape (2, columns)
+        Median and spread of each column.
+    scores : Scores
+        Of the columns whose law is far from normal.
+    gaps : array of int
+        Columns of which training has seen missing values. A network reads 0 for a missing value,
+        the centre of all others, and a flag beside it.
+    """
+
+    scale: FloatArray
+    scores: Scores
+    gaps: IntArray
+
+    @classmethod
+    def fit(cls, table: FloatArray, *, scores: bool) -> Columns:
+        """Learn it from (rows, columns), without normal scores if none are wanted."""
+        chosen = _thinned(table) if scores else table[:, :0]
+        gaps = np.flatnonzero(np.isnan(table).any(axis=0))
+        return cls(_location_scale(table), Scores.fit(chosen), gaps)
+
+    def __call__(self, table: FloatArray) -> npt.NDArray[np.float32]:
+        """Give columns, normal scores and flags side by side, shape (rows, ...)."""
+        read = np.hstack([_squash(table, self.scale), self.scores(table)])
+        flags = np.isnan(table[:, self.gaps]).astype(np.float32)
+        return np.hstack([np.nan_to_num(read, copy=False, nan=0.0), flags])
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Centre and scale of each feature, and normal scores of some, from the training rows.
+    """How conditioning networks read observations, learned from the training rows.
 
     Attributes
     ----------
     vector : array, shape (2, features)
         Median and spread of each feature of `Observations.vector`; of pixels, those of their
         channel, so that an image keeps its contrasts.
-    sets : dict of str to array, shape (2, columns)
-        The same for the columns of each set, pooled over all entries.
     read : array of int, shape (k,)
         Which features of `Observations.vector` a conditioning network reads as they are: no pixels.
-    scores : Scores
-        Of those features that it reads whose law is far from normal.
-    gaps : array of int
-        Features among those that are read of which training has seen missing values. A network
-        reads 0 for a missing value, the centre of all others, and a flag beside it.
-    set_gaps : dict of str to array of int
-        The same for the columns of each set.
-    set_scores : dict of str to Scores
-        Of the columns of each set whose law, over all entries, is far from normal.
+    fixed : Columns
+        How it reads these.
+    sets : dict of str to Columns
+        How it reads the entries of each set or series, all entries of all sets being one table.
     grids : dict of str to Grid
         Where the pixels of the images are.
+    image_gaps : tuple of str
+        Images of which training has seen missing pixels. Each channel of theirs has a second plane,
+        of flags.
 
     Examples
     --------
@@ -61,13 +95,11 @@ class Scaling:
     """
 
     vector: FloatArray
-    sets: dict[str, FloatArray]
     read: IntArray
-    scores: Scores
-    gaps: IntArray
-    set_gaps: dict[str, IntArray]
-    set_scores: dict[str, Scores]
+    fixed: Columns
+    sets: dict[str, Columns]
     grids: dict[str, Grid] = field(default_factory=dict)
+    image_gaps: tuple[str, ...] = ()
 
     @classmethod
     def fit(
@@ -87,28 +119,23 @@ class Scaling:
         scores : bool
             Look for features whose law is far from normal.
         """
-        entries = {name: s.values[s.mask] for name, s in observations.sets.items()}
         vector, grids, plain = observations.vector, observations.grids, not_pixels(observations)
+        read = plain if read is None else read
+        fixed, others = Columns.fit(vector[:, read], scores=scores), np.setdiff1d(plain, read)
         scale = np.empty((2, vector.shape[1]))
-        scale[:, plain] = _location_scale(vector[:, plain])
+        scale[:, read], scale[:, others] = fixed.scale, _location_scale(vector[:, others])
         for grid in grids.values():
-            pixels = grid.cut(vector)
-            every = -(-pixels[:, 0].size // MOST_PIXELS)
-            channels = [channel.reshape(-1)[::every] for channel in pixels.swapaxes(0, 1)]
-            found = np.hstack([_location_scale(channel[:, None]) for channel in channels])
+            channels = [_thinned(c.reshape(-1, 1)) for c in grid.cut(vector).swapaxes(0, 1)]
+            found = np.hstack([_location_scale(channel) for channel in channels])
             target = grid.cut(scale)  # a view: what is written to it reaches `scale`
             target[:] = found[:, :, None, None]
-        read = plain if read is None else read
-        table = vector[:, read] if scores else np.empty((len(vector), 0))
         return cls(
             scale,
-            {name: _location_scale(values) for name, values in entries.items()},
             read,
-            Scores.fit(table),
-            _with_gaps(vector[:, read]),
-            {name: _with_gaps(values) for name, values in entries.items()},
-            {name: _entry_scores(values, scores) for name, values in entries.items()},
+            fixed,
+            {n: Columns.fit(s.values[s.mask], scores=scores) for n, s in observations.sets.items()},
             grids,
+            tuple(n for n, grid in grids.items() if np.isnan(vector[:, grid.features]).any()),
         )
 
     def vectors(self, observations: Observations) -> npt.NDArray[np.float32]:
@@ -117,9 +144,7 @@ class Scaling:
 
     def features(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Give the features of fixed shape that are read: scaled, normal scores, and flags."""
-        vector = observations.vector[:, self.read]
-        scaled = _squash(vector, self.vector[:, self.read])
-        return _flagged(np.hstack([scaled, self.scores(vector)]), vector, self.gaps)
+        return self.fixed(observations.vector[:, self.read])
 
     def unscale(self, vectors: AnyArray) -> FloatArray:
         """Undo `vectors` for its first features, shape (batch, as many as are given)."""
@@ -131,46 +156,52 @@ class Scaling:
     def entries(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
         """Give the entries of a set, one after another: scaled, normal scores, and flags."""
         padded = observations.sets[name]
-        values = padded.values[padded.mask]
-        scaled = np.hstack([_squash(values, self.sets[name]), self.set_scores[name](values)])
-        return _flagged(scaled, values, self.set_gaps[name])
+        return self.sets[name](padded.values[padded.mask])
 
     def pixels(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
-        """Scale an image, (batch, channels, height, width); a missing pixel is at the centre, 0."""
+        """Scale an image, shape (batch, planes, height, width); a missing pixel is 0, the centre.
+
+        The planes are the channels; then, for one of `image_gaps`, as many of flags, which are 1
+        where a pixel is missing.
+        """
         grid = self.grids[name]
         scale = self.vector[:, grid.features]
         scaled = _squash(observations.vector[:, grid.features], scale)
         found = np.ascontiguousarray(replace(grid, start=0).cut(scaled))
+        if name in self.image_gaps:
+            found = np.concatenate([found, np.isnan(found)], axis=1, dtype=np.float32)
         return np.nan_to_num(found, copy=False, nan=0.0)
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Give everything as named arrays."""
-        scores = {SCORES + name: value for name, value in vars(self.scores).items()}
-        fixed = {"vector": self.vector, "read": self.read, "gaps": self.gaps}
-        sets = {SET + name: value for name, value in self.sets.items()}
-        sets |= {GAPS + name: value for name, value in self.set_gaps.items()}
-        sets |= {
-            f"{ENTRIES}{part}:{name}": value
-            for name, found in self.set_scores.items()
-            for part, value in vars(found).items()
-        }
-        grids = {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
-        return fixed | sets | scores | grids
+        found = {"vector": self.vector, "read": self.read, "gaps": self.fixed.gaps}
+        found |= {SCORES + name: value for name, value in vars(self.fixed.scores).items()}
+        for name, columns in self.sets.items():
+            found |= {SET + name: columns.scale, GAPS + name: columns.gaps}
+            parts = vars(columns.scores).items()
+            found |= {f"{ENTRIES}{part}:{name}": value for part, value in parts}
+        found |= {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
+        return found | {IMAGE_GAPS + name: np.array(True) for name in self.image_gaps}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Scaling:
-        """Read back what `to_arrays` gave."""
-        sets, gaps, scores, grids = (
-            {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
-            for prefix in (SET, GAPS, SCORES, GRID)
+        """Read back what `to_arrays` gave; older files have no `image_gaps`."""
+
+        def named(prefix: str) -> dict[str, AnyArray]:
+            return {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
+
+        def scores(name: str) -> Scores:
+            return Scores(*(arrays[f"{ENTRIES}{f.name}:{name}"] for f in fields(Scores)))
+
+        vector, read = arrays["vector"], arrays["read"]
+        return cls(
+            vector,
+            read,
+            Columns(vector[:, read], Scores(**named(SCORES)), arrays["gaps"]),
+            {n: Columns(v, scores(n), arrays[GAPS + n]) for n, v in named(SET).items()},
+            {n: Grid(tuple(map(int, v[1:])), int(v[0])) for n, v in named(GRID).items()},
+            tuple(named(IMAGE_GAPS)),
         )
-        where = {name: Grid(tuple(map(int, v[1:])), int(v[0])) for name, v in grids.items()}
-        of_sets = {
-            name: Scores(*(arrays[f"{ENTRIES}{f.name}:{name}"] for f in fields(Scores)))
-            for name in sets
-        }
-        fixed, chosen = Scores(**scores), arrays["gaps"]
-        return cls(arrays["vector"], sets, arrays["read"], fixed, chosen, gaps, of_sets, where)
 
 
 def not_pixels(observations: Observations) -> IntArray:
@@ -194,30 +225,15 @@ def _location_scale(values: FloatArray) -> FloatArray:
     return np.stack([center, np.where(scale > tiny, scale, 1.0)])
 
 
-def _entry_scores(values: FloatArray, wanted: bool) -> Scores:
-    """Learn the normal scores of those columns of a set whose law is far from normal."""
-    every = -(-len(values) // MOST_ENTRIES)
-    return Scores.fit(values[::every] if wanted else values[:, :0])
+def _thinned(table: FloatArray) -> FloatArray:
+    """Give every so manieth row, so that there are at most `ENOUGH`."""
+    return table[:: max(1, -(-len(table) // ENOUGH))]
 
 
 def _known(column: FloatArray) -> FloatArray:
     """Give the values that are there; a zero where all are missing."""
     known = column[~np.isnan(column)]
     return known if len(known) else np.zeros(1)
-
-
-def _with_gaps(values: FloatArray) -> IntArray:
-    return np.flatnonzero(np.isnan(values).any(axis=0))
-
-
-def _flagged(
-    scaled: npt.NDArray[np.float32],
-    values: FloatArray,
-    gaps: IntArray,
-) -> npt.NDArray[np.float32]:
-    """Put zeros where values are missing, and flags beside the columns of which some may be."""
-    flags = np.isnan(values[:, gaps]).astype(np.float32)
-    return np.hstack([np.nan_to_num(scaled, copy=False, nan=0.0), flags])
 
 
 def _squash(values: FloatArray, location_scale: FloatArray) -> npt.NDArray[np.float32]:

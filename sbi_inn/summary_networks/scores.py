@@ -10,9 +10,8 @@ from scipy.special import ndtr, ndtri
 
 from sbi_inn.typing import FloatArray, IntArray
 
-KNOTS = 65
-# Below this correlation with its normal score, a column is given as that too.
-ALIKE = 0.97
+KNOTS = 65  # of a map: 64 equal steps of the normal score
+ALIKE = 0.97  # correlation with its normal score, below which a column is given as that too
 
 
 @dataclass(frozen=True)

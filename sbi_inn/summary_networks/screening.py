@@ -21,16 +21,15 @@ from scipy.stats import norm, rankdata
 
 from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
-LEVEL = 0.01
-# Waves across the prior that a parameter is looked at through: slow ones for products.
-WAVES, SLOW_WAVES = 8, 2
-FEWEST_ROWS, MOST_ROWS = 500, 20_000
-# More columns than this would take long, fewer useless ones than this do little harm.
-MOST_COLUMNS, FEWEST_USELESS = 1_000, 10
-# Terms of the sums over pairs that are computed, which bounds the rows they are computed from.
-PAIR_TERMS = 10**10
-# Ridges of the regression, in units of its columns: for what explains a half, and a tenth.
-RIDGES = (1.0, 10.0)
+LEVEL = 0.01  # probability that a column is kept by chance, over all tests of a kind
+WAVES = 8  # across the prior that a parameter is looked at through
+SLOW_WAVES = 2  # of these, for products: there are many of them
+FEWEST_ROWS = 500  # with fewer, what is weak cannot be told from noise
+MOST_ROWS = 20_000  # that are looked at: with as many, what is left unseen is of no use
+MOST_COLUMNS = 1_000  # with more, the products take too long
+FEWEST_USELESS = 10  # columns: fewer do little harm
+PAIR_TERMS = 10**10  # of the sums over pairs that are computed: they bound the rows looked at
+RIDGES = (1.0, 10.0)  # in units of the columns: for what explains a half, and a tenth
 
 
 def informative(latent: FloatArray, vector: FloatArray) -> IntArray:

@@ -10,8 +10,9 @@ from sbi_inn.summary_networks.deepset import standardised
 from sbi_inn.summary_networks.entrywise import Entrywise
 from sbi_inn.summary_networks.pooling import Attention, mean, rows_of
 
-HEADS = 4
-PATCH, MOST_STEPS = 4, 64  # entries of a step of the recurrent network, and steps before it grows
+HEADS = 4  # averages over all windows, each with weights of its own
+PATCH = 4  # entries from one step of the recurrent network to the next, at least
+MOST_STEPS = 64  # of the recurrent network: it is slow on a processor; then steps grow
 AROUND = 1  # steps on either side that a window reaches over
 PLACES = 3  # numbers that say where a window is
 LAGS = (1, 2)  # of the autocorrelations among the statistics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-SMALLEST = 1e-6  # spread that is not the same number in all rows, but for rounding
+SMALLEST = 1e-6  # spread: below it, rows are the same number but for rounding
 
 
 class Standard(nn.Module):

@@ -80,24 +80,17 @@ class Parts:
     def tensors(self, batch: Batch) -> Tensor | dict[str, Tensor]:
         """Give the tensor of the only observable, or tensors by name."""
         found, start = {}, 0
-        for name, shape in self.fixed.items():
+        for name, shape in (self.fixed | self.givens).items():
             if name in self.channels:
-                pixels, axis = batch.images[name], self.channels[name]
-                found[name] = pixels if axis else pixels[:, 0]
-                found[name] = pixels.permute(0, 2, 3, 1) if axis < 0 else found[name]
-                continue
-            width = math.prod(shape)
-            found[name] = batch.vector[:, start : start + width].reshape(-1, *shape)
-            start += width
-        if len(found) == 1 and not self.givens and not self.sets:
-            return next(iter(found.values()))
-        for name, shape in self.givens.items():
-            width = math.prod(shape)
-            found[name] = batch.vector[:, start : start + width].reshape(-1, *shape)
-            start += width
+                found[name] = _as_simulated(batch.images[name], shape, self.channels[name])
+            else:
+                width = math.prod(shape)
+                found[name] = batch.vector[:, start : start + width].reshape(-1, *shape)
+                start += width
         for length, columns in self.sets.items():
             found |= _padded(batch, length, columns)
-        return found
+        alone = len(found) == 1 and not self.givens and not self.sets
+        return next(iter(found.values())) if alone else found
 
 
 class OwnNet(nn.Module):
@@ -170,6 +163,13 @@ def reset(module: nn.Module) -> None:
         frozen = any(not p.requires_grad for p in part.parameters())
         if callable(again) and not frozen:
             again()
+
+
+def _as_simulated(planes: Tensor, shape: Dims, axis: int) -> Tensor:
+    """Put the channels of an image where `Parts.channels` says; flags of missing pixels go."""
+    if not axis:
+        return planes[:, 0]
+    return planes[:, : shape[0]] if axis > 0 else planes[:, : shape[-1]].permute(0, 2, 3, 1)
 
 
 def _padded(batch: Batch, length: str, columns: Mapping[str, Dims]) -> dict[str, Tensor]:

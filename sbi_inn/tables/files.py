@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-from collections import Counter
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import xarray as xr
@@ -61,7 +58,7 @@ def read(path: str | Path) -> pd.DataFrame | xr.Dataset:
             return _read_zarr(path)
         with xr.open_dataset(path) as dataset:
             return dataset.load()
-    except ShapeError:
+    except (ShapeError, LoadError):
         raise
     except (ImportError, ValueError, OSError, UnicodeError) as error:
         raise _explained(path, name, error) from error
@@ -101,14 +98,12 @@ def _first_line(error: Exception) -> str:
 
 def _read_text(path: Path, separator: str) -> pd.DataFrame:
     """Read a CSV; pandas would rename a column that comes twice."""
-    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        header = next(csv.reader(file, delimiter=separator, skipinitialspace=True), [])
-    if not header:
-        raise LoadError(f"{path}: it is empty")
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
+    read = partial(pd.read_csv, path, sep=separator, skipinitialspace=True, encoding="utf-8-sig")
+    try:
+        header = read(header=None, nrows=1, dtype=str).iloc[0].dropna()
+    except pd.errors.EmptyDataError:
+        raise LoadError(f"{path}: it is empty") from None
+    twice = header[header.duplicated()].unique()
+    if len(twice):
         raise ShapeError(f"{path}: columns must differ; {', '.join(map(repr, twice))} come twice")
-    return pd.read_csv(
-        path, sep=separator, skipinitialspace=True, encoding="utf-8-sig", low_memory=False
-    )
+    return read(low_memory=False)

@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 OBSERVATION = "observation"
+"""The dim of a catalogue."""
 
 
 def index_of(ys: Any, n: int) -> pd.Index:

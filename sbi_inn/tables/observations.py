@@ -25,7 +25,7 @@ def read_observations(
     by: str | None = None,
     progress: bool = True,
 ) -> xr.Dataset:
-    """Read a catalogue of observations, for `sample_each`, `summary_each` and `check_each`.
+    """Read a catalogue, for `sample_each`, `summary_each` and `goodness_of_fit_each`.
 
     Parameters
     ----------

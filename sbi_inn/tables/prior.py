@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -18,12 +18,24 @@ from sbi_inn.typing import AnyArray
 Bounds = Mapping[str, tuple[float, float]]
 
 PRIOR_DRAWS = 50_000
-
-# A mismatch is said where it cannot be chance, over all that is looked at, and can be seen: the
-# largest distance of two distribution functions, or a correlation of what should have none.
-P_VALUE, DISTANCE, CORRELATION = 1e-6, 0.05, 0.1
+"""Draws of a stated prior that a table is compared with: their error is a tenth of `distance`."""
 
 QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
+"""Of the table and of the prior, in the message."""
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """A mismatch is said where it cannot be chance, over all that is looked at, and can be seen."""
+
+    p_value: float = 1e-6
+    distance: float = 0.05
+    """Largest one between two distribution functions."""
+    correlation: float = 0.1
+    """Of ranks, where there should be none."""
+
+
+LIMITS = _Limits()
 
 
 def read_off(parameters: Mapping[str, AnyArray], bounds: Bounds | None = None) -> Prior:
@@ -102,7 +114,7 @@ def check_stated(prior: Prior, parameters: Mapping[str, AnyArray]) -> None:
     tests = prior.dim + latent.shape[1] * (latent.shape[1] - 1) // 2
     for i, column in enumerate(prior.columns):
         found = stats.ks_2samp(flat[:, i], drawn[:, i], method="asymp")
-        if found.pvalue * tests < P_VALUE and found.statistic >= DISTANCE:
+        if found.pvalue * tests < LIMITS.p_value and found.statistic >= LIMITS.distance:
             warnings.warn(_mismatch(column, flat[:, i], drawn[:, i]), stacklevel=4)
     _warn_correlated(prior, latent, tests)
 
@@ -142,7 +154,7 @@ def _warn_correlated(prior: Prior, latent: AnyArray, tests: int) -> None:
     for i in range(latent.shape[1]):
         for j in range(i):
             found = stats.spearmanr(latent[:, i], latent[:, j])
-            if found.pvalue * tests < P_VALUE and abs(found.statistic) >= CORRELATION:
+            if found.pvalue * tests < LIMITS.p_value and abs(found.statistic) >= LIMITS.correlation:
                 warnings.warn(
                     f"{prior.columns[j]} and {prior.columns[i]} go together in the table otherwise "
                     f"than under the stated prior: the rank correlation that it leaves is "

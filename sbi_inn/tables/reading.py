@@ -124,30 +124,24 @@ def contents(source: Source, wanted: Wanted) -> Contents:
     wide = [name for name, c in wanted.given.items() if source.take(c, "givens").ndim > 1]
     if wide:
         raise ShapeError(f"expected one number a row for the given {wide[0]!r}; got several")
-    if wanted.by is not None:
-        return _grouped(source, wanted, Groups.of(source, wanted.by))
-    values = {name: source.take(c, "parameters") for name, c in wanted.parameters.items()}
-    values |= {name: source.take(c, "givens") for name, c in wanted.given.items()}
-    values |= {name: source.take(c, "observables") for name, c in wanted.observables.items()}
+    groups = None if wanted.by is None else Groups.of(source, wanted.by)
+    values = {}
+    for role in ("parameters", "given", "observables"):
+        for name, columns in getattr(wanted, role).items():
+            rows = source.take(columns, role)
+            if groups is not None:
+                paired = wanted.length_of(name) is not None
+                rows = groups.padded(rows) if paired else groups.one_each(rows, name)
+            values[name] = rows
+    if groups is not None:
+        (length,) = wanted.sets
+        return Contents(values, {length: groups.sizes.astype(float)}, groups.keys)
     sizes = {}
     for length, columns in wanted.sets.items():
         stated = source.take(length, "lengths") if length in source.columns else None
         paired = {c: values[c] for c in columns}
         sizes[length] = lengths(paired, stated, f"{source.title}: {length}")
     return Contents(values, sizes, source.index)
-
-
-def _grouped(source: Source, wanted: Wanted, groups: Groups) -> Contents:
-    values = {}
-    for role in ("parameters", "given", "observables"):
-        for name, columns in getattr(wanted, role).items():
-            rows = source.take(columns, role)
-            if wanted.length_of(name):
-                values[name] = groups.padded(rows)
-            else:
-                values[name] = groups.one_each(rows, name)
-    (length,) = wanted.sets
-    return Contents(values, {length: groups.sizes.astype(float)}, groups.keys)
 
 
 def said(source: Source, wanted: Wanted, unused: Sequence[str], objects: int) -> str:

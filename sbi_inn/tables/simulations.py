@@ -11,8 +11,10 @@ import pandas as pd
 import xarray as xr
 
 from sbi_inn.errors import PriorError, ShapeError
-from sbi_inn.observation.schema import Schema, scalar_names
+from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
+from sbi_inn.simulation.covered import columns_of, ranges
+from sbi_inn.simulation.outputs import finite_rows
 from sbi_inn.simulation.simulations import INVALID, OK, SimulationError, Simulations, variable
 from sbi_inn.tables.groups import Sets
 from sbi_inn.tables.prior import check_stated, read_off
@@ -187,8 +189,7 @@ def _check_known(what: str, given: Mapping[str, str], names: list[str]) -> None:
 def _check_vary(parameters: Mapping[str, AnyArray], title: str) -> None:
     """Raise where there is nothing to infer, and warn of grids."""
     for name, values in parameters.items():
-        columns = scalar_names(name, values.shape[1:])
-        for column, one in zip(columns, values.reshape(len(values), -1).T, strict=True):
+        for column, one in columns_of(name, values).items():
             different = len(np.unique(one))
             if different == 1:
                 raise ShapeError(
@@ -209,12 +210,7 @@ def _finite(found: Contents, wanted: Wanted) -> tuple[BoolArray, str]:
     ok = np.ones(len(found.index), bool)
     reasons = []
     for name, values in found.values.items():
-        fine = np.isfinite(values)
-        length = wanted.length_of(name)
-        if length is not None:
-            beyond = np.arange(values.shape[1]) >= found.sizes[length][:, None]
-            fine = fine | beyond.reshape(*beyond.shape, *(1,) * (values.ndim - 2))
-        good = fine.reshape(len(values), -1).all(axis=1)
+        good = finite_rows(values, found.sizes.get(wanted.length_of(name) or ""))
         if not good.all():
             reasons.append(f"{name} in {(~good).sum():,}")
         ok &= good
@@ -225,9 +221,7 @@ def _failures(found: Contents, wanted: Wanted, ok: BoolArray) -> pd.DataFrame:
     rows = np.flatnonzero(~ok)
     columns: dict[str, object] = {"simulation": rows}
     for name in wanted.parameters:
-        values = found.values[name][rows]
-        names = scalar_names(name, values.shape[1:])
-        columns |= dict(zip(names, values.reshape(len(rows), len(names)).T, strict=True))
+        columns |= columns_of(name, found.values[name][rows])
     columns |= {name: found.values[name][rows] for name in wanted.given}
     columns |= {"status": INVALID, "error": "NaN or infinity in the table", "traceback": ""}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)))
@@ -248,5 +242,5 @@ def _schema(found: Contents, wanted: Wanted, ok: BoolArray) -> Schema:
         sets=wanted.sets,
         givens=varying,
         constants=constants,
-        trained={name: (float(v.min()), float(v.max())) for name, v in seen.items()},
+        trained=ranges(seen),
     )

@@ -20,7 +20,8 @@ from sbi_inn.typing import FloatArray
 Columns = str | Sequence[str]
 Spec = Mapping[str, Columns] | Sequence[str]
 
-ROWS = ("simulation", "observation")  # dims that are rows, whatever else a Dataset has
+ROWS = ("simulation", "observation")
+"""Dims that are rows, whatever else a Dataset has."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -53,8 +54,9 @@ class History:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> History:
         """Read back what `to_config` gave."""
-        record: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in config.items()
-        }
-        return cls(**record)
+        return cls(**tupled(config))
+
+
+def tupled(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Make tuples again of what JSON holds as lists, one level deep."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in config.items()}

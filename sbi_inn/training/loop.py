@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,106 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sbi_inn.training.course import Course
 from sbi_inn.training.history import LIKELIHOOD, History
 from sbi_inn.training.memory import keep_memory
 from sbi_inn.training.optimiser import AdamW
 from sbi_inn.training.progress import Watch, watching
+from sbi_inn.training.settings import Training
 from sbi_inn.training.weights import Weights
 
-# Share of the training in which the learning rate rises to its peak.
-WARM_UP = 0.03
-# Shares of the validations so far, and of all that are planned: the larger of the two may pass
-# without a better loss. Then the run is brought to its end, in a share of the steps so far.
-PATIENCE, LEAST_PATIENCE = 0.2, 0.125
-LANDING = 0.1
-LEARNING_RATE = 3e-3
-# Decays of AdamW's averages: of the square, faster than usual, as trainings are short.
-BETAS = 0.9, 0.99
-SMALLEST_BATCH, LARGEST_BATCH = 64, 1024
-# Steps of the optimiser at this many training rows.
-STEPS, STEPS_AT = 2_000, 90_000
-
-
-@dataclass(frozen=True)
-class Training:
-    """How long and how a network is trained; what is None follows from the simulations.
-
-    Parameters
-    ----------
-    epochs : int or None
-        Passes over the training rows.
-    max_seconds : float or None
-        Budget: the learning rate is annealed to reach zero when it ends.
-    batch_size : int or None
-    learning_rate : float or None
-        Peak of the schedule (linear warm-up, cosine decay).
-    early_stopping : bool
-        When the validation loss has not improved for `patience` validations, the rest of the
-        schedule is passed through in a tenth of the steps so far. The weights with the best
-        validation loss are kept either way.
-    patience : int or None
-        By default a fifth of those so far, at least an eighth of those that are planned.
-    weight_decay : float
-        Of AdamW.
-    gradient_clip : float
-        Largest norm of the gradient ("vital", dissertation sec. 3.5).
-    averaging : float
-        Decay of the exponential moving average of the weights, which is what is validated and kept.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of range.
-
-    Examples
-    --------
-    >>> from sbi_inn.training.loop import Training
-    >>> Training(epochs=10).resolve(n_train=50_000).batch_size
-    1024
-    >>> Training(max_seconds=-1)
-    Traceback (most recent call last):
-    ValueError: Training(max_seconds=...) must be positive; got -1
-    """
-
-    epochs: int | None = None
-    max_seconds: float | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    early_stopping: bool = True
-    patience: int | None = None
-    weight_decay: float = 1e-4
-    gradient_clip: float = 5.0
-    averaging: float = 0.99
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "max_seconds", "batch_size", "learning_rate", "patience"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"Training({name}=...) must be positive; got {value!r}")
-        if not (self.gradient_clip > 0 and self.weight_decay >= 0 and 0 <= self.averaging < 1):
-            raise ValueError(
-                "expected gradient_clip > 0, weight_decay >= 0 and 0 <= averaging < 1; got "
-                f"{self.gradient_clip!r}, {self.weight_decay!r} and {self.averaging!r}"
-            )
-
-    def resolve(self, n_train: int) -> Training:
-        """Fill in what is None from the number of training rows.
-
-        Larger tables take larger batches and fewer passes: the number of steps grows like the
-        sixth root of the rows.
-        """
-        power = round(math.log2(n_train / 32))
-        chosen = int(np.clip(2**power, SMALLEST_BATCH, LARGEST_BATCH))
-        batch_size = min(self.batch_size or chosen, n_train)
-        steps = STEPS * (n_train / STEPS_AT) ** (1 / 6)
-        epochs = self.epochs or max(1, round(steps * batch_size / n_train))
-        return replace(
-            self,
-            batch_size=batch_size,
-            epochs=epochs,
-            learning_rate=self.learning_rate or LEARNING_RATE,
-        )
-
+# Decays of AdamW's averages of the gradient and of its square; the second is faster than usual, as
+# trainings are short.
+BETAS = (0.9, 0.99)
+# Validation rows that go through the network at once: few enough for the cache.
+AT_ONCE = 2048
 
 Augment = Callable[[Any, float, torch.Generator], Any]
 Renew = Callable[[np.random.Generator], "Rows"]
@@ -206,88 +118,62 @@ def fit(
     """
     keep_memory()
     settings = settings.resolve(len(train))
-    run = _Run(module, loss, train, validation, settings, seed, augment, renew, score)
+    run = _Run(module, loss, train, validation, settings, seed, augment, renew, score or loss)
     with watching(progress) as watch:
         try:
             run.go(watch)
         except KeyboardInterrupt:
-            run.stopped = "interrupted"
+            run.course.stopped = "interrupted"
         history = run.finish()
-        watch(run.done(), history.validation_loss[-1])
+        watch(run.course.done(), history.validation_loss[-1])
     return replace(history, quantity=quantity)
 
 
+@dataclass
 class _Run:
-    """The state of one training run."""
+    """One training run."""
 
-    def __init__(
-        self,
-        module: nn.Module,
-        loss: Callable[[Any], Tensor],
-        train: Rows,
-        validation: Rows,
-        settings: Training,
-        seed: int,
-        augment: Augment | None,
-        renew: Renew | None,
-        score: Callable[[Any], Tensor] | None,
-    ) -> None:
-        self.module, self.loss, self.augment, self.renew = module, loss, augment, renew
-        self.score = loss if score is None else score
-        self.train, self.validation, self.settings = train, validation, settings
-        assert settings.epochs is not None
-        assert settings.batch_size is not None
-        assert settings.learning_rate is not None
-        self.batch_size = settings.batch_size
-        self.peak = settings.learning_rate
-        self.steps_an_epoch = max(1, len(train) // self.batch_size)
-        self.total = settings.epochs * self.steps_an_epoch
-        # Validate about fifty times, or once an epoch where that is rarer; a budget in seconds may
-        # end the run long before its last epoch.
-        self.interval = max(self.steps_an_epoch, min(self.total // 50, 500))
-        self.least_patience = max(3, LEAST_PATIENCE * self.total / self.interval)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.rng = np.random.default_rng(seed)
-        self.weights = Weights(module)
+    module: nn.Module
+    loss: Callable[[Any], Tensor]
+    train: Rows
+    validation: Rows
+    settings: Training
+    seed: int
+    augment: Augment | None
+    renew: Renew | None
+    score: Callable[[Any], Tensor]
+
+    def __post_init__(self) -> None:
+        self.course = Course(self.settings, len(self.train))
+        self.generator = torch.Generator().manual_seed(self.seed)
+        self.rng = np.random.default_rng(self.seed)
+        self.weights = Weights(self.module)
         self.optimizer = AdamW(
-            self.weights.vectors, betas=BETAS, weight_decay=settings.weight_decay
+            self.weights.vectors, betas=BETAS, weight_decay=self.settings.weight_decay
         )
-        self.average = self.weights.copy()
-        self.best = self.average
-        self.log: list[tuple[float, float, float]] = []
-        self.best_loss, self.best_epoch = math.inf, 0.0
-        self.since_best = 0
-        self.landing: tuple[int, float] | None = None  # the step and share of the run it began at
-        self.step = 0
-        self.stopped = "finished"
-        self.start = time.perf_counter()
+        self.average = self.best = self.weights.copy()
 
     def go(self, watch: Watch) -> None:
-        losses: list[float] = []
-        while self.step < self.total:
-            if self.renew is not None and self.step:
-                self.train = self.renew(self.rng)
-            for rows in self._shuffled():
-                done = self.done()
-                value = self._update(self.train[rows], done)
-                if not math.isfinite(value):
-                    self.stopped = "diverged"
-                    return
-                losses.append(value)
-                self.step += 1
-                done = self.done()
-                last = done >= 1
-                if self.step % self.interval == 0 or last:
-                    self._validate(float(np.mean(losses)))
-                    losses = []
-                    if last:
-                        return
-                if not watch(done, self.log[-1][2] if self.log else math.nan):
-                    self.stopped = "interrupted"
-                    return
+        course, losses = self.course, []
+        for rows in self._batches():
+            value = self._update(self.train[rows], course.done())
+            if not math.isfinite(value):
+                course.stopped = "diverged"
+                return
+            losses.append(value)
+            course.step += 1
+            done = course.done()
+            if done >= 1 or course.validates:
+                self._validate(float(np.mean(losses)))
+                losses = []
+            if done >= 1:
+                return
+            if not watch(done, course.log[-1][2] if course.log else math.nan):
+                course.stopped = "interrupted"
+                return
 
     def finish(self) -> History:
-        if not self.log:  # it ended before its first validation
+        if not self.course.log:  # it ended before its first validation
             self._validate(math.nan)
         self.weights.load(self.best)
         # Each in memory of its own, as where they are read from a file: the last digits of a
@@ -295,42 +181,18 @@ class _Run:
         for parameter in self.module.parameters():
             parameter.data = parameter.data.clone()
         self.module.eval()
-        epoch, train_loss, validation_loss = zip(*self.log, strict=True)
-        return History(
-            epoch=epoch,
-            train_loss=train_loss,
-            validation_loss=validation_loss,
-            best_epoch=self.best_epoch,
-            stopped=self.stopped,
-            steps=self.step,
-            seconds=time.perf_counter() - self.start,
-        )
+        return self.course.history()
 
-    def _shuffled(self) -> Iterator[Tensor]:
-        order = torch.randperm(len(self.train), generator=self.generator)
-        for start in range(0, self.steps_an_epoch * self.batch_size, self.batch_size):
-            yield order[start : start + self.batch_size]
-
-    def done(self) -> float:
-        """Share of the run that is over: of its steps, or of its time where that is more.
-
-        Once nothing improves, the rest of the run is passed through in a tenth of the steps so far.
-        """
-        done = self.step / self.total
-        if self.landing is not None:
-            begun, share = self.landing
-            done = share + (1 - share) * (self.step - begun) / max(1.0, LANDING * begun)
-        if self.settings.max_seconds is not None:
-            spent = (time.perf_counter() - self.start) / self.settings.max_seconds
-            if spent >= 1 > done:
-                self.stopped = "time"
-            done = max(done, spent)
-        return min(done, 1.0)
+    def _batches(self) -> Iterator[Tensor]:
+        """Go through the rows again and again, each time in a new order, with new noise."""
+        course = self.course
+        while course.step < course.total:
+            if self.renew is not None and course.step:
+                self.train = self.renew(self.rng)
+            order = torch.randperm(len(self.train), generator=self.generator)
+            yield from order.split(course.batch_size)[: course.steps_an_epoch]
 
     def _update(self, batch: Any, done: float) -> float:
-        # In shares of the run, not in steps: a budget of time may end it long before its last step.
-        rise = min(1.0, (done * self.total + 1) / (WARM_UP * self.total + 1))
-        learning_rate = self.peak * rise * (0.5 + 0.5 * math.cos(math.pi * done))
         if not self.module.training:  # a walk over all its parts, in every step
             self.module.train()
         if self.augment is not None:
@@ -340,38 +202,21 @@ class _Run:
         value, norm = loss.item(), self.weights.clip(self.settings.gradient_clip)
         if not math.isfinite(value + norm):
             return math.nan  # before it can reach the weights and their average
-        self.optimizer.step(learning_rate)
+        self.optimizer.step(self.course.learning_rate(done))
         # The average forgets its start quickly, then settles at the decay that was asked for.
-        decay = min(self.settings.averaging, self.step / (self.step + 10))
+        decay = min(self.settings.averaging, self.course.step / (self.course.step + 10))
         for average, vector in zip(self.average, self.weights.vectors, strict=True):
             average.lerp_(vector, 1 - decay)
         return value
 
     @torch.no_grad()
     def _validate(self, train_loss: float) -> None:
-        """Validate the averaged weights; after too long without a better loss, begin to land."""
+        """Validate the averaged weights, and keep them if they are the best so far."""
         current = self.weights.copy()
         self.weights.load(self.average)
-        value = self._validation_loss()
-        self.weights.load(current)
-        epoch = self.step / self.steps_an_epoch
-        better = value < self.best_loss or not self.log
-        self.log.append((epoch, train_loss, value))
-        if better:
-            self.best_loss = value if math.isfinite(value) else math.inf
-            self.best_epoch, self.since_best = epoch, 0
-            self.best = [average.clone() for average in self.average]
-            return
-        self.since_best += 1
-        usual = max(self.least_patience, PATIENCE * len(self.log))
-        patience = self.settings.patience or usual
-        tired = self.settings.early_stopping and self.since_best >= patience
-        if tired and self.landing is None:
-            self.landing = self.step, self.done()
-            self.stopped = "early"
-
-    def _validation_loss(self) -> float:
         self.module.eval()
-        rows = torch.arange(len(self.validation)).split(2048)
+        rows = torch.arange(len(self.validation)).split(AT_ONCE)
         values = torch.cat([self.score(self.validation[r]) for r in rows])
-        return values.double().mean().item()
+        self.weights.load(current)
+        if self.course.note(train_loss, values.double().mean().item()):
+            self.best = [average.clone() for average in self.average]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from sbi_inn.typing import AnyArray
 
 
 class Weights:
@@ -77,3 +80,14 @@ class Weights:
         """Take over values, such as a copy."""
         for vector, value in zip(self.vectors, values, strict=True):
             vector.copy_(value)
+
+
+def to_arrays(module: nn.Module) -> dict[str, AnyArray]:
+    """Give all weights of a module, by name, as files hold them."""
+    return {name: weight.numpy() for name, weight in module.state_dict().items()}
+
+
+def from_arrays(module: nn.Module, arrays: Mapping[str, AnyArray]) -> None:
+    """Read back into a module what `to_arrays` gave, and have it evaluate."""
+    module.load_state_dict({name: torch.from_numpy(weight) for name, weight in arrays.items()})
+    module.eval()

@@ -1,265 +1,124 @@
-"""Networks trained side by side, in processes of one thread each.
+"""Worker processes, for simulations and trainings alike, which are kept for the next call.
 
-Two threads hardly help a small network, and two threads of Python hardly help two of them: two
-processes do, twice.
+This module loads no torch, so that workers which only simulate start quickly.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import signal
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Protocol, TypeVar
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import lru_cache
+from itertools import islice
+from typing import TypeVar
 
-import joblib
-import numpy as np
-import torch
-from joblib.externals.loky import ProcessPoolExecutor
-from joblib.externals.loky.process_executor import BrokenProcessPool
+from loky import BrokenProcessPool, ProcessPoolExecutor, cpu_count
 
-from sbi_inn.training.progress import Watch, progress_bar, watched
+from sbi_inn.training.stated import check_jobs
 
-POLL = 0.1  # seconds between looks at how far the networks are
-IDLE = 60  # seconds after which workers that have nothing to do end
-
+# Seconds after which workers that have nothing to do end.
+IDLE = 60
+# Seconds that tasks which nobody waits for any more have to end, before their workers are killed.
+GRACE = 1.0
+# Seconds between looks at tasks that run: where a wait cannot be interrupted, Ctrl-C comes then.
+POLL = 0.5
+# Tasks for each worker that are sent ahead, so that none waits for its next one.
+AHEAD = 2
+# Bytes by which a worker may grow before it is replaced as one that leaks: torch, which is loaded
+# when the first training comes, takes a third of this.
+GROWTH = 1e9
+# What loky reads this number from.
+LEAK = "LOKY_MAX_MEMORY_LEAK_SIZE"
 # What says that processes cannot be started, died, or cannot be sent the work.
 UNUSABLE = (BrokenProcessPool, pickle.PicklingError, NotImplementedError, OSError)
+# What numerical libraries read their number of threads from.
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+T = TypeVar("T")
 
 
-class Trained(Protocol):
-    """What a training gives back."""
+def cores(n_jobs: int) -> int:
+    """Count the processes that are meant: -1 stands for all cores that may be used, -2 all but one.
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether it was ended before its time."""
-        ...
-
-
-T = TypeVar("T", bound=Trained)
-
-
-@dataclass(frozen=True)
-class Board:
-    """A file that trainings write their progress to, and look at to see whether to go on.
-
-    Attributes
-    ----------
-    path : Path
-        Shared by all processes.
-    trainings : int
+    >>> cores(3), cores(-10_000)
+    (3, 1)
     """
-
-    path: Path
-    trainings: int
-
-    @classmethod
-    def new(cls, folder: str, trainings: int) -> Board:
-        """Make an empty one."""
-        board = cls(Path(folder) / "board", trainings)
-        cells = np.memmap(board.path, np.float64, "w+", shape=(trainings + 1, 2))
-        cells[:, 1] = np.nan
-        return board
-
-    def watch(self, place: int) -> Watch:
-        """Give what the training at this place is watched by."""
-
-        def tell(done: float, loss: float) -> bool:
-            self._cells[place] = done, loss
-            return not self.stopped
-
-        return tell
-
-    def finish(self, place: int) -> None:
-        """Note that a training is over, early perhaps."""
-        self._cells[place, 0] = 1.0
-
-    def stop(self) -> None:
-        """Ask all trainings to end."""
-        self._cells[-1, 0] = 1.0
-
-    @property
-    def stopped(self) -> bool:
-        """Whether they are asked to end."""
-        return bool(self._cells[-1, 0])
-
-    def show(self, bar: Watch) -> None:
-        """Show the mean share that is over, and the best validation loss."""
-        done, losses = np.array(self._cells[:-1]).T
-        bar(done.mean(), np.nan if np.isnan(losses).all() else np.nanmin(losses))
-
-    @cached_property
-    def _cells(self) -> np.memmap[Any, Any]:
-        """A row a training, its share and its loss; the last row asks them to end."""
-        return np.memmap(self.path, np.float64, "r+", shape=(self.trainings + 1, 2))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Board, (self.path, self.trainings)  # a file that is sent would be a copy
+    check_jobs(n_jobs)
+    if multiprocessing.current_process().daemon:  # it may have no children
+        return 1
+    return n_jobs if n_jobs > 0 else max(1, cpu_count() + 1 + n_jobs)
 
 
-def cores(n_jobs: int, trainings: int) -> int:
-    """Count the processes that can be of use; `n_jobs` as in joblib."""
-    return min(joblib.effective_n_jobs(n_jobs), trainings)
-
-
-def warm_up(processes: int) -> None:
-    """Let workers start, which takes a few seconds, while this process does something else."""
+def pool(processes: int) -> ProcessPoolExecutor:
+    """Give so many workers, those of the last call if they are as many, and alive."""
     try:
-        for _ in range(processes):
-            _pool(processes, os.getpid()).submit(_start)
-    except UNUSABLE:
-        _pool.cache_clear()  # `train_all` will find out, and can do without
-
-
-def train_all(jobs: Sequence[Callable[[], T]], processes: int, *, progress: bool = True) -> list[T]:
-    """Train networks, each with one thread, whatever the number of processes.
-
-    Parameters
-    ----------
-    jobs : sequence of callable
-        Each trains a network by `training.fit`.
-    processes : int
-        1 stays in this one.
-    progress : bool
-        Show one bar for all of them.
-
-    Returns
-    -------
-    list
-        What the jobs gave, in their order. Ctrl-C ends those that run with their best weights so
-        far, and leaves out those that have not begun.
-
-    Raises
-    ------
-    Exception
-        What a job raises; the others are ended.
-    KeyboardInterrupt
-        If nothing was trained before Ctrl-C, or at the second one.
-    """
-    with (
-        TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        progress_bar(progress, f"training {len(jobs)} networks") as bar,
-    ):
-        if processes > 1:
-            try:
-                return _elsewhere(jobs, processes, Board.new(folder, len(jobs)), bar)
-            except _Unusable as error:
-                warnings.warn(f"{error}: training goes on in this process", stacklevel=2)
-        return _here(jobs, Board.new(folder, len(jobs)), bar)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread in this block: sums depend on how many there are."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-class _Unusable(Exception):
-    """Processes cannot be used here."""
-
-
-def _here(jobs: Sequence[Callable[[], T]], board: Board, bar: Watch) -> list[T]:
-    """Train one network after another."""
-    found: list[T] = []
-    for place, job in enumerate(jobs):
-        try:
-            with one_thread(), watched(_shown(board, place, bar)):
-                found.append(job())
-        except KeyboardInterrupt:  # before the training has begun, or after it
-            if not found:
-                raise
-            break
-        board.finish(place)
-        if found[-1].interrupted:
-            break
-    board.show(bar)
+        found = _pool(processes, os.getpid())
+        found.submit(int)
+    except BrokenProcessPool:  # they died while nobody used them
+        forget()
+        found = _pool(processes, os.getpid())
     return found
 
 
-def _shown(board: Board, place: int, bar: Watch) -> Watch:
-    tell = board.watch(place)
-
-    def watch(done: float, loss: float) -> bool:
-        going = tell(done, loss)
-        board.show(bar)
-        return going
-
-    return watch
-
-
-def _elsewhere(
-    jobs: Sequence[Callable[[], T]], processes: int, board: Board, bar: Watch
-) -> list[T]:
-    """Train in worker processes."""
-    try:
-        pool = _pool(processes, os.getpid())
-        futures = [pool.submit(_work, job, board, place) for place, job in enumerate(jobs)]
-    except UNUSABLE as error:
-        raise _unusable(error) from error
-    interrupted = _follow(futures, board, bar)
-    errors = [future.exception() for future in futures]
-    for error in errors:
-        if isinstance(error, BrokenProcessPool | pickle.PicklingError):
-            if interrupted:
-                raise KeyboardInterrupt
-            raise _unusable(error) from error
-    found = [future.result() for future in futures]
-    begun = [result for result in found if result is not None]
-    if not begun:
-        raise KeyboardInterrupt
-    return begun
-
-
-def _follow(futures: Sequence[Future[Any]], board: Board, bar: Watch) -> bool:
-    """Wait for all trainings; give whether Ctrl-C has ended them."""
-    waiting, interrupted = set(futures), False
-    while waiting:
-        try:
-            over, waiting = wait(waiting, timeout=POLL)
-            board.show(bar)
-            if any(future.exception() for future in over):
-                board.stop()
-        except KeyboardInterrupt:
-            board.stop()
-            if interrupted:  # they do not listen
-                _pool.cache_clear()
-                raise
-            interrupted = True
-    return interrupted
-
-
-def _unusable(error: BaseException) -> _Unusable:
+def forget() -> None:
+    """Have the next call start new workers."""
     _pool.cache_clear()
-    return _Unusable(f"worker processes cannot be used ({type(error).__name__}: {error})")
 
 
-@lru_cache(maxsize=1)
+def in_order(tasks: Iterable[Callable[[], T]], processes: int) -> Generator[T]:
+    """Do tasks on workers, and yield what they give in their order.
+
+    Only a few are sent ahead. Where the generator is closed before its end, those that have not
+    begun never do, and workers that are not done within a second are killed.
+    """
+    workers, left = pool(processes), iter(tasks)
+    sent: deque[Future[T]] = deque()
+    busy: set[Future[T]] = set()
+    try:
+        while True:
+            busy = {future for future in busy if not future.done()}
+            new = [workers.submit(task) for task in islice(left, AHEAD * processes - len(busy))]
+            sent.extend(new)
+            busy.update(new)
+            if not sent:
+                return
+            if sent[0].done():
+                yield sent.popleft().result()
+            else:
+                wait(busy, timeout=POLL, return_when=FIRST_COMPLETED)
+    finally:
+        _end(workers, busy)
+
+
+def _end(workers: ProcessPoolExecutor, tasks: set[Future[T]]) -> None:
+    """Wait for tasks no longer than `GRACE`."""
+    begun = {task for task in tasks if not task.cancel()}
+    if wait(begun, timeout=GRACE).not_done:
+        forget()
+        workers.shutdown(wait=False, kill_workers=True)
+
+
+@lru_cache(maxsize=2)  # an ensemble may have fewer members than there are cores to simulate on
 def _pool(processes: int, process: int) -> ProcessPoolExecutor:
-    """Keep the workers for the next fit; a process that was forked needs its own."""
-    return ProcessPoolExecutor(processes, timeout=IDLE, initializer=_start)
+    """Start workers; a process that was forked needs its own."""
+    threads = str(max(1, cpu_count() // processes))
+    env = {name: os.environ.get(name, threads) for name in THREADS}
+    env |= {LEAK: os.environ.get(LEAK, str(GROWTH))}
+    return ProcessPoolExecutor(processes, timeout=IDLE, initializer=_leave_interrupts, env=env)
 
 
-def _start() -> None:
+def _leave_interrupts() -> None:
     """Leave Ctrl-C, which reaches all processes of a terminal, to the one that was started."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _work(job: Callable[[], T], board: Board, place: int) -> T | None:
-    if board.stopped:
-        return None
-    with one_thread(), watched(board.watch(place)):
-        found = job()
-    board.finish(place)
-    return found

@@ -15,6 +15,7 @@ from torch import nn
 
 import sbi_inn as si
 from sbi_inn.errors import ShapeError
+from sbi_inn.methods import TrainingData
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.training.loop import seeded
 
@@ -47,10 +48,7 @@ def fit(settings, kind="line", *, steps=400, seed=1, **training):
     rows = np.arange(ROWS)
     batch = 128
     return settings.fit(
-        latent,
-        observations,
-        rows[:2_000],
-        rows[2_000:],
+        TrainingData(latent, observations, rows[:2_000], rows[2_000:]),
         si.Training(epochs=max(1, steps // (2_000 // batch)), batch_size=batch, **training),
         seed=seed,
         progress=False,
@@ -127,7 +125,8 @@ def test_the_seed_decides_and_global_randomness_is_left_alone(name):
 
 def test_validation_sees_the_same_noise(fitted):
     latent, observations = table("line")
-    validation = Study.of(latent, observations, np.arange(2_000), np.arange(2_000, ROWS)).validation
+    data = TrainingData(latent, observations, np.arange(2_000), np.arange(2_000, ROWS))
+    validation = Study.of(data).validation
     loss = getattr(fitted.network, "loss", None)
     if loss is not None:
         assert torch.equal(loss(validation), loss(validation))
@@ -176,7 +175,10 @@ def test_the_defaults_are_of_one_size(settings):
     latent, observations = np.zeros((50, 4)), Observations(np.ones((50, 2)), {})
     rows = np.arange(50)
     fitted = settings.fit(
-        latent, observations, rows, rows, si.Training(epochs=1), seed=1, progress=False
+        TrainingData(latent, observations, rows, rows),
+        si.Training(epochs=1),
+        seed=1,
+        progress=False,
     )
     assert 150_000 < fitted.network.size() < 250_000
     assert None not in vars(fitted.settings).values()
@@ -186,7 +188,10 @@ def test_the_larger_gan_of_the_thesis():
     latent, observations = table("line")
     rows = np.arange(300)
     fitted = CGAN.larger().fit(
-        latent, observations, rows, rows, si.Training(epochs=1), seed=1, progress=False
+        TrainingData(latent, observations, rows, rows),
+        si.Training(epochs=1),
+        seed=1,
+        progress=False,
     )
     # Generator and discriminator: 2M.
     assert 1_000_000 < fitted.network.size() < 1_300_000
@@ -199,10 +204,9 @@ def test_sets_are_not_supported(settings):
     latent = np.zeros((50, 2))
     sets = {"n": PaddedSet(np.zeros((50, 3, 1)), np.full(50, 3))}
     rows = np.arange(50)
+    data = TrainingData(latent, Observations(np.zeros((50, 1)), sets), rows, rows)
     with pytest.raises(ShapeError, match="fixed shape; got sets of varying length: n"):
-        settings.fit(
-            latent, Observations(np.zeros((50, 1)), sets), rows, rows, si.Training(), seed=1
-        )
+        settings.fit(data, si.Training(), seed=1)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +334,8 @@ def test_the_last_generator_of_the_game_is_kept():
     players = _Players(fitted.settings, 2, 1)
     players.generator.load_state_dict(fitted.network.state_dict())
     latent, observations = table("line")
-    validation = Study.of(latent, observations, np.arange(2_000), np.arange(2_000, ROWS)).validation
+    data = TrainingData(latent, observations, np.arange(2_000), np.arange(2_000, ROWS))
+    validation = Study.of(data).validation
     with torch.no_grad():
         score = players.score(validation).mean().item()
     assert score == pytest.approx(history.validation_loss[-1], abs=1e-6)

@@ -86,7 +86,7 @@ def test_it_can_be_wrong_in_one_place_only():
 
 def test_its_test_simulations_are_as_many_as_asked_for():
     posterior = posterior_of(WRONG["exact"][0], seed=3, tests=120)
-    assert len(posterior.judge.tests) == 120
+    assert len(posterior._subject().tests) == 120
     assert len(posterior.check(progress=False).records["calibration"].ranks) == 120
 
 
@@ -172,9 +172,9 @@ def test_p_values_of_held_out_simulations_are_tested_for_uniformity(monkeypatch)
 
     def learn_elsewhere(posterior, seed, n=500):
         others = si.simulate(wide, n=500, seed=seed, n_jobs=1, progress=False)
-        posterior.judge.__dict__["familiar"] = Familiar.of(posterior, others.observations())
+        return Familiar.of(posterior.core, others.observations())
 
-    monkeypatch.setattr(sections, "_refresh", learn_elsewhere)
+    monkeypatch.setattr(sections, "_familiar", learn_elsewhere)
     assert sections._uniform("line", posterior)["smallest KS p"] < 1e-8
 
 

@@ -276,7 +276,7 @@ def test_the_network_alone_draws_what_the_posterior_draws(monkeypatch, quick):
     )
     alone = interface.network_alone(posterior)()[0].numpy()
     rng = np.random.default_rng(1)
-    public = posterior.fitted.sample(posterior.schema.read(interface.Y), 4_000, rng)[0]
+    public = posterior.core.fitted.sample(posterior.schema.read(interface.Y), 4_000, rng)[0]
     error = public.std(axis=0) * np.sqrt(2 / 4_000)
     assert (np.abs(alone.mean(axis=0) - public.mean(axis=0)) < 4 * error).all()
     assert np.allclose(alone.std(axis=0), public.std(axis=0), rtol=0.06)

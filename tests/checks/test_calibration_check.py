@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 import scipy.stats as st
-from studies import SAMPLE, ExactLine, ExactSample, exact, exact_posterior, surveyed
+from studies import SAMPLE, ExactLine, ExactSample, exact, exact_posterior, subject_of, surveyed
 
-from sbi_inn.checks import Calibration, survey
+from sbi_inn.checks import Calibration
+from sbi_inn.checks.survey import survey
 
 COLUMNS = ("a", "b")
 
@@ -96,8 +97,8 @@ def test_one_wrong_parameter_among_many_is_found():
 def test_ranks_of_many_draws_are_the_quantiles_of_the_posterior():
     draws = 120_000  # more than are held in memory at once
     posterior = exact_posterior(20, 20, simulator=False)
-    tests = posterior.judge.tests
-    found = survey(posterior, tests, draws=draws, rng=np.random.default_rng(1))
+    tests = subject_of(posterior).tests
+    found = survey(posterior.core, tests, draws=draws, rng=np.random.default_rng(1))
     mean, covariance = exact(tests.observations.vector)
     expected = st.norm(mean, np.sqrt(np.diag(covariance))).cdf(tests.truth)
     assert np.abs(found.ranks - expected).max() < 5 * np.sqrt(0.25 / draws)
@@ -123,7 +124,7 @@ def test_the_sentence_gives_a_share_its_standard_error(width):
 
 def sample_calibration(fitted, n=900):
     posterior = exact_posterior(n, n, problem=SAMPLE, fitted=fitted, simulator=False)
-    return posterior.judge.calibration
+    return posterior.calibration()
 
 
 def test_a_posterior_that_is_wrong_for_small_sets_only():

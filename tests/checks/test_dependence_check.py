@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from studies import ExactLine, exact, surveyed
 
-from sbi_inn.checks import Dependence
-from sbi_inn.checks.dependence import named, with_right_marginals
+from sbi_inn.checks.dependence import Dependence
+from sbi_inn.diagnostics.dependence import with_right_marginals
 
 COVARIANCE = exact([0.0, 0.0])[1]
 TRUE = COVARIANCE[0, 1] / np.sqrt(COVARIANCE[0, 0] * COVARIANCE[1, 1])
@@ -13,7 +13,7 @@ TRUE = COVARIANCE[0, 1] / np.sqrt(COVARIANCE[0, 0] * COVARIANCE[1, 1])
 
 def dependence(n=1_000, seed=5, **wrong):
     found = surveyed(ExactLine(**wrong), n, seed=seed)
-    return Dependence(found.products, found.excess, named(found.pairs, ("a", "b")))
+    return Dependence(found.products, found.excess, (("a", "b"),))
 
 
 @pytest.mark.parametrize("seed", [1, 2])

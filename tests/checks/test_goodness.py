@@ -32,7 +32,7 @@ class Watcher:
 
 def judged(watcher, simulated, seen):
     familiar = Familiar.of(watcher, watcher.stack(simulated))
-    return familiar.judge(watcher, watcher.stack(np.atleast_2d(seen)))
+    return familiar.compare(watcher, watcher.stack(np.atleast_2d(seen)))
 
 
 def correlated(rng, n, k):

@@ -1,11 +1,13 @@
 """Posterior SBC: the posterior at one observation against itself."""
 
+from dataclasses import dataclass, fields
+
 import numpy as np
 import pytest
-from studies import LINE, MIX, NOISE, ExactLine, exact_posterior
+from studies import LINE, MIX, NOISE, ExactLine, exact_posterior, subject_of
 
-from sbi_inn.checks import LocalCalibration, calibrate_at
-from sbi_inn.checks.posterior_sbc import N
+from sbi_inn.checks.posterior_sbc import LocalCalibration, N, check_calibration_at
+from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.errors import NoDensityError
 
 FAR = 3.5  # y[0] exceeds it in about 6 % of simulations
@@ -19,21 +21,32 @@ class DrawsOnly(ExactLine):
         raise NoDensityError("it can be drawn from only")
 
 
-def local(y, fitted=None, noise=NOISE, seed=1):
+@dataclass(frozen=True, eq=False)
+class Simulated(Subject):
+    """Simulates in place of a simulator, with a seed of its own; every so many simulations fail."""
+
+    noise_seed: int = 1
+    fails: int = 1_000_000
+
+    def rng(self):
+        return np.random.default_rng(self.noise_seed)
+
+    def observe(self, flat, observations, *, stream):
+        ok = np.arange(1, 1 + len(flat)) % self.fails > 0
+        noise = np.random.default_rng(100 + self.noise_seed).normal(size=flat.shape)
+        return self.sampler.schema.stack({"y": (flat @ MIX.T + NOISE * noise)[ok]}, {}), ok
+
+
+def local(y, fitted=None, **settings):
     posterior = exact_posterior(60, 30, fitted=fitted, simulator=False)
-    rng = np.random.default_rng(seed)
-
-    def observe(truth):
-        made = truth @ MIX.T + noise * rng.normal(size=truth.shape)
-        return posterior.schema.stack({"y": made}, {}), np.ones(len(truth), bool)
-
-    return calibrate_at(posterior, posterior.schema.read(y), observe, rng=rng)
+    shared = {f.name: getattr(subject_of(posterior), f.name) for f in fields(Subject) if f.init}
+    return check_calibration_at(Here(Simulated(**shared, **settings), posterior.schema.read(y)))
 
 
 @pytest.mark.parametrize("y", [THERE, ELSEWHERE, [-3.0, 4.0]], ids=str)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_an_exact_posterior_agrees_with_itself(y, seed):
-    found = local(y, seed=seed)
+    found = local(y, noise_seed=seed)
     assert isinstance(found, LocalCalibration)
     assert found.verdict == "trust"
     assert 0.95 * N <= len(found.ranks) <= N  # a few have too few effective draws
@@ -72,17 +85,9 @@ def test_too_few_effective_draws():
 
 
 def test_simulations_that_fail_are_left_out():
-    posterior = exact_posterior(60, 30, simulator=False)
-    rng = np.random.default_rng(1)
-
-    def observe(truth):
-        ok = np.arange(len(truth)) % 3 > 0
-        made = (truth @ MIX.T + NOISE * rng.normal(size=truth.shape))[ok]
-        return posterior.schema.stack({"y": made}, {}), ok
-
-    found = calibrate_at(posterior, posterior.schema.read(ELSEWHERE), observe, rng=rng)
+    found = local(ELSEWHERE, fails=3)
     assert isinstance(found, LocalCalibration)
-    assert 0.6 * N < len(found.ranks) <= 2 * N / 3
+    assert 0.6 * N < len(found.ranks) <= N - N // 3
     assert found.verdict == "trust"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from studies import SAMPLE, ExactSample, exact_posterior
 
-from sbi_inn.checks import Predictive
+from sbi_inn.checks.predictive import Predictive
 from sbi_inn.observation.statistics import described, described_names, spread
 from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.seeds import Stream
@@ -21,13 +21,13 @@ def predictive(posterior, y, draws=1_000):
     """Simulate again at draws given a set of measurements."""
     schema = posterior.schema
     observation, rng = schema.read({"y": y}), np.random.default_rng(1)
-    flat = posterior.draw(observation, draws, rng)[0]
+    flat = posterior.core.draw(observation, draws, rng)[0]
     same = observation[np.zeros(draws, np.int64)]
     _, again, _ = observe_again(SAMPLE, schema, flat, same, seed=1, stream=Stream.CHECK_SIMULATIONS)
     return Predictive(
         described(again, schema),
         described(observation, schema)[0],
-        spread(described(posterior.tests(600).observations, schema)),
+        spread(described(posterior._subject().tests.head(600).observations, schema)),
         described_names(schema),
     )
 

@@ -6,13 +6,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from studies import exact_posterior
+from studies import briefly, exact_posterior
 
-from sbi_inn.checks import Finding, Record
-from sbi_inn.checks.record import VERDICTS
+from sbi_inn.checks.record import VERDICTS, Finding, Limits, Record
 from sbi_inn.plots.style import SINGLE_COLUMN_MM
 
-LIMITS = (0.1, 0.3)
+LIMITS = Limits("length", caution=0.1, distrust=0.3)
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,10 +27,6 @@ class Plain(Record):
     @property
     def well(self):
         return "all <well>"
-
-    @property
-    def measure(self):
-        return "length"
 
     @property
     def table(self):
@@ -94,10 +89,9 @@ def test_how_it_is_printed():
 
 
 def test_every_check_has_the_face_of_a_record():
-    posterior = exact_posterior(600, 600)
-    posterior.judge.__dict__["tests"] = posterior.judge.tests.head(600)
+    posterior = briefly(exact_posterior(600, 600), 600)
     check = posterior.check([0.5, -1.0], progress=False)
-    together = posterior.check_together([{"y": [0.5, -1.0]}, {"y": [0.1, 0.2]}])
+    together = posterior.goodness_of_fit_together([{"y": [0.5, -1.0]}, {"y": [0.1, 0.2]}])
     records = {**check.records, "together": together}
     assert len(records) == 10
     for name, record in records.items():
@@ -114,4 +108,8 @@ def test_every_check_has_the_face_of_a_record():
             figure = record.plot(width)
             assert figure.axes
             assert figure.get_size_inches()[0] == pytest.approx(width / 25.4, rel=0.02)
+        whole = plt.figure()
+        for place in (whole, whole.subfigures(1, 2)[0]):
+            assert record.plot(fig=place) is place
+            assert place.axes
         plt.close("all")

@@ -1,5 +1,8 @@
 """Draws that are simulated again: of posteriors that are right, wrong, without noise, failing."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -7,7 +10,9 @@ from studies import LINE, MIX, NOISE, ExactLine, exact_posterior
 
 import sbi_inn as si
 from sbi_inn import checks
-from sbi_inn.checks import Fit, Resimulation, resimulate, resimulate_at
+from sbi_inn.checks import Fit, Resimulation
+from sbi_inn.checks.resimulation import RESIMULATION, check_resimulation_at, resimulate
+from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.observation.statistics import spread, statistics
 
 EXACT = ExactLine()
@@ -15,7 +20,7 @@ FAR = ExactLine(shift=20.0)
 
 
 def sampler(fitted=EXACT):
-    return exact_posterior(n=300, test=50, fitted=fitted)
+    return exact_posterior(n=300, test=50, fitted=fitted).core
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +38,24 @@ def noiseless(flat, observations):
     return flat @ MIX.T
 
 
-def resimulation(fitted, tests, simulate=simulate, draws=20):
-    observed = statistics(tests.observations, sampler(fitted).schema)
-    return resimulate(
-        sampler(fitted),
-        tests,
-        simulate,
-        observed=observed,
-        scale=spread(observed),
-        draws=draws,
-        rng=np.random.default_rng(1),
-    )
+@dataclass(frozen=True, eq=False)
+class Planted(Subject):
+    """Simulates by a function in place of a simulator."""
+
+    simulator: Callable = simulate
+
+    def simulate_described(self, flat, observations):
+        return self.simulator(flat, observations)
+
+
+def planted(sampler, tests, simulator=simulate):
+    scale = spread(statistics(tests.observations, sampler.schema))
+    simulations = exact_posterior(n=60, test=50).simulations
+    return Planted(sampler, tests, simulations, scale, LINE, 0.0, 1, simulator=simulator)
+
+
+def resimulation(fitted, tests, simulator=simulate, draws=20):
+    return resimulate(planted(sampler(fitted), tests, simulator), tests, draws)
 
 
 def test_resimulation_of_an_exact_posterior(tests):
@@ -85,15 +97,8 @@ class Knows:
 )
 def test_resimulation_without_noise(tests, off, verdict):
     truth = tests.truth @ MIX.T
-    found = resimulate(
-        Knows(off),
-        checks.TestSet(tests.truth, sampler(EXACT).schema.stack({"y": truth}, {})),
-        noiseless,
-        observed=truth,
-        scale=spread(truth),
-        draws=3,
-        rng=np.random.default_rng(1),
-    )
+    quiet = checks.TestSet(tests.truth, sampler(EXACT).schema.stack({"y": truth}, {}))
+    found = resimulate(planted(Knows(off), quiet, noiseless), quiet, 3)
     expected = np.linalg.norm(MIX @ [off, off] / spread(truth))
     assert np.allclose(found.noise, 0)
     assert np.allclose(found.scaled, expected, atol=1e-9)
@@ -137,21 +142,12 @@ def test_draws_at_which_nothing_can_be_simulated():
 
 def at(tests, y):
     posterior = sampler(EXACT)
-    observation = posterior.schema.read(y)
-    drawn = posterior.draw(observation, 400, np.random.default_rng(2))[0]
-    return resimulate_at(
-        simulate(drawn, observation),
-        resimulation(EXACT, tests),
-        observed=statistics(observation, posterior.schema),
-        scale=spread(statistics(tests.observations, posterior.schema)),
-        remark="as drawn",
-    )
+    return check_resimulation_at(Here(planted(posterior, tests), posterior.schema.read(y)))
 
 
 def test_the_fit_at_one_observation(tests):
     usual = at(tests, [0.5, -1.0])
     assert usual.verdict == "trust"
-    assert usual.remark == "as drawn"
     assert "stay below" in usual.sentence
     assert "may not explain" not in usual.sentence
     assert usual.advice == ""
@@ -176,13 +172,8 @@ def test_an_observation_at_which_nothing_can_be_simulated():
 
 
 def test_held_out_observations_of_which_every_simulation_failed_do_not_count(tests):
-    usual = resimulation(EXACT, tests)
-    usual.scaled[:50] = np.nan
-    found = resimulate_at(
-        tests.truth @ MIX.T,
-        usual,
-        observed=tests.observations.vector[:1],
-        scale=np.ones(2),
-    )
+    subject = planted(sampler(EXACT), tests)
+    RESIMULATION.record(subject).scaled[:50] = np.nan
+    found = check_resimulation_at(Here(subject, tests.observations[:1]))
     assert np.isnan(found.usual[:50]).all()
     assert np.isfinite(found.threshold)

@@ -1,19 +1,27 @@
 """Which checks run on a posterior, which are skipped, and what is said about that."""
 
-from dataclasses import dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats as st
-from studies import LINE, MIX, ExactLine, exact_posterior
+from studies import LINE, MIX, ExactLine, briefly, exact_posterior, subject_of
 
 import sbi_inn as si
-from sbi_inn.checks.run import AT_Y, NO_NOISE, NO_VOLUME, WITHOUT_SIMULATOR
+from sbi_inn.checks import CHECKS, run, run_checks
+from sbi_inn.checks.kind import SIMULATOR, CheckKind, Need
+from sbi_inn.checks.posterior_sbc import CALIBRATION_AT_Y, NO_NOISE
+from sbi_inn.checks.record import Finding, Limits, Record
+from sbi_inn.checks.resimulation import RESIMULATION
+from sbi_inn.checks.subject import NO_VOLUME, WITHOUT_SIMULATOR, Here
 from sbi_inn.errors import NoDensityError
 from sbi_inn.methods import Summariser
 
 GENERAL = ["calibration", "dependence", "joint coverage", "recovery", "re-simulation"]
-HERE = ["goodness of fit", "re-simulation at y", "posterior predictive", "calibration at y"]
+AT_Y = ["re-simulation at y", "posterior predictive", "calibration at y"]
+HERE = ["goodness of fit", *AT_Y]
 Y = [0.5, -1.0]
 
 
@@ -51,16 +59,14 @@ class Alone(ExactLine):
 
 
 def posterior(fitted=None, n=600, problem=LINE, simulator=True):
-    """Make one whose judge looks at n test simulations."""
+    """Make one whose checks look at n test simulations."""
     found = exact_posterior(n, n, problem=problem, fitted=fitted, simulator=simulator)
-    tests = found.judge.tests.head(n)
-    found.__dict__["judge"] = replace(found.judge, tests=tests)
-    return found
+    return briefly(found, n)
 
 
 def test_an_exact_posterior_is_trusted_in_general_and_at_an_observation():
     found = posterior()
-    general, at = found.judge.check(), found.judge.check_at(found.schema.read(Y))
+    general, at = (found.check(y, progress=False) for y in (None, Y))
     assert list(general.records) == GENERAL
     assert list(at.records) == GENERAL + HERE
     assert general.skipped == at.skipped == {}
@@ -113,11 +119,11 @@ def test_without_a_simulator():
 
 def test_a_simulator_that_takes_long():
     found = posterior()
-    slow = replace(found.judge, seconds=1.0)
-    check = slow.check_at(found.schema.read(Y))
-    assert list(check.records) == [*GENERAL[:-1], "goodness of fit"]
-    assert set(check.skipped) == {"re-simulation", *AT_Y}
-    assert "1 s" in check.skipped["re-simulation"]
+    slow = replace(subject_of(found), seconds=1.0)
+    records, skipped = run_checks(slow, found.schema.read(Y))
+    assert list(records) == [*GENERAL[:-1], "goodness of fit"]
+    assert set(skipped) == {"re-simulation", *AT_Y}
+    assert "1 s" in skipped["re-simulation"]
 
 
 def test_a_simulator_without_noise():
@@ -142,12 +148,12 @@ def test_a_simulator_that_fails_at_y():
 
     # Where y is (8, -1), the posterior of a lies four standard deviations above 1.9.
     found = posterior()
-    judge = replace(found.judge, problem=si.Problem(fragile, LINE.prior))
-    check = judge.check_at(found.schema.read([8.0, -1.0]))
-    assert check.verdict == "do not trust"
-    assert "no draw at this observation could be simulated" in check.sentence
-    assert check.skipped["posterior predictive"].endswith("re-simulations succeeded")
-    assert "calibration at y" in check.skipped
+    subject = replace(subject_of(found), problem=si.Problem(fragile, LINE.prior))
+    records, skipped = run_checks(subject, found.schema.read([8.0, -1.0]))
+    assert records["re-simulation at y"].verdict == "do not trust"
+    assert records["re-simulation at y"].sentence.startswith("no draw at this observation could")
+    assert skipped["posterior predictive"].endswith("re-simulations succeeded")
+    assert "calibration at y" in skipped
 
 
 def test_learned_summaries_are_looked_at():
@@ -172,3 +178,98 @@ def test_at_a_thousand_test_simulations_wrong_posteriors_are_found(wrong, object
     assert check.verdict != "trust"
     assert objections
     assert objections <= objecting
+
+
+# -- the list --------------------------------------------------------------------------------------
+
+
+def test_the_list_is_what_a_check_shows():
+    found = posterior()
+    names = [kind.name for kind in CHECKS]
+    assert names == GENERAL + HERE == list(found.check(Y, progress=False).records)
+    assert [kind.name for kind in CHECKS if kind.at_observation] == HERE
+    for kind in CHECKS:
+        assert kind.question.endswith("?")
+        assert kind.explanation.endswith(".")
+
+
+def test_the_page_on_checks_asks_the_same_questions_and_names_the_same_needs():
+    page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
+    for kind in CHECKS:
+        needs = ["an observation"] * kind.at_observation + [need.what for need in kind.needs]
+        assert f"\n| {kind.name} | {', '.join(needs) or 'nothing more'} |\n" in page
+        assert f"*{kind.question}*" in " ".join(page.split())
+
+
+@dataclass(frozen=True, repr=False)
+class HowMany(Record):
+    """A record of somebody else's."""
+
+    n: int
+
+    @property
+    def findings(self):
+        return (Finding(float(self.n), 0.0, Limits("simulations", 1.0, 2.0), 0.0, "too many"),)
+
+    @property
+    def well(self):
+        return "few"
+
+    @property
+    def table(self):
+        return pd.DataFrame({"n": [self.n]})
+
+    def plot(self, width_mm=180.0, fig=None):
+        raise NotImplementedError
+
+
+def test_a_further_check_is_one_object_in_the_list(monkeypatch):
+    calls = []
+    further = CheckKind(
+        name="how many",
+        question="How many test simulations are there?",
+        explanation="They are counted.",
+        run=lambda subject: calls.append(subject) or HowMany(len(subject.tests)),
+        needs=(SIMULATOR,),
+    )
+    monkeypatch.setattr(run, "CHECKS", (*CHECKS, further))
+    found = posterior()
+    general, again = found.check(progress=False), found.check(Y, progress=False)
+    assert general.records["how many"] is again.records["how many"]
+    assert general.verdict == "do not trust"
+    assert calls == [subject_of(found)]
+    alone = posterior(simulator=False).check(progress=False)
+    assert alone.skipped["how many"] == WITHOUT_SIMULATOR
+
+
+def test_the_first_need_that_is_missing_is_why_a_check_is_skipped():
+    here, missing = Need("this", lambda subject: ""), Need("that", lambda subject: "no that")
+    also = Need("more", lambda subject: pytest.fail("it is not asked for any more"))
+    kind = CheckKind("one", "One?", "One.", lambda subject: HowMany(0), (here, missing, also))
+    subject = subject_of(posterior(simulator=False))
+    assert kind.of(subject) == "no that"
+    with pytest.raises(ValueError, match="no one: no that"):
+        kind.record(subject)
+
+
+def test_a_need_of_a_density_is_found_out_before_anything_is_simulated():
+    found = posterior(DrawsOnly())
+    simulated = []
+    watched = replace(LINE, simulator=si.simulator(batched=True)(
+        lambda a, b, rng: simulated.append(len(a)) or LINE.simulator(a=a, b=b, rng=rng)
+    ))  # fmt: skip
+    subject = replace(subject_of(found), problem=watched)
+    here = Here(subject, found.schema.read(Y))
+    RESIMULATION.of(subject)
+    before = len(simulated)
+    assert CALIBRATION_AT_Y.at(here) == "it can be drawn from only"
+    assert len(simulated) == before
+
+
+def test_what_checks_share_is_made_once_and_never_changed():
+    subject = subject_of(posterior(simulator=False))
+    assert subject.survey() is subject.survey(progress=True)
+    assert replace(subject, seed=9).survey() is not subject.survey()
+    with pytest.raises(FrozenInstanceError):
+        subject.seed = 9
+    assert set(vars(subject)) == {field.name for field in fields(subject)}

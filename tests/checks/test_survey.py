@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from studies import ExactLine, exact, exact_posterior
+from studies import ExactLine, exact, exact_posterior, subject_of
 
-from sbi_inn.checks import affordable, survey
-from sbi_inn.checks import run as judging
+from sbi_inn.checks import subject as shared
+from sbi_inn.checks.survey import affordable, survey
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def posterior(n=700, fitted=None):
 
 def look(found, draws=100, **settings):
     rng = np.random.default_rng(1)
-    return survey(found, found.judge.tests, draws=draws, rng=rng, **settings)
+    return survey(found.core, subject_of(found).tests, draws=draws, rng=rng, **settings)
 
 
 def test_moments_of_the_draws_are_those_of_the_posterior():
@@ -59,7 +59,9 @@ def test_densities_of_a_costly_network_are_weights_up_to_a_constant():
 def test_time_is_up():
     found = look(posterior(2_000), draws=10, seconds=0.0)
     assert 500 <= len(found.tests) == len(found.ranks) <= 700
-    assert np.array_equal(found.tests.truth, posterior(2_000).judge.tests.truth[: len(found.tests)])
+    assert np.array_equal(
+        found.tests.truth, subject_of(posterior(2_000)).tests.truth[: len(found.tests)]
+    )
 
 
 def test_progress_adds_up_to_the_whole():
@@ -70,10 +72,10 @@ def test_progress_adds_up_to_the_whole():
 
 
 def test_what_is_affordable():
-    assert affordable(posterior(60), 5_000) == (5_000, 200)
-    assert affordable(posterior(60, Costly(evaluations=8)), 5_000) == (625, 200)
-    assert affordable(posterior(60, Costly()), 5_000) == (500, 100)
-    assert affordable(posterior(60, Costly()), 80) == (80, 100)
+    assert affordable(posterior(60).core, 5_000) == (5_000, 200)
+    assert affordable(posterior(60, Costly(evaluations=8)).core, 5_000) == (625, 200)
+    assert affordable(posterior(60, Costly()).core, 5_000) == (500, 100)
+    assert affordable(posterior(60, Costly()).core, 80) == (80, 100)
 
 
 def test_a_costly_network_is_looked_at_less():
@@ -84,7 +86,7 @@ def test_a_costly_network_is_looked_at_less():
 
 
 def test_a_check_that_takes_long_stops(monkeypatch):
-    monkeypatch.setattr(judging, "DRAWING", 0.0)
+    monkeypatch.setattr(shared, "DRAWING", 0.0)
     check = posterior(2_000).check(progress=False)
     looked = len(check.records["calibration"].ranks)
     assert 500 <= looked <= 700

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from studies import exact_posterior
+from studies import exact_posterior, subject_of
 
 from sbi_inn.checks import look_together
-from sbi_inn.checks.goodness import LEARNED, OBSERVED
+from sbi_inn.checks.goodness import LEARNED, OBSERVED, goodness_of_fit
 
 
 class Learned:
@@ -24,11 +24,11 @@ def posterior():
 
 
 def look(posterior, shift, n=60, seed=1, sampler=None):
-    tests = posterior.judge.tests
-    seen = exact_posterior(n, n, simulator=False, seed=100 + seed).judge.tests.observations
+    tests = subject_of(posterior).tests
+    seen = subject_of(exact_posterior(n, n, simulator=False, seed=100 + seed)).tests.observations
     moved = posterior.schema.stack({"y": seen.vector + shift}, {})
     rng = np.random.default_rng(seed)
-    return look_together(sampler or posterior, tests.observations, moved, rng)
+    return look_together(sampler or posterior.core, tests.observations, moved, rng)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -45,15 +45,17 @@ def test_simulated_observations_together(posterior, seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_observations_that_all_lean_to_one_side(posterior, seed):
     # .7 spreads of y: nothing strange for one observation, and impossible for sixty.
-    shift = 0.7 * posterior.scale
+    shift = 0.7 * posterior.core.scale
     found = look(posterior, shift, seed=seed)
     assert not found.passed
     assert found.p_value < 0.01
     assert found.value > found.threshold
     assert "unlike" in found.sentence
     assert "Look at the observation" in found.advice
-    alone = exact_posterior(60, 60, simulator=False, seed=100 + seed).judge.tests.observations
-    each = posterior.judge.goodness_of_fit(posterior.schema.stack({"y": alone.vector + shift}, {}))
+    alone = subject_of(exact_posterior(60, 60, simulator=False, seed=100 + seed)).tests.observations
+    each = goodness_of_fit(
+        subject_of(posterior), posterior.schema.stack({"y": alone.vector + shift}, {})
+    )
     assert np.mean([one.passed for one in each]) > 0.8
 
 

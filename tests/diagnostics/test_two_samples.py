@@ -37,7 +37,7 @@ def test_a_wrong_correlation_is_found():
 
 def test_scale_of_the_parameters_does_not_matter():
     rng = np.random.default_rng(3)
-    reference, draws = rng.normal(size=(500, 2)), rng.normal(size=(500, 2)) + 0.5
+    reference, draws = rng.normal(size=(150, 2)), rng.normal(size=(150, 2)) + 0.5
     scaled = [np.array([1024.0, 2.0**-20]) * one for one in (reference, draws)]
     same = c2st(reference, draws, rng=np.random.default_rng(7))
     assert c2st(*scaled, rng=np.random.default_rng(7)) == same
@@ -163,7 +163,7 @@ def test_mmd_memory_is_bounded():
     ("draws", "message"),
     [
         (np.zeros((10, 3)), r"mmd: .*\(10, 2\) and \(10, 3\)"),
-        (np.zeros((1, 2)), r"at least 2.*\(1, 2\)"),
+        (np.zeros((1, 2)), r"m > 1.*\(1, 2\)"),
         (np.zeros(10), r"\(10,\)"),
         (np.full((10, 2), np.nan), "finite"),
     ],

@@ -7,7 +7,8 @@ import xarray as xr
 
 from sbi_inn.errors import ShapeError
 from sbi_inn.observation.batch import Observations, join
-from sbi_inn.observation.schema import Schema, scalar_names
+from sbi_inn.observation.description import scalar_names
+from sbi_inn.observation.schema import Schema
 
 BARE = Schema({"y": (2,)}, {}, (), {}, {})
 NUMBER = Schema({"y": ()}, {}, (), {}, {})

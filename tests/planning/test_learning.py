@@ -9,6 +9,7 @@ from studies import LINE, SMALL, ExactLine, exact
 
 import sbi_inn as si
 from sbi_inn.errors import NoDensityError
+from sbi_inn.methods import TrainingData
 from sbi_inn.planning import learning_curve
 from sbi_inn.planning.learning import curve, information
 from sbi_inn.planning.power_law import fit_power_laws
@@ -151,9 +152,9 @@ class Watched:
 
     calls: list
 
-    def fit(self, latent, observations, train, validation, training, *, seed, progress=True):
-        self.calls.append((latent, train, validation, observations))
-        return ExactLine(width=1 - 15 / len(train) ** 0.5 / 10)
+    def fit(self, data, training, *, seed, progress=True):
+        self.calls.append((data.latents, data.train, data.validation, data.observations))
+        return ExactLine(width=1 - 15 / len(data.train) ** 0.5 / 10)
 
 
 @pytest.fixture(scope="module")
@@ -207,9 +208,8 @@ def test_a_curve_of_short_fits(simulations):
     training = si.Training(epochs=20)
     rows = simulations.observations(seen)
     latent = LINE.prior.to_latent(simulations.parameters(seen))
-    finished = SMALL.fit(
-        latent, rows, np.arange(800), np.arange(800, 900), training, seed=1, progress=False
-    )
+    data = TrainingData(latent, rows, np.arange(800), np.arange(800, 900))
+    finished = SMALL.fit(data, training, seed=1, progress=False)
     found = learning_curve(
         simulations,
         finished.settings,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import scipy.stats as st
+from studies import quick_fit
 
 import sbi_inn as si
 from sbi_inn.draws import Column, columns_of
@@ -183,6 +184,13 @@ def test_a_value_outside_the_trained_range_is_warned_of(simulations):
         planned(simulations, "m", [50, 150], n=20)
     (said,) = [str(warning.message) for warning in caught]
     assert said.startswith("m = 150 is outside the trained range 5 to 100: the posterior extrap")
+
+
+def test_the_warning_points_to_the_line_of_the_user():
+    posterior = quick_fit(PROBLEM)
+    with pytest.warns(UserWarning, match="outside the trained range") as caught:
+        posterior.plan("sigma", [2.5], n=20)
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_the_table_and_what_is_shown(simulations):

@@ -43,12 +43,50 @@ def test_legend_names_every_parameter_and_the_band(ranks):
     assert [text.get_text() for text in legend.get_texts()] == ["90 % band", "a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("power", "limit", "said"),
+    [
+        (1.0, 0.02, "inside the band"),
+        (1.1, 0.04, "outside the band, yet too small to matter: less than half"),
+        (1.1, 0.001, "too large: over half of the points lie beyond"),
+    ],
+)
+def test_the_limit_is_drawn_and_said(power, limit, said):
+    u = 2 * (np.arange(4_000)[:, None] + 0.5) / 4_000 - 1
+    ranks = (1 + np.sign(u) * np.abs(u) ** power) / 2
+    figure = plot_calibration(ranks, ["a"], limit=limit)
+    left, right = figure.axes
+    levels = [line.get_ydata()[0] for line in left.lines if len(line.get_xdata()) == 2]
+    np.testing.assert_allclose(sorted(levels), [-100 * limit, 0, 100 * limit])
+    assert len([line for line in right.lines if len(line.get_xdata()) == 2]) == 1
+    assert left.get_ylim()[1] > 100 * limit
+    assert said in figure.get_suptitle()
+    assert f"limit ({100 * limit:.2f} %)" in [t.get_text() for t in figure.legends[0].get_texts()]
+    assert "limit" not in plot_calibration(ranks, ["a"]).get_suptitle()
+
+
+def test_lines_that_leave_the_band_are_thick():
+    u = (np.arange(1_000) + 0.5)[:, None] / 1_000
+    for ax in plot_calibration(np.hstack([u, u**2]), ["inside", "outside"]).axes:
+        widths = {line.get_label(): line.get_linewidth() for line in ax.lines}
+        assert widths["outside"] > 1.5 * widths["inside"]
+
+
+def test_of_very_many_parameters_the_worst_are_named(ranks):
+    many = np.hstack([ranks] * 15)
+    many[:, 29] **= 2
+    (legend,) = plot_calibration(many, [f"t{i}" for i in range(30)]).legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert len(texts) == 26
+    assert {"6 others", "t29"} <= set(texts)
+
+
 @pytest.mark.parametrize(("width_mm", "d"), [(180, 4), (85, 4), (85, 13)])
 def test_nothing_leaves_the_page_and_lines_differ(width_mm, d):
     ranks = np.random.default_rng(2).random((200, d))
     floor = calibration_floor(200, d, rng=np.random.default_rng(3))
     columns = [f"theta[{i}]" for i in range(d)]
-    figure = plot_calibration(ranks, columns, floor=floor, width_mm=width_mm)
+    figure = plot_calibration(ranks, columns, floor=floor, limit=0.01, width_mm=width_mm)
     assert figure.get_figwidth() == pytest.approx(width_mm / 25.4)
     figure.draw_without_rendering()
     box = figure.get_tightbbox()

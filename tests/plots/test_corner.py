@@ -17,6 +17,8 @@ from sbi_inn.draws import make_draws
 from sbi_inn.errors import ShapeError
 from sbi_inn.plots.corner import corner
 
+LEVELS = ["50 % of draws", "90 % of draws"]
+
 
 @pytest.fixture
 def draws():
@@ -56,7 +58,8 @@ def test_lower_triangle_with_labels_and_units(draws):
     assert panel(figure, 2, 0).get_ylabel() == r"$\theta$[1]"
     assert not panel(figure, 1, 0).xaxis.label.get_visible() or not panel(figure, 1, 0).get_xlabel()
     assert figure.get_figwidth() == pytest.approx(180 / 25.4)
-    assert legend_texts(figure) == []  # a single set needs none
+    assert legend_texts(figure) == LEVELS  # a single set needs no name
+    assert legend_texts(corner(draws, names=["elbow"])) == []  # one parameter has no regions
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.9])
@@ -97,6 +100,28 @@ def test_regions_do_not_spill_over_a_bound():
     assert 0 <= line.get_data().edges[0] < line.get_data().edges[-1] <= 1
 
 
+def test_regions_use_the_room_inside_the_support_but_no_more():
+    rng = np.random.default_rng(7)
+    few = make_draws({"x": rng.uniform(-1, 1, 100), "y": rng.beta(1, 5, 100)})
+    prior = {"x": rng.normal(0, 5, 2_000), "y": rng.uniform(0, 1, 2_000)}
+    (lines,) = contour_lines(panel(corner(few, prior=prior), 1, 0))
+    x, y = np.concatenate([path.vertices for path in lines.get_paths()]).T
+    assert y.min() > -1e-3  # a bound of the prior
+    assert x.min() < few.x.min()  # not flat at the outermost draw
+
+
+def test_regions_of_a_thin_shape_are_smooth():
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=10_000)
+    # A thin ridge, and draws that scatter around it: one width of smoothing is wrong for both.
+    y = x + rng.normal(size=10_000) * np.where(rng.random(10_000) < 0.6, 0.02, 1.0)
+    (lines,) = contour_lines(panel(corner(make_draws({"x": x, "y": y})), 1, 0))
+    outer, inner = lines.get_paths()
+    assert len(outer.to_polygons()) == 1  # no islands
+    ridge = np.abs(inner.vertices[:, 1] - inner.vertices[:, 0])
+    assert np.median(ridge) < 0.25
+
+
 def test_histograms_are_densities(draws):
     (line,) = step_lines(panel(corner(draws), 0, 0))
     values, edges, _ = line.get_data()
@@ -119,7 +144,7 @@ def test_sets_are_overlaid_on_common_parameters_in_different_colours(draws):
     assert len(figure.axes) == 3
     first, second = contour_lines(panel(figure, 1, 0))
     assert not np.allclose(first.get_edgecolor()[0], second.get_edgecolor()[0])
-    assert legend_texts(figure) == ["cINN", "ABC", "truth"]
+    assert legend_texts(figure) == ["cINN", "ABC", "truth", *LEVELS]
 
 
 def test_truth_is_marked_and_always_on_the_axes(draws):

@@ -116,8 +116,8 @@ def test_nothing_leaves_the_page(width_mm, m):
         ({"usual": USUAL[:, None]}, r"got \(2000, 1\), \(1,\), \(1,\)"),
         ({"p_values": [0.1, 0.2]}, r"got \(2000,\), \(1,\), \(2,\)"),
         ({"here": [], "p_values": []}, "m > 0"),
-        ({"usual": np.array([0.0, -np.inf])}, "finite; 1 of usual"),
-        ({"here": [np.nan]}, "finite; 1 of here"),
+        ({"usual": np.array([0.0, -np.inf])}, "usual must be finite; got 1"),
+        ({"here": [np.nan]}, "here must be finite; got 1"),
     ],
 )
 def test_arguments_that_do_not_fit(change, message):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from sbi_inn.plots.panels import add_legend, broken, is_leftmost, panel_grid, square
+from sbi_inn.plots.panels import (
+    add_legend,
+    broken,
+    is_leftmost,
+    is_lowest,
+    lay_out,
+    panel_grid,
+    square,
+)
 from sbi_inn.plots.style import new_figure, style
 
 
@@ -35,8 +43,10 @@ def test_only_many_long_labels_are_broken():
 
 
 def test_titles_are_broken_between_words():
-    assert broken("draws at tolerance 0.1 spreads", 1000) == "draws at tolerance 0.1 spreads"
-    assert broken("draws at tolerance 0.1 spreads", 40).split("\n") == [
+    with style():
+        wide, narrow = new_figure(180, 50), new_figure(55, 50)
+    assert broken("draws at tolerance 0.1 spreads", wide) == "draws at tolerance 0.1 spreads"
+    assert broken("draws at tolerance 0.1 spreads", narrow).split("\n") == [
         "draws at tolerance 0.1",
         "spreads",
     ]
@@ -44,12 +54,14 @@ def test_titles_are_broken_between_words():
 
 @pytest.mark.parametrize(("n", "most", "shape"), [(1, 4, [1]), (5, 4, [3, 2]), (8, 4, [4, 4])])
 def test_rows_of_a_grid_are_of_about_equal_length(n, most, shape):
-    with style():
-        figure, panels, width_pt = panel_grid(n, 180.0, most)
-        figure.draw_without_rendering()
+    with panel_grid(n, most, None, 180.0) as (figure, panels, width_pt):
+        assert 0 < 25.4 / 72 * width_pt <= 80
+        if n > 1:
+            assert lay_out(panels) == pytest.approx(width_pt, rel=0.2)
         square(figure, panels)
     assert len(panels) == n
-    assert 0 < 25.4 / 72 * width_pt <= 80
     starts = [i for i, ax in enumerate(panels) if is_leftmost(ax)]
     assert [b - a for a, b in zip(starts, [*starts[1:], n], strict=True)] == shape
+    lowest = [i for i, ax in enumerate(panels) if is_lowest(ax, panels)]
+    assert lowest == list(range(n - max(shape), n))
     assert all(ax.get_box_aspect() == 1 for ax in panels)

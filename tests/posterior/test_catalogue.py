@@ -40,9 +40,10 @@ def test_a_summary_is_that_of_the_draws(posterior):
         expected = np.quantile(draws[name], LEVELS, axis=1)
         for column, values in zip(NAMES, expected, strict=True):
             assert np.allclose(table[f"{name}_{column}"], values, rtol=0, atol=1e-12)
-    # One object's draws are those of `sample`.
-    first = posterior.sample(ys.iloc[0].to_numpy())
-    assert table.loc["star 0", "a_median"] == pytest.approx(np.median(first.a))
+    # Any object's draws are those of `sample`.
+    for star in ("star 0", "star 650"):
+        alone = posterior.sample(ys.loc[star].to_numpy())
+        assert table.loc[star, "a_median"] == pytest.approx(np.median(alone.a))
 
 
 def test_medians_and_intervals_of_a_gaussian(posterior):
@@ -65,8 +66,8 @@ def test_numbers_depend_on_the_seed_and_on_nothing_else(posterior):
     table = posterior.summary_each(ys, progress=False)
     assert table.equals(posterior.summary_each(ys, seed=posterior.seed, progress=False))
     assert not table.equals(posterior.summary_each(ys, seed=99, progress=False))
-    # A catalogue that goes on, or ends sooner, changes nothing of what comes before.
-    assert posterior.summary_each(ys[:300], progress=False).equals(table[:300])
+    # Nor on the company that an object is in.
+    assert posterior.summary_each(ys[300:], progress=False).equals(table[300:])
     assert posterior.summary_each(pd.concat([ys, ys]), progress=False)[:600].equals(table)
     dataset = xr.Dataset({"y": (("observation", "y_dim"), ys)}, {"observation": ys.index})
     for form in (dataset, list(ys.to_numpy()), ys[["y[1]", "y[0]"]]):
@@ -74,7 +75,7 @@ def test_numbers_depend_on_the_seed_and_on_nothing_else(posterior):
         assert np.array_equal(other.to_numpy(), table.to_numpy())
 
 
-def test_no_two_objects_share_their_noise(posterior):
+def test_equal_objects_do_not_share_their_noise(posterior):
     ys = pd.DataFrame(np.zeros((600, 2)), columns=["y[0]", "y[1]"])
     table = posterior.summary_each(ys, progress=False)
     assert table.a_median.is_unique
@@ -131,11 +132,12 @@ def test_draws_that_fill_the_memory_are_refused(posterior, monkeypatch):
         posterior.sample_each(ys, 101)
 
 
-def test_vectors_and_many_draws_of_few_objects():
+def test_vectors_and_many_draws_of_few_objects(monkeypatch):
+    monkeypatch.setattr(catalogue, "BLOCK", 2_000)  # fewer than the draws of one object
     posterior = quick_fit("gaussian_linear")
-    table = posterior.summary_each([np.zeros(10)], 300_000, progress=False)
+    table = posterior.summary_each([np.zeros(10)], 3_000, progress=False)
     assert list(table)[6] == "theta[1]_median"
-    draws = posterior.sample(np.zeros(10), 300_000)
+    draws = posterior.sample(np.zeros(10), 3_000)
     assert table["theta[3]_low95"].item() == pytest.approx(np.quantile(draws.theta[:, 3], 0.025))
 
 
@@ -183,4 +185,4 @@ def test_other_units_are_noticed(posterior, units, warned):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         posterior.sample(ys.isel(observation=0), 10)
-    assert len(caught) == warned
+    assert [one.filename for one in caught] == warned * [__file__]

@@ -22,7 +22,7 @@ from studies import (
 )
 
 import sbi_inn as si
-from sbi_inn.checks import run as judge
+from sbi_inn.checks import subject
 from sbi_inn.planning.reweighting import reweight
 from sbi_inn.simulation.progress import bar
 from sbi_inn.training.history import History
@@ -87,7 +87,7 @@ def test_an_observation_is_no_verdict_on_the_posterior():
 
 
 def test_progress_is_shown_only_when_asked_for(capsys, monkeypatch):
-    monkeypatch.setattr(judge, "bar", lambda *args, delay, **kwargs: bar(*args, **kwargs))
+    monkeypatch.setattr(subject, "bar", lambda *args, delay, **kwargs: bar(*args, **kwargs))
     posterior = briefly(exact_posterior(), 200)
     posterior.check(Y, progress=False)
     assert capsys.readouterr() == ("", "")
@@ -167,7 +167,7 @@ def test_goodness_of_fit_is_that_of_the_check(posterior):
         .records["goodness of fit"]
         .table.equals(found.table)
     )
-    assert posterior.check_each([Y]).p_value[0] == found.p_value
+    assert posterior.goodness_of_fit_each([Y]).p_value[0] == found.p_value
     strange = posterior.goodness_of_fit(FAR[0])
     assert strange.verdict == "do not trust"
     assert strange.p_value < 0.001
@@ -178,7 +178,7 @@ def test_goodness_of_fit_is_that_of_the_check(posterior):
 
 def test_of_many_clean_observations_few_are_flagged_and_strange_ones_are(posterior):
     clean = observed(500, seed=77)
-    found = posterior.check_each(np.vstack([clean, FAR]))
+    found = posterior.goodness_of_fit_each(np.vstack([clean, FAR]))
     assert found.index.name == "observation"
     assert found.columns.to_list() == ["p_value", "flagged", "sticks_out", "sticks_out_by"]
     assert found.flagged[:500].sum() <= 2  # 25 without a correction for so many looks
@@ -194,7 +194,7 @@ def test_the_rate_of_false_discoveries_is_held(posterior, rate):
     for seed in range(60):
         ys = observed(60, seed=100 + seed)
         ys[:10] *= rng.uniform(3.0, 6.0, (10, 1))  # some of them strange, none beyond doubt
-        found = posterior.check_each(ys, false_discovery_rate=rate)
+        found = posterior.goodness_of_fit_each(ys, false_discovery_rate=rate)
         shares.append(found.flagged[10:].sum() / max(found.flagged.sum(), 1))
     # Benjamini and Hochberg hold the mean share of false alarms among those flagged.
     assert np.mean(shares) < rate + 3 * np.std(shares) / np.sqrt(60)
@@ -203,13 +203,13 @@ def test_the_rate_of_false_discoveries_is_held(posterior, rate):
 
 def test_a_catalogue_in_every_form(posterior):
     ys = np.vstack([observed(4, seed=5), FAR[:2]])
-    expected = posterior.check_each(ys)
+    expected = posterior.goodness_of_fit_each(ys)
     frame = pd.DataFrame({"y[0]": ys[:, 0], "y[1]": ys[:, 1]})
     dataset = xr.Dataset({"y": (("observation", "y_dim"), ys)})
     for form in (list(ys), [{"y": y} for y in ys], frame, dataset):
-        pd.testing.assert_frame_equal(posterior.check_each(form), expected)
+        pd.testing.assert_frame_equal(posterior.goodness_of_fit_each(form), expected)
     stars = pd.Index([f"star {i}" for i in range(6)], name="star")
-    found = posterior.check_each(frame.set_index(stars))
+    found = posterior.goodness_of_fit_each(frame.set_index(stars))
     assert found.index.equals(stars)
     assert found.index.name == "star"
     assert found.loc["star 4", "flagged"]
@@ -224,22 +224,22 @@ def test_summaries_that_were_learned_are_looked_at(trained, posterior):
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, np.nan])
 def test_rates_that_cannot_be(posterior, rate):
     with pytest.raises(ValueError, match="a rate between 0 and 1; got"):
-        posterior.check_each([Y], false_discovery_rate=rate)
+        posterior.goodness_of_fit_each([Y], false_discovery_rate=rate)
 
 
 def test_which_observation_does_not_fit(posterior):
-    for call in (posterior.check_each, posterior.check_together):
+    for call in (posterior.goodness_of_fit_each, posterior.goodness_of_fit_together):
         with pytest.raises(si.ShapeError, match=r"observation 1: expected y of shape \(2,\)"):
             call([Y, [1.0]])
 
 
 def test_each_may_pass_where_all_together_do_not(posterior):
     ys = observed(100, seed=78)
-    usual = posterior.check_together(ys)
+    usual = posterior.goodness_of_fit_together(ys)
     assert usual.verdict == "trust"
     assert usual.p_value > 0.05
-    narrow = posterior.check_together(ys / 2)
-    assert not posterior.check_each(ys / 2).flagged.any()
+    narrow = posterior.goodness_of_fit_together(ys / 2)
+    assert not posterior.goodness_of_fit_each(ys / 2).flagged.any()
     assert narrow.verdict == "do not trust"
     assert narrow.p_value < 0.01
     assert "the 100 observations together are unlike 100 simulated ones" in narrow.sentence
@@ -247,9 +247,9 @@ def test_each_may_pass_where_all_together_do_not(posterior):
 
 def test_the_test_of_all_together_has_a_seed(posterior):
     ys = observed(30, seed=79)
-    found = posterior.check_together(ys)
-    assert found.table.equals(posterior.check_together(ys, seed=posterior.seed).table)
-    assert not found.table.equals(posterior.check_together(ys, seed=9).table)
+    found = posterior.goodness_of_fit_together(ys)
+    assert found.table.equals(posterior.goodness_of_fit_together(ys, seed=posterior.seed).table)
+    assert not found.table.equals(posterior.goodness_of_fit_together(ys, seed=9).table)
 
 
 # -- what would make it better ---------------------------------------------------------------------
@@ -259,9 +259,9 @@ def test_a_learning_curve_ends_at_the_posterior_itself(trained):
     curve = trained.learning_curve((1 / 4, 1 / 2), progress=False)
     assert curve.n.tolist() == [200, 400, 800]
     assert curve.table.index.to_list() == [200, 400, 800, 1_600, 3_200]
-    tests = trained.tests(80)
-    assert len(tests) == len(trained.test_rows) == 80
-    ratio = trained.log_ratio(tests.truth[:, None], tests.observations, normalised=True)
+    tests = trained._subject().tests.head(80)
+    assert len(tests) == len(trained.core.test_rows) == 80
+    ratio = trained.core.log_ratio(tests.truth[:, None], tests.observations, normalised=True)
     # The score mixes in 1/1000 of the prior, which such wide posteriors hardly feel.
     assert curve.score[-1] == pytest.approx(ratio.mean(), abs=0.01)
     again = trained.learning_curve((1 / 4, 1 / 2), training=si.Training(epochs=3), progress=False)
@@ -340,17 +340,18 @@ def test_a_prior_that_the_draws_hardly_cover(posterior):
 
 
 def test_test_simulations_are_topped_up_where_a_simulator_is_at_hand(posterior):
-    tests = posterior.tests(800)
-    held_out = posterior.simulations.parameters(posterior.test_rows)
+    tests = posterior._subject().tests.head(800)
+    held_out = posterior.simulations.parameters(posterior.core.test_rows)
     assert len(tests) == 800
     assert np.array_equal(tests.truth[:500], posterior.prior.flatten(held_out))
     assert not set(tests.truth[500:, 0]) & set(posterior.simulations.dataset["a"].values)
-    assert len(posterior.tests(300)) == 300
-    assert len(exact_posterior(simulator=False).tests(800)) == 500
+    assert len(posterior._subject().tests.head(300)) == 300
+    assert len(exact_posterior(simulator=False)._subject().tests.head(800)) == 500
 
 
 def test_features_are_what_was_learned(trained, posterior):
     observations = trained.schema.read_many(observed(3, seed=1))
-    assert np.array_equal(trained.features(observations), trained.fitted.summarise(observations))
-    assert posterior.features(observations).shape == (3, 0)
-    assert trained.evaluations == posterior.evaluations == 1
+    learned = trained.core.fitted.summarise(observations)
+    assert np.array_equal(trained.core.features(observations), learned)
+    assert posterior.core.features(observations).shape == (3, 0)
+    assert trained.core.evaluations == posterior.core.evaluations == 1

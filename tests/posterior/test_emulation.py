@@ -1,5 +1,7 @@
 """The forward network in place of the simulator: its predictions, and the error they come with."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,7 +125,7 @@ def test_simulating_again_by_the_emulator(posterior):
     assert not by_network.y.equals(truly.y)
     gap = by_network.y.values - y
     assert np.allclose(by_network.error, np.linalg.norm(gap, axis=1))
-    assert np.allclose(by_network.scaled_error, np.linalg.norm(gap / posterior.scale, axis=1))
+    assert np.allclose(by_network.scaled_error, np.linalg.norm(gap / posterior.core.scale, axis=1))
     # Exactly at the observation, the network by itself sees no error at all.
     exactly = posterior.at_tolerance(0.0)
     assert exactly.resimulate(y, 500, emulator=True).scaled_error.max() < 1e-4
@@ -131,7 +133,7 @@ def test_simulating_again_by_the_emulator(posterior):
 
 
 def test_the_emulator_needs_no_simulator_and_uses_the_observations_own_givens(box):
-    alone = si.Posterior(box.fitted, box.simulations, box.test_rows, seed=1)
+    alone = si.Posterior(replace(box.core, problem=None))
     y = {"pair": [0.6, 0.3], "sum": 3.6, "k": 1.2}
     found = alone.resimulate(y, 20, emulator=True)
     draws = alone.sample(y, 20)
@@ -144,8 +146,8 @@ def test_every_resimulation_says_how_closely_draws_keep_to_the_observation(poste
     y = OBSERVATIONS[0]
     for emulator in (True, False):
         again = posterior.resimulate(y, 10, emulator=emulator)
-        assert again.attrs["remark"] == posterior.remark
-        assert "tolerance" in posterior.remark
+        assert again.attrs["remark"] == posterior.core.remark
+        assert "tolerance" in posterior.core.remark
     exactly = posterior.at_tolerance(0.0).resimulate(y, 10)
     assert exactly.attrs["remark"].endswith("tolerance 0")
 
@@ -160,5 +162,5 @@ def test_without_a_forward_network_it_says_what_to_do():
     ):
         with pytest.raises(TypeError, match='the method cINN has not: fit with method="inn"'):
             call()
-    assert posterior.remark == ""
+    assert posterior.core.remark == ""
     assert "remark" not in posterior.resimulate([1.0, -0.5], 10).attrs

@@ -6,10 +6,21 @@ import pandas as pd
 import pytest
 import scipy.stats as st
 import xarray as xr
-from studies import LINE, MIX, SPREAD, ExactLine, columns, exact, exact_posterior, quick_fit
+from studies import (
+    LINE,
+    MIX,
+    SPREAD,
+    ExactLine,
+    briefly,
+    columns,
+    exact,
+    exact_posterior,
+    quick_fit,
+)
 
 import sbi_inn as si
 from sbi_inn.observation.statistics import spread, statistics
+from sbi_inn.posterior.core import Core
 
 Y = np.array([1.0, -0.5])
 MEAN, COVARIANCE = exact(Y)
@@ -76,6 +87,73 @@ def test_calls_share_the_seed_of_the_fit(posterior):
     assert table.loc["a", "mean"] == pytest.approx(other.a.mean().item())
 
 
+# -- which draws -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    """Give a mixture of two networks, hardly trained, that reads sets and givens."""
+    return quick_fit(SETS, epochs=2, ensemble=2, n_jobs=1)
+
+
+MANY_SETS = [
+    {"x": [0.1, 0.5], "z": 0.2, "sd": 1.1},
+    {"x": [1.0, 2.0, 1.5, 0.5, 1.0], "z": 1.4, "sd": 1.2},
+    {"x": [-1.0, -0.5, 0.0], "z": -0.3, "sd": 1.9},
+]
+
+
+def test_two_observations_do_not_share_their_draws(posterior):
+    one, other = posterior.sample(Y, 20_000), posterior.sample(Y + [0.05, 0.0], 20_000)
+    mean, covariance = exact(np.array([Y, Y + [0.05, 0.0]]))
+    assert abs(np.corrcoef(one.a, other.a)[0, 1]) < 4 / np.sqrt(20_000)
+    # a1 - a2 of independent draws is Gaussian, of twice the variance.
+    expected = st.norm.cdf((mean[0] - mean[1])[0] / np.sqrt(2 * covariance[0, 0]))
+    assert (one.a > other.a).mean().item() == pytest.approx(expected, abs=4 * 0.5 / 20_000**0.5)
+
+
+def test_nor_the_noise_of_their_simulations(posterior):
+    again = [posterior.resimulate(y, 2_000) for y in (Y, Y + [0.05, 0.0])]
+    draws = [posterior.sample(y, 2_000) for y in (Y, Y + [0.05, 0.0])]
+    noise = [s.y.values - columns(d) @ MIX.T for s, d in zip(again, draws, strict=True)]
+    assert abs(np.corrcoef(noise[0][:, 0], noise[1][:, 0])[0, 1]) < 4 / np.sqrt(2_000)
+
+
+def test_all_calls_at_one_observation_share_their_draws(posterior):
+    draws = posterior.sample(Y, 400)
+    assert posterior.summary(Y, 400).loc["a", "mean"] == pytest.approx(draws.a.mean().item())
+    assert np.array_equal(posterior.to_numpy(Y, 400), columns(draws))
+    assert (
+        posterior.to_datatree(Y, 400)["posterior"]["a"].values[0].tolist()
+        == draws.a.values.tolist()
+    )
+    again = posterior.resimulate(Y, 400)
+    assert np.abs(again.y.values - columns(draws) @ MIX.T).max() < 6 * 0.5
+    assert not draws.equals(posterior.sample(Y, 400, seed=99))
+
+
+def test_the_same_numbers_are_the_same_observation(posterior, sets):
+    assert posterior.sample([0.0, 1.0], 5).equals(posterior.sample([-0.0, 1], 5))
+    # The entries of a set have no order.
+    y = {"x": [0.1, 0.2, -0.3], "z": 0.0, "sd": 1.5}
+    turned = sets.sample(y | {"x": [-0.3, 0.1, 0.2]}, 50)
+    assert np.allclose(turned.a, sets.sample(y, 50).a, atol=1e-5)
+    longer = sets.sample(y | {"x": [0.1, 0.2, -0.3, 0.0]}, 5_000)
+    assert abs(np.corrcoef(longer.a, sets.sample(y, 5_000).a)[0, 1]) < 4 / np.sqrt(5_000)
+
+
+@pytest.mark.parametrize("name", ["posterior", "sets", "ensemble", "forwards"])
+def test_an_object_of_a_catalogue_gets_the_draws_that_it_gets_alone(name, request):
+    posterior = request.getfixturevalue(name)
+    ys = MANY_SETS if name in ("sets", "ensemble") else MANY["forwards"]
+    for chosen, seed in ((slice(None), None), (slice(1, None), 8)):
+        together = posterior.sample_each(ys[chosen], 300, seed=seed)
+        for row, y in enumerate(ys[chosen]):
+            alone = columns(posterior.sample(y, 300, seed=seed))
+            found = columns(together.isel(observation=row))
+            assert np.allclose(found, alone, rtol=1e-4, atol=1e-5)
+
+
 def test_fewer_draws_are_the_first_of_more(sets):
     y = {"x": [0.1, 0.2, 0.3], "z": 0.0, "sd": 1.5}
     few, many = sets.sample(y, 100), sets.sample(y, 40_000)
@@ -94,6 +172,23 @@ def test_a_figure_shows_the_draws(posterior):
         for text in axes.get_legend().get_texts()
     }
     assert {"exact", "ABC"} <= words
+    plt.close("all")
+
+
+def test_figures_are_drawn_into_those_that_are_there(posterior):
+    halves = plt.figure(figsize=(8, 4)).subfigures(1, 2)
+    left = halves[0]
+    posterior.corner(Y, 200, fig=left)
+    assert len(left.axes) >= 3
+    posterior.plot_recovery(fig=halves[1])
+    assert len(halves[1].axes) == 2
+    for draw in (posterior.plot_calibration, posterior.plot_recovery):
+        whole = plt.figure(figsize=(8, 4))
+        draw(fig=whole)
+        assert whole.axes
+    _, ax = plt.subplots()
+    posterior.plot_training(ax=ax)
+    assert ax.lines
     plt.close("all")
 
 
@@ -204,13 +299,13 @@ def test_parameters_that_are_missing_are_named(posterior):
 def test_the_ratio_to_the_prior_is_known(posterior):
     ys = np.array([[1.0, -0.5], [-2.0, 3.0], [0.0, 0.0]])
     observations = posterior.schema.read_many(ys)
-    flat = posterior.draw(observations, 20, np.random.default_rng(1))
-    found = posterior.log_ratio(flat, observations, normalised=True)
+    flat = posterior.core.draw(observations, 20, np.random.default_rng(1))
+    found = posterior.core.log_ratio(flat, observations, normalised=True)
     prior = st.multivariate_normal(np.zeros(2), np.diag(SPREAD**2))
     for row, y in enumerate(ys):
         true = st.multivariate_normal(*exact(y)).logpdf(flat[row]) - prior.logpdf(flat[row])
         assert np.allclose(found[row], true, rtol=0, atol=1e-9)
-    assert np.array_equal(posterior.log_ratio(flat, observations, normalised=False), found)
+    assert np.array_equal(posterior.core.log_ratio(flat, observations, normalised=False), found)
 
 
 FOUR = si.Prior(a=st.norm(0, 1), b=st.norm(0, 2), c=st.expon(), d=st.uniform(-1, 2))
@@ -234,16 +329,16 @@ def forwards():
 def test_ratios_of_many_observations_are_those_of_each(name, request):
     posterior, ys = request.getfixturevalue(name), MANY[name]
     observations = posterior.schema.read_many(ys)
-    flat = posterior.draw(observations, 20, np.random.default_rng(1))
-    found = posterior.log_ratio(flat, observations, normalised=True)
+    flat = posterior.core.draw(observations, 20, np.random.default_rng(1))
+    found = posterior.core.log_ratio(flat, observations, normalised=True)
     assert found.shape == (3, 20)
     for row, y in enumerate(ys):
         named = posterior.prior.unflatten(flat[row])
         alone = posterior.log_prob(named, y).values - posterior.prior.log_prob(named)
         assert np.allclose(found[row], alone, rtol=1e-4, atol=1e-3)
-    others = posterior.log_ratio(flat, observations[np.array([2, 0, 1])], normalised=True)
+    others = posterior.core.log_ratio(flat, observations[np.array([2, 0, 1])], normalised=True)
     assert (np.abs(others - found).max(axis=1) > 0.01).all()
-    constants = found - posterior.log_ratio(flat, observations, normalised=False)
+    constants = found - posterior.core.log_ratio(flat, observations, normalised=False)
     assert np.allclose(constants, constants[:, :1], atol=1e-3)
 
 
@@ -306,7 +401,7 @@ def test_a_posterior_of_nothing_is_refused():
     with pytest.raises(si.SimulationError) as caught:
         si.simulate(broken, si.Prior(a=st.norm()), n=300, n_jobs=1, progress=False)
     with pytest.raises(si.SimulationError, match="no posterior"):
-        si.Posterior(ExactLine(), caught.value.simulations, np.arange(3), seed=1)
+        Core(ExactLine(), caught.value.simulations, np.arange(3), seed=1, n_simulations=300)
 
 
 # -- against the simulator -------------------------------------------------------------------------
@@ -392,7 +487,7 @@ def test_without_a_simulator_it_says_what_to_do():
 
 def test_scales_come_from_all_simulations(posterior):
     rows = statistics(posterior.simulations.observations(), posterior.schema)
-    assert np.array_equal(posterior.scale, spread(rows))
+    assert np.array_equal(posterior.core.scale, spread(rows))
 
 
 # -- ABC -------------------------------------------------------------------------------------------
@@ -421,7 +516,7 @@ def test_abc_with_givens_that_vary_simulates_at_the_observations_own(sets):
     assert draws.attrs["n_simulations"] == 300
     assert draws.sizes == {"draw": 15}
     assert not set(draws.a.values) & set(sets.simulations.dataset["a"].values)
-    with pytest.raises(si.ShapeError, match=r"sd is 1.9 in the observation and 1\.\d+ to"):
+    with pytest.raises(si.ShapeError, match=r"sd is 1.9 in the observation and 1 to 2"):
         si.rejection_abc(sets.simulations, y)
 
 
@@ -472,8 +567,38 @@ def test_repr_says_what_it_is_and_what_to_type_next():
     assert posterior.last_check == check.sentence
 
 
+PUBLIC = {
+    *("prior", "schema", "nuisances", "history", "settings", "simulations", "n_simulations"),
+    *("seed", "problem", "core", "last_check", "last_verdict", "emulation"),
+    *("sample", "sample_each", "summary", "summary_each", "log_prob", "map_estimate"),
+    *("at_tolerance", "reweight", "emulate", "resimulate", "rejection_abc"),
+    *("check", "calibration", "recovery", "learning_curve", "plan"),
+    *("goodness_of_fit", "goodness_of_fit_each", "goodness_of_fit_together"),
+    *("corner", "plot_calibration", "plot_recovery", "plot_latent", "latent_grid"),
+    *("plot_forecast", "plot_training"),
+    *("to_datatree", "to_dataframe", "to_numpy", "latex_table", "save"),
+}
+
+
+def test_the_public_face_is_what_users_call(posterior):
+    assert {name for name in dir(posterior) if not name.startswith("_")} == PUBLIC
+    undocumented = [
+        n for n in PUBLIC - set(vars(posterior)) if not getattr(si.Posterior, n).__doc__
+    ]
+    assert undocumented == []
+
+
+def test_another_problem_may_be_set():
+    posterior = exact_posterior()
+    posterior.problem = None
+    assert "re-simulation" in briefly(posterior, 100).check(progress=False).skipped
+    posterior.problem = LINE
+    assert "re-simulation" in briefly(posterior, 100).check(progress=False).records
+    assert posterior.resimulate(Y, 5).sizes["draw"] == 5
+
+
 def test_rows_that_training_has_seen(posterior):
-    assert np.array_equal(posterior.seen_rows, np.arange(500, 1_000))
+    assert np.array_equal(posterior.core.seen_rows, np.arange(500, 1_000))
 
 
 def test_the_training_plot(posterior):

@@ -21,7 +21,7 @@ Y = [1.0, -0.5]
 def posterior():
     """One whose draws are half as wide as they should be."""
     fitted = briefly(quick_fit(LINE, n=1_000, epochs=3))
-    regression = fitted.fitted.network.regression
+    regression = fitted.core.fitted.network.regression
     regression.colour.mul_(0.5)
     regression.whiten.mul_(2.0)
     return fitted
@@ -52,7 +52,7 @@ def same(one, other):
     assert np.array_equal(other.log_prob(draws, Y), one.log_prob(draws, Y))
     assert other.map_estimate(Y) == one.map_estimate(Y)
     assert other.summary(Y, 500).equals(one.summary(Y, 500))
-    assert np.array_equal(other.scale, one.scale)
+    assert np.array_equal(other.core.scale, one.core.scale)
     return True
 
 
@@ -90,13 +90,13 @@ def test_a_loaded_posterior_can_be_saved_again(path, tmp_path):
 
 def test_held_out_simulations_are_inside(posterior, path):
     loaded = load_posterior(path)
-    held_out = posterior.simulations.dataset.isel(simulation=posterior.test_rows)
+    held_out = posterior.simulations.dataset.isel(simulation=posterior.core.test_rows)
     assert len(loaded.simulations) == 100
     for name in ("a", "b", "y"):
         assert loaded.simulations.dataset[name].identical(held_out[name])
     assert loaded.n_simulations == 1_000
-    assert loaded.seen_rows.size == 0
-    before, after = posterior.tests(100), loaded.tests(100)
+    assert loaded.core.seen_rows.size == 0
+    before, after = posterior._subject().tests.head(100), loaded._subject().tests.head(100)
     assert np.array_equal(before.truth, after.truth)
     assert np.array_equal(before.observations.vector, after.observations.vector)
 
@@ -139,18 +139,17 @@ def test_without_its_simulator_it_checks_itself_and_says_what_it_skipped(posteri
 
 def exact_copy(posterior):
     """Give the same posterior, that has not been checked."""
-    names = ("fitted", "simulations", "test_rows")
-    options = {name: getattr(posterior, name) for name in ("seed", "problem", "training")}
-    return si.Posterior(*(getattr(posterior, name) for name in names), **options)
+    return si.Posterior(posterior.core)
 
 
 def test_without_its_simulator_it_judges_a_catalogue(posterior, path):
     loaded, here = load_posterior(path), briefly(exact_copy(posterior), 100)
     ys = [Y, [40.0, -40.0]]
-    found = loaded.check_each(ys)
+    found = loaded.goodness_of_fit_each(ys)
     assert found.flagged.to_list() == [False, True]
-    assert found.equals(here.check_each(ys))
-    assert loaded.check_together([Y] * 20).table.equals(here.check_together([Y] * 20).table)
+    assert found.equals(here.goodness_of_fit_each(ys))
+    together = loaded.goodness_of_fit_together([Y] * 20)
+    assert together.table.equals(here.goodness_of_fit_together([Y] * 20).table)
     with pytest.raises(si.SimulationError, match="ask the one that fit_posterior returned"):
         loaded.learning_curve()
 
@@ -388,7 +387,7 @@ def bidirectional(request, tmp_path_factory):
     prior = LINE.prior if request.param == "padded" else SPARE
     with pytest.warns(UserWarning, match="misses y"):
         posterior = quick_fit(LINE.simulator, prior, method=si.INN(blocks=2, hidden=16), epochs=2)
-    assert posterior.fitted.network.layout.padded == (request.param == "padded")
+    assert posterior.core.fitted.network.sides.padded == (request.param == "padded")
     posterior.save(path)
     return posterior, path
 
@@ -407,11 +406,11 @@ def test_a_forward_network_changes_nothing_either(bidirectional):
     exactly = [p.at_tolerance(0.0).sample(Y, 20) for p in (loaded, posterior)]
     assert exactly[0].identical(exactly[1])
     assert loaded.settings == posterior.settings
-    assert loaded.remark == posterior.remark
+    assert loaded.core.remark == posterior.core.remark
     assert repr(loaded) == repr(posterior)
     again = loaded.resimulate(Y, 20, emulator=True)
     assert again.identical(posterior.resimulate(Y, 20, emulator=True))
-    if not posterior.fitted.network.layout.padded:
+    if not posterior.core.fitted.network.sides.padded:
         assert np.array_equal(loaded.log_prob(draws, Y), posterior.log_prob(draws, Y))
 
 

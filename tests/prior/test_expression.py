@@ -12,7 +12,7 @@ from scipy.special import expit
 from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.prior.expression import Expression
-from sbi_inn.prior.fingerprint import check_probes, probes
+from sbi_inn.prior.fingerprint import check_fingerprint, fingerprint
 
 EARLIER = {
     "beta": st.uniform(0.01, 0.99),
@@ -87,21 +87,21 @@ def test_a_function_that_changes_its_mind_is_not_stored():
 
 def test_probes_know_a_prior_again():
     function = CODE["unknown function"]
-    stored = json.loads(json.dumps(probes(both(function)[0])))
-    check_probes(both(function)[0], stored)
-    check_probes(both(lambda beta: st.uniform(0, beta))[0], stored)  # the same in other words
+    stored = json.loads(json.dumps(fingerprint(both(function)[0])))
+    check_fingerprint(both(function)[0], stored)
+    check_fingerprint(both(lambda beta: st.uniform(0, beta))[0], stored)  # the same in other words
     with pytest.raises(LoadError, match="not the one .* x is .*, and .* in the file"):
-        check_probes(both(lambda beta: st.uniform(0, 1.01 * beta))[0], stored)
+        check_fingerprint(both(lambda beta: st.uniform(0, 1.01 * beta))[0], stored)
     with pytest.raises(LoadError, match="prior names beta, x; expected beta, v"):
-        check_probes(Prior(beta=EARLIER["beta"], x=st.norm()), stored)
+        check_fingerprint(Prior(beta=EARLIER["beta"], x=st.norm()), stored)
 
 
 def test_probes_see_a_density_that_differs():
     prior, other = Prior(x=st.norm()), Prior(x=st.norm())
-    stored = probes(prior)
+    stored = fingerprint(prior)
     stored["log_prob"][3] += 0.01
     with pytest.raises(LoadError, match="the log density is"):
-        check_probes(other, stored)
+        check_fingerprint(other, stored)
 
 
 DAMAGED_PROBES = [
@@ -118,7 +118,7 @@ DAMAGED_PROBES = [
 @pytest.mark.parametrize("stored", DAMAGED_PROBES)
 def test_damaged_probes(stored):
     with pytest.raises(LoadError):
-        check_probes(Prior(x=st.norm()), stored)
+        check_fingerprint(Prior(x=st.norm()), stored)
 
 
 def entry(**changes):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats as st
-from studies import ExactLine, briefly, exact_posterior, quick_fit
+from studies import ExactLine, briefly, exact_posterior, quick_fit, subject_of
 
 import sbi_inn as si
 from sbi_inn.report import Check
@@ -177,7 +177,7 @@ def test_an_arm_that_does_not_reach():
     check = posterior.check({"across": 4.0, "up": 0.0}, progress=False)
     fit = check.records["re-simulation at y"]
     assert check.verdict == fit.verdict == "do not trust"
-    assert fit.value >= 2 / posterior.scale[0]
+    assert fit.value >= 2 / posterior.core.scale[0]
     assert "the simulator may not explain this observation" in fit.sentence
     goodness = check.records["goodness of fit"]
     assert goodness.verdict == "do not trust"
@@ -201,9 +201,9 @@ def test_givens_outside_the_trained_range():
 
 def test_rejection_draws_from_its_closest_simulations():
     posterior = exact_posterior(n=2_000)
-    table = posterior.simulations.take(posterior.seen_rows)
+    table = posterior.simulations.take(posterior.core.seen_rows)
     rejection = Rejection.of(table)
-    observations = posterior.tests(3).observations
+    observations = subject_of(posterior).tests.head(3).observations
     draws = rejection.draw(observations, 50, np.random.default_rng(1))
     assert draws.shape == (3, 50, 2)
     for row, y in enumerate(observations.vector):
@@ -213,14 +213,14 @@ def test_rejection_draws_from_its_closest_simulations():
 
 def test_the_network_beside_abc():
     posterior = exact_posterior(n=2_000)
-    seen = posterior.simulations.take(posterior.seen_rows)
-    table = beside_abc(briefly(posterior).judge, seen, "exact", training_seconds=1.0)
+    seen = posterior.simulations.take(posterior.core.seen_rows)
+    table = beside_abc(subject_of(briefly(posterior)), seen, "exact", training_seconds=1.0)
     assert table.index.to_list() == ["exact", "ABC"]
     error = table.filter(like="median").to_numpy(dtype=float).ravel()
     assert error[0] < error[1]  # ABC spreads its draws over a neighbourhood
 
 
 def test_abc_is_left_out_where_givens_vary():
-    judge = briefly(quick_fit(SCALED)).judge
-    table = beside_abc(judge, judge.sampler.simulations, "cINN", training_seconds=1.0)
+    posterior = briefly(quick_fit(SCALED))
+    table = beside_abc(subject_of(posterior), posterior.simulations, "cINN", training_seconds=1.0)
     assert table.index.to_list() == ["cINN"]

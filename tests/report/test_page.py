@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 import sbi_inn
+from sbi_inn.checks.calibration import CALIBRATION
+from sbi_inn.checks.goodness import GOODNESS_OF_FIT
 from sbi_inn.plots.style import new_figure
-from sbi_inn.report.check import MEANING
-from sbi_inn.report.page import MARKS, WHAT_IS_THIS, page, write_page
+from sbi_inn.report.check import MEANING, Check
+from sbi_inn.report.page import MARKS, page
 
 NASTY = "<script>alert('&')</script>\" $title"
 
@@ -39,7 +41,8 @@ def found(verdict="trust", reasons="all is well", advice="", **parts):
     """Make what the page reads of a Check."""
     return SimpleNamespace(
         verdict=verdict,
-        sentence=f"{MEANING[verdict]}: {reasons}.",
+        meaning=MEANING[verdict],
+        reasons=reasons,
         advice=advice,
         records=parts.get("records", {}),
         notes=parts.get("notes", ()),
@@ -112,7 +115,8 @@ def test_everything_that_was_found_is_on_the_page():
         "the intervals of elbow are too narrow", "Simulate more.", "method", "cINN", "20,000",
         "calibration ✗ do not trust", "elbow is too narrow", "Train longer.", "0.1235",
         "goodness of fit ✓ trust", "y is usual", "of my own ! caution", "nobody knows",
-        WHAT_IS_THIS["calibration"], WHAT_IS_THIS["goodness of fit"],
+        *(text for kind in (CALIBRATION, GOODNESS_OF_FIT)
+          for text in (kind.question, kind.explanation)),
         "k = 9 is outside the trained range", "re-simulation: no simulator",
         f"sbi_inn {sbi_inn.__version__}",
     ):  # fmt: skip
@@ -233,7 +237,8 @@ def test_the_title_has_a_default_and_can_be_set():
 
 
 def test_the_same_check_gives_the_same_page_in_a_file(tmp_path):
-    write_page(FULL, tmp_path / "report.html", title="Arm", figures={"a": new_figure(20.0, 10.0)})
-    written = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert written == page(FULL, title="Arm", figures={"a": new_figure(20.0, 10.0)})
+    check = Check({"a": Found()}, notes=("k = 9",), about={"method": "cINN"})
+    check.to_html(tmp_path / "a.html", title="Arm", figures={"a": new_figure(20.0, 10.0)})
+    written = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert written == page(check, title="Arm", figures={"a": new_figure(20.0, 10.0)})
     assert written.startswith("<!DOCTYPE html>")

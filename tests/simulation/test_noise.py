@@ -5,7 +5,7 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.simulation.apply_noise import measured
+from sbi_inn.simulation.apply_noise import apply_noise
 from sbi_inn.simulation.noise import as_noise
 
 PRIOR = si.Prior(a=st.norm(0, 1))
@@ -132,7 +132,7 @@ def test_what_is_no_noise():
 
 def test_simulations_done_already_get_givens_and_noise():
     plain = si.simulate(flux, PRIOR, n=N, seed=1, progress=False)
-    table = measured(plain, {"sigma": SIGMA, "depth": 3.0}, blur, seed=2)
+    table = apply_noise(plain, {"sigma": SIGMA, "depth": 3.0}, blur, seed=2)
     assert table.schema.givens == ("sigma",)
     assert table.schema.constants == {"depth": 3.0}
     residual = table.observations().vector[:, 0] - plain.observations().vector[:, 0]
@@ -141,6 +141,6 @@ def test_simulations_done_already_get_givens_and_noise():
         assert here.std() == pytest.approx(sigma, rel=4 / np.sqrt(2 * len(here)))
     assert plain.schema.givens == ()
     with pytest.raises(si.PriorError, match="'period' given twice"):
-        measured(plain, {"period": SIGMA}, blur, seed=2)
+        apply_noise(plain, {"period": SIGMA}, blur, seed=2)
     with pytest.raises(si.SimulationError, match="only noise= can use them"):
-        measured(plain, {"sigma": SIGMA}, seed=2)
+        apply_noise(plain, {"sigma": SIGMA}, seed=2)

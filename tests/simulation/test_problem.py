@@ -8,8 +8,8 @@ import scipy.stats as st
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import registry
-from sbi_inn.simulation.problem import Problem, as_problem
-from sbi_inn.simulation.registry import get, problems, register
+from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.registry import as_problem, get, problems, register
 from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.simulation.simulator import Simulator, as_simulator, simulator
 

@@ -30,7 +30,7 @@ def test_a_missing_value_is_the_centre_and_a_flag(table):
     scaling = Scaling.fit(observations)
     gone = np.isnan(table[:, 1])
     features = scaling.features(observations)
-    assert scaling.gaps.tolist() == [1]
+    assert scaling.fixed.gaps.tolist() == [1]
     assert features.shape == (N, 3 + 3 + 1)  # scaled, normal scores, the flag
     np.testing.assert_array_equal(features[:, -1], gone)
     assert not features[gone][:, [1, 4]].any()

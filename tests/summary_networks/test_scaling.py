@@ -6,6 +6,7 @@ import pytest
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.observation.schema import Schema
 from sbi_inn.summary_networks import Scaling
+from sbi_inn.summary_networks.scaling import Columns
 from sbi_inn.summary_networks.scores import Scores
 
 N = 2000
@@ -96,8 +97,8 @@ def test_columns_do_not_touch_each_other(rng):
 
 def test_small_values_pass_linearly_and_large_ones_like_a_logarithm():
     none = Scores.fit(np.zeros((9, 1)))
-    all_read, no_gaps = np.array([0]), np.array([], np.int64)
-    scaling = Scaling(np.array([[10.0], [2.0]]), {}, all_read, none, no_gaps, {}, {})
+    scale, no_gaps = np.array([[10.0], [2.0]]), np.array([], np.int64)
+    scaling = Scaling(scale, np.array([0]), Columns(scale, none, no_gaps), {})
     at = np.array([10.0, 12.0, 8.0, 20.0, 0.0, 10 + 2 * (5 + np.e - 1), 1e12])
     values = scaling.vectors(Observations(at[:, None], {}))[:, 0]
     np.testing.assert_allclose(values[:6], [0, 1, -1, 5, -5, 6], rtol=1e-6)

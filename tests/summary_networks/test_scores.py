@@ -54,7 +54,7 @@ def test_features_are_scaled_values_and_scores_and_survive_a_file(rng):
     assert features.shape == (N, 3)
     assert np.array_equal(features[:, :2], scaling.vectors(observations))
     loaded = Scaling.from_arrays(scaling.to_arrays())
-    assert np.array_equal(loaded.features(observations), features)
+    assert np.array_equal(loaded.core.features(observations), features)
 
 
 def counted(rng, n=500):
@@ -69,7 +69,7 @@ def counted(rng, n=500):
 def test_entries_of_sets_get_scores_of_their_own(rng):
     observations, entries = counted(rng)
     scaling = Scaling.fit(observations)
-    assert scaling.set_scores["days"].columns.tolist() == [0]
+    assert scaling.sets["days"].scores.columns.tolist() == [0]
     found = scaling.entries(observations, "days")
     assert found.shape == (len(entries), 3)  # two scaled columns, and the scores of the counts
     below = (entries[:, 0] < 7).mean() / 2 + (entries[:, 0] <= 7).mean() / 2

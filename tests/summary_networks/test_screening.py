@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sbi_inn.methods import CINN
+from sbi_inn.methods import CINN, TrainingData
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Scaling, informative
 from sbi_inn.training.loop import Training
@@ -119,9 +119,8 @@ def test_a_network_reads_what_is_informative(parameters, noise, screening):
     settings = CINN(blocks=1, hidden=8, screening=screening)
     rows, others = np.arange(N - 100), np.arange(N - 100, N)
     observations = Observations(noise, {})
-    fitted = settings.fit(
-        parameters, observations, rows, others, Training(epochs=1), seed=1, progress=False
-    )
+    data = TrainingData(parameters, observations, rows, others)
+    fitted = settings.fit(data, Training(epochs=1), seed=1, progress=False)
     changed = noise.copy()
     changed[:, 10] += 5.0
     same = fitted.log_prob(parameters, observations) == fitted.log_prob(

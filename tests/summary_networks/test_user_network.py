@@ -63,7 +63,7 @@ def test_one_line_and_its_file(tmp_path):
     before = [p.clone() for p in mine.parameters()]
     posterior = quick_fit(LINE, method=TINY, summary=mine)
     assert all(map(torch.equal, before, mine.parameters()))  # copies are trained
-    assert len(posterior.fitted.network.regression.slope) == 0
+    assert len(posterior.core.fitted.network.regression.slope) == 0
     assert "Flat" in repr(posterior)
     posterior.save(tmp_path / "own.sbi")
     y = {"y": [1.0, -1.0]}
@@ -85,7 +85,7 @@ def test_one_line_and_its_file(tmp_path):
 
 def test_members_of_an_ensemble_start_from_weights_of_their_own(tmp_path):
     posterior = quick_fit(everything, PRIOR, given=GIVEN, method=TINY, summary=ByName(), ensemble=2)
-    first, second = (m.network.summary.module.net.weight for m in posterior.fitted.members)
+    first, second = (m.network.summary.module.net.weight for m in posterior.core.fitted.members)
     assert not torch.equal(first, second)
     posterior.save(tmp_path / "two.sbi")
     back = si.load_posterior(tmp_path / "two.sbi", summary=ByName())

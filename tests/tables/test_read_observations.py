@@ -99,7 +99,7 @@ def test_draws_summaries_and_checks_carry_the_index(fitted, stars):
     assert draws.observation.to_index().to_list() == NAMES
     one = fitted.sample_each([{"flux": [2.0, 4.0]}], 20)
     assert draws.mass.sel(observation="Vega").shape == one.mass[0].shape
-    for table in (fitted.summary_each(ys, progress=False), fitted.check_each(ys)):
+    for table in (fitted.summary_each(ys, progress=False), fitted.goodness_of_fit_each(ys)):
         assert table.index.equals(pd.Index(NAMES, name="id"))
     frame = pd.DataFrame(
         {"flux[0]": [1.0, 2], "flux[1]": [3.0, 4]},
@@ -107,7 +107,7 @@ def test_draws_summaries_and_checks_carry_the_index(fitted, stars):
     )
     assert fitted.summary_each(frame, progress=False).index.equals(frame.index)
     assert fitted.sample_each(frame, 5).observation.values.tolist() == [("a", 1), ("b", 2)]
-    assert fitted.check_each([{"flux": [1.0, 2.0]}]).index.name == "observation"
+    assert fitted.goodness_of_fit_each([{"flux": [1.0, 2.0]}]).index.name == "observation"
 
 
 def test_a_catalogue_with_other_columns_is_refused(fitted, stars):

@@ -51,7 +51,8 @@ def test_by_default_every_other_column_of_numbers_is_observed(table):
     assert list(simulations.schema.observables) == ["f0", "f1", "f2"]
     assert simulations.schema.givens == ("period",)
     low, high = simulations.schema.trained["period"]
-    assert (low, high) == (table.period.min(), table.period.max())
+    assert 0 <= table.period.min() - low < 0.1 * np.ptp(table.period)
+    assert 0 <= high - table.period.max() < 0.1 * np.ptp(table.period)
 
 
 def test_a_given_of_one_value_is_a_constant(table):

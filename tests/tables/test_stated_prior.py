@@ -7,7 +7,7 @@ import scipy.stats as st
 from studies import LINE, quick_fit
 
 import sbi_inn as si
-from sbi_inn.checks.run import NO_PRIOR
+from sbi_inn.checks.kind import NO_PRIOR
 
 N = 1_000
 RIGHT = si.Prior(a=st.norm(0, 1), b=st.uniform(0, 2))
@@ -170,7 +170,7 @@ def test_with_a_simulator_at_hand_only_the_table_says_how_parameters_lie(correla
     assert loaded.prior == posterior.prior
     assert loaded.sample(0.5, 50).equals(posterior.sample(0.5, 50))
     # The columns alone would be drawn without their correlation.
-    assert len(loaded.tests()) == len(posterior.test_rows)
+    assert len(loaded._subject().tests) == len(posterior.core.test_rows)
     again = loaded.resimulate(0.5, 50)
     assert np.isfinite(again.error).all()
     with pytest.raises(si.PriorError, match="does not know"):

@@ -10,8 +10,10 @@ import torch
 from lines import Line, after, line_data, train_line, validated, weights
 from torch import nn
 
+from sbi_inn.training.course import WARM_UP
 from sbi_inn.training.history import History
-from sbi_inn.training.loop import WARM_UP, Training, fit, seeded
+from sbi_inn.training.loop import fit, seeded
+from sbi_inn.training.settings import Training
 
 # -- settings --------------------------------------------------------------------------------------
 

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from competitors.data import Pairs, noisy
+from sbi_inn.training.course import WARM_UP
 from sbi_inn.training.history import History
-from sbi_inn.training.loop import WARM_UP, Training
+from sbi_inn.training.settings import Training
 
 # A fast average of the gradients: the other player has moved since.
 BETAS = (0.5, 0.9)

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from competitors.adversarial import train_adversarially
-from competitors.data import FloatArray, Pairs, Rows, Study
-from competitors.fitted import FittedCompetitor, Generative, check_positive
+from competitors.data import Pairs, Study
+from competitors.fitted import FittedCompetitor, Generative
 from competitors.layers import Dense
 from competitors.mmd import paired_mmd
-from sbi_inn.observation.batch import Observations
-from sbi_inn.training.loop import Training, seeded
+from sbi_inn.methods import TrainingData
+from sbi_inn.training.loop import seeded
+from sbi_inn.training.settings import Training
+from sbi_inn.training.stated import check_fields
 
 # Kernel widths of the MMD that validates a generator.
 WIDTHS = (0.2, 0.5, 1.2)
@@ -59,7 +61,7 @@ class CGAN:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        check_positive(self, "noise", "hidden", "layers", "discriminator_layers")
+        check_fields(self, positive=("noise", "hidden", "layers", "discriminator_layers"))
         if self.pretraining < 0 or self.variance_penalty < 0 or not 0 <= self.dropout < 1:
             raise ValueError(
                 "CGAN(...): expected pretraining >= 0, variance_penalty >= 0 and dropout in "
@@ -84,18 +86,10 @@ class CGAN:
         return replace(self, noise=self.noise or dim)
 
     def fit(
-        self,
-        latent: FloatArray,
-        observations: Observations,
-        train: Rows,
-        validation: Rows,
-        training: Training,
-        *,
-        seed: int,
-        progress: bool = True,
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
     ) -> FittedCompetitor:
         """Train on pairs of parameters and observations, as `sbi_inn.methods.CINN.fit`."""
-        study = Study.of(latent, observations, train, validation)
+        study = Study.of(data)
         settings = self.resolve(study.dim)
         with seeded(seed):
             players = _Players(settings, study.dim, study.features)

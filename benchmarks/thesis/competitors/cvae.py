@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from competitors.data import Pairs
-from competitors.fitted import Competitor, Lossy, check_positive
+from competitors.fitted import Competitor, Lossy
 from competitors.iaf import InverseAutoregressiveFlow
 from competitors.layers import Dense
+from sbi_inn.training.stated import check_fields
 
 # Numbers that the encoder hands to the steps of the flow.
 CONTEXT = 32
@@ -51,7 +52,9 @@ class CVAE(Competitor):
     flow_hidden: int = 128
 
     def __post_init__(self) -> None:
-        check_positive(self, "latent", "reconstruction", "hidden", "layers", "steps", "flow_hidden")
+        check_fields(
+            self, positive=("latent", "reconstruction", "hidden", "layers", "steps", "flow_hidden")
+        )
 
     @property
     def name(self) -> str:

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.observation.batch import Observations
+from sbi_inn.methods import TrainingData
 from sbi_inn.summary_networks import Batch, Scaling
 
 FloatArray = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
 
 VALIDATION_SEED = 1
 
@@ -65,17 +64,16 @@ class Study:
     validation: Pairs
 
     @classmethod
-    def of(
-        cls, latent: FloatArray, observations: Observations, train: Rows, validation: Rows
-    ) -> Study:
+    def of(cls, data: TrainingData) -> Study:
         """Scale observations and cut the table; ShapeError where they hold sets."""
+        observations, train, validation = data.observations, data.train, data.validation
         if observations.sets:
             raise ShapeError(
                 "a competitor of the thesis expects observations of fixed shape; got sets of "
                 f"varying length: {', '.join(observations.sets)}"
             )
         scaling = Scaling.fit(observations[train])
-        rows = torch.from_numpy(latent.astype(np.float32))
+        rows = torch.from_numpy(data.latents.astype(np.float32))
         observed = Batch.of(observations, scaling).vector
         return cls(
             scaling,

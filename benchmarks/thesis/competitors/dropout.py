@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from competitors.data import Pairs
-from competitors.fitted import Competitor, Lossy, check_positive
+from competitors.fitted import Competitor, Lossy
 from competitors.layers import Dense
+from sbi_inn.training.stated import check_fields
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Dropout(Competitor):
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        check_positive(self, "hidden", "layers")
+        check_fields(self, positive=("hidden", "layers"))
         if not 0 < self.dropout < 1:
             raise ValueError(f"Dropout(dropout=...) must lie in (0, 1); got {self.dropout!r}")
 

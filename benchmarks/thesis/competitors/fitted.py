@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from competitors.data import FloatArray, Pairs, Rows, Study, noisy
+from competitors.data import FloatArray, Pairs, Study, noisy
 from sbi_inn.errors import NoDensityError
+from sbi_inn.methods import TrainingData
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Scaling
 from sbi_inn.training.history import History
-from sbi_inn.training.loop import Training, fit, seeded
+from sbi_inn.training.loop import fit, seeded
+from sbi_inn.training.settings import Training
 
 # Rows that go through the network at once: few enough for the cache.
 ROWS = 8_192
@@ -49,6 +51,11 @@ class FittedCompetitor:
     history: History
     scaling: Scaling
     network: Generative
+
+    @property
+    def histories(self) -> tuple[History, ...]:
+        """That of the only network."""
+        return (self.history,)
 
     @torch.inference_mode()
     def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
@@ -90,18 +97,10 @@ class Competitor(ABC):
         """Build the network of resolved settings for `dim` parameters and `features` observed."""
 
     def fit(
-        self,
-        latent: FloatArray,
-        observations: Observations,
-        train: Rows,
-        validation: Rows,
-        training: Training,
-        *,
-        seed: int,
-        progress: bool = True,
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
     ) -> FittedCompetitor:
         """Train on pairs of parameters and observations, as `sbi_inn.methods.CINN.fit`."""
-        study = Study.of(latent, observations, train, validation)
+        study = Study.of(data)
         settings = self.resolve(study.dim)
         with seeded(seed):
             network = settings.network(study.dim, study.features)
@@ -116,12 +115,3 @@ class Competitor(ABC):
             progress=progress,
         )
         return FittedCompetitor(settings, history, study.scaling, network)
-
-
-def check_positive(settings: Any, *names: str) -> None:
-    """Raise unless the named settings are positive or left open."""
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and not value > 0:
-            who = type(settings).__name__
-            raise ValueError(f"{who}({name}=...) must be positive; got {value!r}")

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from competitors.data import Pairs
-from competitors.fitted import Competitor, Lossy, check_positive
+from competitors.fitted import Competitor, Lossy
 from competitors.layers import Dense
 from competitors.mmd import paired_mmd
+from sbi_inn.training.stated import check_fields
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class MMDGenerator(Competitor):
     layers: int = 8
 
     def __post_init__(self) -> None:
-        check_positive(self, "noise", "hidden", "layers")
+        check_fields(self, positive=("noise", "hidden", "layers"))
         if not (self.widths and min(self.widths) > 0):
             raise ValueError(
                 f"MMDGenerator(widths=...) must be positive numbers; got {self.widths!r}"

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sbi_inn.errors import NoDensityError
-from sbi_inn.methods.bidirectional import Network, Pairs
 from sbi_inn.methods.bidirectional.importance import ROWS, Candidates, candidates, log_normal
+from sbi_inn.methods.bidirectional.network import BidirectionalNetwork, Triples
+from sbi_inn.methods.bidirectional.settings import INNSettings
+from sbi_inn.methods.row_generators import Random, rows_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Scaling
+from sbi_inn.training import weights
 from sbi_inn.training.history import History
 from sbi_inn.typing import AnyArray, FloatArray
-
-if TYPE_CHECKING:
-    from sbi_inn.methods.bidirectional.settings import INN
-
 
 # Candidates that the integral of a density is estimated from.
 INTEGRAL = 16_384
@@ -38,18 +37,24 @@ class FittedINN:
         Standard deviation of the errors but for the largest; zero for categories.
     """
 
-    settings: INN
+    settings: INNSettings
     history: History
     scaling: Scaling
-    network: Network
+    network: BidirectionalNetwork
     residual: FloatArray
     typical: FloatArray
+    row_wise: ClassVar[bool] = True
     _known: dict[bytes, Tensor] = field(init=False, default_factory=dict, repr=False, compare=False)
+
+    @property
+    def histories(self) -> tuple[History, ...]:
+        """That of the only network."""
+        return (self.history,)
 
     @property
     def weighted(self) -> bool:
         """Whether draws are chosen by weight: with padding there is no density to weigh by."""
-        return self._per_draw > 1 and not self.network.layout.padded
+        return self._per_draw > 1 and not self.network.sides.padded
 
     @property
     def tolerance(self) -> FloatArray:
@@ -59,16 +64,17 @@ class FittedINN:
         return np.full_like(self.residual, self.settings.tolerance)
 
     @torch.inference_mode()
-    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+    def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim)."""
         seen = self._read(observations)
         each = n * self._per_draw if self.weighted else n
         together = max(1, ROWS // each)
-        draws = np.empty((len(seen), n, self.network.layout.parameters))
+        draws = np.empty((len(seen), n, self.network.sides.parameters))
         for start in range(0, len(seen), together):
             here = slice(start, start + together)
-            found = self._candidates(seen.y[here], seen.given[here], each, rng)
-            draws[here] = (found.choose(n, rng) if self.weighted else found.x).numpy()
+            own = rows_of(rng, here)
+            found = self._candidates(seen.y[here], seen.given[here], each, own)
+            draws[here] = (found.choose(n, own) if self.weighted else found.x).numpy()
         return draws
 
     @torch.inference_mode()
@@ -110,20 +116,20 @@ class FittedINN:
     @torch.inference_mode()
     def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
         """Find the parameters (n, dim) that latents (n, latent) stand for, at one observation."""
-        seen, layout = self._read(observation), self.network.layout
+        seen, sides = self._read(observation), self.network.sides
         z = torch.from_numpy(latent.astype(np.float32))
         y, given = (v.expand(len(z), -1) for v in (seen.y, seen.given))
-        back = self.network.inverse(y, z, z.new_zeros(len(z), layout.padding[1]), given)
+        back = self.network.inverse(y, z, z.new_zeros(len(z), sides.padding[1]), given)
         return back.x.numpy().astype(np.float64)
 
     @torch.inference_mode()
     def emulate(self, latent: FloatArray, givens: FloatArray) -> FloatArray:
         """Predict observables (n, observables) from parameters (n, dim) and givens (n, givens)."""
-        layout = self.network.layout
-        unknown = np.zeros((len(latent), layout.observables))
-        seen = self._read(Observations(np.hstack([unknown, givens]), {}, layout.givens))
+        sides = self.network.sides
+        unknown = np.zeros((len(latent), sides.observables))
+        seen = self._read(Observations(np.hstack([unknown, givens]), {}, sides.givens))
         x = torch.from_numpy(latent.astype(np.float32))
-        out = self.network(x, x.new_zeros(len(x), layout.padding[0]), seen.given)
+        out = self.network(x, x.new_zeros(len(x), sides.padding[0]), seen.given)
         return self.scaling.unscale(out.y.numpy())
 
     @property
@@ -146,16 +152,16 @@ class FittedINN:
     @property
     def latent_dim(self) -> int:
         """How many latents a draw comes from."""
-        return self.network.layout.latent
+        return self.network.sides.latent
 
     def describe(self) -> str:
         """Say what it is in half a line."""
         s = self.settings
-        weights = sum(p.numel() for p in self.network.parameters())
+        size = sum(p.numel() for p in self.network.parameters())
         how = "likelihood" if s.loss == "likelihood" else "mean discrepancies"
         return (
-            f"INN by {how} of {s.blocks} {s.transform} coupling blocks, {weights:,} weights, from "
-            f"{self.network.layout.describe()}"
+            f"INN by {how} of {s.blocks} {s.transform} coupling blocks, {size:,} weights, from "
+            f"{self.network.sides.describe()}"
         )
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, AnyArray]]]:
@@ -164,11 +170,13 @@ class FittedINN:
             "name": self.settings.name,
             "settings": asdict(self.settings),
             "history": self.history.to_config(),
-            "layout": asdict(self.network.layout),
+            "layout": asdict(self.network.sides),
         }
-        weights = {n: v.numpy() for n, v in self.network.state_dict().items()}
-        errors = {"residual": self.residual, "typical": self.typical}
-        groups = {"weights": weights, "scaling": self.scaling.to_arrays(), "errors": errors}
+        groups = {
+            "weights": weights.to_arrays(self.network),
+            "scaling": self.scaling.to_arrays(),
+            "errors": {"residual": self.residual, "typical": self.typical},
+        }
         return config, groups
 
     # -- helpers -----------------------------------------------------------------------------------
@@ -178,12 +186,12 @@ class FittedINN:
         assert self.settings.candidates is not None
         return self.settings.candidates
 
-    def _read(self, observations: Observations) -> Pairs:
+    def _read(self, observations: Observations) -> Triples:
         """Scale observations; the parameters beside them are unknown."""
         vectors = self.scaling.vectors(observations)
-        return Pairs.of(np.empty((len(observations), 0)), vectors, observations.givens)
+        return Triples.of(np.empty((len(observations), 0)), vectors, observations.givens)
 
-    def _candidates(self, y: Tensor, given: Tensor, n: int, rng: np.random.Generator) -> Candidates:
+    def _candidates(self, y: Tensor, given: Tensor, n: int, rng: Random) -> Candidates:
         return candidates(
             self.network,
             y,
@@ -193,7 +201,7 @@ class FittedINN:
             tolerance=torch.from_numpy(self.tolerance.astype(np.float32)),
         )
 
-    def _log_mass(self, seen: Pairs) -> Tensor:
+    def _log_mass(self, seen: Triples) -> Tensor:
         """Log of the integral that normalises the density of each observation.
 
         That of the latest observations is kept: a search for the highest density asks many times.
@@ -204,7 +212,7 @@ class FittedINN:
             self._known[key] = self._integrate(seen)
         return self._known[key]
 
-    def _integrate(self, seen: Pairs) -> Tensor:
+    def _integrate(self, seen: Triples) -> Tensor:
         found = []
         rows, place = torch.cat([seen.y, seen.given], dim=1).unique(dim=0, return_inverse=True)
         for row in rows.split(1):
@@ -214,11 +222,11 @@ class FittedINN:
         return torch.cat(found)[place]
 
     def _needs_density(self) -> None:
-        layout = self.network.layout
-        if layout.padded:
-            spare = layout.parameters - layout.observables
+        sides = self.network.sides
+        if sides.padded:
+            spare = sides.parameters - sides.observables
             raise NoDensityError(
-                f"this INN maps {layout.describe()}: with padding there is no density of the "
+                f"this INN maps {sides.describe()}: with padding there is no density of the "
                 'parameters. Fit with method="cinn"'
                 + (f", or without padding: INN(latent={spare})" if spare > 0 else "")
             )

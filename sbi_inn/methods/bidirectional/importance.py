@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows import Normal
-from sbi_inn.methods.bidirectional.network import Network
+from sbi_inn.methods.bidirectional.network import BidirectionalNetwork
+from sbi_inn.methods.row_generators import Random
 
 # Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.
 ROWS = 8_192
@@ -37,7 +38,7 @@ class Candidates:
     x: Tensor
     log_weight: Tensor
 
-    def choose(self, n: int, rng: np.random.Generator) -> Tensor:
+    def choose(self, n: int, rng: Random) -> Tensor:
         """Choose n draws of each observation in proportion to their weights, none twice."""
         # The largest of log weight + Gumbel noise are such a choice (Vieira 2014).
         gumbel = rng.gumbel(size=tuple(self.log_weight.shape))
@@ -59,11 +60,11 @@ class Candidates:
 
 
 def candidates(
-    network: Network,
+    network: BidirectionalNetwork,
     y: Tensor,
     given: Tensor,
     n: int,
-    rng: np.random.Generator,
+    rng: Random,
     *,
     tolerance: Tensor,
 ) -> Candidates:
@@ -73,20 +74,21 @@ def candidates(
 
     Parameters
     ----------
-    network : Network
+    network : BidirectionalNetwork
     y, given : Tensor, shape (observations, observables or givens)
     n : int
         Draws an observation.
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator or RowGenerators
     tolerance : Tensor, shape (observables,)
     """
 
     def normal(width: int) -> Tensor:
-        return torch.from_numpy(rng.standard_normal((len(y) * n, width), dtype=np.float32))
+        drawn = rng.standard_normal((len(y), n, width), dtype=np.float32)
+        return torch.from_numpy(drawn).flatten(0, 1)
 
-    layout = network.layout
-    near = y.repeat_interleave(n, dim=0) + tolerance * normal(layout.observables)
-    z, rest = normal(layout.latent), torch.zeros(len(near), layout.padding[1])
+    sides = network.sides
+    near = y.repeat_interleave(n, dim=0) + tolerance * normal(sides.observables)
+    z, rest = normal(sides.latent), torch.zeros(len(near), sides.padding[1])
     steer = given.repeat_interleave(n, dim=0)
     pieces = [p.split(ROWS) for p in (near, z, rest, steer)]
     back = [network.inverse(*piece) for piece in zip(*pieces, strict=True)]

@@ -17,10 +17,9 @@ from torch import Tensor
 
 from sbi_inn.methods.bidirectional.importance import log_normal
 from sbi_inn.methods.bidirectional.mmd import mmd
-from sbi_inn.methods.bidirectional.network import Network, Outputs
+from sbi_inn.methods.bidirectional.network import BidirectionalNetwork, Outputs
 from sbi_inn.methods.bidirectional.noise import Noisy
-
-TERMS = ("y", "z", "x")
+from sbi_inn.methods.bidirectional.settings import TERMS
 
 # A discrepancy weighs one where it is what chance makes of it at this many rows.
 AT_ROWS = 512
@@ -47,7 +46,7 @@ class Likelihood:
     padding: ClassVar[float] = 1.0
     quantity: ClassVar[str] = "negative log-likelihood [nats]"
 
-    network: Network
+    network: BidirectionalNetwork
 
     def __call__(self, batch: Noisy) -> Tensor:
         """Negative log-likelihood of each row in the units of scaled observations, (batch,)."""
@@ -65,7 +64,7 @@ class MeanDiscrepancy:
 
     Parameters
     ----------
-    network : Network
+    network : BidirectionalNetwork
     widths : sequence of float
         Of the kernel (sec. 4.1.3), for values of unit spread.
     terms : sequence of {"y", "z", "x"}
@@ -76,7 +75,7 @@ class MeanDiscrepancy:
     padding: ClassVar[float] = 0.05
     quantity: ClassVar[str] = "sum of the balanced losses"
 
-    network: Network
+    network: BidirectionalNetwork
     widths: Sequence[float]
     terms: Sequence[str] = TERMS
 
@@ -94,7 +93,7 @@ class MeanDiscrepancy:
             losses.append(self._discrepancy(wanted, found))
         if "x" in self.terms:
             losses.append(self._backward(batch))
-        if self.network.layout.padded:
+        if self.network.sides.padded:
             losses.append(self._reconstruction(batch, out))
         return torch.stack(losses).sum().expand(len(pairs))
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from sbi_inn.flows import MLP, coupling_flow
-from sbi_inn.methods.bidirectional.layout import Layout
+from sbi_inn.methods.bidirectional.settings import INNSettings
+from sbi_inn.methods.bidirectional.sides import Sides
 from sbi_inn.typing import FloatArray
 
 # Noise as large as the signal asks for a slope of a half; an untrained network, for anything.
@@ -20,7 +21,7 @@ SLOPES = (0.5, 2.0)
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Triples:
     """Rows of parameters and scaled observations.
 
     Attributes
@@ -36,7 +37,7 @@ class Pairs:
     given: Tensor
 
     @classmethod
-    def of(cls, latent: FloatArray, vectors: npt.NDArray[np.float32], givens: int) -> Pairs:
+    def of(cls, latent: FloatArray, vectors: npt.NDArray[np.float32], givens: int) -> Triples:
         """Cut scaled observations into observables and givens, the last features."""
         m = vectors.shape[1] - givens
         x, rows = torch.from_numpy(latent.astype(np.float32)), torch.from_numpy(vectors)
@@ -45,8 +46,8 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, rows: Tensor) -> Pairs:
-        return Pairs(self.x[rows], self.y[rows], self.given[rows])
+    def __getitem__(self, rows: Tensor) -> Triples:
+        return Triples(self.x[rows], self.y[rows], self.given[rows])
 
 
 class Outputs(NamedTuple):
@@ -66,23 +67,20 @@ class Inputs(NamedTuple):
     log_det: Tensor
 
 
-class Network(nn.Module):
-    """Coupling blocks between the two sides of a layout; the givens steer them.
+class BidirectionalNetwork(nn.Module):
+    """Coupling blocks between two sides; the givens steer them.
 
     Parameters
     ----------
-    layout : Layout
-    blocks, hidden, depth : int
-        Coupling blocks; width and number of the hidden layers of their networks.
-    transform : {"affine", "spline", "mixed"}
-    clamp : float
-    bins : int
+    sides : Sides
+    settings : INNSettings
+        Resolved.
 
     Examples
     --------
     >>> import torch
-    >>> layout = Layout(parameters=2, observables=1, latent=2, givens=0, width=3)
-    >>> network = Network(layout, blocks=2, hidden=16, depth=1)
+    >>> sides = Sides(parameters=2, observables=1, latent=2, givens=0, width=3)
+    >>> network = BidirectionalNetwork(sides, INNSettings(blocks=2, hidden=16, depth=1))
     >>> x, padding, given = torch.ones(5, 2), torch.zeros(5, 1), torch.zeros(5, 0)
     >>> out = network(x, padding, given)
     >>> torch.allclose(network.inverse(out.y, out.z, out.padding, given).x, x, atol=1e-5)
@@ -91,37 +89,29 @@ class Network(nn.Module):
 
     line: Tensor
 
-    def __init__(
-        self,
-        layout: Layout,
-        *,
-        blocks: int,
-        hidden: int,
-        depth: int,
-        transform: str = "affine",
-        clamp: float = 2.0,
-        bins: int = 8,
-    ) -> None:
+    def __init__(self, sides: Sides, settings: INNSettings) -> None:
         super().__init__()
-        self.layout = layout
+        assert settings.blocks is not None
+        assert settings.hidden is not None
+        self.sides = sides
         self.flow = coupling_flow(
-            layout.width,
-            blocks,
-            partial(MLP, context=layout.givens, hidden=hidden, depth=depth),
+            sides.width,
+            settings.blocks,
+            partial(MLP, context=sides.givens, hidden=settings.hidden, depth=settings.depth),
             torch.Generator().manual_seed(torch.initial_seed() % 2**63),
-            transform=transform,
-            clamp=clamp,
-            bins=bins,
+            transform=settings.transform,
+            clamp=settings.clamp,
+            bins=settings.bins,
         )
         # Offset and slope of each observable: what `align` finds after training.
-        m = layout.observables
+        m = sides.observables
         self.register_buffer("line", torch.stack([torch.zeros(m), torch.ones(m)]))
 
     def forward(self, x: Tensor, padding: Tensor, given: Tensor) -> Outputs:
         """Predict what is observed, and what is left over."""
         out, log_det = self.flow(torch.cat([x, padding], dim=1), given)
-        m = self.layout.observables
-        y, z, rest = out.split([m, self.layout.latent, self.layout.padding[1]], dim=1)
+        m = self.sides.observables
+        y, z, rest = out.split([m, self.sides.latent, self.sides.padding[1]], dim=1)
         offset, slope = self.line
         return Outputs(offset + slope * y, z, rest, log_det + slope.log().sum())
 
@@ -130,16 +120,16 @@ class Network(nn.Module):
         offset, slope = self.line
         out = torch.cat([(y - offset) / slope, z, padding], dim=1)
         x, log_det = self.flow.inverse(out, given)
-        parameters, rest = x.split([self.layout.parameters, self.layout.padding[0]], dim=1)
+        parameters, rest = x.split([self.sides.parameters, self.sides.padding[0]], dim=1)
         return Inputs(parameters, rest, log_det - slope.log().sum())
 
-    def residual(self, pairs: Pairs) -> Tensor:
+    def residual(self, pairs: Triples) -> Tensor:
         """Error of the predicted observables, with the padding at its centre."""
-        padding = pairs.x.new_zeros(len(pairs), self.layout.padding[0])
+        padding = pairs.x.new_zeros(len(pairs), self.sides.padding[0])
         return self(pairs.x, padding, pairs.given).y - pairs.y
 
     @torch.no_grad()
-    def align(self, pairs: Pairs) -> None:
+    def align(self, pairs: Triples) -> None:
         """Regress observables on predictions, where that makes the typical error smaller.
 
         What likelihood makes of a noisy simulator is too steep by one plus the square of noise

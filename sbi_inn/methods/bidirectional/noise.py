@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sbi_inn.methods.bidirectional.layout import Layout
-from sbi_inn.methods.bidirectional.network import Pairs
-from sbi_inn.methods.cinn.blur import blurred
+from sbi_inn.methods.bidirectional.network import Triples
+from sbi_inn.methods.bidirectional.sides import Sides
+from sbi_inn.methods.blur import blurred
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Noisy:
 
     Attributes
     ----------
-    pairs : Pairs
+    pairs : Triples
     padding : tuple of Tensor
         For x, and for y and z.
     z : Tensor, shape (batch, latent)
@@ -30,7 +30,7 @@ class Noisy:
         Share of the training that is over.
     """
 
-    pairs: Pairs
+    pairs: Triples
     padding: tuple[Tensor, Tensor]
     z: Tensor
     x: Tensor
@@ -39,33 +39,33 @@ class Noisy:
 
 
 @dataclass(frozen=True)
-class Noise:
+class BlurAndNoise:
     """Blurs the observations of a training batch and draws the noise that goes with it.
 
     Parameters
     ----------
-    layout : Layout
+    sides : Sides
     padding : float
         Standard deviation of the padding.
     blur : (float, float)
         Standard deviation on scaled observations, at the start and the end of the training.
     """
 
-    layout: Layout
+    sides: Sides
     padding: float
     blur: tuple[float, float]
 
-    def __call__(self, pairs: Pairs, done: float, generator: torch.Generator) -> Noisy:
+    def __call__(self, pairs: Triples, done: float, generator: torch.Generator) -> Noisy:
         """Prepare a training batch."""
         y = blurred(pairs.y, self.blur, done, generator)
         return self._around(replace(pairs, y=y), done, generator)
 
-    def fixed(self, pairs: Pairs) -> Noisy:
+    def fixed(self, pairs: Triples) -> Noisy:
         """Prepare validation rows: without blur, the same at every call."""
         return self._around(pairs, 1.0, torch.Generator().manual_seed(0))
 
-    def _around(self, pairs: Pairs, done: float, generator: torch.Generator) -> Noisy:
-        n, (before, after) = len(pairs), self.layout.padding
+    def _around(self, pairs: Triples, done: float, generator: torch.Generator) -> Noisy:
+        n, (before, after) = len(pairs), self.sides.padding
 
         def normal(width: int) -> Tensor:
             return torch.randn(n, width, generator=generator)
@@ -73,8 +73,8 @@ class Noise:
         return Noisy(
             pairs=pairs,
             padding=(self.padding * normal(before), self.padding * normal(after)),
-            z=normal(self.layout.latent),
-            x=normal(self.layout.parameters),
+            z=normal(self.sides.latent),
+            x=normal(self.sides.parameters),
             order=torch.randperm(n, generator=generator),
             done=done,
         )

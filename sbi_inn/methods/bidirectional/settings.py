@@ -1,51 +1,28 @@
-"""The bidirectionally trained invertible network (dissertation, ch. 4)."""
+"""What can be chosen of a bidirectional network, and what follows from the simulations."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-import numpy as np
-import torch
-
-from sbi_inn.errors import ShapeError
 from sbi_inn.flows import TRANSFORMS
-from sbi_inn.methods.bidirectional import (
-    TERMS,
-    Layout,
-    Likelihood,
-    MeanDiscrepancy,
-    Network,
-    Noise,
-    Pairs,
-    categorical,
-    latents_for,
-)
-from sbi_inn.methods.bidirectional.fitted import FittedINN
-from sbi_inn.methods.protocols import Renew
-from sbi_inn.observation.batch import Observations
-from sbi_inn.summary_networks import Scaling
-from sbi_inn.training.history import History
-from sbi_inn.training.loop import Training, fit, seeded
-from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
+from sbi_inn.methods.bidirectional.sides import Sides, latents_for
+from sbi_inn.methods.blur import check_blur
+from sbi_inn.training.settings import Training
+from sbi_inn.training.stated import check_choice, check_fields
+from sbi_inn.typing import FloatArray
 
-LOSSES = ("likelihood", "mmd")
-
-# Nominal width of a padded network that is trained by discrepancies (B.5.1).
-PADDED = 16
-# Beyond this many dimensions a discrepancy hardly sees how two samples differ.
-LARGE = 20
-# Standard deviation of a Gaussian over its median absolute value.
-GAUSSIAN = 1.4826
 # Largest batch unless it is asked for: forward errors fall with the number of steps, and what a
 # discrepancy costs rises with the square of a batch.
 BATCH = 512
+# Nominal width of a padded network that is trained by discrepancies (B.5.1).
+PADDED = 16
+# The discrepancies of sec. 4.1.2, named by what they compare.
+TERMS = ("y", "z", "x")
 
 
 @dataclass(frozen=True)
-class INN:
+class INNSettings:
     """A network that learns a deterministic simulator forwards, and is inverted for posteriors.
 
     It maps parameters x to the observables y and to latents z that hold what y does not say; a
@@ -97,8 +74,10 @@ class INN:
     name: ClassVar[str] = "inn"
     label: ClassVar[str] = "INN"
     uses_prior: ClassVar[bool] = True
+    default_members: ClassVar[int] = 1
+    takes_summary: ClassVar[bool] = False
 
-    loss: Literal["likelihood", "mmd"] | None = None
+    loss: Literal["mmd", "likelihood"] | None = None
     blocks: int | None = None
     hidden: int | None = None
     depth: int = 2
@@ -114,17 +93,12 @@ class INN:
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "hidden", "depth", "clamp", "bins", "latent", "width", "candidates"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"INN({name}=...) must be positive; got {value!r}")
-        if self.loss not in (None, *LOSSES):
-            raise ValueError(f"INN(loss=...) must be one of {LOSSES}; got {self.loss!r}")
-        if self.transform not in TRANSFORMS:
-            known = ", ".join(map(repr, TRANSFORMS))
-            raise ValueError(f"INN(transform=...) must be one of {known}; got {self.transform!r}")
-        if self.blur is not None and not self.blur[0] >= self.blur[1] > 0:
-            raise ValueError(f"INN(blur=...) must be positive and fall; got {self.blur!r}")
+        whole = ("blocks", "hidden", "depth", "bins", "latent", "width", "candidates")
+        check_fields(self, whole=whole, positive=("clamp",))
+        check_blur(self)
+        if self.loss is not None:
+            check_choice(self, "loss", ("likelihood", "mmd"))
+        check_choice(self, "transform", TRANSFORMS)
         if not (self.widths and min(self.widths) > 0):
             raise ValueError(f"INN(widths=...) must be positive numbers; got {self.widths!r}")
         if not self.terms or set(self.terms) - set(TERMS):
@@ -132,7 +106,7 @@ class INN:
         if self.tolerance is not None and not self.tolerance >= 0:
             raise ValueError(f"INN(tolerance=...) must not be negative; got {self.tolerance!r}")
 
-    def resolve(self, parameters: int, y: FloatArray) -> INN:
+    def resolve(self, parameters: int, y: FloatArray) -> Self:
         """Fill in what is None: size, loss, and the widths of both sides (sec. 4.1.1).
 
         Parameters
@@ -161,11 +135,11 @@ class INN:
             candidates=self.candidates or (16 if mmd else 4),
         )
 
-    def layout(self, parameters: int, observables: int, givens: int) -> Layout:
+    def sides(self, parameters: int, observables: int, givens: int) -> Sides:
         """Give the widths of both sides of resolved settings."""
         assert self.latent is not None
         assert self.width is not None
-        return Layout(parameters, observables, self.latent, givens, self.width)
+        return Sides(parameters, observables, self.latent, givens, self.width)
 
     def schedule(self, training: Training, n_train: int) -> Training:
         """Fill in how to train: with more and smaller steps than a cINN."""
@@ -174,139 +148,3 @@ class INN:
             return filled
         assert filled.batch_size is not None
         return replace(filled, batch_size=min(filled.batch_size, BATCH))
-
-    def fit(
-        self,
-        latent: FloatArray,
-        observations: Observations,
-        train: IntArray,
-        validation: IntArray,
-        training: Training,
-        *,
-        seed: int,
-        progress: bool = True,
-        renew: Renew | None = None,
-    ) -> FittedINN:
-        """Train on pairs of parameters and observations.
-
-        Parameters
-        ----------
-        latent : array, shape (rows, dim)
-            Parameters on the latent side of the prior.
-        observations : Observations
-            As many rows.
-        train, validation : array of int
-            Which rows to use for what.
-        training : Training
-        seed : int
-            Of the initial weights, the mixing matrices and the order of the rows.
-        progress : bool
-        renew : callable, optional
-            Gives the observations of the training rows with noise drawn anew.
-
-        Raises
-        ------
-        ShapeError
-            If observations hold sets, series, images or missing values.
-        """
-        _check_observations(observations)
-        scaling = Scaling.fit(observations[train])
-
-        def scale(latent: FloatArray, observations: Observations) -> Pairs:
-            return Pairs.of(latent, scaling.vectors(observations), observations.givens)
-
-        scaled = scale(latent, observations)
-        seen = scaled.y[train].numpy()
-        settings = self.resolve(latent.shape[1], seen)
-        layout = settings.layout(latent.shape[1], seen.shape[1], observations.givens)
-        if settings.loss == "mmd" and layout.width > LARGE:
-            warnings.warn(
-                f"mean discrepancies say little in more than about {LARGE} dimensions; here are "
-                f'{layout.width}. INN(loss="likelihood") has no such limit',
-                stacklevel=2,
-            )
-        with seeded(seed):
-            network = _network(settings, layout)
-        loss = (
-            Likelihood(network)
-            if settings.loss == "likelihood"
-            else MeanDiscrepancy(network, self.widths, self.terms)
-        )
-        assert settings.blur is not None
-        noise = Noise(layout, loss.padding, settings.blur)
-        unseen = scaled[torch.from_numpy(validation)]
-        history = fit(
-            network,
-            loss,
-            scaled[torch.from_numpy(train)],
-            unseen,
-            settings.schedule(training, len(train)),
-            seed=seed,
-            augment=noise,
-            renew=None if renew is None else lambda rng: scale(latent[train], renew(rng)),
-            score=lambda rows: loss(noise.fixed(rows)),
-            quantity=loss.quantity,
-            progress=progress,
-        )
-        exact = categorical(observations.vector[train, : seen.shape[1]])
-        residual, typical = _forward_errors(settings, network, unseen, exact)
-        return FittedINN(settings, history, scaling, network, residual, typical)
-
-
-def _check_observations(observations: Observations) -> None:
-    kinds = {
-        "sets": [name for name in observations.sets if name not in observations.series],
-        "series": observations.series,
-        "images": observations.grids,
-    }
-    got = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
-    if got or observations.vector.shape[1] == observations.givens:
-        raise ShapeError(
-            "the bidirectional INN predicts one vector of observables; got "
-            f'{"; ".join(got) or "none"}. Use method="cinn"'
-        )
-    if np.isnan(observations.vector).any():
-        raise ShapeError(
-            "the bidirectional INN predicts observables, none of which may be missing; got NaN. "
-            'Use method="cinn"'
-        )
-
-
-def _forward_errors(
-    settings: INN, network: Network, unseen: Pairs, exact: BoolArray
-) -> tuple[FloatArray, FloatArray]:
-    """Give root-mean-square and typical error of each observable, after the last adjustment."""
-    if settings.candidates != 1 and not network.layout.padded:
-        network.align(unseen)
-    with torch.no_grad():
-        errors = np.abs(network.residual(unseen).numpy().astype(np.float64))
-    typical = np.where(exact, 0.0, GAUSSIAN * np.median(errors, axis=0))
-    return np.sqrt((errors**2).mean(axis=0)), typical
-
-
-def read_inn(config: dict[str, Any], arrays: Mapping[str, Mapping[str, AnyArray]]) -> FittedINN:
-    """Read back what `FittedINN.to_arrays` gave."""
-    stored = config["settings"]
-    tuples = {n: tuple(v) for n, v in stored.items() if isinstance(v, list)}
-    settings = INN(**stored | tuples)
-    with seeded(0):
-        network = _network(settings, Layout(**config["layout"]))
-    network.load_state_dict({n: torch.from_numpy(v) for n, v in arrays["weights"].items()})
-    network.eval()
-    scaling = Scaling.from_arrays(arrays["scaling"])
-    history = History.from_config(config["history"])
-    return FittedINN(settings, history, scaling, network, **arrays["errors"])
-
-
-def _network(settings: INN, layout: Layout) -> Network:
-    assert settings.blocks is not None
-    assert settings.hidden is not None
-    return Network(
-        layout,
-        blocks=settings.blocks,
-        hidden=settings.hidden,
-        depth=settings.depth,
-        transform=settings.transform,
-        clamp=settings.clamp,
-        bins=settings.bins,
-    )

@@ -6,25 +6,22 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sbi_inn.flows import MLP, Dropout, Normal, Pieces, Regression, Stack, coupling_flow
-from sbi_inn.methods.cinn.blur import blurred
+from sbi_inn.methods.blur import blurred
+from sbi_inn.methods.cinn.settings import CINNSettings
+from sbi_inn.methods.protocols import Cuts
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Fusion, OwnNet, Parts, Scaling, patch_of
 
-if TYPE_CHECKING:
-    from sbi_inn.methods.cinn.settings import CINN
-
 # Share of the training after which nothing is dropped any more.
 FADED = 0.85
-
 # Share of the prior that is mixed in when validation rows are scored.
 PRIOR_SHARE = 1e-3
-
 # Width of the hidden layers in the summary network.
 SUMMARY_HIDDEN = 64
 
@@ -44,10 +41,14 @@ class Shape:
     series : dict of str to int
         Which of them are series, and the entries from one window to the next of each.
     images : dict of str to (channels, height, width)
+    image_gaps : tuple of str
+        Which of the images have flags of missing pixels.
     own : Parts or None
         What a summary network of the user's own is given.
     features : int
         How many it returns.
+    cuts : tuple of (int, tuple of float)
+        As `TrainingData.cuts`.
     """
 
     dim: int
@@ -57,9 +58,11 @@ class Shape:
     images: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     own: Parts | None = None
     features: int = 0
+    cuts: Cuts = ()
+    image_gaps: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, pairs: Pairs, observations: Observations) -> Shape:
+    def of(cls, pairs: Pairs, observations: Observations, cuts: Cuts, scaling: Scaling) -> Shape:
         """Read them off rows."""
         batch = pairs.batch
         return cls(
@@ -67,7 +70,9 @@ class Shape:
             batch.vector.shape[1],
             {name: s.entries.shape[1] for name, s in batch.sets.items()},
             {name: patch_of(int(batch.sets[name].sizes.max())) for name in observations.series},
-            {name: (i.shape[1], i.shape[2], i.shape[3]) for name, i in batch.images.items()},
+            {name: (g.channels, g.height, g.width) for name, g in scaling.grids.items()},
+            cuts=cuts,
+            image_gaps=scaling.image_gaps,
         )
 
     @classmethod
@@ -78,7 +83,9 @@ class Shape:
         changed = {
             "series": dict(config["series"]),
             "images": images,
+            "image_gaps": tuple(config.get("image_gaps", ())),
             "own": None if own is None else Parts.from_config(own),
+            "cuts": tuple((axis, tuple(ends)) for axis, ends in config["cuts"]),
         }
         return cls(**{**config, **changed})
 
@@ -131,7 +138,7 @@ class Network(nn.Module):
 
     Parameters
     ----------
-    settings : CINN
+    settings : CINNSettings
         Resolved.
     shape : Shape
     seed : int
@@ -140,7 +147,9 @@ class Network(nn.Module):
         In place of a summary network of ours.
     """
 
-    def __init__(self, settings: CINN, shape: Shape, seed: int, own: OwnNet | None = None) -> None:
+    def __init__(
+        self, settings: CINNSettings, shape: Shape, seed: int, own: OwnNet | None = None
+    ) -> None:
         super().__init__()
         assert settings.blocks is not None
         assert settings.hidden is not None
@@ -149,6 +158,7 @@ class Network(nn.Module):
             shape.sets,
             series=shape.series,
             images=shape.images,
+            gaps=shape.image_gaps,
             features=settings.features,
             hidden=SUMMARY_HIDDEN,
             pooling=settings.pooling,
@@ -162,7 +172,7 @@ class Network(nn.Module):
             dropout=self.dropout,
         )
         generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
-        cuts = dict(settings.pieces)
+        cuts = dict(shape.cuts)
         smooth, seen = shape.dim - len(cuts), sum(len(cut) + 1 for cut in cuts.values())
         # A summary of ours begins with the vector itself, which is what the regression reads.
         self.read = 0 if own else shape.vector

@@ -19,11 +19,14 @@ from torch import Tensor, nn
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs
 from sbi_inn.summary_networks import Fusion, OwnNet
 from sbi_inn.training.history import History
-from sbi_inn.training.loop import Renew, Training, fit, seeded
+from sbi_inn.training.loop import Renew, fit, seeded
 from sbi_inn.training.progress import Watch, watched, watching
+from sbi_inn.training.settings import Training
 
-REGRESSION = 0.5  # passes that come first, for each of those by likelihood
-FIRST = REGRESSION / (1 + REGRESSION)  # share of all passes, and of the time
+# Passes that come first, for each of those by likelihood.
+REGRESSION = 0.5
+# Share of all passes, and of the time.
+FIRST = REGRESSION / (1 + REGRESSION)
 
 
 def learn(

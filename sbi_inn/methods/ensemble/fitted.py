@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
 
-from sbi_inn.methods.protocols import Decoder, Emulator, Fitted, Summariser, Weigher
+from sbi_inn.methods.protocols import (
+    Cuts,
+    Cutter,
+    Decoder,
+    Emulator,
+    Fitted,
+    Groups,
+    RowWise,
+    Summariser,
+    Weigher,
+)
+from sbi_inn.methods.row_generators import Random, RowGenerators
 from sbi_inn.observation.batch import Observations
 from sbi_inn.training.history import History
-from sbi_inn.typing import AnyArray, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from sbi_inn.methods.ensemble.settings import Ensemble
+from sbi_inn.typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class FittedEnsemble:
     Attributes
     ----------
     settings : Ensemble
-        Of the method, with nothing left open.
+        Its method, with nothing left open.
     members : tuple of Fitted
         Each with its own `history`.
     weights : array, shape (members,)
@@ -34,7 +42,7 @@ class FittedEnsemble:
         "interrupted", if any was.
     """
 
-    settings: Ensemble
+    settings: Any
     members: tuple[Any, ...]
     weights: FloatArray
     history: History
@@ -45,11 +53,17 @@ class FittedEnsemble:
         return self.members[int(self.weights.argmax())]
 
     @property
-    def others(self) -> tuple[Any, ...]:
-        """All members but the one of largest weight."""
-        return tuple(member for member in self.members if member is not self.best)
+    def histories(self) -> tuple[History, ...]:
+        """Its own, and those of all members but the one of largest weight."""
+        others = (member.history for member in self.members if member is not self.best)
+        return (self.history, *others)
 
-    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+    @property
+    def cuts(self) -> Cuts:
+        """The latents of discrete parameters, and where the pieces of their values meet."""
+        return self.best.cuts if isinstance(self.best, Cutter) else ()
+
+    def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim).
 
         Each member gives its share of them, rounded up or down by chance so that it is right on
@@ -66,7 +80,8 @@ class FittedEnsemble:
             most = int(counts[:, place].max(initial=0))
             if draws is not None and not most:
                 continue
-            found = member.sample(observations[asked], most, rng)
+            own = rng.child(place)[asked] if isinstance(rng, RowGenerators) else rng
+            found = member.sample(observations[asked], most, own)
             if draws is None:
                 draws = np.empty((rows, n, found.shape[2]))
             wanted = np.arange(most) < counts[asked, place, None]
@@ -89,7 +104,7 @@ class FittedEnsemble:
         """Say what it is in half a line."""
         return f"ensemble of {len(self.members)}: {self.best.describe()}"
 
-    def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, AnyArray]]]:
+    def to_arrays(self) -> tuple[dict[str, Any], Groups]:
         """Give settings as JSON would hold them, and arrays in named groups."""
         written = [member.to_arrays() for member in self.members]
         config = {
@@ -108,8 +123,17 @@ class FittedEnsemble:
 
 
 @dataclass(frozen=True)
-class FlowEnsemble(FittedEnsemble):
-    """An ensemble of networks that sum up the observation and decode a latent, as cINNs do."""
+class DecoderEnsemble(FittedEnsemble):
+    """An ensemble of networks that decode a latent."""
+
+    @property
+    def row_wise(self) -> bool:
+        """Whether `sample` takes a RowGenerators: if all members do.
+
+        How many a member is asked for depends on the other observations; of a cINN the first of
+        more draws are those of fewer.
+        """
+        return all(isinstance(one, RowWise) and one.row_wise for one in self.members)
 
     @property
     def latent_dim(self) -> int:
@@ -123,27 +147,23 @@ class FlowEnsemble(FittedEnsemble):
         """
         return self.best.decode(observation, latent)
 
+
+@dataclass(frozen=True)
+class FlowEnsemble(DecoderEnsemble):
+    """An ensemble of networks that also sum up the observation, as cINNs do."""
+
     def summarise(self, observations: Observations) -> FloatArray:
         """Give the learned summaries of all members side by side, shape (batch, features)."""
         return np.hstack([member.summarise(observations) for member in self.members])
 
 
 @dataclass(frozen=True)
-class EmulatorEnsemble(FittedEnsemble):
+class EmulatorEnsemble(DecoderEnsemble):
     """An ensemble of networks that were learned forwards, as INNs are.
 
     Draws and densities are those of the mixture; what is predicted or decoded is by the member of
     largest weight, whose errors are known.
     """
-
-    @property
-    def latent_dim(self) -> int:
-        """How many latents a draw comes from."""
-        return self.best.latent_dim
-
-    def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
-        """Find the parameters (n, dim) that latents (n, latent_dim) stand for."""
-        return self.best.decode(observation, latent)
 
     @property
     def residual(self) -> FloatArray:
@@ -176,7 +196,7 @@ class EmulatorEnsemble(FittedEnsemble):
 
 
 def mixture(
-    settings: Ensemble,
+    settings: Any,
     members: tuple[Fitted, ...],
     weights: FloatArray,
     *,

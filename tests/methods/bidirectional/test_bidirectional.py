@@ -42,13 +42,13 @@ def padded(request):
 def test_another_tolerance_changes_the_draws_and_not_the_network(posterior):
     wide = posterior.at_tolerance(0.5)
     assert not wide.sample(Y, 50).equals(posterior.sample(Y, 50))
-    assert wide.fitted.network is posterior.fitted.network
+    assert wide.core.fitted.network is posterior.core.fitted.network
     parameters = posterior.sample(Y, 50)
     assert wide.emulate(parameters).equals(posterior.emulate(parameters))
     assert posterior.settings.tolerance is None
     assert wide.at_tolerance(None).sample(Y, 50).identical(posterior.sample(Y, 50))
     for name in ("simulations", "test_rows", "seed", "problem", "n_simulations"):
-        assert getattr(wide, name) is getattr(posterior, name)
+        assert getattr(wide.core, name) is getattr(posterior.core, name)
     again = wide.resimulate(Y, 2_000)
     # Two observables, each off by .5 spreads: a Rayleigh law of median .5 sqrt(2 log 2) = .59,
     # a little less where the prior holds back.
@@ -67,9 +67,9 @@ def test_draws_at_exactly_the_observation_have_no_density(posterior):
 def test_checks_say_the_tolerance(posterior):
     check = briefly(posterior, 100).check(Y)
     for name in ("re-simulation", "re-simulation at y"):
-        assert check.records[name].remark == posterior.remark
+        assert check.records[name].remark == posterior.core.remark
     figure = check.records["re-simulation at y"].plot()
-    assert figure.axes[0].get_title() == posterior.remark
+    assert figure.axes[0].get_title() == posterior.core.remark
     plt.close("all")
 
 
@@ -77,7 +77,7 @@ def test_checks_say_the_tolerance(posterior):
 
 
 def test_a_padded_network_has_no_density(padded):
-    assert padded.fitted.network.layout.padded
+    assert padded.core.fitted.network.sides.padded
     with pytest.raises(TypeError, match='padding there is no density .*method="cinn"'):
         padded.log_prob({"a": 0.3, "b": 0.5}, INSIDE)
 
@@ -119,11 +119,11 @@ def test_the_grid_is_what_the_latents_stand_for(posterior):
     grid = posterior.latent_grid(Y, axis, (0, 1))
     assert grid.sizes == {"draw": 9}
     z = np.array([[a, b] for a in axis for b in axis])  # the second axis fastest
-    found = posterior.fitted.decode(posterior.schema.read(Y), z)
+    found = posterior.core.fitted.decode(posterior.schema.read(Y), z)
     assert np.allclose(columns(grid), posterior.prior.flatten(posterior.prior.from_latent(found)))
     # Whatever the latent, the observation is the same: that is what the latent is.
     again = posterior.emulate(grid).y.values
-    assert np.allclose(again, Y, atol=1e-2 * np.abs(posterior.scale))
+    assert np.allclose(again, Y, atol=1e-2 * np.abs(posterior.core.scale))
     turned = posterior.latent_grid(Y, axis, (1, 0))
     order = np.arange(9).reshape(3, 3).T.ravel()
     assert np.allclose(columns(turned), columns(grid)[order])
@@ -139,7 +139,7 @@ def test_one_latent_has_no_figure():
     posterior = quick_fit(
         lambda a, b: a + b, LINE.prior, method=si.INN(blocks=2, hidden=16), n=1_000, epochs=10
     )
-    assert posterior.fitted.latent_dim == 1
+    assert posterior.core.fitted.latent_dim == 1
     with pytest.raises(ValueError, match="two different axes of the 1 latents"):
         posterior.plot_latent(0.3)
 

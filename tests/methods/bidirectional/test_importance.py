@@ -5,8 +5,10 @@ import pytest
 import scipy.stats as st
 import torch
 
-from sbi_inn.methods.bidirectional import Layout, Network
+from sbi_inn.methods import INN
 from sbi_inn.methods.bidirectional.importance import Candidates, candidates, log_normal
+from sbi_inn.methods.bidirectional.network import BidirectionalNetwork
+from sbi_inn.methods.bidirectional.sides import Sides
 
 WEIGHTS = np.array([0.1, 0.2, 0.3, 0.4])
 MANY = 40_000
@@ -79,8 +81,8 @@ def test_the_density_of_standard_normal_rows(dim):
 
 def identity(*, latent=2, width=3):
     """Make a network that starts as x = (y, z, padding)."""
-    layout = Layout(parameters=3, observables=1, latent=latent, givens=0, width=width)
-    return Network(layout, blocks=1, hidden=8, depth=1).eval()
+    sides = Sides(parameters=3, observables=1, latent=latent, givens=0, width=width)
+    return BidirectionalNetwork(sides, INN(blocks=1, hidden=8, depth=1)).eval()
 
 
 def drawn(network, n=MANY, *, y=0.5, tolerance=0.0):

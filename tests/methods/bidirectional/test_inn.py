@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from sbi_inn.errors import LoadError, NoDensityError, ShapeError
-from sbi_inn.methods import INN, Decoder, Emulator, Summariser, Weigher, from_arrays
+from sbi_inn.methods import (
+    INN,
+    Decoder,
+    Emulator,
+    Summariser,
+    TrainingData,
+    Weigher,
+    from_arrays,
+)
 from sbi_inn.methods.bidirectional import fitted as fitted_inn
 from sbi_inn.methods.bidirectional import importance
 from sbi_inn.observation.batch import Observations, PaddedSet
@@ -30,9 +38,8 @@ def fit(settings, dim=3, observables=1, givens=0, *, seed=1, epochs=6):
     latent, observations = study(dim, observables, givens)
     rows = np.arange(ROWS)
     training = Training(epochs=epochs)
-    return settings.fit(
-        latent, observations, rows[:350], rows[350:], training, seed=seed, progress=False
-    )
+    data = TrainingData(latent, observations, rows[:350], rows[350:])
+    return settings.fit(data, training, seed=seed, progress=False)
 
 
 SMALL = {"blocks": 3, "hidden": 16, "depth": 1}
@@ -210,7 +217,7 @@ def test_padding_has_no_density(networks):
     spare = fit(INN(**SMALL), 3, 2, epochs=1)
     with pytest.raises(NoDensityError, match=r"or without padding: INN\(latent=1\)"):
         spare.log_prob(*study(3, 2, 0))
-    assert not fit(INN(**SMALL, latent=1), 3, 2, epochs=1).network.layout.padded
+    assert not fit(INN(**SMALL, latent=1), 3, 2, epochs=1).network.sides.padded
 
 
 def test_one_candidate_is_the_networks_own_draw(networks):
@@ -261,10 +268,7 @@ def test_categories_have_no_error():
     latent, rows = rng.standard_normal((ROWS, 3)), np.arange(ROWS)
     y = np.column_stack([latent[:, 0] > 0, latent[:, 1]])
     fitted = INN(**SMALL).fit(
-        latent,
-        Observations(y.astype(float), {}),
-        rows[:350],
-        rows[350:],
+        TrainingData(latent, Observations(y.astype(float), {}), rows[:350], rows[350:]),
         Training(epochs=1),
         seed=1,
         progress=False,
@@ -279,12 +283,12 @@ def test_draws_spread_as_far_as_the_tolerance_says(dense):
     """The forward network at a draw gives y back, up to the tolerance."""
     fitted, (_, observations) = dense
     y = observations[:1]
-    given = np.repeat(y.vector[:, fitted.network.layout.observables :], 4_000, axis=0)
+    given = np.repeat(y.vector[:, fitted.network.sides.observables :], 4_000, axis=0)
     for tolerance in (0.0, 0.2):
         settings = replace(fitted.settings, candidates=1, tolerance=tolerance)
         own = replace(fitted, settings=settings)
         draws = own.sample(y, 4_000, np.random.default_rng(1))[0]
-        m = fitted.network.layout.observables
+        m = fitted.network.sides.observables
         gap = (fitted.emulate(draws, given) - y.vector[:, :m]) / fitted.scaling.vector[1, :m]
         assert np.allclose(gap.std(axis=0), tolerance, rtol=4 / np.sqrt(8_000), atol=1e-4)
 
@@ -303,7 +307,7 @@ def test_the_latent_decides_at_one_observation(case):
 
 def test_predictions_are_in_the_observables_own_units(case):
     fitted, (latent, observations) = case
-    m = fitted.network.layout.observables
+    m = fitted.network.sides.observables
     found = fitted.emulate(latent[350:], observations.vector[350:, m:])
     gap = (found - observations.vector[350:, :m]) / fitted.scaling.vector[1, :m]
     assert np.allclose(np.sqrt((gap**2).mean(axis=0)), fitted.residual, rtol=1e-3)
@@ -328,9 +332,9 @@ def test_to_arrays_and_back(case):
     again = from_arrays(*fitted.to_arrays())
     draws = fitted.sample(observations[:3], 50, np.random.default_rng(1))
     assert np.array_equal(again.sample(observations[:3], 50, np.random.default_rng(1)), draws)
-    given = observations.vector[:, fitted.network.layout.observables :]
+    given = observations.vector[:, fitted.network.sides.observables :]
     assert np.array_equal(again.emulate(latent, given), fitted.emulate(latent, given))
-    if not fitted.network.layout.padded:
+    if not fitted.network.sides.padded:
         found, expected = (f.log_prob(draws[0], observations[:1]) for f in (again, fitted))
         assert np.array_equal(found, expected)
     for name in ("settings", "history", "remark", "weighted"):
@@ -373,8 +377,9 @@ def test_sets_and_nothing_are_refused():
         (Observations(np.zeros((ROWS, 1)), {"n_trials": padded}), "sets: n_trials"),
         (Observations(np.ones((ROWS, 2)), {}, 2), "none"),
     ):
+        data = TrainingData(latent, observations, rows[:350], rows[350:])
         with pytest.raises(ShapeError, match=f'got {came}. Use method="cinn"'):
-            INN().fit(latent, observations, rows[:350], rows[350:], Training(epochs=1), seed=1)
+            INN().fit(data, Training(epochs=1), seed=1)
 
 
 def test_discrepancies_in_many_dimensions_warn():
@@ -382,16 +387,13 @@ def test_discrepancies_in_many_dimensions_warn():
     latent = rng.standard_normal((ROWS, 21))
     rows, training = np.arange(ROWS), Training(epochs=1)
     observations = Observations(latent[:, :1] + 1.0, {})
+    data = TrainingData(latent, observations, rows[:350], rows[350:])
     with pytest.warns(UserWarning, match=r"about 20 dimensions; here are 21.*likelihood"):
-        INN(loss="mmd", **SMALL).fit(
-            latent, observations, rows[:350], rows[350:], training, seed=1, progress=False
-        )
+        INN(loss="mmd", **SMALL).fit(data, training, seed=1, progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fitted = INN(**SMALL).fit(
-            latent, observations, rows[:350], rows[350:], training, seed=1, progress=False
-        )
-    assert fitted.network.layout.latent == 20
+        fitted = INN(**SMALL).fit(data, training, seed=1, progress=False)
+    assert fitted.network.sides.latent == 20
 
 
 def test_the_ablations_leave_losses_out():

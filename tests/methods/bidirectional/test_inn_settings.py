@@ -49,15 +49,15 @@ def test_settings_that_cannot_be(settings, message):
 def test_the_width_follows_from_both_sides(settings, parameters, loss, padding, latent):
     plane = np.random.default_rng(1).standard_normal((500, 2))
     found = settings.resolve(parameters, plane)
-    layout = found.layout(parameters, 2, givens=3)
-    assert (found.loss, layout.padding, layout.latent) == (loss, padding, latent)
-    assert layout.givens == 3
+    sides = found.sides(parameters, 2, givens=3)
+    assert (found.loss, sides.padding, sides.latent) == (loss, padding, latent)
+    assert sides.givens == 3
 
 
 def test_a_width_that_does_not_hold_both_sides():
     plane = np.random.default_rng(1).standard_normal((500, 2))
     with pytest.raises(ValueError, match="a width of at least 4; got 2 and 3"):
-        INN(loss="mmd", width=3).resolve(4, plane).layout(4, 2, 0)
+        INN(loss="mmd", width=3).resolve(4, plane).sides(4, 2, 0)
 
 
 def test_training_takes_more_and_smaller_steps_than_elsewhere():

@@ -19,9 +19,8 @@ N = 20_000  # draws: their moments are known to about 1 / sqrt(N) = .007 prior s
 def with_candidates(posterior, candidates):
     """Give the same network, with another number of candidates a draw."""
     settings = replace(posterior.settings, candidates=candidates)
-    fitted = replace(posterior.fitted, settings=settings)
-    table, rows = posterior.simulations, posterior.test_rows
-    return si.Posterior(fitted, table, rows, seed=posterior.seed)
+    fitted = replace(posterior.core.fitted, settings=settings)
+    return si.Posterior(replace(posterior.core, fitted=fitted))
 
 
 @pytest.fixture(scope="module", params=["likelihood", "mmd"])
@@ -62,8 +61,8 @@ def test_moments_of_the_networks_own_draws(deterministic, y):
 def test_draws_at_tolerance_zero_lie_on_the_observation(deterministic):
     again = deterministic.at_tolerance(0.0).resimulate(OBSERVATIONS[0], 1_000)
     # The network misses y by its residual: the error of two observables is about twice that.
-    assert again.scaled_error.median() < 3 * deterministic.fitted.residual.max()
-    assert deterministic.fitted.residual.max() < 0.05
+    assert again.scaled_error.median() < 3 * deterministic.core.fitted.residual.max()
+    assert deterministic.core.fitted.residual.max() < 0.05
 
 
 # -- within a tolerance ----------------------------------------------------------------------------
@@ -72,7 +71,7 @@ def test_draws_at_tolerance_zero_lie_on_the_observation(deterministic):
 @pytest.mark.parametrize("y", OBSERVATIONS, ids=["usual", "in the tails"])
 def test_a_tolerance_is_noise_on_the_observation(deterministic, y):
     """A deterministic simulator within a tolerance is one with noise of that size."""
-    sd = 0.3 * deterministic.fitted.scaling.vector[1]  # a tolerance is in spreads
+    sd = 0.3 * deterministic.core.fitted.scaling.vector[1]  # a tolerance is in spreads
     mean, covariance = exact_linear(y, sd)
     within = deterministic.at_tolerance(0.3)
     draws = whitened(within.sample(y, N))
@@ -107,7 +106,7 @@ def test_the_default_tolerance_is_the_noise(noisy):
     # In spreads, which hold signal and noise: .2 / sqrt(1 + .2^2). The median error of 400
     # validation rows tells it to 1.17 / sqrt(400) = .06, four times that is .24.
     expected = NOISE / np.sqrt(1 + NOISE**2)
-    assert np.abs(noisy.fitted.tolerance / expected - 1).max() < 0.25
+    assert np.abs(noisy.core.fitted.tolerance / expected - 1).max() < 0.25
 
 
 # -- densities -------------------------------------------------------------------------------------
@@ -133,7 +132,10 @@ def test_the_density_integrates_to_one(curve, candidates):
 
 
 def test_the_weighted_density_is_the_prior_near_the_observation(curve):
-    prior, tolerance = curve.prior, curve.fitted.tolerance * curve.fitted.scaling.vector[1]
+    prior, tolerance = (
+        curve.prior,
+        curve.core.fitted.tolerance * curve.core.fitted.scaling.vector[1],
+    )
     draws = curve.sample(0.7, 500)
     gap = (bent(draws.a.values, draws.b.values)["y"] - 0.7) / tolerance
     named = {name: draws[name].values for name in "ab"}

@@ -7,35 +7,38 @@ import pytest
 import scipy.stats as st
 import torch
 
-from sbi_inn.methods.bidirectional import (
-    TERMS,
-    Layout,
+from sbi_inn.methods import INN
+from sbi_inn.methods.bidirectional.losses import (
+    AT_ROWS,
+    LARGEST,
+    RAMP,
+    SMALLEST,
     Likelihood,
     MeanDiscrepancy,
-    Network,
-    Noise,
-    Pairs,
 )
-from sbi_inn.methods.bidirectional.losses import AT_ROWS, LARGEST, RAMP, SMALLEST
 from sbi_inn.methods.bidirectional.mmd import mmd
+from sbi_inn.methods.bidirectional.network import BidirectionalNetwork, Triples
+from sbi_inn.methods.bidirectional.noise import BlurAndNoise
+from sbi_inn.methods.bidirectional.settings import TERMS
+from sbi_inn.methods.bidirectional.sides import Sides
 
 ROWS = 300
 WIDTHS = (0.5, 1.2)
-PLAIN = Layout(parameters=3, observables=1, latent=2, givens=0, width=3)
-PADDED = Layout(parameters=1, observables=1, latent=1, givens=0, width=3)
+PLAIN = Sides(parameters=3, observables=1, latent=2, givens=0, width=3)
+PADDED = Sides(parameters=1, observables=1, latent=1, givens=0, width=3)
 
 
-def identity(layout):
+def identity(sides):
     """Make a network whose outputs are its inputs, in evaluation: nothing is set from data."""
-    return Network(layout, blocks=1, hidden=8, depth=1).eval()
+    return BidirectionalNetwork(sides, INN(blocks=1, hidden=8, depth=1)).eval()
 
 
-def batch(layout, *, off=0.1, padding=1.0, seed=5):
+def batch(sides, *, off=0.1, padding=1.0, seed=5):
     """Draw parameters of which the first is observed, up to `off`."""
     generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(ROWS, layout.parameters, generator=generator)
+    x = torch.randn(ROWS, sides.parameters, generator=generator)
     y = x[:, :1] + off * torch.randn(ROWS, 1, generator=generator)
-    return Noise(layout, padding, (1.0, 0.01)).fixed(Pairs(x, y, torch.zeros(ROWS, 0)))
+    return BlurAndNoise(sides, padding, (1.0, 0.01)).fixed(Triples(x, y, torch.zeros(ROWS, 0)))
 
 
 # -- likelihood ------------------------------------------------------------------------------------
@@ -52,13 +55,13 @@ def test_the_likelihood_of_a_gaussian():
 
 
 def test_the_likelihood_of_parameters_given_noise_that_is_mapped_along():
-    layout = Layout(parameters=1, observables=1, latent=2, givens=0, width=3)
-    rows = batch(layout)
+    sides = Sides(parameters=1, observables=1, latent=2, givens=0, width=3)
+    rows = batch(sides)
     # As without padding, minus the density of the noise: the identity hands it on as the latent.
-    alone = Layout(parameters=1, observables=1, latent=1, givens=0, width=2)
+    alone = Sides(parameters=1, observables=1, latent=1, givens=0, width=2)
     gap = (rows.pairs.x - rows.pairs.y).numpy()[:, 0]
     expected = st.norm(0, np.sqrt((gap**2).mean())).logpdf(gap)
-    found = Likelihood(identity(layout))(rows)
+    found = Likelihood(identity(sides))(rows)
     assert np.allclose(found.detach(), -expected, atol=1e-4)
     assert alone.padding == (1, 0)
 
@@ -95,8 +98,8 @@ def test_a_huge_prediction_does_not_pay():
 # -- mean discrepancies ----------------------------------------------------------------------------
 
 
-def discrepancy(layout, rows, *terms, network=None):
-    return MeanDiscrepancy(network or identity(layout), WIDTHS, terms)(rows)
+def discrepancy(sides, rows, *terms, network=None):
+    return MeanDiscrepancy(network or identity(sides), WIDTHS, terms)(rows)
 
 
 def test_it_is_the_same_for_every_row():

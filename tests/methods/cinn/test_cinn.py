@@ -1,12 +1,14 @@
 """Conditional invertible networks: whole tables of draws and densities, and files."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from sbi_inn.errors import LoadError
-from sbi_inn.methods import CINN, Summariser, Weigher, from_arrays
-from sbi_inn.methods.cinn import settings as cinn
+from sbi_inn.methods import CINN, Summariser, TrainingData, Weigher, from_arrays
+from sbi_inn.methods.cinn import fitted as cinn
 from sbi_inn.methods.cinn.network import PRIOR_SHARE, Pairs
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.summary_networks import Batch, Scaling
@@ -30,9 +32,8 @@ def fit(settings, dim=3, seed=1):
     latent, observations = study(dim)
     rows = np.arange(ROWS)
     training = Training(epochs=2)
-    return settings.fit(
-        latent, observations, rows[:250], rows[250:], training, seed=seed, progress=False
-    )
+    data = TrainingData(latent, observations, rows[:250], rows[250:])
+    return settings.fit(data, training, seed=seed, progress=False)
 
 
 NETWORKS = {
@@ -189,6 +190,21 @@ def test_to_arrays_and_back(fitted):
     assert again.history == fitted.history
     assert again.describe() == fitted.describe()
     assert f"{fitted.settings.blocks}" in fitted.describe()
+
+
+def test_files_of_before_have_the_cuts_of_discrete_parameters_in_the_settings():
+    latent, observations = study(2)
+    rows, cuts = np.arange(ROWS), ((0, (-0.5, 0.7)),)
+    data = TrainingData(latent, observations, rows[:250], rows[250:], cuts)
+    fitted = CINN(blocks=2, hidden=8).fit(data, Training(epochs=1), seed=1, progress=False)
+    config, arrays = fitted.to_arrays()
+    config["settings"]["pieces"] = config["shape"].pop("cuts")
+    again = from_arrays(json.loads(json.dumps(config)), arrays)
+    assert again.cuts == cuts
+    assert again.settings == fitted.settings
+    assert np.array_equal(
+        again.log_prob(latent, observations), fitted.log_prob(latent, observations)
+    )
 
 
 def test_what_cannot_be_read_back(fitted):

@@ -20,15 +20,16 @@ from sbi_inn.methods import (
     Emulator,
     Ensemble,
     Summariser,
+    TrainingData,
     Weigher,
-    default_members,
     from_arrays,
 )
-from sbi_inn.methods.ensemble import settings as ensemble
+from sbi_inn.methods.ensemble import method as ensemble
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble, _counts, mixture
+from sbi_inn.methods.ensemble.training import stacked
 from sbi_inn.observation.batch import Observations
 from sbi_inn.training import loop as training
-from sbi_inn.training import workers as parallel
+from sbi_inn.training import side_by_side, workers
 from sbi_inn.training.history import History
 from sbi_inn.training.loop import Training
 
@@ -73,9 +74,7 @@ def study(columns=2):
 def fit(method=TINY, members=2, *, table=None, n_jobs=1, seed=1, **settings):
     rows = np.arange(ROWS)
     return Ensemble(method, members, n_jobs).fit(
-        *(table or study()),
-        rows[:250],
-        rows[250:],
+        TrainingData(*(table or study()), rows[:250], rows[250:]),
         Training(**({"epochs": 3} | settings)),
         seed=seed,
         progress=False,
@@ -108,7 +107,7 @@ def test_stacking_finds_the_weights_of_a_known_mixture():
     rows = 20_000
     second = rng.random(rows) < 0.2
     x = rng.standard_normal(rows) + 3.0 * second
-    found = ensemble.stacked(np.stack([st.norm.logpdf(x), st.norm.logpdf(x, 3.0)]))
+    found = stacked(np.stack([st.norm.logpdf(x), st.norm.logpdf(x, 3.0)]))
     # The labels alone give .2 to .003; overlap makes it a little worse.
     assert found[1] == pytest.approx(0.2, abs=0.015)
     assert found.sum() == pytest.approx(1)
@@ -120,8 +119,7 @@ def test_noise_does_not_decide_between_equals(rows, spread):
     rng = np.random.default_rng(1)
     # log p1 - log p2 of rows drawn from their mean, as it is between two equals: symmetric.
     found = [
-        ensemble.stacked(0.5 * spread * np.outer([1.0, -1.0], rng.standard_normal(rows)))
-        for _ in range(50)
+        stacked(0.5 * spread * np.outer([1.0, -1.0], rng.standard_normal(rows))) for _ in range(50)
     ]
     first = np.array(found)[:, 0]
     assert np.std(first) < 0.06  # .044 at most, known to a tenth of itself
@@ -130,19 +128,19 @@ def test_noise_does_not_decide_between_equals(rows, spread):
 
 def test_a_member_that_is_much_worse_gets_little():
     log_density = np.stack([np.zeros(1_000), np.full(1_000, -5.0)])
-    assert ensemble.stacked(log_density)[1] < 0.03
+    assert stacked(log_density)[1] < 0.03
 
 
 def test_rows_without_any_density_say_nothing():
     rng = np.random.default_rng(1)
     log_density = rng.standard_normal((3, 200))
-    expected = ensemble.stacked(log_density)
+    expected = stacked(log_density)
     nothing = np.array([[-np.inf, np.nan], [-np.inf, -np.inf], [np.nan, np.nan]])
-    assert np.allclose(ensemble.stacked(np.hstack([log_density, nothing])), expected)
-    assert np.allclose(ensemble.stacked(nothing), 1 / 3)
+    assert np.allclose(stacked(np.hstack([log_density, nothing])), expected)
+    assert np.allclose(stacked(nothing), 1 / 3)
     # Where one member alone gives none, it does.
     log_density[1, :100] = -np.inf
-    assert ensemble.stacked(log_density)[1] < expected[1] - 0.05
+    assert stacked(log_density)[1] < expected[1] - 0.05
 
 
 # -- draws and densities ---------------------------------------------------------------------------
@@ -252,10 +250,10 @@ def test_one_thread_and_back_again():
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        with parallel.one_thread():
+        with side_by_side.one_thread():
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 3
-        with pytest.raises(ZeroDivisionError), parallel.one_thread():
+        with pytest.raises(ZeroDivisionError), side_by_side.one_thread():
             raise ZeroDivisionError
         assert torch.get_num_threads() == 3
     finally:
@@ -278,7 +276,7 @@ def test_what_a_method_raises_reaches_the_caller(n_jobs):
         label = "picky"
         schedule = TINY.schedule
 
-        def fit(self, *table, seed, progress):
+        def fit(self, data, training, *, seed, progress):
             raise ShapeError(f"process {os.getpid()} wants sets")
 
     with pytest.raises(ShapeError, match="wants sets") as caught:
@@ -337,7 +335,7 @@ def test_an_interruption_leaves_what_was_trained(monkeypatch, steps, members):
 
 @pytest.mark.usefixtures("_always_workers")
 def test_an_interruption_ends_the_workers(monkeypatch):
-    calls, wait = [], parallel.wait
+    calls, wait = [], side_by_side.wait
 
     def interrupted(futures, timeout):
         calls.append(timeout)
@@ -348,7 +346,7 @@ def test_an_interruption_ends_the_workers(monkeypatch):
         return wait(futures, timeout=timeout)
 
     fit(n_jobs=2)  # the workers are there
-    monkeypatch.setattr(parallel, "wait", interrupted)
+    monkeypatch.setattr(side_by_side, "wait", interrupted)
     found = fit(members=2, n_jobs=2, epochs=10**6, early_stopping=False)
     assert found.history.stopped == "interrupted"
     assert {m.history.stopped for m in found.members} == {"interrupted"}
@@ -356,7 +354,7 @@ def test_an_interruption_ends_the_workers(monkeypatch):
 
 
 def test_a_stop_on_the_board_reaches_training(tmp_path):
-    board = parallel.Board.new(str(tmp_path), 2)
+    board = side_by_side.Board.new(str(tmp_path), 2)
     watch = board.watch(1)
     assert watch(0.5, math.nan)
     assert watch(0.6, 2.0)
@@ -365,10 +363,10 @@ def test_a_stop_on_the_board_reaches_training(tmp_path):
     board.finish(0)
     board.show(lambda done, loss: told.append((done, loss)))
     assert told == [(0.3, 2.0), (0.8, 2.0)]
-    parallel.Board(board.path, 2).stop()  # by another process
+    side_by_side.Board(board.path, 2).stop()  # by another process
     assert board.stopped
     assert not watch(0.7, 2.0)
-    assert parallel._work(interrupt, board, 0) is None  # one that has not begun does not begin
+    assert side_by_side._work(interrupt, board, 0) is None  # one that has not begun does not begin
 
 
 def diverge(run):
@@ -424,8 +422,9 @@ def test_what_cannot_be_read_back(fitted, damage):
 
 
 def test_settings_of_an_ensemble():
-    assert default_members(CINN()) == ensemble.DEFAULT_MEMBERS
-    assert default_members(INN()) == 1
+    assert CINN().default_members == 2
+    assert INN().default_members == 1
+    assert Ensemble(INN(), 3).default_members == 3
     with pytest.raises(ValueError, match="must be positive; got 0"):
         Ensemble(CINN(), 0)
     assert Ensemble(CINN(), 2).label == "cINN"
@@ -444,13 +443,13 @@ def quick(**settings):
 
 
 def test_the_front_door():
-    assert isinstance(quick().fitted, FittedEnsemble)
-    assert len(quick(ensemble=3).fitted.members) == 3
-    assert not isinstance(quick(ensemble=1).fitted, FittedEnsemble)
+    assert isinstance(quick().core.fitted, FittedEnsemble)
+    assert len(quick(ensemble=3).core.fitted.members) == 3
+    assert not isinstance(quick(ensemble=1).core.fitted, FittedEnsemble)
     again = Ensemble(SMALL, 3)
-    assert len(quick(method=again).fitted.members) == 3
-    assert not isinstance(quick(method=again, ensemble=1).fitted, FittedEnsemble)
-    with pytest.raises(ValueError, match="at least one network; got 0"):
+    assert len(quick(method=again).core.fitted.members) == 3
+    assert not isinstance(quick(method=again, ensemble=1).core.fitted, FittedEnsemble)
+    with pytest.raises(ValueError, match="ensemble must be positive; got 0"):
         quick(ensemble=0)
 
 
@@ -475,10 +474,10 @@ def test_a_posterior_of_an_ensemble(tmp_path):
 def test_a_mixture_is_no_worse_than_its_members():
     """By Jensen's inequality: the mean log density of the truths, weighted over the members."""
     posterior = quick(ensemble=3)
-    table, rows = posterior.simulations, posterior.test_rows
+    table, rows = posterior.simulations, posterior.core.test_rows
     truths = posterior.prior.to_latent(table.parameters(rows)), table.observations(rows)
-    alone = [member.log_prob(*truths).mean() for member in posterior.fitted.members]
-    assert posterior.fitted.log_prob(*truths).mean() > posterior.fitted.weights @ alone
+    alone = [member.log_prob(*truths).mean() for member in posterior.core.fitted.members]
+    assert posterior.core.fitted.log_prob(*truths).mean() > posterior.core.fitted.weights @ alone
 
 
 # -- without workers (last: they take seconds to start) --------------------------------------------
@@ -493,15 +492,15 @@ def test_workers_that_die_are_done_without(fitted):
         label = "deadly"
         schedule = TINY.schedule
 
-        def fit(self, *table, seed, progress):
+        def fit(self, data, training, *, seed, progress):
             if os.getpid() != here:
                 os._exit(1)
-            return TINY.fit(*table, seed=seed, progress=progress)
+            return TINY.fit(data, training, seed=seed, progress=progress)
 
     with pytest.warns(UserWarning, match="goes on in this process"):
         found = fit(Deadly(), n_jobs=2)
     assert same(found, fitted)
-    assert parallel._pool.cache_info().currsize == 0  # new ones will be started
+    assert workers._pool.cache_info().currsize == 0  # new ones will be started
 
 
 @pytest.mark.usefixtures("_always_workers")
@@ -509,9 +508,9 @@ def test_without_workers_training_goes_on_here(fitted, monkeypatch):
     def impossible(*_, **__):
         raise OSError("no semaphores")
 
-    parallel._pool.cache_clear()
-    monkeypatch.setattr(parallel, "ProcessPoolExecutor", impossible)
-    parallel.warm_up(2)  # says nothing: training will
+    workers.forget()
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", impossible)
+    side_by_side.warm_up(2)  # says nothing: training will
     with pytest.warns(UserWarning, match="no semaphores.*goes on in this process"):
         found = fit(n_jobs=2)
     assert same(found, fitted)

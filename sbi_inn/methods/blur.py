@@ -7,11 +7,23 @@ blurred learns their shape first, then sharpens it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 # Share of the training after which the noise no longer fades.
 FADED = 0.7
+
+
+def check_blur(settings: Any) -> None:
+    """Raise ValueError unless the blur of settings is positive and falls, or is left open."""
+    blur = settings.blur
+    pair = isinstance(blur, tuple | list) and len(blur) == 2
+    if blur is not None and not (pair and blur[0] >= blur[1] > 0):
+        raise ValueError(
+            f"{type(settings).__name__}(blur=...) must be positive and fall; got {blur!r}"
+        )
 
 
 def blurred(
@@ -32,7 +44,7 @@ def blurred(
     Examples
     --------
     >>> import torch
-    >>> from sbi_inn.methods.cinn.blur import blurred
+    >>> from sbi_inn.methods.blur import blurred
     >>> generator = torch.Generator().manual_seed(1)
     >>> zeros = torch.zeros(1000, 1)
     >>> [round(blurred(zeros, (1.0, 0.1), d, generator).std().item(), 1) for d in (0.0, 0.8)]

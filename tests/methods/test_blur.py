@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sbi_inn.methods.cinn.blur import blurred
+from sbi_inn.methods.blur import blurred
 
 N = 20_000
 

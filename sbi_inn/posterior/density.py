@@ -13,14 +13,18 @@ from scipy.special import logsumexp
 from sbi_inn.diagnostics.mode_search import climb, mean_shift
 from sbi_inn.draws import counted
 from sbi_inn.errors import NoDensityError
-from sbi_inn.methods.protocols import Fitted, Weigher
+from sbi_inn.methods.fitting import log_normal
+from sbi_inn.methods.protocols import Cutter, Fitted, RowWise, Weigher
+from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
 from sbi_inn.prior import Prior
 from sbi_inn.prior.quadrature import places
 from sbi_inn.typing import AnyArray, BoolArray, FloatArray
 
-STARTS = 4096  # draws that the search for the highest density starts from
-COMBINATIONS = 8  # values of the discrete parameters that are climbed for, the best of those drawn
+# Draws that the search for the highest density starts from.
+STARTS = 4096
+# Values of the discrete parameters that are climbed for, the best of those drawn.
+COMBINATIONS = 8
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,23 @@ class Density:
     fitted: Fitted
     prior: Prior
 
-    def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+    def draw(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw flat parameter vectors, shape (observations, n, dim)."""
         n = counted(n)
-        latent = self.fitted.sample(observations, n, rng)
+        latent = self.latent(observations, n, rng)
         flat = self.prior.flatten(self.prior.from_latent(latent.reshape(-1, latent.shape[2])))
         return flat.reshape(len(observations), n, -1)
+
+    def latent(self, observations: Observations, n: int, rng: Random) -> FloatArray:
+        """Draw where the method was trained, shape (observations, n, latents)."""
+        if isinstance(rng, np.random.Generator):
+            return self.fitted.sample(observations, n, rng)
+        able = _row_wise(self.fitted)
+        if able is not None:
+            return able.sample(observations, n, rng)
+        alone = (observations[row : row + 1] for row in range(len(observations)))
+        parts = [self.fitted.sample(y, n, own) for y, own in zip(alone, rng, strict=True)]
+        return np.concatenate(parts)
 
     def log_prob(self, parameters: Mapping[str, AnyArray], observation: Observations) -> FloatArray:
         """Evaluate the log density of rows of parameters, shape (rows,), given one observation.
@@ -63,13 +78,14 @@ class Density:
             log_prob[inside] = log_prior[inside] + log_ratio
         return log_prob
 
-    def highest(self, observation: Observations, rng: np.random.Generator) -> dict[str, AnyArray]:
+    def highest(self, observation: Observations, rng: Random) -> dict[str, AnyArray]:
         """Find the parameters of highest density given one observation, each of shape (1, ...).
 
         Values of discrete parameters are tried in turn, the most promising that were drawn. Where
         the density cannot be evaluated, the mode of the draws' density by mean shift.
         """
-        start = self.fitted.sample(observation, STARTS, rng)[0]
+        start = self.latent(observation, STARTS, rng)[0]
+        rng = rng if isinstance(rng, np.random.Generator) else next(iter(rng))
         try:
             return self._climb(start, observation, rng)
         except NoDensityError:
@@ -137,8 +153,7 @@ class Density:
     @property
     def _steps(self) -> BoolArray:
         """For which discrete parameters the ratio is the same all over each piece."""
-        settings = getattr(self.fitted.settings, "method", self.fitted.settings)
-        known = [axis for axis, _ in getattr(settings, "pieces", ())]
+        known = [axis for axis, _ in self.fitted.cuts] if isinstance(self.fitted, Cutter) else []
         return np.isin(np.flatnonzero(self.prior.discrete_latents), known)
 
     @property
@@ -176,6 +191,10 @@ class Density:
         return {name: value[[log_prob.argmax()]] for name, value in found.items()}
 
 
+def _row_wise(fitted: object) -> RowWise | None:
+    return fitted if isinstance(fitted, RowWise) and fitted.row_wise else None
+
+
 def _filled(latent: FloatArray, free: BoolArray, values: FloatArray) -> FloatArray:
     """Rows of a latent (dim,) with values (n, k) in its k free places."""
     rows = np.repeat(latent[None], len(values), axis=0)
@@ -194,8 +213,3 @@ def densest(flat: FloatArray, discrete: BoolArray, rng: np.random.Generator) -> 
         these = flat[group.ravel() == counts.argmax()]
         top[~discrete] = mean_shift(these[:, ~discrete], rng)
     return top
-
-
-def log_normal(latent: FloatArray) -> FloatArray:
-    """Log density of N(0, I), the prior on the latent side, shape (rows,)."""
-    return -0.5 * (latent**2).sum(axis=1) - 0.5 * latent.shape[1] * np.log(2 * np.pi)

@@ -20,7 +20,7 @@ CURVED = 0.75
 
 
 @dataclass(frozen=True)
-class Layout:
+class Sides:
     """Widths of both sides of a network.
 
     Attributes
@@ -34,7 +34,7 @@ class Layout:
 
     Examples
     --------
-    >>> Layout(parameters=2, observables=4, latent=2, givens=0, width=16).describe()
+    >>> Sides(parameters=2, observables=4, latent=2, givens=0, width=16).describe()
     '2 parameters to 4 observables and 2 latents, both padded to 16'
     """
 

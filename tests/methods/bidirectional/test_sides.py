@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sbi_inn.methods.bidirectional import Layout, latents_for
+from sbi_inn.methods.bidirectional.sides import Sides, latents_for
 
 N = 1_000
 
@@ -14,10 +14,10 @@ def rng():
 
 
 def test_padding_fills_both_sides():
-    layout = Layout(parameters=2, observables=4, latent=2, givens=1, width=16)
-    assert layout.padding == (14, 10)
-    assert layout.padded
-    exact = Layout(parameters=4, observables=2, latent=2, givens=0, width=4)
+    sides = Sides(parameters=2, observables=4, latent=2, givens=1, width=16)
+    assert sides.padding == (14, 10)
+    assert sides.padded
+    exact = Sides(parameters=4, observables=2, latent=2, givens=0, width=4)
     assert exact.padding == (0, 0)
     assert not exact.padded
 
@@ -33,7 +33,7 @@ def test_padding_fills_both_sides():
 )
 def test_what_is_said(widths, words):
     parameters, observables, latent, width = widths
-    assert Layout(parameters, observables, latent, 0, width).describe() == words
+    assert Sides(parameters, observables, latent, 0, width).describe() == words
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ def test_what_is_said(widths, words):
         (4, 5, "a width of at least 6; got 4 and 5"),
     ],
 )
-def test_layouts_that_cannot_be(latent, width, message):
+def test_sides_that_cannot_be(latent, width, message):
     with pytest.raises(ValueError, match=message):
-        Layout(parameters=4, observables=2, latent=latent, givens=0, width=width)
+        Sides(parameters=4, observables=2, latent=latent, givens=0, width=width)
 
 
 # -- how many latents ------------------------------------------------------------------------------

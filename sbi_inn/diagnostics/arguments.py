@@ -1,0 +1,61 @@
+"""What the array functions are given: arrays of the shapes that they need, or an error."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sbi_inn.errors import ShapeError
+from sbi_inn.typing import FloatArray
+
+
+def truth_and_draws(
+    where: str, truth: ArrayLike, draws: ArrayLike, fewest: int = 1
+) -> tuple[FloatArray, FloatArray]:
+    """Give truths (n, d) and draws (n, m, d), of which there are `fewest` or more, without NaN."""
+    truth, draws = np.asarray(truth, dtype=float), np.asarray(draws, dtype=float)
+    fits = truth.ndim == 2 and draws.ndim == 3 and draws.shape[::2] == truth.shape
+    if not fits or draws.shape[1] < fewest:
+        raise ShapeError(
+            f"{where}: truth must have shape (n, d) and draws (n, m, d) with m > {fewest - 1}; "
+            f"got {truth.shape} and {draws.shape}"
+        )
+    if np.isnan(truth).any() or np.isnan(draws).any():
+        raise ShapeError(
+            f"{where}: every value must be finite, and NaN has no rank; got "
+            f"{np.isnan(truth).sum()} NaN in truth and {np.isnan(draws).sum()} in draws"
+        )
+    return truth, draws
+
+
+def ranks_of_columns(ranks: ArrayLike) -> FloatArray:
+    """Give ranks of shape (n, d), n > 0, in [0, 1]."""
+    ranks = np.asarray(ranks, dtype=float)
+    if ranks.ndim != 2 or len(ranks) == 0:
+        raise ShapeError(
+            f"ranks must have shape (n, d), n > 0, and not be empty; got {ranks.shape}"
+        )
+    if not (np.all(ranks >= 0) and np.all(ranks <= 1)):
+        raise ShapeError(f"ranks must lie in [0, 1]; got {ranks.min()} to {ranks.max()}")
+    return ranks
+
+
+def two_sets(
+    where: str, reference: ArrayLike, rows: ArrayLike, *, fewest: int, fewest_rows: int
+) -> tuple[FloatArray, FloatArray]:
+    """Give two sets of finite rows, of shapes (n, k) and (m, k), n and m being large enough."""
+    reference, rows = np.asarray(reference, dtype=float), np.asarray(rows, dtype=float)
+    fits = reference.ndim == rows.ndim == 2 and reference.shape[1] == rows.shape[1]
+    if not fits or len(reference) < fewest or len(rows) < fewest_rows:
+        raise ShapeError(
+            f"{where}: the sets must have shapes (n, k) and (m, k), n > {fewest - 1} and "
+            f"m > {fewest_rows - 1}; got {reference.shape} and {rows.shape}"
+        )
+    finite(where, reference, rows)
+    return reference, rows
+
+
+def finite(where: str, *arrays: FloatArray) -> None:
+    """Raise unless every value is finite."""
+    if not all(np.isfinite(one).all() for one in arrays):
+        raise ShapeError(f"{where}: every value must be finite; got NaN or infinite values")

@@ -1,0 +1,129 @@
+"""What a cINN gives when it is trained: draws, densities and summaries."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from sbi_inn.methods.cinn.network import Network, Shape
+from sbi_inn.methods.cinn.settings import CINNSettings
+from sbi_inn.methods.protocols import Cuts
+from sbi_inn.methods.row_generators import Random
+from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks import Batch, Scaling
+from sbi_inn.training import weights
+from sbi_inn.training.history import History
+from sbi_inn.typing import AnyArray, FloatArray
+
+# Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.
+ROWS = 8_192
+
+
+@dataclass(frozen=True)
+class FittedCINN:
+    """A trained conditional invertible network."""
+
+    settings: CINNSettings
+    history: History
+    scaling: Scaling
+    network: Network
+    shape: Shape
+    row_wise: ClassVar[bool] = True
+
+    @torch.inference_mode()
+    def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
+        """Draw `n` for each observation, shape (observations, n, dim)."""
+        batch = Batch.of(observations, self.scaling)
+        context = self.network.summary(batch)
+        draws = np.empty((len(batch), n, self.shape.dim))
+        latent = rng.standard_normal(draws.shape, dtype=np.float32)
+        for rows, part in _chunks(len(batch), n):
+            z = torch.from_numpy(latent[rows, part].reshape(-1, self.shape.dim))
+            here = context[rows]
+            if len(here) > 1:
+                here = here.repeat_interleave(len(z) // len(here), dim=0)
+            x, _ = self.network.flow.inverse(z, here)
+            draws[rows, part] = x.numpy().reshape(latent[rows, part].shape)
+        return draws
+
+    @torch.inference_mode()
+    def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
+        """Log density of rows (batch, dim), each observation standing for as many of them."""
+        rows = torch.from_numpy(latent.astype(np.float32))
+        context = torch.from_numpy(self.summarise(observations).astype(np.float32))
+        if len(context) == 1:
+            parts = [self.network.log_prob(part, context) for part in rows.split(ROWS)]
+        else:
+            each = torch.arange(len(context)).repeat_interleave(len(rows) // len(context))
+            pairs = zip(rows.split(ROWS), each.split(ROWS), strict=True)
+            parts = [self.network.log_prob(part, context[here]) for part, here in pairs]
+        return torch.cat(parts).numpy().astype(np.float64) if parts else np.empty(0)
+
+    @torch.inference_mode()
+    def summarise(self, observations: Observations) -> FloatArray:
+        """Give the learned summaries of observations, shape (batch, features)."""
+        batch = Batch.of(observations, self.scaling)
+        parts = [self.network.summary(batch[rows]) for rows in torch.arange(len(batch)).split(ROWS)]
+        return torch.cat(parts).numpy().astype(np.float64)
+
+    @torch.inference_mode()
+    def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
+        """Find the parameters (n, dim) that latents (n, dim) stand for, at one observation."""
+        context = self.network.summary(Batch.of(observation, self.scaling))
+        x, _ = self.network.flow.inverse(torch.from_numpy(latent.astype(np.float32)), context)
+        return x.numpy().astype(np.float64)
+
+    @property
+    def histories(self) -> tuple[History, ...]:
+        """That of the only network."""
+        return (self.history,)
+
+    @property
+    def cuts(self) -> Cuts:
+        """The latents of discrete parameters, and where the pieces of their values meet."""
+        return self.shape.cuts
+
+    @property
+    def latent_dim(self) -> int:
+        """How many latents a draw comes from."""
+        return self.shape.dim
+
+    def describe(self) -> str:
+        """Say what it is in half a line."""
+        s = self.settings
+        size = sum(p.numel() for p in self.network.parameters())
+        found = f"cINN of {s.blocks} {s.transform} coupling blocks, {size:,} weights"
+        if self.shape.own is not None:
+            return f"{found}, those of {type(s.summary).__name__} among them"
+        pixels = sum(math.prod(grid.shape) for grid in self.scaling.grids.values())
+        read, given = len(self.scaling.read), self.scaling.vector.shape[1] - pixels
+        return found if read == given else f"{found}, reading {read} of {given} observables"
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, AnyArray]]]:
+        """Give settings as JSON would hold them, and arrays in named groups."""
+        summary = self.settings.summary
+        named = summary if summary == "auto" else type(summary).__name__
+        config = {
+            "name": self.settings.name,
+            "settings": {f.name: getattr(self.settings, f.name) for f in fields(self.settings)}
+            | {"summary": named},
+            "history": self.history.to_config(),
+            "shape": asdict(self.shape),
+        }
+        groups = {"weights": weights.to_arrays(self.network), "scaling": self.scaling.to_arrays()}
+        return config, groups
+
+
+def _chunks(observations: int, n: int) -> list[tuple[slice, slice]]:
+    """Cut an (observations, n) table of draws into pieces of at most `ROWS` draws."""
+    rows = max(1, ROWS // max(n, 1))
+    pieces = math.ceil(n / ROWS)
+    return [
+        (slice(r, r + rows), slice(p * ROWS, (p + 1) * ROWS))
+        for r in range(0, observations, rows)
+        for p in range(pieces)
+    ]

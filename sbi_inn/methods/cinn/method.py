@@ -1,0 +1,141 @@
+"""Conditional invertible networks (dissertation, ch. 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sbi_inn.errors import LoadError
+from sbi_inn.methods.cinn.fitted import FittedCINN
+from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
+from sbi_inn.methods.cinn.settings import CINNSettings
+from sbi_inn.methods.cinn.training import learn
+from sbi_inn.methods.protocols import Groups, TrainingData
+from sbi_inn.summary_networks import Batch, OwnNet, Parts, Scaling, informative, not_pixels
+from sbi_inn.training import weights
+from sbi_inn.training.history import History, tupled
+from sbi_inn.training.loop import seeded
+from sbi_inn.training.settings import Training
+from sbi_inn.typing import AnyArray
+
+# How the names of weights begin, where the summary network is the user's own.
+OWN = "summary.module."
+
+
+@dataclass(frozen=True)
+class CINN(CINNSettings):  # noqa: D101 (that of its settings)
+    __doc__ = CINNSettings.__doc__
+
+    def fit(
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
+    ) -> FittedCINN:
+        """Train on pairs of parameters and observations.
+
+        Parameters
+        ----------
+        data : TrainingData
+        training : Training
+        seed : int
+            Of the initial weights, the mixing matrices and the order of the rows.
+        progress : bool
+
+        Raises
+        ------
+        ShapeError
+            If a summary network of the user's own cannot read the observations.
+        """
+        observations, n_train = data.observations, len(data.train)
+        scaling = self._scaling(data)
+        sets = len(observations.sets) > len(observations.series)
+        settings = self.resolve(n_train, data.dim, sets=sets)
+        assert settings.dropout is not None
+        rows = torch.from_numpy(data.latents.astype(np.float32))
+        seen, held_out = (
+            Pairs(rows[part], Batch.of(observations[part], scaling))
+            for part in (data.train, data.validation)
+        )
+        network, shape = settings._network(data, seen, scaling, seed)
+        network.start_from(seen, held_out)
+        renew = data.renew
+        history = learn(
+            network,
+            seen,
+            held_out,
+            self.schedule(training, n_train),
+            seed=seed,
+            augment=DropoutAndBlur(network.dropout, settings.dropout, settings.blur),
+            renew=None if renew is None else lambda rng: seen.seen_as(renew(rng), scaling),
+            features_first=bool(scaling.grids),
+            progress=progress,
+        )
+        return FittedCINN(settings, history, scaling, network, shape)
+
+    def read(self, config: Mapping[str, Any], arrays: Groups) -> FittedCINN:
+        """Read back what `FittedCINN.to_arrays` gave, with the summary network if it was own.
+
+        Raises
+        ------
+        LoadError
+            If that network is missing, or another one.
+        """
+        stored = tupled(config["settings"])
+        pieces = stored.pop("pieces", ())  # where files of 0.1 have the cuts
+        shape = Shape.from_config({"cuts": pieces, **config["shape"]})
+        own = _given_again(self.summary, shape, stored["summary"], arrays["weights"])
+        settings = replace(self, **stored | {"summary": self.summary})
+        with seeded(0):
+            network = Network(settings, shape, 0, own)
+        weights.from_arrays(network, arrays["weights"])
+        scaling = Scaling.from_arrays(arrays["scaling"])
+        return FittedCINN(settings, History.from_config(config["history"]), scaling, network, shape)
+
+    def _scaling(self, data: TrainingData) -> Scaling:
+        """Learn the scales of what is read from the training rows."""
+        seen, own, read = data.observations[data.train], self.summary != "auto", None
+        if self.screening and not own:
+            plain = not_pixels(seen)
+            read = plain[informative(data.latents[data.train], seen.vector[:, plain])]
+        return Scaling.fit(seen, read, scores=not own)
+
+    def _network(
+        self, data: TrainingData, seen: Pairs, scaling: Scaling, seed: int
+    ) -> tuple[Network, Shape]:
+        shape, net = Shape.of(seen, data.observations, data.cuts, scaling), None
+        with seeded(seed):
+            if self.summary != "auto":
+                net = OwnNet.fresh(self.summary, Parts.of(data.observations), seen.batch)
+                shape = replace(shape, own=net.parts, features=net.features)
+            return Network(self, shape, seed, net), shape
+
+
+def _given_again(
+    summary: nn.Module | str, shape: Shape, saved: str, arrays: Mapping[str, AnyArray]
+) -> OwnNet | None:
+    """Give a user's own network its weights, in a copy; None where there is none."""
+    if shape.own is None:
+        if isinstance(summary, nn.Module):
+            raise LoadError(
+                f"expected no summary network, as the file holds one of ours; got {summary!r:.80}"
+            )
+        return None
+    if not isinstance(summary, nn.Module):
+        raise LoadError(
+            f"the summary network {saved} is code, which no file holds: expected it again, "
+            f"load_posterior(path, summary={saved}(...)); got None"
+        )
+    module = deepcopy(summary)
+    try:
+        own = {n.removeprefix(OWN): w for n, w in arrays.items() if n.startswith(OWN)}
+        module.load_state_dict({name: torch.from_numpy(weight) for name, weight in own.items()})
+    except RuntimeError as error:
+        raise LoadError(
+            f"expected the summary network that was saved, {saved}; got {type(summary).__name__}, "
+            f"whose weights differ: {error}"
+        ) from error
+    return OwnNet(module, shape.own, shape.features)

@@ -1,0 +1,170 @@
+"""Several networks, and the mixture of their posteriors."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
+from sbi_inn.methods.ensemble.training import converged, stacked, train
+from sbi_inn.methods.protocols import Fitted, Groups, TrainingData, declared
+from sbi_inn.simulation.seeds import Stream, sequence
+from sbi_inn.training.settings import Training
+from sbi_inn.training.side_by_side import train_all, warm_up
+from sbi_inn.training.stated import check_fields, check_jobs
+from sbi_inn.training.workers import cores
+
+# Seconds that a step of training takes at the least.
+STEP = 3e-3
+# Seconds that each row of a step adds.
+ROW = 1e-5
+# Seconds of training below which starting workers costs more than it saves.
+WORTH_IT = 6.0
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A mixture of networks that differ in their initial weights and in the order of the rows.
+
+    Parameters
+    ----------
+    method : Method
+        Settings of each network.
+    members : int
+    n_jobs : int
+        Processes to train on; -1 for all cores. It does not change the result: each network is
+        trained with one thread.
+
+    Raises
+    ------
+    ValueError
+        If there is no member.
+    """
+
+    name: ClassVar[str] = "ensemble"
+
+    method: Any
+    members: int
+    n_jobs: int = field(default=-1, compare=False)
+
+    def __post_init__(self) -> None:
+        check_fields(self, whole=("members",))
+        check_jobs(self.n_jobs)
+
+    @property
+    def label(self) -> str:
+        """What its members are called."""
+        return self.method.label
+
+    @property
+    def uses_prior(self) -> bool:
+        """Whether its members need the density of the prior."""
+        return declared(self.method, "uses_prior")
+
+    @property
+    def default_members(self) -> int:
+        """Its members."""
+        return self.members
+
+    @property
+    def takes_summary(self) -> bool:
+        """Whether its members take a summary network of the user's own."""
+        return declared(self.method, "takes_summary")
+
+    def schedule(self, training: Training, n_train: int) -> Training:
+        """Fill in what is None of how to train each member."""
+        return declared(self.method, "schedule")(training, n_train)
+
+    def prepare(self, training: Training, n_train: int) -> None:
+        """Let workers start, if training will need them."""
+        processes = self._processes(training, n_train)
+        if processes > 1:
+            warm_up(processes)
+
+    def fit(
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
+    ) -> FittedEnsemble:
+        """Train the members, and weigh them by their densities of the validation rows.
+
+        Members whose loss turned non-finite are left out, unless all did.
+
+        Parameters
+        ----------
+        data : TrainingData
+        training : Training
+            Of each member; those that follow each other on one core share `max_seconds`, in
+            which the start of workers (some seconds, where there are none) does not count.
+        seed : int
+            Of the members' seeds.
+        progress : bool
+            Show one progress bar for all members.
+
+        Raises
+        ------
+        ShapeError
+            If the method does not take such observations.
+        """
+        start = time.perf_counter()
+        processes = self._processes(training, len(data.train))
+        shared = _share(training, math.ceil(self.members / processes))
+        jobs = [partial(train, self.method, data, shared, s) for s in _seeds(seed, self.members)]
+        trained = train_all(jobs, processes, progress=progress)
+        interrupted = len(trained) < len(jobs) or any(one.interrupted for one in trained)
+        kept = converged(trained)
+        return mixture(
+            replace(self, method=kept[0].fitted.settings),
+            tuple(one.fitted for one in kept),
+            stacked(np.stack([one.log_density for one in kept])),
+            seconds=time.perf_counter() - start,
+            interrupted=interrupted,
+        )
+
+    @classmethod
+    def read(
+        cls, config: Mapping[str, Any], arrays: Groups, one: Callable[[Any, Groups], Fitted]
+    ) -> FittedEnsemble:
+        """Read back what `FittedEnsemble.to_arrays` gave; `one` reads a member."""
+        members = []
+        for place, member in enumerate(config["members"]):
+            prefix = f"member{place}-"
+            groups = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+            members.append(one(member, groups))
+        weights = arrays["mixture"]["weights"]
+        if not members or weights.shape != (len(members),):
+            raise ValueError(f"{len(members)} members, and weights of shape {weights.shape}")
+        return mixture(
+            cls(members[0].settings, config["asked"]),
+            tuple(members),
+            weights,
+            seconds=config["seconds"],
+            interrupted=config["interrupted"],
+        )
+
+    def _processes(self, training: Training, n_train: int) -> int:
+        """Count the processes to train on; a short training stays in this one."""
+        filled = self.schedule(training, n_train).resolve(n_train)
+        assert filled.epochs is not None
+        assert filled.batch_size is not None
+        steps = filled.epochs * max(1, n_train // filled.batch_size)
+        seconds = self.members * steps * (STEP + ROW * filled.batch_size)
+        seconds = min(seconds, filled.max_seconds or math.inf)
+        return 1 if seconds < WORTH_IT else min(cores(self.n_jobs), self.members)
+
+
+def _seeds(seed: int, members: int) -> list[int]:
+    """Give each member its seed, which is the same in a larger ensemble."""
+    children = [sequence(seed, Stream.ENSEMBLE_MEMBERS, i) for i in range(members)]
+    return [int(child.generate_state(1)[0]) for child in children]
+
+
+def _share(training: Training, turns: int) -> Training:
+    """Share a budget of time among members that follow each other on one core."""
+    if training.max_seconds is None:
+        return training
+    return replace(training, max_seconds=training.max_seconds / turns)

@@ -1,0 +1,199 @@
+"""What everything else needs of a posterior: draws and densities in the parameters' own units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from sbi_inn.methods import Emulator, Fitted, Summariser, Weigher
+from sbi_inn.methods.row_generators import Random, RowGenerators
+from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.schema import Schema
+from sbi_inn.observation.statistics import spread, statistics
+from sbi_inn.posterior.density import Density
+from sbi_inn.posterior.emulation import Emulation
+from sbi_inn.prior import Prior
+from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.training.settings import Training
+from sbi_inn.typing import FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Core:
+    """A trained method, the simulations behind it, and how it came about.
+
+    It draws as the checks ask for it: it is a `sbi_inn.checks.Sampler`.
+
+    Attributes
+    ----------
+    fitted : Fitted
+        On the latent side of the prior.
+    simulations : Simulations
+        What it was learned from; after loading, the test simulations that were held out.
+    test_rows : array of int
+        Rows of `simulations` that neither training nor early stopping has seen.
+    seed : int
+    n_simulations : int
+        How many simulations it was learned from.
+    training : Training
+        How it was trained.
+    problem : Problem or None
+        What to simulate with.
+    stored_scale : array, shape (k,), or None
+        `scale`, where the simulations that it came from are not at hand.
+    """
+
+    fitted: Fitted
+    simulations: Simulations
+    test_rows: IntArray
+    seed: int
+    n_simulations: int
+    training: Training = field(default_factory=Training)
+    problem: Problem | None = None
+    stored_scale: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        if self.simulations.schema is None:
+            raise SimulationError(
+                "no simulation succeeded, so there is no posterior", self.simulations
+            )
+
+    @property
+    def prior(self) -> Prior:
+        """The prior, of the parameters that are inferred."""
+        return self.simulations.prior
+
+    @property
+    def schema(self) -> Schema:
+        """The observation as understood."""
+        assert self.simulations.schema is not None
+        return self.simulations.schema
+
+    @property
+    def nuisances(self) -> tuple[str, ...]:
+        """The parameters that are averaged over, not inferred."""
+        known = () if self.problem is None else self.problem.prior.names
+        return tuple(name for name in known if name not in self.prior.names)
+
+    @property
+    def seen_rows(self) -> IntArray:
+        """Rows of `simulations` that training or early stopping has seen."""
+        return np.setdiff1d(self.simulations.ok, self.test_rows)
+
+    @cached_property
+    def scale(self) -> FloatArray:
+        """Spread of each statistic over all simulations, which distances are divided by, (k,)."""
+        if self.stored_scale is not None:
+            return self.stored_scale
+        return spread(statistics(self.simulations.observations(), self.schema))
+
+    # -- draws and densities -----------------------------------------------------------------------
+
+    @cached_property
+    def density(self) -> Density:
+        """Draws and densities in parameter units."""
+        return Density(self.fitted, self.prior)
+
+    def rng(self, observations: Observations, seed: int | None = None) -> RowGenerators:
+        """Give the random numbers of draws at each observation: the same at every call."""
+        return RowGenerators.at(observations, self.seed if seed is None else seed)
+
+    def draw(self, observations: Observations, n: int, rng: Random) -> FloatArray:
+        """Draw flat parameter vectors, shape (observations, n, dim)."""
+        return self.density.draw(observations, n, rng)
+
+    def log_ratio(
+        self, flat: FloatArray, observations: Observations, *, normalised: bool
+    ) -> FloatArray:
+        """Log of posterior over prior density of flat draws (observations, n, dim).
+
+        Returns
+        -------
+        array, shape (observations, n)
+            Up to a constant of each observation unless `normalised`.
+
+        Raises
+        ------
+        NoDensityError
+            If the method can be drawn from only.
+        """
+        return self.density.log_ratio(flat, observations, normalised=normalised)
+
+    # -- what the method offers --------------------------------------------------------------------
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the network that one draw takes."""
+        return self.fitted.evaluations if isinstance(self.fitted, Weigher) else 1
+
+    @property
+    def remark(self) -> str:
+        """What has to be known about the draws where they are simulated again; may be empty."""
+        return self.fitted.remark if isinstance(self.fitted, Emulator) else ""
+
+    def features(self, observations: Observations) -> FloatArray:
+        """Summaries that the network has learned, shape (observations, k); k may be 0."""
+        if isinstance(self.fitted, Summariser):
+            return self.fitted.summarise(observations)
+        return np.empty((len(observations), 0))
+
+    def emulator(self, purpose: str) -> Emulator:
+        """Give the forward network.
+
+        Raises
+        ------
+        TypeError
+            If the method has none; the message begins with the purpose.
+        """
+        if not isinstance(self.fitted, Emulator):
+            raise TypeError(
+                f"{purpose}, a network that was learned forwards is needed, which the method "
+                f'{self.fitted.settings.label} has not: fit with method="inn"'
+            )
+        return self.fitted
+
+    @cached_property
+    def emulation(self) -> Emulation:
+        """The forward network, and its errors on the test simulations.
+
+        Raises
+        ------
+        TypeError
+            If the method has none.
+        """
+        return Emulation(self.emulator("to emulate"), self.simulations, self.test_rows)
+
+    # -- the simulator -----------------------------------------------------------------------------
+
+    @property
+    def why_not_again(self) -> str:
+        """Why draws cannot be simulated again although there is a simulator; empty if they can.
+
+        Given the data, the parameters that are not inferred are no draws of the prior: they go with
+        those that are. With draws of the prior in their place a good posterior would miss.
+        """
+        if not self.nuisances:
+            return ""
+        left, one = ", ".join(self.nuisances), len(self.nuisances) == 1
+        return (
+            f"{left} {'was' if one else 'were'} left out by infer=, and of the values that go with "
+            "the draws nothing is known; fit without infer= for checks that simulate again"
+        )
+
+    def simulator(self, purpose: str) -> Problem:
+        """Give the problem.
+
+        Raises
+        ------
+        SimulationError
+            If there is none; the message begins with the purpose.
+        """
+        if self.problem is None:
+            raise SimulationError(
+                f"{purpose}, a simulator is needed, and this posterior has none: give it to "
+                "load_posterior(path, simulator=...)"
+            )
+        return self.problem

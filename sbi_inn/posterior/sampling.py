@@ -1,0 +1,84 @@
+"""Draws of a posterior at one observation, their density and their summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from sbi_inn import draws as labelled
+from sbi_inn.posterior.core import Core
+
+
+def sample(core: Core, y: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
+    """Draw from the posterior.
+
+    Returns
+    -------
+    xarray.Dataset
+        One variable per parameter, dim `draw`, with labels and units; every draw lies inside
+        the prior's support.
+    """
+    observation = core.schema.read(y)
+    core.simulations.warn_units(y)
+    flat = core.draw(observation, n, core.rng(observation, seed))[0]
+    return core.simulations.label(core.prior.unflatten(flat))
+
+
+def summary(core: Core, y: Any, n: int = 10_000, *, seed: int | None = None) -> pd.DataFrame:
+    """Summarise the posterior, one row a parameter.
+
+    Returns
+    -------
+    DataFrame
+        Mean, sd, median, 68 % and 95 % intervals, and the width relative to the prior's.
+    """
+    return labelled.summary(sample(core, y, n, seed=seed))
+
+
+def log_prob(
+    core: Core, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any], y: Any
+) -> xr.DataArray:
+    """Log posterior density in parameter units, normalised.
+
+    Of discrete parameters it is the log probability, times the density of the others.
+
+    Parameters
+    ----------
+    parameters : Dataset with dim "draw", DataFrame, or dict of scalars or arrays
+        Variables that are no parameters, such as derived ones, are passed over.
+    y : one observation
+
+    Returns
+    -------
+    xarray.DataArray
+        Dim `draw`; -inf outside the prior's support.
+
+    Raises
+    ------
+    PriorError
+        If a parameter is missing.
+    NoDensityError
+        If the method can be drawn from only, or there are more than eight discrete parameters.
+    """
+    observation = core.schema.read(y)
+    named = labelled.by_name(parameters, core.prior.names)
+    found = core.density.log_prob(named, observation)
+    return xr.DataArray(found, dims="draw", name="log_prob")
+
+
+def map_estimate(core: Core, y: Any, *, seed: int | None = None) -> dict[str, Any]:
+    """Find the parameters of highest posterior density (in parameter units, as `log_prob`).
+
+    Starts from 4,096 draws, then climbs, for each of the best values of discrete parameters.
+
+    Returns
+    -------
+    dict
+        Parameter name to number, or to an array for a vector parameter.
+    """
+    observation = core.schema.read(y)
+    found = core.density.highest(observation, core.rng(observation, seed))
+    return {n: v[0].item() if v.ndim == 1 else v[0] for n, v in found.items()}

@@ -1,0 +1,48 @@
+"""Write a posterior to one file: JSON and arrays, never code."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from sbi_inn import files
+from sbi_inn.methods import to_arrays
+from sbi_inn.posterior.core import Core
+from sbi_inn.prior.fingerprint import fingerprint
+from sbi_inn.typing import FloatArray
+
+REFERENCES = 8  # held-out simulations whose summaries are kept
+
+
+def save(core: Core, path: str | Path, *, last_check: str, last_verdict: str) -> None:
+    """Write method, weights, prior, schema and held-out simulations to one file."""
+    method, arrays = to_arrays(core.fitted)
+    held_out = core.simulations.as_observed().isel(simulation=core.test_rows)
+    variables = {str(n): v for n, v in held_out.data_vars.items() if n != "status"}
+    config = {
+        "kind": "posterior",
+        "name": core.problem.name if core.problem else "",
+        "method": method,
+        "prior": core.prior.to_config(),
+        "probes": fingerprint(core.prior),
+        "nuisances": list(core.nuisances),
+        "schema": asdict(core.schema),
+        "noise": core.simulations.noise is not None,
+        "variables": {n: {"dims": v.dims, "attrs": v.attrs} for n, v in variables.items()},
+        "attrs": held_out.attrs,
+        "seed": core.seed,
+        "n_simulations": core.n_simulations,
+        "last_check": last_check,
+        "last_verdict": last_verdict,
+    }
+    held = {name: variable.values for name, variable in variables.items()}
+    reference = {"scale": core.scale, "summaries": reference_summaries(core)}
+    files.write(path, config, {**arrays, "held_out": held, "reference": reference})
+
+
+def reference_summaries(core: Core) -> FloatArray:
+    """Sum up some held-out simulations by the network, (rows, features); (0, 0) if it cannot."""
+    found = core.features(core.simulations.observations(core.test_rows[:REFERENCES]))
+    return found if found.shape[1] else np.empty((0, 0))

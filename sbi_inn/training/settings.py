@@ -1,0 +1,103 @@
+"""How long and how a network is trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sbi_inn.training.stated import check_fields
+
+# Peak of the learning rate, where nothing else is known.
+LEARNING_RATE = 3e-3
+# Rows: smaller batches leave the cores idle.
+SMALLEST_BATCH = 64
+# Rows: larger batches gain no speed, and cost steps.
+LARGEST_BATCH = 1024
+# Training rows, of a study at which the number of steps was chosen.
+ROWS = 90_000
+# Steps of the optimiser at so many rows.
+STEPS = 2_000
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and how a network is trained; what is None follows from the simulations.
+
+    Parameters
+    ----------
+    epochs : int or None
+        Passes over the training rows.
+    max_seconds : float or None
+        Budget: the learning rate is annealed to reach zero when it ends.
+    batch_size : int or None
+    learning_rate : float or None
+        Peak of the schedule (linear warm-up, cosine decay).
+    early_stopping : bool
+        When the validation loss has not improved for `patience` validations, the rest of the
+        schedule is passed through in a tenth of the steps so far. The weights with the best
+        validation loss are kept either way.
+    patience : int or None
+        By default a fifth of those so far, at least an eighth of those that are planned.
+    weight_decay : float
+        Of AdamW.
+    gradient_clip : float
+        Largest norm of the gradient ("vital", dissertation sec. 3.5).
+    averaging : float
+        Decay of the exponential moving average of the weights, which is what is validated and kept.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> from sbi_inn.training.settings import Training
+    >>> Training(epochs=10).resolve(n_train=50_000).batch_size
+    1024
+    >>> Training(max_seconds=-1)
+    Traceback (most recent call last):
+    ValueError: Training(max_seconds=...) must be positive; got -1
+    """
+
+    epochs: int | None = None
+    max_seconds: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    early_stopping: bool = True
+    patience: int | None = None
+    weight_decay: float = 1e-4
+    gradient_clip: float = 5.0
+    averaging: float = 0.99
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            whole=("epochs", "batch_size", "patience"),
+            positive=("max_seconds", "learning_rate"),
+        )
+        if not (self.gradient_clip > 0 and self.weight_decay >= 0 and 0 <= self.averaging < 1):
+            raise ValueError(
+                "expected gradient_clip > 0, weight_decay >= 0 and 0 <= averaging < 1; got "
+                f"{self.gradient_clip!r}, {self.weight_decay!r} and {self.averaging!r}"
+            )
+
+    def resolve(self, n_train: int) -> Training:
+        """Fill in what is None from the number of training rows.
+
+        Larger tables take larger batches and fewer passes: the number of steps grows like the
+        sixth root of the rows.
+        """
+        power = round(math.log2(n_train / 32))
+        chosen = int(np.clip(2**power, SMALLEST_BATCH, LARGEST_BATCH))
+        batch_size = min(self.batch_size or chosen, n_train)
+        steps = STEPS * (n_train / ROWS) ** (1 / 6)
+        epochs = self.epochs or max(1, round(steps * batch_size / n_train))
+        return replace(
+            self,
+            batch_size=batch_size,
+            epochs=epochs,
+            learning_rate=self.learning_rate or LEARNING_RATE,
+        )
