@@ -200,7 +200,8 @@ def _counted(rows, name):
 def markdown(table):
     """Write a table of text as markdown."""
     lines = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    cells = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 SPREAD = "Medians over seeds, and in brackets the smallest and the largest."

@@ -150,7 +150,9 @@ def draw_figures(rows, folder):
     cases = parts["cases"]["0.5"]
     for day in FORECAST_FROM:
         figure, ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
-        later = parts[f"forecast on day {day}"].loc[day + 1 :] + 0.5  # counts of 0 have a place
+        later = (
+            parts[f"forecast on day {day}"][list(map(str, BANDS))].loc[day + 1 :] + 0.5
+        )  # counts of 0 have a place
         for low, high, name in (("0.05", "0.95", "90 %"), ("0.25", "0.75", "50 %")):
             ax.fill_between(later.index, later[low], later[high], alpha=0.3, color="C0", label=name)
         ax.semilogy(cases.index[:day], cases.iloc[:day] + 0.5, "k.", ms=3, label="seen")

@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from batches import drawn, landed  # noqa: E402
-from inside import draw, fitted, log_ratio  # noqa: E402
+from inside import draw, fitted, log_ratio, with_fitted  # noqa: E402
 from parts import Benchmark, main  # noqa: E402
 from records import (  # noqa: E402
     RESULTS,
@@ -37,4 +37,5 @@ __all__ = [
     "main",
     "markdown",
     "spread",
+    "with_fitted",
 ]

@@ -19,7 +19,18 @@ import numpy as np
 import pandas as pd
 from competitors import CVAE, Dropout
 from scipy.spatial import KDTree
-from shared import SPREAD, Benchmark, Records, drawn, fitted, headed, landed, main, spread
+from shared import (
+    SPREAD,
+    Benchmark,
+    Records,
+    drawn,
+    fitted,
+    headed,
+    landed,
+    main,
+    spread,
+    with_fitted,
+)
 
 import sbi_inn as si
 from sbi_inn.diagnostics.calibration import calibration_error, calibration_floor
@@ -72,8 +83,7 @@ def own_draws(posterior):
     """Give the posterior whose draws are the network's own, at exactly the observation."""
     settings = replace(posterior.settings, candidates=1, tolerance=0.0)
     plain = replace(fitted(posterior), settings=settings)
-    rows, problem = posterior.test_rows, posterior.problem
-    return si.Posterior(plain, posterior.simulations, rows, seed=posterior.seed, problem=problem)
+    return with_fitted(posterior, plain)
 
 
 def abc(options):

@@ -150,7 +150,7 @@ def about(truth, draws):
 def weighed(posterior, tests, body, rng):
     """Weigh draws by the exact likelihood: how many draws of the exact posterior are they worth?"""
     worth, observations = [], tests.observations()
-    for row in range(WEIGHED):
+    for row in range(min(WEIGHED, len(tests))):
         one = observations[[row]]
         draws = draw(posterior, one, CANDIDATES, rng)
         density = log_ratio(posterior, draws, one)[0]

@@ -215,7 +215,7 @@ def test_scores_of_known_draws(settings):
     draws[2, :300] = np.nan
     np.savez(settings.arrays_file(job), draws=draws)
     assert scores.missing([job], 150, [1, 2], settings) == []
-    settings.result_file(job).write_text("{}")
+    settings.result_file(job).write_text(json.dumps({"asked": settings.asked(job)}))
     said = []
     arguments = ([job], 150, [1, 2, 3], settings)
     scores.score(*arguments, at_once=1, say=lambda *found: said.append(found))

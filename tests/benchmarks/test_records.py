@@ -68,6 +68,7 @@ def test_the_caption_names_all_sources():
 
 def test_a_table_is_markdown():
     assert markdown(pd.DataFrame({"a": ["1"], "b": ["2"]})) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    assert markdown(pd.DataFrame({"a": ["|y|"]})).endswith("| \\|y\\| |")
     assert spread([3.0, 1.0, 2.0], "{:.0f}") == "2 (1 to 3)"
     assert spread([3.0], "{:.0f}") == "3"
     assert spread([], "{:.0f}") == "-"
