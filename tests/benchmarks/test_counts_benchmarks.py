@@ -77,7 +77,7 @@ class Prior:
 
     def __init__(self):
         table = si.simulate("covid", n=20, seed=1, n_jobs=1, progress=False)
-        self.schema, self.prior = table.schema, table.prior
+        self.schema, self.prior, self.core = table.schema, table.prior, self
 
     def draw(self, observations, n, rng):
         draws = self.prior.flatten(self.prior.sample(len(observations) * n, rng))

@@ -93,6 +93,8 @@ def test_r2_and_calibration_error_of_a_posterior_that_is_known():
     )
 
     class Exact:
+        core = property(lambda self: self)
+
         def draw(self, observations, n, rng):
             middle = observations.vector[:, :1, None] / 2
             return middle + rng.normal(0, 0.5**0.5, (len(observations), n, 1))

@@ -30,7 +30,7 @@ def planted(tests, share, spread=1.0):
         found = np.where(rng.random((len(mine), n, 1)) < share, mine * benchmark.MIRROR, mine)
         return found + spread * rng.standard_normal(found.shape)
 
-    return SimpleNamespace(draw=draw)
+    return SimpleNamespace(core=SimpleNamespace(draw=draw))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
