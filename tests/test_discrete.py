@@ -175,7 +175,7 @@ def exact(heads, hint):
 
 @cache
 def trained():
-    return quick_fit(TOSSES, n=4000, epochs=25)
+    return quick_fit(TOSSES, n=8000, epochs=25)
 
 
 def test_a_trained_posterior_knows_the_probabilities():

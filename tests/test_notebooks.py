@@ -25,7 +25,12 @@ BAR = re.compile(r"[\w ]+: +\d+%\|")
 SMALL = """
 import warnings
 import sbi_inn
+from sbi_inn.checks import subject
+from sbi_inn.posterior import checking
 
+checking.TEST_ROWS = 50
+subject.SECONDS = 0.2  # s that simulating for a check may take
+subject.MOST_DRAWS_AT_Y = 100
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", "the forward network misses")  # trained this little, it does
 warnings.filterwarnings("ignore", "the last check of this posterior said")

@@ -116,11 +116,11 @@ def test_its_learning_curve_is_flat(posterior):
 
 def test_an_ensemble_of_it():
     posterior = fit(Regression(), ensemble=2, n_jobs=1)
-    assert len(posterior.fitted.members) == 2
+    assert len(posterior.core.fitted.members) == 2
     assert "ensemble of 2: linear regression" in repr(posterior)
     assert np.isfinite(posterior.log_prob(posterior.sample(Y, 9), Y)).all()
     assert posterior.settings.label == "regression"
-    assert len(fit(Ensemble(Regression(), 2), n_jobs=1).fitted.members) == 2
+    assert len(fit(Ensemble(Regression(), 2), n_jobs=1).core.fitted.members) == 2
 
 
 def test_what_saving_needs_is_said(posterior, tmp_path):
@@ -153,7 +153,7 @@ def test_it_may_declare_what_ours_declare():
         default_members: ClassVar[int] = 2
         uses_prior: ClassVar[bool] = True
 
-    assert len(fit(Twice(), n_jobs=1).fitted.members) == 2
+    assert len(fit(Twice(), n_jobs=1).core.fitted.members) == 2
     columns = np.random.default_rng(1).normal(size=(300, 4))
     table = si.read_simulations(
         pd.DataFrame(columns, columns=list("abuv")), parameters=["a", "b"], progress=False

@@ -54,7 +54,7 @@ def test_features_are_scaled_values_and_scores_and_survive_a_file(rng):
     assert features.shape == (N, 3)
     assert np.array_equal(features[:, :2], scaling.vectors(observations))
     loaded = Scaling.from_arrays(scaling.to_arrays())
-    assert np.array_equal(loaded.core.features(observations), features)
+    assert np.array_equal(loaded.features(observations), features)
 
 
 def counted(rng, n=500):
