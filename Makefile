@@ -31,7 +31,7 @@ figures: $(VENV)/.package
 	$(BIN)/python docs/figures/make.py
 
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/first_light.py
+	$(BIN)/python benchmarks/first_light.py --seeds 1
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
