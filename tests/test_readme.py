@@ -15,6 +15,8 @@ from types import ModuleType
 import pytest
 
 import sbi_inn as si
+from sbi_inn.checks import subject
+from sbi_inn.posterior import checking
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -56,6 +58,8 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
                 **options,
             )
 
+    monkeypatch.setattr(checking, "TEST_ROWS", 100)
+    monkeypatch.setattr(subject, "SECONDS", 0.2)  # s that simulating for a check may take
     monkeypatch.setattr(si, "fit_posterior", fit_small)
     monkeypatch.setattr(si, "simulate", partial(si.simulate, n_jobs=1, progress=False))
     monkeypatch.chdir(tmp_path)
