@@ -26,6 +26,11 @@ NAMES = (
     "radial_velocity",
     "pharmacokinetics",
     "predator_prey",
+    "epidemic",
+    "mixture",
+    "regression",
+    "logistic",
+    "schools",
 )
 REFERENCE = Path(__file__).resolve().parent.parent / "reference"
 
@@ -82,17 +87,16 @@ class Real:
         return self.arrays["draws"][observation].astype(np.float64)
 
     def log_likelihood(self, flat, y):
-        """Give the log-likelihood of flat parameters (n, k); what is no number is minus infinity."""
+        """Give the log-likelihood of flat parameters (n, k), minus infinity for no number."""
         with np.errstate(all="ignore"):
             value = self.module.log_likelihood(self.prior.unflatten(flat), y)
         return np.where(np.isnan(value), -np.inf, value)
 
     def simulate(self, parameters, given, rng):
         """Simulate one observation, with the givens that vary as part of it."""
-        rows = {name: np.asarray(value)[None] for name, value in parameters.items()}
-        known = {name: np.asarray([value]) for name, value in given.items()}
-        constants = {n: np.asarray([v]) for n, v in self.problem.constants.items()}
-        found = self.problem.simulator(**rows, **constants, **known, rng=rng)
+        known = parameters | self.problem.constants | given
+        rows = {name: np.asarray(known[name])[None] for name in self.problem.binding.named}
+        found = self.problem.simulator(**rows, rng=rng)
         return {name: np.asarray(value)[0] for name, value in found.items()} | given
 
 
