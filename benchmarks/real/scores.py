@@ -9,6 +9,7 @@ import numpy as np
 
 NORMAL_IQR = 1.3489795  # of a normal distribution, in standard deviations
 FEWEST = 10  # draws that can be judged
+FARTHEST = 50.0  # standard deviations that the classifier sees
 
 
 def compare(reference, draws, columns):
@@ -41,10 +42,16 @@ def _iqr(draws):
 
 
 def told_apart(reference, draws, n, seed):
-    """Score the first draws by C2ST against as many of the reference; 1 if hardly any is finite."""
+    """Score the first draws by C2ST against as many of the reference; 1 if hardly any is finite.
+
+    What is further than 50 standard deviations from the reference counts as that far: the
+    classifier tells it apart all the same, and would not train on larger numbers.
+    """
     from sbi_inn.diagnostics.two_samples import c2st
 
     draws = draws[np.isfinite(draws).all(axis=1)][:n]
     if len(draws) < FEWEST:
         return 1.0
+    middle, reach = reference.mean(axis=0), FARTHEST * reference.std(axis=0)
+    draws = np.clip(draws, middle - reach, middle + reach)
     return c2st(reference[: len(draws)], draws, rng=np.random.default_rng(seed))
