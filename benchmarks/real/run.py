@@ -93,7 +93,9 @@ def judged(real, posterior, observation, asked, seed):
     y, reference = real.observations[observation - 1], real.reference(observation - 1)
     started = time.process_time()
     if asked.refine:
-        posterior = posterior.refine(y, n_simulations=asked.refine, seed=seed, progress=False)
+        posterior = posterior.refine(
+            y, n_simulations=asked.refine, seed=seed, n_jobs=1, progress=False
+        )
     about = {"refining [s]": time.process_time() - started}
     draws = posterior.sample(y, asked.draws, seed=seed)
     flat = real.prior.flatten({name: draws[name].values for name in real.prior.names})

@@ -3,7 +3,9 @@
 A file defines `problem`, `log_likelihood(parameters, y)` (parameters: arrays with a leading axis n,
 by name; y: an observation; gives shape (n,)) and `TRUTHS`: three sets of parameters as a data set
 might have them, far from the tails of the prior. It may define `exact(y, n, rng)`, which draws from
-the posterior directly, and `GIVENS`: values for each truth of the givens that vary.
+the posterior directly; `GIVENS`: values for each truth of the givens that vary; and `to_walk` and
+`from_walk`: a linear map from flat parameters to independent ones, in which references are made
+where the latent side of the prior takes too long.
 
 >>> one = load("line")
 >>> one.observations[0]["temperature"].shape, one.reference(0).shape

@@ -6,12 +6,13 @@ The means are in order: the second and the third prior start where the one befor
 from __future__ import annotations
 
 import numpy as np
-import scipy.special as sp
 import scipy.stats as st
 
 import sbi_inn as si
 
 MOST = 1_000
+PIECE = 50  # parameters that are looked at together, so that arrays stay in the cache
+LOWEST = 1e-300  # of a density, so that its logarithm is a number
 MEANS, SDS = ("low", "middle", "high"), ("sd_low", "sd_middle", "sd_high")
 
 
@@ -25,15 +26,24 @@ def mixture(weights, low, middle, high, sd_low, sd_middle, sd_high, n, rng):
 
 
 def log_likelihood(parameters, y):
-    x, total = y["x"], []
     mean = np.stack([parameters[name] for name in MEANS], axis=1)[..., None]
     sd = np.stack([parameters[name] for name in SDS], axis=1)[..., None]
-    share = np.log(parameters["weights"])[..., None]
-    constant = share - np.log(sd) - 0.5 * np.log(2 * np.pi)
-    for piece in np.array_split(np.arange(len(mean)), -(-len(mean) // 100)):
-        each = constant[piece] - 0.5 * ((x - mean[piece]) / sd[piece]) ** 2
-        total.append(sp.logsumexp(each, axis=1).sum(axis=1))
-    return np.concatenate(total)
+    height = parameters["weights"][..., None] / sd / np.sqrt(2 * np.pi)
+    found = np.empty(len(mean))
+    for piece in np.array_split(np.arange(len(mean)), -(-len(mean) // PIECE)):
+        each = height[piece] * np.exp(-0.5 * ((y["x"] - mean[piece]) / sd[piece]) ** 2)
+        found[piece] = np.log(each.sum(axis=1) + LOWEST).sum(axis=1)
+    return found
+
+
+def to_walk(flat):
+    """Leave out the last weight: what is left may walk anywhere."""
+    return np.delete(flat, 2, axis=1)
+
+
+def from_walk(points):
+    """Put the last weight back."""
+    return np.insert(points, 2, 1 - points[:, :2].sum(axis=1), axis=1)
 
 
 problem = si.Problem(
