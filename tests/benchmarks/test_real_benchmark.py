@@ -30,8 +30,9 @@ def far_from(values, expected):
     return np.abs(values.mean(axis=0) - expected) / error
 
 
-def latents(real, flat):
-    return real.prior.to_latent(real.prior.unflatten(flat))
+def points(real, flat):
+    """Map flat parameters to where the walkers are."""
+    return references.Space(real).to(flat)
 
 
 # -- simulators and likelihoods --------------------------------------------------------------------
@@ -39,9 +40,10 @@ def latents(real, flat):
 
 def scores(real, shift, n=150):
     """Give the slopes of the log-likelihood at a truth, for data of `shift` sds beside it."""
-    truth = latents(real, references.flat_truth(real, 0))
-    scale = latents(real, real.reference(0)).std(axis=0)
-    made = real.prior.from_latent(np.repeat(truth + shift * scale, n, axis=0))
+    truth = points(real, references.flat_truth(real, 0))
+    scale = points(real, real.reference(0)).std(axis=0)
+    flat = references.Space(real).back(np.repeat(truth + shift * scale, n, axis=0))
+    made = real.prior.unflatten(flat)
     given = getattr(real.module, "GIVENS", [{}])[0]
     known = made | {name: np.full(n, v) for name, v in (real.problem.constants | given).items()}
     rows = {name: known[name] for name in real.problem.binding.named}
@@ -91,11 +93,11 @@ def test_epidemics_and_pelts_are_solved_well_enough():
 @pytest.mark.parametrize("observation", [0, 1, 2])
 @pytest.mark.parametrize("name", NAMES)
 def test_reference_draws_are_of_the_posterior(name, observation):
-    """Stein's identities hold: the mean of a slope is 0, that of a slope times its latent, -1."""
+    """Stein's identities hold: the mean of a slope is 0, that of a slope times its place, -1."""
     real = load(name)
     draws, y = real.reference(observation), real.observations[observation]
     assert draws.shape == (references.DRAWS, real.prior.dim)
-    z = latents(real, draws[:400])
+    z = points(real, draws[:400])
     scale, middle = z.std(axis=0), z.mean(axis=0)
     likelihood, prior = references.densities(real, y)
     slope = slopes(lambda at: likelihood(at) + prior(at), z, scale)
@@ -105,7 +107,7 @@ def test_reference_draws_are_of_the_posterior(name, observation):
 
 def test_draws_that_are_too_wide_would_be_found():
     real = load("radial_velocity")
-    z = latents(real, real.reference(0)[:400])
+    z = points(real, real.reference(0)[:400])
     z = z.mean(axis=0) + 1.3 * (z - z.mean(axis=0))
     likelihood, prior = references.densities(real, real.observations[0])
     slope = slopes(lambda at: likelihood(at) + prior(at), z, z.std(axis=0))
@@ -178,11 +180,11 @@ def test_walkers_find_a_gaussian(share, monkeypatch):
     rng = np.random.default_rng(1)
     start = rng.normal(size=(2, 40, 3))
     found = ensemble.walk(gaussian, start, 2_200, rng, keep=10)
-    points = found.points[20:].reshape(-1, 3)
+    drawn = found.points[20:].reshape(-1, 3)
     assert len(found.points) == 220
     assert 0.2 < found.accepted < 0.9
-    assert np.abs(points.mean(axis=0) - MEAN).max() < 0.15
-    assert np.abs(np.cov(points.T) - COVARIANCE).max() < 0.3
+    assert np.abs(drawn.mean(axis=0) - MEAN).max() < 0.15
+    assert np.abs(np.cov(drawn.T) - COVARIANCE).max() < 0.3
 
 
 def two_modes(points):
