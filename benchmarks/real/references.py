@@ -37,7 +37,7 @@ PARTICLES = 2_000
 STEPS, BURN_IN, KEEP = 4_000, 1_000, 10
 # Of those whose likelihood or prior takes long, and of those whose draws are exact anyway.
 FEWER_STEPS = {
-    "epidemic": 2_000,
+    "epidemic": 1_500,
     "mixture": 2_000,
     "logistic": 2_000,
     "regression": 1_000,

@@ -3,7 +3,7 @@
 Susceptible, exposed, infectious, recovered, in a city of a million. Transmission, incubation,
 infectious time, the exposed and infectious of the first day, the share that is reported and its
 noise (negative binomial) are unknown: seven parameters, several of which the data know only
-together. Runge-Kutta in steps of half a day.
+together. Runge-Kutta in steps of a day.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import scipy.stats as st
 
 import sbi_inn as si
 
-CITY, DAYS, STEPS = 1e6, 60, 2
+CITY, DAYS, STEPS = 1e6, 60, 1
 STATES = ("transmission", "incubation", "infectious", "exposed_first", "infectious_first")
 FEWEST = 1e-8  # expected cases of a day
 
