@@ -171,7 +171,7 @@ def make(name, records, folder, **settings):
         seconds = time.process_time() - started
         for column, mixed, other in zip(real.prior.columns, mixing(chains), compared, strict=True):
             about = {"problem": name, "observation": i + 1, "parameter": column}
-            rows.append(about | mixed | other | {"seconds": seconds})
+            rows.append(about | mixed | other)
         worst = max(row["rhat"] for row in rows[-len(real.prior.columns) :])
         print(f"{name} {i + 1}: {seconds:.0f} s, R-hat {worst:.4f}", flush=True)
     stored = {f"y{i}.{n}": v for i, y in enumerate(observations, 1) for n, v in y.items()}
