@@ -120,9 +120,8 @@ def test_walks_have_mixed(name):
     rows = rows[rows.problem == name]
     assert len(rows) == 3 * load(name).prior.dim
     assert (rows.rhat < 1.01).all()
-    exact = hasattr(load(name).module, "exact")  # then the walk is only compared with the draws
-    assert rows.ess.min() > (2_000 if exact else references.DRAWS)
-    if exact:
+    assert rows.ess.min() > (900 if name == "epidemic" else 2_500)
+    if hasattr(load(name).module, "exact"):
         assert (rows["walk - exact [sd]"].abs() < 0.05).all()
         assert (rows["walk / exact"] - 1).abs().max() < 0.05
 
