@@ -55,6 +55,8 @@ class Batch:
         Sets and series.
     images : mapping of str to Tensor, shape (batch, planes, height, width)
         Channels, and flags of missing pixels where `Scaling.image_gaps` says so.
+    exact : Tensor or None, shape (batch, features)
+        What a regression in closed form reads, where `Scaling.exact` says what.
 
     Examples
     --------
@@ -67,6 +69,7 @@ class Batch:
     vector: Tensor
     sets: Mapping[str, SetBatch]
     images: Mapping[str, Tensor] = field(default_factory=dict)
+    exact: Tensor | None = None
 
     @classmethod
     def of(cls, observations: Observations, scaling: Scaling) -> Batch:
@@ -79,7 +82,10 @@ class Batch:
             for name, padded in observations.sets.items()
         }
         images = {n: torch.from_numpy(scaling.pixels(observations, n)) for n in scaling.grids}
-        return cls(torch.from_numpy(scaling.features(observations)), sets, images)
+        vector = torch.from_numpy(scaling.features(observations))
+        if scaling.exact is None:
+            return cls(vector, sets, images)
+        return cls(vector, sets, images, torch.from_numpy(scaling.exact(observations)))
 
     def __len__(self) -> int:
         return len(self.vector)
@@ -87,4 +93,6 @@ class Batch:
     def __getitem__(self, rows: Tensor) -> Batch:
         """Choose observations by index, in any order."""
         sets = {name: s[rows] for name, s in self.sets.items()}
-        return Batch(self.vector[rows], sets, {n: i[rows] for n, i in self.images.items()})
+        images = {n: i[rows] for n, i in self.images.items()}
+        exact = None if self.exact is None else self.exact[rows]
+        return Batch(self.vector[rows], sets, images, exact)

@@ -113,7 +113,10 @@ class Ensemble:
         start = time.perf_counter()
         processes = self._processes(training, len(data.train))
         shared = _share(training, math.ceil(self.members / processes))
-        jobs = [partial(train, self.method, data, shared, s) for s in _seeds(seed, self.members)]
+        jobs = [
+            partial(train, self._member(place), data, shared, s)
+            for place, s in enumerate(_seeds(seed, self.members))
+        ]
         trained = train_all(jobs, processes, progress=progress)
         interrupted = len(trained) < len(jobs) or any(one.interrupted for one in trained)
         kept = converged(trained)
@@ -145,6 +148,11 @@ class Ensemble:
             seconds=config["seconds"],
             interrupted=config["interrupted"],
         )
+
+    def _member(self, place: int) -> Any:
+        """Give the settings of one network: the method's own, unless it varies them."""
+        varied = declared(self.method, "member")
+        return self.method if varied is None else varied(place)
 
     def _processes(self, training: Training, n_train: int) -> int:
         """Count the processes to train on; a short training stays in this one."""
