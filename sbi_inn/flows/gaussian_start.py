@@ -10,8 +10,8 @@ from torch import Tensor
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.regression import SMALLEST_VARIANCE, ridge_slopes
 
-# Bound on the log width: what is predicted far from all rows that were seen must stay finite.
-WIDEST = 12.0
+# Share of the rows beyond which predictions go no further, at each end.
+UNUSUAL = 1e-3
 # How often means are regressed again with the widths found, and widths with the means found.
 ROUNDS = 3
 # Largest log weight of a row over the median row's: how much one sharp row may count.
@@ -46,15 +46,19 @@ class GaussianStart(Bijection):
     >>> x = 3 * c[:, :1] + (c[:, 1:] - 4).exp() * noise
     >>> start = GaussianStart(1, 2)
     >>> start.fit(x[:900], c[:900], x[900:], c[900:])
-    >>> start.predict(torch.tensor([[1.0, 0.0], [1.0, 2.0]]))[1].round(decimals=1)
-    tensor([[-4.],
-            [-2.]])
+    >>> mean, log_width = start.predict(torch.tensor([[1.0, 0.0], [1.0, 2.0]]))
+    >>> mean[:, 0].round(), log_width.diff(dim=0)[0].round()
+    (tensor([3., 3.]), tensor([2.]))
+    >>> start(x, c)[0].std().round(decimals=1)
+    tensor(1.)
     """
 
     whiten: Tensor
     colour: Tensor
     slope: Tensor
     offset: Tensor
+    lowest: Tensor
+    highest: Tensor
 
     def __init__(self, dim: int, n_context: int) -> None:
         super().__init__()
@@ -62,13 +66,17 @@ class GaussianStart(Bijection):
         # Means beside log widths: one product finds both.
         self.register_buffer("slope", torch.zeros(n_context, 2 * dim))
         self.register_buffer("offset", torch.zeros(2 * dim))
+        # What was predicted for rows that were seen: far from them all, no more is.
+        self.register_buffer("lowest", torch.full((2 * dim,), -torch.inf))
+        self.register_buffer("highest", torch.full((2 * dim,), torch.inf))
         self.register_buffer("whiten", torch.eye(dim))
         self.register_buffer("colour", torch.eye(dim))
 
     def predict(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Give mean and log width, up to the whitening, of each context; (batch, dim) each."""
-        mean, width = torch.addmm(self.offset, context, self.slope).chunk(2, dim=1)
-        return mean, WIDEST * torch.tanh(width / WIDEST)
+        found = torch.addmm(self.offset, context, self.slope)
+        mean, width = torch.clamp(found, self.lowest, self.highest).chunk(2, dim=1)
+        return mean, width
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take the residual in units of its width, and whiten it."""
@@ -94,6 +102,9 @@ class GaussianStart(Bijection):
         width = _regression(seen.log_residuals(mean), new.log_residuals(mean))
         self.slope.copy_(torch.cat([mean.slope, width.slope], dim=1))
         self.offset.copy_(torch.cat([mean.offset, width.offset]))
+        found = torch.addmm(self.offset, context[:ENOUGH], self.slope)
+        self.lowest.copy_(found.quantile(UNUSUAL, dim=0))
+        self.highest.copy_(found.quantile(1 - UNUSUAL, dim=0))
         predicted, log_width = (t.double() for t in self.predict(context[:ENOUGH]))
         residual = (seen.x - predicted) * torch.exp(-log_width)
         covariance = residual.T @ residual / len(residual)
@@ -152,7 +163,9 @@ def _weighted(seen: _Rows, new: _Rows, width: _Line) -> _Line:
         rows = seen.weighted(column, weights, centre), new.weighted(column, weights_new, centre)
         slope = _best(*rows)
         lines.append(_Line(slope, centre[0] - centre[1] @ slope))
-    return _Line(torch.cat([line.slope for line in lines], dim=1), torch.cat([line.offset for line in lines]))
+    return _Line(
+        torch.cat([line.slope for line in lines], dim=1), torch.cat([line.offset for line in lines])
+    )
 
 
 def _best(seen: _Rows, new: _Rows) -> Tensor:

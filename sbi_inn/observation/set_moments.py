@@ -65,7 +65,12 @@ def shape(padded: PaddedSet) -> FloatArray:
     standard = centred / np.where(shaped, deviation, 1.0)[:, None]
     skewness = (standard**3).sum(axis=1) / some
     kurtosis = (standard**4).sum(axis=1) / some - 3
-    parts = [skewness, kurtosis, standard.min(axis=1), standard.max(axis=1)]
+    parts = [
+        skewness,
+        kurtosis,
+        standard.min(axis=1, initial=0.0),
+        standard.max(axis=1, initial=0.0),
+    ]
     return np.concatenate([np.where(shaped, part, 0.0) for part in parts], axis=1)
 
 

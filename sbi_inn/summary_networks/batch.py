@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks.condensed import condensed
 from sbi_inn.summary_networks.scaling import Scaling
 
 
@@ -74,13 +75,7 @@ class Batch:
     @classmethod
     def of(cls, observations: Observations, scaling: Scaling) -> Batch:
         """Scale observations and make them tensors."""
-        sets = {
-            name: SetBatch(
-                torch.from_numpy(scaling.entries(observations, name)),
-                torch.from_numpy(padded.sizes),
-            )
-            for name, padded in observations.sets.items()
-        }
+        sets = {name: _set(scaling, observations, name) for name in observations.sets}
         images = {n: torch.from_numpy(scaling.pixels(observations, n)) for n in scaling.grids}
         vector = torch.from_numpy(scaling.features(observations))
         if scaling.exact is None:
@@ -96,3 +91,11 @@ class Batch:
         images = {n: i[rows] for n, i in self.images.items()}
         exact = None if self.exact is None else self.exact[rows]
         return Batch(self.vector[rows], sets, images, exact)
+
+
+def _set(scaling: Scaling, observations: Observations, name: str) -> SetBatch:
+    """Scale a set or series; a large set of single numbers is read as its quantiles."""
+    padded = observations.sets[name]
+    if scaling.statistics is not None and name not in observations.series:
+        padded = condensed(padded)
+    return SetBatch(torch.from_numpy(scaling.entries(padded, name)), torch.from_numpy(padded.sizes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ import numpy.typing as npt
 from sbi_inn.summary_networks.location import location_scale, squash, thinned
 from sbi_inn.summary_networks.scores import Scores
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+# How the names of the arrays of `Scores` begin in files.
+SCORES = "scores:"
 
 
 @dataclass(frozen=True)
@@ -44,3 +47,22 @@ class Columns:
         read = np.hstack([squash(table, self.scale), self.scores(table)])
         flags = np.isnan(table[:, self.gaps]).astype(np.float32)
         return np.hstack([np.nan_to_num(read, copy=False, nan=0.0), flags])
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Give everything as named arrays."""
+        return {"scale": self.scale, "gaps": self.gaps} | prefixed(SCORES, vars(self.scores))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Columns:
+        """Read back what `to_arrays` gave."""
+        return cls(arrays["scale"], Scores(**named(SCORES, arrays)), arrays["gaps"])
+
+
+def prefixed(prefix: str, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    """Put a prefix before the name of each array."""
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def named(prefix: str, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    """Find the arrays whose names begin with a prefix, and take it away."""
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}

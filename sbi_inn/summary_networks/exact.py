@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.observation import set_moments
 from sbi_inn.observation.batch import Observations
-from sbi_inn.summary_networks.columns import Columns
+from sbi_inn.summary_networks.columns import Columns, named, prefixed
+from sbi_inn.summary_networks.described import described_sets
 from sbi_inn.summary_networks.whitening import Whitened
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+# How the names of the arrays of `Whitened` begin in files.
+WHITENED = "whitened:"
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,17 @@ class Exact:
         table = _table(observations, self.read)
         return np.hstack([self.columns(table), self.whitened(table)]).astype(np.float32)
 
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Give everything as named arrays."""
+        whitened = prefixed(WHITENED, self.whitened.to_arrays())
+        return {"read": self.read} | self.columns.to_arrays() | whitened
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Exact:
+        """Read back what `to_arrays` gave."""
+        whitened = Whitened.from_arrays(named(WHITENED, arrays))
+        return cls(arrays["read"], Columns.from_arrays(arrays), whitened)
+
 
 def _table(observations: Observations, read: IntArray) -> FloatArray:
-    parts = [observations.vector[:, read]]
-    for name, entries in observations.sets.items():
-        parts += [set_moments.describe(entries), set_moments.shape(entries)]
-        parts += [set_moments.together(entries), entries.sizes[:, None].astype(float)]
-        if name in observations.series:
-            parts.append(set_moments.order(entries))
-    return np.concatenate(parts, axis=1)
+    return np.hstack([observations.vector[:, read], described_sets(observations)])

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.observation.image import Grid
-from sbi_inn.summary_networks.columns import Columns
+from sbi_inn.summary_networks.columns import SCORES, Columns, named, prefixed
+from sbi_inn.summary_networks.described import described_sets
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.location import LINEAR, location_scale, squash, thinned
 from sbi_inn.summary_networks.scores import Scores
@@ -19,9 +20,10 @@ from sbi_inn.typing import AnyArray, FloatArray, IntArray
 # Prefixes of the names in files.
 SET = "set:"
 GAPS = "gaps:"
-SCORES = "scores:"
 GRID = "grid:"
 IMAGE_GAPS = "image gaps:"
+STATISTICS = "statistics:"
+EXACT = "exact:"
 ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
 
 
@@ -45,6 +47,8 @@ class Scaling:
     image_gaps : tuple of str
         Images of which training has seen missing pixels. Each channel of theirs has a second plane,
         of flags.
+    statistics : Columns or None
+        How it reads statistics of the sets and series, if there are any.
     exact : Exact or None
         What a regression in closed form reads, if there is one.
 
@@ -65,6 +69,7 @@ class Scaling:
     sets: dict[str, Columns]
     grids: dict[str, Grid] = field(default_factory=dict)
     image_gaps: tuple[str, ...] = ()
+    statistics: Columns | None = None
     exact: Exact | None = None
 
     @classmethod
@@ -90,6 +95,7 @@ class Scaling:
         """
         vector, grids, plain = observations.vector, observations.grids, not_pixels(observations)
         read = plain if read is None else read
+        described = scores and bool(observations.sets)
         fixed, others = Columns.fit(vector[:, read], scores=scores), np.setdiff1d(plain, read)
         scale = np.empty((2, vector.shape[1]))
         scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
@@ -105,6 +111,7 @@ class Scaling:
             {n: Columns.fit(s.values[s.mask], scores=scores) for n, s in observations.sets.items()},
             grids,
             tuple(n for n, grid in grids.items() if np.isnan(vector[:, grid.features]).any()),
+            Columns.fit(described_sets(observations), scores=scores) if described else None,
             Exact.fit(observations, read) if exact else None,
         )
 
@@ -114,7 +121,10 @@ class Scaling:
 
     def features(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Give the features of fixed shape that are read: scaled, normal scores, and flags."""
-        return self.fixed(observations.vector[:, self.read])
+        fixed = self.fixed(observations.vector[:, self.read])
+        if self.statistics is None:
+            return fixed
+        return np.hstack([fixed, self.statistics(described_sets(observations))])
 
     def unscale(self, vectors: AnyArray) -> FloatArray:
         """Undo `vectors` for its first features, shape (batch, as many as are given)."""
@@ -123,9 +133,8 @@ class Scaling:
         beyond = np.expm1(np.maximum(size - LINEAR, 0))
         return center + scale * np.sign(vectors) * (np.minimum(size, LINEAR) + beyond)
 
-    def entries(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
+    def entries(self, padded: PaddedSet, name: str) -> npt.NDArray[np.float32]:
         """Give the entries of a set, one after another: scaled, normal scores, and flags."""
-        padded = observations.sets[name]
         return self.sets[name](padded.values[padded.mask])
 
     def pixels(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
@@ -145,32 +154,35 @@ class Scaling:
     def to_arrays(self) -> dict[str, AnyArray]:
         """Give everything as named arrays."""
         found = {"vector": self.vector, "read": self.read, "gaps": self.fixed.gaps}
-        found |= {SCORES + name: value for name, value in vars(self.fixed.scores).items()}
+        found |= prefixed(SCORES, vars(self.fixed.scores))
         for name, columns in self.sets.items():
             found |= {SET + name: columns.scale, GAPS + name: columns.gaps}
             parts = vars(columns.scores).items()
             found |= {f"{ENTRIES}{part}:{name}": value for part, value in parts}
         found |= {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
+        for prefix, part in ((STATISTICS, self.statistics), (EXACT, self.exact)):
+            if part is not None:
+                found |= prefixed(prefix, part.to_arrays())
         return found | {IMAGE_GAPS + name: np.array(True) for name in self.image_gaps}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Scaling:
-        """Read back what `to_arrays` gave; older files have no `image_gaps`."""
-
-        def named(prefix: str) -> dict[str, AnyArray]:
-            return {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
+        """Read back what `to_arrays` gave; older files hold less."""
 
         def scores(name: str) -> Scores:
             return Scores(*(arrays[f"{ENTRIES}{f.name}:{name}"] for f in fields(Scores)))
 
         vector, read = arrays["vector"], arrays["read"]
+        statistics, exact = named(STATISTICS, arrays), named(EXACT, arrays)
         return cls(
             vector,
             read,
-            Columns(vector[:, read], Scores(**named(SCORES)), arrays["gaps"]),
-            {n: Columns(v, scores(n), arrays[GAPS + n]) for n, v in named(SET).items()},
-            {n: Grid(tuple(map(int, v[1:])), int(v[0])) for n, v in named(GRID).items()},
-            tuple(named(IMAGE_GAPS)),
+            Columns(vector[:, read], Scores(**named(SCORES, arrays)), arrays["gaps"]),
+            {n: Columns(v, scores(n), arrays[GAPS + n]) for n, v in named(SET, arrays).items()},
+            {n: Grid(tuple(map(int, v[1:])), int(v[0])) for n, v in named(GRID, arrays).items()},
+            tuple(named(IMAGE_GAPS, arrays)),
+            Columns.from_arrays(statistics) if statistics else None,
+            Exact.from_arrays(exact) if exact else None,
         )
 
 

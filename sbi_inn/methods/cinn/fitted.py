@@ -102,6 +102,8 @@ class FittedCINN:
         s = self.settings
         size = sum(p.numel() for p in self.network.parameters())
         found = f"cINN of {s.blocks} {s.transform} coupling blocks, {size:,} weights"
+        if self.shape.exact:
+            found += ", after a Gaussian in closed form"
         if self.shape.own is not None:
             return f"{found}, those of {type(s.summary).__name__} among them"
         pixels = sum(math.prod(grid.shape) for grid in self.scaling.grids.values())

@@ -223,9 +223,7 @@ class Network(nn.Module):
             return
         assert train.batch.exact is not None
         assert validation.batch.exact is not None
-        self.start.fit(
-            train.latent, train.batch.exact, validation.latent, validation.batch.exact
-        )
+        self.start.fit(train.latent, train.batch.exact, validation.latent, validation.batch.exact)
 
     def context(self, batch: Batch) -> Tensor:
         """Sum up observations, as the flow reads them, shape (batch, ...)."""

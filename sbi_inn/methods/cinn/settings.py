@@ -16,7 +16,7 @@ from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_choice, check_fields
 
 STARTS = ("auto", "trained", "exact")
-# Training rows for each feature that a start in closed form reads: with fewer it learns them by heart.
+# Training rows for each feature that an exact start reads: with fewer it learns them by heart.
 ROWS_A_FEATURE = 10
 # Training rows at which what follows was chosen, over the tasks of the public benchmark at once.
 ROWS = 8_000
@@ -68,12 +68,13 @@ class CINNSettings:
         How a set of measurements is summed up: by the mean of what each of them says, or also by
         means in which they choose their weights.
     start : {"auto", "trained", "exact"}
-        What the coupling blocks start from: a linear regression that is trained on with them, or a
-        Gaussian posterior in closed form (`sbi_inn.flows.GaussianStart`) that is kept. The second is
-        the sharper one where observables are nearly a linear function of the parameters, however
-        vague the prior, and the blunter one elsewhere. It needs continuous parameters, no images, no
-        summary network of your own, and ten simulations for each feature that it reads; without
-        them, and by "auto" in a single network, it is the first. An ensemble by "auto" has both.
+        What the coupling blocks start from. "trained": a linear regression that is trained on with
+        them. "exact": a Gaussian posterior in closed form (`sbi_inn.flows.GaussianStart`) that is
+        kept, on whitened observables. It is far sharper where observables are nearly a linear
+        function of the parameters, however vague the prior, and blunter elsewhere. It needs
+        continuous parameters, no images, no summary network of your own, and ten simulations for
+        each feature that it reads; else the start is trained. "auto": trained in a single network;
+        in an ensemble every third is exact.
     summary : "auto" or torch.nn.Module
         A summary network of your own, in place of those for vectors, sets, series and images; see
         `fit_posterior`.
@@ -117,7 +118,7 @@ class CINNSettings:
         check_choice(self, "start", STARTS)
 
     def member(self, place: int) -> Self:
-        """Give the settings of one network among several: the second of three starts exact."""
+        """Give the settings of one network among several: of three, the second starts exact."""
         if self.start != "auto":
             return self
         return replace(self, start="exact" if place % 3 == 1 else "trained")

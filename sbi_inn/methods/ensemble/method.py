@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
-from sbi_inn.methods.ensemble.training import converged, stacked, train
+from sbi_inn.methods.ensemble.training import converged, stacked, train, worthwhile
 from sbi_inn.methods.protocols import Fitted, Groups, TrainingData, declared
 from sbi_inn.simulation.seeds import Stream, sequence
 from sbi_inn.training.settings import Training
@@ -92,7 +92,8 @@ class Ensemble:
     ) -> FittedEnsemble:
         """Train the members, and weigh them by their densities of the validation rows.
 
-        Members whose loss turned non-finite are left out, unless all did.
+        Members whose loss turned non-finite are left out, unless all did, and those that the others
+        make superfluous.
 
         Parameters
         ----------
@@ -120,10 +121,12 @@ class Ensemble:
         trained = train_all(jobs, processes, progress=progress)
         interrupted = len(trained) < len(jobs) or any(one.interrupted for one in trained)
         kept = converged(trained)
+        density = np.stack([one.log_density for one in kept])
+        chosen = worthwhile(density)
         return mixture(
-            replace(self, method=kept[0].fitted.settings),
-            tuple(one.fitted for one in kept),
-            stacked(np.stack([one.log_density for one in kept])),
+            replace(self, method=kept[chosen[0]].fitted.settings),
+            tuple(kept[place].fitted for place in chosen),
+            stacked(density[chosen]),
             seconds=time.perf_counter() - start,
             interrupted=interrupted,
         )
