@@ -70,4 +70,6 @@ class Exact:
 
 
 def _table(observations: Observations, read: IntArray) -> FloatArray:
-    return np.hstack([observations.vector[:, read], described_sets(observations)])
+    return np.hstack(
+        [observations.vector[:, read], described_sets(observations, observations.sets)]
+    )

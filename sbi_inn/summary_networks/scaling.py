@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.observation.image import Grid
 from sbi_inn.summary_networks.columns import SCORES, Columns, named, prefixed
-from sbi_inn.summary_networks.described import described_sets
+from sbi_inn.summary_networks.described import described_sets, worth_describing
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.location import LINEAR, location_scale, squash, thinned
 from sbi_inn.summary_networks.scores import Scores
@@ -22,6 +22,7 @@ SET = "set:"
 GAPS = "gaps:"
 GRID = "grid:"
 IMAGE_GAPS = "image gaps:"
+DESCRIBED = "described:"
 STATISTICS = "statistics:"
 EXACT = "exact:"
 ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
@@ -47,8 +48,10 @@ class Scaling:
     image_gaps : tuple of str
         Images of which training has seen missing pixels. Each channel of theirs has a second plane,
         of flags.
+    described : tuple of str
+        Sets and series of which it reads statistics beside the entries.
     statistics : Columns or None
-        How it reads statistics of the sets and series, if there are any.
+        How it reads these.
     exact : Exact or None
         What a regression in closed form reads, if there is one.
 
@@ -69,6 +72,7 @@ class Scaling:
     sets: dict[str, Columns]
     grids: dict[str, Grid] = field(default_factory=dict)
     image_gaps: tuple[str, ...] = ()
+    described: tuple[str, ...] = ()
     statistics: Columns | None = None
     exact: Exact | None = None
 
@@ -95,7 +99,7 @@ class Scaling:
         """
         vector, grids, plain = observations.vector, observations.grids, not_pixels(observations)
         read = plain if read is None else read
-        described = scores and bool(observations.sets)
+        described = worth_describing(observations) if scores else ()
         fixed, others = Columns.fit(vector[:, read], scores=scores), np.setdiff1d(plain, read)
         scale = np.empty((2, vector.shape[1]))
         scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
@@ -111,7 +115,8 @@ class Scaling:
             {n: Columns.fit(s.values[s.mask], scores=scores) for n, s in observations.sets.items()},
             grids,
             tuple(n for n, grid in grids.items() if np.isnan(vector[:, grid.features]).any()),
-            Columns.fit(described_sets(observations), scores=scores) if described else None,
+            described,
+            _statistics(observations, described),
             Exact.fit(observations, read) if exact else None,
         )
 
@@ -124,7 +129,7 @@ class Scaling:
         fixed = self.fixed(observations.vector[:, self.read])
         if self.statistics is None:
             return fixed
-        return np.hstack([fixed, self.statistics(described_sets(observations))])
+        return np.hstack([fixed, self.statistics(described_sets(observations, self.described))])
 
     def unscale(self, vectors: AnyArray) -> FloatArray:
         """Undo `vectors` for its first features, shape (batch, as many as are given)."""
@@ -163,6 +168,7 @@ class Scaling:
         for prefix, part in ((STATISTICS, self.statistics), (EXACT, self.exact)):
             if part is not None:
                 found |= prefixed(prefix, part.to_arrays())
+        found |= {DESCRIBED + name: np.array(True) for name in self.described}
         return found | {IMAGE_GAPS + name: np.array(True) for name in self.image_gaps}
 
     @classmethod
@@ -181,9 +187,16 @@ class Scaling:
             {n: Columns(v, scores(n), arrays[GAPS + n]) for n, v in named(SET, arrays).items()},
             {n: Grid(tuple(map(int, v[1:])), int(v[0])) for n, v in named(GRID, arrays).items()},
             tuple(named(IMAGE_GAPS, arrays)),
+            tuple(named(DESCRIBED, arrays)),
             Columns.from_arrays(statistics) if statistics else None,
             Exact.from_arrays(exact) if exact else None,
         )
+
+
+def _statistics(observations: Observations, described: tuple[str, ...]) -> Columns | None:
+    if not described:
+        return None
+    return Columns.fit(described_sets(observations, described), scores=True)
 
 
 def not_pixels(observations: Observations) -> IntArray:
