@@ -96,6 +96,6 @@ class Batch:
 def _set(scaling: Scaling, observations: Observations, name: str) -> SetBatch:
     """Scale a set or series; a large set of single numbers is read as its quantiles."""
     padded = observations.sets[name]
-    if name in scaling.described and name not in observations.series:
+    if name in scaling.condensed:
         padded = condensed(padded)
     return SetBatch(torch.from_numpy(scaling.entries(padded, name)), torch.from_numpy(padded.sizes))

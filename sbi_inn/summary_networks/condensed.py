@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from sbi_inn.observation.batch import PaddedSet
+from sbi_inn.observation.batch import Observations, PaddedSet
 
 # Entries up to which a set is read as it is.
-LARGE = 128
-# Quantiles that a larger one is read as: the order of entries says nothing, so that little is lost.
-QUANTILES = 64
+LARGE = 256
+# Quantiles that a larger one is read as: the order of entries says nothing.
+QUANTILES = 128
+
+
+def condensable(observations: Observations) -> tuple[str, ...]:
+    """Name the sets to read so: large ones of one column of which nothing is missing."""
+    found = []
+    for name, padded in observations.sets.items():
+        _, largest, columns = padded.values.shape
+        single = columns == 1 and name not in observations.series
+        if single and largest > LARGE and not np.isnan(padded.values).any():
+            found.append(name)
+    return tuple(found)
 
 
 def condensed(padded: PaddedSet) -> PaddedSet:
@@ -20,19 +31,17 @@ def condensed(padded: PaddedSet) -> PaddedSet:
 
     Examples
     --------
-    >>> many = PaddedSet(np.arange(640.0).reshape(1, 640, 1), np.array([640]))
+    >>> many = PaddedSet(np.arange(636.0).reshape(1, 636, 1), np.array([636]))
     >>> condensed(many).values[0, :3, 0]
-    array([ 4.5, 14.5, 24.5])
+    array([ 0.,  5., 10.])
     """
-    batch, largest, columns = padded.values.shape
-    if columns > 1 or largest <= LARGE or np.isnan(padded.values).any():
-        return padded
+    batch, largest, _ = padded.values.shape
     values = np.zeros((batch, max(QUANTILES, min(LARGE, largest)), 1))
     small = padded.sizes <= LARGE
-    values[small, :LARGE] = padded.values[small, :LARGE]
+    values[small, : min(LARGE, largest)] = padded.values[small, :LARGE]
     ordered = np.sort(np.where(padded.mask, padded.values[:, :, 0], np.inf)[~small], axis=1)
     sizes = padded.sizes[~small, None]
-    place = np.clip((np.arange(QUANTILES) + 0.5) / QUANTILES * sizes - 0.5, 0, sizes - 1)
+    place = np.linspace(0, 1, QUANTILES) * (sizes - 1)  # the extremes among them: tails may count
     low = np.floor(place).astype(np.int64)
     below, above = (
         np.take_along_axis(ordered, np.minimum(i, sizes - 1), axis=1) for i in (low, low + 1)

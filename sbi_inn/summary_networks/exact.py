@@ -70,6 +70,4 @@ class Exact:
 
 
 def _table(observations: Observations, read: IntArray) -> FloatArray:
-    return np.hstack(
-        [observations.vector[:, read], described_sets(observations, observations.sets)]
-    )
+    return np.hstack([observations.vector[:, read], described_sets(observations)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.observation.image import Grid
 from sbi_inn.summary_networks.columns import SCORES, Columns, named, prefixed
-from sbi_inn.summary_networks.described import described_sets, worth_describing
+from sbi_inn.summary_networks.condensed import condensable
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.location import LINEAR, location_scale, squash, thinned
 from sbi_inn.summary_networks.scores import Scores
@@ -22,8 +22,8 @@ SET = "set:"
 GAPS = "gaps:"
 GRID = "grid:"
 IMAGE_GAPS = "image gaps:"
-DESCRIBED = "described:"
-STATISTICS = "statistics:"
+CONDENSED = "condensed:"
+SIZES = "log sizes:"
 EXACT = "exact:"
 ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
 
@@ -48,10 +48,10 @@ class Scaling:
     image_gaps : tuple of str
         Images of which training has seen missing pixels. Each channel of theirs has a second plane,
         of flags.
-    described : tuple of str
-        Sets and series of which it reads statistics beside the entries.
-    statistics : Columns or None
-        How it reads these.
+    condensed : tuple of str
+        Sets that are read as their quantiles.
+    sizes : Columns or None
+        How it reads their log sizes, which the quantiles do not tell.
     exact : Exact or None
         What a regression in closed form reads, if there is one.
 
@@ -72,8 +72,8 @@ class Scaling:
     sets: dict[str, Columns]
     grids: dict[str, Grid] = field(default_factory=dict)
     image_gaps: tuple[str, ...] = ()
-    described: tuple[str, ...] = ()
-    statistics: Columns | None = None
+    condensed: tuple[str, ...] = ()
+    sizes: Columns | None = None
     exact: Exact | None = None
 
     @classmethod
@@ -99,7 +99,7 @@ class Scaling:
         """
         vector, grids, plain = observations.vector, observations.grids, not_pixels(observations)
         read = plain if read is None else read
-        described = worth_describing(observations) if scores else ()
+        large = condensable(observations) if scores else ()
         fixed, others = Columns.fit(vector[:, read], scores=scores), np.setdiff1d(plain, read)
         scale = np.empty((2, vector.shape[1]))
         scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
@@ -115,8 +115,8 @@ class Scaling:
             {n: Columns.fit(s.values[s.mask], scores=scores) for n, s in observations.sets.items()},
             grids,
             tuple(n for n, grid in grids.items() if np.isnan(vector[:, grid.features]).any()),
-            described,
-            _statistics(observations, described),
+            large,
+            Columns.fit(_log_sizes(observations, large), scores=False) if large else None,
             Exact.fit(observations, read) if exact else None,
         )
 
@@ -127,9 +127,9 @@ class Scaling:
     def features(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Give the features of fixed shape that are read: scaled, normal scores, and flags."""
         fixed = self.fixed(observations.vector[:, self.read])
-        if self.statistics is None:
+        if self.sizes is None:
             return fixed
-        return np.hstack([fixed, self.statistics(described_sets(observations, self.described))])
+        return np.hstack([fixed, self.sizes(_log_sizes(observations, self.condensed))])
 
     def unscale(self, vectors: AnyArray) -> FloatArray:
         """Undo `vectors` for its first features, shape (batch, as many as are given)."""
@@ -165,10 +165,10 @@ class Scaling:
             parts = vars(columns.scores).items()
             found |= {f"{ENTRIES}{part}:{name}": value for part, value in parts}
         found |= {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
-        for prefix, part in ((STATISTICS, self.statistics), (EXACT, self.exact)):
+        for prefix, part in ((SIZES, self.sizes), (EXACT, self.exact)):
             if part is not None:
                 found |= prefixed(prefix, part.to_arrays())
-        found |= {DESCRIBED + name: np.array(True) for name in self.described}
+        found |= {CONDENSED + name: np.array(True) for name in self.condensed}
         return found | {IMAGE_GAPS + name: np.array(True) for name in self.image_gaps}
 
     @classmethod
@@ -179,7 +179,7 @@ class Scaling:
             return Scores(*(arrays[f"{ENTRIES}{f.name}:{name}"] for f in fields(Scores)))
 
         vector, read = arrays["vector"], arrays["read"]
-        statistics, exact = named(STATISTICS, arrays), named(EXACT, arrays)
+        sizes, exact = named(SIZES, arrays), named(EXACT, arrays)
         return cls(
             vector,
             read,
@@ -187,16 +187,14 @@ class Scaling:
             {n: Columns(v, scores(n), arrays[GAPS + n]) for n, v in named(SET, arrays).items()},
             {n: Grid(tuple(map(int, v[1:])), int(v[0])) for n, v in named(GRID, arrays).items()},
             tuple(named(IMAGE_GAPS, arrays)),
-            tuple(named(DESCRIBED, arrays)),
-            Columns.from_arrays(statistics) if statistics else None,
+            tuple(named(CONDENSED, arrays)),
+            Columns.from_arrays(sizes) if sizes else None,
             Exact.from_arrays(exact) if exact else None,
         )
 
 
-def _statistics(observations: Observations, described: tuple[str, ...]) -> Columns | None:
-    if not described:
-        return None
-    return Columns.fit(described_sets(observations, described), scores=True)
+def _log_sizes(observations: Observations, names: Sequence[str]) -> FloatArray:
+    return np.log1p(np.stack([observations.sets[name].sizes for name in names], axis=1))
 
 
 def not_pixels(observations: Observations) -> IntArray:

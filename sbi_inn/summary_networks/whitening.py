@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 
 from sbi_inn.summary_networks.columns import SCORES, named, prefixed
 from sbi_inn.summary_networks.location import location_scale, squash
@@ -69,7 +70,7 @@ class Whitened:
         centres, sizes = location_scale(turned), location_scale(_sizes(turned))
         return cls(scale, rotation, centres, Scores.fit(turned), sizes)
 
-    def __call__(self, table: FloatArray) -> FloatArray:
+    def __call__(self, table: FloatArray) -> npt.NDArray[np.float32]:
         """Give components, normal scores and log sizes side by side, shape (rows, ...)."""
         turned = _scaled(table, self.scale) @ self.rotation
         parts = (

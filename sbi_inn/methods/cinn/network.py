@@ -263,4 +263,5 @@ class Network(nn.Module):
 
 def _subnet(settings: CINNSettings) -> partial[MLP]:
     """Make networks of the blocks, but for what they read."""
+    assert settings.hidden is not None
     return partial(MLP, hidden=settings.hidden, depth=settings.depth)

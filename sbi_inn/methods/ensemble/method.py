@@ -81,6 +81,10 @@ class Ensemble:
         """Fill in what is None of how to train each member."""
         return declared(self.method, "schedule")(training, n_train)
 
+    def member(self, place: int) -> Ensemble:
+        """Give itself: its members are its own affair."""
+        return self
+
     def prepare(self, training: Training, n_train: int) -> None:
         """Let workers start, if training will need them."""
         processes = self._processes(training, n_train)
