@@ -10,8 +10,6 @@ from torch import Tensor
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.regression import SMALLEST_VARIANCE, ridge_slopes
 
-# Share of the rows beyond which predictions go no further, at each end.
-UNUSUAL = 1e-3
 # How often means are regressed again with the widths found, and widths with the means found.
 ROUNDS = 3
 # Largest log weight of a row over the median row's: how much one sharp row may count.
@@ -66,7 +64,7 @@ class GaussianStart(Bijection):
         # Means beside log widths: one product finds both.
         self.register_buffer("slope", torch.zeros(n_context, 2 * dim))
         self.register_buffer("offset", torch.zeros(2 * dim))
-        # What was predicted for rows that were seen: far from them all, no more is.
+        # Far from all rows that were seen, means go on a little, and widths do not.
         self.register_buffer("lowest", torch.full((2 * dim,), -torch.inf))
         self.register_buffer("highest", torch.full((2 * dim,), torch.inf))
         self.register_buffer("whiten", torch.eye(dim))
@@ -103,8 +101,11 @@ class GaussianStart(Bijection):
         self.slope.copy_(torch.cat([mean.slope, width.slope], dim=1))
         self.offset.copy_(torch.cat([mean.offset, width.offset]))
         found = torch.addmm(self.offset, context[:ENOUGH], self.slope)
-        self.lowest.copy_(found.quantile(UNUSUAL, dim=0))
-        self.highest.copy_(found.quantile(1 - UNUSUAL, dim=0))
+        lowest, highest = found.amin(dim=0), found.amax(dim=0)
+        beyond = highest - lowest
+        beyond[self.dim :] = 0.0
+        self.lowest.copy_(lowest - beyond)
+        self.highest.copy_(highest + beyond)
         predicted, log_width = (t.double() for t in self.predict(context[:ENOUGH]))
         residual = (seen.x - predicted) * torch.exp(-log_width)
         covariance = residual.T @ residual / len(residual)

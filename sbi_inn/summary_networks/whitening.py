@@ -67,8 +67,9 @@ class Whitened:
         scaled = _scaled(table, scale)
         rotation = _rotation(scaled)
         turned = scaled @ rotation
-        centres, sizes = location_scale(turned), location_scale(_sizes(turned))
-        return cls(scale, rotation, centres, Scores.fit(turned), sizes)
+        components = location_scale(turned)
+        sizes = location_scale(_sizes(turned - components[0]))
+        return cls(scale, rotation, components, Scores.fit(turned), sizes)
 
     def __call__(self, table: FloatArray) -> npt.NDArray[np.float32]:
         """Give components, normal scores and log sizes side by side, shape (rows, ...)."""
@@ -76,7 +77,7 @@ class Whitened:
         parts = (
             squash(turned, self.components),
             self.scores(turned),
-            squash(_sizes(turned), self.sizes),
+            squash(_sizes(turned - self.components[0]), self.sizes),
         )
         return np.hstack(parts)
 
@@ -109,4 +110,4 @@ def _rotation(scaled: FloatArray) -> FloatArray:
 def _sizes(turned: FloatArray) -> FloatArray:
     heads = [head for head in HEADS if head < turned.shape[1] - 1]
     squares = [np.mean(turned[:, head:] ** 2, axis=1) for head in heads]
-    return np.log(np.sqrt(np.array(squares).reshape(len(heads), -1).T) + SMALLEST)
+    return np.log(np.sqrt(np.array(squares).reshape(len(heads), len(turned)).T) + SMALLEST)
