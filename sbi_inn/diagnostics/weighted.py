@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from sbi_inn.diagnostics.arguments import truth_and_draws
 from sbi_inn.errors import ShapeError
-from sbi_inn.typing import BoolArray, FloatArray
+from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 
 def effective_sample_size(log_weights: ArrayLike) -> FloatArray:
@@ -56,6 +56,35 @@ def _weights(where: str, log_weights: FloatArray) -> FloatArray:
         )
     largest = log_weights.max(axis=-1, keepdims=True)
     return np.exp(log_weights - np.where(np.isfinite(largest), largest, 0.0))
+
+
+def systematic(weights: FloatArray, rng: np.random.Generator) -> IntArray:
+    """Choose as many rows as there are weights, in proportion to them, with one random number.
+
+    A row of mean weight comes once, one of twice that weight twice; rows come in order.
+
+    Parameters
+    ----------
+    weights : array, shape (m,)
+        Not negative, and not all zero.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    array of int, shape (m,)
+
+    References
+    ----------
+    Kitagawa (1996), Journal of Computational and Graphical Statistics 5, 1.
+
+    Examples
+    --------
+    >>> systematic(np.array([1.0, 1.0, 2.0, 0.0]), np.random.default_rng(1))
+    array([0, 1, 2, 2])
+    """
+    marks = (np.arange(len(weights)) + rng.random()) / len(weights)
+    edges = np.cumsum(weights)
+    return np.searchsorted(edges / edges[-1], marks, side="right").astype(np.int64)
 
 
 def weighted_ranks(

@@ -1,0 +1,160 @@
+"""Draws of a posterior weighted by a likelihood that can be evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sbi_inn import weighting
+from sbi_inn.diagnostics.weighted import systematic
+from sbi_inn.draws import counted
+from sbi_inn.errors import PriorError
+from sbi_inn.methods.abc import nearest
+from sbi_inn.methods.fitting import latents, log_normal
+from sbi_inn.methods.row_generators import digests
+from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.statistics import statistics
+from sbi_inn.posterior.core import Core
+from sbi_inn.simulation.seeds import Stream
+from sbi_inn.typing import FloatArray
+from sbi_inn.weighting import Importance, Likelihood
+from sbi_inn.weighting.adaptation import enough
+from sbi_inn.weighting.importance import Weighted
+
+NEAREST = 0.01  # share of the simulations that are close enough to start from
+
+
+@dataclass(frozen=True)
+class _Network:
+    """The trained method at one observation."""
+
+    core: Core
+    observation: Observations
+
+    def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
+        return self.core.density.latent(self.observation, n, rng)[0]
+
+    def log_prob(self, points: FloatArray) -> FloatArray:
+        return self.core.fitted.log_prob(points, self.observation)
+
+
+def importance(
+    core: Core,
+    y: Any,
+    log_likelihood: Callable[..., Any],
+    n: int = 10_000,
+    *,
+    batched: bool = False,
+    n_jobs: int = -1,
+    seed: int | None = None,
+) -> Importance:
+    """Weight draws to the exact posterior, where the likelihood can be evaluated.
+
+    The network need not be good: beside it, the proposal holds mixtures that adapt to the posterior
+    in a few rounds, and a share of the prior. Weights are prior times likelihood over the density
+    of the whole proposal.
+
+    Parameters
+    ----------
+    y : one observation
+    log_likelihood : callable
+        ln p(y | parameters). Its arguments are filled by name, as a simulator's are: parameters
+        (or one vector of all), and those observables and givens of `y` that it names. It returns
+        one number; -inf where the data are impossible.
+    n : int
+        Weighted draws. The rounds before take about as many evaluations of the likelihood again
+        in few dimensions; `evaluations` counts all of them.
+    batched : bool
+        The function takes arrays, (n,) for a parameter and (n, k) for a vector, and returns (n,).
+        The observation comes as it is in either case.
+    n_jobs : int
+        Processes, for a function of one row that is slow; -1 for all cores.
+    seed : int, optional
+
+    Returns
+    -------
+    Importance
+        `.draws`, resampled in proportion to the weights; `.log_evidence` with `.log_evidence_error`;
+        `.effective_share`, `.pareto_k`, and from these `.verdict` and `.sentence`.
+
+    Raises
+    ------
+    NoDensityError
+        If the method can be drawn from only.
+    PriorError
+        If the table it was learned from states no prior.
+    SimulationError
+        If the function asks for something else than parameters and what was observed, or for a
+        parameter that `infer=` left out.
+    ShapeError
+        If `y` does not fit; or if the function returns another shape, NaN or +inf, or -inf always.
+
+    References
+    ----------
+    Dax et al. (2023), arXiv:2210.05686 (neural importance sampling); what adapts: `weighting`.
+    """
+    observation = core.schema.read(y)
+    n = counted(n)
+    likelihood = _likelihood(core, observation, log_likelihood, batched=batched, n_jobs=n_jobs)
+    network = _Network(core, observation)
+    network.log_prob(network.draw(1, np.random.default_rng(0)))  # raises NoDensityError early
+
+    def target(points: FloatArray) -> FloatArray:
+        return log_normal(points) + likelihood(core.prior.from_latent(points))
+
+    rng = _rng(core, observation, seed)
+    found = weighting.importance(network, _near(core, observation), target, n, rng)
+    return _labelled(core, found, rng)
+
+
+def _likelihood(
+    core: Core, observation: Observations, function: Callable[..., Any], **settings: Any
+) -> Likelihood:
+    """Read the likelihood's signature, and fill in what was observed."""
+    if not core.prior.stated:
+        raise PriorError(
+            "the prior of the table was never stated, and weights to the exact posterior need its "
+            "density. Where it is known, state it: si.fit_posterior(simulations, si.Prior(...))"
+        )
+    schema = core.schema
+    sizes = {name: padded.sizes[0] for name, padded in observation.sets.items()}
+    known = dict(schema.constants) | sizes | schema.unstack(observation, 0)
+    return Likelihood.of(function, core.prior, known, left_out=core.nuisances, **settings)
+
+
+def _rng(core: Core, observation: Observations, seed: int | None) -> np.random.Generator:
+    own = digests(observation, core.seed if seed is None else seed, Stream.IMPORTANCE)
+    return np.random.default_rng(own[0].tolist())
+
+
+def _near(core: Core, observation: Observations) -> FloatArray:
+    """Give the parameters whose simulations came closest, on the latent side, shape (k, d)."""
+    table, prior = core.simulations, core.prior
+    rows = statistics(table.observations(), core.schema)
+    few = min(len(rows), 2 * enough(prior.latent_dim)) / len(rows)
+    target = statistics(observation, core.schema)[0]
+    closest, _ = nearest(rows, target, core.scale, quantile=max(NEAREST, few))
+    return latents(table, table.ok[closest], seed=core.seed)
+
+
+def _labelled(core: Core, found: Weighted, rng: np.random.Generator) -> Importance:
+    """Put the weighted points into the parameters' own units, and resample them."""
+    weights = np.exp(found.log_weights)
+    size = found.effective_share * len(weights)
+    raw = core.simulations.label(core.prior.from_latent(found.points))
+    rows = rng.permutation(systematic(weights, rng))
+    return Importance(
+        draws=raw.isel(draw=rows).assign_attrs(effective_sample_size=size),
+        raw=raw,
+        weights=weights,
+        effective_share=found.effective_share,
+        pareto_k=found.pareto_k,
+        log_evidence=found.log_evidence + core.prior.log_mass,
+        log_evidence_error=found.log_evidence_error,
+        network_share=found.network_share,
+        evaluations=found.evaluations,
+        missed=found.missed,
+    )

@@ -1,0 +1,135 @@
+"""Rounds of draws, each from a proposal that was fitted to the weighted draws of the round before.
+
+Where a proposal is far from the target, one draw has nearly all of the weight and nothing can be
+fitted to it. Weights are therefore raised to a power below 1, as large as leaves enough effective
+draws: a target between the proposal and the real one. Each round comes closer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+from sbi_inn.diagnostics.weighted import effective_sample_size
+from sbi_inn.typing import FloatArray
+from sbi_inn.weighting.proposal import Part, Proposal
+from sbi_inn.weighting.student import StudentMixture, fitted
+
+ROUNDS = 12  # at most
+EVEN = 0.5  # effective share, from which on another round is not worth its likelihoods
+BETTER = 1.1  # factor by which a round has to raise it
+HALVINGS = 50  # of the interval of powers
+
+Target = Callable[[FloatArray], FloatArray]
+
+
+@dataclass(frozen=True)
+class Round:
+    """Draws of a proposal with their weights.
+
+    Attributes
+    ----------
+    points : array, shape (n, d)
+    heights : array, shape (n,)
+        Log of the target.
+    log_weights : array, shape (n,)
+        Log of target over proposal.
+    """
+
+    points: FloatArray
+    heights: FloatArray
+    log_weights: FloatArray
+
+    @classmethod
+    def of(cls, proposal: Part, target: Target, n: int, rng: np.random.Generator) -> Round:
+        """Draw from a proposal, and weight the draws."""
+        points = proposal.draw(n, rng)
+        heights = target(points)
+        return cls(points, heights, heights - proposal.log_prob(points))
+
+    @property
+    def share(self) -> float:
+        """Effective share of the draws."""
+        return float(effective_sample_size(self.log_weights)) / len(self.points)
+
+
+def enough(dim: int) -> int:
+    """Count the effective draws that a mixture in so many dimensions can be fitted to."""
+    return 10 * (dim + 5)
+
+
+def tempered(log_weights: FloatArray, size: float) -> FloatArray:
+    """Raise weights to the largest power, of at most 1, that leaves so many effective draws.
+
+    Where even equal weights leave fewer, since most are zero, half of those that are not.
+    """
+    some = np.isfinite(log_weights)
+    size = min(size, some.sum() / 2)
+    low, high = 0.0, 1.0
+    if effective_sample_size(log_weights) >= size:
+        return log_weights
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        powered = np.where(some, middle * np.where(some, log_weights, 0.0), -np.inf)
+        if effective_sample_size(powered) >= size:
+            low = middle
+        else:
+            high = middle
+    return np.where(some, low * np.where(some, log_weights, 0.0), -np.inf)
+
+
+def adapted(
+    start: Part, target: Target, dim: int, rng: np.random.Generator
+) -> tuple[StudentMixture | None, list[Round]]:
+    """Adapt a mixture to the target, from a proposal to start with.
+
+    Population Monte Carlo with tempered weights.
+
+    Returns
+    -------
+    mixture : StudentMixture or None
+        None if the target is zero at nearly all draws of the start.
+    rounds : list of Round
+        The first holds the draws of the start.
+
+    References
+    ----------
+    Cappe et al. (2008), Statistics and Computing 18, 447; tempered weights: Koblents & Miguez
+    (2015), Statistics and Computing 25, 407.
+    """
+    proposal, mixture = start, None
+    rounds: list[Round] = []
+    for _ in range(ROUNDS):
+        found = Round.of(proposal, target, 10 * enough(dim), rng)
+        rounds.append(found)
+        if np.isfinite(found.log_weights).sum() < 4 * (dim + 1):
+            break
+        log_weights = tempered(found.log_weights, enough(dim))
+        proposal = mixture = fitted(found.points, log_weights, rng)
+        settled = len(rounds) > 1 and found.share < BETTER * rounds[-2].share
+        if log_weights is found.log_weights and (settled or found.share > EVEN):
+            break
+    return mixture, rounds
+
+
+def balanced(proposal: Proposal, found: Round, least: FloatArray, *, steps: int = 30) -> Proposal:
+    """Give each part the share that brings the proposal closest to the target.
+
+    Parameters
+    ----------
+    proposal : Proposal
+    found : Round
+        Draws of it.
+    least : array, shape (parts,)
+        Shares that the parts keep in any case; they sum to less than 1.
+    """
+    weights = softmax(tempered(found.log_weights, enough(found.points.shape[1])))
+    log_each = proposal.log_each(found.points)
+    shares = proposal.shares
+    for _ in range(steps):
+        with np.errstate(divide="ignore"):
+            shares = weights @ softmax(np.log(shares) + log_each, axis=1)
+    return Proposal(proposal.parts, least + (1 - least.sum()) * shares)

@@ -1,0 +1,161 @@
+"""From a posterior that was learned and a likelihood to draws of the exact posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from sbi_inn.diagnostics.pareto import pareto_smoothed
+from sbi_inn.diagnostics.weighted import effective_sample_size
+from sbi_inn.errors import ShapeError
+from sbi_inn.typing import BoolArray, FloatArray
+from sbi_inn.weighting.adaptation import Round, Target, adapted, balanced, enough
+from sbi_inn.weighting.proposal import Part, PriorPart, Proposal
+from sbi_inn.weighting.student import StudentMixture, fitted
+
+NETWORK, PRIOR, MIXTURE = 0.1, 0.05, 0.05  # share of the draws that each such part has at least
+REPAIRS = 3  # parts of the posterior that are added where none of the others reaches
+OUTSIDE = 0.05  # share of the posterior that lies lower than what may be missed
+TIMES_LARGEST = 10  # weight of a missed point over the largest of all draws
+
+@dataclass(frozen=True)
+class Weighted:
+    """Weighted points on the latent side of the prior.
+
+    Attributes
+    ----------
+    points : array, shape (n, d)
+    log_weights : array, shape (n,)
+        Smoothed and normalised.
+    pareto_k, effective_share, log_evidence, log_evidence_error, network_share : float
+        As in `Importance`; the evidence under the prior whose latent side it is.
+    evaluations : int
+    missed : bool
+    """
+
+    points: FloatArray
+    log_weights: FloatArray
+    pareto_k: float
+    effective_share: float
+    log_evidence: float
+    log_evidence_error: float
+    network_share: float
+    evaluations: int
+    missed: bool
+
+
+def importance(
+    network: Part, near: FloatArray, target: Target, n: int, rng: np.random.Generator
+) -> Weighted:
+    """Adapt a proposal to the target, then draw from it and weight the draws.
+
+    Two mixtures of Student's t adapt to the target, each by rounds of its own: one starts from the
+    network, the other from the parameters of simulations that came close to the observation, which
+    know nothing of what the network has missed. The proposal holds both, the network and the prior.
+    It is fixed before the final draws, so that these are independent and their weights exact.
+
+    Parameters
+    ----------
+    network : Part
+        The posterior that was learned.
+    near : array, shape (k, d)
+        Points to start from beside it, such as those of a rejection ABC.
+    target : callable
+        Log of prior times likelihood at points (n, d).
+    n : int
+        Final draws.
+    rng : numpy.random.Generator
+
+    Raises
+    ------
+    ShapeError
+        If the likelihood is zero at every draw.
+    """
+    dim = near.shape[1]
+    first, seen = adapted(network, target, dim, rng)
+    network_share = seen[0].share
+    second, more = adapted(fitted(near, np.zeros(len(near)), rng), target, dim, rng)
+    mixtures = [mixture for mixture in (first, second) if mixture is not None]
+    proposal, pilots = _joined(network, mixtures, target, [*seen, *more], rng)
+    found = Round.of(proposal, target, n, rng)
+    if np.isneginf(found.log_weights).all():
+        raise ShapeError(f"log_likelihood is -inf at every one of {n:,} draws: nothing to weight")
+    log_weights, k = pareto_smoothed(found.log_weights)
+    return Weighted(
+        points=found.points,
+        log_weights=log_weights,
+        pareto_k=k,
+        effective_share=found.share,
+        log_evidence=float(logsumexp(found.log_weights)) - np.log(n),
+        log_evidence_error=float(np.sqrt(max(1 / found.share - 1, 0) / n)),
+        network_share=network_share,
+        evaluations=n + sum(len(one.points) for one in pilots),
+        missed=bool(missed(found, proposal, pilots).any()),
+    )
+
+
+def _joined(
+    network: Part,
+    mixtures: list[StudentMixture],
+    target: Target,
+    seen: list[Round],
+    rng: np.random.Generator,
+) -> tuple[Proposal, list[Round]]:
+    """Put the parts together, and add one wherever the target was seen but is not reached.
+
+    Returns
+    -------
+    proposal : Proposal
+    rounds : list of Round
+        All that was seen.
+    """
+    dim = seen[0].points.shape[1]
+    for _ in range(1 + REPAIRS):
+        least = np.array([NETWORK, PRIOR, *[MIXTURE] * len(mixtures)])
+        proposal = Proposal([network, PriorPart(dim), *mixtures], least / least.sum())
+        found = Round.of(proposal, target, 10 * enough(dim), rng)
+        proposal = balanced(proposal, found, least)
+        lost = missed(found, proposal, seen)
+        points = np.concatenate([one.points for one in seen])[lost]
+        seen = [*seen, found]
+        if not lost.any():
+            break
+        start = StudentMixture.around(points)
+        more, rounds = adapted(start, target, dim, rng)
+        seen = [*seen, *rounds]
+        if more is None:
+            break
+        mixtures = [*mixtures, more]
+    return proposal, seen
+
+
+def missed(draws: Round, proposal: Proposal, seen: Sequence[Round]) -> BoolArray:
+    """Say which points that were seen the proposal does not reach.
+
+    They lie as high as all but the lowest twentieth of the posterior, and would have ten times the
+    weight of any draw, were one there.
+
+    Parameters
+    ----------
+    draws : Round
+        Of such a proposal.
+    proposal : Proposal
+    seen : sequence of Round
+
+    Returns
+    -------
+    array of bool, shape (all points,)
+    """
+    heights = np.concatenate([one.heights for one in seen])
+    points = np.concatenate([one.points for one in seen])
+    order = np.argsort(draws.heights)
+    weights = np.exp(draws.log_weights[order] - draws.log_weights.max())
+    lowest = draws.heights[order][np.searchsorted(np.cumsum(weights), OUTSIDE * weights.sum())]
+    largest = (draws.heights - proposal.log_prob(draws.points)).max()
+    found = heights >= lowest
+    ratio = heights[found] - proposal.log_prob(points[found])
+    found[found] = ratio > largest + np.log(TIMES_LARGEST)
+    return found
