@@ -141,9 +141,7 @@ def _vector(
     return strangers[0].name if strangers[0].kind in positional else None
 
 
-def _unknown(
-    what: str, names: list[str], parameters: Sequence[str], givens: Sequence[str]
-) -> str:
+def _unknown(what: str, names: list[str], parameters: Sequence[str], givens: Sequence[str]) -> str:
     close = get_close_matches(names[0], [*parameters, *givens], n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     givens_known = f"; givens: {', '.join(givens)}" if givens else ""

@@ -19,6 +19,7 @@ from sbi_inn.weighting.proposal import Part, Proposal
 from sbi_inn.weighting.student import StudentMixture, fitted
 
 ROUNDS = 12  # at most
+FEWEST = 0.1  # effective share that a mixture is fitted to
 EVEN = 0.5  # effective share, from which on another round is not worth its likelihoods
 BETTER = 1.1  # factor by which a round has to raise it
 HALVINGS = 50  # of the interval of powers
@@ -56,18 +57,18 @@ class Round:
         return float(effective_sample_size(self.log_weights)) / len(self.points)
 
 
-def enough(dim: int) -> int:
-    """Count the effective draws that a mixture in so many dimensions can be fitted to."""
-    return 10 * (dim + 5)
+def round_size(dim: int, n: int) -> int:
+    """Count the draws of a round before n final ones, in so many dimensions."""
+    return max(100 * (dim + 5), n // 10)
 
 
-def tempered(log_weights: FloatArray, size: float) -> FloatArray:
-    """Raise weights to the largest power, of at most 1, that leaves so many effective draws.
+def tempered(log_weights: FloatArray) -> FloatArray:
+    """Raise weights to the largest power, of at most 1, that leaves a tenth of effective draws.
 
     Where even equal weights leave fewer, since most are zero, half of those that are not.
     """
     some = np.isfinite(log_weights)
-    size = min(size, some.sum() / 2)
+    size = min(FEWEST * len(log_weights), some.sum() / 2)
     low, high = 0.0, 1.0
     if effective_sample_size(log_weights) >= size:
         return log_weights
@@ -82,9 +83,9 @@ def tempered(log_weights: FloatArray, size: float) -> FloatArray:
 
 
 def adapted(
-    start: Part, target: Target, dim: int, rng: np.random.Generator
+    start: Part, target: Target, n: int, rng: np.random.Generator
 ) -> tuple[StudentMixture | None, list[Round]]:
-    """Adapt a mixture to the target, from a proposal to start with.
+    """Adapt a mixture to the target by rounds of n draws, from a proposal to start with.
 
     Population Monte Carlo with tempered weights.
 
@@ -103,11 +104,11 @@ def adapted(
     proposal, mixture = start, None
     rounds: list[Round] = []
     for _ in range(ROUNDS):
-        found = Round.of(proposal, target, 10 * enough(dim), rng)
+        found = Round.of(proposal, target, n, rng)
         rounds.append(found)
-        if np.isfinite(found.log_weights).sum() < 4 * (dim + 1):
+        if np.isfinite(found.log_weights).sum() < 4 * (found.points.shape[1] + 1):
             break
-        log_weights = tempered(found.log_weights, enough(dim))
+        log_weights = tempered(found.log_weights)
         proposal = mixture = fitted(found.points, log_weights, rng)
         settled = len(rounds) > 1 and found.share < BETTER * rounds[-2].share
         if log_weights is found.log_weights and (settled or found.share > EVEN):
@@ -126,7 +127,7 @@ def balanced(proposal: Proposal, found: Round, least: FloatArray, *, steps: int 
     least : array, shape (parts,)
         Shares that the parts keep in any case; they sum to less than 1.
     """
-    weights = softmax(tempered(found.log_weights, enough(found.points.shape[1])))
+    weights = softmax(tempered(found.log_weights))
     log_each = proposal.log_each(found.points)
     shares = proposal.shares
     for _ in range(steps):

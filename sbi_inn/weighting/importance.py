@@ -12,14 +12,16 @@ from sbi_inn.diagnostics.pareto import pareto_smoothed
 from sbi_inn.diagnostics.weighted import effective_sample_size
 from sbi_inn.errors import ShapeError
 from sbi_inn.typing import BoolArray, FloatArray
-from sbi_inn.weighting.adaptation import Round, Target, adapted, balanced, enough
+from sbi_inn.weighting.adaptation import BETTER, EVEN, Round, Target, adapted, balanced, round_size
 from sbi_inn.weighting.proposal import Part, PriorPart, Proposal
 from sbi_inn.weighting.student import StudentMixture, fitted
 
 NETWORK, PRIOR, MIXTURE = 0.1, 0.05, 0.05  # share of the draws that each such part has at least
 REPAIRS = 3  # parts of the posterior that are added where none of the others reaches
+UNEVEN = 0.5  # Pareto k of a round, from which on another one is worth its likelihoods
 OUTSIDE = 0.05  # share of the posterior that lies lower than what may be missed
-TIMES_LARGEST = 10  # weight of a missed point over the largest of all draws
+TIMES = 30  # weight of a missed point over the mean of all draws
+
 
 @dataclass(frozen=True)
 class Weighted:
@@ -74,10 +76,10 @@ def importance(
     ShapeError
         If the likelihood is zero at every draw.
     """
-    dim = near.shape[1]
-    first, seen = adapted(network, target, dim, rng)
+    size = round_size(near.shape[1], n)
+    first, seen = adapted(network, target, size, rng)
     network_share = seen[0].share
-    second, more = adapted(fitted(near, np.zeros(len(near)), rng), target, dim, rng)
+    second, more = adapted(fitted(near, np.zeros(len(near)), rng), target, size, rng)
     mixtures = [mixture for mixture in (first, second) if mixture is not None]
     proposal, pilots = _joined(network, mixtures, target, [*seen, *more], rng)
     found = Round.of(proposal, target, n, rng)
@@ -112,31 +114,33 @@ def _joined(
     rounds : list of Round
         All that was seen.
     """
-    dim = seen[0].points.shape[1]
-    for _ in range(1 + REPAIRS):
+    (size, dim), before = seen[0].points.shape, 0.0
+    for left in reversed(range(1 + REPAIRS)):
         least = np.array([NETWORK, PRIOR, *[MIXTURE] * len(mixtures)])
         proposal = Proposal([network, PriorPart(dim), *mixtures], least / least.sum())
-        found = Round.of(proposal, target, 10 * enough(dim), rng)
+        found = Round.of(proposal, target, size, rng)
         proposal = balanced(proposal, found, least)
         lost = missed(found, proposal, seen)
         points = np.concatenate([one.points for one in seen])[lost]
         seen = [*seen, found]
-        if not lost.any():
+        uneven = pareto_smoothed(found.log_weights)[1] > UNEVEN or found.share < EVEN
+        settled = found.share < BETTER * before
+        if not left or ((settled or not uneven) and not len(points)):
             break
-        start = StudentMixture.around(points)
-        more, rounds = adapted(start, target, dim, rng)
+        before = found.share
+        start = StudentMixture.around(points) if len(points) else proposal
+        more, rounds = adapted(start, target, size, rng)
         seen = [*seen, *rounds]
-        if more is None:
-            break
-        mixtures = [*mixtures, more]
+        if more is not None:
+            mixtures = [*mixtures, more]
     return proposal, seen
 
 
 def missed(draws: Round, proposal: Proposal, seen: Sequence[Round]) -> BoolArray:
     """Say which points that were seen the proposal does not reach.
 
-    They lie as high as all but the lowest twentieth of the posterior, and would have ten times the
-    weight of any draw, were one there.
+    They lie as high as all but the lowest twentieth of the posterior, and would have thirty times
+    the mean weight, were one drawn there.
 
     Parameters
     ----------
@@ -154,8 +158,7 @@ def missed(draws: Round, proposal: Proposal, seen: Sequence[Round]) -> BoolArray
     order = np.argsort(draws.heights)
     weights = np.exp(draws.log_weights[order] - draws.log_weights.max())
     lowest = draws.heights[order][np.searchsorted(np.cumsum(weights), OUTSIDE * weights.sum())]
-    largest = (draws.heights - proposal.log_prob(draws.points)).max()
+    mean = logsumexp(draws.log_weights) - np.log(len(draws.log_weights))
     found = heights >= lowest
-    ratio = heights[found] - proposal.log_prob(points[found])
-    found[found] = ratio > largest + np.log(TIMES_LARGEST)
+    found[found] = heights[found] - proposal.log_prob(points[found]) > mean + np.log(TIMES)
     return found

@@ -133,7 +133,8 @@ class Likelihood:
     def _rows(self, columns: Mapping[str, AnyArray]) -> FloatArray:
         """Evaluate one row after the other, or where that takes long, on several processes."""
         rows = [
-            dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
         ]
         started = perf_counter()
         found = [self.row(values) for values in rows[:TIMED]]
@@ -143,7 +144,9 @@ class Likelihood:
             return np.array(found + [self.row(values) for values in rows[TIMED:]])
         size = max(1, int(TASK / seconds))
         sent = cloudpickle.dumps(self)
-        tasks = (partial(_evaluate, sent, rows[i : i + size]) for i in range(TIMED, len(rows), size))
+        tasks = (
+            partial(_evaluate, sent, rows[i : i + size]) for i in range(TIMED, len(rows), size)
+        )
         return np.array(found + [one for part in in_order(tasks, jobs) for one in part])
 
     def _call(self, values: Mapping[str, Any]) -> Any:

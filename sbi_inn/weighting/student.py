@@ -12,10 +12,9 @@ from sbi_inn.diagnostics.weighted import effective_sample_size
 from sbi_inn.typing import FloatArray, IntArray
 
 DEGREES = 5.0  # of freedom: tails heavier than those of a Gaussian posterior, at little cost
-MOST = 8  # components
+MOST = 32  # components
 STEPS = 50  # of expectation-maximisation, at most
 STILL = 1e-3  # nats, by which a step has to help
-WORTH_IT = 0.02  # nats, by which twice as many components have to help on points left out
 _TIGHT = 0.1  # of the prior's spread
 RIDGE = 1e-9  # of the spread of all points, so that a component never is thinner than rounding
 
@@ -43,6 +42,12 @@ class StudentMixture:
         scale = np.diag(points.var(axis=0) + _TIGHT**2)
         return cls(np.ones(1), points.mean(axis=0)[None], np.sqrt(scale)[None])
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers it has."""
+        count, dim = self.means.shape
+        return count * (1 + dim + dim * (dim + 1) // 2) - 1
+
     def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw points, shape (n, d)."""
         component = rng.choice(len(self.shares), n, p=self.shares)
@@ -57,32 +62,43 @@ class StudentMixture:
 
     def squares(self, points: FloatArray) -> FloatArray:
         """Squared distances (n, k) of points (n, d) from each component, in units of its scale."""
-        gaps = (points - mean for mean in self.means)
-        scaled = [
-            solve_triangular(factor, gap.T, lower=True)
-            for factor, gap in zip(self.factors, gaps, strict=True)
-        ]
-        return np.stack([(s**2).sum(axis=0) for s in scaled], axis=1)
+        inverse = np.linalg.inv(self.factors)
+        scaled = (
+            points @ inverse.transpose(0, 2, 1) - (inverse @ self.means[:, :, None])[:, None, :, 0]
+        )
+        return np.square(scaled).sum(axis=2).T
 
-    def step(self, points: FloatArray, weights: FloatArray) -> StudentMixture:
-        """Take a step of expectation-maximisation towards weighted points.
+    def step(self, points: FloatArray, weights: FloatArray) -> tuple[StudentMixture, float]:
+        """Take a step of expectation-maximisation towards points (n, d) of weights (n,).
 
-        Components that fewer than twice d + 1 effective points are left with, are dropped.
+        Components that are left with fewer than twice d + 1 effective points are dropped.
+
+        Returns
+        -------
+        mixture : StudentMixture
+        log_prob : float
+            Mean log density of the points, before the step.
         """
         dim = points.shape[1]
         squares = self.squares(points)
-        mine = weights[:, None] * softmax(self._log_joint(squares), axis=1)
+        log_joint = self._log_joint(squares)
+        log_prob = logsumexp(log_joint, axis=1)
+        reached = float(weights @ log_prob)
+        mine = weights[:, None] * np.exp(log_joint - log_prob[:, None])
         with np.errstate(divide="ignore"):
             alive = effective_sample_size(np.log(mine.T)) >= 2 * (dim + 1)
         if not alive.any():
-            return self
+            return self, reached
         mine, near = mine[:, alive], (DEGREES + dim) / (DEGREES + squares[:, alive])
         pull = mine * near
         means = (pull.T @ points) / pull.sum(axis=0)[:, None]
-        gaps = points[:, None] - means
-        scales = np.einsum("nk,nki,nkj->kij", pull, gaps, gaps) / mine.sum(axis=0)[:, None, None]
-        shares = mine.sum(axis=0) / mine.sum()
-        return StudentMixture(shares, means, _factors(scales, points))
+        shares = mine.sum(axis=0)
+        scales = [
+            (pulled[:, None] * (points - mean)).T @ (points - mean) / share
+            for pulled, mean, share in zip(pull.T, means, shares, strict=True)
+        ]
+        factors = _factors(np.array(scales), points)
+        return StudentMixture(shares / shares.sum(), means, factors), reached
 
     def _log_joint(self, squares: FloatArray) -> FloatArray:
         """Log of share times density of each component, shape (n, k)."""
@@ -95,10 +111,11 @@ class StudentMixture:
 
 
 def fitted(points: FloatArray, log_weights: FloatArray, rng: np.random.Generator) -> StudentMixture:
-    """Fit a mixture to weighted points, with as many components as points left out ask for.
+    """Fit a mixture to weighted points, with as many components (1, 2, 4, ...) as they can tell of.
 
     By expectation-maximisation: of all such mixtures it is the closest to the weighted points in
-    Kullback-Leibler divergence, from the points to the mixture.
+    Kullback-Leibler divergence, from the points to the mixture. Twice as many components have to
+    pay for their parameters by the Bayesian information criterion of so many effective points.
 
     Parameters
     ----------
@@ -118,18 +135,22 @@ def fitted(points: FloatArray, log_weights: FloatArray, rng: np.random.Generator
     >>> sorted(fitted(two, np.zeros(1000), rng).means.ravel().round())
     [-9.0, 9.0]
     """
+    some = np.isfinite(log_weights)
+    points, log_weights = points[some], log_weights[some]
+    size = float(effective_sample_size(log_weights))
     weights = softmax(log_weights)
-    some = weights > 0
-    points, weights = points[some], weights[some]
-    learn = np.arange(len(points)) % 2 == 0
-    best, count, highest = 1, 1, -np.inf
+    best, highest = _grown(points, weights, 1, rng), -np.inf
+    trial, count = best, 1
     while count <= MOST:
-        trial = _grown(points[learn], weights[learn], count, rng)
-        score = float(np.average(trial.log_prob(points[~learn]), weights=weights[~learn]))
-        if not score > highest + WORTH_IT:
+        gained = (
+            float(weights @ trial.log_prob(points)) - trial.parameters * np.log(size) / size / 2
+        )
+        if not gained > highest:
             break
-        best, count, highest = count, 2 * count, score
-    return _grown(points, weights, best, rng)
+        best, highest = trial, gained
+        count *= 2
+        trial = _grown(points, weights, count, rng)
+    return best
 
 
 def _grown(
@@ -139,8 +160,7 @@ def _grown(
     mixture = _start(points, weights, count, rng)
     reached = -np.inf
     for _ in range(STEPS):
-        mixture = mixture.step(points, weights)
-        now = float(np.average(mixture.log_prob(points), weights=weights))
+        mixture, now = mixture.step(points, weights)
         if now < reached + STILL:
             break
         reached = now
