@@ -1,7 +1,7 @@
-"""Pareto-smoothed importance sampling: whether a few weights decide, and what to put in their place.
+"""Pareto-smoothed importance sampling: whether a few weights decide, and smoother ones for them.
 
 The largest weights of any proposal follow a generalised Pareto law, whose shape k says how many
-moments the weights have: below 1/2 a variance, so that errors fall as usual; above 1 not even a mean.
+moments the weights have: below 1/2 a variance, so that errors fall as usual; above 1 no mean.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from sbi_inn.errors import ShapeError
 from sbi_inn.typing import FloatArray
 
 FEWEST = 5  # weights in the tail, below which it has no shape that could be told
+_EXPONENTIAL = 1e-9  # |k|, below which the law is exponential, up to rounding
 _PRIOR_SHAPE, _PRIOR_SIZE = 0.5, 10  # a shape of 1/2, as if ten weights of the tail had said so
 
 
 def pareto_smoothed(log_weights: ArrayLike) -> tuple[FloatArray, float]:
     """Smooth the largest weights, and give the shape k of their tail.
 
-    The largest min(m / 5, 3 sqrt(m)) weights are replaced by quantiles of the generalised Pareto law
-    that is fitted to them, none above the largest that came.
+    The largest min(m / 5, 3 sqrt(m)) weights are replaced by quantiles of the generalised Pareto
+    law that is fitted to them, none above the largest that came.
 
     Parameters
     ----------
@@ -97,6 +98,7 @@ def _fitted(excesses: FloatArray) -> tuple[float, float]:
     quarter = quarter if quarter > 0 else excesses[excesses > 0][0]
     spacing = 1 - np.sqrt(points / (np.arange(points) + 0.5))
     b = 1 / excesses[-1] + spacing / (3 * quarter)  # 3: the width of the prior of b
+    b = np.where(np.abs(b) * excesses[-1] < _EXPONENTIAL, _EXPONENTIAL / excesses[-1], b)
     shapes = np.log1p(-b[:, None] * excesses).mean(axis=1)
     profile = m * (np.log(-b / shapes) - shapes - 1)
     best = float(np.exp(profile - logsumexp(profile)) @ b)

@@ -21,10 +21,10 @@ from sbi_inn.posterior.core import Core
 from sbi_inn.simulation.seeds import Stream
 from sbi_inn.typing import FloatArray
 from sbi_inn.weighting import Importance, Likelihood
-from sbi_inn.weighting.adaptation import enough
 from sbi_inn.weighting.importance import Weighted
 
-NEAREST = 0.01  # share of the simulations that are close enough to start from
+NEAREST = 0.01  # share of the simulations that are close enough to start from,
+FEWEST = 20  # and for each latent at least so many
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def importance(
     Returns
     -------
     Importance
-        `.draws`, resampled in proportion to the weights; `.log_evidence` with `.log_evidence_error`;
+        `.draws`, resampled in proportion to the weights; `.log_evidence` and its error;
         `.effective_share`, `.pareto_k`, and from these `.verdict` and `.sentence`.
 
     Raises
@@ -120,8 +120,8 @@ def _likelihood(
             "density. Where it is known, state it: si.fit_posterior(simulations, si.Prior(...))"
         )
     schema = core.schema
-    sizes = {name: padded.sizes[0] for name, padded in observation.sets.items()}
-    known = dict(schema.constants) | sizes | schema.unstack(observation, 0)
+    known: dict[str, Any] = {name: padded.sizes[0] for name, padded in observation.sets.items()}
+    known |= schema.constants | schema.unstack(observation, 0)
     return Likelihood.of(function, core.prior, known, left_out=core.nuisances, **settings)
 
 
@@ -134,7 +134,7 @@ def _near(core: Core, observation: Observations) -> FloatArray:
     """Give the parameters whose simulations came closest, on the latent side, shape (k, d)."""
     table, prior = core.simulations, core.prior
     rows = statistics(table.observations(), core.schema)
-    few = min(len(rows), 2 * enough(prior.latent_dim)) / len(rows)
+    few = min(len(rows), FEWEST * (prior.latent_dim + 1)) / len(rows)
     target = statistics(observation, core.schema)[0]
     closest, _ = nearest(rows, target, core.scale, quantile=max(NEAREST, few))
     return latents(table, table.ok[closest], seed=core.seed)

@@ -11,16 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
+from sbi_inn.diagnostics.pareto import pareto_smoothed
 from sbi_inn.diagnostics.weighted import effective_sample_size
-from sbi_inn.typing import FloatArray
+from sbi_inn.typing import BoolArray, FloatArray
 from sbi_inn.weighting.proposal import Part, Proposal
 from sbi_inn.weighting.student import StudentMixture, fitted
 
 ROUNDS = 12  # at most
 FEWEST = 0.1  # effective share that a mixture is fitted to
-EVEN = 0.5  # effective share, from which on another round is not worth its likelihoods
+EVEN = 0.5  # effective share, from which on weights are even enough,
+UNEVEN = 0.5  # unless the Pareto k of their tail exceeds this
 BETTER = 1.1  # factor by which a round has to raise it
 HALVINGS = 50  # of the interval of powers
 
@@ -55,6 +57,21 @@ class Round:
     def share(self) -> float:
         """Effective share of the draws."""
         return float(effective_sample_size(self.log_weights)) / len(self.points)
+
+    @property
+    def log_mean(self) -> float:
+        """Log of the mean weight, an estimate of the target's integral: of the evidence."""
+        return float(logsumexp(self.log_weights)) - np.log(len(self.log_weights))
+
+    @property
+    def possible(self) -> BoolArray:
+        """At which points the target is not zero, shape (n,)."""
+        return np.isfinite(self.heights)
+
+    @property
+    def even(self) -> bool:
+        """Whether the weights are so even that another round is not worth its likelihoods."""
+        return self.share > EVEN and pareto_smoothed(self.log_weights)[1] <= UNEVEN
 
 
 def round_size(dim: int, n: int) -> int:
@@ -106,18 +123,20 @@ def adapted(
     for _ in range(ROUNDS):
         found = Round.of(proposal, target, n, rng)
         rounds.append(found)
-        if np.isfinite(found.log_weights).sum() < 4 * (found.points.shape[1] + 1):
+        if found.possible.sum() < 4 * (found.points.shape[1] + 1):
             break
         log_weights = tempered(found.log_weights)
         proposal = mixture = fitted(found.points, log_weights, rng)
         settled = len(rounds) > 1 and found.share < BETTER * rounds[-2].share
-        if log_weights is found.log_weights and (settled or found.share > EVEN):
+        if log_weights is found.log_weights and (settled or found.even):
             break
     return mixture, rounds
 
 
 def balanced(proposal: Proposal, found: Round, least: FloatArray, *, steps: int = 30) -> Proposal:
     """Give each part the share that brings the proposal closest to the target.
+
+    As it was, where the target is zero at all draws.
 
     Parameters
     ----------
@@ -127,6 +146,8 @@ def balanced(proposal: Proposal, found: Round, least: FloatArray, *, steps: int 
     least : array, shape (parts,)
         Shares that the parts keep in any case; they sum to less than 1.
     """
+    if not found.possible.any():
+        return proposal
     weights = softmax(tempered(found.log_weights))
     log_each = proposal.log_each(found.points)
     shares = proposal.shares

@@ -9,17 +9,15 @@ import numpy as np
 from scipy.special import logsumexp
 
 from sbi_inn.diagnostics.pareto import pareto_smoothed
-from sbi_inn.diagnostics.weighted import effective_sample_size
 from sbi_inn.errors import ShapeError
-from sbi_inn.typing import BoolArray, FloatArray
-from sbi_inn.weighting.adaptation import BETTER, EVEN, Round, Target, adapted, balanced, round_size
+from sbi_inn.typing import FloatArray
+from sbi_inn.weighting.adaptation import BETTER, Round, Target, adapted, balanced, round_size
 from sbi_inn.weighting.proposal import Part, PriorPart, Proposal
 from sbi_inn.weighting.student import StudentMixture, fitted
 
 NETWORK, PRIOR, MIXTURE = 0.1, 0.05, 0.05  # share of the draws that each such part has at least
 REPAIRS = 3  # parts of the posterior that are added where none of the others reaches
-UNEVEN = 0.5  # Pareto k of a round, from which on another one is worth its likelihoods
-OUTSIDE = 0.05  # share of the posterior that lies lower than what may be missed
+LOST = 0.02  # share of the evidence, from which on it matters that points are missed
 TIMES = 30  # weight of a missed point over the mean of all draws
 
 
@@ -83,19 +81,22 @@ def importance(
     mixtures = [mixture for mixture in (first, second) if mixture is not None]
     proposal, pilots = _joined(network, mixtures, target, [*seen, *more], rng)
     found = Round.of(proposal, target, n, rng)
-    if np.isneginf(found.log_weights).all():
-        raise ShapeError(f"log_likelihood is -inf at every one of {n:,} draws: nothing to weight")
+    if not found.possible.any():
+        raise ShapeError(
+            f"expected a log_likelihood that is not always -inf; got -inf at every one of {n:,} "
+            "draws, so that there is nothing to weight"
+        )
     log_weights, k = pareto_smoothed(found.log_weights)
     return Weighted(
         points=found.points,
         log_weights=log_weights,
         pareto_k=k,
         effective_share=found.share,
-        log_evidence=float(logsumexp(found.log_weights)) - np.log(n),
+        log_evidence=found.log_mean,
         log_evidence_error=float(np.sqrt(max(1 / found.share - 1, 0) / n)),
         network_share=network_share,
         evaluations=n + sum(len(one.points) for one in pilots),
-        missed=bool(missed(found, proposal, pilots).any()),
+        missed=len(missed(found, proposal, pilots)[0]) > 0,
     )
 
 
@@ -121,14 +122,12 @@ def _joined(
         found = Round.of(proposal, target, size, rng)
         proposal = balanced(proposal, found, least)
         lost = missed(found, proposal, seen)
-        points = np.concatenate([one.points for one in seen])[lost]
         seen = [*seen, found]
-        uneven = pareto_smoothed(found.log_weights)[1] > UNEVEN or found.share < EVEN
-        settled = found.share < BETTER * before
-        if not left or ((settled or not uneven) and not len(points)):
+        settled = found.even or found.share < BETTER * before
+        if not left or (settled and not len(lost[0])):
             break
         before = found.share
-        start = StudentMixture.around(points) if len(points) else proposal
+        start = StudentMixture.around(*lost) if len(lost[0]) else proposal
         more, rounds = adapted(start, target, size, rng)
         seen = [*seen, *rounds]
         if more is not None:
@@ -136,11 +135,13 @@ def _joined(
     return proposal, seen
 
 
-def missed(draws: Round, proposal: Proposal, seen: Sequence[Round]) -> BoolArray:
-    """Say which points that were seen the proposal does not reach.
+def missed(
+    draws: Round, proposal: Proposal, seen: Sequence[Round]
+) -> tuple[FloatArray, FloatArray]:
+    """Find points that were seen and that the proposal does not reach.
 
-    They lie as high as all but the lowest twentieth of the posterior, and would have thirty times
-    the mean weight, were one drawn there.
+    Each would have thirty times the mean weight, were it drawn; and together they hold more than a
+    fiftieth of the evidence, which their weights in the round that they were seen in tell.
 
     Parameters
     ----------
@@ -151,14 +152,16 @@ def missed(draws: Round, proposal: Proposal, seen: Sequence[Round]) -> BoolArray
 
     Returns
     -------
-    array of bool, shape (all points,)
+    points : array, shape (k, d)
+    log_weights : array, shape (k,)
+        Their weights where they were seen.
     """
-    heights = np.concatenate([one.heights for one in seen])
-    points = np.concatenate([one.points for one in seen])
-    order = np.argsort(draws.heights)
-    weights = np.exp(draws.log_weights[order] - draws.log_weights.max())
-    lowest = draws.heights[order][np.searchsorted(np.cumsum(weights), OUTSIDE * weights.sum())]
-    mean = logsumexp(draws.log_weights) - np.log(len(draws.log_weights))
-    found = heights >= lowest
-    found[found] = heights[found] - proposal.log_prob(points[found]) > mean + np.log(TIMES)
-    return found
+    points, log_weights = [draws.points[:0]], [draws.log_weights[:0]]
+    for one in seen:
+        beyond = one.heights > proposal.log_prob(one.points) + draws.log_mean + np.log(TIMES)
+        if beyond.any():
+            share = logsumexp(one.log_weights[beyond]) - np.log(len(beyond)) - draws.log_mean
+            if share > np.log(LOST):
+                points.append(one.points[beyond])
+                log_weights.append(one.log_weights[beyond])
+    return np.concatenate(points), np.concatenate(log_weights)

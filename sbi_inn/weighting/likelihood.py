@@ -35,7 +35,7 @@ class Likelihood:
         the observation it names.
     prior : Prior
         Of the parameters.
-    known : mapping of str to array
+    known : mapping of str to number or array
         Observables, givens and constants of the observation, by name.
     binding : Binding
     batched : bool
@@ -46,7 +46,7 @@ class Likelihood:
 
     function: Callable[..., Any]
     prior: Prior
-    known: Mapping[str, AnyArray]
+    known: Mapping[str, Any]
     binding: Binding
     batched: bool
     n_jobs: int
@@ -56,7 +56,7 @@ class Likelihood:
         cls,
         function: Callable[..., Any],
         prior: Prior,
-        known: Mapping[str, AnyArray],
+        known: Mapping[str, Any],
         *,
         batched: bool = False,
         n_jobs: int = 1,

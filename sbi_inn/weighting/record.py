@@ -65,10 +65,10 @@ class Importance:
     @property
     def verdict(self) -> Verdict:
         """What to make of it."""
+        if len(self.weights) < FEWEST or np.isnan(self.pareto_k):
+            return "cannot tell"
         if self._objections(TOO_UNEVEN, FEWEST):
             return "do not trust"
-        if np.isnan(self.pareto_k):
-            return "cannot tell"
         return "caution" if self._objections(UNEVEN, FEW) else "trust"
 
     @property

@@ -37,10 +37,12 @@ class StudentMixture:
     factors: FloatArray
 
     @classmethod
-    def around(cls, points: FloatArray) -> StudentMixture:
-        """Give one component as wide as points (n, d), and wide enough for few of them."""
-        scale = np.diag(points.var(axis=0) + _TIGHT**2)
-        return cls(np.ones(1), points.mean(axis=0)[None], np.sqrt(scale)[None])
+    def around(cls, points: FloatArray, log_weights: FloatArray) -> StudentMixture:
+        """Give one component as wide as weighted points (n, d), or as a tenth of the prior."""
+        weights = softmax(log_weights)
+        mean = weights @ points
+        scale = np.diag(weights @ (points - mean) ** 2 + _TIGHT**2)
+        return cls(np.ones(1), mean[None], np.sqrt(scale)[None])
 
     @property
     def parameters(self) -> int:
@@ -205,4 +207,4 @@ def _apart(
 def _factors(scales: FloatArray, points: FloatArray) -> FloatArray:
     """Cholesky factors of scale matrices (k, d, d), kept away from singular ones."""
     floor = RIDGE * np.maximum(points.var(axis=0), RIDGE)
-    return np.linalg.cholesky(scales + np.diag(floor))
+    return np.linalg.cholesky(scales + np.diag(floor)).astype(np.float64)
