@@ -61,7 +61,7 @@ class Round:
     @property
     def log_mean(self) -> float:
         """Log of the mean weight, an estimate of the target's integral: of the evidence."""
-        return float(logsumexp(self.log_weights)) - np.log(len(self.log_weights))
+        return float(logsumexp(self.log_weights) - np.log(len(self.log_weights)))
 
     @property
     def possible(self) -> BoolArray:
