@@ -14,6 +14,7 @@ from sbi_inn.draws import counted
 from sbi_inn.errors import PriorError
 from sbi_inn.methods.abc import nearest
 from sbi_inn.methods.fitting import latents, log_normal
+from sbi_inn.methods.protocols import Encoder
 from sbi_inn.methods.row_generators import digests
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import statistics
@@ -38,7 +39,22 @@ class _Network:
         return self.core.density.latent(self.observation, n, rng)[0]
 
     def log_prob(self, points: FloatArray) -> FloatArray:
-        return self.core.fitted.log_prob(points, self.observation)
+        found = self.core.fitted.log_prob(points, self.observation)
+        return np.nan_to_num(found, nan=-np.inf, neginf=-np.inf)  # NaN: too far out for it
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """The latents of a network at one observation."""
+
+    encoder: Encoder
+    observation: Observations
+
+    def decode(self, latents: FloatArray) -> FloatArray:
+        return self.encoder.decode(self.observation, latents)
+
+    def encode(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return self.encoder.encode(self.observation, points)
 
 
 def importance(
@@ -106,7 +122,9 @@ def importance(
         return log_normal(points) + likelihood(core.prior.from_latent(points))
 
     rng = _rng(core, observation, seed)
-    found = weighting.importance(network, _near(core, observation), target, n, rng)
+    flow = _Flow(core.fitted, observation) if isinstance(core.fitted, Encoder) else None
+    near = _near(core, observation)
+    found = weighting.importance(network, near, target, n, rng, flow=flow)
     return _labelled(core, found, rng)
 
 

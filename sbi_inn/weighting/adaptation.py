@@ -17,7 +17,7 @@ from sbi_inn.diagnostics.pareto import pareto_smoothed
 from sbi_inn.diagnostics.weighted import effective_sample_size
 from sbi_inn.typing import BoolArray, FloatArray
 from sbi_inn.weighting.proposal import Part, Proposal
-from sbi_inn.weighting.student import StudentMixture, fitted
+from sbi_inn.weighting.student import fitted
 
 ROUNDS = 12  # at most
 FEWEST = 0.1  # effective share that a mixture is fitted to
@@ -27,6 +27,7 @@ BETTER = 1.1  # factor by which a round has to raise it
 HALVINGS = 50  # of the interval of powers
 
 Target = Callable[[FloatArray], FloatArray]
+Fit = Callable[[FloatArray, FloatArray, np.random.Generator], Part]
 
 
 @dataclass(frozen=True)
@@ -100,15 +101,24 @@ def tempered(log_weights: FloatArray) -> FloatArray:
 
 
 def adapted(
-    start: Part, target: Target, n: int, rng: np.random.Generator
-) -> tuple[StudentMixture | None, list[Round]]:
-    """Adapt a mixture to the target by rounds of n draws, from a proposal to start with.
+    start: Part, target: Target, n: int, rng: np.random.Generator, fit: Fit = fitted
+) -> tuple[Part | None, list[Round]]:
+    """Adapt a proposal to the target by rounds of n draws, from a proposal to start with.
 
     Population Monte Carlo with tempered weights.
 
+    Parameters
+    ----------
+    start : Part
+    target : Target
+    n : int
+    rng : numpy.random.Generator
+    fit : callable
+        Points (n, d), log weights (n,) and a generator to the next proposal.
+
     Returns
     -------
-    mixture : StudentMixture or None
+    proposal : Part or None
         None if the target is zero at nearly all draws of the start.
     rounds : list of Round
         The first holds the draws of the start.
@@ -118,7 +128,7 @@ def adapted(
     Cappe et al. (2008), Statistics and Computing 18, 447; tempered weights: Koblents & Miguez
     (2015), Statistics and Computing 25, 407.
     """
-    proposal, mixture = start, None
+    proposal, best = start, None
     rounds: list[Round] = []
     for _ in range(ROUNDS):
         found = Round.of(proposal, target, n, rng)
@@ -126,11 +136,11 @@ def adapted(
         if found.possible.sum() < 4 * (found.points.shape[1] + 1):
             break
         log_weights = tempered(found.log_weights)
-        proposal = mixture = fitted(found.points, log_weights, rng)
+        proposal = best = fit(found.points, log_weights, rng)
         settled = len(rounds) > 1 and found.share < BETTER * rounds[-2].share
         if log_weights is found.log_weights and (settled or found.even):
             break
-    return mixture, rounds
+    return best, rounds
 
 
 def balanced(proposal: Proposal, found: Round, least: FloatArray, *, steps: int = 30) -> Proposal:

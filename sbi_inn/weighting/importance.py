@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import logsumexp
@@ -11,9 +12,10 @@ from scipy.special import logsumexp
 from sbi_inn.diagnostics.pareto import pareto_smoothed
 from sbi_inn.errors import ShapeError
 from sbi_inn.typing import FloatArray
-from sbi_inn.weighting.adaptation import BETTER, Round, Target, adapted, balanced, round_size
+from sbi_inn.weighting.adaptation import BETTER, Fit, Round, Target, adapted, balanced, round_size
 from sbi_inn.weighting.proposal import Part, PriorPart, Proposal
 from sbi_inn.weighting.student import StudentMixture, fitted
+from sbi_inn.weighting.warped import Flow, fitted_through
 
 NETWORK, PRIOR, MIXTURE = 0.1, 0.05, 0.05  # share of the draws that each such part has at least
 REPAIRS = 3  # parts of the posterior that are added where none of the others reaches
@@ -48,14 +50,20 @@ class Weighted:
 
 
 def importance(
-    network: Part, near: FloatArray, target: Target, n: int, rng: np.random.Generator
+    network: Part,
+    near: FloatArray,
+    target: Target,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    flow: Flow | None = None,
 ) -> Weighted:
     """Adapt a proposal to the target, then draw from it and weight the draws.
 
     Two mixtures of Student's t adapt to the target, each by rounds of its own: one starts from the
     network, the other from the parameters of simulations that came close to the observation, which
-    know nothing of what the network has missed. The proposal holds both, the network and the prior.
-    It is fixed before the final draws, so that these are independent and their weights exact.
+    do not depend on what the network has missed. The proposal holds both, the network and the
+    prior. It is fixed before the final draws: these are independent, and their weights exact.
 
     Parameters
     ----------
@@ -68,6 +76,8 @@ def importance(
     n : int
         Final draws.
     rng : numpy.random.Generator
+    flow : Flow, optional
+        The network's map from its own latents, among which the first mixture is fitted then.
 
     Raises
     ------
@@ -75,11 +85,12 @@ def importance(
         If the likelihood is zero at every draw.
     """
     size = round_size(near.shape[1], n)
-    first, seen = adapted(network, target, size, rng)
+    fit = fitted if flow is None else partial(fitted_through, flow)
+    first, seen = adapted(network, target, size, rng, fit)
     network_share = seen[0].share
     second, more = adapted(fitted(near, np.zeros(len(near)), rng), target, size, rng)
     mixtures = [mixture for mixture in (first, second) if mixture is not None]
-    proposal, pilots = _joined(network, mixtures, target, [*seen, *more], rng)
+    proposal, pilots = _joined(network, mixtures, target, [*seen, *more], rng, fit)
     found = Round.of(proposal, target, n, rng)
     if not found.possible.any():
         raise ShapeError(
@@ -102,10 +113,11 @@ def importance(
 
 def _joined(
     network: Part,
-    mixtures: list[StudentMixture],
+    mixtures: list[Part],
     target: Target,
     seen: list[Round],
     rng: np.random.Generator,
+    fit: Fit,
 ) -> tuple[Proposal, list[Round]]:
     """Put the parts together, and add one wherever the target was seen but is not reached.
 
@@ -127,8 +139,10 @@ def _joined(
         if not left or (settled and not len(lost[0])):
             break
         before = found.share
-        start = StudentMixture.around(*lost) if len(lost[0]) else proposal
-        more, rounds = adapted(start, target, size, rng)
+        if len(lost[0]):
+            more, rounds = adapted(StudentMixture.around(*lost), target, size, rng)
+        else:
+            more, rounds = adapted(proposal, target, size, rng, fit)
         seen = [*seen, *rounds]
         if more is not None:
             mixtures = [*mixtures, more]

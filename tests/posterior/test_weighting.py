@@ -364,11 +364,22 @@ def test_a_short_fit_becomes_exact():
 
 
 def test_a_network_that_was_learned_forwards():
-    method = si.INN(loss="likelihood", blocks=4, hidden=32)
-    with pytest.warns(UserWarning, match="forward network misses"):
-        posterior = quick_fit(LINE, n=1_000, epochs=5, method=method)
-    found = weighted(posterior)
-    assert close_to_the_line(found, 4_000)
+    """One observable, and one latent beside it: no padding, and so a density."""
+
+    @si.simulator(batched=True)
+    def total(a, b):
+        return a + b
+
+    problem = si.Problem(total, si.Prior(a=st.norm(), b=st.norm()))
+    method = si.INN(loss="likelihood", latent=1, blocks=4, hidden=32)
+    posterior = quick_fit(problem, n=1_000, epochs=10, method=method)
+
+    def noisy(a, b, y):
+        return st.norm(a + b, 0.2).logpdf(y)
+
+    found = posterior.importance(1.0, noisy, 4_000, batched=True)
+    expected = st.norm(0, np.sqrt(2.04)).logpdf(1.0)
+    assert abs(found.log_evidence - expected) < 4 * found.log_evidence_error + 1e-3
     assert found.verdict == "trust"
 
 
@@ -377,7 +388,7 @@ def test_a_network_with_padding_has_no_density():
     with pytest.warns(UserWarning, match="forward network misses"):
         posterior = quick_fit("inverse_kinematics", n=300, method=method)
     with pytest.raises(si.NoDensityError):
-        posterior.importance([1.5, 0.2], lambda height: 0.0)
+        posterior.importance({"across": 1.5, "up": 0.2}, lambda height: 0.0)
 
 
 @si.simulator(batched=True)
