@@ -58,20 +58,23 @@ def _weights(where: str, log_weights: FloatArray) -> FloatArray:
     return np.exp(log_weights - np.where(np.isfinite(largest), largest, 0.0))
 
 
-def systematic(weights: FloatArray, rng: np.random.Generator) -> IntArray:
-    """Choose as many rows as there are weights, in proportion to them, with one random number.
+def systematic(weights: FloatArray, rng: np.random.Generator, n: int | None = None) -> IntArray:
+    """Choose rows in proportion to their weights, with one random number.
 
-    A row of mean weight comes once, one of twice that weight twice; rows come in order.
+    Of as many rows as there are weights, one of mean weight comes once, one of twice that weight
+    twice; rows come in order.
 
     Parameters
     ----------
     weights : array, shape (m,)
         Not negative, and not all zero.
     rng : numpy.random.Generator
+    n : int, optional
+        Rows to choose; by default m.
 
     Returns
     -------
-    array of int, shape (m,)
+    array of int, shape (n,)
 
     References
     ----------
@@ -82,7 +85,8 @@ def systematic(weights: FloatArray, rng: np.random.Generator) -> IntArray:
     >>> systematic(np.array([1.0, 1.0, 2.0, 0.0]), np.random.default_rng(1))
     array([0, 1, 2, 2])
     """
-    marks = (np.arange(len(weights)) + rng.random()) / len(weights)
+    n = len(weights) if n is None else n
+    marks = (np.arange(n) + rng.random()) / n
     edges = np.cumsum(weights)
     return np.searchsorted(edges / edges[-1], marks, side="right").astype(np.int64)
 

@@ -163,7 +163,7 @@ def _labelled(core: Core, found: Weighted, rng: np.random.Generator) -> Importan
     weights = np.exp(found.log_weights)
     size = found.effective_share * len(weights)
     raw = core.simulations.label(core.prior.from_latent(found.points))
-    rows = rng.permutation(systematic(weights, rng))
+    rows = rng.permutation(systematic(weights, rng, max(1, round(size))))
     return Importance(
         draws=raw.isel(draw=rows).assign_attrs(effective_sample_size=size),
         raw=raw,

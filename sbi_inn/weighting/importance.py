@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from sbi_inn.diagnostics.pareto import pareto_smoothed
+from sbi_inn.diagnostics.weighted import effective_sample_size
 from sbi_inn.errors import ShapeError
 from sbi_inn.typing import FloatArray
 from sbi_inn.weighting.adaptation import BETTER, Fit, Round, Target, adapted, balanced, round_size
@@ -155,7 +156,8 @@ def missed(
     """Find points that were seen and that the proposal does not reach.
 
     Each would have thirty times the mean weight, were it drawn; and together they hold more than a
-    fiftieth of the evidence, which their weights in the round that they were seen in tell.
+    fiftieth of the evidence, by two standard errors, as their weights tell in the round that they
+    were seen in. (A single one that is heavy is none: in the tails there are always some.)
 
     Parameters
     ----------
@@ -174,8 +176,9 @@ def missed(
     for one in seen:
         beyond = one.heights > proposal.log_prob(one.points) + draws.log_mean + np.log(TIMES)
         if beyond.any():
-            share = logsumexp(one.log_weights[beyond]) - np.log(len(beyond)) - draws.log_mean
-            if share > np.log(LOST):
+            found = one.log_weights[beyond]
+            share = np.exp(logsumexp(found) - np.log(len(beyond)) - draws.log_mean)
+            if share * (1 - 2 / np.sqrt(effective_sample_size(found))) > LOST:
                 points.append(one.points[beyond])
-                log_weights.append(one.log_weights[beyond])
+                log_weights.append(found)
     return np.concatenate(points), np.concatenate(log_weights)

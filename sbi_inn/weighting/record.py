@@ -24,7 +24,8 @@ class Importance:
     Attributes
     ----------
     draws : xarray.Dataset
-        Resampled in proportion to their weights: of equal weight, as those of `sample`.
+        Resampled in proportion to their weights: of equal weight, as those of `sample`, and as many
+        as the weighted ones are worth.
     raw : xarray.Dataset
         The draws as they were proposed, to go with `weights`.
     weights : array, shape (n,)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sbi_inn.typing import FloatArray
+from sbi_inn.typing import BoolArray, FloatArray
 from sbi_inn.weighting.proposal import Part
 from sbi_inn.weighting.student import fitted
 
@@ -15,7 +15,7 @@ FAR = 37.5  # where a draw goes that has left the numbers: there the prior has n
 
 
 class Flow(Protocol):
-    """A network at one observation, between its latents and those of the prior, of one dimension d."""
+    """A network at one observation: between its own latents and those of the prior."""
 
     def decode(self, latents: FloatArray) -> FloatArray:
         """Find the points (n, d) that latents (n, d) stand for."""
@@ -51,7 +51,7 @@ class Warped:
     def log_prob(self, points: FloatArray) -> FloatArray:
         """Log density of points (n, d), shape (n,)."""
         latents, log_det = self.flow.encode(points)
-        known = np.isfinite(latents).all(axis=1)
+        known = _known(latents)
         found = self.base.log_prob(np.where(known[:, None], latents, 0.0)) + log_det
         return np.where(known, found, -np.inf)
 
@@ -61,5 +61,10 @@ def fitted_through(
 ) -> Warped:
     """Fit a mixture of Student's t to weighted points (n, d), among the latents of a flow."""
     latents, _ = flow.encode(points)
-    known = np.isfinite(latents).all(axis=1)
+    known = _known(latents)
     return Warped(flow, fitted(latents[known], log_weights[known], rng))
+
+
+def _known(latents: FloatArray) -> BoolArray:
+    """Say which rows are numbers: too far out a flow overflows."""
+    return np.asarray(np.isfinite(latents).all(axis=1))
