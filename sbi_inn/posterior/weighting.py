@@ -26,6 +26,7 @@ from sbi_inn.weighting.importance import Weighted
 
 NEAREST = 0.01  # share of the simulations that are close enough to start from,
 FEWEST = 20  # and for each latent at least so many
+REACH = 10.0  # latents, beyond which the prior has 1e-23 of its mass, and nothing is evaluated
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def importance(
     batched: bool = False,
     n_jobs: int = -1,
     seed: int | None = None,
+    progress: bool = True,
 ) -> Importance:
     """Weight draws to the exact posterior, where the likelihood can be evaluated.
 
@@ -89,6 +91,8 @@ def importance(
     n_jobs : int
         Processes, for a function of one row that is slow; -1 for all cores.
     seed : int, optional
+    progress : bool
+        Show a progress bar, where a function of one row takes long.
 
     Returns
     -------
@@ -114,12 +118,18 @@ def importance(
     """
     observation = core.schema.read(y)
     n = counted(n)
-    likelihood = _likelihood(core, observation, log_likelihood, batched=batched, n_jobs=n_jobs)
+    settings = {"batched": batched, "n_jobs": n_jobs, "progress": progress}
+    likelihood = _likelihood(core, observation, log_likelihood, **settings)
     network = _Network(core, observation)
     network.log_prob(network.draw(1, np.random.default_rng(0)))  # raises NoDensityError early
 
     def target(points: FloatArray) -> FloatArray:
-        return log_normal(points) + likelihood(core.prior.from_latent(points))
+        heights = np.full(len(points), -np.inf)
+        near = (np.abs(points) <= REACH).all(axis=1)
+        if near.any():
+            log_p = likelihood(core.prior.from_latent(points[near]))
+            heights[near] = log_normal(points[near]) + log_p
+        return heights
 
     rng = _rng(core, observation, seed)
     flow = _Flow(core.fitted, observation) if isinstance(core.fitted, Encoder) else None

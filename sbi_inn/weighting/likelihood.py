@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -16,11 +16,13 @@ from sbi_inn.prior import Prior
 from sbi_inn.simulation.binding import Binding, arguments, bind
 from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.simulation.pool import processes
+from sbi_inn.simulation.progress import bar
 from sbi_inn.training.workers import in_order
 from sbi_inn.typing import AnyArray, FloatArray
 
 WHAT = "log_likelihood"
 TIMED = 20  # rows whose time says whether workers are worth starting
+PATIENCE = 2.0  # seconds, after which a progress bar is shown
 TASK = 0.5  # seconds of work that a worker is sent at once
 
 
@@ -42,14 +44,17 @@ class Likelihood:
         Whether it takes arrays with a leading axis of rows, and returns as many numbers.
     n_jobs : int
         Processes, for a likelihood that is slow and not batched; as in `fit_posterior`.
+    progress : bool
+        Show a progress bar, where rows take long.
     """
 
     function: Callable[..., Any]
     prior: Prior
     known: Mapping[str, Any]
     binding: Binding
-    batched: bool
-    n_jobs: int
+    batched: bool = False
+    n_jobs: int = 1
+    progress: bool = False
 
     @classmethod
     def of(
@@ -58,9 +63,8 @@ class Likelihood:
         prior: Prior,
         known: Mapping[str, Any],
         *,
-        batched: bool = False,
-        n_jobs: int = 1,
         left_out: tuple[str, ...] = (),
+        **settings: Any,
     ) -> Likelihood:
         """Read the signature of a function.
 
@@ -68,6 +72,8 @@ class Likelihood:
         ----------
         left_out : tuple of str
             Parameters of the study that are not in the prior.
+        **settings
+            `batched`, `n_jobs`, `progress`.
 
         Raises
         ------
@@ -83,7 +89,7 @@ class Likelihood:
                 f"{WHAT} asks for random numbers; expected a function that gives the same number "
                 "for the same parameters"
             )
-        return cls(function, prior, known, binding, batched, n_jobs)
+        return cls(function, prior, known, binding, **settings)
 
     def __call__(self, parameters: Mapping[str, AnyArray]) -> FloatArray:
         """Evaluate rows of parameters, shape (n,).
@@ -96,15 +102,7 @@ class Likelihood:
         columns = {n: v for n, v in parameters.items() if n in self.binding.named}
         if self.binding.vector is not None:
             columns[self.binding.vector] = self.prior.flatten(parameters)
-        found = self._batch(columns) if self.batched else self._rows(columns)
-        wrong = np.flatnonzero(np.isnan(found) | np.isposinf(found))
-        if len(wrong):
-            raise ShapeError(
-                f"expected finite numbers or -inf from {WHAT}; got {found[wrong[0]]} for "
-                f"{_written(parameters, wrong[0])}, and as bad for {len(wrong):,} of "
-                f"{len(found):,} rows. Where the data are impossible, return -inf"
-            )
-        return found
+        return self._batch(columns) if self.batched else self._rows(columns)
 
     def row(self, values: Mapping[str, Any]) -> float:
         """Evaluate one row of parameters."""
@@ -118,6 +116,7 @@ class Likelihood:
                 f"expected one number from {WHAT}, for one row of parameters; got shape "
                 f"{found.shape}. Sum over the data; if it takes many rows at once, batched=True"
             )
+        _check(found[None], {name: np.asarray(value)[None] for name, value in values.items()})
         return float(found)
 
     def _batch(self, columns: Mapping[str, AnyArray]) -> FloatArray:
@@ -128,6 +127,7 @@ class Likelihood:
                 f"expected {rows} numbers from {WHAT}, one for each row of parameters; got shape "
                 f"{found.shape}. If it takes one row at a time, leave out batched=True"
             )
+        _check(found, columns)
         return found
 
     def _rows(self, columns: Mapping[str, AnyArray]) -> FloatArray:
@@ -139,15 +139,23 @@ class Likelihood:
         started = perf_counter()
         found = [self.row(values) for values in rows[:TIMED]]
         seconds = (perf_counter() - started) / max(1, len(found))
-        jobs = processes(self.n_jobs, seconds * len(rows[TIMED:]))
+        later = rows[TIMED:]
+        with bar(len(later), WHAT, unit="row", show=self.progress, delay=PATIENCE) as shown:
+            for part in self._parts(later, seconds):
+                found += part
+                shown.update(len(part))
+        return np.array(found)
+
+    def _parts(self, rows: list[dict[str, Any]], seconds: float) -> Iterator[list[float]]:
+        """Evaluate rows, part by part, on several processes where that is worth it."""
+        jobs = processes(self.n_jobs, seconds * len(rows))
+        size = max(1, int(TASK / max(seconds, 1e-9)))
+        parts = (rows[i : i + size] for i in range(0, len(rows), size))
         if jobs == 1:
-            return np.array(found + [self.row(values) for values in rows[TIMED:]])
-        size = max(1, int(TASK / seconds))
+            yield from ([self.row(values) for values in part] for part in parts)
+            return
         sent = cloudpickle.dumps(self)
-        tasks = (
-            partial(_evaluate, sent, rows[i : i + size]) for i in range(TIMED, len(rows), size)
-        )
-        return np.array(found + [one for part in in_order(tasks, jobs) for one in part])
+        yield from in_order((partial(_evaluate, sent, part) for part in parts), jobs)
 
     def _call(self, values: Mapping[str, Any]) -> Any:
         observed = {n: v for n, v in self.known.items() if n in self.binding.named}
@@ -172,8 +180,16 @@ def _check_left_out(function: Callable[..., Any], left_out: tuple[str, ...]) -> 
         )
 
 
-def _written(parameters: Mapping[str, AnyArray], row: int) -> str:
-    return _said({name: values[row] for name, values in parameters.items()})
+def _check(found: FloatArray, columns: Mapping[str, AnyArray]) -> None:
+    """Raise where a number is NaN or +inf."""
+    wrong = np.flatnonzero(np.isnan(found) | np.isposinf(found))
+    if len(wrong):
+        first = {name: values[wrong[0]] for name, values in columns.items()}
+        count = f", and {len(wrong):,} such of {len(found):,}" if len(found) > 1 else ""
+        raise ShapeError(
+            f"expected finite numbers or -inf from {WHAT}; got {found[wrong[0]]} for "
+            f"{_said(first)}{count}. Where the data are impossible, return -inf"
+        )
 
 
 def _said(values: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from studies import (
 
 import sbi_inn as si
 from sbi_inn.prior import Prior
+from sbi_inn.weighting import likelihood as likelihood_module
 
 Y = np.array([1.0, 0.5])
 LOG_EVIDENCE = float(
@@ -116,7 +117,18 @@ class TestWhatComesBack:
             seen.append(len(a))
             return rows(a, b, y)
 
-        assert weighted(function=counted).evaluations == sum(seen)
+        found = weighted(function=counted)
+        assert sum(seen) <= found.evaluations < 1.01 * sum(seen)  # far tails are not asked for
+
+    def test_nothing_is_asked_where_the_prior_has_no_mass(self):
+        furthest = []
+
+        def noted(a, b, y):
+            furthest.append(max(np.abs(a / SPREAD[0]).max(), np.abs(b / SPREAD[1]).max()))
+            return rows(a, b, y)
+
+        weighted(function=noted)
+        assert 3 < max(furthest) <= 10
 
     def test_the_seed_decides(self):
         one, same, other = (weighted(n=500, seed=seed) for seed in (1, 1, 2))
@@ -156,6 +168,24 @@ class TestHowTheLikelihoodIsCalled:
 
         found = weighted(function=slow, n=300, batched=False, n_jobs=2)
         assert np.allclose(found.weights, weighted(n=300).weights)
+
+    def test_a_slow_one_shows_how_far_it_is(self, capsys, monkeypatch):
+        monkeypatch.setattr(likelihood_module, "PATIENCE", 0.0)
+        weighted(function=likelihood, n=300, batched=False, n_jobs=1)
+        assert "log_likelihood" in capsys.readouterr().err
+        weighted(function=likelihood, n=300, batched=False, n_jobs=1, progress=False)
+        assert capsys.readouterr().err == ""
+
+    def test_one_bad_row_ends_it_at_once(self):
+        called = []
+
+        def breaks(a, b, y):
+            called.append(a)
+            return np.nan if len(called) > 50 else likelihood(a, b, y)
+
+        with pytest.raises(si.ShapeError, match="got nan for a = "):
+            weighted(function=breaks, batched=False, n_jobs=1)
+        assert len(called) == 51
 
     def test_what_it_raises_says_where(self):
         def broken(a, b, y):
