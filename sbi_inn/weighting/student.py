@@ -134,7 +134,7 @@ def fitted(points: FloatArray, log_weights: FloatArray, rng: np.random.Generator
     --------
     >>> rng = np.random.default_rng(1)
     >>> two = np.concatenate([rng.normal(-9, 1, (500, 1)), rng.normal(9, 1, (500, 1))])
-    >>> sorted(fitted(two, np.zeros(1000), rng).means.ravel().round())
+    >>> sorted(fitted(two, np.zeros(1000), rng).means.ravel().round().tolist())
     [-9.0, 9.0]
     """
     some = np.isfinite(log_weights)

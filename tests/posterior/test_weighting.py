@@ -23,6 +23,7 @@ from studies import (
 )
 
 import sbi_inn as si
+from sbi_inn.diagnostics.two_samples import c2st
 from sbi_inn.prior import Prior
 from sbi_inn.weighting import likelihood as likelihood_module
 
@@ -392,6 +393,16 @@ def test_a_short_fit_becomes_exact():
     found = weighted(quick_fit(LINE, n=300, epochs=2), n=10_000)
     assert found.network_share < 0.95
     assert close_to_the_line(found)
+
+
+def test_a_classifier_cannot_tell_the_draws_from_exact_ones():
+    """A network four times as wide: .5 for the same distribution, with a noise of .008."""
+    posterior = exact_posterior(fitted=ExactLine(width=4.0))
+    rng = np.random.default_rng(1)
+    truth = rng.multivariate_normal(*exact(Y), 2_000)
+    found = columns(weighted(posterior, n=8_000).draws)[:2_000]
+    assert c2st(truth, columns(posterior.sample(Y, 2_000)), rng=rng) > 0.7
+    assert c2st(truth, found, rng=rng) < 0.52
 
 
 def test_a_network_that_was_learned_forwards():
