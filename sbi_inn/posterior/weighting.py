@@ -83,8 +83,8 @@ def importance(
         (or one vector of all), and those observables and givens of `y` that it names. It returns
         one number; -inf where the data are impossible.
     n : int
-        Weighted draws. The rounds before take about as many evaluations of the likelihood again
-        in few dimensions; `evaluations` counts all of them.
+        Weighted draws. The rounds before them evaluate the likelihood too: n / 2 times where the
+        network is good, up to 4 n where it is far off; `evaluations` counts all of it.
     batched : bool
         The function takes arrays, (n,) for a parameter and (n, k) for a vector, and returns (n,).
         The observation comes as it is in either case.
@@ -114,7 +114,8 @@ def importance(
 
     References
     ----------
-    Dax et al. (2023), arXiv:2210.05686 (neural importance sampling); what adapts: `weighting`.
+    Dax et al. (2023), arXiv:2210.05686 (importance sampling from a network). How the proposal
+    adapts, and whose ideas that follows: docs/importance.md.
     """
     observation = core.schema.read(y)
     n = counted(n)

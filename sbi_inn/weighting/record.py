@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import xarray as xr
 
 from sbi_inn.typing import FloatArray
@@ -66,7 +65,7 @@ class Importance:
     @property
     def verdict(self) -> Verdict:
         """What to make of it."""
-        if len(self.weights) < FEWEST or np.isnan(self.pareto_k):
+        if len(self.weights) < FEW:
             return "cannot tell"
         if self._objections(TOO_UNEVEN, FEWEST):
             return "do not trust"
@@ -98,7 +97,7 @@ class Importance:
         if self.missed:
             found.append("a part of the posterior was seen that the draws do not reach")
         if self.pareto_k > k:
-            found.append(f"the weights are too uneven (Pareto k {self.pareto_k:.2f}, above {k})")
+            found.append(f"the weights are uneven (Pareto k {self.pareto_k:.2f}, above {k})")
         if self.effective_sample_size < size:
             found.append(f"fewer than {size} effective draws are left")
         return found
