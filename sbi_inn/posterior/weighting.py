@@ -13,7 +13,7 @@ from sbi_inn.diagnostics.weighted import systematic
 from sbi_inn.draws import counted
 from sbi_inn.errors import PriorError
 from sbi_inn.methods.abc import nearest
-from sbi_inn.methods.fitting import latents, log_normal
+from sbi_inn.methods.fitting import latents
 from sbi_inn.methods.protocols import Encoder
 from sbi_inn.methods.row_generators import digests
 from sbi_inn.observation.batch import Observations
@@ -129,7 +129,7 @@ def importance(
         near = (np.abs(points) <= REACH).all(axis=1)
         if near.any():
             log_p = likelihood(core.prior.from_latent(points[near]))
-            heights[near] = log_normal(points[near]) + log_p
+            heights[near] = core.prior.log_density(points[near]) + log_p
         return heights
 
     rng = _rng(core, observation, seed)

@@ -281,6 +281,10 @@ class Prior:
             raise ValueError(f"latents must not be nan; {np.isnan(z).any(1).sum()} rows are")
         return self._joint.from_latent(z)
 
+    def log_density(self, latents: FloatArray) -> FloatArray:
+        """Log density of draws at their latents (n, latent_dim): N(0, I)."""
+        return self._joint.log_density(latents)
+
     def flatten(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Parameters side by side in the order of `columns`, shape (n, dim)."""
         values, n = arrays(parameters, self._joint.shapes)
