@@ -74,7 +74,7 @@ class CINNSettings:
         function of the parameters, however vague the prior, and blunter elsewhere. It needs
         continuous parameters, no images, no summary network of your own, and ten simulations for
         each feature that it reads; else the start is trained. "auto": trained in a single network;
-        in an ensemble every third is exact.
+        in an ensemble one of four is exact.
     summary : "auto" or torch.nn.Module
         A summary network of your own, in place of those for vectors, sets, series and images; see
         `fit_posterior`.
@@ -83,7 +83,7 @@ class CINNSettings:
     name: ClassVar[str] = "cinn"
     label: ClassVar[str] = "cINN"
     uses_prior: ClassVar[bool] = False
-    default_members: ClassVar[int] = 3
+    default_members: ClassVar[int] = 4
     takes_summary: ClassVar[bool] = True
 
     blocks: int | None = None
@@ -118,10 +118,10 @@ class CINNSettings:
         check_choice(self, "start", STARTS)
 
     def member(self, place: int) -> Self:
-        """Give the settings of one network among several: of three, the second starts exact."""
+        """Give the settings of one network among several: of four, the second starts exact."""
         if self.start != "auto":
             return self
-        return replace(self, start="exact" if place % 3 == 1 else "trained")
+        return replace(self, start="exact" if place % 4 == 1 else "trained")
 
     def resolve(self, n_train: int, dim: int, *, sets: bool = False) -> Self:
         """Fill in what is None.

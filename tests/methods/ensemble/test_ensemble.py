@@ -423,7 +423,7 @@ def test_what_cannot_be_read_back(fitted, damage):
 
 
 def test_settings_of_an_ensemble():
-    assert CINN().default_members == 3
+    assert CINN().default_members == 4
     assert INN().default_members == 1
     assert Ensemble(INN(), 3).default_members == 3
     with pytest.raises(ValueError, match="must be positive; got 0"):
