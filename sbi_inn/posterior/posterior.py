@@ -21,6 +21,7 @@ from sbi_inn.posterior import (
     resimulation,
     sampling,
     saving,
+    weighting,
 )
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.emulation import Emulation
@@ -173,6 +174,7 @@ class Posterior:
     log_prob = _of_core(sampling.log_prob)
     map_estimate = _of_core(sampling.map_estimate)
     reweight = _of_core(planning.reweight)
+    importance = _of_core(weighting.importance)
 
     # -- many observations -------------------------------------------------------------------------
 

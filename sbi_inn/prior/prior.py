@@ -142,6 +142,14 @@ class Prior:
         return not any(isinstance(c, Tabulated) for c in self._joint.components.values())
 
     @property
+    def log_mass(self) -> float:
+        """Log of the share of the study's whole prior that it covers: 0, where nothing was cut off.
+
+        The evidence under the whole prior is that under this one times this share.
+        """
+        return 0.0
+
+    @property
     def storable(self) -> bool:
         """Whether a file can hold the prior: all its distributions are scipy's.
 
@@ -272,6 +280,10 @@ class Prior:
         if np.isnan(z).any():
             raise ValueError(f"latents must not be nan; {np.isnan(z).any(1).sum()} rows are")
         return self._joint.from_latent(z)
+
+    def log_density(self, latents: FloatArray) -> FloatArray:
+        """Log density of draws at their latents (n, latent_dim): N(0, I)."""
+        return self._joint.log_density(latents)
 
     def flatten(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Parameters side by side in the order of `columns`, shape (n, dim)."""
