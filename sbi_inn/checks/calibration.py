@@ -13,7 +13,7 @@ from scipy import stats
 
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import percent, share, wrong_width
-from sbi_inn.checks.record import SIGNIFICANCE, Finding, Limits, Record, corrected
+from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.subject import Subject
 from sbi_inn.checks.thirds_of_givens import thirds
 from sbi_inn.diagnostics.calibration import (
@@ -74,10 +74,28 @@ class Calibration(Record):
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Error, location and width, over all test simulations and in each group."""
-        tests = 2 * len(self.columns) * len(self._parts)
         return tuple(
-            found for name, mask in self._parts.items() for found in self._look(name, mask, tests)
+            found
+            for name, mask in self._parts.items()
+            for found in self._look(name, mask, self._looks)
         )
+
+    @property
+    def sights(self) -> tuple[Sight, ...]:
+        """The smallest shift and width of one parameter, over all test simulations."""
+        n = len(self.ranks)
+        shift = deviation(2 * self._looks) / np.sqrt(n)
+        width = shift / np.sqrt(2)
+        # A width that is off by a factor e^w moves the coverage by .33 w, in the median over levels.
+        return (
+            Sight(f"a shift below {shift:.2g} sd", shift, SHIFT, n),
+            Sight(f"a width off by {percent(np.expm1(width))}", width, WIDTH, n),
+            Sight(f"an error below {percent(0.33 * width, 1)}", 0.33 * width, POOLED, n),
+        )
+
+    @property
+    def _looks(self) -> int:
+        return 2 * len(self.columns) * len(self._parts)
 
     @property
     def measure(self) -> str:
@@ -108,10 +126,10 @@ class Calibration(Record):
             f"calibration error {percent(self.value, 1)} (an exact posterior shows "
             f"{percent(self.floor.pooled[0], 1)} by chance)"
         )
-        blind = stats.norm.isf(SIGNIFICANCE / (4 * len(self.columns))) / np.sqrt(2 * n)
-        if blind < 2 * WIDTH.caution:
+        shift, width = self.sights[:2]
+        if width.smallest <= WIDTH.caution:
             return said
-        return f"{said}, but with so few a width that is off by {percent(blind)} may not show"
+        return f"{said}, but with so few {shift.what} or {width.what} may not show"
 
     @property
     def table(self) -> pd.DataFrame:

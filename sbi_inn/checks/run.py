@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sbi_inn.checks.calibration import CALIBRATION
+from sbi_inn.checks.conditional import CONDITIONAL
+from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y
 from sbi_inn.checks.dependence import DEPENDENCE
 from sbi_inn.checks.goodness import GOODNESS_OF_FIT
 from sbi_inn.checks.joint import JOINT_COVERAGE
@@ -20,6 +22,7 @@ from sbi_inn.observation.batch import Observations
 # In the order in which they are told.
 CHECKS: tuple[CheckKind[Any], ...] = (
     CALIBRATION,
+    CONDITIONAL,
     DEPENDENCE,
     JOINT_COVERAGE,
     RECOVERY,
@@ -27,6 +30,7 @@ CHECKS: tuple[CheckKind[Any], ...] = (
     GOODNESS_OF_FIT,
     RESIMULATION_AT_Y,
     PREDICTIVE,
+    CONDITIONAL_AT_Y,
     CALIBRATION_AT_Y,
 )
 

@@ -50,6 +50,7 @@ class Stream(IntEnum):
     PLAN_DRAWS = auto()
     REWEIGHTED_PRIOR = auto()
     REWEIGHTED_ROWS = auto()
+    CONDITIONAL_RANKS = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:
