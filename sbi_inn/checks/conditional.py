@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sbi_inn.checks.kind import CheckKind
-from sbi_inn.checks.phrases import percent
+from sbi_inn.checks.phrases import number, percent
 from sbi_inn.checks.predictors import (
     DEPENDENCE,
     LOCATION,
@@ -40,6 +40,7 @@ WIDTH_IN_PART = Limits(
     "log of the width ratio in a part", caution=float(np.log(1.5)), distrust=float(np.log(2.5))
 )
 CORRELATION_IN_PART = Limits("correlation in a part", caution=0.6, distrust=1.2)
+WORTH_SAYING = 1.15  # times as wide as need be, from which on it is said
 PAIRED = 20  # columns of which pairs are looked at, to say where
 
 
@@ -82,6 +83,12 @@ class Conditional(Record):
         )
 
     @cached_property
+    def needless(self) -> FloatArray:
+        """How many times as wide as need be: sd of scores over that of what y leaves of them."""
+        left = self.design.residuals(self.scores).std(axis=0)
+        return self.scores.std(axis=0) / np.maximum(left, 1e-9)
+
+    @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What is predicted of each score, and the part of the observations where it is largest."""
         return tuple(f for i in range(len(self.about)) for f in self._look(i))
@@ -108,6 +115,7 @@ class Conditional(Record):
                 "predicted": self.predicted["rms"].to_numpy(),
                 "p_value": self.predicted["p_value"].to_numpy(),
                 "most_where": [where for where, _ in placed],
+                "times_too_wide": self.needless,
                 "mean_score_there": [mean for _, mean in placed],
             },
             index=pd.Index([f"{score.kind} of {score.of}" for score in self.about], name="score"),
@@ -135,7 +143,7 @@ class Conditional(Record):
         rms = float(predicted["rms"])
         error = np.sqrt(2 * k + 4 * n * rms**2) / (2 * n * max(rms, (2 * k) ** 0.25 / np.sqrt(n)))
         where, mean = self._place(i)
-        words = f"{where}, {score.words(mean)}{self._reason(i)}"
+        words = f"{where}, {score.words(mean)}{self._wider(i)}{self._reason(i)}"
         overall = Finding(rms, float(error), PREDICTED, float(predicted["p_value"]), words)
         best = self._best(i)
         z, mean = float(self.windows.z[best, i]), float(self.windows.mean[best, i])
@@ -143,7 +151,7 @@ class Conditional(Record):
         limits = {
             LOCATION: SHIFT_IN_PART, WIDTH: WIDTH_IN_PART, DEPENDENCE: CORRELATION_IN_PART
         }[score.kind]  # fmt: skip
-        words = f"{self._window(i)}, {score.words(mean)}{self._reason(i)}"
+        words = f"{self._window(i)}, {score.words(mean)}{self._wider(i)}{self._reason(i)}"
         size = score.size(mean)
         return overall, Finding(size, abs(size / z) if z else 0.0, limits, p_value, words)
 
@@ -178,6 +186,13 @@ class Conditional(Record):
     @property
     def _paired(self) -> int:
         return min(PAIRED, self.predictors.read)
+
+    def _wider(self, i: int) -> str:
+        """Say how much narrower the posterior of a parameter would be if all of y were read."""
+        times = float(self.needless[i])
+        if self.about[i].kind != LOCATION or times < WORTH_SAYING:
+            return ""
+        return f", and {number(times)} times as wide as they need be"
 
     def _reason(self, i: int) -> str:
         """Say what follows from it, where what predicts the score is part of the observation."""

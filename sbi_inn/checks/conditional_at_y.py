@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sbi_inn.checks.kind import CheckKind
+from sbi_inn.checks.phrases import number
 from sbi_inn.checks.predictors import (
     DEPENDENCE,
     LOCATION,
@@ -22,6 +23,7 @@ from sbi_inn.checks.predictors import (
 )
 from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.subject import Here
+from sbi_inn.diagnostics.conditional_ranks import width_of_score
 from sbi_inn.plots.conditional import plot_around
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
@@ -48,11 +50,14 @@ class ConditionalAt(Record):
     about : tuple of Score, length s
     weights : dict of str to array, shape (n,)
         Of the test simulations in each prediction; the sum of each is 1.
+    left : array, shape (n, s)
+        Scores without what the observations predict of them.
     """
 
     scores: FloatArray
     about: tuple[Score, ...]
     weights: dict[str, FloatArray]
+    left: FloatArray
 
     remedy = (
         "Simulate more where the observation lies: a narrower prior that still covers this "
@@ -68,6 +73,12 @@ class ConditionalAt(Record):
     def noise(self) -> dict[str, float]:
         """Standard error of each prediction."""
         return {name: float(np.linalg.norm(weights)) for name, weights in self.weights.items()}
+
+    @cached_property
+    def needless(self) -> FloatArray:
+        """How many times as wide as need be near y, where what y predicts is read too, (s,)."""
+        nearest = next(w for name, w in self.weights.items() if "nearest" in name)
+        return 1 / np.sqrt(np.maximum(nearest @ self.left**2, 1e-18))
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -90,6 +101,7 @@ class ConditionalAt(Record):
     def table(self) -> pd.DataFrame:
         """One row a score: what each prediction says, as a mean of standard normal scores."""
         found = {f"by {name}": values for name, values in self.predicted.items()}
+        found["times_too_wide"] = self.needless
         rows = [f"{score.kind} of {score.of}" for score in self.about]
         return pd.DataFrame(found, index=pd.Index(rows, name="score"))
 
@@ -111,6 +123,9 @@ class ConditionalAt(Record):
         score, mean, noise = self.about[i], float(self.predicted[name][i]), self.noise[name]
         p_value = corrected(2 * stats.norm.sf(abs(mean) / noise), self._looks)
         words = f"near this observation {score.words(mean, noise)}, {_by(name)}"
+        if score.kind == WIDTH and mean < 0:
+            location = self.about.index(Score(LOCATION, score.of))
+            words += _read_better(float(self.needless[location]), width_of_score(mean))
         size = score.size(mean)
         error = noise * size / abs(mean) if mean else noise
         return Finding(size, float(error), LIMITS[score.kind], p_value, words)
@@ -123,13 +138,21 @@ def _by(name: str) -> str:
     return f"over the {name} test simulations"
 
 
+def _read_better(needless: float, width: float) -> str:
+    """Say how wide posteriors need be, where that is much less than their ranks alone show."""
+    if needless < 1.15 * width:
+        return ""
+    return f"; if all of it were read, they could be {number(needless)} times as narrow"
+
+
 def check_conditional_at(here: Here) -> ConditionalAt:
     """Look whether an observation predicts where the truth lies among its draws."""
     subject = here.subject
     scores, about = scores_of(subject)
     drawn = subject.sampler.draw(here.observation, DRAWS, subject.rng())[0]
     _, design = predictors_of(subject)
-    return ConditionalAt(scores, about, design.weights(row_of(here, drawn)))
+    weights = design.weights(row_of(here, drawn))
+    return ConditionalAt(scores, about, weights, design.residuals(scores))
 
 
 CONDITIONAL_AT_Y = CheckKind(

@@ -167,7 +167,8 @@ class GoodnessOfFit(Record):
             )
         else:
             words += f" ({by}{self._what_sticks_out}): the simulations hardly cover it"
-        return (Finding(-np.log10(self.p_value), 0.0, STRANGE, self.p_value, words),)
+        effect, odd = -np.log10(self.p_value), float(10**-STRANGE.caution)
+        return (Finding(effect, 0.0, STRANGE, self.p_value, words, odd),)
 
     @property
     def measure(self) -> str:

@@ -121,6 +121,8 @@ class Finding:
         How often an exact posterior shows as much, corrected for all that the check looks at.
     words : str
         The finding in a sentence.
+    significance : float
+        The p-value below which it counts.
     """
 
     effect: float
@@ -128,11 +130,12 @@ class Finding:
     limits: Limits
     p_value: float
     words: str
+    significance: float = SIGNIFICANCE
 
     @property
     def level(self) -> int:
         """0 trust, 1 caution, 2 do not trust: both significance and effect are needed."""
-        if not self.p_value < SIGNIFICANCE:
+        if not self.p_value < self.significance:
             return 0
         return sum(self.effect > limit for limit in (self.limits.caution, self.limits.distrust))
 

@@ -209,6 +209,13 @@ class Design:
         """The features, by family."""
         return {name: features for name, (_, features) in self.families.items()}
 
+    def residuals(self, scores: FloatArray) -> FloatArray:
+        """Give what quadratic features leave of scores (n, s), as large as that of other rows."""
+        basis = self.features["quadratic"].basis
+        n, k = basis.shape
+        left = scores - scores.mean(axis=0) - basis @ (basis.T @ scores)
+        return left * np.sqrt(n / max(n - k - 1, 1))
+
     def weights(self, row: FloatArray) -> dict[str, FloatArray]:
         """Give weights of the n rows that stand for a further row (p,), each of sum 1.
 
@@ -285,5 +292,3 @@ def smallest_explained(n: int, k: int, p_value: float, power: float = 0.9) -> fl
     """
     beyond = stats.chi2.isf(p_value, k)
     return float(np.sqrt(special.chndtrinc(beyond, k, 1 - power) / n))
-
-
