@@ -46,7 +46,7 @@ PAIRED = 20  # columns of which pairs are looked at, to say where
 
 @dataclass(frozen=True, repr=False)
 class Conditional(Record):
-    """Normal scores of ranks, and how much of them the observation predicts: nothing, if all is well.
+    """Normal scores of ranks, and what the observation predicts of them: nothing, if all is well.
 
     Attributes
     ----------

@@ -165,7 +165,10 @@ def own_names(sampler: Sampler) -> tuple[str, ...]:
 
 
 def _pooled(found: Survey) -> FloatArray:
-    """Give mean and log variance of draws and truth together, (n, 2 dim): ranks know nothing of it."""
+    """Give mean and log variance of draws and truth together, (n, 2 dim).
+
+    Of these, which tell truth and draws no more apart, the rank of the truth does not depend.
+    """
     m, gap = found.draws, found.tests.truth - found.mean
     mean = found.mean + gap / (m + 1)
     variance = m / (m + 1) * (found.sd**2 + gap**2 / (m + 1))

@@ -159,17 +159,20 @@ class Sight:
         Of that effect.
     n : int
         Test simulations that were looked at.
+    decides : bool
+        Whether nothing can be told where it is not seen; if not, another sight tells as much.
     """
 
     what: str
     smallest: float
     limits: Limits
     n: int
+    decides: bool = True
 
     @property
     def blind(self) -> bool:
         """Whether even what is a reason for distrust may not show."""
-        return self.smallest > self.limits.distrust
+        return self.decides and self.smallest > self.limits.distrust
 
     @property
     def enough(self) -> int:

@@ -76,7 +76,7 @@ class Resimulation(Record):
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """Whether the truth's own simulation lies as far as those of draws; without noise, how far."""
+        """Whether the truth lands as far as draws do; without noise, how far these land."""
         if np.isnan(self.scaled).all():
             words = "no posterior draw could be simulated again"
             return (Finding(np.inf, 0.0, WITHOUT_NOISE, 0.0, words),)
@@ -89,7 +89,7 @@ class Resimulation(Record):
         if self.deterministic or not n:
             return ()
         smallest = deviation(1) / np.sqrt(n)
-        return (Sight(f"a mean score below {smallest:.2g}", smallest, RANKED, n),)
+        return (Sight(f"a mean score below {smallest:.2g}", smallest, RANKED, n, decides=False),)
 
     @cached_property
     def ranks(self) -> FloatArray:
@@ -220,9 +220,8 @@ class Fit(Record):
         value = float(np.median(far) / max(np.median(own), _NEAREST))
         error = _standard_error(far) / max(float(np.median(own)), _NEAREST)
         words = (
-            f"draws at this observation, simulated again, land {number(value)} times as far from it "
-            f"as from a second simulation of their own, and {percent(1 - reach)} of them further: "
-            "either the posterior here is too wide, or the simulator does not explain the observation"
+            f"{self._beside_said(value)}: the posterior is too wide here, or the simulator may not "
+            "explain this observation"
         )
         return Finding(value, error, BEYOND_NOISE, reach, words, RARE)
 
@@ -230,10 +229,7 @@ class Fit(Record):
     def well(self) -> str:
         """Say how the observation compares with those the simulator makes."""
         if self.measure == BEYOND_NOISE.measure:
-            return (
-                f"draws at this observation, simulated again, land {number(self.value)} times as "
-                "far from it as from a second simulation of their own"
-            )
+            return self._beside_said(self.value)
         return self._said(self.value, self.threshold)
 
     @property
@@ -258,6 +254,13 @@ class Fit(Record):
             remark=self.remark,
             width_mm=width_mm,
             fig=fig,
+        )
+
+    @staticmethod
+    def _beside_said(value: float) -> str:
+        return (
+            f"draws at this observation, simulated again, land {number(value)} times as far from "
+            "it as from a second simulation"
         )
 
     @staticmethod
@@ -315,10 +318,8 @@ def _beside(here: Here, observed: FloatArray) -> tuple[FloatArray, FloatArray]:
     between = again - twice
     known = between[np.isfinite(between).any(axis=1)]
     noise = spread(known) / np.sqrt(2) if len(known) else scale
-    unit = np.maximum(
-        np.where(np.nan_to_num(np.abs(known)).max(axis=0, initial=0) > 0, noise, 0.0),
-        VISIBLE * scale,
-    )
+    noisy = np.nan_to_num(np.abs(known)).max(axis=0, initial=0.0) > 0
+    unit = np.maximum(np.where(noisy, noise, 0.0), VISIBLE * scale)
     gaps = np.clip((again - observed) / unit, -_FARTHEST, _FARTHEST)
     return distance(gaps), distance(np.clip(between / unit, -_FARTHEST, _FARTHEST))
 

@@ -115,7 +115,7 @@ def plot_around(
             y = np.arange(len(shown)) + 0.15 * (order - (len(predicted) - 1) / 2)
             look = {"color": COLOURS[order], "markersize": 3, "label": name}
             ax.errorbar(values[shown], y, xerr=1.96 * noise[name], fmt="o", **look)
-        ax.set_yticks(range(len(shown)), labels=[names[i] for i in shown])
+        ax.set_yticks(range(len(shown)), labels=[str(names[i]) for i in shown])
         ax.invert_yaxis()
         ax.set_xlabel("mean score of the truth [sd]")
         add_legend(home)

@@ -50,9 +50,9 @@ class Check:
     @property
     def verdict(self) -> Verdict:
         """The worst among the checks: "trust", "cannot tell", "caution" or "do not trust"."""
-        found = [record.verdict for record in self.records.values()]
-        found += ["caution"] if self.notes else []
-        return max(found, key=VERDICTS.index, default="trust")
+        found = [VERDICTS.index(record.verdict) for record in self.records.values()]
+        found += [VERDICTS.index("caution")] if self.notes else []
+        return VERDICTS[max(found, default=0)]
 
     @property
     def meaning(self) -> str:
