@@ -21,9 +21,15 @@ from sbi_inn.checks.predictors import (
     predictors_of,
     scores_of,
 )
-from sbi_inn.checks.record import SIGNIFICANCE, Finding, Limits, Record, Sight, corrected
+from sbi_inn.checks.record import SIGNIFICANCE, Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.subject import Subject
-from sbi_inn.diagnostics.conditional_ranks import Design, explained, smallest_explained
+from sbi_inn.diagnostics.conditional_ranks import (
+    SCORE_OF_CORRELATION,
+    Design,
+    explained,
+    smallest_explained,
+    width_of_score,
+)
 from sbi_inn.diagnostics.windows import Windows, best_quadrant, scan
 from sbi_inn.plots.conditional import plot_conditional
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
@@ -95,11 +101,18 @@ class Conditional(Record):
 
     @property
     def sights(self) -> tuple[Sight, ...]:
-        """The smallest error that linear features would show."""
+        """The smallest error that linear features would show, and one in a tenth of the rows."""
         n, k = self.design.features["linear"].basis.shape
         smallest = smallest_explained(n, k, SIGNIFICANCE / self._looks)
         what = f"an error below {smallest:.2g} sd that depends on the observation"
-        return (Sight(what, smallest, PREDICTED, n),)
+        shift = deviation(self.windows.looks * self._looks) / np.sqrt(n / 10)
+        parts = {
+            SHIFT_IN_PART: shift,
+            WIDTH_IN_PART: abs(float(np.log(width_of_score(shift)))),
+            CORRELATION_IN_PART: shift / SCORE_OF_CORRELATION,
+        }
+        in_part = [Sight("", s, limits, n, decides=False) for limits, s in parts.items()]
+        return (Sight(what, smallest, PREDICTED, n), *in_part)
 
     @property
     def well(self) -> str:

@@ -8,10 +8,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
 from sbi_inn.checks.kind import TWO_PARAMETERS, CheckKind
-from sbi_inn.checks.record import Finding, Limits, Record, corrected
+from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.subject import Subject
+from sbi_inn.diagnostics.conditional_ranks import SCORE_OF_CORRELATION, location_scores
 from sbi_inn.diagnostics.uniformity import simultaneous_band, uniformity_p_value
 from sbi_inn.plots.ranks import plot_ranks
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
@@ -47,8 +49,14 @@ class Dependence(Record):
 
     @cached_property
     def p_values(self) -> FloatArray:
-        """How often an exact posterior shows as much, for each pair, not corrected."""
-        return uniformity_p_value(self.ranks)
+        """How often an exact posterior shows as much, for each pair, not corrected.
+
+        The smaller one of two tests, doubled: of the mean score, which a correlation moves most,
+        and of all the ranks.
+        """
+        mean = location_scores(self.ranks).mean(axis=0) * np.sqrt(len(self.ranks))
+        both = np.minimum(2 * stats.norm.sf(np.abs(mean)), uniformity_p_value(self.ranks))
+        return np.minimum(1, 2 * both)
 
     @cached_property
     def correlation(self) -> tuple[FloatArray, FloatArray]:
@@ -61,6 +69,13 @@ class Dependence(Record):
     def findings(self) -> tuple[Finding, ...]:
         """One for each pair."""
         return tuple(map(self._finding, range(len(self.pairs))))
+
+    @property
+    def sights(self) -> tuple[Sight, ...]:
+        """The smallest correlation that the mean score of its products would show."""
+        n = len(self.ranks)
+        smallest = deviation(2 * len(self.pairs)) / np.sqrt(n) / SCORE_OF_CORRELATION
+        return (Sight(f"a correlation off by {smallest:.2g}", smallest, CORRELATION, n),)
 
     @property
     def well(self) -> str:

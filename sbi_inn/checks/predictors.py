@@ -12,6 +12,7 @@ from sbi_inn.checks.record import Sampler
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.checks.survey import Survey
 from sbi_inn.diagnostics.conditional_ranks import (
+    SCORE_OF_CORRELATION,
     Design,
     column_scores,
     location_scores,
@@ -24,7 +25,6 @@ from sbi_inn.typing import FloatArray, IntArray
 
 LOCATION, WIDTH, DEPENDENCE = "location", "width", "dependence"
 _GAP = "a gap in "
-SCORE_OF_CORRELATION = 0.95  # mean score of the product of two parameters, over the correlation
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ ROWS_A_FEATURE = 10  # rows that a feature takes at least
 WAVES = 150  # random Fourier features at the most
 SCALES = (0.3, 1.0, 3.0)  # of their frequencies, for columns of variance 1
 NEAREST = (100, 400)  # rows whose mean stands for a neighbourhood
+SCORE_OF_CORRELATION = 0.95  # mean score of the product of two parameters, over the correlation
 _SMALLEST_RANK = 2.0**-50  # ranks of exactly 0 and 1 have no normal score
 _SINGULAR = 1e-9  # relative eigenvalues below it are rounding
 
