@@ -13,6 +13,7 @@ from sbi_inn.checks.conditional import CONDITIONAL
 from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y
 from sbi_inn.checks.predictors import Predictors, Score, predictors_of, scores_of
 from sbi_inn.checks.subject import Here
+from sbi_inn.errors import NoDensityError
 
 SAMPLE = si.get("normal_sample")
 
@@ -142,6 +143,9 @@ def test_discrete_parameters_and_gaps():
             p = np.exp(log_p) / np.exp(log_p).sum(axis=1, keepdims=True)
             k = (rng.random((len(y), n, 1)) > p.cumsum(axis=1)[:, None, :-1]).sum(axis=2)
             return prior.to_latent({"k": k.ravel()}).reshape(*k.shape, 1)
+
+        def log_prob(self, latent, observations):
+            raise NoDensityError("it can be drawn from only")
 
     problem = si.Problem(counted, prior, noise=lost)
     right, wrong = (subject(Counts(blind=blind), problem=problem) for blind in (False, True))
