@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sbi_inn.checks.kind import CheckKind
-from sbi_inn.checks.phrases import percent, share, wrong_width
+from sbi_inn.checks.phrases import number, percent, share, wrong_width
 from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.subject import Subject
 from sbi_inn.checks.thirds_of_givens import thirds
@@ -23,6 +23,7 @@ from sbi_inn.diagnostics.calibration import (
     calibration_floor,
     coverage,
 )
+from sbi_inn.diagnostics.conditional_ranks import location_scores
 from sbi_inn.diagnostics.uniformity import ShiftWidth, shift_and_width, uniformity_p_value
 from sbi_inn.plots.calibration import plot_calibration
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
@@ -38,6 +39,12 @@ WORST = Limits("calibration error of one parameter", caution=0.02, distrust=0.05
 SHIFT = Limits("shift, in sd", caution=0.15, distrust=0.4)
 # Outside .91 to 1.1, and .8 to 1.25: as far below 1 as above in logarithms.
 WIDTH = Limits("log of the width ratio", caution=float(np.log(1.1)), distrust=float(np.log(1.25)))
+
+# Truths outside the 95 or 99 % interval, over as many as there should be: of widths of .91 and .8
+# there are 1.9 and 3.9 times as many outside the 99 % interval.
+TAIL = Limits("log of the share outside", caution=float(np.log(2)), distrust=float(np.log(4)))
+TAILS = (0.95, 0.99)
+FEWEST_TOGETHER = 3  # parameters, of which a combination can be off and each of them hardly
 
 LEVELS_SAID = np.array([0.5, 0.68, 0.95])  # probabilities of the intervals that sentences speak of
 
@@ -180,8 +187,44 @@ class Calibration(Record):
             ]
             how.append(_explained(pair, where))
             yield from pair
+        if not group:
+            yield from self._tails()
+            yield from self._together()
         p_values = [corrected(p_value, tests) for p_value in uniformity_p_value(ranks)]
         yield from self._errors(ranks, where, p_values, how, pooled=not group)
+
+    def _tails(self) -> Iterator[Finding]:
+        """Count the truths outside the 95 and 99 % intervals of each parameter."""
+        n, outside = len(self.ranks), np.abs(2 * self.ranks - 1)
+        for i, column in enumerate(self.columns):
+            for level in TAILS:
+                count, usual = int((outside[:, i] > level).sum()), n * (1 - level)
+                p_value = stats.binomtest(count, n, 1 - level).pvalue
+                error = np.sqrt(usual * level) / usual
+                words = (
+                    f"{100 * level:.0f} % intervals of {column} hold the truth in "
+                    f"{share(1 - count / n, np.sqrt(max(count, 1)) / n)} of cases: truths lie "
+                    f"outside {number((count + 0.5) / (usual + 0.5))} times as often as they should"
+                )
+                effect = abs(float(np.log((count + 0.5) / (usual + 0.5))))
+                p_value = corrected(p_value, len(TAILS) * self._looks)
+                yield Finding(effect, float(error), TAIL, p_value, words)
+
+    def _together(self) -> Iterator[Finding]:
+        """Look for the linear combination of parameters that is furthest off (Hotelling 1931)."""
+        n, dim = self.ranks.shape
+        if dim < FEWEST_TOGETHER or n < 5 * dim:
+            return
+        scores = location_scores(self.ranks)
+        mean = scores.mean(axis=0)
+        square = float(mean @ np.linalg.pinv(np.cov(scores.T)) @ mean)
+        p_value = stats.f.sf(n * square * (n - dim) / (dim * (n - 1)), dim, n - dim)
+        effect, error = float(np.sqrt(max(0.0, square - dim / n))), float(1 / np.sqrt(n))
+        words = (
+            f"all {dim} parameters together lie off: a linear combination of them by {effect:.2f} "
+            f"+- {error:.2f} of its standard deviation"
+        )
+        yield Finding(effect, error, SHIFT, corrected(p_value, self._looks), words)
 
     def _errors(
         self, ranks: FloatArray, where: str, p_values: list[float], how: list[str], *, pooled: bool

@@ -20,6 +20,7 @@ from sbi_inn.checks.predictors import (
     predictors_of,
     row_of,
     scores_of,
+    weights_by_givens,
 )
 from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.subject import Here
@@ -151,7 +152,7 @@ def check_conditional_at(here: Here) -> ConditionalAt:
     scores, about = scores_of(subject)
     drawn = subject.sampler.draw(here.observation, DRAWS, subject.rng())[0]
     _, design = predictors_of(subject)
-    weights = design.weights(row_of(here, drawn))
+    weights = design.weights(row_of(here, drawn)) | weights_by_givens(here, drawn)
     return ConditionalAt(scores, about, weights, design.residuals(scores))
 
 

@@ -150,6 +150,17 @@ def row_of(here: Here, draws: FloatArray) -> FloatArray:
     return predictors.scores(row[None])[0]
 
 
+def weights_by_givens(here: Here, draws: FloatArray) -> dict[str, FloatArray]:
+    """Give the weights of the simulations whose givens are nearest; none where none varies."""
+    predictors, design = predictors_of(here.subject)
+    schema = here.subject.sampler.schema
+    known = {*schema.given_columns, *schema.sets}
+    columns = [i for i, name in enumerate(predictors.names) if name in known]
+    if not columns:
+        return {}
+    return design.nearest(row_of(here, draws), columns, " in what is given")
+
+
 def _read(sampler: Sampler, observations: Observations) -> tuple[FloatArray, tuple[str, ...]]:
     """Give statistics, givens and learned summaries of observations, and their names."""
     learned = sampler.features(observations)

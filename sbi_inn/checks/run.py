@@ -9,6 +9,7 @@ from sbi_inn.checks.conditional import CONDITIONAL
 from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y
 from sbi_inn.checks.dependence import DEPENDENCE
 from sbi_inn.checks.goodness import GOODNESS_OF_FIT
+from sbi_inn.checks.information import INFORMATION_AT_Y
 from sbi_inn.checks.joint import JOINT_COVERAGE
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.posterior_sbc import CALIBRATION_AT_Y
@@ -28,6 +29,7 @@ CHECKS: tuple[CheckKind[Any], ...] = (
     RECOVERY,
     RESIMULATION,
     GOODNESS_OF_FIT,
+    INFORMATION_AT_Y,
     RESIMULATION_AT_Y,
     PREDICTIVE,
     CONDITIONAL_AT_Y,

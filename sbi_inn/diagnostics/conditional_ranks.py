@@ -8,7 +8,7 @@ are orthonormal and have mean zero, is chi-squared with k degrees of freedom, ex
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -226,14 +226,27 @@ class Design:
         -------
         dict of str to array, shape (n,)
         """
-        n, found = len(self.columns), {}
+        found = {}
         for name in ("linear", "quadratic"):
             make, features = self.families[name]
             found[name] = features.weights(make(row[None])[0])
-        nearest = np.argsort(((self.columns - row) ** 2).sum(axis=1), kind="stable")
-        for k in sorted({min(k, n) for k in NEAREST}):
-            found[f"{k} nearest"] = np.bincount(nearest[:k], minlength=n) / k
-        return found
+        return found | self.nearest(row)
+
+    def nearest(
+        self, row: FloatArray, columns: Sequence[int] | None = None, of: str = ""
+    ) -> dict[str, FloatArray]:
+        """Give the weights of the means of the 100 and 400 nearest rows, by some of the columns.
+
+        Returns
+        -------
+        dict of str to array, shape (n,)
+            By names such as "100 nearest", which `of` is put behind.
+        """
+        n, chosen = len(self.columns), slice(None) if columns is None else list(columns)
+        gaps = self.columns[:, chosen] - row[chosen]
+        order = np.argsort((gaps**2).sum(axis=1), kind="stable")
+        sizes = sorted({min(k, n) for k in NEAREST})
+        return {f"{k} nearest{of}": np.bincount(order[:k], minlength=n) / k for k in sizes}
 
 
 def _quadratic(rows: FloatArray) -> FloatArray:

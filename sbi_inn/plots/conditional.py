@@ -113,7 +113,7 @@ def plot_around(
         ax.axvline(0, color=GREY, linewidth=0.6)
         for order, (name, values) in enumerate(predicted.items()):
             y = np.arange(len(shown)) + 0.15 * (order - (len(predicted) - 1) / 2)
-            look = {"color": COLOURS[order], "markersize": 3, "label": name}
+            look = {"color": COLOURS[order % len(COLOURS)], "markersize": 3, "label": name}
             ax.errorbar(values[shown], y, xerr=1.96 * noise[name], fmt="o", **look)
         ax.set_yticks(range(len(shown)), labels=[str(names[i]) for i in shown])
         ax.invert_yaxis()

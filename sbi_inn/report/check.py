@@ -21,7 +21,7 @@ MEANING = {
     "do not trust": "Do not trust this posterior",
 }
 
-WORTH_SAYING = ("goodness of fit",)
+WORTH_SAYING = ("goodness of fit", "information at y")
 REASONS = 3  # that are told in the sentence
 OUTSIDE = "Widen the prior of what is given, so that training covers the observation."
 
