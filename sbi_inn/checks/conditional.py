@@ -155,7 +155,8 @@ class Conditional(Record):
         n, k = self.design.features[predicted["features"]].basis.shape
         rms = float(predicted["rms"])
         error = np.sqrt(2 * k + 4 * n * rms**2) / (2 * n * max(rms, (2 * k) ** 0.25 / np.sqrt(n)))
-        where, mean = self._place(i)
+        telling = rms > PREDICTED.caution and predicted["p_value"] < SIGNIFICANCE
+        where, mean = self._place(i) if telling else (self._window(i), self._mean(i))
         words = f"{where}, {score.words(mean)}{self._wider(i)}{self._reason(i)}"
         overall = Finding(rms, float(error), PREDICTED, float(predicted["p_value"]), words)
         best = self._best(i)
@@ -174,6 +175,9 @@ class Conditional(Record):
         read = self.windows.columns < self.predictors.read
         favoured = np.where(read, z, 0.8 * z)
         return int(favoured.argmax())
+
+    def _mean(self, i: int) -> float:
+        return float(self.windows.mean[self._best(i), i])
 
     def _window(self, i: int) -> str:
         best = self._best(i)

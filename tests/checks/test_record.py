@@ -12,6 +12,7 @@ from studies import briefly, exact_posterior
 from sbi_inn.checks.record import SIGNIFICANCE, VERDICTS, Finding, Limits, Record, Sight, deviation
 from sbi_inn.plots.style import SINGLE_COLUMN_MM
 
+NO_ERROR = {"recovery", "goodness of fit", "information at y"}
 LIMITS = Limits("length", caution=0.1, distrust=0.3)
 
 
@@ -138,11 +139,11 @@ def test_every_check_has_the_face_of_a_record():
     check = posterior.check([0.5, -1.0], progress=False)
     together = posterior.goodness_of_fit_together([{"y": [0.5, -1.0]}, {"y": [0.1, 0.2]}])
     records = {**check.records, "together": together}
-    assert len(records) == 12
+    assert len(records) == 13
     for name, record in records.items():
         assert 0 <= record.value <= 1
         assert record.error >= 0
-        assert (record.error > 0) == (name not in {"recovery", "goodness of fit"})
+        assert (record.error > 0) == (name not in NO_ERROR)
         assert record.passed == (record.verdict == "trust")
         assert record.verdict in VERDICTS
         assert record.sentence

@@ -22,7 +22,9 @@ from sbi_inn.methods import Summariser
 WITHOUT = ["calibration", "conditional ranks", "dependence", "joint coverage", "recovery"]
 GENERAL = [*WITHOUT, "re-simulation"]
 SIMULATED = ["re-simulation at y", "posterior predictive"]
-HERE = ["goodness of fit", *SIMULATED, "conditional ranks at y", "calibration at y"]
+RANKS = ["conditional ranks at y", "calibration at y"]
+HERE = ["goodness of fit", "information at y", *SIMULATED, *RANKS]
+ALWAYS = ["goodness of fit", "information at y", "conditional ranks at y"]
 AT_Y = [*SIMULATED, "calibration at y"]
 Y = [0.5, -1.0]
 
@@ -115,7 +117,7 @@ def test_without_a_density():
 def test_without_a_simulator():
     check = posterior(simulator=False).check(Y, progress=False)
     assert check.verdict == "trust"
-    assert list(check.records) == [*WITHOUT, "goodness of fit", "conditional ranks at y"]
+    assert list(check.records) == [*WITHOUT, *ALWAYS]
     assert check.skipped == dict.fromkeys(["re-simulation", *AT_Y], WITHOUT_SIMULATOR)
 
 
@@ -123,7 +125,7 @@ def test_a_simulator_that_takes_long():
     found = posterior()
     slow = replace(subject_of(found), seconds=1.0)
     records, skipped = run_checks(slow, found.schema.read(Y))
-    assert list(records) == [*WITHOUT, "goodness of fit", "conditional ranks at y"]
+    assert list(records) == [*WITHOUT, *ALWAYS]
     assert set(skipped) == {"re-simulation", *AT_Y}
     assert "1 s" in skipped["re-simulation"]
 
