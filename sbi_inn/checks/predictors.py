@@ -183,7 +183,8 @@ def _pooled(found: Survey) -> FloatArray:
     m, gap = found.draws, found.tests.truth - found.mean
     mean = found.mean + gap / (m + 1)
     variance = m / (m + 1) * (found.sd**2 + gap**2 / (m + 1))
-    return np.concatenate([mean, _log(variance)], axis=1)
+    # Rounded: the last digits of a sum tell which of equal values the truth is.
+    return np.concatenate([mean, _log(variance)], axis=1).astype(np.float32).astype(np.float64)
 
 
 def _log(variance: FloatArray) -> FloatArray:
