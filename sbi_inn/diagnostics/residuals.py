@@ -13,6 +13,7 @@ from sbi_inn.typing import FloatArray
 
 _CLIP = 10.0  # spreads: one wild row shall not decide a covariance
 _FLATTEST = 1e-3  # sd of a direction, at least, in that of the widest
+_MEDIAN_OF_NORMAL = 0.6745  # of the absolute value
 _FARTHEST = 1e100  # spreads, whose square is finite
 
 
@@ -73,7 +74,8 @@ class Residuals:
         inverse = (vectors / floored) @ vectors.T
         first = cls(center, scale, inverse / np.diag(inverse), np.ones(len(center)), center, 0)
         left = first.of(rows[1::2])
-        usual = np.maximum(spread(left), _FLATTEST)
+        middle = np.median(left, axis=0) / _MEDIAN_OF_NORMAL
+        usual = np.maximum(np.where(middle > 0, middle, left.std(axis=0)), _FLATTEST)
         known = cls(center, scale, first.predict, usual, center, suspects or rows.shape[1])
         return cls(center, scale, first.predict, usual, known.largest(rows[1::2]), known.suspects)
 

@@ -47,6 +47,15 @@ def test_constant_and_repeated_columns_are_no_obstacle():
     assert np.isfinite(Residuals.fit(usual).largest(1e300 * usual)).all()
 
 
+def test_a_constant_that_differs_is_found():
+    usual = np.concatenate([rows(500, 1), np.full((500, 1), 7.0)], axis=1)
+    residuals = Residuals.fit(usual)
+    new = usual[:1].copy()
+    new[0, -1] = 8.0
+    assert residuals.of(new)[0].argmax() == 12
+    assert tail_p_value(residuals.largest(new), residuals.own)[0] < 1e-3
+
+
 @pytest.mark.parametrize("bad", [np.ones((3, 2)), np.ones(9), np.full((9, 2), np.nan)])
 def test_rows_have_to_be_finite_and_several(bad):
     with pytest.raises(ShapeError, match=r"Residuals.fit: rows must be finite and of shape"):
