@@ -23,7 +23,7 @@ from sbi_inn.typing import FloatArray
 # deterministic simulator, whose re-simulations miss by a hair, from being flagged.
 DISTANCE = Limits("distance, in spreads", caution=0.1, distrust=0.5)
 
-# An exact posterior falls below it less often: its draws have seen y. Ranks among few re-simulations
+# Exact posteriors fall below it less often: their draws have seen y. Ranks among few re-simulations
 # do not go further down.
 RARE = 0.01
 FEWEST = 20  # re-simulations of a statistic that have to be there, to compare the observation with
