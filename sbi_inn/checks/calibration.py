@@ -43,7 +43,7 @@ WIDTH = Limits("log of the width ratio", caution=float(np.log(1.1)), distrust=fl
 # Truths outside the 95 or 99 % interval, over as many as there should be: of widths of .91 and .8
 # there are 1.9 and 3.9 times as many outside the 99 % interval.
 TAIL = Limits("log of the share outside", caution=float(np.log(2)), distrust=float(np.log(4)))
-TAILS = (0.95, 0.99)
+TAILS = ((0.95, "outside"), (0.99, "outside"), (0.99, "below"), (0.99, "above"))
 FEWEST_TOGETHER = 3  # parameters, of which a combination can be off and each of them hardly
 
 LEVELS_SAID = np.array([0.5, 0.68, 0.95])  # probabilities of the intervals that sentences speak of
@@ -195,20 +195,21 @@ class Calibration(Record):
 
     def _tails(self) -> Iterator[Finding]:
         """Count the truths outside the 95 and 99 % intervals of each parameter."""
-        n, outside = len(self.ranks), np.abs(2 * self.ranks - 1)
+        n, tests = len(self.ranks), len(TAILS) * self._looks
         for i, column in enumerate(self.columns):
-            for level in TAILS:
-                count, usual = int((outside[:, i] > level).sum()), n * (1 - level)
-                p_value = stats.binomtest(count, n, 1 - level).pvalue
-                error = np.sqrt(usual * level) / usual
+            sides = {"below": 1 - 2 * self.ranks[:, i], "above": 2 * self.ranks[:, i] - 1}
+            sides["outside"] = np.abs(sides["above"])
+            for level, side in TAILS:
+                part = (1 - level) / (1 if side == "outside" else 2)
+                count = int((sides[side] > level).sum())
+                times = (count + 0.5) / (n * part + 0.5)
                 words = (
-                    f"{100 * level:.0f} % intervals of {column} hold the truth in "
-                    f"{share(1 - count / n, np.sqrt(max(count, 1)) / n)} of cases: truths lie "
-                    f"outside {number((count + 0.5) / (usual + 0.5))} times as often as they should"
+                    f"truths lie {side} the {100 * level:.0f} % intervals of {column} "
+                    f"{number(times)} times as often as they should: in "
+                    f"{share(count / n, np.sqrt(max(count, 1)) / n)} of cases"
                 )
-                effect = abs(float(np.log((count + 0.5) / (usual + 0.5))))
-                p_value = corrected(p_value, len(TAILS) * self._looks)
-                yield Finding(effect, float(error), TAIL, p_value, words)
+                p_value = corrected(stats.binomtest(count, n, part).pvalue, tests)
+                yield Finding(abs(float(np.log(times))), (n * part) ** -0.5, TAIL, p_value, words)
 
     def _together(self) -> Iterator[Finding]:
         """Look for the linear combination of parameters that is furthest off (Hotelling 1931)."""

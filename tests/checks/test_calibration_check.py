@@ -160,9 +160,17 @@ def test_tails_that_are_pulled_in_are_found():
     pulled = ranks(truth, draws + 0.02 * rng.normal(size=draws.shape), rng)
     found = Calibration(pulled, COLUMNS)
     assert found.verdict != "trust"
-    assert "99 % intervals of" in found.sentence
+    assert "the 99 % intervals of" in found.sentence
     assert "times as often as they should" in found.sentence
     assert Calibration(exact_ranks, COLUMNS).verdict == "trust"
+
+
+def test_a_mode_of_one_per_cent_that_is_missing_lies_on_one_side():
+    found = np.random.default_rng(0).random((5_000, 2))
+    found[:50, 1] *= 0.005
+    missing = Calibration(found, COLUMNS)
+    assert missing.verdict == "caution"
+    assert "truths lie below the 99 % intervals of b 3" in missing.sentence
 
 
 def test_many_parameters_that_are_each_hardly_off():
