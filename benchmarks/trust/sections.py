@@ -14,7 +14,7 @@ import sbi_inn as si
 from sbi_inn.checks import Familiar
 
 TESTS = 1_000  # test simulations of each planted posterior
-JOBS = 1
+JOBS = 2
 
 # Planted: correlation of the truth, and what the posterior makes of it.
 POWER = {
