@@ -194,8 +194,8 @@ class Posterior:
         Returns
         -------
         Check
-            `.verdict` ("trust", "caution", "do not trust"), `.sentence`, `.table`, `.figures`,
-            `.to_html("report.html")`.
+            `.verdict` ("trust", "cannot tell", "caution", "do not trust"), `.sentence`, `.table`,
+            `.figures`, `.to_html("report.html")`.
         """
         observation = None if y is None else self.schema.read(y)
         general = checking.check(self.core, self._subject(), progress=progress)

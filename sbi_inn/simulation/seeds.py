@@ -51,6 +51,8 @@ class Stream(IntEnum):
     REWEIGHTED_PRIOR = auto()
     REWEIGHTED_ROWS = auto()
     IMPORTANCE = auto()
+    CONDITIONAL_RANKS = auto()
+    CHECK_SIMULATIONS_TWICE = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:
