@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,7 +19,25 @@ from sbi_inn.prior import Prior
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.settings import Training
-from sbi_inn.typing import FloatArray, IntArray
+from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Where a posterior was refined, and how.
+
+    Attributes
+    ----------
+    y : dict of str to array
+        The observation.
+    rounds : int
+    n_simulations : int
+        Fresh simulations of all rounds together.
+    """
+
+    y: Mapping[str, AnyArray]
+    rounds: int
+    n_simulations: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +63,8 @@ class Core:
         What to simulate with.
     stored_scale : array, shape (k,), or None
         `scale`, where the simulations that it came from are not at hand.
+    refined : Refined or None
+        Where it holds, if its prior was truncated to the neighbourhood of an observation.
     """
 
     fitted: Fitted
@@ -54,6 +75,7 @@ class Core:
     training: Training = field(default_factory=Training)
     problem: Problem | None = None
     stored_scale: FloatArray | None = None
+    refined: Refined | None = None
 
     def __post_init__(self) -> None:
         if self.simulations.schema is None:

@@ -18,6 +18,7 @@ from sbi_inn.posterior import (
     exports,
     figures,
     planning,
+    refinement,
     resimulation,
     sampling,
     saving,
@@ -213,6 +214,24 @@ class Posterior:
 
     learning_curve = _of_core(planning.learning_curve)
     plan = _of_subject(planning.plan)
+
+    def refine(
+        self,
+        y: Any,
+        n_simulations: int = 10_000,
+        *,
+        rounds: int | None = None,
+        seed: int | None = None,
+        n_jobs: int = -1,
+        progress: bool = True,
+    ) -> Posterior:
+        """Learn the posterior anew for the neighbourhood of an observation.
+        """
+        return Posterior(
+            refinement.refine(
+                self.core, y, n_simulations, rounds=rounds, seed=seed, n_jobs=n_jobs, progress=progress
+            )
+        )
 
     # -- against the simulator ---------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.names import check_names
 from sbi_inn.prior.arrays import arrays
+from sbi_inn.prior.box import Box
 from sbi_inn.prior.build import build
 from sbi_inn.prior.component import Component
 from sbi_inn.prior.dependent import Dependent
@@ -20,8 +22,9 @@ from sbi_inn.prior.joint import WHOLE, Joint
 from sbi_inn.prior.marginal import marginal_names
 from sbi_inn.prior.stored import stored
 from sbi_inn.prior.tabulated import Tabulated
+from sbi_inn.prior.truncated import Share, TruncatedJoint
 from sbi_inn.prior.univariate import quietly
-from sbi_inn.typing import BoolArray, FloatArray
+from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 Distributions = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -100,6 +103,7 @@ class Prior:
             if isinstance(component, Dependent):
                 components[name] = component.traced(draws)
         self._joint = Joint(components)
+        self._map: Joint | TruncatedJoint = self._joint
         self.names = tuple(components)
         self.columns = tuple(itertools.chain(*joint.columns.values()))
         self.discrete = joint.discrete
@@ -124,13 +128,21 @@ class Prior:
         return found
 
     @property
+    def cells(self) -> dict[int, FloatArray]:
+        """Latents of discrete parameters, and the ends of the cells of their values, from -inf."""
+        discrete = {n: c for n, c in self._joint.components.items() if isinstance(c, Discrete)}
+        return {self._joint.latent[name].start: c.edges for name, c in discrete.items()}
+
+    @property
     def pieces(self) -> tuple[tuple[int, tuple[float, ...]], ...]:
         """Latents of discrete parameters of few values, and where the pieces they own meet."""
-        return tuple(
-            (self._joint.latent[name].start, component.cuts)
+        found = {
+            self._joint.latent[name].start: component.cuts
             for name, component in self._joint.components.items()
             if isinstance(component, Discrete) and component.cuts
-        )
+        }
+        box = self.box
+        return tuple(found.items() if box is None else box.cut(found).items())
 
     @property
     def stated(self) -> bool:
@@ -177,7 +189,35 @@ class Prior:
         """
         parents = {name: component.parents for name, component in self._joint.components.items()}
         asked = marginal_names(names, parents)
-        return Prior([(n, c.source) for n, c in self._joint.components.items() if n in asked])
+        whole = Prior([(n, c.source) for n, c in self._joint.components.items() if n in asked])
+        return whole if self.box is None else whole.truncated(self.box.only(self.latents_of(asked)))
+
+    def latents_of(self, names: Sequence[str]) -> IntArray:
+        """Give the places of the latents of some parameters, in the order of the prior."""
+        places = [np.arange(self.latent_dim)[self._joint.latent[n]] for n in self.names if n in names]
+        return np.concatenate(places)
+
+    @property
+    def box(self) -> Box | None:
+        """Where the prior was truncated to, on the latent side of `whole`; None if it was not."""
+        return self._map.box if isinstance(self._map, TruncatedJoint) else None
+
+    @property
+    def whole(self) -> Prior:
+        """The prior without its truncation."""
+        return self._with(self._joint)
+
+    def truncated(self, box: Box, *, share: Share | None = None) -> Prior:
+        """Give this prior, without any other truncation, inside a box and renormalised there.
+
+        Parameters
+        ----------
+        box : Box
+            In latents of `whole`.
+        share : callable, optional
+            From such latents (n, latent_dim) to the share of draws there that `sample` keeps.
+        """
+        return self._with(TruncatedJoint(self._joint, box, share))
 
     def sample(self, n: int, rng: np.random.Generator) -> dict[str, FloatArray]:
         """Draw from the prior.
@@ -195,7 +235,7 @@ class Prior:
         """
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator; got {type(rng).__name__}")
-        return self._joint.sample(n, rng)
+        return self._map.sample(n, rng)
 
     def log_prob(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Joint log density in parameter units; of discrete parameters the log probability.
@@ -218,7 +258,7 @@ class Prior:
         PriorError
             For missing or unknown names, and shapes that do not fit together.
         """
-        return self._joint.log_prob(*arrays(parameters, self._joint.shapes))
+        return self._map.log_prob(*arrays(parameters, self._joint.shapes))
 
     def to_latent(
         self, parameters: Mapping[str, Any], within: npt.ArrayLike | None = None
@@ -245,7 +285,7 @@ class Prior:
             As for `log_prob`, and for nan.
         """
         rows = arrays(parameters, self._joint.shapes)
-        return self._joint.to_latent(*rows, self._places(within))
+        return self._map.to_latent(*rows, self._places(within))
 
     def from_latent(self, latents: npt.ArrayLike) -> dict[str, FloatArray]:
         """Map standard normal latents to parameters.
@@ -271,7 +311,7 @@ class Prior:
             raise ValueError(f"latents must have shape (n, {self.latent_dim}); got {z.shape}")
         if np.isnan(z).any():
             raise ValueError(f"latents must not be nan; {np.isnan(z).any(1).sum()} rows are")
-        return self._joint.from_latent(z)
+        return self._map.from_latent(z)
 
     def flatten(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Parameters side by side in the order of `columns`, shape (n, dim)."""
@@ -299,13 +339,15 @@ class Prior:
         -------
         dict
             {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}; for what is
-            code {"name", "kind": "code", "width"}, which has to be given again on loading.
+            code {"name", "kind": "code", "width"}, which has to be given again on loading; and
+            "box" where it is truncated.
         """
         entries = []
         for name, component in self._joint.components.items():
             code = {"kind": "code", "width": component.width}
             entries.append({"name": name, **(component.config() or code)})
-        return {"parameters": entries}
+        box = {} if self.box is None else {"box": self.box.to_lists()}
+        return {"parameters": entries, **box}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Prior:
@@ -318,7 +360,8 @@ class Prior:
             of this form.
         """
         try:
-            return cls(stored(config))
+            whole = cls(stored(config))
+            return whole.truncated(Box.from_lists(config["box"])) if "box" in config else whole
         except LoadError:
             raise
         except Exception as error:  # a damaged expression can go wrong anywhere in scipy
@@ -327,7 +370,8 @@ class Prior:
     def __repr__(self) -> str:
         """One parameter a line."""
         lines = [f"    {name}={c.describe()},\n" for name, c in self._joint.components.items()]
-        return f"Prior(\n{''.join(lines)})"
+        box = f", truncated to {self.box.mass:.2g} of its mass" if self.box else ""
+        return f"Prior(\n{''.join(lines)}){box}"
 
     def __eq__(self, other: object) -> bool:
         """Compare parameters and order; functions that files cannot hold only with themselves."""
@@ -338,6 +382,11 @@ class Prior:
     def __hash__(self) -> int:
         """Of the names: equal priors have equal ones."""
         return hash(self.names)
+
+    def _with(self, joint: Joint | TruncatedJoint) -> Prior:
+        other = copy(self)
+        other._map = joint
+        return other
 
     def _code(self) -> dict[str, object]:
         """Collect what was given for the parameters that cannot be stored."""

@@ -50,6 +50,8 @@ class Stream(IntEnum):
     PLAN_DRAWS = auto()
     REWEIGHTED_PRIOR = auto()
     REWEIGHTED_ROWS = auto()
+    REFINED_ROUNDS = auto()
+    REFINED_SIMULATIONS = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:
