@@ -38,13 +38,19 @@ FEWEST = 100
 """Simulations in a round, at least."""
 
 LOOK = 0.1
-"""Share of the simulations in each round but the last: these are there to find the region."""
+"""Share of the simulations in the first round: few, as most of them will lie outside later."""
+
+LAST = 0.35
+"""Share of the simulations that is kept for the last round."""
 
 MOST_ROUNDS = 7
 """Rounds at most, unless a number is asked for."""
 
 SETTLED = 0.5
-"""A region that keeps this share of the mass of the one before has stopped shrinking."""
+"""A region that keeps this share of the mass of the one before has stopped shrinking.
+
+More simulations will make it shrink again: the next round gets twice as many.
+"""
 
 STRANGE = 1e-3
 """P-value of an observation below which there is nothing to refine at."""
@@ -64,18 +70,19 @@ def refine(
     study = _study(core, y, n_simulations, rounds, seed, n_jobs, progress)
     _warn_if_strange(core, study.observation)
     stages = Stages.of(replace(core.simulations, prior=study.problem.prior))
-    left, number, current = int(n_simulations), 0, core
+    left, look, number, current = study.n, study.look, 0, core
     while left:
         number += 1
         with _carrying(stages):
             found = region(current, study.observation, study.rng(number))
-            last = study.ends(number, left, found, current)
-            n = left if last else study.look
+            look *= 2 if _settled(found, current) else 1
+            last = study.ends(number, left, look)
+            n = left if last else look
             study.say(number, found, n)
             stages, table = _simulated(study, stages, found, number, n)
             current = _trained(study, current, table, number, last=last)
         left -= n
-    refined = Refined(core.schema.unstack(study.observation, 0), number, int(n_simulations))
+    refined = Refined(core.schema.unstack(study.observation, 0), number, study.n)
     return replace(current, refined=refined)
 
 
@@ -86,7 +93,8 @@ class _Study:
     problem: Problem
     observation: Observations
     names: tuple[str, ...]  # of the parameters that are inferred
-    look: int  # simulations in each round but the last
+    n: int  # fresh simulations in all
+    look: int  # of them in the first round
     rounds: int | None
     seed: int
     n_jobs: int
@@ -101,13 +109,11 @@ class _Study:
         words = sequence(self.seed, Stream.REFINED_SIMULATIONS, number).generate_state(1)
         return int(words[0])
 
-    def ends(self, number: int, left: int, found: Region, before: Core) -> bool:
+    def ends(self, number: int, left: int, look: int) -> bool:
         """Say whether this round is the last, with all simulations that are left."""
         if self.rounds is not None:
             return number == self.rounds
-        mass = 1.0 if before.prior.box is None else before.prior.box.mass
-        settled = found.box.mass > SETTLED * mass and not found.cut
-        return settled or number == MOST_ROUNDS or left < 2 * self.look
+        return number == MOST_ROUNDS or left < look + LAST * self.n
 
     def whole(self, box: Box) -> Box:
         """Give the box in latents of all parameters, open to those that are not inferred."""
@@ -159,6 +165,7 @@ def _study(
         problem,
         core.schema.read(y),
         core.prior.names,
+        int(n_simulations),
         min(max(FEWEST, round(LOOK * n_simulations)), n_simulations // (rounds or 1)),
         rounds,
         fresh_seed(seed),
@@ -174,6 +181,12 @@ def _warn_if_strange(core: Core, observation: Observations) -> None:
         warnings.warn(
             f"{found.sentence}: what is refined there is hardly a posterior", stacklevel=4
         )
+
+
+def _settled(found: Region, before: Core) -> bool:
+    """Say whether the region has stopped shrinking, for so many simulations."""
+    box = before.prior.box
+    return box is not None and found.box.mass > SETTLED * box.mass and not found.cut
 
 
 def _simulated(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import KDTree
-from scipy.special import ndtri
 
 from sbi_inn.checks.goodness import described_with_givens
 from sbi_inn.diagnostics.novelty import Whitening
@@ -34,7 +33,7 @@ DRAWS_EACH = 200
 """Draws at each of these."""
 
 EDGE = 0.02
-"""Share of the prior inside a box that counts as its edge, at either end of an axis."""
+"""Share of a box's width that counts as its edge, at either end of an axis."""
 
 FULL = 0.015
 """Share of the draws in an edge from which on the box is taken to have cut some off."""
@@ -155,13 +154,12 @@ def _beyond_edges(core: Core, rows: FloatArray) -> FloatArray:
     box = core.prior.box
     if box is None:
         return rows[:0]
-    standard, edge = box.to_standard(rows), ndtri(EDGE)
-    width = np.clip(box.high, -LATENT_MAX, LATENT_MAX) - np.clip(box.low, -LATENT_MAX, LATENT_MAX)
+    low, high = np.clip([box.low, box.high], -LATENT_MAX, LATENT_MAX)
+    place = (rows @ box.axes - low) / (high - low)
     found = [rows[:0]]
-    for sign in (-1.0, 1.0):
-        at_edge = sign * standard > -edge
+    for out, at_edge in ((-1.0, place < EDGE), (1.0, place > 1 - EDGE)):
         for axis in np.flatnonzero(at_edge.mean(axis=0) > FULL):
-            step = sign * OPENED * width[axis] * box.axes[:, axis]
+            step = out * OPENED * (high - low)[axis] * box.axes[:, axis]
             found.append(rows[at_edge[:, axis]] + step)
     return np.concatenate(found)
 
