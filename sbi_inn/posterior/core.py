@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from sbi_inn.checks.goodness import Familiar
 from sbi_inn.methods import Emulator, Fitted, Summariser, Weigher
 from sbi_inn.methods.row_generators import Random, RowGenerators
 from sbi_inn.observation.batch import Observations
@@ -20,6 +23,13 @@ from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+STRANGE = 1e-3
+"""P-value of an observation, below which the simulations cannot be said to have produced it."""
+
+
+NAMED = 3
+"""Observables that a refined posterior names of the observation it holds for."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,19 @@ class Refined:
     y: Mapping[str, AnyArray]
     rounds: int
     n_simulations: int
+
+    @property
+    def brief(self) -> str:
+        """The observation in half a line."""
+        parts = [
+            f"{name} = {value:.4g}" if np.ndim(value) == 0 else f"{name} of shape {np.shape(value)}"
+            for name, value in list(self.y.items())[:NAMED]
+        ]
+        return ", ".join(parts) + (", ..." if len(self.y) > NAMED else "")
+
+    def to_config(self) -> dict[str, int]:
+        """Give the numbers, for a file."""
+        return {"rounds": self.rounds, "n_simulations": self.n_simulations}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +106,29 @@ class Core:
                 "no simulation succeeded, so there is no posterior", self.simulations
             )
 
+    def read(self, y: Any) -> Observations:
+        """Turn an observation into a batch of one, and warn if the posterior does not hold there.
+
+        Raises
+        ------
+        ShapeError
+            As `Schema.read`.
+        """
+        return self._warned(self.schema.read(y))
+
+    def read_many(self, ys: Any) -> Observations:
+        """Turn observations into a batch, and warn if the posterior does not hold at any of them.
+
+        Raises
+        ------
+        ShapeError
+            As `Schema.read_many`.
+        """
+        return self._warned(self.schema.read_many(ys))
+
     @property
     def prior(self) -> Prior:
-        """The prior, of the parameters that are inferred."""
+        """The prior, of the parameters that are inferred, truncated if that was refined."""
         return self.simulations.prior
 
     @property
@@ -111,6 +154,29 @@ class Core:
         if self.stored_scale is not None:
             return self.stored_scale
         return spread(statistics(self.simulations.observations(), self.schema))
+
+    @cached_property
+    def familiar(self) -> Familiar:
+        """What held-out simulations look like."""
+        return Familiar.of(self, self.simulations.observations(self.test_rows))
+
+    def _warned(self, observations: Observations) -> Observations:
+        """Warn about observations that no parameters within a refined region would give."""
+        if self.refined is None:
+            return observations
+        strange = [
+            number
+            for number, found in enumerate(self.familiar.compare(self, observations))
+            if found.p_value < STRANGE
+        ]
+        if strange:
+            which = "this one" if len(observations) == 1 else f"{len(strange)} of these"
+            warnings.warn(
+                "this posterior was refined for the neighbourhood of another observation, and "
+                f"simulations there do not look like {which}: use the one it was refined from",
+                stacklevel=4,
+            )
+        return observations
 
     # -- draws and densities -----------------------------------------------------------------------
 
@@ -204,6 +270,14 @@ class Core:
             f"{left} {'was' if one else 'were'} left out by infer=, and of the values that go with "
             "the draws nothing is known; fit without infer= for checks that simulate again"
         )
+
+    def with_problem(self, problem: Problem | None) -> Core:
+        """Give the same with another problem, whose prior is truncated as this one is."""
+        if problem is not None and self.prior.box is not None:
+            whole = problem.prior.whole
+            box = self.prior.box.among(whole.latents_of(self.prior.names), whole.latent_dim)
+            problem = replace(problem, prior=whole.truncated(box))
+        return replace(self, problem=problem)
 
     def simulator(self, purpose: str) -> Problem:
         """Give the problem.

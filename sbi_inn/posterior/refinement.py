@@ -18,14 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from sbi_inn.checks.goodness import Familiar
 from sbi_inn.errors import PriorError
 from sbi_inn.methods import fitting
 from sbi_inn.methods.fitting import Split
 from sbi_inn.observation.batch import Observations
-from sbi_inn.posterior.core import Core, Refined
+from sbi_inn.posterior.core import STRANGE, Core, Refined
 from sbi_inn.posterior.region import Region, region
-from sbi_inn.prior.box import Box
 from sbi_inn.simulation.joining import join
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
@@ -51,9 +49,6 @@ SETTLED = 0.5
 
 More simulations will make it shrink again: the next round gets twice as many.
 """
-
-STRANGE = 1e-3
-"""P-value of an observation below which there is nothing to refine at."""
 
 
 def refine(
@@ -115,16 +110,6 @@ class _Study:
             return number == self.rounds
         return number == MOST_ROUNDS or left < look + LAST * self.n
 
-    def whole(self, box: Box) -> Box:
-        """Give the box in latents of all parameters, open to those that are not inferred."""
-        prior = self.problem.prior
-        places = prior.latents_of(self.names)
-        axes = np.eye(prior.latent_dim)
-        axes[np.ix_(places, places)] = box.axes
-        low, high = np.full(len(axes), -np.inf), np.full(len(axes), np.inf)
-        low[places], high[places] = box.low, box.high
-        return Box(axes, low, high)
-
     def say(self, number: int, found: Region, n: int) -> None:
         """Say what a round begins with."""
         if not self.progress:
@@ -175,12 +160,9 @@ def _study(
 
 
 def _warn_if_strange(core: Core, observation: Observations) -> None:
-    usual = core.simulations.observations(core.test_rows)
-    found = Familiar.of(core, usual).compare(core, observation)[0]
+    found = core.familiar.compare(core, observation)[0]
     if found.p_value < STRANGE:
-        warnings.warn(
-            f"{found.sentence}: what is refined there is hardly a posterior", stacklevel=4
-        )
+        warnings.warn(f"{found.worst.words}; a posterior refined there is hardly one", stacklevel=4)
 
 
 def _settled(found: Region, before: Core) -> bool:
@@ -193,7 +175,8 @@ def _simulated(
     study: _Study, stages: Stages, found: Region, number: int, n: int
 ) -> tuple[Stages, Simulations]:
     """Fill the region up with fresh simulations, and give all that are inside."""
-    rng, box = study.rng(number).spawn(1)[0], study.whole(found.box)
+    rng, prior = study.rng(number).spawn(1)[0], study.problem.prior
+    box = found.box.among(prior.latents_of(study.names), prior.latent_dim)
     level = stages.level(box, n, rng)
     fresh = run(
         replace(study.problem, prior=stages.lacking(box, level)),

@@ -165,7 +165,7 @@ def _beyond_edges(core: Core, rows: FloatArray) -> FloatArray:
 
 
 def _to_whole_values(core: Core, box: Box) -> Box:
-    """Move the ends of a box, where a latent is that of a discrete parameter, between its values."""
+    """Move the ends of a box between values, where a latent is that of a discrete parameter."""
     low, high = box.low.copy(), box.high.copy()
     for axis, edges in core.prior.cells.items():
         low[axis] = edges[max(np.searchsorted(edges, low[axis]) - 1, 0)]

@@ -16,7 +16,7 @@ from scipy.special import ndtr, ndtri
 
 from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.prior.component import LATENT_MAX
-from sbi_inn.typing import AnyArray, BoolArray, FloatArray
+from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 SLACK = 1e-6
 """Share of its width by which a row may miss the box: maps there and back round."""
@@ -102,7 +102,7 @@ class Box:
         along = np.where(upper, -ndtri(far), ndtri(near))
         return np.clip(along, low, high) @ self.axes.T
 
-    def only(self, which: AnyArray) -> Box:
+    def only(self, which: IntArray) -> Box:
         """Give the box of some latents alone, by indices.
 
         Raises
@@ -115,6 +115,14 @@ class Box:
             raise PriorError("the region is bounded along directions that mix these parameters")
         return Box(self.axes[np.ix_(which, which)], self.low[which], self.high[which])
 
+    def among(self, places: IntArray, dim: int) -> Box:
+        """Give the box of more latents, open to all but those at some places; undoes `only`."""
+        axes = np.eye(dim)
+        axes[np.ix_(places, places)] = self.axes
+        low, high = np.full(dim, -np.inf), np.full(dim, np.inf)
+        low[places], high[places] = self.low, self.high
+        return Box(axes, low, high)
+
     def cut(self, cuts: Mapping[int, Sequence[float]]) -> dict[int, tuple[float, ...]]:
         """Map places along latents that are axes of the box, by index; those outside fall away."""
         found = {}
@@ -126,9 +134,8 @@ class Box:
         return {axis: places for axis, places in found.items() if places}
 
     def to_lists(self) -> dict[str, Any]:
-        """Give everything as lists, for a file; None stands for an end that is open."""
-        ends = np.where(np.isfinite([self.low, self.high]), [self.low, self.high], None)
-        return {"axes": self.axes.tolist(), "low": ends[0].tolist(), "high": ends[1].tolist()}
+        """Give everything as lists, for a file."""
+        return {name: getattr(self, name).tolist() for name in ("axes", "low", "high")}
 
     @classmethod
     def from_lists(cls, lists: Mapping[str, Any]) -> Box:
@@ -140,14 +147,12 @@ class Box:
             If it is no box.
         """
         try:
-            axes = np.array(lists["axes"], float)
-            low, high = (np.array(lists[name], float) for name in ("low", "high"))
+            axes, low, high = (np.array(lists[name], float) for name in ("axes", "low", "high"))
             turned = np.allclose(axes.T @ axes, np.eye(len(low))) and high.shape == low.shape
         except (KeyError, TypeError, ValueError) as error:
             raise LoadError(f"the stored region is damaged: {error!r}") from error
         if not turned:
             raise LoadError("the stored region is damaged: its axes are not orthogonal")
-        low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
         return cls(axes, low, high)
 
     @property

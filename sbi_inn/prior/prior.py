@@ -17,7 +17,6 @@ from sbi_inn.prior.box import Box
 from sbi_inn.prior.build import build
 from sbi_inn.prior.component import Component
 from sbi_inn.prior.dependent import Dependent
-from sbi_inn.prior.discrete import Discrete
 from sbi_inn.prior.joint import WHOLE, Joint
 from sbi_inn.prior.marginal import marginal_names
 from sbi_inn.prior.stored import stored
@@ -122,27 +121,18 @@ class Prior:
     @property
     def discrete_latents(self) -> BoolArray:
         """Which latents are those of discrete parameters, shape (latent_dim,)."""
-        found = np.zeros(self.latent_dim, bool)
-        for name in self.discrete:
-            found[self._joint.latent[name]] = True
-        return found
+        return np.isin(np.arange(self.latent_dim), list(self.cells))
 
     @property
     def cells(self) -> dict[int, FloatArray]:
-        """Latents of discrete parameters, and the ends of the cells of their values, from -inf."""
-        discrete = {n: c for n, c in self._joint.components.items() if isinstance(c, Discrete)}
-        return {self._joint.latent[name].start: c.edges for name, c in discrete.items()}
+        """Latents of discrete parameters, and where the cells of their values begin and end."""
+        return self._joint.cells
 
     @property
     def pieces(self) -> tuple[tuple[int, tuple[float, ...]], ...]:
         """Latents of discrete parameters of few values, and where the pieces they own meet."""
-        found = {
-            self._joint.latent[name].start: component.cuts
-            for name, component in self._joint.components.items()
-            if isinstance(component, Discrete) and component.cuts
-        }
-        box = self.box
-        return tuple(found.items() if box is None else box.cut(found).items())
+        cuts = self._joint.cuts
+        return tuple((cuts if self.box is None else self.box.cut(cuts)).items())
 
     @property
     def stated(self) -> bool:
@@ -161,6 +151,33 @@ class Prior:
         arithmetic, numpy's functions and a distribution of scipy.stats.
         """
         return not self._code()
+
+    @property
+    def box(self) -> Box | None:
+        """What the prior is truncated to, in latents of `whole`; None if it is not."""
+        return self._map.box if isinstance(self._map, TruncatedJoint) else None
+
+    @property
+    def whole(self) -> Prior:
+        """The prior without its truncation."""
+        return self._with(self._joint)
+
+    def truncated(self, box: Box, *, share: Share | None = None) -> Prior:
+        """Give `whole` inside a box and renormalised there.
+
+        Parameters
+        ----------
+        box : Box
+            In latents of `whole`.
+        share : callable, optional
+            From such latents (n, latent_dim) to the share of draws there that `sample` keeps.
+        """
+        return self._with(TruncatedJoint(self._joint, box, share))
+
+    def latents_of(self, names: Sequence[str]) -> IntArray:
+        """Give the places of the latents of some parameters, in the order of the prior."""
+        places = np.arange(self.latent_dim)
+        return np.concatenate([places[self._joint.latent[n]] for n in self.names if n in names])
 
     def marginal(self, names: Sequence[str]) -> Prior:
         """Give the prior of some of the parameters alone, whatever the others are.
@@ -191,33 +208,6 @@ class Prior:
         asked = marginal_names(names, parents)
         whole = Prior([(n, c.source) for n, c in self._joint.components.items() if n in asked])
         return whole if self.box is None else whole.truncated(self.box.only(self.latents_of(asked)))
-
-    def latents_of(self, names: Sequence[str]) -> IntArray:
-        """Give the places of the latents of some parameters, in the order of the prior."""
-        places = [np.arange(self.latent_dim)[self._joint.latent[n]] for n in self.names if n in names]
-        return np.concatenate(places)
-
-    @property
-    def box(self) -> Box | None:
-        """Where the prior was truncated to, on the latent side of `whole`; None if it was not."""
-        return self._map.box if isinstance(self._map, TruncatedJoint) else None
-
-    @property
-    def whole(self) -> Prior:
-        """The prior without its truncation."""
-        return self._with(self._joint)
-
-    def truncated(self, box: Box, *, share: Share | None = None) -> Prior:
-        """Give this prior, without any other truncation, inside a box and renormalised there.
-
-        Parameters
-        ----------
-        box : Box
-            In latents of `whole`.
-        share : callable, optional
-            From such latents (n, latent_dim) to the share of draws there that `sample` keeps.
-        """
-        return self._with(TruncatedJoint(self._joint, box, share))
 
     def sample(self, n: int, rng: np.random.Generator) -> dict[str, FloatArray]:
         """Draw from the prior.
@@ -285,7 +275,7 @@ class Prior:
             As for `log_prob`, and for nan.
         """
         rows = arrays(parameters, self._joint.shapes)
-        return self._map.to_latent(*rows, self._places(within))
+        return self._map.to_latent(*rows, self._joint.places(within))
 
     def from_latent(self, latents: npt.ArrayLike) -> dict[str, FloatArray]:
         """Map standard normal latents to parameters.
@@ -395,19 +385,6 @@ class Prior:
             for name, component in self._joint.components.items()
             if component.config() is None
         }
-
-    def _places(self, within: npt.ArrayLike | None) -> FloatArray:
-        """Places of the discrete parameters within their pieces, shape (n or 1, discrete)."""
-        k = len(self.discrete)
-        if within is None:
-            return np.full((1, k), 0.5)
-        places = np.asarray(within, dtype=float)
-        if places.ndim != 2 or places.shape[1] != k or not ((places >= 0) & (places <= 1)).all():
-            raise PriorError(
-                f"within must have shape (n, {k}), one column for each discrete parameter, with "
-                f"values from 0 to 1; got {places.shape}"
-            )
-        return places
 
 
 def _pairs(distributions: Distributions | None) -> list[tuple[str, Any]]:

@@ -59,7 +59,9 @@ def _padded(dataset: xr.Dataset, widths: Mapping[object, int]) -> xr.Dataset:
 def _as_wide(array: AnyArray, shape: tuple[int, ...]) -> AnyArray:
     """Pad rows of an array with NaN to a shape."""
     short = [(0, n - have) for n, have in zip(shape, array.shape[1:], strict=True)]
-    return np.pad(array, [(0, 0), *short], constant_values=np.nan) if any(map(any, short)) else array
+    return (
+        np.pad(array, [(0, 0), *short], constant_values=np.nan) if any(map(any, short)) else array
+    )
 
 
 def _schema(schemas: Sequence[Schema]) -> Schema | None:
