@@ -10,6 +10,7 @@ from scipy.spatial import KDTree
 from sbi_inn.checks.goodness import described_with_givens
 from sbi_inn.diagnostics.novelty import Whitening
 from sbi_inn.methods.fitting import latents
+from sbi_inn.methods.protocols import declared
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import filled
 from sbi_inn.posterior.core import Core
@@ -72,7 +73,9 @@ def region(core: Core, observation: Observations, rng: np.random.Generator) -> R
     edge of an earlier box it is opened.
     """
     rows = _to_whole(core, core.fitted.sample(observation, DRAWS, rng)[0])
-    axes = _axes(rows, ~core.prior.discrete_latents)
+    turned = ~core.prior.discrete_latents
+    flat = turned & (not declared(core.fitted.settings, "uses_prior"))
+    axes = _axes(rows, turned)
     along = rows @ axes
     low, high = _with_margin(*np.quantile(along, _tails(axes), axis=0))
     beside = _moved(core, observation, axes, along, rng)
@@ -81,14 +84,14 @@ def region(core: Core, observation: Observations, rng: np.random.Generator) -> R
     wider = np.concatenate([beside[missed], beyond])
     low = np.minimum(low, wider.min(axis=0, initial=np.inf))
     high = np.maximum(high, wider.max(axis=0, initial=-np.inf))
-    box = _to_whole_values(core, Box(axes, low, high))
+    box = _to_whole_values(core, Box(axes, low, high, flat))
     return Region(box, int(missed.sum()), len(beyond) > 0)
 
 
 def _to_whole(core: Core, latents: FloatArray) -> FloatArray:
     """Map latents (n, d) where a method was trained to those of the prior without truncation."""
     box = core.prior.box
-    return np.asarray(latents, float) if box is None else box.from_standard(latents)
+    return np.asarray(latents, float) if box is None else box.from_latent(latents)
 
 
 def _axes(rows: FloatArray, turned: BoolArray) -> FloatArray:
@@ -170,4 +173,4 @@ def _to_whole_values(core: Core, box: Box) -> Box:
     for axis, edges in core.prior.cells.items():
         low[axis] = edges[max(np.searchsorted(edges, low[axis]) - 1, 0)]
         high[axis] = edges[min(np.searchsorted(edges, high[axis]), len(edges) - 1)]
-    return Box(box.axes, low, high)
+    return Box(box.axes, low, high, box.flat)

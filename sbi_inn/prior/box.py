@@ -1,14 +1,20 @@
-"""A turned box on the latent side of a prior, and the exact map of what lies inside to N(0, I).
+"""A turned box on the latent side of a prior, and exact maps of what lies inside.
 
 N(0, I) looks the same from every side. A box along any orthogonal axes, such as the principal axes
-of draws, therefore cuts it into independent truncated normals, one an axis: the prior, truncated to
-the box, is mapped to N(0, I) in closed form, however thin and tilted the box is.
+of draws, therefore cuts it into independent truncated normals, one an axis: the truncated prior is
+mapped to N(0, I) in closed form, however thin and tilted the box is.
+
+Networks are not trained there. That map bends, and a posterior that is the same normal everywhere
+in a thin box, but for its place, would be so no longer. Along a flat axis they see the box as it
+is, moved and scaled, up to a little before each face; from there on the distance to the face is
+what falls exponentially. This map too is exact, and its draws cannot leave the box.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +22,7 @@ from scipy.special import ndtr, ndtri
 
 from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.prior.component import LATENT_MAX
+from sbi_inn.prior.interval import Intervals
 from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 SLACK = 1e-6
@@ -35,31 +42,35 @@ class Box:
         Orthogonal; its columns are the directions of the axes.
     low, high : array, shape (d,)
         Ends along each axis, infinite where it is open.
+    flat : array of bool, shape (d,)
+        Which axes keep their scale. Along the others the truncated prior is N(0, 1).
 
     Raises
     ------
     PriorError
-        If an end is not above the other, by the width that can be drawn from.
+        If the box is too thin to draw from, or a flat axis is open.
 
     Examples
     --------
-    >>> box = Box(np.eye(2), np.array([0.0, -np.inf]), np.array([np.inf, np.inf]))
+    >>> low, high = np.array([0.0, -np.inf]), np.full(2, np.inf)
+    >>> box = Box(np.eye(2), low, high, np.zeros(2, bool))
     >>> round(box.mass, 3), box.inside(np.array([[1.0, 5.0], [-1.0, 5.0]])).tolist()
     (0.5, [True, False])
-    >>> box.to_standard(np.array([[0.6745, 1.0]])).round(2).tolist()
+    >>> box.to_latent(np.array([[0.6745, 1.0]])).round(2).tolist()
     [[0.0, 1.0]]
     """
 
     axes: FloatArray
     low: FloatArray
     high: FloatArray
+    flat: BoolArray
 
     def __post_init__(self) -> None:
         width = self.high - self.low
-        if not (width >= THINNEST).all():
+        if not (width >= THINNEST).all() or np.isinf(width[self.flat]).any():
             raise PriorError(
-                f"expected a region at least {THINNEST:g} wide, in units of the prior's spread; "
-                f"got {width.min():.2g}: thinner ones cannot be drawn from"
+                f"expected a region at least {THINNEST:g} wide along each axis, in units of the "
+                f"prior's spread, and closed along flat ones; got widths {width}"
             )
 
     @property
@@ -84,23 +95,30 @@ class Box:
         slack = SLACK * (ends[1] - ends[0])
         return ((along >= self.low - slack) & (along <= self.high + slack)).all(axis=1)
 
-    def to_standard(self, latents: FloatArray) -> FloatArray:
-        """Map rows (n, d) inside to where the truncated N(0, I) is N(0, I); others to the edge."""
-        along = np.clip(latents @ self.axes, self.low, self.high)
-        below, above = _between(self.low, along), _between(along, self.high)
-        total = self._masses
-        standard = np.where(below < above, ndtri(below / total), -ndtri(above / total))
-        return np.clip(standard, -LATENT_MAX, LATENT_MAX)
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw from the truncated N(0, I), shape (n, d)."""
+        return self._quantiles(rng.standard_normal((n, self.dim))) @ self.axes.T
 
-    def from_standard(self, standard: FloatArray) -> FloatArray:
-        """Map rows (n, d), of any size, to latents inside; the inverse of `to_standard`."""
-        # Whichever tail the box is nearer to keeps the relative accuracy.
-        low, high = self.low, self.high
-        upper = low > -high
-        far = ndtr(-high) + self._masses * ndtr(-standard)
-        near = ndtr(low) + self._masses * ndtr(standard)
-        along = np.where(upper, -ndtri(far), ndtri(near))
-        return np.clip(along, low, high) @ self.axes.T
+    def to_latent(self, whole: FloatArray) -> FloatArray:
+        """Map rows (n, d) inside to latents of the truncated prior; others to the nearest face."""
+        along = np.clip(whole @ self.axes, self.low, self.high)
+        found = self._scores(along)
+        found[:, self.flat] = self._intervals.to_line(along[:, self.flat])
+        return found
+
+    def from_latent(self, latents: FloatArray) -> FloatArray:
+        """Map latents (n, d) of the truncated prior, of any size, to rows inside."""
+        found = self._quantiles(latents)
+        found[:, self.flat] = self._intervals.from_line(latents[:, self.flat])
+        return found @ self.axes.T
+
+    def log_density(self, latents: FloatArray) -> FloatArray:
+        """Log density of the truncated prior where its latents (n, d) are, shape (n,)."""
+        flat, normal = latents[:, self.flat], latents[:, ~self.flat]
+        along, slope = self._intervals.from_line(flat), self._intervals.log_slope(flat)
+        found = slope - 0.5 * along**2 - np.log(self._masses[self.flat])
+        found = found.sum(axis=1) - 0.5 * (normal**2).sum(axis=1)
+        return found - 0.5 * self.dim * np.log(2 * np.pi)
 
     def only(self, which: IntArray) -> Box:
         """Give the box of some latents alone, by indices.
@@ -113,15 +131,16 @@ class Box:
         others = np.setdiff1d(np.arange(self.dim), which)
         if np.abs(self.axes[np.ix_(which, others)]).max(initial=0.0) > SLACK:
             raise PriorError("the region is bounded along directions that mix these parameters")
-        return Box(self.axes[np.ix_(which, which)], self.low[which], self.high[which])
+        axes = self.axes[np.ix_(which, which)]
+        return Box(axes, self.low[which], self.high[which], self.flat[which])
 
     def among(self, places: IntArray, dim: int) -> Box:
         """Give the box of more latents, open to all but those at some places; undoes `only`."""
-        axes = np.eye(dim)
-        axes[np.ix_(places, places)] = self.axes
+        axes, flat = np.eye(dim), np.zeros(dim, bool)
         low, high = np.full(dim, -np.inf), np.full(dim, np.inf)
-        low[places], high[places] = self.low, self.high
-        return Box(axes, low, high)
+        axes[np.ix_(places, places)] = self.axes
+        low[places], high[places], flat[places] = self.low, self.high, self.flat
+        return Box(axes, low, high, flat)
 
     def cut(self, cuts: Mapping[int, Sequence[float]]) -> dict[int, tuple[float, ...]]:
         """Map places along latents that are axes of the box, by index; those outside fall away."""
@@ -130,12 +149,12 @@ class Box:
             inside = [p for p in places if self.low[axis] < p < self.high[axis]]
             rows = np.zeros((len(inside), self.dim))
             rows[:, axis] = inside
-            found[axis] = tuple(self.to_standard(rows)[:, axis].tolist())
+            found[axis] = tuple(self.to_latent(rows)[:, axis].tolist())
         return {axis: places for axis, places in found.items() if places}
 
     def to_lists(self) -> dict[str, Any]:
         """Give everything as lists, for a file."""
-        return {name: getattr(self, name).tolist() for name in ("axes", "low", "high")}
+        return {name: getattr(self, name).tolist() for name in ("axes", "low", "high", "flat")}
 
     @classmethod
     def from_lists(cls, lists: Mapping[str, Any]) -> Box:
@@ -148,17 +167,40 @@ class Box:
         """
         try:
             axes, low, high = (np.array(lists[name], float) for name in ("axes", "low", "high"))
-            turned = np.allclose(axes.T @ axes, np.eye(len(low))) and high.shape == low.shape
-        except (KeyError, TypeError, ValueError) as error:
+            found = cls(axes, low, high, np.array(lists["flat"], bool))
+            turned = np.allclose(axes.T @ axes, np.eye(len(low)))
+        except (KeyError, TypeError, ValueError, IndexError, PriorError) as error:
             raise LoadError(f"the stored region is damaged: {error!r}") from error
         if not turned:
             raise LoadError("the stored region is damaged: its axes are not orthogonal")
-        return cls(axes, low, high)
+        return found
 
-    @property
+    @cached_property
     def _masses(self) -> FloatArray:
         """Its share of N(0, 1) along each axis, shape (d,)."""
         return _between(self.low, self.high)
+
+    @cached_property
+    def _intervals(self) -> Intervals:
+        """The flat axes, with the median and the spread of the truncated normals along them."""
+        low, centre, high = self._quantiles(np.array([[-1.0], [0.0], [1.0]]).repeat(self.dim, 1))
+        ends = self.low, self.high, centre, (high - low) / 2
+        return Intervals(*(values[self.flat] for values in ends))
+
+    def _scores(self, along: FloatArray) -> FloatArray:
+        """Map places along the axes to where the truncated normals are N(0, 1)."""
+        below, above = _between(self.low, along), _between(along, self.high)
+        total = self._masses
+        score = np.where(below < above, ndtri(below / total), -ndtri(above / total))
+        return np.clip(score, -LATENT_MAX, LATENT_MAX)
+
+    def _quantiles(self, scores: FloatArray) -> FloatArray:
+        """Map any scores to places along the axes; the inverse of `_scores`."""
+        # The tail that the box is nearer to keeps the relative accuracy.
+        below = ndtr(self.low) + self._masses * ndtr(scores)
+        above = ndtr(-self.high) + self._masses * ndtr(-scores)
+        along = np.where(self.low > -self.high, -ndtri(above), ndtri(below))
+        return np.clip(along, self.low, self.high)
 
 
 def _between(low: FloatArray, high: FloatArray) -> FloatArray:

@@ -92,6 +92,10 @@ class Joint:
             lambda name, c, draws: c.from_latent(latents[:, self.latent[name]], draws)
         )
 
+    def log_density(self, latents: FloatArray) -> FloatArray:
+        """Log density of N(0, I) at latents (n, latent_dim), shape (n,)."""
+        return -0.5 * (latents**2).sum(axis=1) - 0.5 * latents.shape[1] * np.log(2 * np.pi)
+
     def log_prob(self, values: Values, n: int) -> FloatArray:
         """Log density of n rows: -inf outside the support."""
         total, inside = np.zeros(n), np.ones(n, dtype=bool)

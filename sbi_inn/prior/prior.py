@@ -303,6 +303,13 @@ class Prior:
             raise ValueError(f"latents must not be nan; {np.isnan(z).any(1).sum()} rows are")
         return self._map.from_latent(z)
 
+    def log_density(self, latents: FloatArray) -> FloatArray:
+        """Log density of the latents of draws (n, latent_dim), shape (n,): that of N(0, I).
+
+        Of a truncated prior, where the latents of continuous parameters keep their scale, another.
+        """
+        return self._map.log_density(latents)
+
     def flatten(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Parameters side by side in the order of `columns`, shape (n, dim)."""
         values, n = arrays(parameters, self._joint.shapes)

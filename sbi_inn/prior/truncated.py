@@ -37,7 +37,7 @@ class TruncatedJoint:
         """Draw n rows."""
         found, missing = [np.empty((0, self.box.dim))], n
         while missing > 0:
-            latents = self.box.from_standard(rng.standard_normal((n, self.box.dim)))
+            latents = self.box.sample(n, rng)
             if self.share is not None:
                 latents = latents[rng.random(n) < self.share(latents)]
             found.append(latents[:missing])
@@ -46,11 +46,15 @@ class TruncatedJoint:
 
     def from_latent(self, latents: FloatArray) -> dict[str, FloatArray]:
         """Map latents (n, latent_dim) to values."""
-        return self.whole.from_latent(self.box.from_standard(latents))
+        return self.whole.from_latent(self.box.from_latent(latents))
 
     def to_latent(self, values: Values, n: int, within: FloatArray) -> FloatArray:
         """Map n rows to latents; discrete ones to places (n or 1, discrete) within their pieces."""
-        return self.box.to_standard(self.whole.to_latent(values, n, within))
+        return self.box.to_latent(self.whole.to_latent(values, n, within))
+
+    def log_density(self, latents: FloatArray) -> FloatArray:
+        """Log density of the latents of draws, at latents (n, latent_dim), shape (n,)."""
+        return self.box.log_density(latents)
 
     def log_prob(self, values: Values, n: int) -> FloatArray:
         """Log density of n rows: -inf outside the support and the box."""

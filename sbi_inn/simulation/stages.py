@@ -61,7 +61,7 @@ class Stages:
     >>> import sbi_inn as si
     >>> table = si.simulate(lambda a: a, si.Prior(a=st.norm()), n=100, seed=1, progress=False)
     >>> stages = Stages.of(table)
-    >>> half = Box(np.eye(1), np.zeros(1), np.full(1, np.inf))
+    >>> half = Box(np.eye(1), np.zeros(1), np.full(1, np.inf), np.zeros(1, bool))
     >>> round(stages.level(half, 25, np.random.default_rng(1)))  # 50 rows are there, of 75
     150
     """
@@ -86,7 +86,7 @@ class Stages:
 
     def level(self, box: Box, n: int, rng: np.random.Generator) -> float:
         """Find the level to which n fresh rows fill a box."""
-        here = self.density(box.from_standard(rng.standard_normal((PLACES, box.dim))))
+        here = self.density(box.sample(PLACES, rng))
         low, high = 0.0, float(here.max()) + n / box.mass
         for _ in range(HALVINGS):
             middle = (low + high) / 2
