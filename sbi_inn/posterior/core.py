@@ -24,6 +24,9 @@ from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
+FAMILIAR = 5_000
+"""Simulations that an observation is compared with."""
+
 STRANGE = 1e-3
 """P-value of an observation, below which the simulations cannot be said to have produced it."""
 
@@ -157,8 +160,8 @@ class Core:
 
     @cached_property
     def familiar(self) -> Familiar:
-        """What held-out simulations look like."""
-        return Familiar.of(self, self.simulations.observations(self.test_rows))
+        """What simulations look like: all that are at hand, as there are few held-out ones."""
+        return Familiar.of(self, self.simulations.observations(self.simulations.ok[:FAMILIAR]))
 
     def _warned(self, observations: Observations) -> Observations:
         """Warn about observations that no parameters within a refined region would give."""

@@ -72,7 +72,7 @@ def refine(
             found = region(current, study.observation, study.rng(number))
             look *= 2 if _settled(found, current) else 1
             last = study.ends(number, left, look)
-            n = left if last else look
+            n = left if last else study.fits(number, left, look)
             study.say(number, found, n)
             stages, table = _simulated(study, stages, found, number, n)
             current = _trained(study, current, table, number, last=last)
@@ -109,6 +109,10 @@ class _Study:
         if self.rounds is not None:
             return number == self.rounds
         return number == MOST_ROUNDS or left < look + LAST * self.n
+
+    def fits(self, number: int, left: int, look: int) -> int:
+        """Give the simulations of a round, so that enough are left for the others."""
+        return look if self.rounds is None else min(look, left - FEWEST * (self.rounds - number))
 
     def say(self, number: int, found: Region, n: int) -> None:
         """Say what a round begins with."""
@@ -219,7 +223,9 @@ def _carrying(stages: Stages) -> Iterator[None]:
         yield
     except BaseException as error:
         partial = getattr(error, "simulations", None)
-        tables = [stage.table for stage in stages.done] + ([] if partial is None else [partial])
+        tables = [stage.table for stage in stages.done]
+        if partial is not None and partial.schema is not None:
+            tables.append(partial)
         whole = [replace(table, prior=stages.prior) for table in tables]
         BaseException.__setattr__(error, "simulations", join(whole))
         raise

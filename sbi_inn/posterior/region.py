@@ -149,7 +149,7 @@ def nearest(core: Core, observation: Observations, k: int) -> IntArray:
     whitening = Whitening.fit(known)
     k = min(k, len(rows))
     _, found = KDTree(whitening.apply(known)).query(whitening.apply(one), k=np.arange(1, k + 1))
-    return rows[found[0]]
+    return rows[np.ravel(found)]
 
 
 def _beyond_edges(core: Core, rows: FloatArray) -> FloatArray:

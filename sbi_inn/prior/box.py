@@ -48,7 +48,7 @@ class Box:
     Raises
     ------
     PriorError
-        If the box is too thin to draw from, or a flat axis is open.
+        If the box is too thin or too far out to draw from, or a flat axis is open.
 
     Examples
     --------
@@ -72,6 +72,11 @@ class Box:
                 f"expected a region at least {THINNEST:g} wide along each axis, in units of the "
                 f"prior's spread, and closed along flat ones; got widths {width}"
             )
+        if not self.mass > 0:
+            raise PriorError(
+                "expected a region that holds some of the prior; got one that lies so far out that "
+                "nothing can be drawn from it"
+            )
 
     @property
     def dim(self) -> int:
@@ -81,12 +86,12 @@ class Box:
     @property
     def log_mass(self) -> float:
         """Log of its share of N(0, I)."""
-        return float(np.log(self._masses).sum())
+        return float(np.log(self.mass))
 
     @property
     def mass(self) -> float:
         """Its share of N(0, I)."""
-        return float(np.exp(self.log_mass))
+        return float(self._masses.prod())
 
     def inside(self, latents: FloatArray) -> BoolArray:
         """Say which rows (n, d) lie inside, to within rounding."""
@@ -200,7 +205,8 @@ class Box:
         below = ndtr(self.low) + self._masses * ndtr(scores)
         above = ndtr(-self.high) + self._masses * ndtr(-scores)
         along = np.where(self.low > -self.high, -ndtri(above), ndtri(below))
-        return np.clip(along, self.low, self.high)
+        # The lower end belongs to what is below, as it does for the cells of discrete parameters.
+        return np.clip(along, np.nextafter(self.low, np.inf), self.high)
 
 
 def _between(low: FloatArray, high: FloatArray) -> FloatArray:

@@ -125,7 +125,7 @@ class Prior:
 
     @property
     def cells(self) -> dict[int, FloatArray]:
-        """Latents of discrete parameters, and where the cells of their values begin and end."""
+        """Latents of discrete parameters, and the ends of the cells of their values."""
         return self._joint.cells
 
     @property
@@ -163,14 +163,13 @@ class Prior:
         return self._with(self._joint)
 
     def truncated(self, box: Box, *, share: Share | None = None) -> Prior:
-        """Give `whole` inside a box and renormalised there.
+        """Give `whole` inside a box of its latents, renormalised there.
 
         Parameters
         ----------
         box : Box
-            In latents of `whole`.
         share : callable, optional
-            From such latents (n, latent_dim) to the share of draws there that `sample` keeps.
+            From latents of `whole` (n, latent_dim) to the share of draws that `sample` keeps there.
         """
         return self._with(TruncatedJoint(self._joint, box, share))
 
@@ -304,10 +303,7 @@ class Prior:
         return self._map.from_latent(z)
 
     def log_density(self, latents: FloatArray) -> FloatArray:
-        """Log density of the latents of draws (n, latent_dim), shape (n,): that of N(0, I).
-
-        Of a truncated prior, where the latents of continuous parameters keep their scale, another.
-        """
+        """Log density of draws at their latents (n, latent_dim): N(0, I) unless truncated."""
         return self._map.log_density(latents)
 
     def flatten(self, parameters: Mapping[str, Any]) -> FloatArray:
@@ -335,16 +331,14 @@ class Prior:
         Returns
         -------
         dict
-            {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}; for what is
-            code {"name", "kind": "code", "width"}, which has to be given again on loading; and
-            "box" where it is truncated.
+            {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}, and "box" if
+            truncated; for code {"name", "kind": "code", "width"}, to be given again on loading.
         """
         entries = []
         for name, component in self._joint.components.items():
             code = {"kind": "code", "width": component.width}
             entries.append({"name": name, **(component.config() or code)})
-        box = {} if self.box is None else {"box": self.box.to_lists()}
-        return {"parameters": entries, **box}
+        return {"parameters": entries} | ({"box": self.box.to_lists()} if self.box else {})
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Prior:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -44,14 +44,14 @@ def join(tables: Sequence[Simulations]) -> Simulations:
     )
 
 
-def _largest(sizes: Iterable[Mapping[object, int]]) -> dict[object, int]:
-    found: dict[object, int] = {}
+def _largest(sizes: Iterable[Mapping[Hashable, int]]) -> dict[Hashable, int]:
+    found: dict[Hashable, int] = {}
     for one in sizes:
         found |= {dim: max(n, found.get(dim, 0)) for dim, n in one.items() if dim != "simulation"}
     return found
 
 
-def _padded(dataset: xr.Dataset, widths: Mapping[object, int]) -> xr.Dataset:
+def _padded(dataset: xr.Dataset, widths: Mapping[Hashable, int]) -> xr.Dataset:
     short = {d: (0, n - dataset.sizes[d]) for d, n in widths.items() if dataset.sizes[d] < n}
     return dataset.pad(short, constant_values=np.nan) if short else dataset
 
