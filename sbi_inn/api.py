@@ -95,7 +95,7 @@ def fit_posterior(
         it changes, one simulation at a time (`@si.simulator(batched=True)`: many). NaN is a missing
         value. It is drawn anew in every pass over the simulations.
     ensemble : int, optional
-        How many networks to train; the posterior is their mixture. By default 2 with method
+        How many networks to train; the posterior is their mixture. By default 4 with method
         "cinn", and else 1.
     n_jobs : int
         Processes to simulate and to train an ensemble on; -1 for all cores. It does not change the

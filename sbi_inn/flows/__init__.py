@@ -5,6 +5,8 @@ from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.coupling import Affine, Coupling, Elementwise
 from sbi_inn.flows.dropout import Dropout
 from sbi_inn.flows.flow import MIXINGS, TRANSFORMS, coupling_flow
+from sbi_inn.flows.gaussian_start import GaussianStart
+from sbi_inn.flows.informed import Informed
 from sbi_inn.flows.latent import Normal
 from sbi_inn.flows.mixing import Orthogonal, Permutation
 from sbi_inn.flows.pieces import Pieces
@@ -28,6 +30,8 @@ __all__ = [
     "Permutation",
     "Pieces",
     "RationalQuadraticSpline",
+    "GaussianStart",
+    "Informed",
     "Regression",
     "Stack",
     "coupling_flow",

@@ -73,7 +73,7 @@ class Regression(Bijection):
         x, c, x_new, c_new = (t.double() for t in (x, context, x_held_out, c_held_out))
         x_mean, c_mean = x.mean(dim=0), c.mean(dim=0)
         x, c, x_new, c_new = x - x_mean, c - c_mean, x_new - x_mean, c_new - c_mean
-        slopes = _slopes(x, c)
+        slopes = ridge_slopes(x, c)
         errors = [(x_new - c_new @ s).square().mean(dim=0).log().sum() for s in slopes]
         slope = slopes[int(torch.stack(errors).argmin())]
         # Of the held-out rows' own residuals there are too few to learn a covariance from.
@@ -90,7 +90,7 @@ class Regression(Bijection):
         return torch.addmm(self.offset, context[:, : len(self.slope)], self.slope)
 
 
-def _slopes(x: Tensor, c: Tensor) -> list[Tensor]:
+def ridge_slopes(x: Tensor, c: Tensor) -> list[Tensor]:
     """Slopes (n_context, dim) of the regression of centred x on centred c, for each ridge."""
     gram, moment = c.T @ c, c.T @ x
     if not len(gram):

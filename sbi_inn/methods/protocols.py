@@ -217,6 +217,10 @@ class Method(Protocol):
         """Fill in what is None of how to train on so many rows, where the method knows better."""
         ...
 
+    def member(self, place: int) -> Method:
+        """Give the settings of the network at a place among several."""
+        ...
+
     def prepare(self, training: Training, n_train: int) -> None:
         """Make ready for such a training, while something else is simulated."""
         ...
@@ -257,6 +261,7 @@ OPTIONAL: Mapping[str, Any] = {
     "default_members": 1,
     "takes_summary": False,
     "schedule": _as_stated,
+    "member": None,
     "prepare": _nothing,
 }
 

@@ -65,8 +65,43 @@ def shape(padded: PaddedSet) -> FloatArray:
     standard = centred / np.where(shaped, deviation, 1.0)[:, None]
     skewness = (standard**3).sum(axis=1) / some
     kurtosis = (standard**4).sum(axis=1) / some - 3
-    parts = [skewness, kurtosis, standard.min(axis=1), standard.max(axis=1)]
+    parts = [
+        skewness,
+        kurtosis,
+        standard.min(axis=1, initial=0.0),
+        standard.max(axis=1, initial=0.0),
+    ]
     return np.concatenate([np.where(shaped, part, 0.0) for part in parts], axis=1)
+
+
+def together(padded: PaddedSet) -> FloatArray:
+    """Regress each column on the others, shape (batch, columns * (columns + 1)).
+
+    Slopes, then intercept and log residual deviation of each column; nothing where there is one
+    column. Of entries of which nothing is missing.
+
+    Examples
+    --------
+    >>> line = PaddedSet(np.array([[[0.0, 1.0], [1.0, 3.0], [2.0, 5.0]]]), np.array([3]))
+    >>> together(line)[:, :4].round(3)  # x on y, y on x; intercepts
+    array([[ 0.5,  2. , -0.5,  1. ]])
+    """
+    columns = padded.values.shape[2]
+    if columns == 1:
+        return np.empty((len(padded.sizes), 0))
+    whole = (padded.mask & ~np.isnan(padded.values).any(axis=2))[:, :, None]
+    counts = np.maximum(whole.sum(axis=1), 1)
+    mean = np.where(whole, padded.values, 0.0).sum(axis=1) / counts
+    centred = np.where(whole, padded.values - mean[:, None], 0.0)
+    covariance = centred.swapaxes(1, 2) @ centred / counts[:, :, None]
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    floor = _ROUNDING * (variance + mean**2) + np.finfo(float).tiny
+    precision = np.linalg.inv(covariance + floor[:, :, None] * np.eye(columns))
+    own = np.diagonal(precision, axis1=1, axis2=2)
+    slopes = -precision / own[:, :, None]
+    others = ~np.eye(columns, dtype=bool)
+    intercept = mean - (np.where(others, slopes, 0.0) * mean[:, None]).sum(axis=2)
+    return np.hstack([slopes[:, others], intercept, -0.5 * np.log(own)])
 
 
 def order(padded: PaddedSet) -> FloatArray:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks.condensed import condensed
 from sbi_inn.summary_networks.scaling import Scaling
 
 
@@ -55,6 +56,8 @@ class Batch:
         Sets and series.
     images : mapping of str to Tensor, shape (batch, planes, height, width)
         Channels, and flags of missing pixels where `Scaling.image_gaps` says so.
+    exact : Tensor or None, shape (batch, features)
+        What a regression in closed form reads, where `Scaling.exact` says what.
 
     Examples
     --------
@@ -67,19 +70,17 @@ class Batch:
     vector: Tensor
     sets: Mapping[str, SetBatch]
     images: Mapping[str, Tensor] = field(default_factory=dict)
+    exact: Tensor | None = None
 
     @classmethod
     def of(cls, observations: Observations, scaling: Scaling) -> Batch:
         """Scale observations and make them tensors."""
-        sets = {
-            name: SetBatch(
-                torch.from_numpy(scaling.entries(observations, name)),
-                torch.from_numpy(padded.sizes),
-            )
-            for name, padded in observations.sets.items()
-        }
+        sets = {name: _set(scaling, observations, name) for name in observations.sets}
         images = {n: torch.from_numpy(scaling.pixels(observations, n)) for n in scaling.grids}
-        return cls(torch.from_numpy(scaling.features(observations)), sets, images)
+        vector = torch.from_numpy(scaling.features(observations))
+        if scaling.exact is None:
+            return cls(vector, sets, images)
+        return cls(vector, sets, images, torch.from_numpy(scaling.exact(observations)))
 
     def __len__(self) -> int:
         return len(self.vector)
@@ -87,4 +88,14 @@ class Batch:
     def __getitem__(self, rows: Tensor) -> Batch:
         """Choose observations by index, in any order."""
         sets = {name: s[rows] for name, s in self.sets.items()}
-        return Batch(self.vector[rows], sets, {n: i[rows] for n, i in self.images.items()})
+        images = {n: i[rows] for n, i in self.images.items()}
+        exact = None if self.exact is None else self.exact[rows]
+        return Batch(self.vector[rows], sets, images, exact)
+
+
+def _set(scaling: Scaling, observations: Observations, name: str) -> SetBatch:
+    """Scale a set or series; a large set of single numbers is read as its quantiles."""
+    padded = observations.sets[name]
+    if name in scaling.condensed:
+        padded = condensed(padded)
+    return SetBatch(torch.from_numpy(scaling.entries(padded, name)), torch.from_numpy(padded.sizes))

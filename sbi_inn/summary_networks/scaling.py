@@ -2,64 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.observation.image import Grid
+from sbi_inn.summary_networks.columns import SCORES, Columns, named, prefixed
+from sbi_inn.summary_networks.condensed import condensable
+from sbi_inn.summary_networks.exact import Exact
+from sbi_inn.summary_networks.location import LINEAR, location_scale, squash, thinned
 from sbi_inn.summary_networks.scores import Scores
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
-
-# Spreads from the median up to which a scaled value passes unchanged; beyond, it grows like a
-# logarithm.
-LINEAR = 5.0
 
 # Prefixes of the names in files.
 SET = "set:"
 GAPS = "gaps:"
-SCORES = "scores:"
 GRID = "grid:"
 IMAGE_GAPS = "image gaps:"
+CONDENSED = "condensed:"
+SIZES = "log sizes:"
+EXACT = "exact:"
 ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
-
-# Pixels of a channel, and rows of a table, that are enough to learn quantiles from.
-ENOUGH = 1_000_000
-
-
-@dataclass(frozen=True)
-class Columns:
-    """How a network reads a table: every column scaled, normal scores of some, and flags.
-
-    Attributes
-    ----------
-    scale : array, shape (2, columns)
-        Median and spread of each column.
-    scores : Scores
-        Of the columns whose law is far from normal.
-    gaps : array of int
-        Columns of which training has seen missing values. A network reads 0 for a missing value,
-        the centre of all others, and a flag beside it.
-    """
-
-    scale: FloatArray
-    scores: Scores
-    gaps: IntArray
-
-    @classmethod
-    def fit(cls, table: FloatArray, *, scores: bool) -> Columns:
-        """Learn it from (rows, columns), without normal scores if none are wanted."""
-        chosen = _thinned(table) if scores else table[:, :0]
-        gaps = np.flatnonzero(np.isnan(table).any(axis=0))
-        return cls(_location_scale(table), Scores.fit(chosen), gaps)
-
-    def __call__(self, table: FloatArray) -> npt.NDArray[np.float32]:
-        """Give columns, normal scores and flags side by side, shape (rows, ...)."""
-        read = np.hstack([_squash(table, self.scale), self.scores(table)])
-        flags = np.isnan(table[:, self.gaps]).astype(np.float32)
-        return np.hstack([np.nan_to_num(read, copy=False, nan=0.0), flags])
 
 
 @dataclass(frozen=True)
@@ -82,6 +48,12 @@ class Scaling:
     image_gaps : tuple of str
         Images of which training has seen missing pixels. Each channel of theirs has a second plane,
         of flags.
+    condensed : tuple of str
+        Sets that are read as their quantiles.
+    sizes : Columns or None
+        How it reads their log sizes, which the quantiles do not tell.
+    exact : Exact or None
+        What a regression in closed form reads, if there is one.
 
     Examples
     --------
@@ -100,6 +72,9 @@ class Scaling:
     sets: dict[str, Columns]
     grids: dict[str, Grid] = field(default_factory=dict)
     image_gaps: tuple[str, ...] = ()
+    condensed: tuple[str, ...] = ()
+    sizes: Columns | None = None
+    exact: Exact | None = None
 
     @classmethod
     def fit(
@@ -108,6 +83,7 @@ class Scaling:
         read: IntArray | None = None,
         *,
         scores: bool = True,
+        exact: bool = False,
     ) -> Scaling:
         """Learn centre and scale from a batch of observations.
 
@@ -118,15 +94,18 @@ class Scaling:
             By default all features but pixels are read.
         scores : bool
             Look for features whose law is far from normal.
+        exact : bool
+            Prepare also what a `GaussianStart` reads.
         """
         vector, grids, plain = observations.vector, observations.grids, not_pixels(observations)
         read = plain if read is None else read
+        large = condensable(observations) if scores else ()
         fixed, others = Columns.fit(vector[:, read], scores=scores), np.setdiff1d(plain, read)
         scale = np.empty((2, vector.shape[1]))
-        scale[:, read], scale[:, others] = fixed.scale, _location_scale(vector[:, others])
+        scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
         for grid in grids.values():
-            channels = [_thinned(c.reshape(-1, 1)) for c in grid.cut(vector).swapaxes(0, 1)]
-            found = np.hstack([_location_scale(channel) for channel in channels])
+            channels = [thinned(c.reshape(-1, 1)) for c in grid.cut(vector).swapaxes(0, 1)]
+            found = np.hstack([location_scale(channel) for channel in channels])
             target = grid.cut(scale)  # a view: what is written to it reaches `scale`
             target[:] = found[:, :, None, None]
         return cls(
@@ -136,15 +115,21 @@ class Scaling:
             {n: Columns.fit(s.values[s.mask], scores=scores) for n, s in observations.sets.items()},
             grids,
             tuple(n for n, grid in grids.items() if np.isnan(vector[:, grid.features]).any()),
+            large,
+            Columns.fit(_log_sizes(observations, large), scores=False) if large else None,
+            Exact.fit(observations, read) if exact else None,
         )
 
     def vectors(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Scale the features of fixed shape, shape (batch, features)."""
-        return _squash(observations.vector, self.vector)
+        return squash(observations.vector, self.vector)
 
     def features(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Give the features of fixed shape that are read: scaled, normal scores, and flags."""
-        return self.fixed(observations.vector[:, self.read])
+        fixed = self.fixed(observations.vector[:, self.read])
+        if self.sizes is None:
+            return fixed
+        return np.hstack([fixed, self.sizes(_log_sizes(observations, self.condensed))])
 
     def unscale(self, vectors: AnyArray) -> FloatArray:
         """Undo `vectors` for its first features, shape (batch, as many as are given)."""
@@ -153,9 +138,8 @@ class Scaling:
         beyond = np.expm1(np.maximum(size - LINEAR, 0))
         return center + scale * np.sign(vectors) * (np.minimum(size, LINEAR) + beyond)
 
-    def entries(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
+    def entries(self, padded: PaddedSet, name: str) -> npt.NDArray[np.float32]:
         """Give the entries of a set, one after another: scaled, normal scores, and flags."""
-        padded = observations.sets[name]
         return self.sets[name](padded.values[padded.mask])
 
     def pixels(self, observations: Observations, name: str) -> npt.NDArray[np.float32]:
@@ -166,7 +150,7 @@ class Scaling:
         """
         grid = self.grids[name]
         scale = self.vector[:, grid.features]
-        scaled = _squash(observations.vector[:, grid.features], scale)
+        scaled = squash(observations.vector[:, grid.features], scale)
         found = np.ascontiguousarray(replace(grid, start=0).cut(scaled))
         if name in self.image_gaps:
             found = np.concatenate([found, np.isnan(found)], axis=1, dtype=np.float32)
@@ -175,33 +159,42 @@ class Scaling:
     def to_arrays(self) -> dict[str, AnyArray]:
         """Give everything as named arrays."""
         found = {"vector": self.vector, "read": self.read, "gaps": self.fixed.gaps}
-        found |= {SCORES + name: value for name, value in vars(self.fixed.scores).items()}
+        found |= prefixed(SCORES, vars(self.fixed.scores))
         for name, columns in self.sets.items():
             found |= {SET + name: columns.scale, GAPS + name: columns.gaps}
             parts = vars(columns.scores).items()
             found |= {f"{ENTRIES}{part}:{name}": value for part, value in parts}
         found |= {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
+        for prefix, part in ((SIZES, self.sizes), (EXACT, self.exact)):
+            if part is not None:
+                found |= prefixed(prefix, part.to_arrays())
+        found |= {CONDENSED + name: np.array(True) for name in self.condensed}
         return found | {IMAGE_GAPS + name: np.array(True) for name in self.image_gaps}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Scaling:
-        """Read back what `to_arrays` gave; older files have no `image_gaps`."""
-
-        def named(prefix: str) -> dict[str, AnyArray]:
-            return {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
+        """Read back what `to_arrays` gave; older files hold less."""
 
         def scores(name: str) -> Scores:
             return Scores(*(arrays[f"{ENTRIES}{f.name}:{name}"] for f in fields(Scores)))
 
         vector, read = arrays["vector"], arrays["read"]
+        sizes, exact = named(SIZES, arrays), named(EXACT, arrays)
         return cls(
             vector,
             read,
-            Columns(vector[:, read], Scores(**named(SCORES)), arrays["gaps"]),
-            {n: Columns(v, scores(n), arrays[GAPS + n]) for n, v in named(SET).items()},
-            {n: Grid(tuple(map(int, v[1:])), int(v[0])) for n, v in named(GRID).items()},
-            tuple(named(IMAGE_GAPS)),
+            Columns(vector[:, read], Scores(**named(SCORES, arrays)), arrays["gaps"]),
+            {n: Columns(v, scores(n), arrays[GAPS + n]) for n, v in named(SET, arrays).items()},
+            {n: Grid(tuple(map(int, v[1:])), int(v[0])) for n, v in named(GRID, arrays).items()},
+            tuple(named(IMAGE_GAPS, arrays)),
+            tuple(named(CONDENSED, arrays)),
+            Columns.from_arrays(sizes) if sizes else None,
+            Exact.from_arrays(exact) if exact else None,
         )
+
+
+def _log_sizes(observations: Observations, names: Sequence[str]) -> FloatArray:
+    return np.log1p(np.stack([observations.sets[name].sizes for name in names], axis=1))
 
 
 def not_pixels(observations: Observations) -> IntArray:
@@ -210,35 +203,3 @@ def not_pixels(observations: Observations) -> IntArray:
     for grid in observations.grids.values():
         plain[grid.features] = False
     return np.flatnonzero(plain)
-
-
-def _location_scale(values: FloatArray) -> FloatArray:
-    """Median and robust standard deviation of each column, shape (2, columns)."""
-    if np.isnan(values).any():
-        return np.stack([_location_scale(_known(c)[:, None])[:, 0] for c in values.T], axis=1)
-    low, center, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
-    scale = (high - low) / 1.349
-    # Mostly constant columns have no quartile range; wholly constant ones no spread at all.
-    scale = np.where(scale > 0, scale, values.std(axis=0))
-    # What rounding leaves of a constant is no spread. Relative, for any unit.
-    tiny = 1e-12 * np.abs(center)
-    return np.stack([center, np.where(scale > tiny, scale, 1.0)])
-
-
-def _thinned(table: FloatArray) -> FloatArray:
-    """Give every so manieth row, so that there are at most `ENOUGH`."""
-    return table[:: max(1, -(-len(table) // ENOUGH))]
-
-
-def _known(column: FloatArray) -> FloatArray:
-    """Give the values that are there; a zero where all are missing."""
-    known = column[~np.isnan(column)]
-    return known if len(known) else np.zeros(1)
-
-
-def _squash(values: FloatArray, location_scale: FloatArray) -> npt.NDArray[np.float32]:
-    center, scale = location_scale
-    scaled = (values - center) / scale
-    size = np.abs(scaled)
-    beyond = np.log1p(np.maximum(size - LINEAR, 0))
-    return (np.sign(scaled) * (np.minimum(size, LINEAR) + beyond)).astype(np.float32)

@@ -12,6 +12,8 @@ from sbi_inn.flows import (
     Bijection,
     Coupling,
     Elementwise,
+    GaussianStart,
+    Informed,
     Orthogonal,
     Permutation,
     Pieces,
@@ -73,6 +75,23 @@ def regression(dim, n_context=CONTEXT):
     return fitted
 
 
+def gaussian_start(dim, n_context=CONTEXT):
+    """Fit it to rows whose spread depends on the context."""
+    context = torch.randn(200, CONTEXT)
+    noise = torch.randn(200, dim) * torch.exp(0.5 * context[:, :1])
+    x = noise @ torch.randn(dim, dim) + 2 * context.sum(dim=1, keepdim=True)
+    fitted = GaussianStart(dim, n_context)
+    seen = context[:, -n_context:]
+    fitted.fit(x[:150], seen[:150], x[150:], seen[150:])
+    return fitted
+
+
+def informed(dim):
+    """Start from the last number of the context; blocks see the others."""
+    rest = flow(dim, "mixed", CONTEXT - 1)
+    return Informed(gaussian_start(dim, 1), rest, 1)
+
+
 BIJECTIONS = {
     **{f"affine-{dim}": (dim, partial(affine, dim)) for dim in (1, 2, 3, 5, 10)},
     **{f"spline-{dim}": (dim, partial(spline, dim)) for dim in (1, 2, 3, 5, 10)},
@@ -89,6 +108,9 @@ BIJECTIONS = {
     "regression-1": (1, partial(regression, 1)),
     "regression-4": (4, partial(regression, 4)),
     "regression-of-less": (3, partial(regression, 3, 1)),
+    "gaussian-start-1": (1, partial(gaussian_start, 1)),
+    "gaussian-start-4": (4, partial(gaussian_start, 4)),
+    "informed-3": (3, partial(informed, 3)),
     "actnorm-before-data": (4, lambda: ActNorm(4)),
     "actnorm-after-data": (4, lambda: seen(ActNorm(4))),
     "stack-empty": (2, lambda: Stack([])),

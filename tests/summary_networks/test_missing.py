@@ -65,7 +65,7 @@ def test_the_entries_of_a_set_are_flagged(rng):
     assert not entries[gone, 1].any()
     assert np.isfinite(entries).all()
     again = Scaling.from_arrays(scaling.to_arrays())
-    np.testing.assert_array_equal(again.entries(observations, "n"), entries)
+    np.testing.assert_array_equal(again.entries(observations.sets["n"], "n"), entries)
 
 
 def test_statistics_of_a_set_are_those_of_the_entries_that_are_there(rng):

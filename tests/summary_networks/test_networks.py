@@ -82,7 +82,9 @@ def test_a_batch_holds_what_was_scaled():
     assert np.array_equal(batch.vector.numpy(), scaling.features(table))
     for name, padded in table.sets.items():
         assert batch.sets[name].sizes.tolist() == padded.sizes.tolist()
-        assert np.array_equal(batch.sets[name].entries.numpy(), scaling.entries(table, name))
+        assert np.array_equal(
+            batch.sets[name].entries.numpy(), scaling.entries(table.sets[name], name)
+        )
 
 
 @pytest.mark.parametrize("rows", [[3], [5, 5, 0], [], list(range(20))])

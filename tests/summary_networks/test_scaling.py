@@ -135,7 +135,7 @@ def test_sets_are_scaled_over_all_entries_and_without_the_padding(rng):
     mask = np.arange(5) < sizes[:, None]
     entries = np.where(mask[:, :, None], rng.normal([100, -3], [5, 0.1], (N, 5, 2)), 0.0)
     observations = Observations(np.empty((N, 0)), {"n": PaddedSet(entries, sizes)})
-    values = Scaling.fit(observations).entries(observations, "n")
+    values = Scaling.fit(observations).entries(observations.sets["n"], "n")
     assert values.shape == (sizes.sum(), 2)
     assert is_unit(values[:, 0])
     assert is_unit(values[:, 1])
@@ -159,7 +159,7 @@ def test_what_grows_by_powers_of_ten_is_spread_evenly(rng):
     counts = rng.poisson(np.exp(rates * np.arange(30))).astype(float)
     observations = series_of(counts, rng.integers(1, 31, N))
     scaling = Scaling.fit(observations)
-    plain, scores = scaling.entries(observations, "t").T
+    plain, scores = scaling.entries(observations.sets["t"], "t").T
     few = observations.sets["t"].values[observations.sets["t"].mask][:, 0] <= 20
     assert plain[few].std() < 0.3 * scores[few].std()
     # All entries: a standard normal, but for the ties of small counts.
@@ -167,17 +167,23 @@ def test_what_grows_by_powers_of_ten_is_spread_evenly(rng):
     assert 0.8 < scores.std() < 1.1
     arrays = scaling.to_arrays()
     again = Scaling.from_arrays(arrays)
-    assert np.array_equal(again.entries(observations, "t"), scaling.entries(observations, "t"))
+    assert np.array_equal(
+        again.entries(observations.sets["t"], "t"), scaling.entries(observations.sets["t"], "t")
+    )
 
 
 def test_a_series_that_is_normal_is_left_as_it_is(rng):
     observations = series_of(rng.normal(3, 2, (N, 20)))
     scaling = Scaling.fit(observations)
-    assert scaling.entries(observations, "t").shape == (20 * N, 1)
+    assert scaling.entries(observations.sets["t"], "t").shape == (20 * N, 1)
     back = Scaling.from_arrays(scaling.to_arrays())
-    assert np.array_equal(back.entries(observations, "t"), scaling.entries(observations, "t"))
+    assert np.array_equal(
+        back.entries(observations.sets["t"], "t"), scaling.entries(observations.sets["t"], "t")
+    )
 
 
 def test_own_networks_read_no_scores(rng):
     observations = series_of(rng.lognormal(0, 2, (N, 5)))
-    assert Scaling.fit(observations, scores=False).entries(observations, "t").shape[1] == 1
+    assert (
+        Scaling.fit(observations, scores=False).entries(observations.sets["t"], "t").shape[1] == 1
+    )

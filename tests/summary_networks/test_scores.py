@@ -70,21 +70,23 @@ def test_entries_of_sets_get_scores_of_their_own(rng):
     observations, entries = counted(rng)
     scaling = Scaling.fit(observations)
     assert scaling.sets["days"].scores.columns.tolist() == [0]
-    found = scaling.entries(observations, "days")
+    found = scaling.entries(observations.sets["days"], "days")
     assert found.shape == (len(entries), 3)  # two scaled columns, and the scores of the counts
     below = (entries[:, 0] < 7).mean() / 2 + (entries[:, 0] <= 7).mean() / 2
     at_seven = found[entries[:, 0] == 7, 2]
     assert np.ptp(at_seven) == 0
     assert at_seven[0] == pytest.approx(st.norm.ppf(below), abs=0.05)
     loaded = Scaling.from_arrays(scaling.to_arrays())
-    assert np.array_equal(loaded.entries(observations, "days"), found)
+    assert np.array_equal(loaded.entries(observations.sets["days"], "days"), found)
 
 
 def test_without_scores_entries_are_scaled_alone(rng):
     observations, entries = counted(rng)
-    plain = Scaling.fit(observations, scores=False).entries(observations, "days")
+    plain = Scaling.fit(observations, scores=False).entries(observations.sets["days"], "days")
     assert plain.shape == entries.shape
-    assert np.array_equal(Scaling.fit(observations).entries(observations, "days")[:, :2], plain)
+    assert np.array_equal(
+        Scaling.fit(observations).entries(observations.sets["days"], "days")[:, :2], plain
+    )
 
 
 def test_a_file_without_the_scores_of_a_set_is_told_from_one_with_none(rng):

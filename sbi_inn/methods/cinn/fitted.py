@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sbi_inn.methods.cinn.network import Network, Shape
 from sbi_inn.methods.cinn.settings import CINNSettings
@@ -38,7 +39,7 @@ class FittedCINN:
     def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim)."""
         batch = Batch.of(observations, self.scaling)
-        context = self.network.summary(batch)
+        context = self.network.context(batch)
         draws = np.empty((len(batch), n, self.shape.dim))
         latent = rng.standard_normal(draws.shape, dtype=np.float32)
         for rows, part in _chunks(len(batch), n):
@@ -54,7 +55,7 @@ class FittedCINN:
     def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
         """Log density of rows (batch, dim), each observation standing for as many of them."""
         rows = torch.from_numpy(latent.astype(np.float32))
-        context = torch.from_numpy(self.summarise(observations).astype(np.float32))
+        context = self._context(observations)
         if len(context) == 1:
             parts = [self.network.log_prob(part, context) for part in rows.split(ROWS)]
         else:
@@ -66,14 +67,18 @@ class FittedCINN:
     @torch.inference_mode()
     def summarise(self, observations: Observations) -> FloatArray:
         """Give the learned summaries of observations, shape (batch, features)."""
+        context = self._context(observations)
+        return context[:, : context.shape[1] - self.shape.exact].numpy().astype(np.float64)
+
+    def _context(self, observations: Observations) -> Tensor:
         batch = Batch.of(observations, self.scaling)
-        parts = [self.network.summary(batch[rows]) for rows in torch.arange(len(batch)).split(ROWS)]
-        return torch.cat(parts).numpy().astype(np.float64)
+        parts = [self.network.context(batch[rows]) for rows in torch.arange(len(batch)).split(ROWS)]
+        return torch.cat(parts)
 
     @torch.inference_mode()
     def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
         """Find the parameters (n, dim) that latents (n, dim) stand for, at one observation."""
-        context = self.network.summary(Batch.of(observation, self.scaling))
+        context = self.network.context(Batch.of(observation, self.scaling))
         x, _ = self.network.flow.inverse(torch.from_numpy(latent.astype(np.float32)), context)
         return x.numpy().astype(np.float64)
 
@@ -97,6 +102,8 @@ class FittedCINN:
         s = self.settings
         size = sum(p.numel() for p in self.network.parameters())
         found = f"cINN of {s.blocks} {s.transform} coupling blocks, {size:,} weights"
+        if self.shape.exact:
+            found += ", after a Gaussian in closed form"
         if self.shape.own is not None:
             return f"{found}, those of {type(s.summary).__name__} among them"
         pixels = sum(math.prod(grid.shape) for grid in self.scaling.grids.values())

@@ -14,7 +14,7 @@ from torch import nn
 from sbi_inn.errors import LoadError
 from sbi_inn.methods.cinn.fitted import FittedCINN
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
-from sbi_inn.methods.cinn.settings import CINNSettings
+from sbi_inn.methods.cinn.settings import ROWS_A_FEATURE, CINNSettings
 from sbi_inn.methods.cinn.training import learn
 from sbi_inn.methods.protocols import Groups, TrainingData
 from sbi_inn.summary_networks import Batch, OwnNet, Parts, Scaling, informative, not_pixels
@@ -101,7 +101,16 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         if self.screening and not own:
             plain = not_pixels(seen)
             read = plain[informative(data.latents[data.train], seen.vector[:, plain])]
-        return Scaling.fit(seen, read, scores=not own)
+        scaling = Scaling.fit(seen, read, scores=not own, exact=self._may_start_exact(data))
+        if scaling.exact and scaling.exact.width * ROWS_A_FEATURE > len(seen):
+            return replace(scaling, exact=None)
+        return scaling
+
+    def _may_start_exact(self, data: TrainingData) -> bool:
+        """Whether a start in closed form is wanted, and parameters and observables allow it."""
+        if self.start != "exact" or self.summary != "auto" or data.cuts:
+            return False
+        return not data.observations.grids
 
     def _network(
         self, data: TrainingData, seen: Pairs, scaling: Scaling, seed: int

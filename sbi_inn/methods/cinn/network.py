@@ -11,7 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sbi_inn.flows import MLP, Dropout, Normal, Pieces, Regression, Stack, coupling_flow
+from sbi_inn.flows import (
+    MLP,
+    Dropout,
+    GaussianStart,
+    Informed,
+    Normal,
+    Pieces,
+    Regression,
+    Stack,
+    coupling_flow,
+)
+from sbi_inn.flows.bijection import Bijection
 from sbi_inn.methods.blur import blurred
 from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.protocols import Cuts
@@ -49,6 +60,8 @@ class Shape:
         How many it returns.
     cuts : tuple of (int, tuple of float)
         As `TrainingData.cuts`.
+    exact : int
+        Features that a start in closed form reads; 0 where there is none.
     """
 
     dim: int
@@ -60,6 +73,7 @@ class Shape:
     features: int = 0
     cuts: Cuts = ()
     image_gaps: tuple[str, ...] = ()
+    exact: int = 0
 
     @classmethod
     def of(cls, pairs: Pairs, observations: Observations, cuts: Cuts, scaling: Scaling) -> Shape:
@@ -73,6 +87,7 @@ class Shape:
             {name: (g.channels, g.height, g.width) for name, g in scaling.grids.items()},
             cuts=cuts,
             image_gaps=scaling.image_gaps,
+            exact=0 if batch.exact is None else batch.exact.shape[1],
         )
 
     @classmethod
@@ -151,8 +166,6 @@ class Network(nn.Module):
         self, settings: CINNSettings, shape: Shape, seed: int, own: OwnNet | None = None
     ) -> None:
         super().__init__()
-        assert settings.blocks is not None
-        assert settings.hidden is not None
         self.summary = own or Fusion(
             shape.vector,
             shape.sets,
@@ -164,39 +177,61 @@ class Network(nn.Module):
             pooling=settings.pooling,
         )
         self.dropout = Dropout(seed)
-        subnet = partial(
-            MLP,
-            context=self.summary.features,
-            hidden=settings.hidden,
-            depth=settings.depth,
-            dropout=self.dropout,
-        )
-        generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
-        cuts = dict(shape.cuts)
-        smooth, seen = shape.dim - len(cuts), sum(len(cut) + 1 for cut in cuts.values())
         # A summary of ours begins with the vector itself, which is what the regression reads.
         self.read = 0 if own else shape.vector
+        self.start = GaussianStart(shape.dim, shape.exact) if shape.exact else None
+        self.flow = self._informed(settings, shape) if self.start else self._flow(settings, shape)
+        self.latent = Normal(shape.dim)
+
+    def _flow(self, settings: CINNSettings, shape: Shape) -> Bijection:
+        """Make blocks after a regression that is trained with them, and the pieces before them."""
+        cuts = dict(shape.cuts)
+        smooth, seen = shape.dim - len(cuts), sum(len(cut) + 1 for cut in cuts.values())
         self.regression = Regression(smooth, seen + self.read)
-        blocks = coupling_flow(
-            smooth,
-            settings.blocks if smooth else 0,
-            partial(subnet, context=seen + self.summary.features),
+        blocks = self._blocks(settings, smooth, seen + self.summary.features)
+        flow = Stack([self.regression, blocks])
+        if not cuts:
+            return flow
+        # Probabilities are blunt as they are: dropout helps sharp posteriors.
+        heads = partial(_subnet(settings), context=self.summary.features)
+        return Pieces(shape.dim, cuts, heads, flow if smooth else None)
+
+    def _informed(self, settings: CINNSettings, shape: Shape) -> Bijection:
+        """Make blocks after a start in closed form, whose means and widths they are told."""
+        assert self.start is not None
+        blocks = self._blocks(settings, shape.dim, self.summary.features + 2 * shape.dim)
+        return Informed(self.start, blocks, shape.exact)
+
+    def _blocks(self, settings: CINNSettings, dim: int, context: int) -> Bijection:
+        assert settings.blocks is not None
+        generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+        return coupling_flow(
+            dim,
+            settings.blocks if dim else 0,
+            partial(_subnet(settings), context=context, dropout=self.dropout),
             generator,
             transform=settings.transform,
             mixing=settings.mixing,
             clamp=settings.clamp,
             bins=settings.bins,
         )
-        self.flow = Stack([self.regression, blocks])
-        if cuts:
-            # Probabilities are blunt as they are: dropout helps sharp posteriors.
-            heads = partial(subnet, dropout=None)
-            self.flow = Pieces(shape.dim, cuts, heads, self.flow if smooth else None)
-        self.latent = Normal(shape.dim)
 
     def start_from(self, train: Pairs, validation: Pairs) -> None:
         """Fit what is known in closed form, before training."""
-        self.regression.fit(*self._linear(train), *self._linear(validation))
+        if self.start is None:
+            self.regression.fit(*self._linear(train), *self._linear(validation))
+            return
+        assert train.batch.exact is not None
+        assert validation.batch.exact is not None
+        self.start.fit(train.latent, train.batch.exact, validation.latent, validation.batch.exact)
+
+    def context(self, batch: Batch) -> Tensor:
+        """Sum up observations, as the flow reads them, shape (batch, ...)."""
+        features = self.summary(batch)
+        if self.start is None:
+            return features
+        assert batch.exact is not None
+        return torch.cat([features, *self.start.predict(batch.exact), batch.exact], dim=1)
 
     def _linear(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Give what is regressed, and on what: all that is smooth, on pieces and the vector."""
@@ -213,7 +248,7 @@ class Network(nn.Module):
 
     def loss(self, pairs: Pairs) -> Tensor:
         """Negative log-likelihood of each row (eq. 3.8), shape (batch,)."""
-        return -self.log_prob(pairs.latent, self.summary(pairs.batch))
+        return -self.log_prob(pairs.latent, self.context(pairs.batch))
 
     def score(self, pairs: Pairs) -> Tensor:
         """Negative log-likelihood of the network with a little of the prior mixed in, (batch,).
@@ -224,3 +259,9 @@ class Network(nn.Module):
         mine = torch.nan_to_num(-self.loss(pairs), nan=-math.inf)
         prior = self.latent.log_prob(pairs.latent)
         return -torch.logaddexp(mine + math.log1p(-PRIOR_SHARE), prior + math.log(PRIOR_SHARE))
+
+
+def _subnet(settings: CINNSettings) -> partial[MLP]:
+    """Make networks of the blocks, but for what they read."""
+    assert settings.hidden is not None
+    return partial(MLP, hidden=settings.hidden, depth=settings.depth)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
-from sbi_inn.methods.ensemble.training import converged, stacked, train
+from sbi_inn.methods.ensemble.training import converged, stacked, train, worthwhile
 from sbi_inn.methods.protocols import Fitted, Groups, TrainingData, declared
 from sbi_inn.simulation.seeds import Stream, sequence
 from sbi_inn.training.settings import Training
@@ -81,6 +81,10 @@ class Ensemble:
         """Fill in what is None of how to train each member."""
         return declared(self.method, "schedule")(training, n_train)
 
+    def member(self, place: int) -> Ensemble:
+        """Give itself: its members are its own affair."""
+        return self
+
     def prepare(self, training: Training, n_train: int) -> None:
         """Let workers start, if training will need them."""
         processes = self._processes(training, n_train)
@@ -92,7 +96,8 @@ class Ensemble:
     ) -> FittedEnsemble:
         """Train the members, and weigh them by their densities of the validation rows.
 
-        Members whose loss turned non-finite are left out, unless all did.
+        Members whose loss turned non-finite are left out, unless all did, and those that the others
+        make superfluous.
 
         Parameters
         ----------
@@ -113,14 +118,19 @@ class Ensemble:
         start = time.perf_counter()
         processes = self._processes(training, len(data.train))
         shared = _share(training, math.ceil(self.members / processes))
-        jobs = [partial(train, self.method, data, shared, s) for s in _seeds(seed, self.members)]
+        jobs = [
+            partial(train, self._member(place), data, shared, s)
+            for place, s in enumerate(_seeds(seed, self.members))
+        ]
         trained = train_all(jobs, processes, progress=progress)
         interrupted = len(trained) < len(jobs) or any(one.interrupted for one in trained)
         kept = converged(trained)
+        density = np.stack([one.log_density for one in kept])
+        chosen = worthwhile(density)
         return mixture(
-            replace(self, method=kept[0].fitted.settings),
-            tuple(one.fitted for one in kept),
-            stacked(np.stack([one.log_density for one in kept])),
+            replace(self, method=kept[chosen[0]].fitted.settings),
+            tuple(kept[place].fitted for place in chosen),
+            stacked(density[chosen]),
             seconds=time.perf_counter() - start,
             interrupted=interrupted,
         )
@@ -145,6 +155,11 @@ class Ensemble:
             seconds=config["seconds"],
             interrupted=config["interrupted"],
         )
+
+    def _member(self, place: int) -> Any:
+        """Give the settings of one network: the method's own, unless it varies them."""
+        varied = declared(self.method, "member")
+        return self.method if varied is None else varied(place)
 
     def _processes(self, training: Training, n_train: int) -> int:
         """Count the processes to train on; a short training stays in this one."""

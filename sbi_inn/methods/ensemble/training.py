@@ -12,12 +12,15 @@ from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.protocols import Fitted, Method, TrainingData, takes_integral
 from sbi_inn.observation.batch import Observations
 from sbi_inn.training.settings import Training
-from sbi_inn.typing import FloatArray
+from sbi_inn.typing import FloatArray, IntArray
 
 # Rows by which each member's weight is drawn to the others'. Two members that are equally good get
 # weights within 1 / sqrt(32 * 16) = .04 (sd) of 1/2, however many validation rows there are;
 # one that is worse at all of 1,000 rows gets .016.
 PSEUDO_ROWS = 16.0
+# Share of its even part below which a member is left out: it is blunter than the others nearly
+# everywhere, and the few draws that it would add are far out.
+WORTHWHILE = 0.5
 # Steps of expectation-maximisation at most.
 STEPS = 1_000
 # The largest change of a weight, at which they have settled.
@@ -77,6 +80,18 @@ def stacked(log_density: FloatArray) -> FloatArray:
         if np.abs(weights - before).max() < SETTLED:
             break
     return weights
+
+
+def worthwhile(log_density: FloatArray) -> IntArray:
+    """Find the members that the others do not make superfluous, in order.
+
+    Examples
+    --------
+    >>> worthwhile(np.stack([np.zeros(1_000), np.full(1_000, -9.0), np.zeros(1_000)]))
+    array([0, 2])
+    """
+    weights = stacked(log_density)
+    return np.flatnonzero(weights >= WORTHWHILE / len(weights))
 
 
 def _score(fitted: Fitted, latent: FloatArray, observations: Observations) -> FloatArray:

@@ -227,7 +227,8 @@ def test_a_row_in_the_tails_has_a_bounded_score():
     pairs = Pairs(torch.from_numpy(latent.astype(np.float32)), Batch.of(observations, scaling))
     with torch.inference_mode():
         # In the bulk the score is the loss, but for the share of the prior.
-        assert torch.allclose(network.score(pairs), network.loss(pairs), atol=0.05)
+        apart = (network.score(pairs) - network.loss(pairs)).abs()
+        assert apart.quantile(0.9) < 0.01
         # A row that the network gives next to no density costs what the prior says, and log 1000.
         first = network.flow.bijections[1].bijections[0]
         first.log_scale.fill_(15.0)

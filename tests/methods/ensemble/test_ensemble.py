@@ -34,7 +34,7 @@ from sbi_inn.training.history import History
 from sbi_inn.training.loop import Training
 
 ROWS = 300
-TINY = CINN(blocks=2, hidden=8)
+TINY = CINN(start="trained", blocks=2, hidden=8)
 HISTORY = History((1.0,), (2.0,), (2.5,), 1.0, "finished", 7, 3.0)
 NOWHERE = Observations(np.zeros((1, 1)), {}, 0)
 
@@ -422,7 +422,7 @@ def test_what_cannot_be_read_back(fitted, damage):
 
 
 def test_settings_of_an_ensemble():
-    assert CINN().default_members == 2
+    assert CINN().default_members == 4
     assert INN().default_members == 1
     assert Ensemble(INN(), 3).default_members == 3
     with pytest.raises(ValueError, match="must be positive; got 0"):

@@ -1,0 +1,73 @@
+"""What a regression in closed form reads: never blurred, and more than networks could use.
+
+A network that reads a hundred components of noise learns them by heart. A ridge regression does not
+mind, and finds in them how large the noise is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks.columns import Columns, named, prefixed
+from sbi_inn.summary_networks.described import described_sets
+from sbi_inn.summary_networks.whitening import Whitened
+from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+# How the names of the arrays of `Whitened` begin in files.
+WHITENED = "whitened:"
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Observables of fixed shape and statistics of sets: scaled, as normal scores, and whitened.
+
+    Attributes
+    ----------
+    read : array of int
+        Which features of `Observations.vector` are among them.
+    columns : Columns
+    whitened : Whitened
+    """
+
+    read: IntArray
+    columns: Columns
+    whitened: Whitened
+
+    @classmethod
+    def fit(cls, observations: Observations, read: IntArray) -> Exact:
+        """Learn it from a batch of observations."""
+        table = _table(observations, read)
+        return cls(read, Columns.fit(table, scores=True), Whitened.fit(table))
+
+    @property
+    def width(self) -> int:
+        """How many features it gives."""
+        whitened, columns = self.whitened, self.columns
+        parts = (whitened.components, whitened.scores.columns[None], whitened.sizes)
+        own = (columns.scale, columns.scores.columns[None], columns.gaps[None])
+        return sum(part.shape[1] for part in (*own, *parts))
+
+    def __call__(self, observations: Observations) -> npt.NDArray[np.float32]:
+        """Give the features, shape (batch, ...)."""
+        table = _table(observations, self.read)
+        return np.hstack([self.columns(table), self.whitened(table)]).astype(np.float32)
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Give everything as named arrays."""
+        whitened = prefixed(WHITENED, self.whitened.to_arrays())
+        return {"read": self.read} | self.columns.to_arrays() | whitened
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Exact:
+        """Read back what `to_arrays` gave."""
+        whitened = Whitened.from_arrays(named(WHITENED, arrays))
+        return cls(arrays["read"], Columns.from_arrays(arrays), whitened)
+
+
+def _table(observations: Observations, read: IntArray) -> FloatArray:
+    return np.hstack([observations.vector[:, read], described_sets(observations)])

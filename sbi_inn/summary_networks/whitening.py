@@ -1,0 +1,113 @@
+"""Principal components of observables, each by its own spread.
+
+Observables that move together hide what is small in them: 62 points along a line share one
+direction of a spread of 1,000, beside which their noise of 1 cannot be seen. Among principal
+components each of the small ones stands by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from sbi_inn.summary_networks.columns import SCORES, named, prefixed
+from sbi_inn.summary_networks.location import location_scale, squash
+from sbi_inn.summary_networks.scores import Scores
+from sbi_inn.typing import AnyArray, FloatArray
+
+# Variance of a component, as a share of the largest, below which it is what rounding leaves.
+ROUNDING = 1e-14
+# Components left out at the head, before the log of what is left in the others is taken.
+HEADS = (0, 1, 2, 4, 8, 16, 32)
+SMALLEST = 1e-12  # root mean square, so that the log of nothing is finite
+
+
+@dataclass(frozen=True)
+class Whitened:
+    """Principal components of scaled columns, their normal scores, and how large they are together.
+
+    Attributes
+    ----------
+    scale : array, shape (2, columns)
+        Median and spread of each column.
+    rotation : array, shape (columns, components)
+    components : array, shape (2, components)
+        Median and spread of each component.
+    scores : Scores
+        Of the components whose law is far from normal.
+    sizes : array, shape (2, k)
+        Median and spread of the log root mean square of all components but the first few
+        (`HEADS`): of their noise, where the others are noise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sbi_inn.summary_networks.whitening import Whitened
+    >>> rng = np.random.default_rng(1)
+    >>> signal, noise = rng.normal(size=(1_000, 1)), rng.normal(size=(1_000, 2))
+    >>> table = signal + 1e-3 * noise
+    >>> components = Whitened.fit(table)(table)[:, :2]
+    >>> np.abs(components).mean(axis=0).round(1)  # the second is a thousandth of the first
+    array([0.8, 0.8], dtype=float32)
+    """
+
+    scale: FloatArray
+    rotation: FloatArray
+    components: FloatArray
+    scores: Scores
+    sizes: FloatArray
+
+    @classmethod
+    def fit(cls, table: FloatArray) -> Whitened:
+        """Learn it from (rows, columns); missing values count as the median."""
+        scale = location_scale(table)
+        scaled = _scaled(table, scale)
+        rotation = _rotation(scaled)
+        turned = scaled @ rotation
+        components = location_scale(turned)
+        sizes = location_scale(_sizes(turned - components[0]))
+        return cls(scale, rotation, components, Scores.fit(turned), sizes)
+
+    def __call__(self, table: FloatArray) -> npt.NDArray[np.float32]:
+        """Give components, normal scores and log sizes side by side, shape (rows, ...)."""
+        turned = _scaled(table, self.scale) @ self.rotation
+        parts = (
+            squash(turned, self.components),
+            self.scores(turned),
+            squash(_sizes(turned - self.components[0]), self.sizes),
+        )
+        return np.hstack(parts)
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Give everything as named arrays."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "scores"}
+        return own | prefixed(SCORES, vars(self.scores))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Whitened:
+        """Read back what `to_arrays` gave."""
+        own = {f.name: arrays[f.name] for f in fields(cls) if f.name != "scores"}
+        return cls(**own, scores=Scores(**named(SCORES, arrays)))
+
+
+def _scaled(table: FloatArray, scale: FloatArray) -> FloatArray:
+    return np.nan_to_num((table - scale[0]) / scale[1], nan=0.0)
+
+
+def _rotation(scaled: FloatArray) -> FloatArray:
+    """Find the principal axes; rows far out count by their direction alone."""
+    radius = np.linalg.norm(scaled, axis=1)
+    typical = np.median(radius)
+    rows = scaled * np.minimum(1.0, typical / np.where(radius > 0, radius, 1.0))[:, None]
+    variance, axes = np.linalg.eigh(rows.T @ rows / len(rows))
+    kept = variance > ROUNDING * variance[-1]
+    return axes[:, kept][:, ::-1]
+
+
+def _sizes(turned: FloatArray) -> FloatArray:
+    heads = [head for head in HEADS if head < turned.shape[1] - 1]
+    squares = [np.mean(turned[:, head:] ** 2, axis=1) for head in heads]
+    return np.log(np.sqrt(np.array(squares).reshape(len(heads), len(turned)).T) + SMALLEST)

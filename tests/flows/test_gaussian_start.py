@@ -1,0 +1,56 @@
+"""A Gaussian posterior in closed form, against the one that made the rows."""
+
+import numpy as np
+import pytest
+import torch
+
+from sbi_inn.flows import GaussianStart
+
+
+def rows(n, seed):
+    """Two numbers of which the second is a hundred times as wide in some contexts as in others."""
+    draw = torch.Generator().manual_seed(seed)
+    context = torch.randn(n, 3, generator=draw)
+    spread = torch.exp(torch.stack([torch.full((n,), -3.0), 1.5 * context[:, 2]], dim=1))
+    mean = context[:, :2] @ torch.tensor([[1.0, 0.5], [0.0, -2.0]]) + 3.0
+    return mean + spread * torch.randn(n, 2, generator=draw), context, mean, spread
+
+
+@pytest.fixture(scope="module")
+def start():
+    x, context, *_ = rows(6_000, 0)
+    fitted = GaussianStart(2, 3)
+    fitted.fit(x[:5_000], context[:5_000], x[5_000:], context[5_000:])
+    return fitted
+
+
+def test_means_are_sharp_where_the_posterior_is(start):
+    _, context, mean, spread = rows(2_000, 1)
+    away = (start.predict(context)[0] - mean) / spread
+    # Regression by plain least squares is off by ten spreads where the second number is sharp.
+    assert away.abs().quantile(0.95) < 0.2
+
+
+def test_widths_follow_the_context(start):
+    x, context, *_ = rows(20_000, 1)
+    z, _ = start(x, context)
+    third = context[:, 2].argsort().reshape(4, -1)
+    for part in third:
+        # Of 5,000 draws a standard deviation is known within 1 %.
+        np.testing.assert_allclose(z[part].std(dim=0), 1, atol=0.06)
+
+
+def test_predictions_go_no_further_than_those_of_rows_that_were_seen(start):
+    _, near = start.predict(torch.tensor([[0.0, 0.0, 3.0]]))
+    _, far = start.predict(torch.tensor([[0.0, 0.0, 300.0]]))
+    assert (far - near).abs().max() < 1.5
+
+
+def test_a_context_of_noise_is_shrunk_away():
+    draw = torch.Generator().manual_seed(1)
+    x, noise = torch.randn(400, 1, generator=draw), torch.randn(400, 50, generator=draw)
+    fitted = GaussianStart(1, 50)
+    fitted.fit(x[:300], noise[:300], x[300:], noise[300:])
+    fresh = torch.randn(2_000, 1, generator=draw)
+    z, _ = fitted(fresh, torch.randn(2_000, 50, generator=draw))
+    assert 0.8 < z.std() < 1.3

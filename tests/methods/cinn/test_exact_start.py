@@ -1,0 +1,91 @@
+"""Sharp posteriors under vague priors: a straight line, whose posterior is known."""
+
+import numpy as np
+import pytest
+import scipy.stats as st
+
+import sbi_inn as si
+from sbi_inn.training.settings import Training
+
+X = np.linspace(-5, 9, 40)
+SIGMA = 0.5
+VAGUE = 100.0
+
+
+@si.simulator(batched=True)
+def line(a, b, rng):
+    return {"y": a[:, None] + b[:, None] * X + SIGMA * rng.normal(size=(len(a), len(X)))}
+
+
+PRIOR = si.Prior(a=st.norm(0, VAGUE), b=st.norm(0, VAGUE))
+
+
+def exact(y):
+    """Give mean and covariance of intercept and slope (Bayesian linear regression)."""
+    design = np.stack([np.ones_like(X), X], axis=1)
+    covariance = np.linalg.inv(design.T @ design / SIGMA**2 + np.eye(2) / VAGUE**2)
+    return covariance @ design.T @ y / SIGMA**2, covariance
+
+
+def test_a_posterior_a_thousand_times_narrower_than_the_prior():
+    posterior = si.fit_posterior(
+        line,
+        PRIOR,
+        n_simulations=3_000,
+        method=si.CINN(start="exact", blocks=2, hidden=16),
+        training=Training(epochs=8),
+        ensemble=1,
+        seed=1,
+        progress=False,
+    )
+    rng = np.random.default_rng(2)
+    for a, b in [(30.0, -12.0), (-80.0, 60.0), (0.5, 0.1)]:
+        y = a + b * X + SIGMA * rng.normal(size=len(X))
+        mean, covariance = exact(y)
+        draws = posterior.sample({"y": y}, 4_000, seed=3)
+        found = np.stack([draws["a"], draws["b"]], axis=1)
+        sd = np.sqrt(np.diag(covariance))
+        assert np.abs((found.mean(axis=0) - mean) / sd).max() < 0.35
+        np.testing.assert_allclose(found.std(axis=0) / sd, 1, atol=0.2)
+
+
+def test_an_ensemble_has_both_starts_unless_one_is_asked_for():
+    starts = [si.CINN().member(place).start for place in range(4)]
+    assert starts == ["trained", "exact", "trained", "trained"]
+    assert si.CINN(start="exact").member(0).start == "exact"
+    with pytest.raises(ValueError, match="start"):
+        si.CINN(start="warm")
+
+
+def test_too_few_simulations_start_as_before():
+    posterior = si.fit_posterior(
+        line,
+        PRIOR,
+        n_simulations=300,
+        method=si.CINN(start="exact", blocks=2, hidden=8),
+        training=Training(epochs=2),
+        ensemble=1,
+        seed=1,
+        progress=False,
+    )
+    assert "closed form" not in repr(posterior)
+
+
+def test_it_is_saved_and_read_back(tmp_path):
+    posterior = si.fit_posterior(
+        line,
+        PRIOR,
+        n_simulations=3_000,
+        method=si.CINN(start="exact", blocks=2, hidden=8),
+        training=Training(epochs=1),
+        ensemble=1,
+        seed=1,
+        progress=False,
+    )
+    assert "after a Gaussian in closed form" in repr(posterior)
+    posterior.save(tmp_path / "line.sbi")
+    again = si.load_posterior(tmp_path / "line.sbi")
+    y = {"y": 3.0 + 2.0 * X}
+    one, other = posterior.sample(y, 10), again.sample(y, 10)
+    np.testing.assert_array_equal(one["a"], other["a"])
+    np.testing.assert_allclose(posterior.log_prob(one, y), again.log_prob(one, y), rtol=1e-6)

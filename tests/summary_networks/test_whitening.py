@@ -1,0 +1,91 @@
+"""Components by their own spread, and large sets by their quantiles."""
+
+import numpy as np
+
+from sbi_inn.observation.batch import Observations, PaddedSet
+from sbi_inn.summary_networks import Batch, Scaling
+from sbi_inn.summary_networks.condensed import LARGE, QUANTILES, condensed
+from sbi_inn.summary_networks.exact import Exact
+from sbi_inn.summary_networks.whitening import Whitened
+
+X = np.linspace(-2, 3, 40)
+
+
+def lines(n, seed):
+    """Points along lines of vague slope, with noise over two decades."""
+    rng = np.random.default_rng(seed)
+    noise = 10 ** rng.uniform(-2, 0, n)
+    line = rng.normal(0, 100, (n, 1)) + rng.normal(0, 100, (n, 1)) * X
+    return line + noise[:, None] * rng.normal(size=line.shape), noise
+
+
+def test_what_is_small_stands_by_itself():
+    table, noise = lines(2_000, 1)
+    whitened = Whitened.fit(table)
+    fresh, noise = lines(500, 2)
+    found = whitened(fresh)
+    sizes = found[:, -whitened.sizes.shape[1] :]
+    # What is left beyond four components is the noise, whose size 36 of them tell within 12 %.
+    assert np.corrcoef(sizes[:, 3], np.log(noise))[0, 1] > 0.98
+    assert np.isfinite(found).all()
+
+
+def test_rows_far_out_do_not_turn_the_axes():
+    table, _ = lines(2_000, 1)
+    table[:5] = 1e9 * np.random.default_rng(3).normal(size=(5, 40))
+    whitened = Whitened.fit(table)
+    fresh, noise = lines(500, 2)
+    sizes = whitened(fresh)[:, -whitened.sizes.shape[1] :]
+    assert np.corrcoef(sizes[:, 3], np.log(noise))[0, 1] > 0.85
+
+
+def test_missing_values_and_constants_stay_finite():
+    table, _ = lines(200, 1)
+    table[::7, 3], table[:, 5] = np.nan, 2.0
+    exact = Exact.fit(Observations(table, {}), np.arange(40))
+    found = exact(Observations(table, {}))
+    assert found.shape == (200, exact.width)
+    assert np.isfinite(found).all()
+
+
+def test_files_hold_all_of_it():
+    table, _ = lines(200, 1)
+    observations = Observations(table, {"n": large_sets(200)})
+    scaling = Scaling.fit(observations, exact=True)
+    again = Scaling.from_arrays(scaling.to_arrays())
+    one, other = (Batch.of(observations, s) for s in (scaling, again))
+    assert one.exact is not None
+    assert other.exact is not None
+    assert np.array_equal(one.exact, other.exact)
+    assert np.array_equal(one.vector, other.vector)
+    assert np.array_equal(one.sets["n"].entries, other.sets["n"].entries)
+
+
+def large_sets(n):
+    rng = np.random.default_rng(4)
+    sizes = rng.integers(LARGE // 2, 3 * LARGE, n)
+    values = rng.normal(size=(n, 3 * LARGE, 1)) * (np.arange(3 * LARGE) < sizes[:, None])[..., None]
+    return PaddedSet(values, sizes)
+
+
+def test_large_sets_are_their_quantiles_and_small_ones_stay():
+    padded = large_sets(50)
+    found = condensed(padded)
+    small = padded.sizes <= LARGE
+    assert np.array_equal(found.sizes, np.where(small, padded.sizes, QUANTILES))
+    assert small.any()
+    for row in range(50):
+        entries = padded.values[row, : padded.sizes[row], 0]
+        read = found.values[row, : found.sizes[row], 0]
+        if small[row]:
+            assert np.array_equal(read, entries)
+        else:
+            np.testing.assert_allclose(read, np.quantile(entries, np.linspace(0, 1, QUANTILES)))
+
+
+def test_sizes_are_told_beside_the_quantiles():
+    observations = Observations(np.empty((50, 0)), {"n": large_sets(50)})
+    batch = Batch.of(observations, Scaling.fit(observations))
+    assert batch.vector.shape == (50, 1)
+    order = np.argsort(observations.sets["n"].sizes)
+    assert (np.diff(batch.vector[order, 0].numpy()) >= 0).all()
