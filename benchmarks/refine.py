@@ -11,6 +11,7 @@ truncated prior, and the integral of its density at the observation, by draws of
 """
 
 import argparse
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -26,12 +27,12 @@ PLACES = 50_000  # for the integral
 RECORDS = ("task", "budget", "observation")
 
 
-def measure(task, budget, seed, numbers, threads):
+def measure(task, budget, seed, numbers, threads, reference):
     """Refine at public observations, and give a row for each."""
     first = round(FIRST * budget)
     broad = si.fit_posterior(task, n_simulations=first, seed=seed, n_jobs=threads, progress=False)
     for number in numbers:
-        with np.load(reference_file(task, REFERENCE)) as file:
+        with np.load(reference_file(task, reference)) as file:
             observed, exact = (file[n][number - 1] for n in ("observation", "reference_posterior"))
         y = broad.schema.unstack(observations(task, observed[None]), 0)
         started = perf_counter()
@@ -92,6 +93,7 @@ def main():
     made.add_argument("--budgets", nargs="+", type=int, default=[1_000, 10_000], metavar="N")
     made.add_argument("--seeds", nargs="+", type=int, default=[1], metavar="SEED")
     made.add_argument("--observations", nargs="+", type=int, choices=range(1, 6), default=[1, 2, 3])
+    made.add_argument("--reference", type=Path, default=REFERENCE, help="reference posteriors")
     made.add_argument("--threads", type=int, default=1, help="processes that train")
     options = made.parse_args()
     records = Records("refine", RECORDS, options.out)
@@ -99,8 +101,8 @@ def main():
         for task in options.tasks:
             for budget in options.budgets:
                 for seed in options.seeds:
-                    args = task, budget, seed, options.observations, options.threads
-                    for row in measure(*args):
+                    args = options.observations, options.threads, options.reference
+                    for row in measure(task, budget, seed, *args):
                         records.add([row], seed=seed, threads=options.threads)
                         print({k: v for k, v in row.items() if k != "rows"}, flush=True)
     rows = records.read()
