@@ -66,7 +66,7 @@ def _why(simulations: Simulations) -> str:
 
 
 def latents(simulations: Simulations, rows: IntArray, *, seed: int) -> FloatArray:
-    """Map the parameters of rows to where the prior is N(0, I), shape (rows, latent_dim).
+    """Map the parameters of rows to where a method is trained, shape (rows, latent_dim).
 
     Discrete parameters are dequantised: each goes to a random place among the latents that its
     value owns.
@@ -74,11 +74,6 @@ def latents(simulations: Simulations, rows: IntArray, *, seed: int) -> FloatArra
     prior = simulations.prior
     within = generator(seed, Stream.DISCRETE_PARAMETERS).random((len(rows), len(prior.discrete)))
     return prior.to_latent(simulations.parameters(rows), within)
-
-
-def log_normal(latent: FloatArray) -> FloatArray:
-    """Log density of N(0, I), the prior on the latent side, shape (rows,)."""
-    return -0.5 * (latent**2).sum(axis=1) - 0.5 * latent.shape[1] * np.log(2 * np.pi)
 
 
 def fit(

@@ -13,11 +13,12 @@ from matplotlib.figure import Figure, SubFigure
 
 from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.cinn.network import PRIOR_SHARE
-from sbi_inn.methods.fitting import Split, fit, log_normal
+from sbi_inn.methods.fitting import Split, fit
 from sbi_inn.methods.protocols import Fitted, Method, takes_integral
 from sbi_inn.observation.batch import Observations
 from sbi_inn.planning.power_law import PowerLaws, fit_power_laws
 from sbi_inn.plots.curves import plot_learning_curve
+from sbi_inn.prior import Prior
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.settings import Training
@@ -196,7 +197,7 @@ def learning_curve(
     _check_enough(simulations, seen_rows, parts[0])
     test = _affordable(finished, *test)
     try:
-        last = information(finished, *test)  # before anything is trained
+        last = information(simulations.prior, finished, *test)  # before anything is trained
     except NoDensityError as error:
         raise NoDensityError(
             f"a learning curve compares log densities of held-out simulations: {error}"
@@ -206,18 +207,20 @@ def learning_curve(
         fitted, _ = fit(simulations, method, training, parts=rows, seed=seed, progress=progress)
         if fitted.history.stopped == "interrupted":  # one fit keeps its best weights: no curve
             raise KeyboardInterrupt
-        scores.append(information(fitted, *test))
+        scores.append(information(simulations.prior, fitted, *test))
     counts = np.array([round(part * len(simulations)) for part in (*parts, 1)])
     return curve(counts, np.stack([*scores, last], axis=1), seed=seed)
 
 
-def information(fitted: Fitted, latent: FloatArray, observations: Observations) -> FloatArray:
+def information(
+    prior: Prior, fitted: Fitted, latent: FloatArray, observations: Observations
+) -> FloatArray:
     """Log posterior less log prior density of each truth, in nats, shape (n,).
 
     1/1000 of the prior is mixed in, as where networks are validated: a truth far outside a
     posterior costs 6.9 nats at most, so that no single one decides.
     """
-    ratio = fitted.log_prob(latent, observations) - log_normal(latent)
+    ratio = fitted.log_prob(latent, observations) - prior.log_density(latent)
     ratio = np.nan_to_num(ratio, nan=-np.inf)
     return np.logaddexp(ratio + math.log1p(-PRIOR_SHARE), math.log(PRIOR_SHARE))
 

@@ -44,7 +44,7 @@ def sample_each(core: Core, ys: Any, n: int = 1000, *, seed: int | None = None) 
         If the draws would take more than 4 GB: `summary_each` needs no more than a few MB.
     """
     n = counted(n)
-    observations = core.schema.read_many(ys)
+    observations = core.read_many(ys)
     core.simulations.warn_units(ys)
     _check_size(len(observations), n, core.prior.dim)
     flat = np.empty((len(observations), n, core.prior.dim))
@@ -86,7 +86,7 @@ def summary_each(
     (['Vega', 'Deneb'], ['theta1_median', 'theta1_low68', 'theta1_high68'])
     """
     n = counted(n)
-    observations = core.schema.read_many(ys)
+    observations = core.read_many(ys)
     core.simulations.warn_units(ys)
     columns = core.prior.columns
     found = np.empty((len(observations), len(columns), len(LEVELS)))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from sbi_inn.checks.goodness import Familiar
 from sbi_inn.methods import Emulator, Fitted, Summariser, Weigher
 from sbi_inn.methods.row_generators import Random, RowGenerators
 from sbi_inn.observation.batch import Observations
@@ -18,7 +22,48 @@ from sbi_inn.prior import Prior
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.settings import Training
-from sbi_inn.typing import FloatArray, IntArray
+from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+FAMILIAR = 5_000
+"""Simulations that an observation is compared with."""
+
+STRANGE = 1e-3
+"""P-value of an observation, below which the simulations cannot be said to have produced it."""
+
+
+NAMED = 3
+"""Observables that a refined posterior names of the observation it holds for."""
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Where a posterior was refined, and how.
+
+    Attributes
+    ----------
+    y : dict of str to array
+        The observation.
+    rounds : int
+    n_simulations : int
+        Fresh simulations of all rounds together.
+    """
+
+    y: Mapping[str, AnyArray]
+    rounds: int
+    n_simulations: int
+
+    @property
+    def brief(self) -> str:
+        """The observation in half a line."""
+        parts = [
+            f"{name} = {value:.4g}" if np.ndim(value) == 0 else f"{name} of shape {np.shape(value)}"
+            for name, value in list(self.y.items())[:NAMED]
+        ]
+        return ", ".join(parts) + (", ..." if len(self.y) > NAMED else "")
+
+    def to_config(self) -> dict[str, int]:
+        """Give the numbers, for a file."""
+        return {"rounds": self.rounds, "n_simulations": self.n_simulations}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +89,8 @@ class Core:
         What to simulate with.
     stored_scale : array, shape (k,), or None
         `scale`, where the simulations that it came from are not at hand.
+    refined : Refined or None
+        Where it holds, if its prior was truncated to the neighbourhood of an observation.
     """
 
     fitted: Fitted
@@ -54,6 +101,7 @@ class Core:
     training: Training = field(default_factory=Training)
     problem: Problem | None = None
     stored_scale: FloatArray | None = None
+    refined: Refined | None = None
 
     def __post_init__(self) -> None:
         if self.simulations.schema is None:
@@ -61,9 +109,29 @@ class Core:
                 "no simulation succeeded, so there is no posterior", self.simulations
             )
 
+    def read(self, y: Any) -> Observations:
+        """Turn an observation into a batch of one, and warn if the posterior does not hold there.
+
+        Raises
+        ------
+        ShapeError
+            As `Schema.read`.
+        """
+        return self._warned(self.schema.read(y))
+
+    def read_many(self, ys: Any) -> Observations:
+        """Turn observations into a batch, and warn if the posterior does not hold at any of them.
+
+        Raises
+        ------
+        ShapeError
+            As `Schema.read_many`.
+        """
+        return self._warned(self.schema.read_many(ys))
+
     @property
     def prior(self) -> Prior:
-        """The prior, of the parameters that are inferred."""
+        """The prior, of the parameters that are inferred, truncated if that was refined."""
         return self.simulations.prior
 
     @property
@@ -89,6 +157,29 @@ class Core:
         if self.stored_scale is not None:
             return self.stored_scale
         return spread(statistics(self.simulations.observations(), self.schema))
+
+    @cached_property
+    def familiar(self) -> Familiar:
+        """What simulations look like: all that are at hand, as there are few held-out ones."""
+        return Familiar.of(self, self.simulations.observations(self.simulations.ok[:FAMILIAR]))
+
+    def _warned(self, observations: Observations) -> Observations:
+        """Warn about observations that no parameters within a refined region would give."""
+        if self.refined is None:
+            return observations
+        strange = [
+            number
+            for number, found in enumerate(self.familiar.compare(self, observations))
+            if found.p_value < STRANGE
+        ]
+        if strange:
+            which = "this one" if len(observations) == 1 else f"{len(strange)} of these"
+            warnings.warn(
+                "this posterior was refined for the neighbourhood of another observation, and "
+                f"simulations there do not look like {which}: use the one it was refined from",
+                stacklevel=4,
+            )
+        return observations
 
     # -- draws and densities -----------------------------------------------------------------------
 
@@ -182,6 +273,14 @@ class Core:
             f"{left} {'was' if one else 'were'} left out by infer=, and of the values that go with "
             "the draws nothing is known; fit without infer= for checks that simulate again"
         )
+
+    def with_problem(self, problem: Problem | None) -> Core:
+        """Give the same with another problem, whose prior is truncated as this one is."""
+        if problem is not None and self.prior.box is not None:
+            whole = problem.prior.whole
+            box = self.prior.box.among(whole.latents_of(self.prior.names), whole.latent_dim)
+            problem = replace(problem, prior=whole.truncated(box))
+        return replace(self, problem=problem)
 
     def simulator(self, purpose: str) -> Problem:
         """Give the problem.

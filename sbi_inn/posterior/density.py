@@ -13,7 +13,6 @@ from scipy.special import logsumexp
 from sbi_inn.diagnostics.mode_search import climb, mean_shift
 from sbi_inn.draws import counted
 from sbi_inn.errors import NoDensityError
-from sbi_inn.methods.fitting import log_normal
 from sbi_inn.methods.protocols import Cutter, Fitted, RowWise, Weigher
 from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
@@ -147,7 +146,7 @@ class Density:
         for place in where:
             within[0, ~steps] = place
             latent = self.prior.to_latent(parameters, within)
-            ratios.append(density(latent) - log_normal(latent))
+            ratios.append(density(latent) - self.prior.log_density(latent))
         return logsumexp(ratios, axis=0, b=weights[:, None]) if len(ratios) > 1 else ratios[0]
 
     @property

@@ -40,7 +40,7 @@ def to_datatree(core: Core, y: Any, n: int = 4000, *, seed: int | None = None) -
     groups = {
         "posterior": draws,
         "prior": core.simulations.prior_draws.isel(draw=slice(n)),
-        **observed_groups(core.schema.read(y), core.simulations),
+        **observed_groups(core.read(y), core.simulations),
     }
     if core.problem is not None:
         with suppress(SimulationError):  # every one failed: the group is left out

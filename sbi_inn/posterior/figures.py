@@ -114,7 +114,7 @@ def latent_grid(core: Core, y: Any, axis: FloatArray, axes: tuple[int, int] = (0
         raise ValueError(f"expected two different axes of the {dim} latents; got {axes}")
     z = np.zeros((len(axis) ** 2, dim))
     z[:, list(axes)] = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
-    found = core.fitted.decode(core.schema.read(y), z)
+    found = core.fitted.decode(core.read(y), z)
     return core.simulations.label(core.prior.from_latent(found))
 
 

@@ -18,6 +18,7 @@ from sbi_inn.posterior import (
     exports,
     figures,
     planning,
+    refinement,
     resimulation,
     sampling,
     saving,
@@ -159,7 +160,7 @@ class Posterior:
 
     @problem.setter
     def problem(self, problem: Problem | None) -> None:
-        self.core = replace(self.core, problem=problem)
+        self.core = self.core.with_problem(problem)
         self._shared = None
 
     @property
@@ -216,6 +217,29 @@ class Posterior:
     learning_curve = _of_core(planning.learning_curve)
     plan = _of_subject(planning.plan)
 
+    def refine(
+        self,
+        y: Any,
+        n_simulations: int = 10_000,
+        *,
+        rounds: int | None = None,
+        seed: int | None = None,
+        n_jobs: int = -1,
+        progress: bool = True,
+    ) -> Posterior:
+        """Learn the posterior anew for the neighbourhood of an observation."""
+        return Posterior(
+            refinement.refine(
+                self.core,
+                y,
+                n_simulations,
+                rounds=rounds,
+                seed=seed,
+                n_jobs=n_jobs,
+                progress=progress,
+            )
+        )
+
     # -- against the simulator ---------------------------------------------------------------------
 
     resimulate = _of_core(resimulation.resimulate)
@@ -265,12 +289,24 @@ class Posterior:
             f"<sbi_inn.Posterior of {', '.join(self.prior.names)} given {self.schema.example()}>",
             f"  {self.core.fitted.describe()}, trained on {self.n_simulations:,} simulations "
             f"in {self.history.seconds:.0f} s ({self.history.stopped})",
+            *self._where(),
             f"  last check: {self.last_check or 'not checked yet'}",
             "  next: posterior.check()",
             "        posterior.sample(y, 10_000)",
             "        posterior.corner(y)",
         ]
         return "\n".join(lines)
+
+    def _where(self) -> list[str]:
+        """Say where a refined posterior holds."""
+        refined, box = self.core.refined, self.prior.box
+        if refined is None or box is None:
+            return []
+        rounds = f"{refined.rounds} round{'s' if refined.rounds > 1 else ''}"
+        return [
+            f"  refined in {rounds} at {refined.brief}: holds in its neighbourhood, where "
+            f"{box.mass:.2g} of the prior's mass is"
+        ]
 
     def _subject(self) -> Subject:
         """Put together what the checks share, once."""

@@ -66,7 +66,7 @@ def resimulate(
     """
     if emulator and given:
         raise ValueError("other givens take the simulator: pass given= or emulator=True")
-    observation = core.schema.read(y)
+    observation = core.read(y)
     if emulator:
         again, rows = core.emulation.again(_drawn(core, observation, n, seed), observation)
     else:
@@ -133,7 +133,7 @@ def rejection_abc(
     xarray.Dataset
         Draws, with `acceptance_rate`, `epsilon` and `n_simulations` in the attributes.
     """
-    observation = core.schema.read(y)
+    observation = core.read(y)
     table = core.simulations
     if n_simulations is not None or core.schema.trained:
         problem = core.simulator("for ABC with fresh simulations")

@@ -21,7 +21,7 @@ def sample(core: Core, y: Any, n: int = 1000, *, seed: int | None = None) -> xr.
         One variable per parameter, dim `draw`, with labels and units; every draw lies inside
         the prior's support.
     """
-    observation = core.schema.read(y)
+    observation = core.read(y)
     core.simulations.warn_units(y)
     flat = core.draw(observation, n, core.rng(observation, seed))[0]
     return core.simulations.label(core.prior.unflatten(flat))
@@ -63,7 +63,7 @@ def log_prob(
     NoDensityError
         If the method can be drawn from only, or there are more than eight discrete parameters.
     """
-    observation = core.schema.read(y)
+    observation = core.read(y)
     named = labelled.by_name(parameters, core.prior.names)
     found = core.density.log_prob(named, observation)
     return xr.DataArray(found, dims="draw", name="log_prob")
@@ -79,6 +79,6 @@ def map_estimate(core: Core, y: Any, *, seed: int | None = None) -> dict[str, An
     dict
         Parameter name to number, or to an array for a vector parameter.
     """
-    observation = core.schema.read(y)
+    observation = core.read(y)
     found = core.density.highest(observation, core.rng(observation, seed))
     return {n: v[0].item() if v.ndim == 1 else v[0] for n, v in found.items()}

@@ -34,12 +34,16 @@ def save(core: Core, path: str | Path, *, last_check: str, last_verdict: str) ->
         "attrs": held_out.attrs,
         "seed": core.seed,
         "n_simulations": core.n_simulations,
+        "refined": core.refined and core.refined.to_config(),
         "last_check": last_check,
         "last_verdict": last_verdict,
     }
     held = {name: variable.values for name, variable in variables.items()}
     reference = {"scale": core.scale, "summaries": reference_summaries(core)}
-    files.write(path, config, {**arrays, "held_out": held, "reference": reference})
+    groups = {**arrays, "held_out": held, "reference": reference}
+    if core.refined is not None:
+        groups["refined"] = dict(core.refined.y)
+    files.write(path, config, groups)
 
 
 def reference_summaries(core: Core) -> FloatArray:

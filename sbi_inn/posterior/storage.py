@@ -16,10 +16,11 @@ from sbi_inn import files
 from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.methods import Method, from_arrays
 from sbi_inn.observation.schema import Schema
-from sbi_inn.posterior.core import Core
+from sbi_inn.posterior.core import Core, Refined
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.posterior.saving import reference_summaries
 from sbi_inn.prior import Prior
+from sbi_inn.prior.box import Box
 from sbi_inn.prior.fingerprint import check_fingerprint
 from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.problem import Problem
@@ -99,7 +100,7 @@ def load_posterior(
         _check_fits(problem, core, nuisances, noise=config["noise"])
     _check_summaries(core, arrays["reference"].get("summaries"), path)
     return Posterior(
-        replace(core, problem=problem),
+        core.with_problem(problem),
         last_check=config["last_check"],
         last_verdict=config.get("last_verdict", ""),  # files of 0.1 have none
     )
@@ -121,6 +122,7 @@ def _core(
         seed=config["seed"],
         n_simulations=config["n_simulations"],
         stored_scale=arrays["reference"]["scale"],
+        refined=Refined(arrays["refined"], **config["refined"]) if config.get("refined") else None,
     )
 
 
@@ -187,6 +189,8 @@ def _prior(config: Mapping[str, Any], prior: Prior | None, problem: Problem | No
     names = [str(entry["name"]) for entry in config["prior"]["parameters"]]
     try:
         prior = prior.marginal(names)  # that of a study with nuisances has more
+        if "box" in config["prior"]:
+            prior = prior.truncated(Box.from_lists(config["prior"]["box"]))
     except PriorError as error:
         raise LoadError(f"the prior is not that of the file: {error}") from error
     check_fingerprint(prior, config["probes"])

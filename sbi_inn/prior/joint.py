@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sbi_inn.errors import PriorError
 from sbi_inn.prior.component import Component
@@ -38,7 +39,7 @@ class Joint:
 
     def __init__(self, components: Mapping[str, Component]) -> None:
         self.components = dict(components)
-        self.discrete = tuple(n for n, c in self.components.items() if isinstance(c, Discrete))
+        self.discrete = tuple(self._discrete)
         self.shapes = {name: c.shape for name, c in self.components.items()}
         self.columns = {
             name: [f"{name}[{i}]" for i in range(shape[0])] if shape else [name]
@@ -47,6 +48,39 @@ class Joint:
         self.flat = _slices({name: len(columns) for name, columns in self.columns.items()})
         self.latent = _slices({name: c.width for name, c in self.components.items()})
         self._needed = {name for c in self.components.values() for name in c.parents}
+
+    @property
+    def cells(self) -> dict[int, FloatArray]:
+        """Ends of the cells that values of discrete parameters own, by the latent's place."""
+        return {self.latent[n].start: c.edges for n, c in self._discrete.items()}
+
+    @property
+    def cuts(self) -> dict[int, tuple[float, ...]]:
+        """Where these cells meet, of the parameters of few values."""
+        return {self.latent[n].start: c.cuts for n, c in self._discrete.items() if c.cuts}
+
+    @property
+    def _discrete(self) -> dict[str, Discrete]:
+        return {n: c for n, c in self.components.items() if isinstance(c, Discrete)}
+
+    def places(self, within: npt.ArrayLike | None) -> FloatArray:
+        """Check places of discrete parameters within their cells, shape (n or 1, discrete).
+
+        Raises
+        ------
+        PriorError
+            For another shape, and for values that are no shares.
+        """
+        k = len(self.discrete)
+        if within is None:
+            return np.full((1, k), 0.5)
+        places = np.asarray(within, dtype=float)
+        if places.ndim != 2 or places.shape[1] != k or not ((places >= 0) & (places <= 1)).all():
+            raise PriorError(
+                f"within must have shape (n, {k}), one column for each discrete parameter, with "
+                f"values from 0 to 1; got {places.shape}"
+            )
+        return places
 
     def sample(self, n: int, rng: np.random.Generator) -> dict[str, FloatArray]:
         """Draw n rows."""

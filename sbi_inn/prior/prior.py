@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,17 @@ import numpy.typing as npt
 from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.names import check_names
 from sbi_inn.prior.arrays import arrays
+from sbi_inn.prior.box import Box
 from sbi_inn.prior.build import build
 from sbi_inn.prior.component import Component
 from sbi_inn.prior.dependent import Dependent
-from sbi_inn.prior.discrete import Discrete
 from sbi_inn.prior.joint import WHOLE, Joint
 from sbi_inn.prior.marginal import marginal_names
 from sbi_inn.prior.stored import stored
 from sbi_inn.prior.tabulated import Tabulated
+from sbi_inn.prior.truncated import Share, TruncatedJoint
 from sbi_inn.prior.univariate import quietly
-from sbi_inn.typing import BoolArray, FloatArray
+from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 Distributions = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -100,6 +102,7 @@ class Prior:
             if isinstance(component, Dependent):
                 components[name] = component.traced(draws)
         self._joint = Joint(components)
+        self._map: Joint | TruncatedJoint = self._joint
         self.names = tuple(components)
         self.columns = tuple(itertools.chain(*joint.columns.values()))
         self.discrete = joint.discrete
@@ -118,19 +121,18 @@ class Prior:
     @property
     def discrete_latents(self) -> BoolArray:
         """Which latents are those of discrete parameters, shape (latent_dim,)."""
-        found = np.zeros(self.latent_dim, bool)
-        for name in self.discrete:
-            found[self._joint.latent[name]] = True
-        return found
+        return np.isin(np.arange(self.latent_dim), list(self.cells))
+
+    @property
+    def cells(self) -> dict[int, FloatArray]:
+        """Latents of discrete parameters, and the ends of the cells of their values."""
+        return self._joint.cells
 
     @property
     def pieces(self) -> tuple[tuple[int, tuple[float, ...]], ...]:
         """Latents of discrete parameters of few values, and where the pieces they own meet."""
-        return tuple(
-            (self._joint.latent[name].start, component.cuts)
-            for name, component in self._joint.components.items()
-            if isinstance(component, Discrete) and component.cuts
-        )
+        cuts = self._joint.cuts
+        return tuple((cuts if self.box is None else self.box.cut(cuts)).items())
 
     @property
     def stated(self) -> bool:
@@ -157,6 +159,32 @@ class Prior:
         arithmetic, numpy's functions and a distribution of scipy.stats.
         """
         return not self._code()
+
+    @property
+    def box(self) -> Box | None:
+        """What the prior is truncated to, in latents of `whole`; None if it is not."""
+        return self._map.box if isinstance(self._map, TruncatedJoint) else None
+
+    @property
+    def whole(self) -> Prior:
+        """The prior without its truncation."""
+        return self._with(self._joint)
+
+    def truncated(self, box: Box, *, share: Share | None = None) -> Prior:
+        """Give `whole` inside a box of its latents, renormalised there.
+
+        Parameters
+        ----------
+        box : Box
+        share : callable, optional
+            From latents of `whole` (n, latent_dim) to the share of draws that `sample` keeps there.
+        """
+        return self._with(TruncatedJoint(self._joint, box, share))
+
+    def latents_of(self, names: Sequence[str]) -> IntArray:
+        """Give the places of the latents of some parameters, in the order of the prior."""
+        places = np.arange(self.latent_dim)
+        return np.concatenate([places[self._joint.latent[n]] for n in self.names if n in names])
 
     def marginal(self, names: Sequence[str]) -> Prior:
         """Give the prior of some of the parameters alone, whatever the others are.
@@ -185,7 +213,8 @@ class Prior:
         """
         parents = {name: component.parents for name, component in self._joint.components.items()}
         asked = marginal_names(names, parents)
-        return Prior([(n, c.source) for n, c in self._joint.components.items() if n in asked])
+        whole = Prior([(n, c.source) for n, c in self._joint.components.items() if n in asked])
+        return whole if self.box is None else whole.truncated(self.box.only(self.latents_of(asked)))
 
     def sample(self, n: int, rng: np.random.Generator) -> dict[str, FloatArray]:
         """Draw from the prior.
@@ -203,7 +232,7 @@ class Prior:
         """
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator; got {type(rng).__name__}")
-        return self._joint.sample(n, rng)
+        return self._map.sample(n, rng)
 
     def log_prob(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Joint log density in parameter units; of discrete parameters the log probability.
@@ -226,7 +255,7 @@ class Prior:
         PriorError
             For missing or unknown names, and shapes that do not fit together.
         """
-        return self._joint.log_prob(*arrays(parameters, self._joint.shapes))
+        return self._map.log_prob(*arrays(parameters, self._joint.shapes))
 
     def to_latent(
         self, parameters: Mapping[str, Any], within: npt.ArrayLike | None = None
@@ -253,7 +282,7 @@ class Prior:
             As for `log_prob`, and for nan.
         """
         rows = arrays(parameters, self._joint.shapes)
-        return self._joint.to_latent(*rows, self._places(within))
+        return self._map.to_latent(*rows, self._joint.places(within))
 
     def from_latent(self, latents: npt.ArrayLike) -> dict[str, FloatArray]:
         """Map standard normal latents to parameters.
@@ -279,7 +308,11 @@ class Prior:
             raise ValueError(f"latents must have shape (n, {self.latent_dim}); got {z.shape}")
         if np.isnan(z).any():
             raise ValueError(f"latents must not be nan; {np.isnan(z).any(1).sum()} rows are")
-        return self._joint.from_latent(z)
+        return self._map.from_latent(z)
+
+    def log_density(self, latents: FloatArray) -> FloatArray:
+        """Log density of draws at their latents (n, latent_dim): N(0, I) unless truncated."""
+        return self._map.log_density(latents)
 
     def log_density(self, latents: FloatArray) -> FloatArray:
         """Log density of draws at their latents (n, latent_dim): N(0, I)."""
@@ -310,14 +343,14 @@ class Prior:
         Returns
         -------
         dict
-            {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}; for what is
-            code {"name", "kind": "code", "width"}, which has to be given again on loading.
+            {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}, and "box" if
+            truncated; for code {"name", "kind": "code", "width"}, to be given again on loading.
         """
         entries = []
         for name, component in self._joint.components.items():
             code = {"kind": "code", "width": component.width}
             entries.append({"name": name, **(component.config() or code)})
-        return {"parameters": entries}
+        return {"parameters": entries} | ({"box": self.box.to_lists()} if self.box else {})
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Prior:
@@ -330,7 +363,8 @@ class Prior:
             of this form.
         """
         try:
-            return cls(stored(config))
+            whole = cls(stored(config))
+            return whole.truncated(Box.from_lists(config["box"])) if "box" in config else whole
         except LoadError:
             raise
         except Exception as error:  # a damaged expression can go wrong anywhere in scipy
@@ -339,7 +373,8 @@ class Prior:
     def __repr__(self) -> str:
         """One parameter a line."""
         lines = [f"    {name}={c.describe()},\n" for name, c in self._joint.components.items()]
-        return f"Prior(\n{''.join(lines)})"
+        box = f", truncated to {self.box.mass:.2g} of its mass" if self.box else ""
+        return f"Prior(\n{''.join(lines)}){box}"
 
     def __eq__(self, other: object) -> bool:
         """Compare parameters and order; functions that files cannot hold only with themselves."""
@@ -351,6 +386,11 @@ class Prior:
         """Of the names: equal priors have equal ones."""
         return hash(self.names)
 
+    def _with(self, joint: Joint | TruncatedJoint) -> Prior:
+        other = copy(self)
+        other._map = joint
+        return other
+
     def _code(self) -> dict[str, object]:
         """Collect what was given for the parameters that cannot be stored."""
         return {
@@ -358,19 +398,6 @@ class Prior:
             for name, component in self._joint.components.items()
             if component.config() is None
         }
-
-    def _places(self, within: npt.ArrayLike | None) -> FloatArray:
-        """Places of the discrete parameters within their pieces, shape (n or 1, discrete)."""
-        k = len(self.discrete)
-        if within is None:
-            return np.full((1, k), 0.5)
-        places = np.asarray(within, dtype=float)
-        if places.ndim != 2 or places.shape[1] != k or not ((places >= 0) & (places <= 1)).all():
-            raise PriorError(
-                f"within must have shape (n, {k}), one column for each discrete parameter, with "
-                f"values from 0 to 1; got {places.shape}"
-            )
-        return places
 
 
 def _pairs(distributions: Distributions | None) -> list[tuple[str, Any]]:

@@ -53,6 +53,8 @@ class Stream(IntEnum):
     IMPORTANCE = auto()
     CONDITIONAL_RANKS = auto()
     CHECK_SIMULATIONS_TWICE = auto()
+    REFINED_ROUNDS = auto()
+    REFINED_SIMULATIONS = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:

@@ -116,7 +116,7 @@ def tests():
 
 
 def test_the_information_of_an_exact_posterior(tests):
-    gained = information(ExactLine(), *tests)
+    gained = information(LINE.prior, ExactLine(), *tests)
     assert gained.mean() == pytest.approx(INFORMATION, abs=4 * gained.std() / np.sqrt(len(gained)))
 
 
@@ -126,7 +126,7 @@ def test_a_prior_gains_nothing(tests):
         def log_prob(self, latent, observations):
             return -0.5 * (latent**2).sum(axis=1) - math.log(2 * math.pi)
 
-    assert information(Nothing(), *tests) == pytest.approx(np.zeros(2_000), abs=1e-9)
+    assert information(LINE.prior, Nothing(), *tests) == pytest.approx(np.zeros(2_000), abs=1e-9)
 
 
 @pytest.mark.parametrize("wild", [-np.inf, np.nan, -1e30])
@@ -138,9 +138,9 @@ def test_a_wild_row_does_not_rule(tests, wild):
             log_prob[0] = wild
             return log_prob
 
-    gained = information(Wild(), *tests)
+    gained = information(LINE.prior, Wild(), *tests)
     assert gained[0] == pytest.approx(math.log(1e-3))
-    assert gained[1:] == pytest.approx(information(ExactLine(), *tests)[1:])
+    assert gained[1:] == pytest.approx(information(LINE.prior, ExactLine(), *tests)[1:])
 
 
 # -- training --------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def test_parts_are_nested_and_the_test_rows_are_not_among_them(simulations, test
 
 def test_the_last_point_is_the_finished_fit(simulations, tests):
     found = traced(simulations, tests, Watched([]))
-    assert found.score[-1] == pytest.approx(information(ExactLine(), *tests).mean())
+    assert found.score[-1] == pytest.approx(information(LINE.prior, ExactLine(), *tests).mean())
     assert np.all(np.diff(found.score) > 0)
     assert found.predicted[0].tolist() == [2_000, 4_000]
 
