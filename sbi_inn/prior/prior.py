@@ -149,7 +149,7 @@ class Prior:
 
         The evidence under the whole prior is that under this one times this share.
         """
-        return 0.0
+        return 0.0 if self.box is None else self.box.log_mass
 
     @property
     def storable(self) -> bool:
@@ -313,10 +313,6 @@ class Prior:
     def log_density(self, latents: FloatArray) -> FloatArray:
         """Log density of draws at their latents (n, latent_dim): N(0, I) unless truncated."""
         return self._map.log_density(latents)
-
-    def log_density(self, latents: FloatArray) -> FloatArray:
-        """Log density of draws at their latents (n, latent_dim): N(0, I)."""
-        return self._joint.log_density(latents)
 
     def flatten(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Parameters side by side in the order of `columns`, shape (n, dim)."""
