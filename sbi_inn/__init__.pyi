@@ -27,5 +27,6 @@ from .simulation.simulator import simulator as simulator
 from .tables import read_observations as read_observations
 from .tables import read_simulations as read_simulations
 from .training.settings import Training as Training
+from .weighting.record import Importance as Importance
 
 __version__: str

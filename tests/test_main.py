@@ -215,7 +215,7 @@ def test_check_simulates_where_it_is_told_the_problem(saved: Path, capsys) -> No
     arguments = ["check", str(saved / "falls.sbi"), "--problem", f"{saved / 'falls.py'}:study"]
     assert command_line.main(arguments) == 1
     said = capsys.readouterr().out
-    assert re.search(r"^re-simulation +distance, in spreads", said, re.MULTILINE)
+    assert re.search(r"^re-simulation +mean score of the distance", said, re.MULTILINE)
     assert "skipped: re-simulation" not in said
 
 
@@ -242,7 +242,7 @@ def test_only_distrust_is_an_exit_code(
 def test_check_finds_a_registered_problem_by_itself(tmp_path: Path, capsys) -> None:
     quick_fit(get("two_moons")).save(tmp_path / "moons.sbi")
     command_line.main(["check", str(tmp_path / "moons.sbi")])
-    assert re.search(r"^re-simulation +distance", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^re-simulation +mean score", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

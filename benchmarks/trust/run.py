@@ -7,11 +7,13 @@
 
 Parts
     power      linear-Gaussian posteriors, exact and wrong on purpose: how often check() objects
+    ignorant   posteriors that are calibrated, or nearly so, and wrong: how often check() objects
+    alarms     exact posteriors of many kinds: how often check() and check(y) object, or cannot tell
     local      posterior SBC: exact everywhere, and wrong only near y
     strange    observations that the simulator does not make: how often check(y) objects
     fits       what fits with default settings, and a bad one, are told; how long check(y) takes
 
-The first three repeat with other simulations by themselves (`--repetitions`) and are measured with
+All but the fits repeat with other simulations by themselves (`--repetitions`) and are measured with
 the first seed alone; the fits are made with every seed.
 """
 
@@ -23,9 +25,15 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import pandas as pd
 from parts import Benchmark, main
 from records import SOURCE, Records, headed
-from sections import fits, local, power, strange
+from sections import alarms, fits, ignorant, local, power, strange
 
-SECTIONS = {"power": power, "local": local, "strange": strange}
+SECTIONS = {
+    "power": power,
+    "ignorant": ignorant,
+    "alarms": alarms,
+    "local": local,
+    "strange": strange,
+}
 KEY = ("part", "repetitions", "case")
 
 

@@ -5,6 +5,8 @@ import time
 import numpy as np
 import pandas as pd
 import scipy.stats as st
+from cases import exact, wrong
+from cases import posterior_of as case_of
 from joblib import Parallel, delayed
 from planted import Planted, Study, posterior_of
 
@@ -69,6 +71,56 @@ def _local_objections(seed, wrong, y):
     if "calibration at y" in check.skipped:
         return ["skipped", *below]
     return below if check.records["calibration at y"].passed else ["flagged", *below]
+
+
+# -- calibrated, and wrong -------------------------------------------------------------------------
+
+MANY_TESTS = (5_000, 1_000)
+FEW_TESTS = (50, 100, 300, 5_000)
+
+
+def ignorant(repetitions):
+    """How often check() falls below trust where posteriors are calibrated, or nearly so, and wrong.
+
+    A fifth as many repetitions: a hundred of all take hours.
+    """
+    return _by_case(wrong(), MANY_TESTS, max(1, repetitions // 5), _verdicts)
+
+
+def alarms(repetitions):
+    """What check() and check(y) say of exact posteriors, by the number of test simulations."""
+    return _by_case(exact(), FEW_TESTS, max(1, repetitions // 5), _verdicts_at)
+
+
+def _by_case(cases, tests, repetitions, task):
+    rows = [
+        {"planted": name, "tests": n, **_counted(task, repetitions, name, n)}
+        for name in cases
+        for n in tests
+    ]
+    return pd.DataFrame(rows).fillna(0)
+
+
+def _objections_of(check, before=""):
+    objecting = ("caution", "do not trust")
+    names = [name for name, r in check.records.items() if r.verdict in objecting]
+    flagged = [f"{before}flagged"] * (check.verdict in objecting)
+    blind = [f"{before}cannot tell"] * (check.verdict == "cannot tell")
+    return [*flagged, *blind, *(f"{before}{name}" for name in names)]
+
+
+def _verdicts(seed, name, n):
+    posterior = case_of(wrong()[name], seed=seed, tests=n)
+    return _objections_of(posterior.check(progress=False))
+
+
+def _verdicts_at(seed, name, n):
+    case = exact()[name]
+    posterior = case_of(case, seed=seed, tests=n)
+    one = si.simulate(case[0], n=1, seed=10_000 + seed, n_jobs=1, progress=False)
+    y = posterior.schema.unstack(one.observations(), 0)
+    general, at = (posterior.check(what, progress=False) for what in (None, y))
+    return _objections_of(general) + _objections_of(at, "at y: ")
 
 
 def _counted(task, repetitions, *arguments):

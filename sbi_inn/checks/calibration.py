@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sbi_inn.checks.kind import CheckKind
-from sbi_inn.checks.phrases import percent, share, wrong_width
-from sbi_inn.checks.record import SIGNIFICANCE, Finding, Limits, Record, corrected
+from sbi_inn.checks.phrases import number, percent, share, wrong_width
+from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.subject import Subject
 from sbi_inn.checks.thirds_of_givens import thirds
 from sbi_inn.diagnostics.calibration import (
@@ -23,6 +23,7 @@ from sbi_inn.diagnostics.calibration import (
     calibration_floor,
     coverage,
 )
+from sbi_inn.diagnostics.conditional_ranks import location_scores
 from sbi_inn.diagnostics.uniformity import ShiftWidth, shift_and_width, uniformity_p_value
 from sbi_inn.plots.calibration import plot_calibration
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
@@ -38,6 +39,12 @@ WORST = Limits("calibration error of one parameter", caution=0.02, distrust=0.05
 SHIFT = Limits("shift, in sd", caution=0.15, distrust=0.4)
 # Outside .91 to 1.1, and .8 to 1.25: as far below 1 as above in logarithms.
 WIDTH = Limits("log of the width ratio", caution=float(np.log(1.1)), distrust=float(np.log(1.25)))
+
+# Truths outside the 95 or 99 % interval, over as many as there should be: of widths of .91 and .8
+# there are 1.9 and 3.9 times as many outside the 99 % interval.
+TAIL = Limits("log of the share outside", caution=float(np.log(2)), distrust=float(np.log(4)))
+TAILS = ((0.95, "outside"), (0.99, "outside"), (0.99, "below"), (0.99, "above"))
+FEWEST_TOGETHER = 3  # parameters, of which a combination can be off and each of them hardly
 
 LEVELS_SAID = np.array([0.5, 0.68, 0.95])  # probabilities of the intervals that sentences speak of
 
@@ -74,10 +81,28 @@ class Calibration(Record):
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Error, location and width, over all test simulations and in each group."""
-        tests = 2 * len(self.columns) * len(self._parts)
         return tuple(
-            found for name, mask in self._parts.items() for found in self._look(name, mask, tests)
+            found
+            for name, mask in self._parts.items()
+            for found in self._look(name, mask, self._looks)
         )
+
+    @property
+    def sights(self) -> tuple[Sight, ...]:
+        """The smallest shift and width of one parameter, over all test simulations."""
+        n = len(self.ranks)
+        shift = deviation(2 * self._looks) / np.sqrt(n)
+        width = shift / np.sqrt(2)
+        # The median over levels of what a factor e^w of the width does to the coverage: .33 w.
+        return (
+            Sight(f"a shift below {shift:.2g} sd", shift, SHIFT, n),
+            Sight(f"a width off by {percent(np.expm1(width))}", width, WIDTH, n),
+            Sight(f"an error below {percent(0.33 * width, 1)}", 0.33 * width, POOLED, n, False),
+        )
+
+    @property
+    def _looks(self) -> int:
+        return 2 * len(self.columns) * len(self._parts)
 
     @property
     def measure(self) -> str:
@@ -108,10 +133,10 @@ class Calibration(Record):
             f"calibration error {percent(self.value, 1)} (an exact posterior shows "
             f"{percent(self.floor.pooled[0], 1)} by chance)"
         )
-        blind = stats.norm.isf(SIGNIFICANCE / (4 * len(self.columns))) / np.sqrt(2 * n)
-        if blind < 2 * WIDTH.caution:
+        shift, width = self.sights[:2]
+        if width.smallest <= WIDTH.caution:
             return said
-        return f"{said}, but with so few a width that is off by {percent(blind)} may not show"
+        return f"{said}, but with so few {shift.what} or {width.what} may not show"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -162,8 +187,45 @@ class Calibration(Record):
             ]
             how.append(_explained(pair, where))
             yield from pair
+        if not group:
+            yield from self._tails()
+            yield from self._together()
         p_values = [corrected(p_value, tests) for p_value in uniformity_p_value(ranks)]
         yield from self._errors(ranks, where, p_values, how, pooled=not group)
+
+    def _tails(self) -> Iterator[Finding]:
+        """Count the truths outside the 95 and 99 % intervals of each parameter."""
+        n, tests = len(self.ranks), len(TAILS) * self._looks
+        for i, column in enumerate(self.columns):
+            sides = {"below": 1 - 2 * self.ranks[:, i], "above": 2 * self.ranks[:, i] - 1}
+            sides["outside"] = np.abs(sides["above"])
+            for level, side in TAILS:
+                part = (1 - level) / (1 if side == "outside" else 2)
+                count = int((sides[side] > level).sum())
+                times = (count + 0.5) / (n * part + 0.5)
+                words = (
+                    f"truths lie {side} the {100 * level:.0f} % intervals of {column} "
+                    f"{number(times)} times as often as they should: in "
+                    f"{share(count / n, np.sqrt(max(count, 1)) / n)} of cases"
+                )
+                p_value = corrected(stats.binomtest(count, n, part).pvalue, tests)
+                yield Finding(abs(float(np.log(times))), (n * part) ** -0.5, TAIL, p_value, words)
+
+    def _together(self) -> Iterator[Finding]:
+        """Look for the linear combination of parameters that is furthest off (Hotelling 1931)."""
+        n, dim = self.ranks.shape
+        if dim < FEWEST_TOGETHER or n < 5 * dim:
+            return
+        scores = location_scores(self.ranks)
+        mean = scores.mean(axis=0)
+        square = float(mean @ np.linalg.pinv(np.cov(scores.T)) @ mean)
+        p_value = stats.f.sf(n * square * (n - dim) / (dim * (n - 1)), dim, n - dim)
+        effect, error = float(np.sqrt(max(0.0, square - dim / n))), float(1 / np.sqrt(n))
+        words = (
+            f"all {dim} parameters together lie off: a linear combination of them by {effect:.2f} "
+            f"+- {error:.2f} of its standard deviation"
+        )
+        yield Finding(effect, error, SHIFT, corrected(p_value, self._looks), words)
 
     def _errors(
         self, ranks: FloatArray, where: str, p_values: list[float], how: list[str], *, pooled: bool

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
 from sbi_inn.checks.kind import TWO_PARAMETERS, CheckKind
-from sbi_inn.checks.record import Finding, Limits, Record, corrected
+from sbi_inn.checks.phrases import wrong_width
+from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.subject import Subject
+from sbi_inn.diagnostics.conditional_ranks import SCORE_OF_CORRELATION, location_scores
 from sbi_inn.diagnostics.uniformity import simultaneous_band, uniformity_p_value
 from sbi_inn.plots.ranks import plot_ranks
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
-from sbi_inn.typing import FloatArray
+from sbi_inn.typing import FloatArray, IntArray
 
 # The true correlation minus that of the draws. If .1 is missed, the sum of two parameters is 5 %
 # too narrow; if .3, it is 14 % too narrow.
 CORRELATION = Limits("difference of correlations", caution=0.1, distrust=0.3)
+
+
+# Of a linear combination of all parameters: as for the width of one.
+TOGETHER = Limits(
+    "log of the width ratio together", caution=float(np.log(1.1)), distrust=float(np.log(1.25))
+)
+FEWEST_TOGETHER = 3  # parameters, of which more than one pair goes together
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,8 +58,14 @@ class Dependence(Record):
 
     @cached_property
     def p_values(self) -> FloatArray:
-        """How often an exact posterior shows as much, for each pair, not corrected."""
-        return uniformity_p_value(self.ranks)
+        """How often an exact posterior shows as much, for each pair, not corrected.
+
+        The smaller one of two tests, doubled: of the mean score, which a correlation moves most,
+        and of all the ranks.
+        """
+        mean = location_scores(self.ranks).mean(axis=0) * np.sqrt(len(self.ranks))
+        both = np.minimum(2 * stats.norm.sf(np.abs(mean)), uniformity_p_value(self.ranks))
+        return np.minimum(1, 2 * both)
 
     @cached_property
     def correlation(self) -> tuple[FloatArray, FloatArray]:
@@ -59,8 +76,15 @@ class Dependence(Record):
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """One for each pair."""
-        return tuple(map(self._finding, range(len(self.pairs))))
+        """One for each pair, and one for the combination of parameters that is furthest off."""
+        return (*map(self._finding, range(len(self.pairs))), *self._together())
+
+    @property
+    def sights(self) -> tuple[Sight, ...]:
+        """The smallest correlation that the mean score of its products would show."""
+        n = len(self.ranks)
+        smallest = deviation(2 * len(self.pairs)) / np.sqrt(n) / SCORE_OF_CORRELATION
+        return (Sight(f"a correlation off by {smallest:.2g}", smallest, CORRELATION, n),)
 
     @property
     def well(self) -> str:
@@ -91,6 +115,25 @@ class Dependence(Record):
             fig=fig,
         )
 
+    def _together(self) -> Iterator[Finding]:
+        """Look at many small correlations at once: one half chooses the combination, one tells."""
+        known = list(dict.fromkeys(name for pair in self.pairs for name in pair))
+        dim, n = len(known), len(self.excess)
+        if dim < FEWEST_TOGETHER or len(self.pairs) < dim * (dim - 1) / 2 or n < 10 * dim:
+            return
+        i, j = (np.array([known.index(pair[side]) for pair in self.pairs]) for side in (0, 1))
+        bounded = np.clip(self.excess, -9, 9)
+        v = _leading(bounded[::2], i, j, dim)
+        more = bounded[1::2] @ (2 * v[i] * v[j])
+        mean, error = float(more.mean()), float(more.std() / np.sqrt(len(more)))
+        width = 1 / np.sqrt(max(1 + mean, 1e-6))
+        words = (
+            f"the draws miss how all {dim} parameters go together: of a linear combination of them "
+            f"they are {wrong_width(width)}"
+        )
+        p_value = float(2 * stats.norm.sf(abs(mean) / error)) if error else 1.0
+        yield Finding(abs(float(np.log(width))), error / 2, TOGETHER, p_value, words)
+
     def _finding(self, i: int) -> Finding:
         low, error = (float(v[i]) for v in self.correlation)
         words = (
@@ -99,6 +142,14 @@ class Dependence(Record):
         )
         p_value = corrected(self.p_values[i], len(self.pairs))
         return Finding(abs(low), error, CORRELATION, p_value, words)
+
+
+def _leading(excess: FloatArray, i: IntArray, j: IntArray, dim: int) -> FloatArray:
+    """Give the combination whose variance is furthest from what the draws claim, shape (dim,)."""
+    matrix = np.zeros((dim, dim))
+    matrix[i, j] = matrix[j, i] = excess.mean(axis=0)
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors[:, np.abs(values).argmax()]
 
 
 def check_dependence(subject: Subject) -> Dependence:

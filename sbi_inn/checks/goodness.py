@@ -13,11 +13,13 @@ from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.record import Finding, Limits, Record, Sampler, corrected
 from sbi_inn.checks.resimulation import EXPLAIN
 from sbi_inn.checks.subject import Subject
+from sbi_inn.diagnostics.conditional_ranks import column_scores
 from sbi_inn.diagnostics.novelty import Novelty
+from sbi_inn.diagnostics.residuals import Residuals
 from sbi_inn.diagnostics.tails import tail_p_value, two_tailed
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
-from sbi_inn.observation.statistics import described, described_names, filled
+from sbi_inn.observation.statistics import described, described_names, filled, spread
 from sbi_inn.plots.novelty import plot_novelty
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
@@ -29,6 +31,10 @@ STRANGE = Limits("-log10 of the p-value", caution=-np.log10(0.01), distrust=-np.
 OBSERVED = "the observation"
 LEARNED = "its learned summary"
 SINGLE = "a single statistic"
+GIVEN_OTHERS = "a statistic given the others"
+RANKED = "the observation by ranks"
+DECADES = 50.0  # spreads that a statistic spans, from which on distances hide its lower end
+ONE_TAILED = (SINGLE, GIVEN_OTHERS)
 USUAL = 0.1  # p-value of the statistic that sticks out most, above which it does not
 MANY = 5  # statistics, from which on one that is off can hide among the others
 
@@ -41,6 +47,10 @@ class Familiar:
     ----------
     observed : Novelty
         Of the scaled statistics and givens.
+    others : Residuals
+        Of each statistic and given, less what the others predict of it.
+    ranked : Novelty or None
+        Of their normal scores, where some span decades: of these a distance sees the upper end.
     learned : Novelty or None
         Of the summaries that the network has learned. They need not be injective, so that
         either may see what the other misses.
@@ -54,6 +64,8 @@ class Familiar:
     """
 
     observed: Novelty
+    others: Residuals
+    ranked: Novelty | None
     learned: Novelty | None
     names: tuple[str, ...]
     observables: int
@@ -65,8 +77,12 @@ class Familiar:
         rows = described_with_givens(observations, sampler.schema)
         features = sampler.features(observations)
         observables = len(described_names(sampler.schema))
+        known = filled(rows, rows)
+        decades = bool((np.ptp(known, axis=0) > DECADES * spread(known))[:observables].any())
         return cls(
-            Novelty.fit(filled(rows, rows), suspects=observables),
+            Novelty.fit(known, suspects=observables),
+            Residuals.fit(known, observables),
+            Novelty.fit(_ranked(known, known)) if decades else None,
             Novelty.fit(features) if features.shape[1] else None,
             names(sampler.schema),
             observables,
@@ -82,13 +98,21 @@ class Familiar:
         usual = {OBSERVED: self.observed.own}
         if self.observables >= MANY:
             scores[SINGLE], usual[SINGLE] = self.observed.largest(rows), self.observed.own_largest
+            scores[GIVEN_OTHERS], usual[GIVEN_OTHERS] = self.others.largest(rows), self.others.own
+        if self.ranked is not None:
+            known = filled(self.usual, self.usual)
+            scores[RANKED] = self.ranked.score(_ranked(known, rows))
+            usual[RANKED] = self.ranked.own
         if self.learned is not None:
             scores[LEARNED] = self.learned.score(sampler.features(observations))
             usual[LEARNED] = self.learned.own
         p_values = {
-            name: (tail_p_value if name == SINGLE else two_tailed)(score, usual[name])
+            name: (tail_p_value if name in ONE_TAILED else two_tailed)(score, usual[name])
             for name, score in scores.items()
         }
+        if GIVEN_OTHERS in p_values:
+            alone = p_values[GIVEN_OTHERS] < p_values[SINGLE]
+            out[alone] = np.where(np.isnan(stated), 0.0, self.others.of(rows))[alone]
         return [
             GoodnessOfFit(
                 usual,
@@ -123,7 +147,8 @@ class GoodnessOfFit(Record):
     row : array, shape (k,)
         Statistics and givens of the observation.
     sticking_out : array, shape (k,)
-        How far each is from that of the nearest simulations, in units of what is usual.
+        How far each is from that of the nearest simulations, or from what the other statistics
+        predict, in units of what is usual.
     observables : int
         How many of the k, the first, are statistics. The givens after them are the experimenter's
         choice: they are not what is strange.
@@ -167,7 +192,8 @@ class GoodnessOfFit(Record):
             )
         else:
             words += f" ({by}{self._what_sticks_out}): the simulations hardly cover it"
-        return (Finding(-np.log10(self.p_value), 0.0, STRANGE, self.p_value, words),)
+        effect, odd = -np.log10(self.p_value), float(10**-STRANGE.caution)
+        return (Finding(effect, 0.0, STRANGE, self.p_value, words, odd),)
 
     @property
     def measure(self) -> str:
@@ -205,7 +231,10 @@ class GoodnessOfFit(Record):
             self.usual[strangest],
             np.array([self.here[strangest]]),
             np.array([self.p_values[strangest]]),
-            label=f"log distance of {strangest} to the nearest simulations",
+            label="square of the residual of a statistic given the others"
+            if strangest == GIVEN_OTHERS
+            else f"log distance of {strangest} to the nearest simulations",
+            two_tailed=strangest not in ONE_TAILED,
             width_mm=width_mm,
             fig=fig,
         )
@@ -223,13 +252,22 @@ class GoodnessOfFit(Record):
 
     @property
     def _what_sticks_out(self) -> str:
-        if self.p_values.get(SINGLE, 0.0) > USUAL:
+        if min(self.p_values.get(name, 0.0) for name in ONE_TAILED) > USUAL:
             return "no single statistic sticks out, it is how they go together"
         return f"{self.sticks_out} = {self.row[self._furthest]:.3g} sticks out most"
 
     @property
     def _furthest(self) -> int:
         return int(self.sticking_out[: self.observables].argmax())
+
+
+def _ranked(usual: FloatArray, rows: FloatArray) -> FloatArray:
+    """Give normal scores of rows among the usual ones; beyond all of these, they go on."""
+    low, high = usual.min(axis=0), usual.max(axis=0)
+    ends = np.quantile(usual, [0.01, 0.99], axis=0)
+    below = np.maximum(low - rows, 0) / np.where(ends[0] > low, ends[0] - low, 1.0)
+    above = np.maximum(rows - high, 0) / np.where(high > ends[1], high - ends[1], 1.0)
+    return column_scores(usual, rows) + np.log1p(above) - np.log1p(below)
 
 
 def described_with_givens(observations: Observations, schema: Schema) -> FloatArray:

@@ -13,7 +13,7 @@ from scipy import stats
 from sbi_inn.checks.calibration import WIDTH
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import percent, wrong_width
-from sbi_inn.checks.record import Finding, Limits, Record, corrected
+from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.subject import Subject
 from sbi_inn.diagnostics.calibration import LEVELS
 from sbi_inn.diagnostics.uniformity import simultaneous_band, uniformity_p_value
@@ -62,6 +62,14 @@ class JointCoverage(Record):
     def p_values(self) -> dict[str, float]:
         """How often an exact posterior shows as much, for each kind of region, not corrected."""
         return {name: float(uniformity_p_value(v[:, None])[0]) for name, v in self.levels.items()}
+
+    @property
+    def sights(self) -> tuple[Sight, ...]:
+        """The smallest effects that would have been seen; other checks tell the same earlier."""
+        looks = deviation(len(self.levels))
+        sizes = {found.limits: looks * found.error for found in self.findings}
+        n = min(map(len, self.levels.values()))
+        return tuple(Sight("", size, limits, n, decides=False) for limits, size in sizes.items())
 
     @property
     def well(self) -> str:

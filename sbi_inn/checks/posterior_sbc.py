@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from sbi_inn.checks.kind import DENSITY, STATED_PRIOR, CheckKind, Need, time_for
 from sbi_inn.checks.phrases import percent, wrong_width
-from sbi_inn.checks.record import Finding, Limits, Record, corrected
+from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.resimulation import AGAIN_AT_Y, RESIMULATION
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.diagnostics.uniformity import shift_and_width, simultaneous_band, uniformity_p_value
@@ -82,6 +82,17 @@ class LocalCalibration(Record):
             error = float(placed.width_error[i] / width)
             found.append(Finding(abs(float(np.log(width))), error, WIDTH, p_value, words))
         return tuple(found)
+
+    @property
+    def sights(self) -> tuple[Sight, ...]:
+        """The smallest shift and width that would have been seen."""
+        n = len(self.ranks)
+        shift = deviation(4 * len(self.columns)) / np.sqrt(n)
+        width = shift / np.sqrt(2)
+        return (
+            Sight(f"a shift below {shift:.2g} sd", shift, SHIFT, n, decides=False),
+            Sight(f"a width off by {percent(np.expm1(width))}", width, WIDTH, n, decides=False),
+        )
 
     @property
     def well(self) -> str:

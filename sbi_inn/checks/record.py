@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
@@ -19,14 +20,21 @@ from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.prior import Prior
 from sbi_inn.typing import FloatArray
 
-Verdict = Literal["trust", "caution", "do not trust"]
-VERDICTS: tuple[Verdict, ...] = ("trust", "caution", "do not trust")
+Verdict = Literal["trust", "cannot tell", "caution", "do not trust"]
+# From best to worst: a check that objects has seen enough.
+VERDICTS: tuple[Verdict, ...] = ("trust", "cannot tell", "caution", "do not trust")
+_BY_LEVEL: tuple[Verdict, ...] = ("trust", "caution", "do not trust")
 
-# Each check may raise a false alarm in 1 of 100 cases, however much it looks at. At most eight of
-# them can object, so that a whole `check(y)` of an exact posterior stays below 8 %.
-SIGNIFICANCE = 0.01
+# Each check may raise a false alarm in 1 of 400 cases, however much it looks at. At most ten of
+# them can object, so that a whole `check(y)` of an exact posterior stays below 3 %.
+SIGNIFICANCE = 0.0025
+POWER = 0.9  # with which the smallest effect that is said to show would be found
 
 MORE = "Simulate more, or train longer; then check again."
+FEW = (
+    "Check with more test simulations: give the simulator, or fit with more simulations, of which "
+    "a tenth is held out."
+)
 
 
 class Sampler(Protocol):
@@ -113,6 +121,8 @@ class Finding:
         How often an exact posterior shows as much, corrected for all that the check looks at.
     words : str
         The finding in a sentence.
+    significance : float
+        The p-value below which it counts.
     """
 
     effect: float
@@ -120,11 +130,12 @@ class Finding:
     limits: Limits
     p_value: float
     words: str
+    significance: float = SIGNIFICANCE
 
     @property
     def level(self) -> int:
         """0 trust, 1 caution, 2 do not trust: both significance and effect are needed."""
-        if not self.p_value < SIGNIFICANCE:
+        if not self.p_value < self.significance:
             return 0
         return sum(self.effect > limit for limit in (self.limits.caution, self.limits.distrust))
 
@@ -132,6 +143,54 @@ class Finding:
     def share(self) -> float:
         """How large the effect is beside the limit from which on it matters."""
         return self.effect / self.limits.caution
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a check would have seen.
+
+    Attributes
+    ----------
+    what : str
+        Smaller effects in words, such as "a shift below 0.5 sd".
+    smallest : float
+        The effect that is significant in 9 of 10 cases.
+    limits : Limits
+        Of that effect.
+    n : int
+        Test simulations that were looked at.
+    decides : bool
+        Whether nothing can be told where it is not seen; if not, another sight tells as much.
+    """
+
+    what: str
+    smallest: float
+    limits: Limits
+    n: int
+    decides: bool = True
+
+    @property
+    def blind(self) -> bool:
+        """Whether even what is a reason for distrust may not show."""
+        return self.decides and self.smallest > self.limits.distrust
+
+    @property
+    def enough(self) -> int:
+        """Test simulations at which it shows, to two digits; errors shrink as their root."""
+        needed = self.n * (self.smallest / self.limits.distrust) ** 2
+        digits = 10 ** max(0, int(np.log10(needed)) - 1)
+        return int(np.ceil(needed / digits) * digits)
+
+
+def deviation(looks: int) -> float:
+    """Give how many standard errors an effect has to have, to be seen in 9 of 10 cases.
+
+    Examples
+    --------
+    >>> round(deviation(looks=10), 1)
+    4.9
+    """
+    return float(stats.norm.isf(SIGNIFICANCE / (2 * looks)) + stats.norm.ppf(POWER))
 
 
 def corrected(p_value: float, looks: int) -> float:
@@ -158,6 +217,11 @@ class Record(ABC):
     @abstractmethod
     def table(self) -> pd.DataFrame:
         """The evidence."""
+
+    @property
+    def sights(self) -> Sequence[Sight]:
+        """What would have been seen; empty where that has no limits."""
+        return ()
 
     @abstractmethod
     def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
@@ -193,9 +257,32 @@ class Record(ABC):
         return self.worst.limits.caution
 
     @property
+    def smallest(self) -> float:
+        """The smallest effect of this measure that is seen in 9 of 10 cases; NaN if not known."""
+        return next((s.smallest for s in self.sights if s.limits.measure == self.measure), np.nan)
+
+    @property
+    def p_value(self) -> float:
+        """How often an exact posterior shows as much as the finding that decides."""
+        return self.worst.p_value
+
+    @property
+    def decided(self) -> str:
+        """Why the verdict is what it is, in a few words."""
+        worst, limits = self.worst, self.worst.limits
+        if worst.level:
+            limit = (limits.caution, limits.distrust)[worst.level - 1]
+            return f"{limits.measure} {worst.effect:.2g} above {limit:.2g}"
+        if self._blind:
+            return "too few test simulations"
+        above = worst.effect > limits.caution
+        return "above the limit, as chance makes it" if above else "within the limit"
+
+    @property
     def verdict(self) -> Verdict:
         """What to make of it."""
-        return VERDICTS[self.worst.level]
+        objection = _BY_LEVEL[self.worst.level]
+        return "cannot tell" if objection == "trust" and self._blind else objection
 
     @property
     def passed(self) -> bool:
@@ -205,12 +292,31 @@ class Record(ABC):
     @property
     def sentence(self) -> str:
         """Say it in plain words, with effect sizes."""
+        if self.verdict == "cannot tell":
+            return self.unseen
         return self.well if self.passed else self.worst.words
+
+    @property
+    def unseen(self) -> str:
+        """Say what would not have shown, and how many test simulations it takes."""
+        n, what = self._blind[0].n, " or ".join(sight.what for sight in self._blind)
+        return f"with {n:,} test simulations {what} may not show: it takes {self.enough:,}"
+
+    @property
+    def enough(self) -> int:
+        """Test simulations that this check takes; 0 where there are enough."""
+        return max((sight.enough for sight in self._blind), default=0)
 
     @property
     def advice(self) -> str:
         """What to do about it; empty where all is well."""
+        if self.verdict == "cannot tell":
+            return FEW
         return "" if self.passed else self.remedy
+
+    @property
+    def _blind(self) -> list[Sight]:
+        return [sight for sight in self.sights if sight.blind]
 
     def __repr__(self) -> str:
         lines = [f"{self.verdict}: {self.sentence}", "", _written(self.table)]

@@ -13,22 +13,30 @@ from scipy import stats
 
 from sbi_inn.checks.held_out import TestSet
 from sbi_inn.checks.kind import SIMULATOR, CheckKind, Need, time_for
-from sbi_inn.checks.phrases import number
-from sbi_inn.checks.record import MORE, Finding, Limits, Record
+from sbi_inn.checks.phrases import number, percent
+from sbi_inn.checks.record import MORE, Finding, Limits, Record, Sight, deviation
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.checks.survey import affordable
+from sbi_inn.diagnostics.conditional_ranks import location_scores
 from sbi_inn.diagnostics.tails import tail_p_value
-from sbi_inn.observation.statistics import distance, statistics
+from sbi_inn.observation.statistics import distance, spread, statistics
 from sbi_inn.plots.resimulation import plot_errors
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
-NOISE = 1.5  # times the simulator's own noise: with an exact posterior it is at most sqrt(2)
-# In spreads of the observables, above that noise: a tenth is visible in a plot of the data, and
-# after a whole one the draws have learned little of the observation.
-BEYOND_NOISE = Limits("distance, in spreads", caution=0.1, distrust=1.0)
-# Relative to what 99 % of test observations stay below.
+# Given y, the truth is one more draw of an exact posterior, and what is simulated at it lies as far
+# from y as what is simulated at the others. Posteriors that ignore something measured .085 and
+# more, trained ones below .04; of one that ignores all that a good observation says it is about 1.
+RANKED = Limits("mean score of the distance", caution=0.05, distrust=0.3)
+# Without noise, in spreads of the observables: a tenth is visible in a plot of the data, and after
+# a whole one the draws have learned little of the observation.
+WITHOUT_NOISE = Limits("distance, in spreads", caution=0.1, distrust=1.0)
+# At y, over what two simulations at one draw differ by. One that is half as far again is visible.
+BEYOND_NOISE = Limits("distance, in distances of two simulations", caution=1.5, distrust=3.0)
+RARE = 0.05  # share of the draws whose own noise reaches as far as y, below which y is far
+# At y without noise, relative to what 99 % of test observations stay below.
 BEYOND_USUAL = Limits("distance, in spreads", caution=1.0, distrust=3.0)
+VISIBLE = 0.1  # spreads of an observable that are visible in a plot of the data
 _NEAREST = 1e-9  # spreads: a limit above rounding
 _FARTHEST = 1e100  # spreads, whose square is finite
 
@@ -68,16 +76,33 @@ class Resimulation(Record):
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """The median scaled error against the simulator's own noise."""
-        noise = self._typical_noise
-        limits = BEYOND_NOISE.scaled(above=NOISE * noise)
+        """Whether the truth lands as far as draws do; without noise, how far these land."""
         if np.isnan(self.scaled).all():
             words = "no posterior draw could be simulated again"
-            return (Finding(np.inf, 0.0, limits, 0.0, words),)
-        value, error = float(np.nanmedian(self.scaled)), _standard_error(_medians(self.scaled))
-        p_value = float(stats.norm.sf((value - limits.caution) / max(error, 1e-12)))
-        words = f"{self.well}; those of an exact posterior stay below {number(limits.caution)}"
-        return (Finding(value, error, limits, p_value, words),)
+            return (Finding(np.inf, 0.0, WITHOUT_NOISE, 0.0, words),)
+        return (self._without_noise() if self.deterministic else self._ranked(),)
+
+    @property
+    def sights(self) -> tuple[Sight, ...]:
+        """The smallest mean score that would have been seen."""
+        n = len(self.ranks)
+        if self.deterministic or not n:
+            return ()
+        smallest = deviation(1) / np.sqrt(n)
+        return (Sight(f"a mean score below {smallest:.2g}", smallest, RANKED, n, decides=False),)
+
+    @cached_property
+    def ranks(self) -> FloatArray:
+        """Rank of the distance of the truth's own simulation among those of the draws.
+
+        Uniform if the posterior is exact; below 1/2 where draws land further from the observation
+        than the truth does. Observations at which either failed are left out.
+        """
+        known = np.isfinite(self.noise) & np.isfinite(self.scaled).any(axis=1)
+        draws, own = self.scaled[known], self.noise[known, None]
+        below, ties = (draws < own).sum(axis=1), (draws == own).sum(axis=1)
+        jitter = np.random.default_rng(0).random(len(own))
+        return (below + jitter * (ties + 1)) / (np.isfinite(draws).sum(axis=1) + 1)
 
     @property
     def deterministic(self) -> bool:
@@ -94,6 +119,25 @@ class Resimulation(Record):
             f"draws, simulated again, land {number(float(np.nanmedian(self.scaled)))} spreads of "
             f"the observables from the observation ({beside})"
         )
+
+    def _ranked(self) -> Finding:
+        n = max(len(self.ranks), 1)
+        mean, error = float(location_scores(self.ranks).mean()) if len(self.ranks) else 0.0, n**-0.5
+        side = "further from" if mean < 0 else "closer to"
+        part = float((1 - self.ranks if mean < 0 else self.ranks).mean())
+        words = (
+            f"{self.well}; {percent(part)} of the draws, and not 50 %, land {side} the observation "
+            "than the truth does"
+        )
+        p_value = float(2 * stats.norm.sf(abs(mean) / error))
+        return Finding(abs(mean), error, RANKED, p_value, words)
+
+    def _without_noise(self) -> Finding:
+        value, error = float(np.nanmedian(self.scaled)), _standard_error(_medians(self.scaled))
+        p_value = float(stats.norm.sf((value - WITHOUT_NOISE.caution) / max(error, 1e-12)))
+        limit = number(WITHOUT_NOISE.caution)
+        words = f"{self.well}; those of an exact posterior land on it, and below {limit} will do"
+        return Finding(value, error, WITHOUT_NOISE, p_value, words)
 
     @property
     def remedy(self) -> str:
@@ -138,15 +182,22 @@ class Fit(Record):
         Median scaled error of each held-out observation.
     remark : str
         As in `Resimulation`.
+    beside : (array, array), each of shape (draws,), or None
+        Of a simulator with noise: distance of each simulation from the observation, and from a
+        second simulation at the same draw. Each statistic is divided by its noise, or by a tenth of
+        its spread where that is more.
     """
 
     scaled: FloatArray
     usual: FloatArray
     remark: str = ""
+    beside: tuple[FloatArray, FloatArray] | None = None
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """The median scaled error here, against what 99 % of held-out observations stay below."""
+        """How far draws land from y, over the noise; without it, over what is usual."""
+        if self.beside is not None and np.isfinite(self.beside).all(axis=0).any():
+            return (self._beside_noise(*self.beside),)
         good = self.scaled[np.isfinite(self.scaled)]
         usual = self.usual[np.isfinite(self.usual)]
         limit = max(float(np.quantile(usual, 0.99)) if usual.size else 0.0, _NEAREST)
@@ -162,9 +213,23 @@ class Fit(Record):
         words = f"{self._said(value, limit)}: the simulator may not explain this observation"
         return (Finding(value, error, limits, p_value, words),)
 
+    def _beside_noise(self, far: FloatArray, own: FloatArray) -> Finding:
+        known = np.isfinite(far) & np.isfinite(own)
+        far, own = far[known], own[known]
+        reach = float((own >= far).mean())
+        value = float(np.median(far) / max(np.median(own), _NEAREST))
+        error = _standard_error(far) / max(float(np.median(own)), _NEAREST)
+        words = (
+            f"{self._beside_said(value)}: the posterior is too wide here, or the simulator may not "
+            "explain this observation"
+        )
+        return Finding(value, error, BEYOND_NOISE, reach, words, RARE)
+
     @property
     def well(self) -> str:
         """Say how the observation compares with those the simulator makes."""
+        if self.measure == BEYOND_NOISE.measure:
+            return self._beside_said(self.value)
         return self._said(self.value, self.threshold)
 
     @property
@@ -189,6 +254,13 @@ class Fit(Record):
             remark=self.remark,
             width_mm=width_mm,
             fig=fig,
+        )
+
+    @staticmethod
+    def _beside_said(value: float) -> str:
+        return (
+            f"draws at this observation, simulated again, land {number(value)} times as far from "
+            "it as from a second simulation"
         )
 
     @staticmethod
@@ -234,8 +306,22 @@ def check_resimulation_at(here: Here) -> Fit:
     observed = statistics(here.observation, subject.sampler.schema)
     gaps = (here.again[:, : len(subject.scale)] - observed) / subject.scale
     scaled = distance(np.clip(gaps, -_FARTHEST, _FARTHEST))
-    usual = RESIMULATION.record(subject).scaled
-    return Fit(scaled, _medians(usual), subject.sampler.remark)
+    usual = RESIMULATION.record(subject)
+    beside = None if usual.deterministic else _beside(here, observed)
+    return Fit(scaled, _medians(usual.scaled), subject.sampler.remark, beside)
+
+
+def _beside(here: Here, observed: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Give distances from the observation and from a second simulation, in units of the noise."""
+    scale = here.subject.scale
+    again, twice = (rows[:, : len(scale)] for rows in (here.again, here.twice))
+    between = again - twice
+    known = between[np.isfinite(between).any(axis=1)]
+    noise = spread(known) / np.sqrt(2) if len(known) else scale
+    noisy = np.nan_to_num(np.abs(known)).max(axis=0, initial=0.0) > 0
+    unit = np.maximum(np.where(noisy, noise, 0.0), VISIBLE * scale)
+    gaps = np.clip((again - observed) / unit, -_FARTHEST, _FARTHEST)
+    return distance(gaps), distance(np.clip(between / unit, -_FARTHEST, _FARTHEST))
 
 
 def _medians(scaled: FloatArray) -> FloatArray:

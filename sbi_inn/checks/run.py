@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sbi_inn.checks.calibration import CALIBRATION
+from sbi_inn.checks.conditional import CONDITIONAL
+from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y
 from sbi_inn.checks.dependence import DEPENDENCE
 from sbi_inn.checks.goodness import GOODNESS_OF_FIT
+from sbi_inn.checks.information import INFORMATION_AT_Y
 from sbi_inn.checks.joint import JOINT_COVERAGE
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.posterior_sbc import CALIBRATION_AT_Y
@@ -20,13 +23,16 @@ from sbi_inn.observation.batch import Observations
 # In the order in which they are told.
 CHECKS: tuple[CheckKind[Any], ...] = (
     CALIBRATION,
+    CONDITIONAL,
     DEPENDENCE,
     JOINT_COVERAGE,
     RECOVERY,
     RESIMULATION,
     GOODNESS_OF_FIT,
+    INFORMATION_AT_Y,
     RESIMULATION_AT_Y,
     PREDICTIVE,
+    CONDITIONAL_AT_Y,
     CALIBRATION_AT_Y,
 )
 

@@ -131,11 +131,16 @@ class Subject:
         """Simulate again at flat parameters: rows of statistics, NaN where that failed."""
         return self.simulate_described(flat, observations)[:, : len(self.scale)]
 
-    def simulate_described(self, flat: FloatArray, observations: Observations) -> FloatArray:
+    def simulate_described(
+        self,
+        flat: FloatArray,
+        observations: Observations,
+        stream: Stream = Stream.CHECK_SIMULATIONS,
+    ) -> FloatArray:
         """Simulate again: statistics and the shapes of sets, NaN where that failed."""
         rows = np.full((len(flat), len(described_names(self.sampler.schema))), np.nan)
         try:
-            again, ok = self.observe(flat, observations, stream=Stream.CHECK_SIMULATIONS)
+            again, ok = self.observe(flat, observations, stream=stream)
         except SimulationError:  # every one failed, which the records say
             return rows
         rows[ok] = described(again, self.sampler.schema)
@@ -188,9 +193,22 @@ class Here:
     @cached_property
     def again(self) -> FloatArray:
         """Statistics of draws at the observation, simulated again; NaN where that failed."""
-        draws = min(MOST_DRAWS_AT_Y, self.subject.affordable)
-        drawn = self.subject.sampler.draw(self.observation, draws, self.subject.rng())[0]
-        return self.subject.simulate_described(drawn, self.repeated(draws))
+        return self._simulated(Stream.CHECK_SIMULATIONS)
+
+    @cached_property
+    def twice(self) -> FloatArray:
+        """Statistics of a second simulation at each of the same draws."""
+        return self._simulated(Stream.CHECK_SIMULATIONS_TWICE)
+
+    @cached_property
+    def drawn(self) -> FloatArray:
+        """Draws at the observation, shape (draws, dim)."""
+        draws = max(1, min(MOST_DRAWS_AT_Y, self.subject.affordable))
+        return self.subject.sampler.draw(self.observation, draws, self.subject.rng())[0]
+
+    def _simulated(self, stream: Stream) -> FloatArray:
+        drawn = self.drawn
+        return self.subject.simulate_described(drawn, self.repeated(len(drawn)), stream)
 
     def repeated(self, n: int) -> Observations:
         """Give n rows that are all the observation."""

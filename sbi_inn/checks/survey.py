@@ -16,6 +16,7 @@ from sbi_inn.diagnostics.joint import density_ranks, tarp_ranks
 from sbi_inn.draws import INTERVAL_68
 from sbi_inn.errors import NoDensityError
 from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.statistics import spread
 from sbi_inn.typing import FloatArray, IntArray
 
 EVALUATIONS = 1_000_000  # evaluations of the network at most: about 10 s on two cores
@@ -105,6 +106,7 @@ def survey(
     dim = tests.truth.shape[1]
     pairs = choose_pairs(dim, PAIRS, rng)
     piece = max(1, min(len(tests) // 10, PIECE // (draws * max(dim, len(pairs) // 2))))
+    scale = spread(tests.truth)
     started, done, parts, why = perf_counter(), 0, [], why_no_density
     while done < len(tests) and (done < FEWEST or perf_counter() - started < seconds):
         here = slice(done, done + piece)
@@ -113,7 +115,7 @@ def survey(
         part = {"ranks": ranks(truth, drawn, rng), **_moments(drawn)}
         part["products"], part["excess"] = product_ranks(truth, drawn, pairs, rng)
         references = sampler.prior.flatten(sampler.prior.sample(len(truth), rng))
-        part["tarp"] = tarp_ranks(truth, drawn, references, rng)
+        part["tarp"] = tarp_ranks(truth, drawn, references, rng, scale=scale)
         part["density"] = np.empty(0)
         if not why and done < DENSITIES:
             try:

@@ -61,7 +61,12 @@ def density_ranks(
 
 
 def tarp_ranks(
-    truth: ArrayLike, draws: ArrayLike, references: ArrayLike, rng: np.random.Generator
+    truth: ArrayLike,
+    draws: ArrayLike,
+    references: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    scale: ArrayLike | None = None,
 ) -> FloatArray:
     """Return the level of the ball around a reference point on whose edge the truth lies.
 
@@ -76,12 +81,15 @@ def tarp_ranks(
         observation. Points that do not cannot tell a posterior from the prior.
     rng : numpy.random.Generator
         Jitters the ranks between the draws that neighbour the truth, and within ties.
+    scale : array, shape (d,), optional
+        What parameters are divided by: the spread of the truths, unless it is given. Where these
+        are a few of many, give that of all: the spread of few knows too much of each.
 
     Returns
     -------
     float64 array, shape (n,)
-        The share of draws that lie closer to the reference than the truth does. Distances are
-        Euclidean, of parameters divided by the spread of the truths.
+        The share of draws that lie closer to the reference than the truth does, by Euclidean
+        distance.
 
     Raises
     ------
@@ -106,7 +114,8 @@ def tarp_ranks(
             f"tarp_ranks: references must have the shape {truth.shape} of truth; "
             f"got {references.shape}"
         )
-    scale = spread(truth)  # robust: one truth far from all others would take a parameter out
-    distance = np.linalg.norm((truth - references) / scale, axis=1)
-    distances = np.linalg.norm((draws - references[:, None]) / scale, axis=2)
+    # Robust: one truth far from all others would take a parameter out.
+    unit = spread(truth) if scale is None else np.asarray(scale, dtype=float)
+    distance = np.linalg.norm((truth - references) / unit, axis=1)
+    distances = np.linalg.norm((draws - references[:, None]) / unit, axis=2)
     return ranks(distance[:, None], distances[..., None], rng)[:, 0]

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from sbi_inn.diagnostics.arguments import truth_and_draws
 from sbi_inn.errors import ShapeError
-from sbi_inn.typing import BoolArray, FloatArray
+from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 
 def effective_sample_size(log_weights: ArrayLike) -> FloatArray:
@@ -56,6 +56,39 @@ def _weights(where: str, log_weights: FloatArray) -> FloatArray:
         )
     largest = log_weights.max(axis=-1, keepdims=True)
     return np.exp(log_weights - np.where(np.isfinite(largest), largest, 0.0))
+
+
+def systematic(weights: FloatArray, rng: np.random.Generator, n: int | None = None) -> IntArray:
+    """Choose rows in proportion to their weights, with one random number.
+
+    Of as many rows as there are weights, one of mean weight comes once, one of twice that weight
+    twice; rows come in order.
+
+    Parameters
+    ----------
+    weights : array, shape (m,)
+        Not negative, and not all zero.
+    rng : numpy.random.Generator
+    n : int, optional
+        Rows to choose; by default m.
+
+    Returns
+    -------
+    array of int, shape (n,)
+
+    References
+    ----------
+    Kitagawa (1996), Journal of Computational and Graphical Statistics 5, 1.
+
+    Examples
+    --------
+    >>> systematic(np.array([1.0, 1.0, 2.0, 0.0]), np.random.default_rng(1))
+    array([0, 1, 2, 2])
+    """
+    n = len(weights) if n is None else n
+    marks = (np.arange(n) + rng.random()) / n
+    edges = np.cumsum(weights)
+    return np.searchsorted(edges / edges[-1], marks, side="right").astype(np.int64)
 
 
 def weighted_ranks(

@@ -135,6 +135,21 @@ class Decoder(Protocol):
 
 
 @runtime_checkable
+class Encoder(Protocol):
+    """A Decoder that can be inverted: each draw comes from one latent."""
+
+    def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
+        """Find the parameters (n, dim) that latents (n, dim) stand for."""
+        ...
+
+    def encode(
+        self, observation: Observations, parameters: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Find the latents (n, dim) of parameters (n, dim), and the log-determinants (n,)."""
+        ...
+
+
+@runtime_checkable
 class RowWise(Protocol):
     """A trained method whose `sample` takes a RowGenerators as well as a numpy Generator.
 

@@ -7,12 +7,12 @@ import warnings
 import numpy as np
 import xarray as xr
 
-from sbi_inn.diagnostics.weighted import effective_sample_size
+from sbi_inn.diagnostics.weighted import effective_sample_size, systematic
 from sbi_inn.draws import INTERVAL_95, by_name, columns_of
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.seeds import Stream, generator
-from sbi_inn.typing import FloatArray, IntArray
+from sbi_inn.typing import FloatArray
 
 PRIOR_DRAWS = 10_000  # of the new prior: its widths, and its share out of reach, to 1 %
 FEWEST = 100  # effective draws, below which no posterior can be described,
@@ -73,7 +73,7 @@ def reweight(draws: xr.Dataset, old: Prior, new: Prior, *, seed: int) -> xr.Data
     _warn_few(size, len(log_weights))
     sample = new.sample(PRIOR_DRAWS, generator(seed, Stream.REWEIGHTED_PRIOR))
     _warn_out_of_reach(old, sample)
-    rows = _systematic(
+    rows = systematic(
         np.exp(log_weights - log_weights.max()), generator(seed, Stream.REWEIGHTED_ROWS)
     )
     chosen = draws.isel(draw=rows).assign_attrs(effective_sample_size=size)
@@ -113,13 +113,6 @@ def _log_weights(parameters: dict[str, FloatArray], old: Prior, new: Prior) -> F
             f"{new!r}"
         )
     return log_weights
-
-
-def _systematic(weights: FloatArray, rng: np.random.Generator) -> IntArray:
-    """Choose as many rows as there are weights, in proportion to them, with one random number."""
-    marks = (np.arange(len(weights)) + rng.random()) / len(weights)
-    edges = np.cumsum(weights)
-    return np.searchsorted(edges / edges[-1], marks, side="right").astype(np.int64)
 
 
 def _with_widths(draws: xr.Dataset, prior_sample: dict[str, FloatArray]) -> xr.Dataset:

@@ -22,6 +22,7 @@ from sbi_inn.posterior import (
     resimulation,
     sampling,
     saving,
+    weighting,
 )
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.emulation import Emulation
@@ -174,6 +175,7 @@ class Posterior:
     log_prob = _of_core(sampling.log_prob)
     map_estimate = _of_core(sampling.map_estimate)
     reweight = _of_core(planning.reweight)
+    importance = _of_core(weighting.importance)
 
     # -- many observations -------------------------------------------------------------------------
 
@@ -193,8 +195,8 @@ class Posterior:
         Returns
         -------
         Check
-            `.verdict` ("trust", "caution", "do not trust"), `.sentence`, `.table`, `.figures`,
-            `.to_html("report.html")`.
+            `.verdict` ("trust", "cannot tell", "caution", "do not trust"), `.sentence`, `.table`,
+            `.figures`, `.to_html("report.html")`.
         """
         observation = None if y is None else self.schema.read(y)
         general = checking.check(self.core, self._subject(), progress=progress)

@@ -144,6 +144,14 @@ class Prior:
         return not any(isinstance(c, Tabulated) for c in self._joint.components.values())
 
     @property
+    def log_mass(self) -> float:
+        """Log of the share of the study's whole prior that it covers: 0, where nothing was cut off.
+
+        The evidence under the whole prior is that under this one times this share.
+        """
+        return 0.0 if self.box is None else self.box.log_mass
+
+    @property
     def storable(self) -> bool:
         """Whether a file can hold the prior: all its distributions are scipy's.
 

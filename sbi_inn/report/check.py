@@ -16,11 +16,12 @@ from sbi_inn.report.page import page
 
 MEANING = {
     "trust": "Trust this posterior",
+    "cannot tell": "Cannot tell whether to trust this posterior",
     "caution": "Use this posterior with caution",
     "do not trust": "Do not trust this posterior",
 }
 
-WORTH_SAYING = ("goodness of fit",)
+WORTH_SAYING = ("goodness of fit", "information at y")
 REASONS = 3  # that are told in the sentence
 OUTSIDE = "Widen the prior of what is given, so that training covers the observation."
 
@@ -48,9 +49,10 @@ class Check:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict among the checks: "trust", "caution" or "do not trust"."""
-        levels = [VERDICTS.index(record.verdict) for record in self.records.values()]
-        return VERDICTS[max([*levels, 1 if self.notes else 0])]
+        """The worst among the checks: "trust", "cannot tell", "caution" or "do not trust"."""
+        found = [VERDICTS.index(record.verdict) for record in self.records.values()]
+        found += [VERDICTS.index("caution")] if self.notes else []
+        return VERDICTS[max(found, default=0)]
 
     @property
     def meaning(self) -> str:
@@ -88,9 +90,12 @@ class Check:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per check: what was measured, its error, the threshold, whether it passed.
+        """One row per check: what was measured, its limit, and why the verdict is what it is.
 
-        The threshold is NaN where a check has no verdict to give.
+        `value` is the effect, with its `error`; `threshold` the limit from which on it is a reason
+        for caution (NaN where a check has no verdict to give); `smallest` the effect that would
+        have been seen in 9 of 10 cases (NaN where that is not known); `p_value` how often an exact
+        posterior shows as much, for all that the check looks at; `decided` what decided.
         """
         rows = {
             name: {
@@ -98,8 +103,11 @@ class Check:
                 "value": record.value,
                 "error": record.error,
                 "threshold": record.threshold if np.isfinite(record.threshold) else np.nan,
+                "smallest": record.smallest,
+                "p_value": record.p_value,
                 "passed": record.passed,
                 "verdict": record.verdict,
+                "decided": record.decided,
             }
             for name, record in self.records.items()
         }

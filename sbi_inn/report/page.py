@@ -20,7 +20,12 @@ from sbi_inn.plots.style import DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM
 
 DPI = 200  # dots an inch: sharp on a screen of two dots a pixel
 
-MARKS: Mapping[Verdict, str] = {"trust": "✓", "caution": "!", "do not trust": "✗"}
+MARKS: Mapping[Verdict, str] = {
+    "trust": "✓",
+    "cannot tell": "?",
+    "caution": "!",
+    "do not trust": "✗",
+}
 
 # Columns of tables in words; of others the underscores become blanks.
 WORDS = {

@@ -35,8 +35,14 @@ class Binding:
     leading: tuple[str, ...]
 
 
-def bind(function: Callable[..., Any], parameters: Sequence[str], givens: Sequence[str]) -> Binding:
-    """Read a simulator's signature.
+def bind(
+    function: Callable[..., Any],
+    parameters: Sequence[str],
+    givens: Sequence[str],
+    *,
+    what: str = "the simulator",
+) -> Binding:
+    """Read the signature of a simulator, or of what else messages are to call it.
 
     Arguments that carry the name of a parameter or given receive it, `**kwargs` receives all of
     them; `rng` and `seed` receive randomness. A single other positional argument, where no
@@ -66,10 +72,10 @@ def bind(function: Callable[..., Any], parameters: Sequence[str], givens: Sequen
     ]
     vector = _vector(strangers, named, parameters)
     if strangers and vector is None:
-        raise SimulationError(_unknown([a.name for a in strangers], parameters, givens))
+        raise SimulationError(_unknown(what, [a.name for a in strangers], parameters, givens))
     if vector is None and not set(named) & set(parameters):
         raise SimulationError(
-            f"the simulator takes none of the parameters ({', '.join(parameters)}); its arguments "
+            f"{what} takes none of the parameters ({', '.join(parameters)}); its arguments "
             f"are ({', '.join(map(str, found))}). Name them, or take one vector of all"
         )
     leading = (a for a in single if a.kind is Parameter.POSITIONAL_ONLY)
@@ -135,11 +141,11 @@ def _vector(
     return strangers[0].name if strangers[0].kind in positional else None
 
 
-def _unknown(names: list[str], parameters: Sequence[str], givens: Sequence[str]) -> str:
+def _unknown(what: str, names: list[str], parameters: Sequence[str], givens: Sequence[str]) -> str:
     close = get_close_matches(names[0], [*parameters, *givens], n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     givens_known = f"; givens: {', '.join(givens)}" if givens else ""
     return (
-        f"the simulator's argument {', '.join(map(repr, names))} is no parameter or given{hint} "
+        f"{what}'s argument {', '.join(map(repr, names))} is no parameter or given{hint} "
         f"(parameters: {', '.join(parameters)}{givens_known}; also: rng, seed)"
     )

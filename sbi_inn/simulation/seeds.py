@@ -50,6 +50,9 @@ class Stream(IntEnum):
     PLAN_DRAWS = auto()
     REWEIGHTED_PRIOR = auto()
     REWEIGHTED_ROWS = auto()
+    IMPORTANCE = auto()
+    CONDITIONAL_RANKS = auto()
+    CHECK_SIMULATIONS_TWICE = auto()
     REFINED_ROUNDS = auto()
     REFINED_SIMULATIONS = auto()
 

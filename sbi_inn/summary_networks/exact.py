@@ -49,6 +49,7 @@ class Exact:
         """How many features it gives."""
         whitened, columns = self.whitened, self.columns
         parts = (whitened.components, whitened.scores.columns[None], whitened.sizes)
+        parts += (whitened.size_scores.columns[None],)
         own = (columns.scale, columns.scores.columns[None], columns.gaps[None])
         return sum(part.shape[1] for part in (*own, *parts))
 

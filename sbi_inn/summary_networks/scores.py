@@ -43,11 +43,18 @@ class Scores:
     scores: FloatArray
 
     @classmethod
-    def fit(cls, table: FloatArray) -> Scores:
-        """Find which columns of (rows, columns) are far from normal, and their maps."""
+    def fit(cls, table: FloatArray, alike: float = ALIKE) -> Scores:
+        """Find which columns of (rows, columns) are far from normal, and their maps.
+
+        Those whose correlation with their normal score is below `alike`.
+        """
         known = [column[~np.isnan(column)] for column in table.T]
         maps = [_map(column) for column in known]
-        chosen = [i for i, m in enumerate(maps) if m is not None and _differs(known[i], *m)]
+        chosen = [
+            i
+            for i, m in enumerate(maps)
+            if m is not None and np.corrcoef(known[i], np.interp(known[i], *m))[0, 1] < alike
+        ]
         knots = np.array([maps[i] for i in chosen]).reshape(len(chosen), 2, KNOTS)
         return cls(np.array(chosen, np.int64), knots[:, 0], knots[:, 1])
 
@@ -72,9 +79,3 @@ def _map(column: FloatArray) -> tuple[FloatArray, FloatArray] | None:
     scores = ndtri((ndtr(levels[first]) + ndtr(levels[first + count - 1])) / 2)
     rest = (0, KNOTS - len(values))  # the last knot again: interpolation does not see it
     return np.pad(values, rest, mode="edge"), np.pad(scores, rest, mode="edge")
-
-
-def _differs(column: FloatArray, values: FloatArray, scores: FloatArray) -> bool:
-    """Whether a column and its normal scores are not the same but for scale."""
-    score = np.interp(column, values, scores)
-    return bool(np.corrcoef(column, score)[0, 1] < ALIKE)

@@ -22,6 +22,7 @@ from sbi_inn.typing import AnyArray, FloatArray
 ROUNDING = 1e-14
 # Components left out at the head, before the log of what is left in the others is taken.
 HEADS = (0, 1, 2, 4, 8, 16, 32)
+SIZE_SCORES = "scores of sizes:"  # how the names of their arrays begin in files
 SMALLEST = 1e-12  # root mean square, so that the log of nothing is finite
 
 
@@ -41,6 +42,8 @@ class Whitened:
     sizes : array, shape (2, k)
         Median and spread of the log root mean square of all components but the first few
         (`HEADS`): of their noise, where the others are noise.
+    size_scores : Scores
+        Of these logs.
 
     Examples
     --------
@@ -59,6 +62,7 @@ class Whitened:
     components: FloatArray
     scores: Scores
     sizes: FloatArray
+    size_scores: Scores
 
     @classmethod
     def fit(cls, table: FloatArray) -> Whitened:
@@ -68,29 +72,36 @@ class Whitened:
         rotation = _rotation(scaled)
         turned = scaled @ rotation
         components = location_scale(turned)
-        sizes = location_scale(_sizes(turned - components[0]))
-        return cls(scale, rotation, components, Scores.fit(turned), sizes)
+        sizes = _sizes(turned - components[0])
+        # Parameters are normal under their priors: what tells one directly is its normal score.
+        size_scores = Scores.fit(sizes, alike=1.0)
+        scores = Scores.fit(turned)
+        return cls(scale, rotation, components, scores, location_scale(sizes), size_scores)
 
     def __call__(self, table: FloatArray) -> npt.NDArray[np.float32]:
         """Give components, normal scores and log sizes side by side, shape (rows, ...)."""
         turned = _scaled(table, self.scale) @ self.rotation
+        sizes = _sizes(turned - self.components[0])
         parts = (
             squash(turned, self.components),
             self.scores(turned),
-            squash(_sizes(turned - self.components[0]), self.sizes),
+            squash(sizes, self.sizes),
+            self.size_scores(sizes),
         )
         return np.hstack(parts)
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Give everything as named arrays."""
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "scores"}
-        return own | prefixed(SCORES, vars(self.scores))
+        own = {f.name: getattr(self, f.name) for f in fields(self) if "scores" not in f.name}
+        found = own | prefixed(SCORES, vars(self.scores))
+        return found | prefixed(SIZE_SCORES, vars(self.size_scores))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Whitened:
         """Read back what `to_arrays` gave."""
-        own = {f.name: arrays[f.name] for f in fields(cls) if f.name != "scores"}
-        return cls(**own, scores=Scores(**named(SCORES, arrays)))
+        own = {f.name: arrays[f.name] for f in fields(cls) if "scores" not in f.name}
+        scores, sizes = (Scores(**named(prefix, arrays)) for prefix in (SCORES, SIZE_SCORES))
+        return cls(**own, scores=scores, size_scores=sizes)
 
 
 def _scaled(table: FloatArray, scale: FloatArray) -> FloatArray:

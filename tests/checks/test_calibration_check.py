@@ -9,6 +9,7 @@ from studies import SAMPLE, ExactLine, ExactSample, exact, exact_posterior, subj
 
 from sbi_inn.checks import Calibration
 from sbi_inn.checks.survey import survey
+from sbi_inn.diagnostics.calibration import ranks
 
 COLUMNS = ("a", "b")
 
@@ -147,3 +148,46 @@ def test_an_exact_posterior_is_right_in_every_part():
     assert len(found.groups) == 3
     assert found.verdict == "trust"
     assert len(found.table) == 2 * (1 + 3)
+
+
+def test_tails_that_are_pulled_in_are_found():
+    # The 99 % interval holds 96.8 %: what lies beyond 2.14 sd is drawn in to there.
+    rng = np.random.default_rng(0)
+    exact_ranks = rng.random((5_000, 2))
+    edge = st.norm.ppf(0.984)
+    truth = rng.normal(size=(5_000, 2))
+    draws = np.clip(rng.normal(size=(5_000, 200, 2)), -edge, edge)
+    pulled = ranks(truth, draws + 0.02 * rng.normal(size=draws.shape), rng)
+    found = Calibration(pulled, COLUMNS)
+    assert found.verdict != "trust"
+    assert "the 99 % intervals of" in found.sentence
+    assert "times as often as they should" in found.sentence
+    assert Calibration(exact_ranks, COLUMNS).verdict == "trust"
+
+
+def test_a_mode_of_one_per_cent_that_is_missing_lies_on_one_side():
+    found = np.random.default_rng(0).random((5_000, 2))
+    found[:50, 1] *= 0.005
+    missing = Calibration(found, COLUMNS)
+    assert missing.verdict == "caution"
+    assert "truths lie below the 99 % intervals of b 3" in missing.sentence
+
+
+def test_many_parameters_that_are_each_hardly_off():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(2_000, 20))
+    names = tuple(f"x{i}" for i in range(20))
+    assert Calibration(st.norm.cdf(scores), names).verdict == "trust"
+    found = Calibration(st.norm.cdf(scores - 0.1), names)
+    assert found.verdict == "do not trust"
+    assert "all 20 parameters together lie off" in found.sentence
+    # Independent: sqrt(20) times .1 of a standard deviation.
+    assert found.worst.effect == pytest.approx(0.447, abs=0.07)
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(100, "cannot tell"), (1_000, "trust")])
+def test_few_tests_cannot_tell(n, verdict):
+    found = Calibration(np.random.default_rng(1).random((n, 2)), COLUMNS)
+    assert found.verdict == verdict
+    if n == 100:
+        assert "a shift below 0.49 sd or a width off by 41 % may not show" in found.sentence

@@ -5,7 +5,7 @@ import pytest
 from studies import ExactLine, exact, surveyed
 
 from sbi_inn.checks.dependence import Dependence
-from sbi_inn.diagnostics.dependence import with_right_marginals
+from sbi_inn.diagnostics.dependence import choose_pairs, product_ranks, with_right_marginals
 
 COVARIANCE = exact([0.0, 0.0])[1]
 TRUE = COVARIANCE[0, 1] / np.sqrt(COVARIANCE[0, 0] * COVARIANCE[1, 1])
@@ -80,3 +80,18 @@ def test_right_marginals_where_all_truths_are_off_alike():
     alike = np.column_stack([np.full(50, 2.0), np.full(50, 3.0)])
     pairs = np.array([[0, 1]])
     assert np.allclose(with_right_marginals(excess, alike, pairs), 1 - 6)
+
+
+def test_many_small_correlations_together():
+    rng = np.random.default_rng(0)
+    names = [f"x{i}" for i in range(20)]
+    pairs = choose_pairs(20, 200, rng)
+    named = tuple((names[i], names[j]) for i, j in pairs)
+    claimed = rng.normal(size=(2_000, 40, 20))
+    for correlation in (0.0, 0.05):
+        covariance = (1 - correlation) * np.eye(20) + correlation
+        truth = rng.multivariate_normal(np.zeros(20), covariance, size=2_000)
+        found = Dependence(*product_ranks(truth, claimed, pairs, rng), named)
+        assert found.passed == (correlation == 0)
+    assert "how all 20 parameters go together" in found.sentence
+    assert "too narrow" in found.sentence

@@ -10,7 +10,7 @@ import scipy.stats as st
 from studies import SAMPLE, exact_posterior
 
 from sbi_inn.checks import Familiar
-from sbi_inn.checks.goodness import LEARNED, OBSERVED, SINGLE
+from sbi_inn.checks.goodness import GIVEN_OTHERS, LEARNED, OBSERVED, RANKED, SINGLE
 from sbi_inn.observation.schema import Schema
 
 
@@ -44,7 +44,7 @@ def test_p_values_are_uniform_on_held_out_simulations(k, learned):
     rng = np.random.default_rng(k)
     watcher = Watcher(k, rng.normal(size=(k, learned)) if learned else None)
     found = judged(watcher, correlated(rng, 2_000, k), correlated(rng, 1_000, k))
-    looks = [OBSERVED] + [SINGLE] * (k >= 5) + [LEARNED] * bool(learned)
+    looks = [OBSERVED] + [SINGLE, GIVEN_OTHERS] * (k >= 5) + [LEARNED] * bool(learned)
     assert list(found[0].p_values) == looks
     for look in looks:
         assert st.kstest([one.p_values[look] for one in found], "uniform").pvalue > 0.01
@@ -128,7 +128,24 @@ def test_a_given_is_the_experimenters_choice_and_not_what_sticks_out():
     y[:40] += 6.0  # the simulations that look most like it are of much smaller sets
     found = posterior.goodness_of_fit({"y": y})
     assert found.names[-1] == "n"
-    assert found.sticking_out.argmax() == len(found.names) - 1
+    assert found.sticking_out[-1] > 2
     assert found.sticks_out in {"skewness of y", "95 % quantile of y"}
     assert found.sticks_out_by == found.sticking_out[:-1].max()
     assert f"{found.sticks_out} = " in found.findings[0].words
+
+
+def decades(n, seed):
+    """Curves of twenty points that rise by up to six decades."""
+    rng = np.random.default_rng(seed)
+    slope, level = rng.uniform(0, 6, (n, 1)), rng.normal(0, 1, (n, 1))
+    return 10 ** (slope * np.linspace(0, 1, 20) + level + 0.05 * rng.normal(size=(n, 20)))
+
+
+def test_where_a_statistic_spans_decades_ranks_are_looked_at():
+    good = decades(1, 2)
+    saw = good * np.where(np.arange(20) % 2, 1, 30)
+    found = judged(Watcher(20, None), decades(3_000, 1), np.concatenate([good, saw, -good]))
+    assert RANKED in found[0].p_values
+    assert [one.verdict for one in found] == ["trust", "do not trust", "do not trust"]
+    even = judged(Watcher(2, None), np.random.default_rng(0).normal(size=(500, 2)), np.ones((1, 2)))
+    assert RANKED not in even[0].p_values

@@ -6,11 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats as st
 from studies import briefly, exact_posterior
 
-from sbi_inn.checks.record import VERDICTS, Finding, Limits, Record
+from sbi_inn.checks.record import SIGNIFICANCE, VERDICTS, Finding, Limits, Record, Sight, deviation
 from sbi_inn.plots.style import SINGLE_COLUMN_MM
 
+NO_ERROR = {"recovery", "goodness of fit", "information at y"}
 LIMITS = Limits("length", caution=0.1, distrust=0.3)
 
 
@@ -19,6 +21,7 @@ class Plain(Record):
     """A record of given findings."""
 
     found: tuple[Finding, ...]
+    sights: tuple[Sight, ...] = ()
 
     @property
     def findings(self):
@@ -44,9 +47,9 @@ def finding(effect, p_value, words="off", error=0.01):
     ("effect", "p_value", "level"),
     [
         (0.05, 0.0, 0),  # significant, and too small to matter
-        (0.2, 0.02, 0),  # large, and chance may have made it
+        (0.2, 0.0026, 0),  # large, and chance may have made it
         (9.0, 0.02, 0),
-        (0.2, 0.0099, 1),
+        (0.2, 0.0024, 1),
         (0.31, 0.0, 2),
         (0.2, np.nan, 0),
         (0.1, 0.0, 0),
@@ -55,7 +58,8 @@ def finding(effect, p_value, words="off", error=0.01):
 )
 def test_a_finding_needs_significance_and_effect(effect, p_value, level):
     assert finding(effect, p_value).level == level
-    assert Plain((finding(effect, p_value),)).verdict == VERDICTS[level]
+    objections = ("trust", "caution", "do not trust")
+    assert Plain((finding(effect, p_value),)).verdict == objections[level]
 
 
 def test_the_worst_finding_decides():
@@ -77,6 +81,48 @@ def test_where_all_is_well():
     assert found.more_figures() == {}
 
 
+def test_too_few_tests_cannot_tell():
+    seen = Sight("a length below 0.2", 0.2, LIMITS, 100)
+    unseen = Sight("a length below 0.6", 0.6, LIMITS, 100)
+    calm = finding(0.05, 0.5)
+    assert Plain((calm,), (seen,)).verdict == "trust"
+    blind = Plain((calm,), (seen, unseen))
+    assert blind.verdict == "cannot tell"
+    assert not blind.passed
+    assert blind.decided == "too few test simulations"
+    # Errors shrink as the root of the number: half of .6 takes four times as many.
+    assert blind.sentence == (
+        "with 100 test simulations a length below 0.6 may not show: it takes 400"
+    )
+    assert "test simulations" in blind.advice
+    # What is found all the same has shown.
+    assert Plain((finding(0.2, 0.0),), (unseen,)).verdict == "caution"
+
+
+def test_what_decided():
+    assert Plain((finding(0.05, 0.0),)).decided == "within the limit"
+    assert Plain((finding(0.2, 0.5),)).decided == "above the limit, as chance makes it"
+    assert Plain((finding(0.2, 0.0),)).decided == "length 0.2 above 0.1"
+    assert Plain((finding(0.5, 0.0),)).decided == "length 0.5 above 0.3"
+
+
+def test_a_finding_may_count_from_another_p_value_on():
+    assert Finding(0.2, 0.0, LIMITS, 0.02, "off", 0.05).level == 1
+
+
+def test_the_smallest_effect_is_of_the_measure_that_the_record_shows():
+    other = Sight("a height below 1", 1.0, Limits("height", 2.0, 3.0), 10)
+    assert np.isnan(Plain((finding(0.05, 0.5),), (other,)).smallest)
+    length = Sight("a length below 0.2", 0.2, LIMITS, 100)
+    assert Plain((finding(0.05, 0.5),), (other, length)).smallest == 0.2
+
+
+def test_effects_of_so_many_standard_errors_are_seen_in_nine_of_ten_cases():
+    rng = np.random.default_rng(0)
+    p = 2 * st.norm.sf(np.abs(deviation(looks=7) + rng.standard_normal(20_000)))
+    assert (7 * p < SIGNIFICANCE).mean() == pytest.approx(0.9, abs=0.01)
+
+
 def test_how_it_is_printed():
     bad, good = Plain((finding(0.2, 0.0, "a < b"),)), Plain((finding(0.0, 0.5),))
     assert repr(bad).splitlines()[0] == "caution: a < b"
@@ -93,11 +139,11 @@ def test_every_check_has_the_face_of_a_record():
     check = posterior.check([0.5, -1.0], progress=False)
     together = posterior.goodness_of_fit_together([{"y": [0.5, -1.0]}, {"y": [0.1, 0.2]}])
     records = {**check.records, "together": together}
-    assert len(records) == 10
+    assert len(records) == 13
     for name, record in records.items():
         assert 0 <= record.value <= 1
         assert record.error >= 0
-        assert (record.error > 0) == (name not in {"recovery", "goodness of fit"})
+        assert (record.error > 0) == (name not in NO_ERROR)
         assert record.passed == (record.verdict == "trust")
         assert record.verdict in VERDICTS
         assert record.sentence

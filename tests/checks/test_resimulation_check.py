@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import scipy.stats as st
 from studies import LINE, MIX, NOISE, ExactLine, exact_posterior
 
 import sbi_inn as si
@@ -29,12 +30,12 @@ def tests():
     return checks.TestSet.of(simulations)
 
 
-def simulate(flat, observations):
-    rng = np.random.default_rng(len(flat))
+def simulate(flat, observations, stream=0):
+    rng = np.random.default_rng([len(flat), stream])
     return flat @ MIX.T + NOISE * rng.normal(size=flat.shape)
 
 
-def noiseless(flat, observations):
+def noiseless(flat, observations, stream=0):
     return flat @ MIX.T
 
 
@@ -44,8 +45,8 @@ class Planted(Subject):
 
     simulator: Callable = simulate
 
-    def simulate_described(self, flat, observations):
-        return self.simulator(flat, observations)
+    def simulate_described(self, flat, observations, stream=0):
+        return self.simulator(flat, observations, stream)
 
 
 def planted(sampler, tests, simulator=simulate):
@@ -55,17 +56,18 @@ def planted(sampler, tests, simulator=simulate):
 
 
 def resimulation(fitted, tests, simulator=simulate, draws=20):
-    return resimulate(planted(sampler(fitted), tests, simulator), tests, draws)
+    drawing = fitted if isinstance(fitted, Knows) else sampler(fitted)
+    return resimulate(planted(drawing, tests, simulator), tests, draws)
 
 
 def test_resimulation_of_an_exact_posterior(tests):
     found = resimulation(EXACT, tests)
     assert found.verdict == "trust"
     assert found.errors.shape == found.scaled.shape == (200, 20)
-    assert found.noise.shape == (200,)
-    # Noise once more, and the posterior's own width: at most sqrt(2) of the noise.
-    ratio = found.value / np.median(found.noise)
-    assert 1 < ratio < 1.5
+    assert found.noise.shape == found.ranks.shape == (200,)
+    # Truth and draws are exchangeable: one lands as far as the other.
+    assert np.median(found.scaled) / np.median(found.noise) == pytest.approx(1, abs=0.15)
+    assert found.value < 3 / np.sqrt(200)
     assert "a new simulation at the truth" in found.sentence
     assert found.table.index.to_list()[-1] == "in units of the noise"
 
@@ -76,13 +78,29 @@ def test_resimulation_of_a_wrong_posterior(tests, fitted):
     assert found.verdict != "trust"
     assert not found.passed
     assert found.value > found.threshold
-    assert f"{found.threshold:.2g}" in found.sentence
+    assert "and not 50 %, land further from the observation than the truth does" in found.sentence
+
+
+def test_draws_that_cling_to_the_observation_are_found(tests):
+    # Those that fit it best land closer to it than the truth does.
+    found = resimulation(Knows(0.0), tests)
+    assert found.verdict == "do not trust"
+    assert "land closer to the observation than the truth does" in found.sentence
+
+
+def test_an_exact_posterior_has_uniform_ranks(tests):
+    many = checks.TestSet.of(si.simulate(LINE, n=4_000, seed=7, n_jobs=1, progress=False))
+    found = resimulation(EXACT, many)
+    assert st.kstest(found.ranks, "uniform").pvalue > 0.01
+    assert found.verdict == "trust"
+    assert found.smallest == pytest.approx(0.07, abs=0.01)
 
 
 class Knows:
     """Draws a fixed distance from the truth."""
 
     prior, schema, remark = LINE.prior, sampler(EXACT).schema, "as I know"
+    evaluations = 1
 
     def __init__(self, off):
         self.off = off
@@ -119,7 +137,7 @@ def test_the_figure_repeats_what_has_to_be_known_about_the_draws():
 
 
 def test_simulations_that_fail_are_left_out(tests):
-    def fragile(flat, observations):
+    def fragile(flat, observations, stream):
         rows = simulate(flat, observations)
         rows[::3] = np.nan
         return rows
@@ -148,13 +166,14 @@ def at(tests, y):
 def test_the_fit_at_one_observation(tests):
     usual = at(tests, [0.5, -1.0])
     assert usual.verdict == "trust"
-    assert "stay below" in usual.sentence
+    assert "from a second simulation" in usual.sentence
+    assert usual.value == pytest.approx(1, abs=0.2)
     assert "may not explain" not in usual.sentence
     assert usual.advice == ""
 
 
 @pytest.mark.parametrize(
-    ("y", "verdict"), [([12.0, 0.0], "caution"), ([90.0, 0.0], "do not trust")]
+    ("y", "verdict"), [([18.5, 0.0], "caution"), ([90.0, 0.0], "do not trust")]
 )
 def test_an_observation_the_simulator_does_not_make(tests, y, verdict):
     # The prior holds the draws back, so that they land short of it.
@@ -162,6 +181,21 @@ def test_an_observation_the_simulator_does_not_make(tests, y, verdict):
     assert found.verdict == verdict
     assert "the simulator may not explain this observation" in found.sentence
     assert "Look at the observation" in found.advice
+
+
+def test_a_posterior_that_is_far_too_wide_at_y(tests):
+    posterior = sampler(ExactLine(width=20.0))
+    found = check_resimulation_at(Here(planted(posterior, tests), posterior.schema.read([0, 0])))
+    assert found.verdict == "do not trust"
+    assert "too wide here" in found.sentence
+
+
+def test_without_noise_what_is_usual_is_the_yardstick(tests):
+    quiet = checks.TestSet(tests.truth, sampler(EXACT).schema.stack({"y": tests.truth @ MIX.T}, {}))
+    subject = planted(Knows(0.01), quiet, noiseless)
+    found = check_resimulation_at(Here(subject, quiet.observations[:1]))
+    assert found.beside is None
+    assert "stay below" in found.sentence
 
 
 def test_an_observation_at_which_nothing_can_be_simulated():
@@ -177,3 +211,4 @@ def test_held_out_observations_of_which_every_simulation_failed_do_not_count(tes
     found = check_resimulation_at(Here(subject, tests.observations[:1]))
     assert np.isnan(found.usual[:50]).all()
     assert np.isfinite(found.threshold)
+    assert len(RESIMULATION.record(subject).ranks) == len(tests) - 50

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats as st
 
 from sbi_inn.diagnostics.calibration import ranks
-from sbi_inn.diagnostics.weighted import effective_sample_size, weighted_ranks
+from sbi_inn.diagnostics.weighted import effective_sample_size, systematic, weighted_ranks
 from sbi_inn.errors import ShapeError
 
 N = 4_000
@@ -161,3 +161,16 @@ def test_weighted_ranks_say_what_does_not_fit(draws, log_weights, own, message):
         weighted_ranks(
             np.zeros((2, 3)), draws, log_weights, np.random.default_rng(0), truth_log_weights=own
         )
+
+
+def test_rows_chosen_in_proportion_to_their_weights():
+    rng = np.random.default_rng(3)
+    weights = rng.exponential(size=50)
+    expected = 50 * weights / weights.sum()
+    counts = np.mean(
+        [np.bincount(systematic(weights, rng), minlength=50) for _ in range(2_000)], axis=0
+    )
+    # Each count is one of the two whole numbers around its mean: an sd of at most 1/2.
+    assert np.abs(counts - expected).max() < 4 * 0.5 / np.sqrt(2_000)
+    once = np.bincount(systematic(weights, rng), minlength=50)
+    assert np.abs(once - expected).max() < 1

@@ -31,8 +31,11 @@ Y = [1.0, -0.5]
 # Seven standard deviations from all that is simulated, in one of the two observables.
 FAR = [[0.0, 15.0], [15.0, 0.0], [-15.0, 0.0], [0.0, -15.0]]
 
-GENERAL = ["calibration", "dependence", "joint coverage", "recovery", "re-simulation"]
-AT_Y = ["goodness of fit", "re-simulation at y", "posterior predictive", "calibration at y"]
+WITHOUT = ["calibration", "conditional ranks", "dependence", "joint coverage", "recovery"]
+GENERAL = [*WITHOUT, "re-simulation"]
+SIMULATED = ["re-simulation at y", "posterior predictive"]
+AT_Y = ["goodness of fit", "information at y", *SIMULATED, "conditional ranks at y"]
+AT_Y += ["calibration at y"]
 
 
 @pytest.fixture(scope="module")

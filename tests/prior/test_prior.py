@@ -400,3 +400,11 @@ def test_a_distribution_of_ones_own():
     assert prior.to_config() == {"parameters": [{"name": "x", "kind": "code", "width": 1}]}
     np.testing.assert_allclose(prior.from_latent([[0.0]])["x"], np.sqrt(0.5))
     np.testing.assert_allclose(prior.log_prob({"x": 0.25}), np.log(0.5))
+
+
+def test_the_density_on_the_latent_side():
+    prior = Prior(a=st.norm(3, 2), b=st.gamma(2))
+    points = np.random.default_rng(1).normal(0, 2, (50, 2))
+    expected = st.multivariate_normal(np.zeros(2), np.eye(2)).logpdf(points)
+    assert np.allclose(prior.log_density(points), expected)
+    assert prior.log_mass == 0

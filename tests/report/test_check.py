@@ -23,6 +23,9 @@ class Found:
     error: float = 0.002
     threshold: float = 0.02
     measure: str = "distance"
+    smallest: float = 0.005
+    p_value: float = 0.001
+    decided: str = "as planted"
 
     @property
     def passed(self):
@@ -50,6 +53,8 @@ GOOD = Found("trust", "all well")
 FITS = Found("trust", "it fits")
 DOUBTFUL = Found("caution", "a little wide", "Train longer.")
 BAD = Found("do not trust", "far <off>", "Simulate more.")
+BLIND = Found("cannot tell", "too few", "Check with more.")
+CANNOT_TELL = "Cannot tell whether to trust this posterior"
 WORSE = Found("do not trust", "far off too", "Look at y.")
 
 
@@ -65,6 +70,9 @@ def named(*records):
         ([GOOD, DOUBTFUL], (), "caution", "Use this posterior with caution: a little wide."),
         ([BAD, DOUBTFUL], (), "do not trust", "Do not trust this posterior: far <off>."),
         ([BAD, WORSE], (), "do not trust", "Do not trust this posterior: far <off>; far off too."),
+        ([GOOD, BLIND], (), "cannot tell", f"{CANNOT_TELL}: too few."),
+        ([BLIND, DOUBTFUL], (), "caution", "Use this posterior with caution: a little wide."),
+        ([BLIND], ("k is 9",), "caution", "Use this posterior with caution: k is 9."),
         ([GOOD], ("k is 9",), "caution", "Use this posterior with caution: k is 9."),
         ([BAD], ("k is 9",), "do not trust", "Do not trust this posterior: far <off>; k is 9."),
         ([], (), "trust", "Trust this posterior."),
@@ -98,7 +106,9 @@ def test_the_table_has_a_row_a_check():
     table = Check({"one": GOOD, "two": BAD}).table
     assert table.index.to_list() == ["one", "two"]
     assert table.columns.to_list()[0] == "measure"
-    assert table.loc["two"].to_list() == ["distance", 0.01, 0.002, 0.02, False, "do not trust"]
+    assert table.loc["two"].to_list() == [
+        *("distance", 0.01, 0.002, 0.02, 0.005, 0.001, False, "do not trust", "as planted")
+    ]
 
 
 def test_what_is_printed():

@@ -82,6 +82,16 @@ class FittedCINN:
         x, _ = self.network.flow.inverse(torch.from_numpy(latent.astype(np.float32)), context)
         return x.numpy().astype(np.float64)
 
+    @torch.inference_mode()
+    def encode(
+        self, observation: Observations, parameters: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Find the latents (n, dim) of parameters (n, dim), and the log-determinants (n,)."""
+        context = self.network.summary(Batch.of(observation, self.scaling))
+        rows = torch.from_numpy(parameters.astype(np.float32)).split(ROWS)
+        z, log_det = zip(*(self.network.flow(part, context) for part in rows), strict=True)
+        return torch.cat(z).numpy().astype(float), torch.cat(log_det).numpy().astype(float)
+
     @property
     def histories(self) -> tuple[History, ...]:
         """That of the only network."""

@@ -152,6 +152,12 @@ class DecoderEnsemble(FittedEnsemble):
 class FlowEnsemble(DecoderEnsemble):
     """An ensemble of networks that also sum up the observation, as cINNs do."""
 
+    def encode(
+        self, observation: Observations, parameters: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Find latents and log-determinants of parameters (n, dim), as `decode` has them."""
+        return self.best.encode(observation, parameters)
+
     def summarise(self, observations: Observations) -> FloatArray:
         """Give the learned summaries of all members side by side, shape (batch, features)."""
         return np.hstack([member.summarise(observations) for member in self.members])

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.stats as st
 import torch
 
 from sbi_inn.errors import LoadError
@@ -161,6 +162,17 @@ def test_the_density_is_that_of_the_draws(fitted):
     volume = np.where(inside, 1 / density, 0.0)
     error = volume.std() / np.sqrt(len(draws))
     assert abs(volume.mean() - np.prod(high - low)) < 4 * error
+
+
+def test_draws_are_encoded_as_what_they_are_decoded_from(fitted):
+    _, observations = study(fitted.latent_dim)
+    z = np.random.default_rng(2).normal(size=(200, fitted.latent_dim))
+    draws = fitted.decode(observations[:1], z)
+    back, log_det = fitted.encode(observations[:1], draws)
+    assert np.allclose(back, z, atol=1e-3)
+    # The change of variables (eq. 3.5).
+    expected = st.norm.logpdf(back).sum(axis=1) + log_det
+    assert np.allclose(fitted.log_prob(draws, observations[:1]), expected, atol=1e-4)
 
 
 def test_no_rows(fitted):

@@ -31,7 +31,7 @@ def test_a_posterior_a_thousand_times_narrower_than_the_prior():
     posterior = si.fit_posterior(
         line,
         PRIOR,
-        n_simulations=3_000,
+        n_simulations=6_000,
         method=si.CINN(start="exact", blocks=2, hidden=16),
         training=Training(epochs=8),
         ensemble=1,

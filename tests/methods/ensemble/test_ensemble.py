@@ -208,6 +208,7 @@ def test_what_an_ensemble_of_cinns_can(fitted):
     z = np.zeros((4, fitted.latent_dim))
     expected = fitted.members[1].decode(observations[:1], z)
     assert np.array_equal(heaviest.decode(observations[:1], z), expected)
+    assert np.allclose(heaviest.encode(observations[:1], expected)[0], z, atol=1e-4)
     assert fitted.describe() == f"ensemble of 2: {fitted.members[0].describe()}"
     assert not isinstance(mixed(0.0, weights=[1.0]), Decoder | Summariser)
 

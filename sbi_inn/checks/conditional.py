@@ -1,0 +1,234 @@
+"""Whether posteriors read all that the observation says: ranks that it does not predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy import stats
+
+from sbi_inn.checks.kind import CheckKind
+from sbi_inn.checks.phrases import number, percent
+from sbi_inn.checks.predictors import (
+    DEPENDENCE,
+    LOCATION,
+    WIDTH,
+    Predictors,
+    Score,
+    predictors_of,
+    scores_of,
+)
+from sbi_inn.checks.record import SIGNIFICANCE, Finding, Limits, Record, Sight, corrected, deviation
+from sbi_inn.checks.subject import Subject
+from sbi_inn.diagnostics.conditional_ranks import (
+    SCORE_OF_CORRELATION,
+    Design,
+    explained,
+    smallest_explained,
+    width_of_score,
+)
+from sbi_inn.diagnostics.windows import Windows, best_quadrant, scan
+from sbi_inn.plots.conditional import plot_conditional
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
+from sbi_inn.typing import FloatArray
+
+# What the observation predicts of the truth, in posterior standard deviations, is a shift at some
+# observations and none on average: limits as for that of all of them. A width score of .15 is that
+# of intervals .89 or 1.14 as wide as they should be, and .4 is .74 and 1.47; a score of the
+# product of two parameters is a correlation.
+PREDICTED = Limits("predicted score", caution=0.15, distrust=0.4)
+# In a part of the observations, 3 % or more: there a shift is what matters to whoever observed one.
+SHIFT_IN_PART = Limits("shift in a part, in sd", caution=0.6, distrust=1.2)
+WIDTH_IN_PART = Limits(
+    "log of the width ratio in a part", caution=float(np.log(1.5)), distrust=float(np.log(2.5))
+)
+CORRELATION_IN_PART = Limits("correlation in a part", caution=0.6, distrust=1.2)
+WORTH_SAYING = 1.15  # times as wide as need be, from which on it is said
+PAIRED = 20  # columns of which pairs are looked at, to say where
+
+
+@dataclass(frozen=True, repr=False)
+class Conditional(Record):
+    """Normal scores of ranks, and what the observation predicts of them: nothing, if all is well.
+
+    Attributes
+    ----------
+    scores : array, shape (n, s)
+        N(0, 1) whatever the observation, if the posterior is exact.
+    about : tuple of Score, length s
+    predictors : Predictors
+    design : Design
+        Features of the predictors.
+    """
+
+    scores: FloatArray
+    about: tuple[Score, ...]
+    predictors: Predictors
+    design: Design
+
+    @cached_property
+    def windows(self) -> Windows:
+        """Where scores stray furthest."""
+        return scan(self.design.columns, self.scores)
+
+    @cached_property
+    def predicted(self) -> pd.DataFrame:
+        """One row a score: rms of what is predicted, by which features, and the p-value."""
+        found = {k: explained(self.scores, f) for k, f in self.design.features.items()}
+        p_values = np.stack([p_value for _, p_value in found.values()])
+        best, every = p_values.argmin(axis=0), np.arange(len(self.about))
+        return pd.DataFrame(
+            {
+                "rms": np.stack([rms for rms, _ in found.values()])[best, every],
+                "features": np.array(list(found))[best],
+                "p_value": np.minimum(1, p_values[best, every] * self._looks),
+            }
+        )
+
+    @cached_property
+    def needless(self) -> FloatArray:
+        """How many times as wide as need be: sd of scores over that of what y leaves of them."""
+        left = self.design.residuals(self.scores).std(axis=0)
+        return self.scores.std(axis=0) / np.maximum(left, 1e-9)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is predicted of each score, and the part of the observations where it is largest."""
+        return tuple(f for i in range(len(self.about)) for f in self._look(i))
+
+    @property
+    def sights(self) -> tuple[Sight, ...]:
+        """The smallest error that linear features would show, and one in a tenth of the rows."""
+        n, k = self.design.features["linear"].basis.shape
+        smallest = smallest_explained(n, k, SIGNIFICANCE / self._looks)
+        what = f"an error below {smallest:.2g} sd that depends on the observation"
+        shift = deviation(self.windows.looks * self._looks) / np.sqrt(n / 10)
+        parts = {
+            SHIFT_IN_PART: shift,
+            WIDTH_IN_PART: abs(float(np.log(width_of_score(shift)))),
+            CORRELATION_IN_PART: shift / SCORE_OF_CORRELATION,
+        }
+        in_part = [Sight("", s, limits, n, decides=False) for limits, s in parts.items()]
+        return (Sight(what, smallest, PREDICTED, n), *in_part)
+
+    @property
+    def well(self) -> str:
+        """What to say where all is well."""
+        return "nothing in the observation predicts where the truth lies among the draws"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a score: what is predicted, its p-value, and where it is largest."""
+        placed = [self._place(i) for i in range(len(self.about))]
+        return pd.DataFrame(
+            {
+                "predicted": self.predicted["rms"].to_numpy(),
+                "p_value": self.predicted["p_value"].to_numpy(),
+                "most_where": [where for where, _ in placed],
+                "times_too_wide": self.needless,
+                "mean_score_there": [mean for _, mean in placed],
+            },
+            index=pd.Index([f"{score.kind} of {score.of}" for score in self.about], name="score"),
+        )
+
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
+        """Scores against what predicts them best."""
+        order = sorted(range(len(self.about)), key=lambda i: -np.abs(self.windows.z[:, i]).max())
+        panels = []
+        for i in order[:3]:
+            score, column = self.about[i], int(self.windows.columns[self._best(i)])
+            name = self.predictors.names[column]
+            ranked = stats.norm.cdf(self.design.columns[:, column])
+            panels.append((ranked, self.scores[:, i], name, f"{score.kind} of {score.of}"))
+        return plot_conditional(panels, width_mm=width_mm, fig=fig)
+
+    @property
+    def _looks(self) -> int:
+        """Tests that are made: of each score by each family of features, and by windows."""
+        return len(self.about) * (len(self.design.features) + 1)
+
+    def _look(self, i: int) -> tuple[Finding, Finding]:
+        score, predicted = self.about[i], self.predicted.iloc[i]
+        n, k = self.design.features[predicted["features"]].basis.shape
+        rms = float(predicted["rms"])
+        error = np.sqrt(2 * k + 4 * n * rms**2) / (2 * n * max(rms, (2 * k) ** 0.25 / np.sqrt(n)))
+        telling = rms > PREDICTED.caution and predicted["p_value"] < SIGNIFICANCE
+        where, mean = self._place(i) if telling else (self._window(i), self._mean(i))
+        words = f"{where}, {score.words(mean)}{self._wider(i)}{self._reason(i)}"
+        overall = Finding(rms, float(error), PREDICTED, float(predicted["p_value"]), words)
+        best = self._best(i)
+        z, mean = float(self.windows.z[best, i]), float(self.windows.mean[best, i])
+        p_value = corrected(2 * stats.norm.sf(abs(z)), self.windows.looks * self._looks)
+        limits = {
+            LOCATION: SHIFT_IN_PART, WIDTH: WIDTH_IN_PART, DEPENDENCE: CORRELATION_IN_PART
+        }[score.kind]  # fmt: skip
+        words = f"{self._window(i)}, {score.words(mean)}{self._wider(i)}{self._reason(i)}"
+        size = score.size(mean)
+        return overall, Finding(size, abs(size / z) if z else 0.0, limits, p_value, words)
+
+    def _best(self, i: int) -> int:
+        """Give the column in whose window a score strays furthest: one that is read, if it can."""
+        z = np.abs(self.windows.z[:, i])
+        read = self.windows.columns < self.predictors.read
+        favoured = np.where(read, z, 0.8 * z)
+        return int(favoured.argmax())
+
+    def _mean(self, i: int) -> float:
+        return float(self.windows.mean[self._best(i), i])
+
+    def _window(self, i: int) -> str:
+        best = self._best(i)
+        column = int(self.windows.columns[best])
+        low, high = self.windows.low[best, i], self.windows.high[best, i]
+        order = np.argsort(self.design.columns[:, column], kind="stable")
+        rows = self.predictors.columns[order[low:high], column]
+        share = percent((high - low) / len(order))
+        return f"where {self.predictors.where(column, rows)}, {share} of the observations"
+
+    def _place(self, i: int) -> tuple[str, float]:
+        """Say where a score strays furthest, and by how much: by one column, two, or none alone."""
+        best = self._best(i)
+        z, mean = float(self.windows.z[best, i]), float(self.windows.mean[best, i])
+        quadrant = best_quadrant(self.design.columns[:, : self._paired], self.scores[:, i])
+        if quadrant is not None and abs(quadrant.z) > 1.3 * abs(z):
+            sides = ["high" if above else "low" for above in quadrant.above]
+            names = [self.predictors.names[column] for column in quadrant.columns]
+            both = " and ".join(f"{n} is {s}" for n, s in zip(names, sides, strict=True))
+            return f"where {both}", quadrant.mean
+        return self._window(i), mean
+
+    @property
+    def _paired(self) -> int:
+        return min(PAIRED, self.predictors.read)
+
+    def _wider(self, i: int) -> str:
+        """Say how much narrower the posterior of a parameter would be if all of y were read."""
+        times = float(self.needless[i])
+        if self.about[i].kind != LOCATION or times < WORTH_SAYING:
+            return ""
+        return f", and {number(times)} times as wide as they need be"
+
+    def _reason(self, i: int) -> str:
+        """Say what follows from it, where what predicts the score is part of the observation."""
+        column = int(self.windows.columns[self._best(i)])
+        if column >= self.predictors.read:
+            return ""
+        return f": the network has not read all that {self.predictors.names[column]} says"
+
+
+def check_conditional(subject: Subject) -> Conditional:
+    """Look whether observations predict ranks, over the test simulations."""
+    scores, about = scores_of(subject)
+    return Conditional(scores, about, *predictors_of(subject))
+
+
+CONDITIONAL = CheckKind(
+    name="conditional ranks",
+    question="Do posteriors read all that the observations say?",
+    explanation="Where a truth lies among its draws must not be predictable from the observation: "
+    "otherwise the observation says more than the posterior.",
+    run=check_conditional,
+)

@@ -1,0 +1,120 @@
+"""What one observation taught about each parameter: evidence, without a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy import stats
+
+from sbi_inn.checks.kind import CheckKind
+from sbi_inn.checks.phrases import number
+from sbi_inn.checks.record import Finding, Record
+from sbi_inn.checks.recovery import NONE
+from sbi_inn.checks.subject import Here
+from sbi_inn.draws import flat
+from sbi_inn.errors import NoDensityError
+from sbi_inn.plots.panels import figure_of, single_panel
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas
+from sbi_inn.typing import FloatArray
+
+DRAWS = 1_000
+MOST_SHOWN = 20  # parameters of a figure: of more, those that are known best
+
+
+@dataclass(frozen=True, repr=False)
+class Information(Record):
+    """How much narrower the posterior at an observation is than the prior.
+
+    Attributes
+    ----------
+    narrower : array, shape (dim,)
+        Width of the prior over that of the posterior, between the quantiles of 68 % intervals.
+    contraction : array, shape (dim,)
+        1 - posterior over prior variance.
+    nats : float
+        Information gained against the prior, the mean log ratio of their densities over the draws;
+        NaN without a density.
+    nats_error : float
+        Standard error of that.
+    columns : tuple of str
+    """
+
+    narrower: FloatArray
+    contraction: FloatArray
+    nats: float
+    nats_error: float
+    columns: tuple[str, ...]
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """One that is never objected to: an exact posterior may well know little."""
+        left = float(1 - self.contraction.max())
+        return (Finding(left, 0.0, NONE, 1.0, self.well),)
+
+    @property
+    def well(self) -> str:
+        """Say how much more is known of the parameters than before."""
+        best, least = int(self.narrower.argmax()), int(self.narrower.argmin())
+        gained = "" if np.isnan(self.nats) else f"{number(max(self.nats, 0.01))} nats: "
+        said = f"y taught {gained}{self._known(best)}"
+        return said if best == least else f"{said}, {self._known(least)}"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a parameter: how many times narrower than the prior, and contraction."""
+        return pd.DataFrame(
+            {"times_narrower": self.narrower, "contraction": self.contraction},
+            index=pd.Index(self.columns, name="parameter"),
+        )
+
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
+        """Show how many times narrower than the prior the posterior of each parameter is."""
+        shown = np.sort(np.argsort(-self.narrower, kind="stable")[:MOST_SHOWN])
+        with single_panel(None, fig, width_mm, (0.6, 0.35)) as (ax, _):
+            ax.barh(range(len(shown)), self.narrower[shown], color=COLOURS[0], height=0.6)
+            ax.axvline(1, color=GREY, linewidth=0.6)
+            ax.set_yticks(range(len(shown)), labels=[self.columns[i] for i in shown])
+            ax.invert_yaxis()
+            ax.set(xscale="log", xlabel="width of the prior / width of the posterior")
+        return figure_of(ax)
+
+    def _known(self, i: int) -> str:
+        times = float(self.narrower[i])
+        if times < 1.05:
+            return f"{self.columns[i]} is known no better than before"
+        return f"{self.columns[i]} is known {number(times)} times as well as before"
+
+
+def check_information(here: Here) -> Information:
+    """Compare the posterior at an observation with the prior."""
+    sampler = here.subject.sampler
+    drawn = sampler.draw(here.observation, DRAWS, here.subject.rng())[0]
+    prior = flat(here.subject.simulations.prior_draws)[1]
+    widths = [np.subtract(*np.quantile(x, [0.84, 0.16], axis=0)) for x in (prior, drawn)]
+    # Of discrete parameters both ends may be the same value.
+    before, after = (np.maximum(w, 1e-3 * prior.std(axis=0)) for w in widths)
+    try:
+        gained = sampler.log_ratio(drawn[None], here.observation, normalised=True)[0]
+    except NoDensityError:
+        gained = np.full(DRAWS, np.nan)
+    return Information(
+        before / after,
+        1 - drawn.var(axis=0) / prior.var(axis=0),
+        float(gained.mean()),
+        float(stats.sem(gained)),
+        sampler.prior.columns,
+    )
+
+
+INFORMATION_AT_Y = CheckKind(
+    name="information at y",
+    question="What does your observation say about each parameter at all?",
+    explanation="A posterior may be calibrated and know little: how much narrower than the prior "
+    "it is, and how much information was gained.",
+    run=check_information,
+    at_observation=True,
+)

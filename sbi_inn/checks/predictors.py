@@ -1,0 +1,191 @@
+"""What might predict where truths lie among their draws, and scores of where they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sbi_inn.checks.goodness import described_with_givens, names
+from sbi_inn.checks.phrases import wrong_width
+from sbi_inn.checks.record import Sampler
+from sbi_inn.checks.subject import Here, Subject
+from sbi_inn.checks.survey import Survey
+from sbi_inn.diagnostics.conditional_ranks import (
+    SCORE_OF_CORRELATION,
+    Design,
+    column_scores,
+    location_scores,
+    width_of_score,
+    width_scores,
+)
+from sbi_inn.observation.batch import Observations
+from sbi_inn.simulation.seeds import Stream, generator
+from sbi_inn.typing import FloatArray, IntArray
+
+LOCATION, WIDTH, DEPENDENCE = "location", "width", "dependence"
+_GAP = "a gap in "
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one score is about.
+
+    Attributes
+    ----------
+    kind : str
+        "location", "width" or "dependence".
+    of : str
+        The parameter, or two of them.
+    """
+
+    kind: str
+    of: str
+
+    def size(self, mean: float) -> float:
+        """Give the effect behind a mean score: a shift in sd, log of a width, a correlation."""
+        if self.kind == WIDTH:
+            return abs(float(np.log(width_of_score(mean))))
+        return abs(mean) / (SCORE_OF_CORRELATION if self.kind == DEPENDENCE else 1)
+
+    def words(self, mean: float, error: float | None = None) -> str:
+        """Say what a mean score tells of the posteriors, such as that they are too low."""
+        noise = "" if error is None else f" +- {error:.2f}"
+        if self.kind == WIDTH:
+            return f"posteriors of {self.of} are {wrong_width(width_of_score(mean))}"
+        size, side = f"{self.size(mean):.2f}{noise}", "low" if mean > 0 else "high"
+        if self.kind == LOCATION:
+            return f"posteriors of {self.of} are too {side} by {size} sd"
+        return f"the correlation of {self.of} is too {side} by {size}"
+
+
+@dataclass(frozen=True)
+class Predictors:
+    """What might predict where the truth lies.
+
+    Attributes
+    ----------
+    columns : array, shape (n, p)
+        In their own units; NaN where one is missing.
+    names : tuple of str, length p
+    read : int
+        How many of them, the first, the network reads: the others are means and widths of draws.
+    kept : int array, shape (p,)
+        Which of all that was looked at they are: what does not vary predicts nothing.
+    """
+
+    columns: FloatArray
+    names: tuple[str, ...]
+    read: int
+    kept: IntArray
+
+    def scores(self, rows: FloatArray | None = None) -> FloatArray:
+        """Give normal scores of the columns, or of further rows."""
+        return column_scores(self.columns, self.columns if rows is None else rows)
+
+    def where(self, column: int, rows: FloatArray) -> str:
+        """Say where in a column some of its values lie, such as "y1 is high (above 2)"."""
+        values, name = self.columns[:, column], self.names[column]
+        known = rows[np.isfinite(rows)]
+        if name.startswith(_GAP):
+            return f"{name.removeprefix(_GAP)} is {'missing' if known.min() else 'there'}"
+        if not known.size:
+            return f"{name} is missing"
+        low, high = known.min(), known.max()
+        if low == high:
+            return f"{name} is {low:.3g}"
+        if high >= np.nanmax(values):
+            return f"{name} is high (above {low:.3g})"
+        if low <= np.nanmin(values):
+            return f"{name} is low (below {high:.3g})"
+        return f"{name} lies between {low:.3g} and {high:.3g}"
+
+
+def scores_of(subject: Subject) -> tuple[FloatArray, tuple[Score, ...]]:
+    """Give the scores of all ranks over the test simulations, shape (n, s), and what they are of.
+
+    Of a simulator without noise no products: an exact posterior of it is a surface, across which
+    a network is as wide as it resolves, and along it as dependent as that makes it.
+    """
+    found, columns = subject.survey(), subject.sampler.prior.columns
+    parts = [location_scores(found.ranks), width_scores(found.ranks)]
+    about = [Score(kind, column) for kind in (LOCATION, WIDTH) for column in columns]
+    if not subject.deterministic:
+        parts.append(location_scores(found.products))
+        about += [Score(DEPENDENCE, f"{columns[i]} and {columns[j]}") for i, j in found.pairs]
+    return np.concatenate(parts, axis=1), tuple(about)
+
+
+def predictors_of(subject: Subject) -> tuple[Predictors, Design]:
+    """Give what might predict the scores of a posterior, and features of it; made once."""
+    return subject.once("predictors", lambda: _predictors(subject))
+
+
+def _predictors(subject: Subject) -> tuple[Predictors, Design]:
+    sampler, found = subject.sampler, subject.survey()
+    read, read_names = _read(sampler, found.tests.observations)
+    own = _pooled(found)
+    # What is always the same predicts nothing; where it is missing may.
+    missing = np.isnan(read)
+    columns = np.concatenate([read, missing, own], axis=1)
+    known = (*read_names, *(_GAP + name for name in read_names), *own_names(sampler))
+    varies = np.array([len(np.unique(c[np.isfinite(c)])) > 1 for c in columns.T])
+    kept = np.flatnonzero(varies)
+    predictors = Predictors(
+        columns[:, kept],
+        tuple(known[i] for i in kept),
+        int(varies[: 2 * read.shape[1]].sum()),
+        kept,
+    )
+    rng = generator(subject.seed, Stream.CONDITIONAL_RANKS)
+    return predictors, Design.of(predictors.scores(), rng)
+
+
+def row_of(here: Here, draws: FloatArray) -> FloatArray:
+    """Give the normal scores of the predictors at an observation with these draws, shape (p,)."""
+    predictors, _ = predictors_of(here.subject)
+    read, _ = _read(here.subject.sampler, here.observation)
+    own = np.concatenate([draws.mean(axis=0), _log(draws.var(axis=0))])
+    row = np.concatenate([read[0], np.isnan(read[0]), own])[predictors.kept]
+    return predictors.scores(row[None])[0]
+
+
+def weights_by_givens(here: Here, draws: FloatArray) -> dict[str, FloatArray]:
+    """Give the weights of the simulations whose givens are nearest; none where none varies."""
+    predictors, design = predictors_of(here.subject)
+    schema = here.subject.sampler.schema
+    known = {*schema.given_columns, *schema.sets}
+    columns = [i for i, name in enumerate(predictors.names) if name in known]
+    if not columns:
+        return {}
+    return design.nearest(row_of(here, draws), columns, " in what is given")
+
+
+def _read(sampler: Sampler, observations: Observations) -> tuple[FloatArray, tuple[str, ...]]:
+    """Give statistics, givens and learned summaries of observations, and their names."""
+    learned = sampler.features(observations)
+    columns = np.concatenate([described_with_givens(observations, sampler.schema), learned], axis=1)
+    labels = (f"learned summary {i}" for i in range(1, learned.shape[1] + 1))
+    return columns, (*names(sampler.schema), *labels)
+
+
+def own_names(sampler: Sampler) -> tuple[str, ...]:
+    """Name means and widths of the draws."""
+    columns = sampler.prior.columns
+    return tuple(f"the posterior {what} of {c}" for what in ("mean", "width") for c in columns)
+
+
+def _pooled(found: Survey) -> FloatArray:
+    """Give mean and log variance of draws and truth together, (n, 2 dim).
+
+    Of these, which tell truth and draws no more apart, the rank of the truth does not depend.
+    """
+    m, gap = found.draws, found.tests.truth - found.mean
+    mean = found.mean + gap / (m + 1)
+    variance = m / (m + 1) * (found.sd**2 + gap**2 / (m + 1))
+    # Rounded: the last digits of a sum tell which of equal values the truth is.
+    return np.concatenate([mean, _log(variance)], axis=1).astype(np.float32).astype(np.float64)
+
+
+def _log(variance: FloatArray) -> FloatArray:
+    return np.log(np.maximum(variance, np.finfo(float).tiny))

@@ -1,0 +1,7 @@
+"""Exact draws where the likelihood is known: importance sampling whose proposal adapts itself."""
+
+from sbi_inn.weighting.importance import importance
+from sbi_inn.weighting.likelihood import Likelihood
+from sbi_inn.weighting.record import Importance
+
+__all__ = ["Importance", "Likelihood", "importance"]
