@@ -23,7 +23,7 @@ from sbi_inn.diagnostics.two_samples import c2st
 
 FIRST = 0.4  # share of the budget in the first fit
 DRAWS = 2_000  # on each side of the C2ST
-PLACES = 50_000  # for the integral
+PLACES = 400_000  # for the integral
 RECORDS = ("task", "budget", "observation")
 
 
@@ -48,6 +48,7 @@ def measure(task, budget, seed, numbers, threads, reference):
             "after": score(sharp, y, exact, number),
             "calibration": sharp.calibration().value,
             "integral": weight.mean(),
+            "integral_error": weight.std() / np.sqrt(PLACES),
             "mass": sharp.prior.box.mass,
             "rounds": sharp.core.refined.rounds,
             "rows": sharp.n_simulations,
@@ -75,6 +76,7 @@ def table(rows):
                 "worst": f"{here.after.max():.3f}",
                 "calibration, worst": f"{100 * here.calibration.max():.1f} %",
                 "integral": f"{here.integral.min():.3f} to {here.integral.max():.3f}",
+                "its error": f"{here.integral_error.max():.3f}",
                 "prior mass": f"{here['mass'].median():.1g}",
                 "rounds": f"{here.rounds.min()} to {here.rounds.max()}",
                 "observations": str(here.observation.nunique()),
