@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sbi_inn.errors import PriorError
@@ -86,3 +86,17 @@ def _what(value: object) -> str:
     """Type and text, cut to a line."""
     text = " ".join(repr(value).split())
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def pairs_of(
+    distributions: Mapping[str, Any] | Iterable[tuple[str, Any]] | None,
+) -> list[tuple[str, Any]]:
+    """Names and distributions, in order."""
+    pairs: Any = getattr(distributions, "items", lambda: distributions or ())
+    try:
+        return [(name, value) for name, value in pairs()]
+    except (TypeError, ValueError) as error:
+        raise PriorError(
+            "a prior takes a mapping or (name, distribution) pairs; "
+            f"got {type(distributions).__name__}"
+        ) from error

@@ -30,10 +30,10 @@ class Intervals:
     Examples
     --------
     >>> unit = Intervals(*(np.array([x]) for x in (-1.0, 1.0, 0.0, 0.5)))
-    >>> unit.to_line(np.array([[0.0], [0.5], [0.999]])).ravel().round(2).tolist()
-    [0.0, 1.0, 2.21]
-    >>> unit.from_line(np.array([[1.0], [2.21], [100.0]])).ravel().round(3).tolist()
-    [0.5, 0.999, 1.0]
+    >>> unit.to_line(np.array([[0.0], [0.5], [0.9]])).ravel().round(1).tolist()
+    [0.0, 1.0, 1.8]
+    >>> unit.from_line(np.array([[1.0], [1.8], [100.0]])).ravel().round(1).tolist()
+    [0.5, 0.9, 1.0]
     """
 
     low: FloatArray

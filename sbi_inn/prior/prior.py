@@ -14,7 +14,7 @@ from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.names import check_names
 from sbi_inn.prior.arrays import arrays
 from sbi_inn.prior.box import Box
-from sbi_inn.prior.build import build
+from sbi_inn.prior.build import build, pairs_of
 from sbi_inn.prior.component import Component
 from sbi_inn.prior.dependent import Dependent
 from sbi_inn.prior.joint import WHOLE, Joint
@@ -86,7 +86,7 @@ class Prior:
     """
 
     def __init__(self, distributions: Distributions | None = None, /, **named: object) -> None:
-        pairs = [*_pairs(distributions), *named.items()]
+        pairs = [*pairs_of(distributions), *named.items()]
         check_names([name for name, _ in pairs], role="parameter", error=PriorError)
         if not pairs:
             raise PriorError("a prior needs at least one parameter, as in Prior(x=norm(0, 1))")
@@ -394,15 +394,3 @@ class Prior:
             for name, component in self._joint.components.items()
             if component.config() is None
         }
-
-
-def _pairs(distributions: Distributions | None) -> list[tuple[str, Any]]:
-    """Names and distributions, in order."""
-    pairs: Any = getattr(distributions, "items", lambda: distributions or ())
-    try:
-        return [(name, value) for name, value in pairs()]
-    except (TypeError, ValueError) as error:
-        raise PriorError(
-            "a prior takes a mapping or (name, distribution) pairs; "
-            f"got {type(distributions).__name__}"
-        ) from error
