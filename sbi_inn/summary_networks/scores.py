@@ -51,9 +51,7 @@ class Scores:
         known = [column[~np.isnan(column)] for column in table.T]
         maps = [_map(column) for column in known]
         chosen = [
-            i
-            for i, m in enumerate(maps)
-            if m is not None and np.corrcoef(known[i], np.interp(known[i], *m))[0, 1] < alike
+            i for i, m in enumerate(maps) if m is not None and _likeness(known[i], *m) < alike
         ]
         knots = np.array([maps[i] for i in chosen]).reshape(len(chosen), 2, KNOTS)
         return cls(np.array(chosen, np.int64), knots[:, 0], knots[:, 1])
@@ -79,3 +77,9 @@ def _map(column: FloatArray) -> tuple[FloatArray, FloatArray] | None:
     scores = ndtri((ndtr(levels[first]) + ndtr(levels[first + count - 1])) / 2)
     rest = (0, KNOTS - len(values))  # the last knot again: interpolation does not see it
     return np.pad(values, rest, mode="edge"), np.pad(scores, rest, mode="edge")
+
+
+def _likeness(column: FloatArray, values: FloatArray, scores: FloatArray) -> float:
+    """Correlate a column with its normal scores."""
+    unit = column / np.abs(column).max()  # squares of what has a heavy tail would overflow
+    return float(np.corrcoef(unit, np.interp(column, values, scores))[0, 1])

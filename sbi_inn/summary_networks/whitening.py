@@ -20,6 +20,9 @@ from sbi_inn.typing import AnyArray, FloatArray
 
 # Variance of a component, as a share of the largest, below which it is what rounding leaves.
 ROUNDING = 1e-14
+# How often axes are found again, and the least that a row may leave, in those of the median row.
+PASSES = 2
+LEAST = 1e-3
 # Components left out at the head, before the log of what is left in the others is taken.
 HEADS = (0, 1, 2, 4, 8, 16, 32)
 SIZE_SCORES = "scores of sizes:"  # how the names of their arrays begin in files
@@ -109,13 +112,28 @@ def _scaled(table: FloatArray, scale: FloatArray) -> FloatArray:
 
 
 def _rotation(scaled: FloatArray) -> FloatArray:
-    """Find the principal axes; rows far out count by their direction alone."""
+    """Find the principal axes.
+
+    Rows far out count by their direction alone. Then every row counts by how little it leaves
+    beyond the largest gap between variances: rows of little noise say best where signals lie.
+    """
     radius = np.linalg.norm(scaled, axis=1)
-    typical = np.median(radius)
-    rows = scaled * np.minimum(1.0, typical / np.where(radius > 0, radius, 1.0))[:, None]
+    weights = np.minimum(1.0, np.median(radius) / np.where(radius > 0, radius, 1.0))
+    axes, head = _axes(scaled, weights)
+    for _ in range(PASSES):
+        left = np.linalg.norm(scaled @ axes[:, head:], axis=1)
+        axes, head = _axes(scaled, 1 / np.maximum(left, LEAST * np.median(left)))
+    return axes
+
+
+def _axes(scaled: FloatArray, weights: FloatArray) -> tuple[FloatArray, int]:
+    """Give the axes of weighted rows, largest variance first, and how many come before the gap."""
+    rows = scaled * weights[:, None]
     variance, axes = np.linalg.eigh(rows.T @ rows / len(rows))
     kept = variance > ROUNDING * variance[-1]
-    return axes[:, kept][:, ::-1]
+    variance, axes = variance[kept][::-1], axes[:, kept][:, ::-1]
+    gaps = variance[:-1] / variance[1:]
+    return axes, 1 + int(gaps[: max(1, len(gaps) // 2)].argmax()) if len(gaps) else 0
 
 
 def _sizes(turned: FloatArray) -> FloatArray:
