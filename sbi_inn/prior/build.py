@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sbi_inn.errors import PriorError
@@ -22,6 +22,21 @@ ACCEPTED = (
     "multivariate_normal, multivariate_t or dirichlet; a Mixture of normals; or a function of "
     "earlier parameters that returns a continuous one, such as `lambda beta: uniform(0, beta)`"
 )
+
+
+Distributions = Mapping[str, Any] | Iterable[tuple[str, Any]]
+
+
+def pairs(distributions: Distributions | None) -> list[tuple[str, Any]]:
+    """Names and distributions, in order."""
+    given: Any = getattr(distributions, "items", lambda: distributions or ())
+    try:
+        return [(name, value) for name, value in given()]
+    except (TypeError, ValueError) as error:
+        raise PriorError(
+            "a prior takes a mapping or (name, distribution) pairs; "
+            f"got {type(distributions).__name__}"
+        ) from error
 
 
 def build(name: str, value: object, earlier: Sequence[str]) -> Component:

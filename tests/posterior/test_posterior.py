@@ -571,7 +571,7 @@ PUBLIC = {
     *("prior", "schema", "nuisances", "history", "settings", "simulations", "n_simulations"),
     *("seed", "problem", "core", "last_check", "last_verdict", "emulation"),
     *("sample", "sample_each", "summary", "summary_each", "log_prob", "map_estimate"),
-    *("at_tolerance", "reweight", "emulate", "resimulate", "rejection_abc"),
+    *("at_tolerance", "importance", "reweight", "emulate", "resimulate", "rejection_abc"),
     *("check", "calibration", "recovery", "learning_curve", "plan", "refine"),
     *("goodness_of_fit", "goodness_of_fit_each", "goodness_of_fit_together"),
     *("corner", "plot_calibration", "plot_recovery", "plot_latent", "latent_grid"),
