@@ -24,6 +24,21 @@ ACCEPTED = (
 )
 
 
+Distributions = Mapping[str, Any] | Iterable[tuple[str, Any]]
+
+
+def pairs(distributions: Distributions | None) -> list[tuple[str, Any]]:
+    """Names and distributions, in order."""
+    given: Any = getattr(distributions, "items", lambda: distributions or ())
+    try:
+        return [(name, value) for name, value in given()]
+    except (TypeError, ValueError) as error:
+        raise PriorError(
+            "a prior takes a mapping or (name, distribution) pairs; "
+            f"got {type(distributions).__name__}"
+        ) from error
+
+
 def build(name: str, value: object, earlier: Sequence[str]) -> Component:
     """Build the component for one parameter.
 
@@ -86,17 +101,3 @@ def _what(value: object) -> str:
     """Type and text, cut to a line."""
     text = " ".join(repr(value).split())
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
-
-
-def pairs_of(
-    distributions: Mapping[str, Any] | Iterable[tuple[str, Any]] | None,
-) -> list[tuple[str, Any]]:
-    """Names and distributions, in order."""
-    pairs: Any = getattr(distributions, "items", lambda: distributions or ())
-    try:
-        return [(name, value) for name, value in pairs()]
-    except (TypeError, ValueError) as error:
-        raise PriorError(
-            "a prior takes a mapping or (name, distribution) pairs; "
-            f"got {type(distributions).__name__}"
-        ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -14,7 +14,7 @@ from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.names import check_names
 from sbi_inn.prior.arrays import arrays
 from sbi_inn.prior.box import Box
-from sbi_inn.prior.build import build, pairs_of
+from sbi_inn.prior.build import Distributions, build, pairs
 from sbi_inn.prior.component import Component
 from sbi_inn.prior.dependent import Dependent
 from sbi_inn.prior.joint import WHOLE, Joint
@@ -24,8 +24,6 @@ from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.prior.truncated import Share, TruncatedJoint
 from sbi_inn.prior.univariate import quietly
 from sbi_inn.typing import BoolArray, FloatArray, IntArray
-
-Distributions = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 
 class Prior:
@@ -86,13 +84,13 @@ class Prior:
     """
 
     def __init__(self, distributions: Distributions | None = None, /, **named: object) -> None:
-        pairs = [*pairs_of(distributions), *named.items()]
-        check_names([name for name, _ in pairs], role="parameter", error=PriorError)
-        if not pairs:
+        named_pairs = [*pairs(distributions), *named.items()]
+        check_names([name for name, _ in named_pairs], role="parameter", error=PriorError)
+        if not named_pairs:
             raise PriorError("a prior needs at least one parameter, as in Prior(x=norm(0, 1))")
         components: dict[str, Component] = {}
         with quietly():
-            for name, value in pairs:
+            for name, value in named_pairs:
                 components[name] = build(name, value, tuple(components))
         # A dependent parameter shows its mistakes when it is called, so call it now.
         joint = Joint(components)

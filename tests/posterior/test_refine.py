@@ -71,7 +71,7 @@ def _ones(rows):
 
 # -- a study that is a straight line only from near by ---------------------------------------------
 
-NOISE = 0.02
+NOISE, BEND = 0.02, 0.06
 Y = {"y": np.array([1.0, 0.5])}
 
 
@@ -83,17 +83,21 @@ def bent(a, b, rng):
 
 
 def _bent(a, b):
-    return np.column_stack([a + 0.15 * a**2, b + a + 0.15 * b**2])
+    return np.column_stack([a + BEND * a**2, b + a + BEND * b**2])
 
 
 BENT = si.Problem(bent, si.Prior(a=st.norm(), b=st.norm()))
 
 
+def _straight(y):
+    """Undo the bend."""
+    return (np.sqrt(1 + 4 * BEND * y) - 1) / (2 * BEND)
+
+
 def exact():
     """Give mean and sd of the posterior at `Y`, of which the prior is no part: it is flat there."""
     grid = np.linspace(-0.2, 0.2, 401)
-    a0 = (np.sqrt(1 + 0.6 * Y["y"][0]) - 1) / 0.3
-    b0 = (np.sqrt(1 + 0.6 * (Y["y"][1] - a0)) - 1) / 0.3
+    a0, b0 = (_straight(Y["y"][0]), _straight(Y["y"][1] - _straight(Y["y"][0])))
     a, b = (x.ravel() for x in np.meshgrid(a0 + grid, b0 + grid))
     gap = _bent(a, b) - Y["y"]
     weight = np.exp(-0.5 * (gap**2).sum(axis=1) / NOISE**2)
@@ -123,15 +127,16 @@ def sharp(broad):
 def test_it_finds_a_posterior_that_the_first_round_could_not(broad, sharp):
     for name, (mean, sd) in exact().items():
         before, after = broad.sample(Y, 4_000)[name].values, sharp.sample(Y, 4_000)[name].values
-        assert before.std() > 5 * sd
+        assert before.std() > 2 * sd
         assert abs(after.mean() - mean) < 0.15 * sd
-        assert after.std() == pytest.approx(sd, rel=0.2)  # the line is a little bent yet
+        # One spread for the whole region is that of posteriors cut off by its faces, too.
+        assert after.std() == pytest.approx(sd, rel=0.15)
 
 
 def test_it_is_calibrated_where_it_holds(sharp):
     tests = sharp.core.problem
     assert tests.prior == sharp.prior
-    assert sharp.calibration().value < 0.03  # .004 by chance; at the edge the line is bent
+    assert sharp.calibration().value < 0.015
 
 
 def test_its_density_integrates_to_one(sharp):
