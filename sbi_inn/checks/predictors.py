@@ -162,11 +162,17 @@ def weights_by_givens(here: Here, draws: FloatArray) -> dict[str, FloatArray]:
 
 
 def _read(sampler: Sampler, observations: Observations) -> tuple[FloatArray, tuple[str, ...]]:
-    """Give statistics, givens and learned summaries of observations, and their names."""
+    """Give statistics and givens of observations, and their names.
+
+    Of sets, series and images also what the network has learned: statistics do not tell all.
+    """
+    schema = sampler.schema
+    columns, labels = described_with_givens(observations, schema), names(schema)
+    if not (schema.sets or schema.images):
+        return columns, labels
     learned = sampler.features(observations)
-    columns = np.concatenate([described_with_givens(observations, sampler.schema), learned], axis=1)
-    labels = (f"learned summary {i}" for i in range(1, learned.shape[1] + 1))
-    return columns, (*names(sampler.schema), *labels)
+    named = (f"number {i} that the network has learned" for i in range(1, learned.shape[1] + 1))
+    return np.concatenate([columns, learned], axis=1), (*labels, *named)
 
 
 def own_names(sampler: Sampler) -> tuple[str, ...]:
