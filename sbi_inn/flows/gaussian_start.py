@@ -19,13 +19,14 @@ ENOUGH = 20_000
 
 
 class GaussianStart(Bijection):
-    """z = W (x - m(c)) / s(c), with m and log s linear in the context, found in closed form.
+    """z = W (V x - m(c)) / s(c), with m and log s linear in the context, found in closed form.
 
     Where observables are a linear function of parameters, this is the posterior even if their
     noise is unknown and spans decades: log s reads it off the residuals that whitened observables
     hold. m and s are found in turn: the log of the squared residuals is regressed on the context,
     then x is again, each row weighed by 1 / s^2 (iteratively reweighted least squares; Carroll and
-    Ruppert 1988, ch. 2). Ridges are as strong as predicts held-out rows best. Nothing is trained:
+    Ruppert 1988, ch. 2). V turns to axes in which what is left is uncorrelated, and W whitens what
+    that leaves. Ridges are as strong as predicts held-out rows best. Nothing is trained:
     steps of an optimiser are far coarser than such a posterior is wide.
 
     Parameters
@@ -44,9 +45,11 @@ class GaussianStart(Bijection):
     >>> x = 3 * c[:, :1] + (c[:, 1:] - 4).exp() * noise
     >>> start = GaussianStart(1, 2)
     >>> start.fit(x[:900], c[:900], x[900:], c[900:])
-    >>> mean, log_width = start.predict(torch.tensor([[1.0, 0.0], [1.0, 2.0]]))
-    >>> mean[:, 0].round(), log_width.diff(dim=0)[0].round()
-    (tensor([3., 3.]), tensor([2.]))
+    >>> contexts = torch.tensor([[1.0, 0.0], [1.0, 2.0]])
+    >>> start.inverse(torch.zeros(2, 1), contexts)[0][:, 0].round()  # where z = 0 is: the means
+    tensor([3., 3.])
+    >>> start.predict(contexts)[1].diff(dim=0)[0].round()  # log widths
+    tensor([2.])
     >>> start(x, c)[0].std().round(decimals=1)
     tensor(1.)
     """
@@ -55,6 +58,8 @@ class GaussianStart(Bijection):
     colour: Tensor
     slope: Tensor
     offset: Tensor
+    turn: Tensor
+    turn_back: Tensor
     lowest: Tensor
     highest: Tensor
 
@@ -67,11 +72,15 @@ class GaussianStart(Bijection):
         # Far from all rows that were seen, means go on a little, and widths do not.
         self.register_buffer("lowest", torch.full((2 * dim,), -torch.inf))
         self.register_buffer("highest", torch.full((2 * dim,), torch.inf))
+        # Before widths are looked at, so that each is of a direction of its own: of a thin tilted
+        # posterior all parameters are wide, and widths a little off would make it thick.
+        self.register_buffer("turn", torch.eye(dim))
+        self.register_buffer("turn_back", torch.eye(dim))
         self.register_buffer("whiten", torch.eye(dim))
         self.register_buffer("colour", torch.eye(dim))
 
     def predict(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Give mean and log width, up to the whitening, of each context; (batch, dim) each."""
+        """Give mean and log width of x in turned axes, for each context; (batch, dim) each."""
         found = torch.addmm(self.offset, context, self.slope)
         mean, width = torch.clamp(found, self.lowest, self.highest).chunk(2, dim=1)
         return mean, width
@@ -79,13 +88,13 @@ class GaussianStart(Bijection):
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take the residual in units of its width, and whiten it."""
         mean, width = self.predict(context)
-        z = ((x - mean) * torch.exp(-width)) @ self.whiten
+        z = ((x @ self.turn - mean) * torch.exp(-width)) @ self.whiten
         return z, (self._log_det() - width.sum(dim=1)).expand(len(x))
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Undo the whitening, and add the mean again."""
         mean, width = self.predict(context)
-        x = (z @ self.colour) * torch.exp(width) + mean
+        x = ((z @ self.colour) * torch.exp(width) + mean) @ self.turn_back
         return x, (width.sum(dim=1) - self._log_det()).expand(len(z))
 
     @torch.no_grad()
@@ -93,6 +102,10 @@ class GaussianStart(Bijection):
         """Fit to rows of x (rows, dim) and context (rows, n_context)."""
         seen = _Rows(x[:ENOUGH].double(), context[:ENOUGH].double())
         new = _Rows(x_held_out.double(), c_held_out.double())
+        turn, back = _axes(seen, new)
+        self.turn.copy_(turn)
+        self.turn_back.copy_(back)
+        seen, new = (_Rows(rows.x @ turn, rows.c) for rows in (seen, new))
         mean = _regression(seen, new)
         for _ in range(ROUNDS):
             width = _regression(seen.log_residuals(mean), new.log_residuals(mean))
@@ -100,23 +113,43 @@ class GaussianStart(Bijection):
         width = _regression(seen.log_residuals(mean), new.log_residuals(mean))
         self.slope.copy_(torch.cat([mean.slope, width.slope], dim=1))
         self.offset.copy_(torch.cat([mean.offset, width.offset]))
-        found = torch.addmm(self.offset, context[:ENOUGH], self.slope)
+        self._bound(context[:ENOUGH])
+        predicted, log_width = (t.double() for t in self.predict(context[:ENOUGH]))
+        colour = _colour((seen.x - predicted) * torch.exp(-log_width))
+        self.colour.copy_(colour.T)
+        self.whiten.copy_(torch.linalg.inv(colour).T)
+
+    def _bound(self, context: Tensor) -> None:
+        """Let predictions go no further than those for rows that were seen, and means a little."""
+        found = torch.addmm(self.offset, context, self.slope)
         lowest, highest = found.amin(dim=0), found.amax(dim=0)
         beyond = highest - lowest
         beyond[self.dim :] = 0.0
         self.lowest.copy_(lowest - beyond)
         self.highest.copy_(highest + beyond)
-        predicted, log_width = (t.double() for t in self.predict(context[:ENOUGH]))
-        residual = (seen.x - predicted) * torch.exp(-log_width)
-        covariance = residual.T @ residual / len(residual)
-        floor = SMALLEST_VARIANCE * torch.eye(self.dim, dtype=covariance.dtype)
-        colour = torch.linalg.cholesky(covariance + floor)
-        self.colour.copy_(colour.T)
-        self.whiten.copy_(torch.linalg.inv(colour).T)
 
     def _log_det(self) -> Tensor:
-        """Log |det| of the whitening, the same for all rows."""
-        return self.whiten.diagonal().abs().log().sum()
+        """Log |det| of turning and whitening, the same for all rows."""
+        return torch.cat([self.turn.diagonal(), self.whiten.diagonal()]).abs().log().sum()
+
+
+def _axes(seen: _Rows, new: _Rows) -> tuple[Tensor, Tensor]:
+    """Give axes in which what a regression leaves is uncorrelated, and the way back.
+
+    Every row counts in units of its own width, which all axes share here.
+    """
+    mean = _regression(seen, new)
+    width = _regression(seen.log_residuals(mean), new.log_residuals(mean))
+    common = width(seen.c).mean(dim=1, keepdim=True)
+    colour = _colour((seen.x - mean(seen.c)) * torch.exp(-common))
+    return torch.linalg.inv(colour).T, colour.T
+
+
+def _colour(residual: Tensor) -> Tensor:
+    """Cholesky factor of the covariance of rows, which a floor keeps invertible."""
+    covariance = residual.T @ residual / len(residual)
+    floor = SMALLEST_VARIANCE * covariance.diagonal().mean()
+    return torch.linalg.cholesky(covariance + floor * torch.eye(len(covariance)).double())
 
 
 class _Line(NamedTuple):
