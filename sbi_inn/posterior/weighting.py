@@ -117,7 +117,7 @@ def importance(
     Dax et al. (2023), arXiv:2210.05686 (importance sampling from a network). How the proposal
     adapts, and whose ideas that follows: docs/importance.md.
     """
-    observation = core.schema.read(y)
+    observation = core.read(y)
     n = counted(n)
     settings = {"batched": batched, "n_jobs": n_jobs, "progress": progress}
     likelihood = _likelihood(core, observation, log_likelihood, **settings)
