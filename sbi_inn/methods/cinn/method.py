@@ -108,7 +108,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
 
     def _may_start_exact(self, data: TrainingData) -> bool:
         """Whether a start in closed form is wanted, and parameters and observables allow it."""
-        if self.start != "exact" or self.summary != "auto" or data.cuts:
+        if not self.starts_exact or self.summary != "auto" or data.cuts:
             return False
         return not data.observations.grids
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -78,6 +78,8 @@ class CINNSettings:
     summary : "auto" or torch.nn.Module
         A summary network of your own, in place of those for vectors, sets, series and images; see
         `fit_posterior`.
+    place : int
+        Which of several networks it is; an ensemble sets it.
     """
 
     name: ClassVar[str] = "cinn"
@@ -100,6 +102,7 @@ class CINNSettings:
     pooling: Pooling = "mean"
     start: Literal["auto", "trained", "exact"] = "auto"
     summary: Any = "auto"
+    place: int = field(default=0, repr=False)
 
     def __post_init__(self) -> None:
         whole = ("blocks", "hidden", "depth", "bins", "features")
@@ -118,10 +121,13 @@ class CINNSettings:
         check_choice(self, "start", STARTS)
 
     def member(self, place: int) -> Self:
-        """Give the settings of one network among several: of four, the second starts exact."""
-        if self.start != "auto":
-            return self
-        return replace(self, start="exact" if place % 4 == 1 else "trained")
+        """Give the settings of one network among several."""
+        return replace(self, place=place)
+
+    @property
+    def starts_exact(self) -> bool:
+        """Whether an exact start is wanted: by "auto" of the second network of four."""
+        return self.start == "exact" or (self.start == "auto" and self.place % 4 == 1)
 
     def resolve(self, n_train: int, dim: int, *, sets: bool = False) -> Self:
         """Fill in what is None.

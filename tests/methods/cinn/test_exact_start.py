@@ -50,9 +50,10 @@ def test_a_posterior_a_thousand_times_narrower_than_the_prior():
 
 
 def test_an_ensemble_has_both_starts_unless_one_is_asked_for():
-    starts = [si.CINN().member(place).start for place in range(4)]
-    assert starts == ["trained", "exact", "trained", "trained"]
-    assert si.CINN(start="exact").member(0).start == "exact"
+    exact = [si.CINN().member(place).starts_exact for place in range(4)]
+    assert exact == [False, True, False, False]
+    assert si.CINN(start="exact").member(0).starts_exact
+    assert not si.CINN(start="trained").member(1).starts_exact
     with pytest.raises(ValueError, match="start"):
         si.CINN(start="warm")
 
