@@ -148,7 +148,7 @@ def _axes(seen: _Rows, new: _Rows) -> tuple[Tensor, Tensor]:
 def _colour(residual: Tensor) -> Tensor:
     """Cholesky factor of the covariance of rows, which a floor keeps invertible."""
     covariance = residual.T @ residual / len(residual)
-    floor = SMALLEST_VARIANCE * covariance.diagonal().mean()
+    floor = SMALLEST_VARIANCE * covariance.diagonal().mean().clamp(min=1e-12)
     return torch.linalg.cholesky(covariance + floor * torch.eye(len(covariance)).double())
 
 

@@ -22,7 +22,8 @@ def location_scale(values: FloatArray) -> FloatArray:
     low, center, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
     scale = (high - low) / 1.349
     # Mostly constant columns have no quartile range; wholly constant ones no spread at all.
-    scale = np.where(scale > 0, scale, values.std(axis=0))
+    with np.errstate(over="ignore"):  # of a heavy tail, whose deviation is not used
+        scale = np.where(scale > 0, scale, values.std(axis=0))
     # What rounding leaves of a constant is no spread. Relative, for any unit.
     tiny = 1e-12 * np.abs(center)
     return np.stack([center, np.where(scale > tiny, scale, 1.0)])

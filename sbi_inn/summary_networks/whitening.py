@@ -23,6 +23,8 @@ ROUNDING = 1e-14
 # How often axes are found again, and the least that a row may leave, in those of the median row.
 PASSES = 2
 LEAST = 1e-3
+# Spreads from the median up to which values differ: squares of what is further would overflow.
+FURTHEST = 1e8
 # Components left out at the head, before the log of what is left in the others is taken.
 HEADS = (0, 1, 2, 4, 8, 16, 32)
 SIZE_SCORES = "scores of sizes:"  # how the names of their arrays begin in files
@@ -108,7 +110,8 @@ class Whitened:
 
 
 def _scaled(table: FloatArray, scale: FloatArray) -> FloatArray:
-    return np.nan_to_num((table - scale[0]) / scale[1], nan=0.0)
+    scaled = np.nan_to_num((table - scale[0]) / scale[1], nan=0.0)
+    return np.clip(scaled, -FURTHEST, FURTHEST)
 
 
 def _rotation(scaled: FloatArray) -> FloatArray:

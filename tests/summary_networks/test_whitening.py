@@ -39,6 +39,13 @@ def test_rows_far_out_do_not_turn_the_axes():
     assert np.corrcoef(sizes[:, 3], np.log(noise))[0, 1] > 0.98
 
 
+def test_heavy_tails_do_not_overflow():
+    table, _ = lines(500, 1)
+    table[3], table[9, ::2] = 1e200, -1e300
+    exact = Exact.fit(Observations(table, {}), np.arange(40))
+    assert np.isfinite(exact(Observations(table, {}))).all()
+
+
 def test_missing_values_and_constants_stay_finite():
     table, _ = lines(200, 1)
     table[::7, 3], table[:, 5] = np.nan, 2.0
