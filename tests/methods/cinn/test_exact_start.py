@@ -27,17 +27,22 @@ def exact(y):
     return covariance @ design.T @ y / SIGMA**2, covariance
 
 
-def test_a_posterior_a_thousand_times_narrower_than_the_prior():
-    posterior = si.fit_posterior(
+def fitted(n, *, hidden=8, epochs):
+    """Fit one small network that starts exact."""
+    return si.fit_posterior(
         line,
         PRIOR,
-        n_simulations=6_000,
-        method=si.CINN(start="exact", blocks=2, hidden=16),
-        training=Training(epochs=8),
+        n_simulations=n,
+        method=si.CINN(start="exact", blocks=2, hidden=hidden),
+        training=Training(epochs=epochs),
         ensemble=1,
         seed=1,
         progress=False,
     )
+
+
+def test_a_posterior_a_thousand_times_narrower_than_the_prior():
+    posterior = fitted(6_000, hidden=16, epochs=8)
     rng = np.random.default_rng(2)
     for a, b in [(30.0, -12.0), (-80.0, 60.0), (0.5, 0.1)]:
         y = a + b * X + SIGMA * rng.normal(size=len(X))
@@ -59,30 +64,12 @@ def test_an_ensemble_has_both_starts_unless_one_is_asked_for():
 
 
 def test_too_few_simulations_start_as_before():
-    posterior = si.fit_posterior(
-        line,
-        PRIOR,
-        n_simulations=300,
-        method=si.CINN(start="exact", blocks=2, hidden=8),
-        training=Training(epochs=2),
-        ensemble=1,
-        seed=1,
-        progress=False,
-    )
+    posterior = fitted(300, epochs=2)
     assert "closed form" not in repr(posterior)
 
 
 def test_it_is_saved_and_read_back(tmp_path):
-    posterior = si.fit_posterior(
-        line,
-        PRIOR,
-        n_simulations=3_000,
-        method=si.CINN(start="exact", blocks=2, hidden=8),
-        training=Training(epochs=1),
-        ensemble=1,
-        seed=1,
-        progress=False,
-    )
+    posterior = fitted(3_000, epochs=1)
     assert "after a Gaussian in closed form" in repr(posterior)
     posterior.save(tmp_path / "line.sbi")
     again = si.load_posterior(tmp_path / "line.sbi")
