@@ -16,7 +16,7 @@ from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting
 from sbi_inn.methods.protocols import declared
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
-from sbi_inn.prior import Prior
+from sbi_inn.prior import Prior, as_prior
 from sbi_inn.simulation.apply_noise import apply_noise
 from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.noise import Noise
@@ -37,7 +37,7 @@ LARGE_ERROR = 0.05
 
 def fit_posterior(
     simulator: Callable[..., Any] | Problem | Simulations | Table,
-    prior: Prior | None = None,
+    prior: Prior | Mapping[str, Any] | None = None,
     *,
     n_simulations: int | None = None,
     method: Method | str = "cinn",
@@ -59,7 +59,7 @@ def fit_posterior(
         A callable with its prior, a Problem, the name of a registered one, or simulations
         already done: those of `read_simulations`, or with their prior a DataFrame, a Dataset or
         the path of a table, whose other columns of numbers are observables then.
-    prior : Prior, optional
+    prior : Prior or mapping, optional
         Named scipy distributions; needed with a callable and with a bare table. With simulations
         it states what they were drawn from, and is compared with them.
     n_simulations : int, optional
@@ -91,9 +91,9 @@ def fit_posterior(
         called with arrays.
     noise : callable, optional
         What happens to the observables after the simulator, such as measurement errors and gaps:
-        from observables, givens and `rng`, those that its signature names, to the observables that
-        it changes, one simulation at a time (`@si.simulator(batched=True)`: many). NaN is a missing
-        value. It is drawn anew in every pass over the simulations.
+        from observables, parameters, givens and `rng`, those that its signature names, to the
+        observables that it changes, one simulation at a time (`@si.simulator(batched=True)`: many).
+        NaN is a missing value. It is drawn anew in every pass over the simulations.
     ensemble : int, optional
         How many networks to train; the posterior is their mixture. By default 4 with method
         "cinn", and else 1.
@@ -135,12 +135,14 @@ def fit_posterior(
     >>> posterior.sample({"reach": 4.0}, 3).sizes
     Frozen({'draw': 3})
     """
+    prior = None if prior is None else as_prior(prior)
     chosen = choose(method, summary=summary, ensemble=ensemble, n_jobs=n_jobs)
     training = _checked(training, n_simulations, seed)
     seed = fresh_seed(seed)
     if isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path) or is_table(simulator):
         already = _already_done(simulator, prior, progress)
-        problem, simulations = None, apply_noise(already, given, noise, seed=seed)
+        problem = _simulated_with(already, given, noise)
+        simulations = apply_noise(already, given, noise, seed=seed)
     else:
         problem = as_problem(simulator, prior, given, noise)
         if infer is not None:
@@ -178,7 +180,12 @@ def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Traini
     if training is None:
         return Training()
     if not isinstance(training, Training):
-        raise TypeError(f"expected training=si.Training(...); got {training!r:.80}")
+        line = (
+            ", ".join(f"{k}={v!r}" for k, v in training.items())
+            if isinstance(training, dict)
+            else "..."
+        )
+        raise TypeError(f"expected training=si.Training({line}); got {training!r:.80}")
     return training
 
 
@@ -192,6 +199,19 @@ def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulation
             "read_simulations(table, parameters=[...])"
         )
     return read_simulations(table, parameters=prior.names, prior=prior, progress=progress)
+
+
+def _simulated_with(
+    simulations: Simulations,
+    given: Mapping[str, Any] | None,
+    noise: Noise | Callable[..., Any] | None,
+) -> Problem | None:
+    """Find out how more simulations like these would be made, if that is known."""
+    known = simulations.problem
+    if known is None:
+        return None
+    prior = simulations.prior if set(simulations.prior.names) == set(known.prior.names) else None
+    return as_problem(known, prior, given, noise)
 
 
 def _warn_if_diverged(fitted: Fitted) -> None:

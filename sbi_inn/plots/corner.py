@@ -24,7 +24,7 @@ from sbi_inn.plots.marginals import (
     span_of,
 )
 from sbi_inn.plots.panels import lay_out, width_of
-from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas, canvas
+from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas, canvas, check_width
 from sbi_inn.typing import FloatArray
 
 _T = TypeVar("_T")
@@ -82,6 +82,8 @@ def corner(
     ShapeError
         If the sets share no parameter, a name is unknown, draws are missing or not finite, or none
         of the parameters of `truth` or `prior` is shown.
+    ValueError
+        If `width_mm` is not positive.
 
     Examples
     --------
@@ -96,6 +98,7 @@ def corner(
     truths = {} if truth is None else _shown("truth", _truth_by_column(truth), columns)
     priors = {} if prior is None else _shown("prior", _prior_by_column(prior), columns)
     d = len(columns)
+    check_width(width_mm)
     width_mm = max(width_of(fig, width_mm), _NARROWEST_MM * d)
     with canvas(fig, width_mm, width_mm * (0.7 if d == 1 else 1.0)) as figure:
         regions = _draw_panels(figure, columns, layers, truths, priors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -34,6 +34,7 @@ def corner(
     *,
     truth: Mapping[str, Any] | None = None,
     compare: Mapping[str, xr.Dataset] | None = None,
+    names: Sequence[str] | None = None,
     width_mm: float = 180.0,
     fig: Canvas | None = None,
     seed: int | None = None,
@@ -49,13 +50,22 @@ def corner(
         True parameters, marked in the figure.
     compare : mapping of str to Dataset, optional
         Other draws to overlay, by label, such as `{"ABC": posterior.rejection_abc(y)}`.
+    names : sequence of str, optional
+        Which parameters (`"theta"`) or entries of one (`"theta[0]"`) to show, in this order.
     width_mm, fig
         As everywhere.
     seed : int, optional
+
+    Raises
+    ------
+    ShapeError
+        If a name is unknown.
     """
     mine, prior = sample(core, y, n, seed=seed), core.simulations.prior_draws
     sets = {core.fitted.settings.label: mine, **compare} if compare else mine
-    return corner_plot.corner(sets, truth=truth, prior=prior, width_mm=width_mm, fig=fig)
+    return corner_plot.corner(
+        sets, truth=truth, prior=prior, names=names, width_mm=width_mm, fig=fig
+    )
 
 
 def plot_calibration(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from scipy.stats import gaussian_kde
+
 from sbi_inn.errors import PriorError
 from sbi_inn.prior.component import Component
 from sbi_inn.prior.continuous import Continuous
@@ -13,14 +15,16 @@ from sbi_inn.prior.dirichlet import Dirichlet
 from sbi_inn.prior.discrete import Discrete, is_discrete
 from sbi_inn.prior.mixture import Mixture
 from sbi_inn.prior.multivariate import MultivariateNormal, MultivariateT
+from sbi_inn.prior.near_misses import from_kde, hint
 from sbi_inn.prior.rosenblatt import Rosenblatt
 from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.prior.univariate import is_continuous
 
 ACCEPTED = (
     "any frozen univariate distribution of scipy.stats, such as norm(0, 1) or poisson(3); "
-    "multivariate_normal, multivariate_t or dirichlet; a Mixture of normals; or a function of "
-    "earlier parameters that returns a continuous one, such as `lambda beta: uniform(0, beta)`"
+    "multivariate_normal, multivariate_t or dirichlet; a gaussian_kde or a Mixture of normals; or "
+    "a function of earlier parameters that returns a continuous one, such as "
+    "`lambda beta: uniform(0, beta)`"
 )
 
 
@@ -65,6 +69,8 @@ def build(name: str, value: object, earlier: Sequence[str]) -> Component:
             f"parameter {name!r}: this distribution has no arguments yet; call it, as in "
             f"norm(0, 1). Accepted: {ACCEPTED}"
         )
+    if isinstance(value, gaussian_kde):
+        return Rosenblatt(from_kde(value))
     if is_discrete(able):
         return _univariate(Discrete.of, name, able)
     if isinstance(value, Mixture):
@@ -81,7 +87,8 @@ def build(name: str, value: object, earlier: Sequence[str]) -> Component:
         return MultivariateNormal.of(name, able)
     if callable(value):
         return Dependent.of(name, value, earlier)
-    raise PriorError(f"parameter {name!r}: expected {ACCEPTED}; got {_what(value)}")
+    instead = f". {line}" if (line := hint(name, value)) else ""
+    raise PriorError(f"parameter {name!r}: expected {ACCEPTED}; got {_what(value)}{instead}")
 
 
 def _univariate(of: Callable[[str, Any], Component], name: str, value: object) -> Component:

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sbi_inn.checks.record import VERDICTS, Record, Verdict
+from sbi_inn.plots.style import kept_from_pyplot
 from sbi_inn.report.page import page
 
 MEANING = {
@@ -117,8 +118,9 @@ class Check:
     def figures(self) -> dict[str, Figure]:
         """One figure per check, and more where a check has more to show, by caption."""
         figures = {}
-        for name, record in self.records.items():
-            figures |= {name: record.plot(), **record.more_figures()}
+        with kept_from_pyplot():
+            for name, record in self.records.items():
+                figures |= {name: record.plot(), **record.more_figures()}
         return figures
 
     def to_html(

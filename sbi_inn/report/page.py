@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 import sbi_inn
 from sbi_inn.checks.record import Record, Verdict
 from sbi_inn.checks.run import CHECKS
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM, kept_from_pyplot
 
 DPI = 200  # dots an inch: sharp on a screen of two dots a pixel
 
@@ -73,10 +73,11 @@ def page(check: Any, *, title: str = "", figures: Mapping[str, Figure] | None = 
 
 def _drawn(record: Record) -> Iterator[tuple[str, Figure, Figure]]:
     """Give every figure of a check as caption, wide, narrow: telephones cannot show a wide one."""
-    wide, narrow = (
-        {"": record.plot(width_mm), **record.more_figures(width_mm)}
-        for width_mm in (DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM)
-    )
+    with kept_from_pyplot():
+        wide, narrow = (
+            {"": record.plot(width_mm), **record.more_figures(width_mm)}
+            for width_mm in (DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM)
+        )
     return ((caption, figure, narrow[caption]) for caption, figure in wide.items())
 
 

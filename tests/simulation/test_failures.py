@@ -32,10 +32,12 @@ def test_a_simulator_that_always_raises(batched):
         raise ZeroDivisionError("by nothing")
 
     error = fails(simulator(broken, batched=batched))
-    assert "all 500 simulations failed: 500 raised, 0 returned NaN" in str(error)
+    done = len(error.simulations)
+    assert 100 <= done < 500  # a run that has no chance ends early
+    assert f"all of the first {done} simulations failed: {done} raised, 0 returned" in str(error)
     assert "in broken" in str(error)
     assert "by nothing" in str(error)
-    assert len(error.simulations) == len(error.simulations.failures) == 500
+    assert len(error.simulations.failures) == done
     assert error.simulations.schema is None
     assert np.isfinite(error.simulations.dataset["a"].values).all()
     with pytest.raises(SimulationError, match="no simulation succeeded"):
@@ -332,6 +334,6 @@ def test_noise_is_tried_before_a_long_run():
         calls.append(a)
         return a
 
-    with pytest.raises(SimulationError, match="'scale' is no observable or given"):
+    with pytest.raises(SimulationError, match="'scale' is no observable, parameter or given"):
         simulate(counted, PRIOR, noise=lambda y, scale: y, n=100_000, n_jobs=1, progress=False)
     assert len(calls) <= 302  # the pilot
