@@ -25,6 +25,7 @@ from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.run import DEFAULT, run
 from sbi_inn.simulation.seeds import fresh_seed
 from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.simulation.where_failed import where_failed
 from sbi_inn.tables import is_table, read_simulations, with_prior
 from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_seed
@@ -159,7 +160,7 @@ def fit_posterior(
             simulations,
             parts.test,
             seed=seed,
-            n_simulations=len(simulations),
+            n_simulations=len(simulations.ok),
             training=training,
             problem=problem,
         )
@@ -242,9 +243,17 @@ def _say_errors(emulator: Emulator, columns: Sequence[str], progress: bool) -> N
 
 def _say_failures(simulations: Simulations, progress: bool) -> None:
     failed = len(simulations) - len(simulations.ok)
-    if failed and progress:
-        print(
-            f"{failed:,} of {len(simulations):,} simulations failed, "
-            f"{failed / len(simulations):.1%} of the prior's mass: the posterior knows nothing "
-            "there. See posterior.simulations.failures"
-        )
+    if not (failed and progress):
+        return
+    where = where_failed(simulations)
+    share = f"{failed / len(simulations):.1%}"
+    what = (
+        f"{share} of the prior's mass. It depends on {', '.join(where)}: where simulations fail, "
+        "the posterior knows nothing"
+        if where
+        else f"{share}, strewn over the prior: the posterior is learned from the others"
+    )
+    print(
+        f"{failed:,} of {len(simulations):,} simulations failed, {what}. "
+        "See posterior.simulations.failures"
+    )

@@ -199,11 +199,11 @@ def test_a_simulator_that_always_fails():
         raise ZeroDivisionError("by nothing")
 
     with pytest.raises(
-        si.SimulationError, match="all 300 simulations failed: 300 raised"
+        si.SimulationError, match="all of the first 256 simulations failed: 256 raised"
     ) as caught:
         quick_fit(broken, PRIOR)
     assert "in broken" in str(caught.value)  # the first traceback
-    assert len(caught.value.simulations) == 300
+    assert len(caught.value.simulations) == 256
 
 
 def test_failures_are_said(capsys):
@@ -215,8 +215,22 @@ def test_failures_are_said(capsys):
     )
     out = capsys.readouterr().out
     assert "of 300 simulations failed" in out
-    assert "of the prior's mass" in out
+    assert "of the prior's mass. It depends on a: where simulations fail" in out
     assert "posterior.simulations.failures" in out
+
+
+def test_failures_anywhere_are_no_part_of_the_prior(capsys):
+    def fragile(a, b, rng):
+        return np.nan if rng.random() < 0.1 else a + b
+
+    posterior = si.fit_posterior(
+        fragile, PRIOR, n_simulations=300, method=SMALL, training=si.Training(epochs=1), seed=1
+    )
+    out = capsys.readouterr().out
+    assert "strewn over the prior: the posterior is learned from the others" in out
+    trained = len(posterior.simulations.ok)
+    assert trained < 300
+    assert f"trained on {trained} simulations" in repr(posterior)
 
 
 # -- what is looked at before anything is simulated ------------------------------------------------
@@ -325,7 +339,7 @@ def test_ctrl_c_between_the_stages_loses_nothing(monkeypatch, stage):
     monkeypatch.setattr(fitting, stage, interrupted)
     with pytest.raises(KeyboardInterrupt) as caught:
         quick_fit(LINE)
-    assert len(caught.value.simulations) == 300
+    assert len(caught.value.simulations) == 256
 
 
 def test_noise_that_raises_in_training_loses_nothing():
@@ -339,7 +353,7 @@ def test_noise_that_raises_in_training_loses_nothing():
 
     with pytest.raises(si.SimulationError, match="OverflowError: too much of it") as caught:
         quick_fit(LINE, noise=noise, epochs=9)
-    assert len(caught.value.simulations) == 300
+    assert len(caught.value.simulations) == 256
 
 
 def test_a_warning_that_is_made_an_error_after_training_loses_nothing():
@@ -348,7 +362,7 @@ def test_a_warning_that_is_made_an_error_after_training_loses_nothing():
 
     with pytest.raises(UserWarning, match="misses y by") as caught:  # warnings are errors here
         quick_fit(noisy, PRIOR, method="inn")
-    assert len(caught.value.simulations) == 300
+    assert len(caught.value.simulations) == 256
 
 
 # -- endings ---------------------------------------------------------------------------------------

@@ -18,7 +18,9 @@ def plain(value: Any) -> Any:
     array([ 1., nan])
     """
     if isinstance(value, np.ma.MaskedArray):
-        return value.astype(np.float64).filled(np.nan) if np.ma.is_masked(value) else value.data
+        if not np.ma.is_masked(value):
+            return value.data
+        return np.where(np.ma.getmaskarray(value), np.nan, value.data)
     if hasattr(value, "detach") and hasattr(value, "numpy"):  # a tensor, perhaps with a gradient
         return value.detach().cpu().numpy()
     return value

@@ -23,12 +23,12 @@ from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.outputs import WrongOutput
 from sbi_inn.simulation.pilot import Pilot, announce, run_pilot
 from sbi_inn.simulation.problem import Givens, Problem
-from sbi_inn.simulation.progress import bar
 from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.results import Results
 from sbi_inn.simulation.seeds import BLOCK, Seeds, Stream, fresh_seed
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.simulation.simulator import Simulator
+from sbi_inn.training.progress import bar
 from sbi_inn.typing import BoolArray, FloatArray, is_count
 
 DEFAULT = 10_000
@@ -236,8 +236,8 @@ def _check_words(problem: Problem, pilot: Pilot) -> None:
         strange = [name for name in getattr(problem, argument) if name not in known]
         if strange:
             raise SimulationError(
-                f"{argument}= names {', '.join(map(str, strange))}, which is no parameter, given or "
-                f"observable (known: {', '.join(known)})"
+                f"{argument}= names {', '.join(map(str, strange))}, which is no parameter, given "
+                f"or observable (known: {', '.join(known)})"
             )
 
 
