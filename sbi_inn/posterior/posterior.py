@@ -272,6 +272,7 @@ class Posterior:
     latent_grid = _of_core(figures.latent_grid)
     plot_forecast = _of_core(figures.plot_forecast)
     plot_training = _of_core(figures.plot_training)
+    plot_forest = _drawing(figures.plot_forest)
 
     # -- for other programs, and files -------------------------------------------------------------
 
