@@ -14,7 +14,7 @@ import matplotlib
 from matplotlib.figure import Figure, SubFigure
 
 # Okabe and Ito (2008), told apart with any colour vision; in an order that keeps neighbours apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#56B4E9", "#E69F00", "#CC79A7")
 DASHES = ("-", "--", ":", "-.")
 GREY = "#808080"
 SINGLE_COLUMN_MM = 85.0  # width of one column of a journal
