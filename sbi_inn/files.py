@@ -32,7 +32,7 @@ from safetensors.numpy import save as save_arrays
 from sbi_inn.errors import LoadError
 
 FORMAT = 3
-"""The format that `write` writes, and the newest that `read` reads. Since 3, there are checksums."""
+"""The format that `write` writes, and the newest that `read` reads."""
 
 OLDEST = 2
 """The oldest that `read` reads.
@@ -58,6 +58,7 @@ _CONFIG = "config.json"
 _SUMS = "SHA256SUMS"
 _FLOAT = "$float"
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
 
 def write(path: str | os.PathLike[str], config: Mapping[str, Any], arrays: Arrays) -> None:
     """Write settings and groups of arrays to one file, all or nothing.

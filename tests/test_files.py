@@ -304,7 +304,10 @@ def test_the_checksums_are_those_of_sha256sum(written: Path, tmp_path: Path) -> 
         pytest.skip("there is no sha256sum here")
     done = subprocess.run(command, cwd=tmp_path / "inside", capture_output=True, text=True)
     assert done.returncode == 0
-    assert done.stdout.splitlines() == ["config.json: OK", *[f"{g}.safetensors: OK" for g in ARRAYS]]
+    assert done.stdout.splitlines() == [
+        "config.json: OK",
+        *[f"{g}.safetensors: OK" for g in ARRAYS],
+    ]
 
 
 @pytest.mark.parametrize("number", [3, 2])
@@ -348,7 +351,10 @@ def test_a_bomb_is_refused_before_it_is_read(written: Path, monkeypatch) -> None
 
 
 def test_too_many_members_or_one_name_twice(written: Path) -> None:
-    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(written, "a") as archive:
+    with (
+        pytest.warns(UserWarning, match="Duplicate name"),
+        zipfile.ZipFile(written, "a") as archive,
+    ):
         archive.writestr("config.json", b"{}")
     with pytest.raises(LoadError, match=r"it holds config\.json 2 times"):
         read(written)

@@ -74,7 +74,9 @@ def from_arrays(
     except LoadError:
         raise
     except Exception as error:  # settings that say anything make torch and numpy raise anything
-        raise LoadError(f"the weights do not fit the settings beside them: {error!r:.300}") from error
+        raise LoadError(
+            f"the weights do not fit the settings beside them: {error!r:.300}"
+        ) from error
 
 
 def _read(
