@@ -16,6 +16,7 @@ from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting
 from sbi_inn.methods.protocols import declared
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
+from sbi_inn.posterior.provenance import Provenance
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.apply_noise import apply_noise
 from sbi_inn.simulation.failure import carry
@@ -160,6 +161,7 @@ def fit_posterior(
             n_simulations=len(simulations),
             training=training,
             problem=problem,
+            provenance=Provenance.of(problem),
         )
         if isinstance(fitted, Emulator):
             _say_errors(fitted, core.schema.columns, progress)

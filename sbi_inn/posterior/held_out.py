@@ -31,7 +31,11 @@ def held_out(
         Whatever else settings that make no sense lead to.
     """
     variables = {
-        name: xr.Variable(tuple(about["dims"]), arrays["held_out"][name], _texts(about["attrs"]))
+        name: xr.Variable(
+            tuple(about["dims"]),
+            arrays["held_out"][name],
+            {"label": name, "units": ""} | _texts(about["attrs"]),
+        )
         for name, about in config["variables"].items()
     }
     dataset = xr.Dataset(variables, attrs=_of(dict, config["attrs"]))

@@ -19,7 +19,9 @@ from sbi_inn.observation.statistics import statistics
 from sbi_inn.posterior.core import Core, Refined
 from sbi_inn.posterior.held_out import held_out
 from sbi_inn.posterior.posterior import Posterior
+from sbi_inn.posterior.provenance import Provenance
 from sbi_inn.posterior.saving import reference_summaries
+from sbi_inn.posterior.verification import read as read_numbers
 from sbi_inn.prior import Prior
 from sbi_inn.prior.box import Box
 from sbi_inn.prior.fingerprint import check_fingerprint
@@ -27,6 +29,7 @@ from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get
 from sbi_inn.simulation.simulator import as_simulator
+from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_number, check_seed
 from sbi_inn.typing import AnyArray, FloatArray
 
@@ -106,6 +109,7 @@ def load_posterior(
             core.with_problem(problem),
             last_check=_text(config, "last_check"),
             last_verdict=_text(config, "last_verdict"),  # files of 0.1 have none
+            last_numbers=read_numbers(config.get("last_numbers", {})),
         )
         _check_works(posterior)
     return posterior
@@ -169,7 +173,16 @@ def _core(
         n_simulations=config["n_simulations"],
         stored_scale=arrays["reference"]["scale"],
         refined=Refined(arrays["refined"], **config["refined"]) if config.get("refined") else None,
+        **_about(config),
     )
+
+
+def _about(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read with what it was made, which files of format 2 do not say."""
+    if "training" not in config:
+        return {}
+    training = Training(**config["training"])
+    return {"training": training, "provenance": Provenance.from_config(config["provenance"])}
 
 
 def _check_summaries(core: Core, saved: FloatArray | None, path: str | Path) -> None:
