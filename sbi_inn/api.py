@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def fit_posterior(
             parts.test,
             seed=seed,
             n_simulations=len(simulations),
-            training=training,
+            training=replace(training, checkpoint=None),
             problem=problem,
             provenance=Provenance.of(problem),
         )
@@ -181,7 +182,14 @@ def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Traini
         return Training()
     if not isinstance(training, Training):
         raise TypeError(f"expected training=si.Training(...); got {training!r:.80}")
-    return training
+    if training.checkpoint is None:
+        return training
+    if seed is None:
+        raise ValueError(
+            "a training with a checkpoint goes on where the same seed is stated again: "
+            "fit_posterior(..., seed=1); got seed=None"
+        )
+    return replace(training, checkpoint=Path(training.checkpoint).resolve())
 
 
 def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations:

@@ -119,7 +119,7 @@ class Ensemble:
         processes = self._processes(training, len(data.train))
         shared = _share(training, math.ceil(self.members / processes))
         jobs = [
-            partial(train, self._member(place), data, shared, s)
+            partial(train, self._member(place), data, shared.below(f"member{place}"), s)
             for place, s in enumerate(_seeds(seed, self.members))
         ]
         trained = train_all(jobs, processes, progress=progress)
