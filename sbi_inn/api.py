@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting
 from sbi_inn.methods.protocols import declared
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
+from sbi_inn.posterior.provenance import Provenance
 from sbi_inn.prior import Prior, as_prior
 from sbi_inn.simulation.apply_noise import apply_noise
 from sbi_inn.simulation.failure import carry
@@ -161,8 +163,9 @@ def fit_posterior(
             parts.test,
             seed=seed,
             n_simulations=len(simulations.ok),
-            training=training,
+            training=replace(training, checkpoint=None),
             problem=problem,
+            provenance=Provenance.of(problem),
         )
         if isinstance(fitted, Emulator):
             _say_errors(fitted, core.schema.columns, progress)
@@ -187,7 +190,14 @@ def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Traini
             else "..."
         )
         raise TypeError(f"expected training=si.Training({line}); got {training!r:.80}")
-    return training
+    if training.checkpoint is None:
+        return training
+    if seed is None:
+        raise ValueError(
+            "a training with a checkpoint goes on where the same seed is stated again: "
+            "fit_posterior(..., seed=1); got seed=None"
+        )
+    return replace(training, checkpoint=Path(training.checkpoint).resolve())
 
 
 def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations:

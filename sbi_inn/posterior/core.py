@@ -18,6 +18,7 @@ from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import spread, statistics
 from sbi_inn.posterior.density import Density
 from sbi_inn.posterior.emulation import Emulation
+from sbi_inn.posterior.provenance import Provenance
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import SimulationError, Simulations
@@ -91,6 +92,8 @@ class Core:
         `scale`, where the simulations that it came from are not at hand.
     refined : Refined or None
         Where it holds, if its prior was truncated to the neighbourhood of an observation.
+    provenance : Provenance
+        With what it was made.
     """
 
     fitted: Fitted
@@ -102,6 +105,7 @@ class Core:
     problem: Problem | None = None
     stored_scale: FloatArray | None = None
     refined: Refined | None = None
+    provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
         if self.simulations.schema is None:
