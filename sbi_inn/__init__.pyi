@@ -12,6 +12,8 @@ from .methods.cinn.method import CINN as CINN
 from .plots.corner import corner as corner
 from .posterior.posterior import Posterior as Posterior
 from .posterior.storage import load_posterior as load_posterior
+from .prior import Drawn as Drawn
+from .prior import GaussianField as GaussianField
 from .prior import Mixture as Mixture
 from .prior import Prior as Prior
 from .report.check import Check as Check
