@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from torch import nn
 
 from sbi_inn.errors import LoadError
+from sbi_inn.methods.ensemble.fitted import FittedEnsemble
 from sbi_inn.methods.ensemble.method import Ensemble
+from sbi_inn.methods.fields.fitted import FittedField
 from sbi_inn.methods.protocols import Fitted, Groups
 from sbi_inn.methods.registry import METHODS, with_summary
+from sbi_inn.prior import FieldPlace
 
 
 def to_arrays(fitted: Fitted) -> tuple[dict[str, Any], Groups]:
@@ -62,6 +66,14 @@ def from_arrays(
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise LoadError(f"the weights do not fit the settings beside them: {error}") from error
+
+
+def with_fields(fitted: Any, fields: Sequence[FieldPlace]) -> Any:
+    """Give a trained method the fields of its prior, which no file holds."""
+    if isinstance(fitted, FittedEnsemble):
+        members = tuple(with_fields(member, fields) for member in fitted.members)
+        return replace(fitted, members=members)
+    return fitted.with_place(fields[0]) if isinstance(fitted, FittedField) and fields else fitted
 
 
 def _reader(name: Any, summary: nn.Module | None, method: Any) -> Any:

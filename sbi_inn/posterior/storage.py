@@ -14,7 +14,7 @@ from torch import nn
 
 from sbi_inn import files
 from sbi_inn.errors import LoadError, PriorError
-from sbi_inn.methods import Method, from_arrays
+from sbi_inn.methods import Method, from_arrays, with_fields
 from sbi_inn.observation.schema import Schema
 from sbi_inn.posterior.core import Core, Refined
 from sbi_inn.posterior.posterior import Posterior
@@ -116,7 +116,7 @@ def _core(
     """Read all but the problem."""
     simulations = _held_out(config, arrays, prior)
     return Core(
-        from_arrays(config["method"], arrays, summary, method),
+        with_fields(from_arrays(config["method"], arrays, summary, method), prior.fields),
         simulations,
         np.arange(len(simulations)),
         seed=config["seed"],

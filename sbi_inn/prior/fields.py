@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,11 +10,15 @@ from sbi_inn.prior.drawn import DrawnField
 from sbi_inn.prior.gaussian_component import GaussianComponent
 from sbi_inn.prior.joint import Joint
 from sbi_inn.prior.root import Root
+from sbi_inn.typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
 class FieldPlace:
     """A profile or a map among the parameters.
+
+    Below, the Gaussian field is the one before it is bent: mean + root(white noise), where the
+    latents of the field are the white noise. Of a `Drawn` field it is the latents themselves.
 
     Attributes
     ----------
@@ -25,34 +29,55 @@ class FieldPlace:
         Which latents of the prior are its pixels.
     columns : slice
         Which columns of the flat parameters are.
-    root : Root or None
-        From its latents, which are white noise, to the Gaussian field before it is bent, but for
-        mean and scale: at the medians of what its spectrum depends on. None where its latents are
-        no white noise, as of a `Drawn` field.
+    parents : array of int
+        The latents that its mean, sd and spectrum are functions of.
+    white : bool
+        Whether its latents are white noise: not those of a `Drawn` field.
     """
 
     name: str
     shape: tuple[int, ...]
     latents: slice
     columns: slice
-    root: Root | None
+    parents: IntArray
+    white: bool
+    _joint: Joint = field(repr=False)
+
+    def roots(self, latents: FloatArray) -> tuple[FloatArray, Root | None]:
+        """Give mean and root of the Gaussian field for rows of the prior's latents.
+
+        Returns
+        -------
+        array, shape (n, *shape)
+        Root or None
+            A `Fourier` for each row, or one root for all; None for a `Drawn` field.
+        """
+        component, n = self._joint.components[self.name], len(latents)
+        if not isinstance(component, GaussianComponent):
+            return np.zeros((n, *self.shape)), None
+        mean, root = component.affine(self._joint.from_latent(latents), n)
+        return np.broadcast_to(mean, (n, *self.shape)), root
+
+    def gaussian(self, latents: FloatArray) -> FloatArray:
+        """Give the Gaussian field at rows of the prior's latents, shape (n, *shape)."""
+        mean, root = self.roots(latents)
+        white = latents[:, self.latents].reshape(-1, *self.shape)
+        return white if root is None else mean + root.colour(white)
 
 
 def fields_of(joint: Joint) -> tuple[FieldPlace, ...]:
     """Find the fields of a prior."""
-    kinds = GaussianComponent | DrawnField
-    if not any(isinstance(c, kinds) for c in joint.components.values()):
-        return ()
+    found = []
+    for name, component in joint.components.items():
+        if isinstance(component, GaussianComponent | DrawnField):
+            white = isinstance(component, GaussianComponent)
+            above = _latents(joint, component.parents) if white else np.arange(0)
+            where = joint.latent[name], joint.flat[name]
+            found.append(FieldPlace(name, component.shape, *where, above, white, joint))
+    return tuple(found)
+
+
+def _latents(joint: Joint, names: tuple[str, ...]) -> IntArray:
     width = sum(c.width for c in joint.components.values())
-    medians = joint.from_latent(np.zeros((1, width)))
-    return tuple(
-        FieldPlace(
-            name,
-            component.shape,
-            joint.latent[name],
-            joint.flat[name],
-            component.typical(medians) if isinstance(component, GaussianComponent) else None,
-        )
-        for name, component in joint.components.items()
-        if isinstance(component, kinds)
-    )
+    parts = [np.arange(width)[joint.latent[name]] for name in names]
+    return np.concatenate([*parts, np.arange(0)]).astype(np.int64)

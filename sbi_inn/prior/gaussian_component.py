@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -145,10 +145,20 @@ class GaussianComponent:
             found += f", given {', '.join(self.parents)}"
         return found if self.bend is None else f"{found}, each {self.bend.describe()}"
 
-    def typical(self, parents: Parents) -> Root:
-        """Give the root at one row of parents."""
-        root = self._root(parents)
-        return Fourier(root.spectrum[:1]) if isinstance(root, Fourier) else root
+    def affine(self, parents: Parents, n: int) -> tuple[FloatArray, Root]:
+        """Give mean and root, with its sd, of the field before it is bent, for n rows of parents.
+
+        One root serves all rows, or a `Fourier` has one spectrum for each.
+        """
+        root, sd = self._root(parents), self._sd(parents, n)
+        if isinstance(root, Fourier):
+            sds = sd if self.parents else sd[:1]
+            return self._mean(parents, n), Fourier(root.spectrum * self._column(sds) ** 2)
+        if not (sd == sd[:1]).all():
+            raise PriorError(
+                f"parameter {self.name!r}: an sd that is a function needs periodic=True"
+            )
+        return self._mean(parents, n), replace(root, sds=root.sds * sd[:1])
 
     def _straight(self, values: FloatArray, *, density: bool = True) -> tuple[FloatArray, Any]:
         """Undo the bending; give the log of its slope, summed over the pixels, shape (n,)."""

@@ -128,6 +128,8 @@ def test_the_spectrum_may_depend_on_earlier_parameters(rng):
     assert np.allclose(prior.from_latent(latents)["sky"], values["sky"])
     (place,) = prior.fields
     assert place.latents == slice(2, 66)
+    assert place.parents.tolist() == [0, 1]
+    assert np.allclose(place.gaussian(latents), values["sky"])
     assert not prior.storable
 
 
@@ -174,7 +176,8 @@ def test_a_drawn_field_has_draws_and_a_normalised_map_but_no_stated_density(rows
     assert np.isfinite(prior.log_prob(values)).all()
     assert prior.log_prob({"sky": -values["sky"][0]}) == -np.inf
     (place,) = prior.fields
-    assert place.root is None
+    assert not place.white
+    assert np.allclose(place.gaussian(white).reshape(200, -1), white)
 
 
 def test_a_file_holds_the_curve_of_a_drawn_field(rng):
