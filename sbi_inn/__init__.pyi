@@ -9,9 +9,12 @@ from .errors import ShapeError as ShapeError
 from .methods.abc import rejection_abc as rejection_abc
 from .methods.bidirectional.method import INN as INN
 from .methods.cinn.method import CINN as CINN
+from .methods.fields.method import FieldCINN as FieldCINN
 from .plots.corner import corner as corner
 from .posterior.posterior import Posterior as Posterior
 from .posterior.storage import load_posterior as load_posterior
+from .prior import Drawn as Drawn
+from .prior import GaussianField as GaussianField
 from .prior import Mixture as Mixture
 from .prior import Prior as Prior
 from .report.check import Check as Check

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from sbi_inn.errors import PriorError
-from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting
+from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting, for_prior
 from sbi_inn.methods.protocols import declared
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
@@ -67,9 +67,9 @@ def fit_posterior(
         it states what they were drawn from, and is compared with them.
     n_simulations : int, optional
         Default 10,000, if that takes less than ten minutes.
-    method : CINN, INN or str
-        Settings of the method; "cinn" is short for `CINN()`, "inn" for `INN()`. One of your own
-        needs a `label` and a `fit` like theirs.
+    method : CINN, FieldCINN, INN or str
+        Settings of the method; "cinn" is short for `CINN()`, or for `FieldCINN()` where the prior
+        has a field, "inn" for `INN()`. One of your own needs a `label` and a `fit` like theirs.
     training : Training, optional
         How long and how to train; what is not said follows from the simulations.
     summary : "auto" or torch.nn.Module
@@ -146,10 +146,12 @@ def fit_posterior(
         already = _already_done(simulator, prior, progress)
         problem = _simulated_with(already, given, noise)
         simulations = apply_noise(already, given, noise, seed=seed)
+        chosen = for_prior(chosen, simulations.inferring(infer).prior)
     else:
         problem = as_problem(simulator, prior, given, noise)
-        if infer is not None:
-            problem.prior.marginal(infer)  # a wrong name shows before anything is simulated
+        # A wrong name, or method, shows before anything is simulated.
+        inferred = problem.prior if infer is None else problem.prior.marginal(infer)
+        chosen = for_prior(chosen, inferred)
         declared(chosen, "prepare")(training, n_simulations or DEFAULT)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
     try:

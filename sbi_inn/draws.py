@@ -79,7 +79,7 @@ def make_draws(
 
     Parameters
     ----------
-    arrays : mapping of str to array, shape (m,) or (m, k)
+    arrays : mapping of str to array, shape (m,), (m, k) or (m, height, width)
         One entry a parameter; all have the same number m of draws.
     labels, units : mapping of str to str, optional
         How to write a parameter (default: its name), and its units (default: none).
@@ -91,7 +91,8 @@ def make_draws(
     Returns
     -------
     xarray.Dataset
-        One variable a parameter, with dim ``draw`` (and ``theta_dim`` for a vector ``theta``).
+        One variable a parameter, with dim ``draw`` (and ``theta_dim`` for a vector ``theta``,
+        ``sky_y`` and ``sky_x`` for a map ``sky``).
 
     Raises
     ------
@@ -116,16 +117,28 @@ def make_draws(
         }
         if name in widths:
             about["prior_width95"] = np.asarray(widths[name], dtype=float).tolist()
-        variables[name] = (("draw", f"{name}_dim")[: array.ndim], array, about)
+        variables[name] = (("draw", *axes_of(name, array.ndim - 1)), array, about)
     return xr.Dataset(variables, attrs=dict(attrs or {}))
 
 
+def axes_of(name: str, axes: int) -> list[str]:
+    """Name the dims of a parameter, but for that of the draws.
+
+    Examples
+    --------
+    >>> axes_of("theta", 1), axes_of("sky", 2)
+    (['theta_dim'], ['sky_y', 'sky_x'])
+    """
+    return [[], [f"{name}_dim"], [f"{name}_y", f"{name}_x"]][axes]
+
+
 def _check_shapes(values: Mapping[str, NDArray[Any]]) -> None:
-    """Raise unless every array is (m,) or (m, k) with one common m."""
+    """Raise unless every array is (m,), (m, k) or (m, height, width) with one common m."""
     for name, array in values.items():
-        if array.ndim not in (1, 2):
+        if array.ndim not in (1, 2, 3):
             raise ShapeError(
-                f"make_draws: {name!r} must have shape (draws,) or (draws, k); got {array.shape}"
+                f"make_draws: {name!r} must have shape (draws,), (draws, k) or (draws, height, "
+                f"width); got {array.shape}"
             )
     counts = {name: len(array) for name, array in values.items()}
     if len(set(counts.values())) > 1:

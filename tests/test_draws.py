@@ -38,7 +38,7 @@ def test_make_draws_labels_variables_and_keeps_attrs(draws):
     ("arrays", "message"),
     [
         ({"a": np.zeros(3), "b": np.zeros(4)}, "as many draws.*'a': 3.*'b': 4"),
-        ({"a": np.zeros((3, 2, 2))}, r"'a' must have shape.*\(3, 2, 2\)"),
+        ({"a": np.zeros((3, 2, 2, 2))}, r"'a' must have shape.*\(3, 2, 2, 2\)"),
         ({"a": 1.0}, r"'a' must have shape.*\(\)"),
     ],
 )
@@ -169,3 +169,11 @@ def test_parameters_by_name_whatever_they_are_kept_in(draws):
 def _columns(draws):
     names, array = flat(draws)
     return names, array.T
+
+
+def test_a_map_has_dims_of_its_own_and_columns_by_row_and_column():
+    draws = make_draws({"sky": np.arange(12.0).reshape(2, 2, 3)})
+    assert draws.sky.dims == ("draw", "sky_y", "sky_x")
+    names, array = flat(draws)
+    assert names[4] == "sky[1,1]"
+    assert array[1].tolist() == [6, 7, 8, 9, 10, 11]

@@ -4,7 +4,8 @@ from sbi_inn.methods.bidirectional.method import INN
 from sbi_inn.methods.cinn.method import CINN
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble
 from sbi_inn.methods.ensemble.method import Ensemble
-from sbi_inn.methods.loading import from_arrays, to_arrays
+from sbi_inn.methods.fields.method import FieldCINN
+from sbi_inn.methods.loading import from_arrays, to_arrays, with_fields
 from sbi_inn.methods.protocols import (
     Decoder,
     Emulator,
@@ -15,7 +16,7 @@ from sbi_inn.methods.protocols import (
     TrainingData,
     Weigher,
 )
-from sbi_inn.methods.registry import METHODS, choose
+from sbi_inn.methods.registry import METHODS, choose, for_prior
 
 __all__ = [
     "CINN",
@@ -24,6 +25,7 @@ __all__ = [
     "Decoder",
     "Emulator",
     "Ensemble",
+    "FieldCINN",
     "Fitted",
     "FittedEnsemble",
     "Method",
@@ -32,6 +34,8 @@ __all__ = [
     "TrainingData",
     "Weigher",
     "choose",
+    "for_prior",
     "from_arrays",
     "to_arrays",
+    "with_fields",
 ]

@@ -120,6 +120,7 @@ def fit(
             np.arange(len(parts.train)),
             np.arange(len(parts.train), len(rows)),
             cuts=simulations.prior.pieces,
+            fields=simulations.prior.fields,
             renew=_renewed(simulations, parts.train),
         )
         return method.fit(data, training, seed=seed, progress=progress), parts

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,12 @@ import numpy as np
 from torch import nn
 
 from sbi_inn.errors import LoadError
+from sbi_inn.methods.ensemble.fitted import FittedEnsemble
 from sbi_inn.methods.ensemble.method import Ensemble
+from sbi_inn.methods.fields.fitted import FittedField
 from sbi_inn.methods.protocols import Fitted, Groups
 from sbi_inn.methods.registry import METHODS, with_summary
+from sbi_inn.prior import FieldPlace
 from sbi_inn.training.budget import Budget
 
 # Numbers that are made to build a network, for each that is stored: weights are drawn before they
@@ -94,6 +98,14 @@ def _check_finite(arrays: Groups) -> None:
         for name, array in named.items() if group.endswith("weights") else ():
             if array.dtype.kind == "f" and np.isnan(array).any():
                 raise LoadError(f"{group} holds NaN, in {name!r}")
+
+
+def with_fields(fitted: Any, fields: Sequence[FieldPlace]) -> Any:
+    """Give a trained method the fields of its prior, which no file holds."""
+    if isinstance(fitted, FittedEnsemble):
+        members = tuple(with_fields(member, fields) for member in fitted.members)
+        return replace(fitted, members=members)
+    return fitted.with_place(fields[0]) if isinstance(fitted, FittedField) and fields else fitted
 
 
 def _reader(name: Any, summary: nn.Module | None, method: Any) -> Any:

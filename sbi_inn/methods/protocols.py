@@ -10,6 +10,7 @@ import numpy as np
 
 from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
+from sbi_inn.prior import FieldPlace
 from sbi_inn.training.history import History
 from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
@@ -33,6 +34,8 @@ class TrainingData:
         Which rows to use for what.
     cuts : tuple of (int, tuple of float)
         The latents of discrete parameters, and where the pieces that their values own meet.
+    fields : tuple of FieldPlace
+        Profiles and maps among the parameters, and which latents are theirs.
     renew : callable or None
         Gives the observations of the training rows with noise drawn anew, from a generator; None
         where there is no noise.
@@ -44,6 +47,7 @@ class TrainingData:
     validation: IntArray
     cuts: Cuts = ()
     renew: Renew | None = None
+    fields: tuple[FieldPlace, ...] = ()
 
     @property
     def dim(self) -> int:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from sbi_inn.errors import PriorError
 from sbi_inn.methods.bidirectional.method import INN
 from sbi_inn.methods.cinn.method import CINN
 from sbi_inn.methods.ensemble.method import Ensemble
+from sbi_inn.methods.fields.method import FieldCINN
 from sbi_inn.methods.protocols import Method, declared
+from sbi_inn.prior import Prior
 from sbi_inn.training.stated import check_jobs, check_number
 
-METHODS = {"cinn": CINN, "inn": INN}
+METHODS = {"cinn": CINN, "inn": INN, "field": FieldCINN}
 
 
 def choose(
@@ -45,6 +48,34 @@ def choose(
         chosen = chosen.method
     chosen = with_summary(chosen, summary)
     return chosen if members == 1 else Ensemble(chosen, members, n_jobs)
+
+
+def for_prior(method: Method, prior: Prior) -> Method:
+    """Give the method that goes with a prior: a cINN of fields, where the prior has one.
+
+    Raises
+    ------
+    PriorError
+        If the method is not for fields.
+    """
+    if not prior.fields:
+        return method
+    inner = method.method if isinstance(method, Ensemble) else method
+    name = prior.fields[0].name
+    if isinstance(inner, INN):
+        raise PriorError(
+            f'method="inn" maps all parameters to the observables and a latent side by side, in '
+            f"dense blocks, which is not for the {prior.latent_dim:,} numbers of {name}: use "
+            'method="cinn"'
+        )
+    if not isinstance(inner, CINN):
+        return method
+    if inner != CINN():
+        raise PriorError(
+            f"{name} is a field, for which si.CINN has no settings (nor a summary network): use "
+            "method=si.FieldCINN(...)"
+        )
+    return FieldCINN()
 
 
 def with_summary(method: Any, summary: Any) -> Any:

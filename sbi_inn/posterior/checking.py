@@ -66,7 +66,7 @@ def _tests(core: Core, seconds: float) -> TestSet:
     # Only the table itself knows how parameters are distributed whose prior was not stated.
     return held_out.topped_up(
         TEST_ROWS,
-        core.problem if core.prior.stated else None,
+        core.problem if core.prior.drawable else None,
         seconds,
         core.seed,
         schema=core.schema,

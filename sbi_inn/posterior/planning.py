@@ -109,7 +109,7 @@ def plan(
         values,
         columns=columns_of(subject.simulations.prior_draws),
         tests=subject.tests,
-        problem=subject.problem if subject.sampler.prior.stated else None,
+        problem=subject.problem if subject.sampler.prior.drawable else None,
         seconds=subject.seconds,
         level=level,
         n=n,

@@ -13,7 +13,7 @@ from torch import nn
 
 from sbi_inn import files
 from sbi_inn.errors import LoadError, NoDensityError, PriorError
-from sbi_inn.methods import Method, from_arrays
+from sbi_inn.methods import Method, from_arrays, with_fields
 from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import statistics
 from sbi_inn.posterior.core import Core, Refined
@@ -166,7 +166,7 @@ def _core(
     check_seed(config["seed"])
     check_number("n_simulations", config["n_simulations"], whole=True)
     return Core(
-        from_arrays(config["method"], arrays, summary, method),
+        with_fields(from_arrays(config["method"], arrays, summary, method), prior.fields),
         simulations,
         np.arange(len(simulations)),
         seed=config["seed"],

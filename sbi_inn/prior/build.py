@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from scipy.stats import gaussian_kde
@@ -13,6 +13,9 @@ from sbi_inn.prior.continuous import Continuous
 from sbi_inn.prior.dependent import Dependent
 from sbi_inn.prior.dirichlet import Dirichlet
 from sbi_inn.prior.discrete import Discrete, is_discrete
+from sbi_inn.prior.drawn import Drawn, DrawnField
+from sbi_inn.prior.gaussian_component import GaussianComponent
+from sbi_inn.prior.gaussian_field import GaussianField
 from sbi_inn.prior.mixture import Mixture
 from sbi_inn.prior.multivariate import MultivariateNormal, MultivariateT
 from sbi_inn.prior.near_misses import from_kde, hint
@@ -22,9 +25,9 @@ from sbi_inn.prior.univariate import is_continuous
 
 ACCEPTED = (
     "any frozen univariate distribution of scipy.stats, such as norm(0, 1) or poisson(3); "
-    "multivariate_normal, multivariate_t or dirichlet; a gaussian_kde or a Mixture of normals; or "
-    "a function of earlier parameters that returns a continuous one, such as "
-    "`lambda beta: uniform(0, beta)`"
+    "multivariate_normal, multivariate_t or dirichlet; a gaussian_kde or a Mixture of normals; a "
+    "GaussianField or Drawn for a field; or a function of earlier parameters that returns a "
+    "continuous one, such as `lambda beta: uniform(0, beta)`"
 )
 
 
@@ -43,7 +46,7 @@ def pairs(distributions: Distributions | None) -> list[tuple[str, Any]]:
         ) from error
 
 
-def build(name: str, value: object, earlier: Sequence[str]) -> Component:
+def build(name: str, value: object, earlier: Mapping[str, Component]) -> Component:
     """Build the component for one parameter.
 
     Parameters
@@ -53,7 +56,7 @@ def build(name: str, value: object, earlier: Sequence[str]) -> Component:
     value : object
         What the user gave: see ``ACCEPTED``. The next kind of distribution takes one class with
         the face of a Component, and one line here.
-    earlier : sequence of str
+    earlier : mapping of str to Component
         The parameters before it.
 
     Raises
@@ -62,6 +65,10 @@ def build(name: str, value: object, earlier: Sequence[str]) -> Component:
         For anything else.
     """
     able: Any = value
+    if isinstance(value, GaussianField):
+        return GaussianComponent.of(name, value, tuple(earlier))
+    if isinstance(value, Drawn):
+        return DrawnField.of(name, value, earlier)
     if hasattr(value, "xk") and hasattr(value, "freeze"):
         able = able.freeze()  # rv_discrete(values=...) is used as it is, without a call
     if hasattr(able, "freeze"):
@@ -86,7 +93,7 @@ def build(name: str, value: object, earlier: Sequence[str]) -> Component:
     if _has(value, "rvs", "logpdf", "mean", "cov"):
         return MultivariateNormal.of(name, able)
     if callable(value):
-        return Dependent.of(name, value, earlier)
+        return Dependent.of(name, value, tuple(earlier))
     instead = f". {line}" if (line := hint(name, value)) else ""
     raise PriorError(f"parameter {name!r}: expected {ACCEPTED}; got {_what(value)}{instead}")
 

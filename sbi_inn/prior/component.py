@@ -30,7 +30,7 @@ class Component(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one draw: () or (k,)."""
+        """Shape of one draw: (), (k,), or (height, width) of a map."""
         ...
 
     @property

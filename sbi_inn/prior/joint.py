@@ -32,7 +32,7 @@ class Joint:
     shapes : dict of str to tuple of int
         Of one draw of each.
     columns : dict of str to list of str
-        The scalars of each: "elbow", or "theta[0]", "theta[1]" for a vector.
+        The scalars of each: "elbow", "theta[0]", "theta[1]" for a vector, "sky[3,17]" for a map.
     flat, latent : dict of str to slice
         Where its scalars, and its latents, stand side by side with those of the others.
     """
@@ -41,10 +41,7 @@ class Joint:
         self.components = dict(components)
         self.discrete = tuple(self._discrete)
         self.shapes = {name: c.shape for name, c in self.components.items()}
-        self.columns = {
-            name: [f"{name}[{i}]" for i in range(shape[0])] if shape else [name]
-            for name, shape in self.shapes.items()
-        }
+        self.columns = {name: _columns(name, shape) for name, shape in self.shapes.items()}
         self.flat = _slices({name: len(columns) for name, columns in self.columns.items()})
         self.latent = _slices({name: c.width for name, c in self.components.items()})
         self._needed = {name for c in self.components.values() for name in c.parents}
@@ -156,6 +153,13 @@ def _as_parent(
     medians = component.from_latent(np.zeros((len(values), component.width)), parents)
     inside = np.where(outside.reshape(-1, *[1] * (values.ndim - 1)), medians, values)
     return inside.astype(medians.dtype)
+
+
+def _columns(name: str, shape: tuple[int, ...]) -> list[str]:
+    """Name the scalars of a parameter."""
+    if not shape:
+        return [name]
+    return [f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(shape)]
 
 
 def _slices(widths: Mapping[str, int]) -> dict[str, slice]:

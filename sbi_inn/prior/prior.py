@@ -18,6 +18,8 @@ from sbi_inn.prior.box import Box
 from sbi_inn.prior.build import Distributions, build, pairs
 from sbi_inn.prior.component import Component
 from sbi_inn.prior.dependent import Dependent
+from sbi_inn.prior.drawn import DrawnField
+from sbi_inn.prior.fields import FieldPlace, fields_of
 from sbi_inn.prior.joint import WHOLE, Joint
 from sbi_inn.prior.marginal import marginal_names
 from sbi_inn.prior.stored import stored
@@ -34,7 +36,7 @@ class Prior:
     the median cdf and ppf, above it sf and isf), so networks that work on the latents can never
     leave the prior's support, and densities stay normalised. Any latent, however extreme, gives a
     draw that is finite, strictly inside the support, and of finite density. A discrete parameter
-    owns a piece of the latent axis for each of its values.
+    owns a piece of the latent axis for each value.
 
     Parameters
     ----------
@@ -43,16 +45,16 @@ class Prior:
     **named
         Parameters by name. A distribution is a frozen univariate one of scipy.stats, continuous
         or discrete (whole numbers, drawn as int64); multivariate_normal, multivariate_t or
-        dirichlet for a vector; a Mixture of norm or of multivariate_normal; or a function of
-        earlier parameters, by name, that returns a continuous univariate one. The function is
-        called with arrays of shape (n,), or (n, k) for a vector.
+        dirichlet for a vector; a Mixture of norm or of multivariate_normal; a GaussianField or
+        Drawn for a field; or a function of earlier parameters, by name, that returns a continuous
+        univariate one. It is called with arrays of shape (n,), or (n, k) for a vector.
 
     Attributes
     ----------
     names : tuple of str
         The parameters, in order.
     columns : tuple of str
-        The scalars, in order: "elbow", or "theta[0]", "theta[1]" for a vector parameter.
+        The scalars, in order: "elbow", or "theta[0]", "theta[1]" for a vector, "sky[3,17]".
     dim : int
         Number of columns.
     latent_dim : int
@@ -92,7 +94,7 @@ class Prior:
         components: dict[str, Component] = {}
         with quietly():
             for name, value in named_pairs:
-                components[name] = build(name, value, tuple(components))
+                components[name] = build(name, value, components)
         # A dependent parameter shows its mistakes when it is called, so call it now.
         joint = Joint(components)
         width = sum(component.width for component in components.values())
@@ -110,10 +112,9 @@ class Prior:
 
     @property
     def support(self) -> dict[str, tuple[float, float]]:
-        """Lower and upper bound of each parameter.
+        """Lower and upper bound of each parameter, or of all entries of a vector or field.
 
-        One pair serves all entries of a vector. A dependent parameter, whose bounds differ from
-        row to row, has (-inf, inf).
+        A dependent parameter, whose bounds differ from row to row, has (-inf, inf).
         """
         return {name: component.support for name, component in self._joint.components.items()}
 
@@ -135,27 +136,36 @@ class Prior:
 
     @property
     def stated(self) -> bool:
-        """Whether somebody said what the prior is.
+        """Whether its density is known.
 
-        If not, it was fitted to the columns of a table one at a time: good for maps, units and
-        widths, and for densities relative to it, but not for what rests on the prior's own density.
+        If not, it was fitted to columns of a table, or to pixels of `Drawn` fields, one at a time:
+        good for maps, units, widths, and relative densities, not for what rests on its own density.
         """
-        return not any(isinstance(c, Tabulated) for c in self._joint.components.values())
+        parts = self._joint.components.values()
+        return not any(isinstance(c, Tabulated | DrawnField) for c in parts)
+
+    @property
+    def drawable(self) -> bool:
+        """Whether it can be drawn from: it was not fitted to a table, nor a `Drawn` to a file's."""
+        parts = self._joint.components.values()
+        return all(getattr(c, "drawable", not isinstance(c, Tabulated)) for c in parts)
+
+    @property
+    def fields(self) -> tuple[FieldPlace, ...]:
+        """Its profiles and maps, and where their latents are."""
+        return fields_of(self._joint)
 
     @property
     def log_mass(self) -> float:
-        """Log of the share of the study's whole prior that it covers: 0, where nothing was cut off.
-
-        The evidence under the whole prior is that under this one times this share.
-        """
+        """Log of its share of the study's whole prior, as their evidences differ; 0 if not cut."""
         return 0.0 if self.box is None else self.box.log_mass
 
     @property
     def storable(self) -> bool:
-        """Whether a file can hold the prior: all its distributions are scipy's.
+        """Whether a file can hold it: its distributions are scipy's, or fields as numbers.
 
-        A function of earlier parameters is stored as an expression, where all that it does is
-        arithmetic, numpy's functions and a distribution of scipy.stats.
+        A function of earlier parameters is stored where it is arithmetic, numpy's functions and a
+        distribution of scipy.stats.
         """
         return not self._code()
 
@@ -193,10 +203,6 @@ class Prior:
         names : sequence of str
             Whole parameters; they keep the order they have here.
 
-        Returns
-        -------
-        Prior
-
         Raises
         ------
         PriorError
@@ -232,7 +238,7 @@ class Prior:
         Returns
         -------
         dict of float64 arrays, int64 for discrete parameters
-            (n,) for a scalar parameter, (n, k) for a vector.
+            (n,) for a scalar parameter, (n, k) for a vector, (n, height, width) for a map.
         """
         return self._map.sample(n, as_generator(rng, seed))
 
@@ -297,8 +303,8 @@ class Prior:
 
         Returns
         -------
-        dict of float64 arrays, int64 for discrete parameters
-            (n,) for a scalar parameter, (n, k) for a vector.
+        dict
+            As `sample`.
 
         Raises
         ------

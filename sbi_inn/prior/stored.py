@@ -12,6 +12,7 @@ from sbi_inn.errors import LoadError
 from sbi_inn.prior.expression import Expression
 from sbi_inn.prior.families import CONTINUOUS, DISCRETE
 from sbi_inn.prior.mixture import Mixture
+from sbi_inn.prior.stored_field import field_of
 from sbi_inn.prior.tabulated import Tabulated
 
 ALLOWED = {
@@ -58,6 +59,10 @@ def _restore(config: dict[str, Any]) -> tuple[str, Any]:
         ) from error
     if kind == "table":
         return name, Tabulated.from_config(name, config)
+    if kind == "field":
+        marginal = kwds.get("marginal")
+        bend = None if marginal is None else _restore({"name": name, **marginal})[1]
+        return name, field_of(name, config, bend)
     if kind == "expression":
         return name, Expression.read(str(name), config)
     allowed = ALLOWED.get(str(kind), ())

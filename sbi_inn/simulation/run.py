@@ -161,11 +161,11 @@ def _carrying(problem: Problem, call: Call, inputs: Inputs, results: Results) ->
 
 def _checked(problem: Problem, n: Any, n_jobs: object) -> int:
     """Give the number of simulations, once everything is known to be as a run needs it."""
-    if not problem.prior.stated:
+    if not problem.prior.drawable:
         raise PriorError(
             "to simulate, parameters have to be drawn from the prior; this one was fitted to the "
-            "columns of a table, and does not know how they go together: state it, as "
-            "si.Prior(...)"
+            "columns of a table, and does not know how they go together, or was read from a file "
+            "that does not know how to draw its fields: state it, as si.Prior(...)"
         )
     if not isinstance(n_jobs, Integral) or n_jobs == 0:
         raise SimulationError(

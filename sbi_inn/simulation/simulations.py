@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from sbi_inn.draws import INTERVAL_95, make_draws
+from sbi_inn.draws import INTERVAL_95, axes_of, make_draws
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
@@ -28,6 +28,9 @@ INVALID = "invalid"
 
 PRIOR_DRAWS = 20_000
 """Draws for the prior's figures and widths: a quantile of 2.5 % is then good to .1 %."""
+
+PRIOR_NUMBERS = 4_000_000
+"""Numbers that these are at most, which fields have many of: 32 MB."""
 
 
 class Redrawn(Protocol):
@@ -181,7 +184,7 @@ class Simulations:
 
         Parameters
         ----------
-        parameters : mapping of str to array, shape (m,) or (m, k)
+        parameters : mapping of str to array, shape (m,), (m, k) or (m, height, width)
         attrs : mapping, optional
             What belongs to all draws.
         """
@@ -213,14 +216,18 @@ class Simulations:
 
         Where it was not stated they are rows of the table, which it only follows column by column.
         """
-        if self.prior.stated:
+        if self.prior.drawable:
             return self.label(self._prior_sample)
-        chosen = np.random.default_rng(0).permutation(self.ok)[:PRIOR_DRAWS]
+        chosen = np.random.default_rng(0).permutation(self.ok)[: self._n_prior_draws]
         return self.label(self.parameters(chosen))
 
     @cached_property
     def _prior_sample(self) -> dict[str, FloatArray]:
-        return self.prior.sample(PRIOR_DRAWS, np.random.default_rng(0))
+        return self.prior.sample(self._n_prior_draws, np.random.default_rng(0))
+
+    @property
+    def _n_prior_draws(self) -> int:
+        return min(PRIOR_DRAWS, PRIOR_NUMBERS // self.prior.dim)
 
     @cached_property
     def _prior_widths(self) -> dict[str, FloatArray]:
@@ -249,6 +256,7 @@ def variable(
     units: str = "",
     length: str | None = None,
     rows: str = "simulation",
+    parameter: bool = False,
 ) -> xr.Variable:
     """Label an array of a table, shape (rows, ...).
 
@@ -262,8 +270,13 @@ def variable(
         Of the set that it is a column of: then the second axis is that of its entries.
     rows : str
         What the dim of the rows is called.
+    parameter : bool
+        Its axes are then called as those of draws are.
     """
     entry = [f"{length}_entry"] if length else []
     axes = values.ndim - 1 - len(entry)
-    own = [f"{name}_dim"] if axes == 1 else [f"{name}_dim_{i}" for i in range(axes)]
+    if parameter:
+        own = axes_of(name, axes)
+    else:
+        own = [f"{name}_dim"] if axes == 1 else [f"{name}_dim_{i}" for i in range(axes)]
     return xr.Variable([rows, *entry, *own], values, {"label": label or name, "units": units})

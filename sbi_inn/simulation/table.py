@@ -26,7 +26,7 @@ def to_simulations(problem: Problem, call: Call, inputs: Inputs, results: Result
     done = results.done
     inputs = inputs[:done]
     status = results.status[:done]
-    variables = {n: _variable(problem, n, v) for n, v in inputs.parameters.items()}
+    variables = {n: _variable(problem, n, v, parameter=True) for n, v in inputs.parameters.items()}
     variables |= {n: _variable(problem, n, v) for n, v in inputs.givens.items()}
     layout = results.layout
     for name, value in results.values.items():
@@ -54,10 +54,15 @@ def to_simulations(problem: Problem, call: Call, inputs: Inputs, results: Result
 
 
 def _variable(
-    problem: Problem, name: str, value: AnyArray, length: str | None = None
+    problem: Problem,
+    name: str,
+    value: AnyArray,
+    length: str | None = None,
+    *,
+    parameter: bool = False,
 ) -> xr.Variable:
     label, units = problem.labels.get(name, name), problem.units.get(name, "")
-    return variable(name, value, label=label, units=units, length=length)
+    return variable(name, value, label=label, units=units, length=length, parameter=parameter)
 
 
 def _schema(problem: Problem, inputs: Inputs, results: Results) -> Schema | None:

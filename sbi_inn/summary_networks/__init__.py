@@ -4,6 +4,7 @@ from sbi_inn.summary_networks.batch import Batch, SetBatch
 from sbi_inn.summary_networks.deepset import POOLINGS, DeepSet, Pooling
 from sbi_inn.summary_networks.fusion import Fusion
 from sbi_inn.summary_networks.image import ImageNet
+from sbi_inn.summary_networks.pyramid import Pyramid
 from sbi_inn.summary_networks.scaling import Scaling, not_pixels
 from sbi_inn.summary_networks.screening import informative
 from sbi_inn.summary_networks.series import SeriesNet, patch_of
@@ -18,6 +19,7 @@ __all__ = [
     "ImageNet",
     "OwnNet",
     "Parts",
+    "Pyramid",
     "Pooling",
     "Scaling",
     "SeriesNet",

@@ -1,5 +1,6 @@
 """One battery of invariants over every bijection, in float64."""
 
+import math
 from functools import partial
 
 import pytest
@@ -10,10 +11,17 @@ from sbi_inn.flows import (
     ActNorm,
     Affine,
     Bijection,
+    ChannelMixing,
+    ChannelNorm,
+    ConvNet,
     Coupling,
     Elementwise,
+    FieldFlow,
     GaussianStart,
+    Haar,
     Informed,
+    Maps,
+    OnPart,
     Orthogonal,
     Permutation,
     Pieces,
@@ -24,6 +32,8 @@ from sbi_inn.flows import (
 )
 
 CONTEXT = 3
+# What fields read of it: a vector, or one number that is the same everywhere and a map of two.
+MAPS = (Maps(CONTEXT), Maps(1, ((1, (2,)),)))
 subnet = partial(MLP, context=CONTEXT, hidden=16, depth=2)
 
 
@@ -92,6 +102,23 @@ def informed(dim):
     return Informed(gaussian_start(dim, 1), rest, 1)
 
 
+def convolution(sides, transform, maps=MAPS[0], **settings):
+    """Coupling of two channels."""
+    nets = partial(ConvNet, maps=maps, sides=sides, hidden=6, depth=2, **settings)
+    return Coupling(2 * math.prod(sides), transform, nets)
+
+
+def seen_by_channel(norm):
+    """Show it its first batch."""
+    norm.train()(2 + 3 * torch.randn(50, 2 * norm.pixels), torch.zeros(1, CONTEXT))
+    return norm
+
+
+def multi_scale(sides, **settings):
+    chosen = FieldFlow(hidden=6, depth=1, **settings)
+    return chosen.build(sides, MAPS[0], generator())
+
+
 BIJECTIONS = {
     **{f"affine-{dim}": (dim, partial(affine, dim)) for dim in (1, 2, 3, 5, 10)},
     **{f"spline-{dim}": (dim, partial(spline, dim)) for dim in (1, 2, 3, 5, 10)},
@@ -122,6 +149,24 @@ BIJECTIONS = {
     "flow-permuted": (4, partial(flow, 4, "mixed", mixing="permutation")),
     "flow-1": (1, partial(flow, 1, "mixed")),
     "flow-without-context": (4, partial(flow, 4, "mixed", context=0)),
+    "haar-profile": (12, lambda: Haar(2, (6,))),
+    "haar-map": (24, lambda: Haar(1, (4, 6))),
+    "haar-channels": (24, lambda: Haar(3, (2, 4))),
+    "channel-norm-before-data": (8, lambda: ChannelNorm(2, 4)),
+    "channel-norm-after-data": (8, lambda: seen_by_channel(ChannelNorm(2, 4))),
+    "channel-mixing": (12, lambda: ChannelMixing(3, 4, generator())),
+    "on-part": (5, lambda: OnPart(4, stack(4, affine, 1))),
+    "affine-convolution": (16, partial(convolution, (2, 4), Affine())),
+    "affine-convolution-circular": (12, partial(convolution, (6,), Affine(), circular=True)),
+    "affine-convolution-of-maps": (4, partial(convolution, (2,), Affine(), MAPS[1])),
+    "spline-convolution": (
+        12,
+        partial(convolution, (2, 3), RationalQuadraticSpline(4), groups=(4, 4, 3)),
+    ),
+    "multi-scale-map": (64, partial(multi_scale, (8, 8))),
+    "multi-scale-flat-map": (24, partial(multi_scale, (4, 6), blocks=1, circular=True)),
+    "multi-scale-profile": (16, partial(multi_scale, (16,), transform="affine")),
+    "multi-scale-splines": (16, partial(multi_scale, (4, 4), transform="spline", blocks=1)),
     "pieces-1": (1, partial(pieces, 1, {0: [-0.5, 0.3, 2.0]})),
     "pieces-2": (2, partial(pieces, 2, {0: [0.0], 1: [-1.0, 1.0]})),
     "pieces-and-others": (4, partial(pieces, 4, {1: [-0.5, 0.3], 3: [0.7]})),

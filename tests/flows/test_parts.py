@@ -1,11 +1,13 @@
 """Activation normalisation, mixing, the latent distribution and the networks inside."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.stats as st
 import torch
 
-from sbi_inn.flows import MLP, ActNorm, Normal, Orthogonal
+from sbi_inn.flows import MLP, ActNorm, ConvNet, Haar, Maps, Normal, Orthogonal
 
 NOTHING = torch.zeros(1, 0)
 
@@ -124,3 +126,33 @@ def test_subnet_without_a_context_reads_the_vector_alone():
 def test_subnet_of_the_context_alone_costs_one_row():
     net = MLP(0, 5, context=3, hidden=8, depth=2)
     assert net(torch.empty(6, 0), torch.randn(1, 3)).shape == (1, 5)
+
+
+def test_haar_is_orthonormal_and_sorts_means_from_differences():
+    for channels, sides in ((1, (4, 6)), (2, (8,)), (3, (2, 2))):
+        haar, dim = Haar(channels, sides), channels * math.prod(sides)
+        matrix, _ = haar(torch.eye(dim), torch.zeros(1, 0))
+        torch.testing.assert_close(matrix @ matrix.T, torch.eye(dim))
+    ramp = torch.arange(4.0).repeat(4)  # rises along the width
+    z = Haar(1, (4, 4))(ramp[None], torch.zeros(1, 0))[0].reshape(4, 2, 2)
+    assert z[0].flatten().tolist() == pytest.approx([1, 5, 1, 5])
+    along_width = [kind for kind in (1, 2, 3) if z[kind].abs().max() > 1e-6]
+    assert len(along_width) == 1
+    with pytest.raises(ValueError, match="even sides"):
+        Haar(1, (4, 5))
+
+
+def test_convolutions_read_whole_channels_only():
+    with pytest.raises(ValueError, match="whole channels of 16 pixels"):
+        ConvNet(20, 32, maps=Maps(3), sides=(4, 4), hidden=4, depth=1)
+    with pytest.raises(ValueError, match="no map of sides"):
+        Maps(1, ((2, (4, 4)),)).at(torch.zeros(1, 33), (2, 2))
+
+
+def test_a_circular_network_moves_with_its_input():
+    torch.manual_seed(1)
+    net = ConvNet(8, 16, maps=Maps(1), sides=(8,), hidden=4, depth=2, circular=True)
+    torch.nn.init.normal_(net.leave.weight)
+    x, context = torch.randn(3, 8), torch.zeros(1, 1)
+    moved = net(x.roll(3, 1), context).unflatten(1, (2, 8)).roll(-3, 2).flatten(1)
+    torch.testing.assert_close(net(x, context), moved)

@@ -1,0 +1,1 @@
+"""Conditional invertible networks of fields, from a Gaussian start in closed form."""

@@ -1,0 +1,315 @@
+"""What a cINN of a field gives when it is trained: draws and densities."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from dataclasses import fields as fields_of
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import logsumexp
+from torch import Tensor
+
+from sbi_inn.methods.fields.gaussian import LOG_2_PI, GaussianPosterior
+from sbi_inn.methods.fields.inputs import Inputs
+from sbi_inn.methods.fields.network import FieldNetwork, FieldPairs, FieldShape
+from sbi_inn.observation.batch import Observations
+from sbi_inn.prior import FieldPlace
+from sbi_inn.summary_networks import Batch, Scaling
+from sbi_inn.training import weights
+from sbi_inn.training.history import History
+from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+ROWS = 128
+"""Fields that go through the network at once."""
+
+Parts = tuple[FieldNetwork, FieldShape, Inputs, Scaling]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedField:
+    """A Gaussian start, and the network that corrects it, if there is one.
+
+    Attributes
+    ----------
+    settings : FieldCINN
+    history : History
+    start : GaussianPosterior
+    place : FieldPlace or None
+        Of the field in the prior; None until that is at hand, after loading.
+    others : array of int
+        The latents of the other parameters.
+    numbers : Fitted or None
+        What was learned of these.
+    parts : (FieldNetwork, FieldShape, Inputs, Scaling) or None
+    """
+
+    settings: Any
+    history: History
+    start: GaussianPosterior
+    place: FieldPlace | None
+    others: IntArray
+    numbers: Any
+    parts: Parts | None
+
+    # -- training ----------------------------------------------------------------------------------
+
+    def pairs(
+        self,
+        fields: FloatArray,
+        numbers: FloatArray,
+        observations: Observations,
+        inputs: Inputs,
+        scaling: Scaling,
+    ) -> FieldPairs:
+        """Give rows to train a network on: fields (n, *sides) and other latents (n, numbers)."""
+        seen, n = self.start.read(observations), len(fields)
+        flat, weights_of = fields.reshape(n, -1), self.start.log_weights(seen)
+        observed = inputs.observed(observations, self.start.sides)
+        left, log_density, images = [], [], []
+        for component in range(weights_of.shape[1]):
+            cells = self._cells(numbers, n, component)
+            one, log_det = self.start.whiten(flat, seen, cells)
+            left.append(_tensor(one))
+            log_density.append(_tensor(log_det + weights_of[:, component]))
+            means = inputs.means(self.start, seen, cells, n)
+            images.append(torch.from_numpy(np.concatenate([means, observed], axis=1)))
+        return FieldPairs(
+            torch.stack(left, dim=1),
+            torch.stack(log_density, dim=1),
+            torch.stack(images, dim=1),
+            _tensor(numbers),
+            Batch.of(observations, scaling),
+        )
+
+    # -- draws and densities -----------------------------------------------------------------------
+
+    def sample(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw `n` for each observation, shape (observations, n, dim)."""
+        draws = np.empty((len(observations), n, self.latent_dim))
+        for row in range(len(observations)):
+            here = observations[row : row + 1]
+            numbers = np.empty((n, 0))
+            if self.numbers is not None:
+                numbers = self.numbers.sample(here, n, rng)[0]
+            white = rng.standard_normal((n, self.pixels), dtype=np.float32)
+            weight = np.exp(self.start.log_weights(self.start.read(here))[0])
+            which = rng.choice(len(weight), size=n, p=weight / weight.sum())
+            draws[row] = self._joined(numbers, self._coloured(here, white, numbers, which))
+        return draws
+
+    def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
+        """Log density of rows (batch, dim), each observation standing for as many of them."""
+        n = len(latent)
+        each = np.repeat(np.arange(len(observations)), n // max(len(observations), 1))
+        found = np.zeros(n)
+        if self.numbers is not None:
+            found += self.numbers.log_prob(latent[:, self.others], observations)
+        fields, log_det = self._fields(latent)
+        found += log_det
+        for first in range(0, n, ROWS):
+            rows = slice(first, first + ROWS)
+            here = observations if len(observations) == 1 else observations[each[rows]]
+            found[rows] += self._log_density(fields[rows], latent[rows][:, self.others], here)
+        return found
+
+    def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
+        """Find the parameters (n, dim) that latents (n, dim) stand for, at one observation.
+
+        Of a mixture, in the field of largest weight.
+        """
+        numbers = latent[:, self.others]
+        if self.numbers is not None:
+            numbers = self.numbers.decode(observation, numbers)
+        which = np.full(len(latent), self._likeliest(observation))
+        left = latent[:, self._field].astype(np.float32)
+        return self._joined(numbers, self._coloured(observation, left, numbers, which))
+
+    def encode(
+        self, observation: Observations, parameters: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Find the latents (n, dim) of parameters (n, dim), and the log-determinants (n,)."""
+        found, numbers = np.empty(parameters.shape), parameters[:, self.others]
+        fields, log_det = self._fields(parameters)
+        seen, which = self.start.read(observation), self._likeliest(observation)
+        cells = self._cells(numbers, len(fields), which)
+        left, more = self.start.whiten(fields, seen, cells)
+        log_det = log_det + more
+        if self.parts is not None:
+            context = self._context(observation, cells, numbers)
+            with torch.inference_mode():
+                z, of_flow = self.parts[0].flow(_tensor(left), context)
+            left, log_det = z.numpy(), log_det + of_flow.numpy()
+        found[:, self._field] = left
+        if self.numbers is not None:
+            found[:, self.others], of_numbers = self.numbers.encode(observation, numbers)
+            log_det = log_det + of_numbers
+        return found, log_det
+
+    # -- what it is --------------------------------------------------------------------------------
+
+    @property
+    def histories(self) -> tuple[History, ...]:
+        """That of the only network."""
+        return (self.history,)
+
+    @property
+    def pixels(self) -> int:
+        """Of the field."""
+        return int(np.prod(self.start.sides))
+
+    @property
+    def latent_dim(self) -> int:
+        """How many latents a draw comes from."""
+        return self.pixels + len(self.others)
+
+    def describe(self) -> str:
+        """Say what it is in half a line."""
+        k = len(self.start.normals.means)
+        found = "a Gaussian field in closed form"
+        if self.start.normals.mixed:
+            found = f"{k} Gaussian fields in closed form"
+        if self.parts is not None:
+            size = sum(p.numel() for p in self.parts[0].parameters())
+            found = f"cINN of wavelets and convolutions, {size:,} weights, after {found}"
+        return found if self.numbers is None else f"{found}; {self.numbers.describe()}"
+
+    def with_place(self, place: FieldPlace) -> FittedField:
+        """Give it the prior's field, which no file holds."""
+        return replace(self, place=place)
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, AnyArray]]]:
+        """Give settings as JSON would hold them, and arrays in named groups."""
+        names = [f.name for f in fields_of(self.settings) if f.name != "lift"]
+        config: dict[str, Any] = {
+            "name": self.settings.name,
+            "settings": {name: getattr(self.settings, name) for name in names},
+            "lift": self.settings.lift is not None,
+            "history": self.history.to_config(),
+            "loose": self.start.loose,
+            "numbers": None,
+            "shape": None,
+        }
+        groups = {
+            "normals": self.start.normals.to_arrays(),
+            "forward": self.start.forward.to_arrays(),
+            "places": {"others": self.others},
+        }
+        if self.numbers is not None:
+            config["numbers"], own = self.numbers.to_arrays()
+            groups |= {f"numbers-{name}": dict(group) for name, group in own.items()}
+        if self.parts is not None:
+            network, shape, inputs, scaling = self.parts
+            config["shape"] = asdict(shape)
+            groups |= {"weights": weights.to_arrays(network), "inputs": inputs.to_arrays()}
+            groups["scaling"] = scaling.to_arrays()
+        return config, groups
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    @property
+    def _field(self) -> IntArray:
+        """Which latents are those of the field."""
+        return np.setdiff1d(np.arange(self.latent_dim), self.others)
+
+    def _cells(self, numbers: FloatArray, n: int, component: int) -> IntArray:
+        """Say which of the normals rows belong to, by their other latents (n, numbers)."""
+        normals = self.start.normals
+        if not len(normals.parents):
+            return np.full(n, component)
+        whole = np.zeros((n, self.latent_dim))
+        whole[:, self.others] = numbers
+        return normals.cells(whole[:, normals.parents])
+
+    def _fields(self, latent: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Map latents (n, dim) to flat Gaussian fields, and give the log-determinants (n,)."""
+        assert self.place is not None
+        mean, root = self.place.roots(latent)
+        white = latent[:, self.place.latents]
+        if root is None:
+            return white, np.zeros(len(latent))
+        colour = root.colour(white.reshape(-1, *self.start.sides))
+        found = (mean + colour).reshape(white.shape)
+        return found, np.broadcast_to(root.log_det, (len(latent),))
+
+    def _joined(self, numbers: FloatArray, fields: FloatArray) -> FloatArray:
+        """Map flat Gaussian fields to latents, beside those of the other parameters."""
+        assert self.place is not None
+        latent = np.zeros((len(fields), self.latent_dim))
+        latent[:, self.others] = numbers
+        mean, root = self.place.roots(latent)
+        if root is not None:
+            centred = fields.reshape(-1, *self.start.sides) - mean
+            fields = root.whiten(centred).reshape(fields.shape)
+        latent[:, self.place.latents] = fields
+        return latent
+
+    def _likeliest(self, observation: Observations) -> int:
+        return int(self.start.log_weights(self.start.read(observation))[0].argmax())
+
+    def _context(self, observations: Observations, cells: IntArray, numbers: FloatArray) -> Tensor:
+        """Give what the flow reads at rows, or once for all that share it."""
+        assert self.parts is not None
+        network, _, inputs, scaling = self.parts
+        seen, n = self.start.read(observations), len(cells)
+        if len(observations) == 1 and (cells == cells[:1]).all():
+            means = inputs.means(self.start, seen, cells[:1], 1)
+        else:
+            means = inputs.means(self.start, seen, cells, n)
+        observed = inputs.observed(observations, self.start.sides)
+        observed = np.broadcast_to(observed, (len(means), *observed.shape[1:]))
+        images = torch.from_numpy(np.concatenate([means, observed], axis=1))
+        with torch.inference_mode():
+            return network.context(images, _tensor(numbers), Batch.of(observations, scaling))
+
+    def _coloured(
+        self, observation: Observations, left: FloatArray, numbers: FloatArray, which: IntArray
+    ) -> FloatArray:
+        """Map latents of the flow (n, pixels) to flat fields, at one observation."""
+        seen, found = self.start.read(observation), np.empty(left.shape)
+        for component in np.unique(which):
+            rows = np.flatnonzero(which == component)
+            cells = self._cells(numbers[rows], len(rows), int(component))
+            x = left[rows].astype(np.float64)
+            if self.parts is not None:
+                x = self._unflowed(observation, left[rows], cells, numbers[rows])
+            found[rows] = self.start.colour(x, seen, cells)
+        return found
+
+    @torch.inference_mode()
+    def _unflowed(
+        self, observation: Observations, left: FloatArray, cells: IntArray, numbers: FloatArray
+    ) -> FloatArray:
+        assert self.parts is not None
+        flow, found = self.parts[0].flow, np.empty(left.shape)
+        shared = None if numbers.shape[1] else self._context(observation, cells, numbers[:1])
+        for first in range(0, len(left), ROWS):
+            rows = slice(first, first + ROWS)
+            context = shared
+            if context is None:
+                context = self._context(observation, cells[rows], numbers[rows])
+            found[rows] = flow.inverse(_tensor(left[rows]), context)[0].numpy()
+        return found
+
+    def _log_density(
+        self, fields: FloatArray, numbers: FloatArray, observations: Observations
+    ) -> FloatArray:
+        """Log density of flat fields, shape (n,)."""
+        seen, n = self.start.read(observations), len(fields)
+        log_weight, each = self.start.log_weights(seen), []
+        for component in range(log_weight.shape[1]):
+            cells = self._cells(numbers, n, component)
+            left, log_det = self.start.whiten(fields, seen, cells)
+            if self.parts is None:
+                normal = -0.5 * (np.square(left).sum(axis=1) + self.pixels * LOG_2_PI)
+            else:
+                context = self._context(observations, cells, numbers)
+                with torch.inference_mode():
+                    normal = self.parts[0].log_density(_tensor(left), context).numpy()
+            each.append(normal + log_det + log_weight[:, component])
+        return np.asarray(logsumexp(np.stack(each), axis=0), dtype=np.float64)
+
+
+def _tensor(array: FloatArray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
