@@ -31,8 +31,8 @@ RARE = 1e-4
 MOST_PIECES = 50
 """Values that networks learn a probability for, each by itself; more of them are nearly smooth."""
 
-ROUNDING = 1e-9
-"""What sums of hundreds of thousands of probabilities may miss."""
+ROUNDING = 1e-6
+"""What scipy's probabilities, added up, may miss."""
 
 MODE_STEPS = 1_000
 """Places at which the most probable number is looked for, and then again around the best."""
@@ -100,7 +100,7 @@ class Discrete:
         where = f"parameter {name!r}, {_describe(source)}"
         atoms, mass = _table(where, source)
         atoms, mass = atoms[mass > 0], mass[mass > 0]
-        if not abs(mass.sum() - 1) < 1e-6:
+        if not abs(mass.sum() - 1) <= ROUNDING:
             raise PriorError(
                 f"{where}: expected arguments in the range scipy.stats documents; got "
                 f"probabilities with sum {mass.sum():g}"
@@ -236,10 +236,11 @@ def _summed_reach(where: str, source: Mass, low: float, high: float) -> tuple[fl
     atoms = np.arange(max(low, mode - MOST), min(high, mode + MOST) + 1)
     mass = np.asarray(source.pmf(atoms), dtype=float)
     before, after = np.cumsum(mass), np.cumsum(mass[::-1])[::-1]
+    # What lies outside the window, where probabilities fall off like a power or faster.
+    beyond = MOST * max(0 if atoms[0] == low else mass[0], 0 if atoms[-1] == high else mass[-1])
     for tail in TAILS:
-        # What lies outside the window is not known: it has to be nothing that could be seen.
         kept = (before > tail) & (after > tail)
-        if abs(before[-1] - 1) <= max(tail, ROUNDING) and kept.sum() < MOST:
+        if beyond <= tail and abs(before[-1] - 1) <= ROUNDING and kept.sum() < MOST:
             return float(atoms[kept][0]), float(atoms[kept][-1])
     raise _too_many(where)
 

@@ -8,7 +8,7 @@ import scipy.stats as st
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from sbi_inn.errors import NoDensityError
+from sbi_inn.errors import NoDensityError, PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.prior.quadrature import places
 
@@ -218,9 +218,7 @@ class TestMany:
         with pytest.raises(PriorError, match="needs more than 200,000 values"):
             Prior(a=wide)
 
-    @pytest.mark.parametrize(
-        "source", [st.zipf(4.0), st.betabinom(10**6, 2e9, 3e9), st.nhypergeom(10**7, 10**6, 10**3)]
-    )
+    @pytest.mark.parametrize("source", [st.zipf(4.0), st.betabinom(10**6, 2e5, 3e5)])
     def test_far_out_but_narrow(self, source):
         prior = Prior(a=source)
         drawn = prior.sample(4_000, np.random.default_rng(1))["a"]
