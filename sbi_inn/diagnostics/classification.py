@@ -256,8 +256,8 @@ def class_calibration_p_value(
 def class_shares(probabilities: ArrayLike, truth: ArrayLike) -> ClassShares:
     """Return how often each class is true, beside how often the probabilities say so.
 
-    What favours one class, whatever the row, shows here. The bins of `class_calibration` are shared by
-    all classes, and where there are two, they cannot see it: what one gains the other loses.
+    What favours one class, whatever the row, shows here. The bins of `class_calibration` are shared
+    by all classes, and where there are two, they cannot see it: what one gains the other loses.
 
     Parameters
     ----------
