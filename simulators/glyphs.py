@@ -12,7 +12,7 @@ compare ten models; or it is a parameter among others, in `problem`.
        ##
       ####
      :#..#:
-    .#:  :#:
+    .#:  :#.
     ########
    ##      ##
 """
