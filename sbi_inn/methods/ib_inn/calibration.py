@@ -1,7 +1,8 @@
 """Logits calibrated on rows that training has not seen, and how well that is known.
 
 Logits of several origins are weighed, which makes up for what one of them has learned by heart; and
-each class is shifted, where one is favoured whatever the row.
+each class is shifted, where one is favoured whatever the row. Few rows would add more noise than
+they mend: nothing is changed unless they object to the logits as they are.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 from scipy.special import log_softmax
 
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 # How far powers and shifts go from 1 and 0, if nothing speaks for it.
 USUAL = 0.3
+# P-value of the logits as they are, below which they are changed.
+OBJECTION = 0.01
 # Repeated calibrations, on rows that are drawn again, of which errors are the spread.
 REPEATED = 50
 STEPS = 30
@@ -54,14 +58,17 @@ class LogitCalibration:
         >>> LogitCalibration.fit(sure, labels, rng).powers.round(1)
         array([0.5])
         """
-        parts = logits.shape[1]
-        known = np.ones(len(labels))
-        best = _fit(logits, labels, known, np.concatenate([np.ones(parts), np.zeros(_k(logits))]))
+        _, parts, classes = logits.shape
+        as_it_is = np.concatenate([np.ones(parts), np.zeros(classes)])
+        best = _fit(logits, labels, np.ones(len(labels)), as_it_is)
         again = [
             _fit(logits, labels, rng.poisson(1.0, len(labels)).astype(float), best, steps=4)
             for _ in range(REPEATED)
         ]
-        return cls(best[:parts], best[parts:], np.stack(again))
+        gain = 2 * (_likelihood(logits, labels, best) - _likelihood(logits, labels, as_it_is))
+        objects = stats.chi2.sf(gain, parts + classes - 1) < OBJECTION
+        chosen = best if objects else as_it_is
+        return cls(chosen[:parts], chosen[parts:], np.stack(again) - best + chosen)
 
     def __call__(self, logits: FloatArray) -> FloatArray:
         """Calibrate logits (..., rows, parts, classes), shape (..., rows, classes)."""
@@ -83,8 +90,11 @@ class LogitCalibration:
         return cls(**arrays)
 
 
-def _k(logits: FloatArray) -> int:
-    return logits.shape[2]
+def _likelihood(logits: FloatArray, labels: IntArray, at: FloatArray) -> float:
+    """Give the log-likelihood of powers and shifts."""
+    parts = logits.shape[1]
+    log_p = log_softmax(np.einsum("p,npk->nk", at[:parts], logits) + at[parts:], axis=1)
+    return float(log_p[np.arange(len(labels)), labels].sum())
 
 
 def _fit(

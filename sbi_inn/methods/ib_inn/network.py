@@ -227,7 +227,7 @@ class LatentNetwork(nn.Module):
         )
 
     def loss(self, numbers: Numbers) -> Tensor:
-        """The loss of each row (eq. 5.17), shape (batch,)."""
+        """Give the loss of each row (eq. 5.17), shape (batch,)."""
         density, classes = self.settings.balance
         of_density, of_classes = self.losses(numbers)
         if not density:  # log-determinants that nothing bounds shall not end the training

@@ -115,9 +115,7 @@ def train(
     flow = partial(_flow, seen=seen, held_out=held_out, reading=reading, log_weights=log_weights)
     latent, by_density = _chosen(settings, flow, rest, seed)
     settings = latent.settings
-    return Member(
-        replace(one, settings=settings, flow=latent, histories=(by_class, by_density))
-    )
+    return Member(replace(one, settings=settings, flow=latent, histories=(by_class, by_density)))
 
 
 def start_of(start: Start | None, batch: Batch, classes: int) -> Tensor:
@@ -208,7 +206,9 @@ def _flow(
 
 
 def _chosen(
-    settings: IBINNSettings, flow: partial[tuple[LatentNetwork, History]], training: Training,
+    settings: IBINNSettings,
+    flow: partial[tuple[LatentNetwork, History]],
+    training: Training,
     seed: int,
 ) -> tuple[LatentNetwork, History]:
     """Train the flow with the gamma that is asked for, or the smallest that classifies well."""
