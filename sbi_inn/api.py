@@ -1,4 +1,4 @@
-"""The front door: `fit_posterior`, from a simulator to a posterior."""
+"""The front doors: `fit_posterior`, from a simulator to a posterior, and `compare_models`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from sbi_inn.comparison import fitting as comparing
+from sbi_inn.comparison.comparison import ModelComparison
+from sbi_inn.comparison.core import log_prior_of
+from sbi_inn.comparison.gathering import Model, carrying, gather
 from sbi_inn.errors import PriorError
 from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting, for_prior
+from sbi_inn.methods.ib_inn.method import IBINN
 from sbi_inn.methods.protocols import declared
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
@@ -30,7 +35,7 @@ from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.simulation.where_failed import where_failed
 from sbi_inn.tables import is_table, read_simulations, with_prior
 from sbi_inn.training.settings import Training
-from sbi_inn.training.stated import check_seed
+from sbi_inn.training.stated import check_jobs, check_number, check_seed
 
 Table = pd.DataFrame | xr.Dataset | str | Path
 
@@ -175,6 +180,101 @@ def fit_posterior(
     except BaseException as error:
         carry(error, simulations)
         raise
+
+
+def compare_models(
+    models: Mapping[str, Model],
+    *,
+    n_simulations: int | None = None,
+    prior: Mapping[str, float] | None = None,
+    method: IBINN | None = None,
+    training: Training | None = None,
+    ensemble: int = 4,
+    n_jobs: int = -1,
+    seed: int | None = None,
+    progress: bool = True,
+) -> ModelComparison:
+    """Simulate several models, and learn which of them made an observation.
+
+    Parameters
+    ----------
+    models : mapping of str to Problem, str or Simulations
+        The candidates by name: problems, names of registered ones, or simulations already done. All
+        have the same observables and the same givens, whose distributions agree; parameters may
+        differ.
+    n_simulations : int, optional
+        Of each model. By default 10,000, if that takes less than ten minutes, and 30,000 where
+        these are done in seconds.
+    prior : mapping of str to float, optional
+        Prior probabilities of the models; by default they are equal. Others may be stated
+        afterwards.
+    method : IBINN, optional
+        Settings of the networks.
+    training : Training, optional
+        How long and how to train; what is not said follows from the simulations.
+    ensemble : int
+        How many networks to train.
+    n_jobs : int
+        Processes to simulate and to train on; -1 for all cores. It does not change the result.
+    seed : int, optional
+        Of everything random; by default fresh entropy, recorded in `comparison.seed`.
+    progress : bool
+        Say what was understood, and show progress bars.
+
+    Returns
+    -------
+    ModelComparison
+
+    Raises
+    ------
+    ComparisonError
+        If there are fewer than two models, their observables or givens differ, or prior
+        probabilities are none.
+    SimulationError
+        If a model cannot be simulated, or too few of its simulations succeed.
+    TypeError, ValueError
+        If a setting cannot be.
+
+    Whatever is raised once there are simulations has them as `.simulations`, by model.
+
+    Examples
+    --------
+    >>> import scipy.stats as st
+    >>> import sbi_inn as si
+    >>> def narrow(mean, rng):
+    ...     return {"x": mean + rng.normal(0, 1)}
+    >>> def wide(mean, rng):
+    ...     return {"x": mean + rng.normal(0, 3)}
+    >>> prior = si.Prior(mean=st.norm(0, 1))
+    >>> comparison = si.compare_models(
+    ...     {"narrow": si.Problem(narrow, prior), "wide": si.Problem(wide, prior)},
+    ...     n_simulations=500, training=si.Training(epochs=2), ensemble=1, seed=1, progress=False,
+    ... )
+    >>> comparison.probabilities({"x": 8.0}).idxmax()
+    'wide'
+    """
+    training = _checked(training, n_simulations, seed)
+    check_number("ensemble", ensemble, whole=True)
+    check_jobs(n_jobs)
+    if method is not None and not isinstance(method, IBINN):
+        raise TypeError(f"expected method=si.IBINN(...); got {method!r:.80}")
+    if isinstance(models, Mapping):
+        log_prior_of(tuple(models), prior)  # what is wrong shows before anything is simulated
+    seed = fresh_seed(seed)
+    tables, problems = gather(models, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
+    with carrying(tables):
+        core = comparing.fit(
+            tables,
+            problems,
+            method or IBINN(),
+            training,
+            prior=prior,
+            members=ensemble,
+            n_jobs=n_jobs,
+            seed=seed,
+            progress=progress,
+        )
+        return ModelComparison(core)
 
 
 def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Training:

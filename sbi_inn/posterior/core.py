@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sbi_inn.checks.goodness import Familiar
+from sbi_inn.checks.goodness import FAMILIAR, Familiar
 from sbi_inn.methods import Emulator, Fitted, Summariser, Weigher
 from sbi_inn.methods.row_generators import Random, RowGenerators
 from sbi_inn.observation.batch import Observations
@@ -24,9 +24,6 @@ from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
-
-FAMILIAR = 5_000
-"""Simulations that an observation is compared with."""
 
 STRANGE = 1e-3
 """P-value of an observation, below which the simulations cannot be said to have produced it."""

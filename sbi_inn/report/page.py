@@ -14,6 +14,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 import sbi_inn
+from sbi_inn.checks.compared import COMPARISON_CHECKS
 from sbi_inn.checks.record import Record, Verdict
 from sbi_inn.checks.run import CHECKS
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM, kept_from_pyplot
@@ -60,11 +61,12 @@ def page(check: Any, *, title: str = "", figures: Mapping[str, Figure] | None = 
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"png": _png, "table": _table, "drawn": _drawn}
+    checks = COMPARISON_CHECKS if check.of == "comparison" else CHECKS
     template = files("sbi_inn.report").joinpath("page.html").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         check=check,
-        title=title or "Can this posterior be trusted?",
-        kinds={kind.name: kind for kind in CHECKS},
+        title=title or f"Can this {check.of} be trusted?",
+        kinds={kind.name: kind for kind in (checks)},
         figures=figures or {},
         marks=MARKS,
         version=sbi_inn.__version__,

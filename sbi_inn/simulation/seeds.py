@@ -55,6 +55,10 @@ class Stream(IntEnum):
     CHECK_SIMULATIONS_TWICE = auto()
     REFINED_ROUNDS = auto()
     REFINED_SIMULATIONS = auto()
+    COMPARED_MODELS = auto()
+    COMPARED_SPLIT = auto()
+    CALIBRATED_CLASSES = auto()
+    CLASS_CHECKS = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:
