@@ -106,7 +106,8 @@ def plot_forest(
 
 def _draw_panel(ax: Axes, found: FloatArray, truth: FloatArray | None) -> None:
     """Draw one parameter of all objects."""
-    rows, by_name = np.arange(len(found)), dict(zip(ENDS, found.T, strict=True))
+    rows = np.arange(len(found))
+    by_name: dict[str, FloatArray] = dict(zip(ENDS, found.T, strict=True))
     for low, high, width, _ in _LINES:
         ax.hlines(rows, by_name[low], by_name[high], color=COLOURS[0], linewidth=width)
     ax.plot(by_name["median"], rows, "o", color="white", markeredgecolor=COLOURS[0], markersize=3)

@@ -20,7 +20,7 @@ LEVELS = (0.393, 0.865)
 MOST_LEVELS = 4
 """Regions that are told apart by their shade."""
 
-_FILLED = (0.15, 0.35)  # opacity of the largest region, and of the smallest one
+_PALEST, _FULLEST = 0.15, 0.35  # opacity of the largest region, and of the smallest one
 _TAIL = 0.001  # share of draws beyond either end of an axis, so that one outlier does not set it
 _FEW = 50  # draws, below which a contour would be invention
 _BIN_COUNTS = (10, 14, 20, 28, 40, 56, 80)  # of histograms, from which one is chosen
@@ -186,9 +186,9 @@ def checked_levels(levels: Sequence[float]) -> list[float]:
     return found
 
 
-def _alphas(levels: Sequence[float]) -> FloatArray:
-    """Give the opacity of each region, the smallest one first."""
-    return np.linspace(*_FILLED[::-1], len(levels)) if len(levels) > 1 else np.array([0.3])
+def _alphas(levels: int) -> FloatArray:
+    """Give the opacity of each of so many regions, the smallest one first."""
+    return np.linspace(_FULLEST, _PALEST, levels) if levels > 1 else np.array([_FULLEST])
 
 
 def region_patches(colour: str = GREY, levels: Sequence[float] = LEVELS) -> list[Patch]:
@@ -196,7 +196,7 @@ def region_patches(colour: str = GREY, levels: Sequence[float] = LEVELS) -> list
     look = {"edgecolor": colour, "linewidth": 0.7}
     return [
         Patch(facecolor=to_rgba(colour, alpha), label=f"{100 * mass:g} % of draws", **look)
-        for mass, alpha in zip(levels, _alphas(levels), strict=True)
+        for mass, alpha in zip(levels, _alphas(len(levels)), strict=True)
     ]
 
 
@@ -224,7 +224,7 @@ def _draw_contours(
         middle = (ends[1:] + ends[:-1]) / 2
         points.append([ends[0] - beyond, ends[0], *middle, ends[-1], ends[-1] + beyond])
     padded = np.pad(np.pad(density, 1, mode="edge"), 1).T
-    fills = [to_rgba(colour, alpha) for alpha in _alphas(heights)[::-1]]
+    fills = [to_rgba(colour, alpha) for alpha in _alphas(len(heights))[::-1]]
     ax.contourf(*points, padded, [*heights, np.inf], colors=fills)
     ax.contour(*points, padded, heights, colors=colour, linewidths=0.7)
 
@@ -242,7 +242,9 @@ def _draw_cells(
     held = np.cumsum(counts.ravel()[densest_first]) / counts.sum()
     before = np.append(0.0, held[:-1])
     alpha = np.zeros(counts.size)
-    alpha[densest_first] = np.select([before < mass for mass in levels], list(_alphas(levels)), 0.0)
+    alpha[densest_first] = np.select(
+        [before < mass for mass in levels], list(_alphas(len(levels))), 0.0
+    )
     filled = np.empty((*counts.T.shape, 4))
     filled[...] = to_rgba(colour)
     filled[..., 3] = np.where(density > 0, alpha.reshape(counts.shape), 0.0).T
