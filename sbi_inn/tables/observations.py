@@ -85,8 +85,8 @@ def read_observations(
         variables[name] = variable(
             name,
             values,
-            label=about["label"],
-            units=about["units"],
+            label=about.get("label", ""),
+            units=about.get("units", ""),
             length=length,
             rows=OBSERVATION,
         )
