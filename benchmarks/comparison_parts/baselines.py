@@ -7,12 +7,16 @@ flow reads: the observables, or the features that the classifier has learned.
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
+from environments import PEERS, python
 from torch import nn
 from torch.nn import functional as F
 
@@ -49,6 +53,40 @@ def all_of(comparison, ys, seed):
         with torch.no_grad(), seeded(0):
             found = network(numbers).double().numpy()
         yield name, found[:, 1] - found[:, 0], time.perf_counter() - began
+
+
+# -- another toolkit -------------------------------------------------------------------------------
+
+
+def bayesflow(comparison, observable, ys, seed):
+    """Give the log Bayes factors of BayesFlow, trained on the same simulations, and its seconds."""
+    rows, labels = [], []
+    for k, table in enumerate(comparison.simulations.values()):
+        x = table.dataset[observable].values
+        rows.append(x)
+        labels.append(np.full(len(x), k))
+    width = max(x.shape[1] for x in rows)
+    sets = bool(comparison.schema.sets)
+    with tempfile.TemporaryDirectory() as folder:
+        job, found = Path(folder) / "job.npz", Path(folder) / "found.npz"
+        np.savez(
+            job,
+            x=np.concatenate([padded(x, width) for x in rows]),
+            labels=np.concatenate(labels),
+            tests=np.concatenate([padded(np.asarray(y[observable])[None], width) for y in ys]),
+            sets=sets,
+            seed=seed,
+        )
+        script = PEERS / "bayesflow_comparison.py"
+        command = [str(part) for part in (python("bayesflow"), script, job, found)]
+        subprocess.run(command, check=True)
+        told = np.load(found)
+        return told["logits"][:, 1] - told["logits"][:, 0], float(told["seconds"])
+
+
+def padded(x, width):
+    """Fill rows up with nan."""
+    return np.pad(x.astype(float), ((0, 0), (0, width - x.shape[1])), constant_values=np.nan)
 
 
 # -- softmax ---------------------------------------------------------------------------------------

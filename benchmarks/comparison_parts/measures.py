@@ -23,6 +23,7 @@ from sbi_inn.diagnostics.temperature import fitted_temperature, tempered
 from sbi_inn.report.check import Check
 
 JOBS = int(os.environ.get("JOBS", "-1"))  # processes to train on; results do not depend on it
+PEER = os.environ.get("PEER", "1") == "1"  # whether BayesFlow is measured too
 NEAR = 5.0  # |ln Bayes factor| up to which its error is judged
 BAYES_FACTORS = 500  # observations for errors of Bayes factors
 OTHER_PRIOR = (0.75, 0.25)
@@ -51,6 +52,9 @@ def pair(name, n, n_tests, seed):
     rows = [row]
     for what, logits, seconds in baselines.all_of(comparison, seen.ys, seed):
         rows.append({"what": what, "seconds": seconds} | against(logits, seen))
+    if PEER:
+        value, seconds = baselines.bayesflow(comparison, known.observable, seen.ys, seed)
+        rows.append({"what": "BayesFlow", "seconds": seconds} | against(value, seen))
     return rows
 
 
@@ -197,7 +201,7 @@ def none_of_them(n, n_tests, seed):
     y = np.array([one["y"] for one in seen.ys])
     density = log_mixture(y)
     for what, (other, covariance) in strangers(n_tests // 5, rng).items():
-        found = comparison.goodness_of_fit_each([{"y": row} for row in other])
+        found = comparison.goodness_of_fit_each(as_observations(other))
         row = {"what": what} | alarms(found)
         for test, column in TESTS_OF.items():
             row[f"{test}, AUC"] = area(-usual[column], -found[column])
@@ -208,16 +212,15 @@ def none_of_them(n, n_tests, seed):
         middle = np.median(density)
         exact = [np.abs(x - middle) for x in (density, log_mixture(other))]
         row["exact likelihood, two-tailed, AUC"] = area(*exact)
-        sure = [
-            baselines.softmax_probabilities(comparison, ys) for ys in (seen.ys, other_ys(other))
-        ]
+        both = (seen.ys, as_observations(other))
+        sure = [baselines.softmax_probabilities(comparison, ys) for ys in both]
         row["softmax confidence, AUC"] = area(*(-p.max(axis=1) for p in sure))
         row["softmax is sure"] = float((sure[1].max(axis=1) > 0.9).mean())
         rows.append(row)
     return rows
 
 
-def other_ys(rows):
+def as_observations(rows):
     return [{"y": row} for row in rows]
 
 
@@ -284,4 +287,4 @@ def trend_tests(rng):
         y[labels == k] = trend.predictive(model).rvs((labels == k).sum(), random_state=rng)
     evidences = np.stack([trend.log_evidence(y, m) for m in ("line", "parabola")], axis=1)
     table = si.simulate("trend_line", n=10, seed=1, n_jobs=1, progress=False)
-    return Tests([], labels, evidences), table.schema.read_many(other_ys(y)), table.schema
+    return Tests([], labels, evidences), table.schema.read_many(as_observations(y)), table.schema
