@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 import sbi_inn as si
 from comparison_parts import baselines
-from comparison_parts.pairs import PAIRS, Tests, tests
+from comparison_parts.pairs import PAIRS, Seen, simulated
 from sbi_inn.checks.candidates import Candidates, Labelled
 from sbi_inn.checks.compared import check_candidates
 from sbi_inn.diagnostics.classification import class_calibration, class_calibration_floor
@@ -41,7 +41,7 @@ def pair(name, n, n_tests, seed):
     """Compare the comparison, and baselines on what it reads, with the exact answers."""
     known = PAIRS[name]
     comparison = compared(known.models, n, seed)
-    seen = tests(known, n_tests, 1_000 * seed)
+    seen = simulated(known, n_tests, 1_000 * seed)
     found = comparison.log_bayes_factors_each(seen.ys, base=np.e)
     second = list(known.models)[1]
     value = found[second, "log_bayes_factor"].to_numpy()
@@ -194,7 +194,7 @@ def none_of_them(n, n_tests, seed):
     """Test candidates' own simulations, for false alarms, and observations of other simulators."""
     known = PAIRS["trend"]
     comparison = compared(known.models, n, seed)
-    seen = tests(known, n_tests, 1_000 * seed)
+    seen = simulated(known, n_tests, 1_000 * seed)
     usual = comparison.goodness_of_fit_each(seen.ys)
     rows = [{"what": "candidates"} | alarms(usual)]
     rng = np.random.default_rng(seed)
@@ -287,4 +287,4 @@ def trend_tests(rng):
         y[labels == k] = trend.predictive(model).rvs((labels == k).sum(), random_state=rng)
     evidences = np.stack([trend.log_evidence(y, m) for m in ("line", "parabola")], axis=1)
     table = si.simulate("trend_line", n=10, seed=1, n_jobs=1, progress=False)
-    return Tests([], labels, evidences), table.schema.read_many(as_observations(y)), table.schema
+    return Seen([], labels, evidences), table.schema.read_many(as_observations(y)), table.schema

@@ -52,7 +52,7 @@ PAIRS = {
 
 
 @dataclass(frozen=True)
-class Tests:
+class Seen:
     """Observations of both models in turn.
 
     Attributes
@@ -77,7 +77,7 @@ class Tests:
         return np.stack([1 - second, second], axis=1)
 
 
-def tests(pair, n, seed):
+def simulated(pair, n, seed):
     """Simulate n observations, the models taking turns."""
     each = []
     for i, name in enumerate(pair.models.values()):
@@ -85,4 +85,4 @@ def tests(pair, n, seed):
         each.append([table.schema.unstack(table.observations(), row) for row in range(-(-n // 2))])
     ys = [y for two in zip(*each, strict=True) for y in two][:n]
     found = [[exact(np.asarray(y[pair.observable])) for exact in pair.evidences] for y in ys]
-    return Tests(ys, np.arange(n) % 2, np.array(found))
+    return Seen(ys, np.arange(n) % 2, np.array(found))

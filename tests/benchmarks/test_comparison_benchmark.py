@@ -1,18 +1,12 @@
 """The benchmark of model comparison: what it computes of known answers, and its tables."""
 
-import sys
-from pathlib import Path
-
+import comparison
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import comparison
 from comparison_parts import baselines, measures
-from comparison_parts.pairs import PAIRS, Tests, tests
+from comparison_parts.pairs import PAIRS, Seen, simulated
 
 from sbi_inn.diagnostics.temperature import tempered
 from sbi_inn.methods.ib_inn.network import Numbers
@@ -20,7 +14,7 @@ from sbi_inn.methods.ib_inn.network import Numbers
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_exact_probabilities_of_a_pair_are_calibrated(name):
-    seen = tests(PAIRS[name], 300, seed=1)
+    seen = simulated(PAIRS[name], 300, seed=1)
     row = measures.against(seen.log_bayes_factor, seen, np.ones(300))
     assert row["error of ln BF"] == row["mean error of p"] == row["error over stated"] == 0
     assert 0.8 < row["temperature"] < 1.25
@@ -30,7 +24,7 @@ def test_exact_probabilities_of_a_pair_are_calibrated(name):
 
 
 def test_the_prior_shifts_exact_probabilities():
-    seen = Tests([], np.array([0]), np.array([[0.0, np.log(3)]]))
+    seen = Seen([], np.array([0]), np.array([[0.0, np.log(3)]]))
     assert seen.probabilities()[0] == pytest.approx([0.25, 0.75])
     assert seen.probabilities((0.75, 0.25))[0] == pytest.approx([0.5, 0.5])
 
@@ -47,7 +41,7 @@ def test_strangers_have_the_laws_that_are_written_down():
 
 def test_no_test_beats_the_best_possible_one():
     rng = np.random.default_rng(2)
-    seen = tests(PAIRS["trend"], 1_000, seed=2)
+    seen = simulated(PAIRS["trend"], 1_000, seed=2)
     usual = np.array([y["y"] for y in seen.ys])
     other, covariance = measures.strangers(1_000, rng)["noise twice as large"]
     law = measures.st.multivariate_normal(np.zeros(10), covariance)
@@ -73,7 +67,7 @@ def test_a_bottleneck_that_is_told_nothing_says_nothing():
 
 
 def test_the_tables_name_what_was_measured():
-    seen = tests(PAIRS["trend"], 100, seed=3)
+    seen = simulated(PAIRS["trend"], 100, seed=3)
     about = {"commit": "abc", "date": "2026-11-26", "cores": 2, "threads": 1, "seed": 1}
     value = measures.against(seen.log_bayes_factor, seen, np.ones(100))
     pair = about | {"part": "trend", "what": "comparison", "seconds": 3.0, "other prior": 0.01}
@@ -98,7 +92,7 @@ def test_the_tables_name_what_was_measured():
 
 
 def test_tempered_bayes_factors_are_what_the_planted_part_hands_over():
-    seen = tests(PAIRS["trend"], 50, seed=4)
+    seen = simulated(PAIRS["trend"], 50, seed=4)
     p = measures.probability(seen.log_bayes_factor / 2)
     np.testing.assert_allclose(p, tempered(seen.probabilities(), 2), rtol=1e-9)
 
