@@ -4,9 +4,9 @@
     python benchmarks/comparison.py --table              the tables of the results page
 
 Parts `trend`, `t-test` and `counts`: two simulators whose evidences have a closed form. Log Bayes
-factors at 500 observations, probabilities and their calibration at 5,000; other prior probabilities
-afterwards, against a comparison that is trained with them; and baselines on what the comparison's
-own classifier has read. `epidemics`: nested sampling on exact likelihoods
+factors at 500 observations, probabilities and their calibration at 5,000. `trend, others` and so on:
+other prior probabilities afterwards, against a comparison that is trained with them; baselines on
+what the comparison's own classifier has read; and BayesFlow. `epidemics`: nested sampling on exact likelihoods
 (`comparison_parts/nested.py`). `none of them`: observations of neither model of `trend`. `planted`:
 exact probabilities of `trend` as they are, and at wrong temperatures, before the check.
 """
@@ -20,7 +20,8 @@ from comparison_parts.pairs import PAIRS
 from parts import Benchmark, main
 from records import SPREAD, Records, headed, spread
 
-PARTS = (*PAIRS, "epidemics", "none of them", "planted")
+OTHERS = {f"{pair}, others": pair for pair in PAIRS}
+PARTS = (*PAIRS, *OTHERS, "epidemics", "none of them", "planted")
 NUMBERS = {  # of the pairs: columns and their formats
     "|ln BF| <= 5": "{:.0%}",
     "error of ln BF": "{:.3f}",
@@ -36,6 +37,8 @@ def measure(options):
     n, seed = options.simulations, options.seed
     if options.part in PAIRS:
         found = measures.pair(options.part, n, options.tests, seed)
+    elif options.part in OTHERS:
+        found = measures.others(OTHERS[options.part], n, options.tests, seed)
     elif options.part == "epidemics":
         found = measures.epidemics(n, seed)
     elif options.part == "none of them":
@@ -50,20 +53,23 @@ def measure(options):
 
 def table(rows):
     """Make the tables of the page."""
-    makers = {"pairs": pairs_table, "none of them": none_table, "planted": planted_table}
     if rows.empty:
         return ""
-    parts = []
-    for name, maker in makers.items():
-        mine = rows["part"].isin([*PAIRS, "epidemics"]) if name == "pairs" else rows["part"] == name
-        if mine.any():
-            parts.append(maker(rows[mine]))
-    return "\n\n".join(parts)
+    another = rows["what"] == "another prior"
+    pairs = rows["part"].isin([*PAIRS, *OTHERS, "epidemics"]) & ~another
+    chosen = {
+        pairs_table: pairs,
+        prior_table: another,
+        none_table: rows["part"] == "none of them",
+        planted_table: rows["part"] == "planted",
+    }
+    return "\n\n".join(make(rows[mine]) for make, mine in chosen.items() if mine.any())
 
 
 def pairs_table(rows):
     lines, second = [], []
     for (part, what), here in rows.groupby(["part", "what"], sort=False):
+        part = OTHERS.get(part, part)
         line = {"models": part, "what": what}
         line |= {name: spread(here[name], form) for name, form in NUMBERS.items()}
         lines.append(line | {"seconds": spread(here["seconds"], "{:.0f}")})
@@ -78,7 +84,6 @@ def pairs_table(rows):
                     "geometric mean": spread(here["geometric mean"], "{:.2%}"),
                     "its floor": spread(here["geometric mean, floor"], "{:.2%}"),
                     "temperature": spread(here["temperature"], "{:.2f}"),
-                    "other prior: mean change": spread(here["other prior"], "{:.4f}"),
                     "verdict": ", ".join(sorted(set(here["verdict"].dropna()))) or "-",
                 }
             )
@@ -86,6 +91,18 @@ def pairs_table(rows):
     if second:
         both.append(headed(rows, pd.DataFrame(second), "Calibration at the tests."))
     return "\n\n".join(both)
+
+
+def prior_table(rows):
+    names = ("other prior", "other prior, 90 %", "error of afterwards", "error of trained with it")
+    headings = ("mean change", "90 %", "mean error, afterwards", "mean error, trained with it")
+    lines = [
+        {"models": OTHERS[part]}
+        | {h: spread(here[n], "{:.4f}") for h, n in zip(headings, names, strict=True)}
+        for part, here in rows.groupby("part", sort=False)
+    ]
+    prior = "Prior probabilities of 3 to 1: afterwards, and of a comparison trained with them."
+    return headed(rows, pd.DataFrame(lines), prior, SPREAD)
 
 
 def none_table(rows):

@@ -23,7 +23,6 @@ from sbi_inn.diagnostics.temperature import fitted_temperature, tempered
 from sbi_inn.report.check import Check
 
 JOBS = int(os.environ.get("JOBS", "-1"))  # processes to train on; results do not depend on it
-PEER = os.environ.get("PEER", "1") == "1"  # whether BayesFlow is measured too
 NEAR = 5.0  # |ln Bayes factor| up to which its error is judged
 BAYES_FACTORS = 500  # observations for errors of Bayes factors
 OTHER_PRIOR = (0.75, 0.25)
@@ -38,7 +37,7 @@ def compared(models, n, seed):
 
 
 def pair(name, n, n_tests, seed):
-    """Compare the comparison, and baselines on what it reads, with the exact answers."""
+    """Compare the comparison with the exact answers."""
     known = PAIRS[name]
     comparison = compared(known.models, n, seed)
     seen = simulated(known, n_tests, 1_000 * seed)
@@ -47,15 +46,19 @@ def pair(name, n, n_tests, seed):
     value = found[second, "log_bayes_factor"].to_numpy()
     row = {"what": "comparison", "seconds": comparison.core.fitted.seconds}
     row |= against(value, seen, found[second, "error"].to_numpy())
-    row["other prior"] = other_prior(comparison, known, seen, seed)
-    row["verdict"] = comparison.check().verdict
-    rows = [row]
+    return [row | {"verdict": comparison.check().verdict}]
+
+
+def others(name, n, n_tests, seed):
+    """Train with another prior, train baselines on what the comparison reads, and BayesFlow."""
+    known = PAIRS[name]
+    comparison = compared(known.models, n, seed)
+    seen = simulated(known, n_tests, 1_000 * seed)
+    rows = [{"what": "another prior"} | other_prior(comparison, known, seen, seed)]
     for what, logits, seconds in baselines.all_of(comparison, seen.ys, seed):
         rows.append({"what": what, "seconds": seconds} | against(logits, seen))
-    if PEER:
-        value, seconds = baselines.bayesflow(comparison, known.observable, seen.ys, seed)
-        rows.append({"what": "BayesFlow", "seconds": seconds} | against(value, seen))
-    return rows
+    value, seconds = baselines.bayesflow(comparison, known.observable, seen.ys, seed)
+    return [*rows, {"what": "BayesFlow", "seconds": seconds} | against(value, seen)]
 
 
 def against(log_bayes_factor, seen, error=None):
@@ -109,7 +112,16 @@ def other_prior(comparison, known, seen, seed):
     fewer = first.dataset.sizes["simulation"] * OTHER_PRIOR[1] / OTHER_PRIOR[0]
     tables = {names[0]: first, names[1]: si_first(second, int(fewer))}
     other = si.compare_models(tables, prior=prior, n_jobs=JOBS, seed=seed, progress=False)
-    return float(np.abs(later - other.probabilities_each(some)).to_numpy().mean())
+    apart = np.abs(later - other.probabilities_each(some)).to_numpy()[:, 0]
+    exact = seen.probabilities(OTHER_PRIOR)[:BAYES_FACTORS, 0]
+    return {
+        "other prior": float(apart.mean()),
+        "other prior, 90 %": float(np.quantile(apart, 0.9)),
+        "error of afterwards": float(np.abs(later.iloc[:, 0] - exact).mean()),
+        "error of trained with it": float(
+            np.abs(other.probabilities_each(some).iloc[:, 0] - exact).mean()
+        ),
+    }
 
 
 def si_first(simulations, n):

@@ -53,8 +53,8 @@ def test_no_test_beats_the_best_possible_one():
 def test_planted_temperatures_change_what_the_checks_say(monkeypatch):
     monkeypatch.setattr(measures, "REPETITIONS", 3)
     rows = {row["temperature"]: row for row in measures.planted(1)}
-    assert rows[1.0]["trusted"] == 1
-    assert rows[0.5]["trusted"] == rows[2.0]["trusted"] == 0
+    assert rows[1.0]["distrusted"] == 0
+    assert rows[0.5]["distrusted"] == rows[2.0]["distrusted"] == 1
 
 
 def test_a_bottleneck_that_is_told_nothing_says_nothing():
@@ -70,7 +70,7 @@ def test_the_tables_name_what_was_measured():
     seen = simulated(PAIRS["trend"], 100, seed=3)
     about = {"commit": "abc", "date": "2026-11-26", "cores": 2, "threads": 1, "seed": 1}
     value = measures.against(seen.log_bayes_factor, seen, np.ones(100))
-    pair = about | {"part": "trend", "what": "comparison", "seconds": 3.0, "other prior": 0.01}
+    pair = about | {"part": "trend", "what": "comparison", "seconds": 3.0}
     alarms = dict.fromkeys(
         (f"{test}, {level}" for test in measures.TEST_NAMES for level in measures.LEVELS), 0.05
     )
@@ -80,6 +80,10 @@ def test_the_tables_name_what_was_measured():
     none = about | {"part": "none of them"}
     rows = [
         pair | value | {"verdict": "trust"},
+        about
+        | {"part": "trend, others", "what": "another prior", "other prior": 0.0123}
+        | dict.fromkeys(("other prior, 90 %", "error of afterwards"), 0.02)
+        | {"error of trained with it": 0.02},
         none | {"what": "candidates"} | alarms,
         none | {"what": "a step", "softmax is sure": 0.5} | alarms | areas,
         about
@@ -87,7 +91,7 @@ def test_the_tables_name_what_was_measured():
         | {"trusted": 0.25, "caution": 0.0, "distrusted": 0.75},
     ]
     text = comparison.table(pd.DataFrame(rows))
-    for expected in ("trend", "a step: AUC", "sure in 50%", "0.950", "75%"):
+    for expected in ("trend", "a step: AUC", "sure in 50%", "0.950", "75%", "0.0123"):
         assert expected in text
 
 
