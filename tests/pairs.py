@@ -36,7 +36,7 @@ def log_evidence(y):
         st.multivariate_normal(np.zeros(NUMBERS), s @ s.T + np.eye(NUMBERS))
         for s in SLOPES.values()
     ]
-    return np.stack([law.logpdf(y) for law in laws], axis=1)
+    return np.stack([np.atleast_1d(law.logpdf(y)) for law in laws], axis=1)
 
 
 def draws(n, seed):
