@@ -4,11 +4,12 @@
     python benchmarks/comparison.py --table              the tables of the results page
 
 Parts `trend`, `t-test` and `counts`: two simulators whose evidences have a closed form. Log Bayes
-factors at 500 observations, probabilities and their calibration at 5,000. `trend, others` and so on:
-other prior probabilities afterwards, against a comparison that is trained with them; baselines on
-what the comparison's own classifier has read; and BayesFlow. `epidemics`: nested sampling on exact likelihoods
-(`comparison_parts/nested.py`). `none of them`: observations of neither model of `trend`. `planted`:
-exact probabilities of `trend` as they are, and at wrong temperatures, before the check.
+factors at 500 observations, probabilities and their calibration at 5,000. `trend, others` and so
+on: other prior probabilities afterwards, against a comparison that is trained with them; baselines
+on what the comparison's own classifier has read; and BayesFlow. `epidemics`: nested sampling on
+exact likelihoods (`comparison_parts/nested.py`). `none of them`: observations of neither model of
+`trend`. `planted`: exact probabilities of `trend` as they are, and at wrong temperatures, before
+the check.
 """
 
 from __future__ import annotations
