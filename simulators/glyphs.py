@@ -35,7 +35,7 @@ Array = npt.NDArray[np.float64]
 SIDE = 16  # pixels
 HEIGHT = 11.0  # of a capital letter, in pixels
 LETTERS = "ABCDEFGHKR"
-NOISE = 0.2  # sd of a pixel; black is 0 and white 1
+NOISE = 0.4  # sd of a pixel; black is 0 and white 1
 FONTS = (
     "DejaVuSans",
     "DejaVuSans-Bold",

@@ -36,10 +36,11 @@ def infected(beta: Array, gamma: Array, sigma: Array) -> Array:
     state = np.zeros((3, *np.shape(beta)))  # susceptible, exposed, infectious
     state[0], state[1] = 1 - sir.FIRST, sir.FIRST
     shares = [state[2]]
-    for _ in range(sir.TIMES - 1):
-        for _ in range(STEPS):
-            state = _stepped(state, beta, gamma, sigma, sir.DAYS / STEPS)
-        shares.append(state[2])
+    with np.errstate(over="ignore", invalid="ignore"):  # rates beyond the steps give nan
+        for _ in range(sir.TIMES - 1):
+            for _ in range(STEPS):
+                state = _stepped(state, beta, gamma, sigma, sir.DAYS / STEPS)
+            shares.append(state[2])
     return np.stack(shares, axis=-1).clip(0, 1)
 
 

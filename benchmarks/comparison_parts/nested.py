@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,6 @@ import pandas as pd
 import scipy.stats as st
 from sbi_inn.simulators import seir, sir
 from scipy.integrate import odeint
-from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 import sbi_inn as si
@@ -29,9 +29,10 @@ from environments import python  # noqa: E402 (beside this folder)
 FILE = Path(__file__).resolve().parents[1] / "reference" / "epidemics.csv"
 SEED = 2026
 EACH = 10  # observations of each model
-LIVE = 500  # points of nested sampling
-REMAINS = 0.01  # of the evidence, in its logarithm, where it stops
-DRAWS = 5_000  # of importance sampling
+LIVE = 300  # points of nested sampling
+REMAINS = 0.05  # of the evidence, in its logarithm, where it stops
+DRAWS, ROUNDS = 3_000, 8  # of importance sampling
+LEAST = 40  # draws that count, before the proposal is fitted to them
 TIMES = sir.DAYS * np.arange(sir.TIMES)
 MODELS = {
     "sir": (sir.problem, lambda y, p: sir.log_likelihood(y, p["beta"], p["gamma"])),
@@ -102,59 +103,75 @@ def nested(y, prior, seed):
     return found.logz[-1] + ways.sum(), found.logzerr[-1], int(np.sum(found.ncall))
 
 
-# -- importance sampling: many points at once -------------------------------------------------------
+# -- importance sampling: many points at once ------------------------------------------------------
 
 
 def importance(y, prior, log_likelihood, seed):
-    """Give the log evidence by importance sampling about the peak in latents, and its error."""
-    rng = np.random.default_rng(seed)
+    """Give the log evidence by importance sampling about the peak in latents, and its error.
 
-    def log_joint(latents):
-        values = log_likelihood(y, prior.from_latent(latents))
+    The proposal begins as the prior, and is fitted to its own weighted draws again and again.
+    """
+    rng, d = np.random.default_rng(seed), len(prior.names)
+
+    def log_joint(z):
+        values = log_likelihood(y, prior.from_latent(z))
         finite = np.nan_to_num(values, nan=-1e300, neginf=-1e300)
-        return finite + st.norm.logpdf(latents).sum(axis=1)
+        return finite + st.norm.logpdf(z).sum(axis=1)
 
-    start = rng.normal(size=(2_000, len(prior.names)))
-    best = start[log_joint(start).argmax()]
-    found = minimize(lambda z: -log_joint(z[None])[0], best, method="Nelder-Mead").x
-    scale = covariance(log_joint, found)
-    for _ in range(3):
-        proposal = st.multivariate_t(found, 1.5 * scale, df=5, seed=rng)
-        z = proposal.rvs(DRAWS)
+    z = rng.normal(size=(DRAWS, d))
+    log_weight = log_joint(z)
+    for round_ in range(ROUNDS + 1):
+        # Early weights are flattened until enough draws count, so that no few of them decide.
+        flat = log_weight - log_weight.max()
+        while effective(flat) < LEAST:
+            flat = 0.7 * flat
+        weight = np.exp(flat) / np.exp(flat).sum()
+        mean, scale = weight @ z, np.cov(z.T, aweights=weight).reshape(d, d)
+        if round_ == ROUNDS:
+            break
+        proposal = st.multivariate_t(mean, 1.2 * scale + 1e-12 * np.eye(d), df=5, seed=rng)
+        z = proposal.rvs(DRAWS).reshape(-1, d)
         log_weight = log_joint(z) - proposal.logpdf(z)
-        weight = np.exp(log_weight - log_weight.max())
-        found = weight @ z / weight.sum()
-        scale = np.cov(z, rowvar=False, aweights=weight)
+    weight = np.exp(log_weight - log_weight.max())
     error = weight.std() / weight.mean() / np.sqrt(DRAWS)
     return logsumexp(log_weight) - np.log(DRAWS), error
 
 
-def covariance(log_joint, peak):
-    """Guess the posterior's covariance: where the density has fallen by one, along each axis."""
-    steps = np.geomspace(1e-4, 2, 60)
-    top = log_joint(peak[None])[0]
-    widths = []
-    for axis in np.eye(len(peak)):
-        fallen = top - log_joint(peak + steps[:, None] * axis) > 0.5
-        widths.append(steps[fallen.argmax()] if fallen.any() else 1.0)
-    return np.diag(np.square(widths))
+def effective(log_weight):
+    """Give the effective number of draws."""
+    weight = np.exp(log_weight - log_weight.max())
+    return weight.sum() ** 2 / (weight**2).sum()
 
 
 def main():
-    sys.path.append(str(next((python("dynesty").parents[1] / "lib").glob("*/site-packages"))))
     counts, models = observations()
-    rows = []
-    for i, (y, true) in enumerate(zip(counts, models, strict=True)):
-        row = {"model": true} | {f"y{k}": int(count) for k, count in enumerate(y, 1)}
-        began = time.perf_counter()
-        for name, (problem, log_likelihood) in MODELS.items():
-            value, error, calls = nested(y, problem.prior, SEED + i)
-            row |= {f"log_evidence_{name}": value, f"error_{name}": error, f"calls_{name}": calls}
-            value, error = importance(y, problem.prior, log_likelihood, SEED + i)
-            row |= {f"importance_{name}": value, f"importance_error_{name}": error}
-        rows.append(row)
+    if not FILE.exists():
+        rows = [start(i, y, true) for i, (y, true) in enumerate(zip(counts, models, strict=True))]
         pd.DataFrame(rows).round(4).to_csv(FILE, index=False)
-        print(i, f"{time.perf_counter() - began:.0f} s", row, file=sys.stderr, flush=True)
+    sys.path.append(str(next((python("dynesty").parents[1] / "lib").glob("*/site-packages"))))
+    warnings.filterwarnings("ignore", message="The enlargement factor")
+    for i in np.argsort(np.arange(2 * EACH) % EACH, kind="stable"):  # the models take turns
+        table = pd.read_csv(FILE)
+        if "log_evidence_seir" in table and np.isfinite(table.loc[i, "log_evidence_seir"]):
+            continue
+        began = time.perf_counter()
+        for name, (problem, _) in MODELS.items():
+            value, error, calls = nested(counts[i], problem.prior, SEED + i)
+            found = {f"log_evidence_{name}": value, f"error_{name}": error, f"calls_{name}": calls}
+            for column, number in found.items():
+                table.loc[i, column] = number
+        table.round(4).to_csv(FILE, index=False)
+        print(i, f"{time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def start(i, y, true):
+    """Make the row of an observation, with importance sampling."""
+    row = {"model": true} | {f"y{k}": int(count) for k, count in enumerate(y, 1)}
+    for name, (problem, log_likelihood) in MODELS.items():
+        value, error = importance(y, problem.prior, log_likelihood, SEED + i)
+        row |= {f"importance_{name}": value, f"importance_error_{name}": error}
+    print(row, file=sys.stderr, flush=True)
+    return row
 
 
 if __name__ == "__main__":

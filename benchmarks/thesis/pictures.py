@@ -14,7 +14,7 @@ from sbi_inn.simulators import glyphs
 from scipy.ndimage import rotate, zoom
 
 FOLDS = 5
-GLYPHS, GLYPH_TESTS = 8_000, 4_000
+GLYPHS, GLYPH_TESTS = 5_000, 3_000
 OTHERS = 500  # pictures of each kind that is not like them
 OTHER_LETTERS = "ΓΔΘΛΞΠΣΦΨΩ"
 ANGLE = 54.0  # degrees, as in the dissertation
@@ -99,7 +99,7 @@ def cached_glyphs(name, characters, n):
 
 
 def unlike(test, white, rng):
-    """Make pictures unlike the others: some of them rotated or noisy, and patches of photographs."""
+    """Make pictures unlike the others: some rotated or noisy, and patches of photographs."""
     some = test[rng.choice(len(test), min(OTHERS, len(test)), replace=False)]
     turned = rotate(some, ANGLE, axes=(2, 1), reshape=False, order=1)
     if not np.all(some == np.rint(some)):  # the noise of the camera, which turning has smoothed

@@ -30,12 +30,12 @@ from sbi_inn.plots.classification import plot_confusion, plot_reliability
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray, IntArray
 
-# A temperature of 1.1 turns 90 % into 88 %, one of 1.28 into 85 %.
-TEMPERATURE = Limits("|log temperature| of the probabilities", caution=0.1, distrust=0.25)
+# A temperature of 1.1 turns 90 % into 88 %, one of 1.35 into 84 %.
+TEMPERATURE = Limits("|log temperature| of the probabilities", caution=0.1, distrust=0.3)
 SHARE = Limits("share of a model less its mean probability", caution=0.02, distrust=0.05)
 ERROR = Limits("expected calibration error less that of exact ones", caution=0.02, distrust=0.05)
 # Mean change of the probabilities that a temperature makes, below which it does not matter.
-NO_MATTER = 0.03
+NO_MATTER = 0.07
 LOOKS = 3
 ERRORS = ("expected", "maximum", "integrated", "geometric_mean", "overconfidence")
 WORDS = ("ECE", "MCE", "ICE", "geometric mean", "overconfidence error")

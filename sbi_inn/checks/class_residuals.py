@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
 from sbi_inn.checks.candidates import Candidates
 from sbi_inn.checks.goodness import described_with_givens, names
@@ -31,7 +32,7 @@ from sbi_inn.typing import FloatArray
 
 # Probability below which a model is as good as excluded: its indicator is hardly ever 1, and the
 # law of sums of such indicators is not yet normal.
-DECIDED = 0.02
+DECIDED = 0.05
 FEWEST = 100  # tests that are not decided, below which there is little to be read
 UNREAD = Limits("error of undecided probabilities that was not read", caution=0.05, distrust=0.12)
 
@@ -74,10 +75,10 @@ class Unread(Record):
             scores = column_scores(columns[open_], columns[open_])
             slopes[k] = scores.T @ residual / len(open_)
             for family, features in Design.of(scores, candidates.rng(3 + k)).features.items():
-                rms, p_value = explained(residual[:, None], features)
+                rms, _ = explained(residual[:, None], features)
                 size = float(rms[0] * spread.mean())
-                shape = features.basis.shape
-                found[name, family] = size, float(p_value[0]), *shape
+                chance = p_value(residual, p[open_], features.basis)
+                found[name, family] = size, chance, *features.basis.shape
         if not found:
             return "nearly every test simulation is decided: nothing is left to be read"
         return cls(candidates.names, names(schema), found, slopes)
@@ -86,13 +87,13 @@ class Unread(Record):
     def findings(self) -> tuple[Finding, ...]:
         """One for each model and family of features."""
         looks, found = len(self.rows), []
-        for (name, family), (size, p_value, n, _) in self.rows.items():
+        for (name, family), (size, chance, n, _) in self.rows.items():
             words = (
                 f"probabilities of {name} are off by {percent(size)} (rms) in a way that the "
                 f"observation tells ({family} features): {self._by(name)}"
             )
             noise = 0.5 / np.sqrt(n)
-            found.append(Finding(size, noise, UNREAD, corrected(p_value, looks), words))
+            found.append(Finding(size, noise, UNREAD, corrected(chance, looks), words))
         return tuple(found)
 
     def _by(self, name: str) -> str:
@@ -105,8 +106,8 @@ class Unread(Record):
     def sights(self) -> tuple[Sight, ...]:
         """The smallest error that linear features would have shown."""
         _, _, n, k = min(self.rows.values(), key=lambda row: row[3])
-        p_value = SIGNIFICANCE / len(self.rows)
-        smallest = smallest_explained(n, k, p_value) * 0.35  # a usual root of p (1 - p)
+        level = SIGNIFICANCE / len(self.rows)
+        smallest = smallest_explained(n, k, level) * 0.35  # a usual root of p (1 - p)
         return (Sight("what was not read", smallest, UNREAD, n),)
 
     @property
@@ -124,6 +125,39 @@ class Unread(Record):
     def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Show the correlation of each statistic with what is left of each model."""
         return plot_residuals(self.slopes, self.names, self.statistics, width_mm=width_mm, fig=fig)
+
+
+def p_value(residual: FloatArray, p: FloatArray, basis: FloatArray) -> float:
+    """Give the p-value of the squared length of residuals projected onto a basis.
+
+    Residuals are an indicator's, with two values each: their fourth moments are known, and those of
+    the squared length follow. It is taken as a multiple of a chi-squared number that has the same
+    mean and variance (Satterthwaite 1946).
+
+    Parameters
+    ----------
+    residual : array, shape (n,)
+        Of mean 0 and variance 1, if `p` is exact.
+    p : array, shape (n,)
+    basis : array, shape (n, k)
+        Orthonormal.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> p = rng.uniform(0.05, 0.95, 2_000)
+    >>> residual = ((rng.random(2_000) < p) - p) / np.sqrt(p * (1 - p))
+    >>> basis = np.linalg.qr(rng.normal(size=(2_000, 50)))[0]
+    >>> bool(0.01 < p_value(residual, p, basis) < 0.99)
+    True
+    """
+    k = basis.shape[1]
+    leverage = (basis**2).sum(axis=1)
+    fourth = (1 - 3 * p * (1 - p)) / (p * (1 - p))
+    variance = 2 * k + (leverage**2 * (fourth - 3)).sum()
+    scale = variance / (2 * k)
+    length = ((basis.T @ residual) ** 2).sum()
+    return float(stats.chi2.sf(length / scale, k / scale))
 
 
 UNREAD_CHECK = CheckKind(

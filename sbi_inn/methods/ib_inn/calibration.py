@@ -2,7 +2,7 @@
 
 Logits of several origins are weighed, which makes up for what one of them has learned by heart; and
 each class is shifted, where one is favoured whatever the row. Few rows would add more noise than
-they mend: nothing is changed unless they object to the logits as they are.
+they mend: logits are changed as far as they gain more by it than chance would bring.
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 from scipy.special import log_softmax
 
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 # How far powers and shifts go from 1 and 0, if nothing speaks for it.
 USUAL = 0.3
-# P-value of the logits as they are, below which they are changed.
-OBJECTION = 0.01
 # Repeated calibrations, on rows that are drawn again, of which errors are the spread.
 REPEATED = 50
 STEPS = 30
@@ -66,8 +63,10 @@ class LogitCalibration:
             for _ in range(REPEATED)
         ]
         gain = 2 * (_likelihood(logits, labels, best) - _likelihood(logits, labels, as_it_is))
-        objects = stats.chi2.sf(gain, parts + classes - 1) < OBJECTION
-        chosen = best if objects else as_it_is
+        # Of the gain, chance alone brings as much as there are numbers to choose: as far as it goes
+        # beyond that, the rows object to the logits as they are (James and Stein 1961).
+        free = parts + classes - 1
+        chosen = as_it_is + max(0.0, 1 - free / max(gain, 1e-12)) * (best - as_it_is)
         return cls(chosen[:parts], chosen[parts:], np.stack(again) - best + chosen)
 
     def __call__(self, logits: FloatArray) -> FloatArray:
