@@ -125,7 +125,8 @@ def with_noise(simulations: Simulations, noise: Redrawn | None, seeds: Seeds) ->
 
 
 def _failures(problem: Problem, call: Call, inputs: Inputs, results: Results) -> pd.DataFrame:
-    failures = sorted(results.failures, key=lambda failure: failure.row)
+    done = [failure for failure in results.failures if failure.row < results.done]
+    failures = sorted(done, key=lambda failure: failure.row)
     rows = [failure.row for failure in failures]
     vector = inputs.vector()[rows]
     columns: dict[str, Any] = {"simulation": np.array(rows, np.int64)}
