@@ -61,7 +61,7 @@ def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
     blocks = -(-n // seeds.block)
     drawer = Drawer(problem.given)
     drawn = [
-        _draw_block(problem.prior, drawer, seeds.block, seeds.inputs(block))
+        draw_block(problem.prior, drawer, seeds.block, seeds.inputs(block))
         for block in range(blocks)
     ]
     inputs = Inputs(
@@ -72,7 +72,8 @@ def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
     return inputs
 
 
-def _draw_block(prior: Prior, drawer: Drawer, rows: int, rng: np.random.Generator) -> Inputs:
+def draw_block(prior: Prior, drawer: Drawer, rows: int, rng: np.random.Generator) -> Inputs:
+    """Draw the parameters and givens of one block."""
     drawn = prior.sample(rows, rng)
     parameters = {name: drawn[name] for name in prior.names}
     return Inputs(parameters, drawer(parameters, rows, rng))

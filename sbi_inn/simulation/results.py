@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from sbi_inn.simulation.blocks import (
-    FAILED,
-    INVALID,
-    LOST,
-    OK,
-    STATUS,
-    TIMEOUT,
-    Block,
-    Failure,
-)
-from sbi_inn.simulation.failure import SimulationError
+from sbi_inn.simulation.blocks import FAILED, OK, Block, Failure
 from sbi_inn.simulation.outputs import Layout
+from sbi_inn.simulation.tally import Tally
 from sbi_inn.typing import FloatArray
-
-FEW = 20
-"""Outputs that no table can hold, up to which a run goes on however many that are of it."""
-
-MOSTLY = 0.5
-"""Share of them beyond which it does not."""
 
 
 class Results:
@@ -59,8 +45,7 @@ class Results:
         self.seconds = 0.0
         self._widths = dict(widths)
         self._later: dict[int, int] = {}
-        self._wrong: list[Failure] = []
-        self._seen = 0
+        self._tally = Tally()
 
     def add(self, block: Block) -> int:
         """Write a block, what exceeds the rows cut off, and count the rows that were new.
@@ -89,18 +74,8 @@ class Results:
         self._later[block.start] = block.start + size
         while self.done in self._later:
             self.done = self._later.pop(self.done)
-        self._seen += size
-        self._wrong += [f for f in failures if f.wrong]
-        if len(self._wrong) > max(FEW, MOSTLY * self._seen):
-            raise SimulationError(self._mostly_wrong())
+        self._tally.add(replace(block, status=block.status[:size], failures=failures))
         return size
-
-    def _mostly_wrong(self) -> str:
-        first = min(self._wrong, key=lambda failure: failure.row)
-        return (
-            f"{len(self._wrong):,} of {self._seen:,} outputs cannot be used. The first, simulation "
-            f"{first.row}: {first.error}"
-        )
 
     @property
     def succeeded(self) -> int:
@@ -109,20 +84,7 @@ class Results:
 
     def all_failed(self) -> str:
         """Say why no simulation succeeded."""
-        counts = np.bincount(self.status, minlength=len(STATUS))
-        wrong = len(self._wrong)
-        first = min(self.failures, key=lambda failure: failure.row)
-        rare = {
-            "returned what no table can hold": wrong,
-            "took too long": counts[TIMEOUT],
-            "were lost": counts[LOST],
-        }
-        more = "".join(f", {count:,} {what}" for what, count in rare.items() if count)
-        return (
-            f"all {self.done:,} simulations failed: {counts[FAILED] - wrong:,} raised, "
-            f"{counts[INVALID]:,} returned NaN or infinity{more}. The first:\n"
-            f"{first.traceback or f'simulation {first.row}: {first.error}'}"
-        )
+        return self._tally.all_failed()
 
     def _make(self, layout: Layout) -> None:
         if self.layout is not None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import table
 from sbi_inn.simulation.blocks import OK, Call
 from sbi_inn.simulation.drawing import check_lengths, check_memory, draw_inputs
 from sbi_inn.simulation.execution import Execution
 from sbi_inn.simulation.failure import SimulationError, carry
+from sbi_inn.simulation.filling import run_stored
 from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.noise import Noise
@@ -29,11 +30,9 @@ from sbi_inn.simulation.results import Results
 from sbi_inn.simulation.seeds import BLOCK, Seeds, Stream, fresh_seed
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.simulation.simulator import Simulator
+from sbi_inn.simulation.stated import call_of, checked_number
 from sbi_inn.simulation.tasks import Outcome, cut
-from sbi_inn.typing import BoolArray, FloatArray, is_count
-
-DEFAULT = 10_000
-"""Simulations, where no number is asked for."""
+from sbi_inn.typing import BoolArray, FloatArray
 
 RESIMULATED = 4096
 """Rows in a block when parameters are stated: larger, as there are millions."""
@@ -46,6 +45,8 @@ def simulate(
     n: int | None = None,
     given: Givens | None = None,
     noise: Noise | Callable[..., Any] | None = None,
+    store: str | Path | None = None,
+    part: tuple[int, int] | None = None,
     timeout: float | None = None,
     retries: int = 0,
     n_jobs: int = -1,
@@ -67,6 +68,14 @@ def simulate(
     noise : callable, optional
         From observables, givens and `rng`, those that its signature names, to the observables that
         it changes. The table keeps them without noise too: training draws it anew in every pass.
+    store : path, optional
+        A folder, such as "runs/arm.zarr", into which simulations are written as they come. A second
+        call goes on where the first stopped, however it did; with a larger `n` it adds to it; of
+        another problem or seed it is refused. The table is read from there row by row. Needs
+        `pip install 'sbi-inn[scale]'`.
+    part : (int, int), optional
+        Simulate part i of k alone, such as (17, 60): parts may run at the same time, anywhere where
+        the folder can be reached, and make the same table together.
     timeout : float, optional
         Seconds for one call of the simulator. Simulations run in processes of their own then: one
         that hangs is ended with its process, and has the status "timeout".
@@ -103,7 +112,11 @@ def simulate(
     (300, (300,))
     """
     problem = as_problem(simulator, prior, given, noise)
-    how = Execution(n_jobs, timeout, retries)
+    how = Execution(n_jobs, timeout, retries, isolated=store is not None)
+    if store is not None:
+        return run_stored(problem, store, n=n, part=part, how=how, seed=seed, progress=progress)
+    if part is not None:
+        raise SimulationError(f"part={part} is of a store: say which, store='runs/name.zarr'")
     return run(problem, n=n, how=how, seed=seed, progress=progress)
 
 
@@ -161,29 +174,6 @@ def _carrying(problem: Problem, call: Call, inputs: Inputs, results: Results) ->
                 "in `sys.last_value.simulations`"
             )
         raise
-
-
-def checked_number(problem: Problem, n: Any) -> int:
-    """Give the number of simulations, once it is known that they can be drawn.
-
-    Raises
-    ------
-    PriorError
-        If the prior was not stated.
-    SimulationError
-        If `n` is no number of simulations.
-    """
-    if not problem.prior.stated:
-        raise PriorError(
-            "to simulate, parameters have to be drawn from the prior; this one was fitted to the "
-            "columns of a table, and does not know how they go together: state it, as "
-            "si.Prior(...)"
-        )
-    if n is None:
-        return DEFAULT
-    if not is_count(n):
-        raise SimulationError(f"n is a number of simulations, at least 1; got {n!r}")
-    return int(n)
 
 
 def resimulate_rows(
@@ -247,12 +237,6 @@ def _try_noise(problem: Problem, call: Call, inputs: Inputs, pilot: Pilot) -> No
     results.add(replace(block, start=0))
     simulations = table.to_simulations(problem, call, here, results)
     table.with_noise(simulations, problem.noise, call.seeds)
-
-
-def call_of(problem: Problem, seeds: Seeds) -> Call:
-    """Make what is run of a problem."""
-    taken = (*problem.prior.names, *problem.given, *problem.fixed_series)
-    return Call(problem.simulator, problem.binding, seeds, taken, problem.kinds)
 
 
 def _widths(problem: Problem, inputs: Inputs) -> dict[str, int]:
