@@ -29,9 +29,11 @@ from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import as_problem
-from sbi_inn.simulation.run import DEFAULT, run
+from sbi_inn.simulation.run import run
 from sbi_inn.simulation.seeds import fresh_seed
 from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.simulation.stated import DEFAULT
+from sbi_inn.simulation.store import is_store
 from sbi_inn.simulation.where_failed import where_failed
 from sbi_inn.tables import is_table, read_simulations, with_prior
 from sbi_inn.training.settings import Training
@@ -66,7 +68,8 @@ def fit_posterior(
     simulator : callable, Problem, str, Simulations or table
         A callable with its prior, a Problem, the name of a registered one, or simulations
         already done: those of `read_simulations`, or with their prior a DataFrame, a Dataset or
-        the path of a table, whose other columns of numbers are observables then.
+        the path of a table, whose other columns of numbers are observables then; or the path of
+        what `simulate(..., store=)` has written, which has its prior with it.
     prior : Prior or mapping, optional
         Named scipy distributions; needed with a callable and with a bare table. With simulations
         it states what they were drawn from, and is compared with them.
@@ -147,7 +150,11 @@ def fit_posterior(
     chosen = choose(method, summary=summary, ensemble=ensemble, n_jobs=n_jobs)
     training = _checked(training, n_simulations, seed)
     seed = fresh_seed(seed)
-    if isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path) or is_table(simulator):
+    if (
+        isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path)
+        or is_table(simulator)
+        or is_store(simulator)
+    ):
         already = _already_done(simulator, prior, progress)
         problem = _simulated_with(already, given, noise)
         simulations = apply_noise(already, given, noise, seed=seed)
@@ -306,6 +313,8 @@ def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulation
     """Take simulations as they are, with a prior that is stated now, or read them."""
     if isinstance(table, Simulations):
         return table if prior is None else with_prior(table, prior)
+    if is_store(table):
+        return read_simulations(table, prior=prior, progress=progress)
     if prior is None:
         raise PriorError(
             "a table needs to say which columns are parameters: state its prior, or read it with "

@@ -55,7 +55,8 @@ class Simulations:
     ----------
     dataset : xarray.Dataset
         Dim `simulation`. One variable per parameter, given and observable, and `status`: "ok",
-        "failed" (the simulator raised) or "invalid" (it returned NaN or infinity). Columns of a set
+        "failed" (the simulator raised, or returned what no table can hold), "invalid" (it returned
+        NaN or infinity), "timeout" or "lost" (the process it ran in died). Columns of a set
         or series are padded with NaN beyond the row's own length, which is a variable too.
         Variables carry `label` and `units`; the attributes carry `seed` and
         `seconds_per_simulation`.
@@ -90,10 +91,14 @@ class Simulations:
         """Indices of the rows that succeeded."""
         return np.flatnonzero(self.dataset["status"].values == OK)
 
+    def values(self, name: str, rows: Any) -> AnyArray:
+        """Give rows of a variable: of one that is on disk no others are read."""
+        return self.dataset.variables[name][{"simulation": rows}].values
+
     def parameters(self, rows: Any = None) -> dict[str, FloatArray]:
         """Give the parameters of `rows` (default: those that succeeded), by name."""
         rows = self.ok if rows is None else rows
-        return {name: self.dataset[name].values[rows] for name in self.prior.names}
+        return {name: self.values(name, rows) for name in self.prior.names}
 
     def observations(self, rows: Any = None) -> Observations:
         """Give the observations of `rows` (default: those that succeeded) as arrays.
@@ -116,11 +121,12 @@ class Simulations:
         """Draw the observables of rows with noise, by name."""
         assert self.noise is not None
         assert self.schema is not None
-        schema, table = self.schema, self.dataset
-        known = [str(n) for n in table.data_vars if n not in (*schema.observables, "status")]
+        schema = self.schema
+        kept = (*schema.observables, "status")
+        others = [str(name) for name in self.dataset.data_vars if name not in kept]
         observables, known = (
-            {name: table[name].values[rows] for name in names}
-            for names in (schema.observables, known)
+            {name: self.values(name, rows) for name in names}
+            for names in (schema.observables, others)
         )
         return self.noise(observables, known, schema, rng)
 
@@ -153,11 +159,11 @@ class Simulations:
     ) -> Observations:
         """Stack rows of the table, of which some observables have been changed."""
         assert self.schema is not None
-        schema, table = self.schema, self.dataset
+        schema = self.schema
         if tolerant:  # a gap so rare that it has not been seen before shall not end a training
             schema = replace(schema, missing=dict.fromkeys(schema.asked, 1.0))
-        kept = {n: table[n].values[rows] for n in schema.asked if n not in changed}
-        sizes = {name: table[name].values[rows].astype(np.int64) for name in schema.sets}
+        kept = {n: self.values(n, rows) for n in schema.asked if n not in changed}
+        sizes = {name: self.values(name, rows).astype(np.int64) for name in schema.sets}
         return schema.stack(kept | dict(changed), sizes)
 
     def attrs(self, names: tuple[str, ...]) -> dict[str, Mapping[str, str]]:
