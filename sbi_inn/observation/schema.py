@@ -32,6 +32,21 @@ class Schema(Description):
     Attributes are those of `Description`.
     """
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Schema:
+        """Rebuild a schema from what `dataclasses.asdict` gave, as JSON holds it."""
+        return cls(
+            observables={name: tuple(shape) for name, shape in config["observables"].items()},
+            sets={name: tuple(columns) for name, columns in config["sets"].items()},
+            givens=tuple(config["givens"]),
+            constants=config["constants"],
+            trained={name: (low, high) for name, (low, high) in config["trained"].items()},
+            given_shapes={name: tuple(shape) for name, shape in config["given_shapes"].items()},
+            missing=config["missing"],
+            series=tuple(config["series"]),
+            images=tuple(config["images"]),
+        )
+
     def read(self, y: Any) -> Observations:
         """Turn one observation into a batch of one.
 

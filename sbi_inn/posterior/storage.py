@@ -209,21 +209,7 @@ def _held_out(config: Mapping[str, Any], arrays: Arrays, prior: Prior) -> Simula
             f"the prior names {', '.join(prior.names)}; the file has no {', '.join(missing)}"
         )
     dataset["status"] = ("simulation", np.full(dataset.sizes["simulation"], OK))
-    return Simulations(dataset, prior, _schema(config["schema"]), pd.DataFrame())
-
-
-def _schema(config: Mapping[str, Any]) -> Schema:
-    return Schema(
-        observables={name: tuple(shape) for name, shape in config["observables"].items()},
-        sets={name: tuple(columns) for name, columns in config["sets"].items()},
-        givens=tuple(config["givens"]),
-        constants=config["constants"],
-        trained={name: (low, high) for name, (low, high) in config["trained"].items()},
-        given_shapes={name: tuple(shape) for name, shape in config["given_shapes"].items()},
-        missing=config["missing"],
-        series=tuple(config["series"]),
-        images=tuple(config["images"]),
-    )
+    return Simulations(dataset, prior, Schema.from_config(config["schema"]), pd.DataFrame())
 
 
 def _bind(

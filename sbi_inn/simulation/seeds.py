@@ -55,6 +55,10 @@ class Stream(IntEnum):
     CHECK_SIMULATIONS_TWICE = auto()
     REFINED_ROUNDS = auto()
     REFINED_SIMULATIONS = auto()
+    RECALIBRATION = auto()
+    RECALIBRATION_SIMULATIONS = auto()
+    RECALIBRATION_FOLDS = auto()
+    INTERVALS = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:
