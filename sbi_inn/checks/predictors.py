@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sbi_inn.checks.goodness import described_with_givens, names
+from sbi_inn.checks.goodness import names
 from sbi_inn.checks.phrases import wrong_width
 from sbi_inn.checks.record import Sampler
 from sbi_inn.checks.subject import Here, Subject
@@ -20,6 +20,7 @@ from sbi_inn.diagnostics.conditional_ranks import (
     width_scores,
 )
 from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.statistics import described_with_givens
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import FloatArray, IntArray
 

@@ -13,7 +13,8 @@ from scipy.special import logsumexp
 from sbi_inn.diagnostics.mode_search import climb, mean_shift
 from sbi_inn.draws import counted
 from sbi_inn.errors import NoDensityError
-from sbi_inn.methods.protocols import Cutter, Fitted, RowWise, Weigher
+from sbi_inn.methods.protocols import Cutter, Fitted, Weigher
+from sbi_inn.methods.recalibrated.fitted import draw_rows
 from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
 from sbi_inn.prior import Prior
@@ -49,14 +50,7 @@ class Density:
 
     def latent(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw where the method was trained, shape (observations, n, latents)."""
-        if isinstance(rng, np.random.Generator):
-            return self.fitted.sample(observations, n, rng)
-        able = _row_wise(self.fitted)
-        if able is not None:
-            return able.sample(observations, n, rng)
-        alone = (observations[row : row + 1] for row in range(len(observations)))
-        parts = [self.fitted.sample(y, n, own) for y, own in zip(alone, rng, strict=True)]
-        return np.concatenate(parts)
+        return draw_rows(self.fitted, observations, n, rng)
 
     def log_prob(self, parameters: Mapping[str, AnyArray], observation: Observations) -> FloatArray:
         """Evaluate the log density of rows of parameters, shape (rows,), given one observation.
@@ -188,10 +182,6 @@ class Density:
         found = self.prior.from_latent(np.array(tops))
         log_prob = self.log_prob(found, observation)
         return {name: value[[log_prob.argmax()]] for name, value in found.items()}
-
-
-def _row_wise(fitted: object) -> RowWise | None:
-    return fitted if isinstance(fitted, RowWise) and fitted.row_wise else None
 
 
 def _filled(latent: FloatArray, free: BoolArray, values: FloatArray) -> FloatArray:

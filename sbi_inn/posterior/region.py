@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
-from sbi_inn.checks.goodness import described_with_givens
 from sbi_inn.diagnostics.novelty import Whitening
 from sbi_inn.methods.fitting import latents
 from sbi_inn.methods.protocols import declared
 from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.statistics import filled
+from sbi_inn.observation.statistics import described_with_givens, filled
 from sbi_inn.posterior.core import Core
 from sbi_inn.prior.box import THINNEST, Box
 from sbi_inn.prior.component import LATENT_MAX

@@ -59,6 +59,10 @@ class Stream(IntEnum):
     COMPARED_SPLIT = auto()
     CALIBRATED_CLASSES = auto()
     CLASS_CHECKS = auto()
+    RECALIBRATION = auto()
+    RECALIBRATION_SIMULATIONS = auto()
+    RECALIBRATION_FOLDS = auto()
+    INTERVALS = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:
