@@ -55,6 +55,7 @@ class Stream(IntEnum):
     CHECK_SIMULATIONS_TWICE = auto()
     REFINED_ROUNDS = auto()
     REFINED_SIMULATIONS = auto()
+    GROWN_SIMULATIONS = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:
