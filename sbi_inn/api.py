@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,11 @@ from sbi_inn.comparison.core import log_prior_of
 from sbi_inn.comparison.gathering import Model, carrying, gather
 from sbi_inn.errors import PriorError
 from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting, for_prior
+from sbi_inn.methods.fitting import Split
 from sbi_inn.methods.ib_inn.method import IBINN
 from sbi_inn.methods.protocols import declared
 from sbi_inn.posterior.core import Core
+from sbi_inn.posterior.growth import Growth, Limits
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.posterior.provenance import Provenance
 from sbi_inn.prior import Prior, as_prior
@@ -30,7 +32,7 @@ from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.run import run
-from sbi_inn.simulation.seeds import fresh_seed
+from sbi_inn.simulation.seeds import Stream, fresh_seed, sequence
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.simulation.stated import DEFAULT
 from sbi_inn.simulation.store import is_store
@@ -57,6 +59,10 @@ def fit_posterior(
     given: Mapping[str, Any] | None = None,
     noise: Noise | Callable[..., Any] | None = None,
     ensemble: int | None = None,
+    until: Literal["trust"] | None = None,
+    max_simulations: int | None = None,
+    max_seconds: float | None = None,
+    y: Any = None,
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
@@ -74,7 +80,8 @@ def fit_posterior(
         Named scipy distributions; needed with a callable and with a bare table. With simulations
         it states what they were drawn from, and is compared with them.
     n_simulations : int, optional
-        Default 10,000, if that takes less than ten minutes.
+        Default 10,000, if that takes less than ten minutes; with `until`, those of the first stage,
+        1,000.
     method : CINN, FieldCINN, INN or str
         Settings of the method; "cinn" is short for `CINN()`, or for `FieldCINN()` where the prior
         has a field, "inn" for `INN()`. One of your own needs a `label` and a `fit` like theirs.
@@ -108,6 +115,15 @@ def fit_posterior(
     ensemble : int, optional
         How many networks to train; the posterior is their mixture. By default 4 with method
         "cinn", and else 1.
+    until : "trust", optional
+        Double the simulations until `check()` says "trust" and twice as many would hardly help, or
+        only the latter, or a budget is spent: `posterior.growth` says which.
+    max_simulations : int, optional
+        With `until`: all that may be simulated, by default 200,000.
+    max_seconds : float, optional
+        With `until`: a stage is not begun if it would end later, going by the last one.
+    y : one observation, optional
+        With `until`: what is asked for is that `check(y)` says "trust".
     n_jobs : int
         Processes to simulate and to train an ensemble on; -1 for all cores. It does not change the
         result.
@@ -149,6 +165,7 @@ def fit_posterior(
     prior = None if prior is None else as_prior(prior)
     chosen = choose(method, summary=summary, ensemble=ensemble, n_jobs=n_jobs)
     training = _checked(training, n_simulations, seed)
+    limits = _limits(until, n_simulations, max_simulations, max_seconds, y)
     seed = fresh_seed(seed)
     if (
         isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path)
@@ -165,28 +182,87 @@ def fit_posterior(
         inferred = problem.prior if infer is None else problem.prior.marginal(infer)
         chosen = for_prior(chosen, inferred)
         declared(chosen, "prepare")(training, n_simulations or DEFAULT)
+        if limits is not None:
+            study = _Study(problem, infer, chosen, training, n_jobs, seed, progress)
+            return study.grown(limits, y)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
+    if limits is not None:
+        raise SimulationError("until= simulates as many as it takes; got a table", simulations)
     try:
-        simulations = simulations.inferring(infer)
-        _say_failures(simulations, progress)
-        fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
+        study = _Study(problem, infer, chosen, training, n_jobs, seed, progress)
+        return Posterior(study.fit(simulations.inferring(infer)))
+    except BaseException as error:
+        carry(error, simulations)
+        raise
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What is fitted, and how."""
+
+    problem: Problem | None
+    infer: Sequence[str] | None
+    method: Method
+    training: Training
+    n_jobs: int
+    seed: int
+    progress: bool
+
+    def fit(self, simulations: Simulations, parts: Split | None = None) -> Core:
+        """Train on a table, and say what there is to say."""
+        _say_failures(simulations, self.progress)
+        fitted, parts = fitting.fit(
+            simulations,
+            self.method,
+            self.training,
+            parts=parts,
+            seed=self.seed,
+            progress=self.progress,
+        )
         _warn_if_diverged(fitted)
         core = Core(
             fitted,
             simulations,
             parts.test,
-            seed=seed,
+            seed=self.seed,
             n_simulations=len(simulations.ok),
-            training=replace(training, checkpoint=None),
-            problem=problem,
-            provenance=Provenance.of(problem),
+            training=replace(self.training, checkpoint=None),
+            problem=self.problem,
+            provenance=Provenance.of(self.problem),
+            asked=self.method,
         )
         if isinstance(fitted, Emulator):
-            _say_errors(fitted, core.schema.columns, progress)
-        return Posterior(core)
-    except BaseException as error:
-        carry(error, simulations)
-        raise
+            _say_errors(fitted, core.schema.columns, self.progress)
+        return core
+
+    def grown(self, limits: Limits, y: Any) -> Posterior:
+        """Let the simulations grow."""
+        growth = Growth(self._fresh, self.fit, limits, y, self.seed, self.progress)
+        core, found = growth.go()
+        return Posterior(core, last_check=found.sentence, last_verdict=found.verdict)
+
+    def _fresh(self, n: int, stage: int) -> Simulations:
+        """Simulate for a stage; the first is what would have been simulated without others."""
+        assert self.problem is not None
+        seed = self.seed
+        if stage:
+            words = sequence(seed, Stream.GROWN_SIMULATIONS, stage).generate_state(1)
+            seed = int(words[0])
+        table = run(
+            self.problem, n=n, n_jobs=self.n_jobs, seed=seed, progress=self.progress and not stage
+        )
+        return table.inferring(self.infer)
+
+
+def _limits(until: Any, n: Any, most: Any, seconds: Any, y: Any) -> Limits | None:
+    """Look at how far simulations may grow, before anything is simulated."""
+    if until is not None:
+        return Limits.checked(until, n, most, seconds)
+    asked = {"max_simulations": most, "max_seconds": seconds, "y": y}
+    for name, value in asked.items():
+        if value is not None:
+            raise ValueError(f'{name}= belongs to until="trust"; got {name}={value!r:.40} alone')
+    return None
 
 
 def compare_models(

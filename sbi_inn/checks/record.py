@@ -315,6 +315,11 @@ class Record(ABC):
         return "" if self.passed else self.remedy
 
     @property
+    def hint(self) -> str:
+        """What else could be done, whatever the verdict; mostly nothing."""
+        return ""
+
+    @property
     def _blind(self) -> list[Sight]:
         return [sight for sight in self.sights if sight.blind]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sbi_inn.checks.goodness import FAMILIAR, Familiar
-from sbi_inn.methods import Emulator, Fitted, Summariser, Weigher
+from sbi_inn.methods import Emulator, Fitted, Method, Summariser, Weigher
 from sbi_inn.methods.row_generators import Random, RowGenerators
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
@@ -91,6 +91,10 @@ class Core:
         Where it holds, if its prior was truncated to the neighbourhood of an observation.
     provenance : Provenance
         With what it was made.
+    grown : Grown or None
+        How the simulations grew to as many as these, if they did.
+    asked : Method or None
+        The method before anything was filled in from the simulations; no file knows it.
     """
 
     fitted: Fitted
@@ -103,6 +107,8 @@ class Core:
     stored_scale: FloatArray | None = None
     refined: Refined | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    grown: Any = None
+    asked: Method | None = None
 
     def __post_init__(self) -> None:
         if self.simulations.schema is None:
@@ -140,6 +146,11 @@ class Core:
         """The observation as understood."""
         assert self.simulations.schema is not None
         return self.simulations.schema
+
+    @property
+    def method(self) -> Method:
+        """What to train other simulations with: as it was asked for, where that is known."""
+        return self.asked or self.fitted.settings
 
     @property
     def nuisances(self) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from sbi_inn.posterior import (
 )
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.emulation import Emulation
+from sbi_inn.posterior.growth import Grown
 from sbi_inn.posterior.verification import Verification
 from sbi_inn.prior import Prior
 from sbi_inn.report.check import Check
@@ -179,6 +180,14 @@ class Posterior:
     def problem(self, problem: Problem | None) -> None:
         self.core = self.core.with_problem(problem)
         self._shared = None
+
+    @property
+    def growth(self) -> Grown | None:
+        """How the simulations grew, and why they stopped, after `fit_posterior(until=...)`.
+
+        It has `.stages`, `.stopped` and `.table`; files do not hold it.
+        """
+        return self.core.grown
 
     @property
     def emulation(self) -> Emulation:
@@ -333,6 +342,7 @@ class Posterior:
 
     learning_curve = _of_core(planning.learning_curve)
     plan = _of_subject(planning.plan)
+    information = _of_subject(planning.information)
 
     def refine(
         self,
@@ -416,6 +426,7 @@ class Posterior:
             f"  {self.core.fitted.describe()}, trained on {self.n_simulations:,} simulations "
             f"in {self.history.seconds:.0f} s ({self.history.stopped})",
             *self._where(),
+            *([] if self.growth is None else [f"  {self.growth.brief}"]),
             f"  last check: {self.last_check or 'not checked yet'}",
             "  next: posterior.check()",
             "        posterior.sample(y, 10_000)",

@@ -20,6 +20,7 @@ import numpy as np
 
 from sbi_inn.errors import PriorError
 from sbi_inn.methods import fitting
+from sbi_inn.methods.ensemble.folds import in_folds
 from sbi_inn.methods.fitting import Split
 from sbi_inn.observation.batch import Observations
 from sbi_inn.posterior.core import STRANGE, Core, Refined
@@ -38,7 +39,7 @@ FEWEST = 100
 LOOK = 0.1
 """Share of the simulations in the first round: few, as most of them will lie outside later."""
 
-LAST = 0.35
+LAST = 0.5
 """Share of the simulations that is kept for the last round."""
 
 MOST_ROUNDS = 7
@@ -195,12 +196,15 @@ def _simulated(
 
 def _trained(study: _Study, core: Core, table: Simulations, number: int, *, last: bool) -> Core:
     """Train on the simulations inside a region; those held out for tests wait for the last."""
-    seed, method = study.round_seed(number), core.fitted.settings
+    seed = study.round_seed(number)
+    method: Any = in_folds(core.method, quick=not last)
     problem = replace(study.problem, prior=table.prior)
     table = table.inferring(study.names)
     parts = fitting.split(table, seed)
     if not last:
         parts = Split(np.concatenate([parts.train, parts.test]), parts.validation, parts.test[:0])
+    if getattr(method, "cuts_folds", False):
+        parts = Split(np.concatenate([parts.train, parts.validation]), parts.test[:0], parts.test)
     fitted, parts = fitting.fit(
         table, method, core.training, parts=parts, seed=seed, progress=study.progress
     )

@@ -87,10 +87,11 @@ class Check:
 
     @property
     def advice(self) -> str:
-        """What to do about it; empty where the verdict is "trust"."""
+        """What to do about it; at "trust", only how more could be learned, if it could."""
         told = [r.advice for r in self.records.values() if r.verdict == self.verdict]
         told += [OUTSIDE] if self.notes else []
-        return " ".join(dict.fromkeys(told)) if self.verdict != "trust" else ""
+        hints = [r.hint for r in self.records.values() if r.hint]
+        return " ".join(dict.fromkeys([*(told if self.verdict != "trust" else []), *hints]))
 
     @property
     def table(self) -> pd.DataFrame:

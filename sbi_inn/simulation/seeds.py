@@ -63,6 +63,7 @@ class Stream(IntEnum):
     RECALIBRATION_SIMULATIONS = auto()
     RECALIBRATION_FOLDS = auto()
     INTERVALS = auto()
+    GROWN_SIMULATIONS = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:

@@ -145,7 +145,7 @@ class Simulations:
         return replace(
             self,
             dataset=self.dataset.isel(simulation=rows),
-            failures=self.failures[:0],
+            failures=_failures_of(self.failures, np.arange(len(self))[rows]),
             noisy={name: value[rows] for name, value in self.noisy.items()},
         )
 
@@ -252,6 +252,15 @@ class Simulations:
             f"  parameters: {', '.join(self.prior.names)}\n"
             f"  observation: {sees}"
         )
+
+
+def _failures_of(failures: pd.DataFrame, rows: IntArray) -> pd.DataFrame:
+    """Keep the failures of rows, under the places that these have among them."""
+    if not len(failures):
+        return failures
+    places = pd.DataFrame({"simulation": rows, "place": np.arange(len(rows))})
+    kept = places.merge(failures, on="simulation")
+    return kept.assign(simulation=kept["place"])[list(failures.columns)]
 
 
 def variable(

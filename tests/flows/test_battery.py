@@ -81,7 +81,7 @@ def regression(dim, n_context=CONTEXT):
     context = torch.randn(200, CONTEXT)
     x = torch.randn(200, dim) @ torch.randn(dim, dim) + 2 * context.sum(dim=1, keepdim=True)
     fitted = Regression(dim, n_context)
-    fitted.fit(x[:150], context[:150, :n_context], x[150:], context[150:, :n_context])
+    fitted.fit(x, context[:, :n_context])
     return fitted
 
 
@@ -92,7 +92,7 @@ def gaussian_start(dim, n_context=CONTEXT):
     x = noise @ torch.randn(dim, dim) + 2 * context.sum(dim=1, keepdim=True)
     fitted = GaussianStart(dim, n_context)
     seen = context[:, -n_context:]
-    fitted.fit(x[:150], seen[:150], x[150:], seen[150:])
+    fitted.fit(x, seen)
     return fitted
 
 

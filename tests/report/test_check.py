@@ -19,6 +19,7 @@ class Found:
     verdict: str
     sentence: str
     advice: str = ""
+    hint: str = ""
     value: float = 0.01
     error: float = 0.002
     threshold: float = 0.02
@@ -234,3 +235,8 @@ def test_abc_is_left_out_where_givens_vary():
     posterior = briefly(quick_fit(SCALED))
     table = beside_abc(subject_of(posterior), posterior.simulations, "cINN", training_seconds=1.0)
     assert table.index.to_list() == ["cINN"]
+
+
+def test_a_hint_is_given_whatever_the_verdict():
+    sharper = Found("trust", "y taught 3 nats", hint="posterior.refine(y) would help.")
+    assert Check({"one": GOOD, "two": sharper}).advice == "posterior.refine(y) would help."

@@ -61,7 +61,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             for part in (data.train, data.validation)
         )
         network, shape = settings._network(data, seen, scaling, seed)
-        network.start_from(seen, held_out)
+        network.start_from(seen, scaling.exact and scaling.exact.own)
         renew = data.renew
         history = learn(
             network,

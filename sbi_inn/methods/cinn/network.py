@@ -225,14 +225,16 @@ class Network(nn.Module):
             bins=settings.bins,
         )
 
-    def start_from(self, train: Pairs, validation: Pairs) -> None:
-        """Fit what is known in closed form, before training."""
+    def start_from(self, train: Pairs, own: int | None = None) -> None:
+        """Fit what is known in closed form, before training.
+
+        The first `own` features that an exact start reads are observables as they are.
+        """
         if self.start is None:
-            self.regression.fit(*self._linear(train), *self._linear(validation))
+            self.regression.fit(*self._linear(train))
             return
         assert train.batch.exact is not None
-        assert validation.batch.exact is not None
-        self.start.fit(train.latent, train.batch.exact, validation.latent, validation.batch.exact)
+        self.start.fit(train.latent, train.batch.exact, own)
 
     def context(self, batch: Batch) -> Tensor:
         """Sum up observations, as the flow reads them, shape (batch, ...)."""

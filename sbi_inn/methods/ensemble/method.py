@@ -87,7 +87,7 @@ class Ensemble:
 
     def prepare(self, training: Training, n_train: int) -> None:
         """Let workers start, if training will need them."""
-        processes = self._processes(training, n_train)
+        processes = self.processes(training, n_train)
         if processes > 1:
             warm_up(processes)
 
@@ -116,11 +116,11 @@ class Ensemble:
             If the method does not take such observations.
         """
         start = time.perf_counter()
-        processes = self._processes(training, len(data.train))
-        shared = _share(training, math.ceil(self.members / processes))
+        processes = self.processes(training, len(data.train))
+        shared = share_of(training, math.ceil(self.members / processes))
         jobs = [
-            partial(train, self._member(place), data, shared.below(f"member{place}"), s)
-            for place, s in enumerate(_seeds(seed, self.members))
+            partial(train, self.member_at(place), data, shared.below(f"member{place}"), s)
+            for place, s in enumerate(seeds_of(seed, self.members))
         ]
         trained = train_all(jobs, processes, progress=progress)
         interrupted = len(trained) < len(jobs) or any(one.interrupted for one in trained)
@@ -158,12 +158,12 @@ class Ensemble:
             interrupted=config["interrupted"],
         )
 
-    def _member(self, place: int) -> Any:
+    def member_at(self, place: int) -> Any:
         """Give the settings of one network: the method's own, unless it varies them."""
         varied = declared(self.method, "member")
         return self.method if varied is None else varied(place)
 
-    def _processes(self, training: Training, n_train: int) -> int:
+    def processes(self, training: Training, n_train: int) -> int:
         """Count the processes to train on; a short training stays in this one."""
         filled = self.schedule(training, n_train).resolve(n_train)
         assert filled.epochs is not None
@@ -174,13 +174,13 @@ class Ensemble:
         return 1 if seconds < WORTH_IT else min(cores(self.n_jobs), self.members)
 
 
-def _seeds(seed: int, members: int) -> list[int]:
+def seeds_of(seed: int, members: int) -> list[int]:
     """Give each member its seed, which is the same in a larger ensemble."""
     children = [sequence(seed, Stream.ENSEMBLE_MEMBERS, i) for i in range(members)]
     return [int(child.generate_state(1)[0]) for child in children]
 
 
-def _share(training: Training, turns: int) -> Training:
+def share_of(training: Training, turns: int) -> Training:
     """Share a budget of time among members that follow each other on one core."""
     if training.max_seconds is None:
         return training
