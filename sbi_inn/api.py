@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,12 @@ from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_jobs, check_number, check_seed
 
 Table = pd.DataFrame | xr.Dataset | str | Path
+DONE = (Simulations, pd.DataFrame, xr.Dataset, Path)
 
 # Errors of a forward prediction, in spreads of the observables, above which a warning is due.
 LARGE_ERROR = 0.05
+# Passes that no budget of time allows.
+ENDLESS = 1_000_000
 
 
 def fit_posterior(
@@ -55,6 +59,7 @@ def fit_posterior(
     given: Mapping[str, Any] | None = None,
     noise: Noise | Callable[..., Any] | None = None,
     ensemble: int | None = None,
+    online: bool = False,
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
@@ -105,6 +110,11 @@ def fit_posterior(
     ensemble : int, optional
         How many networks to train; the posterior is their mixture. By default 4 with method
         "cinn", and else 1.
+    online : bool
+        Simulate while training: every pass but the first sees fresh simulations, as many as the
+        first, so that nothing is learned by heart. For fast simulators, method "cinn", and with
+        `Training(max_seconds=...)` or `Training(epochs=...)`. Each network of an ensemble has its
+        own. They are not kept; `posterior.n_simulations` counts them.
     n_jobs : int
         Processes to simulate and to train an ensemble on; -1 for all cores. It does not change the
         result.
@@ -146,8 +156,10 @@ def fit_posterior(
     prior = None if prior is None else as_prior(prior)
     chosen = choose(method, summary=summary, ensemble=ensemble, n_jobs=n_jobs)
     training = _checked(training, n_simulations, seed)
+    if online:
+        training = _endless(training, chosen, simulator)
     seed = fresh_seed(seed)
-    if isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path) or is_table(simulator):
+    if isinstance(simulator, DONE) or is_table(simulator):
         already = _already_done(simulator, prior, progress)
         problem = _simulated_with(already, given, noise)
         simulations = apply_noise(already, given, noise, seed=seed)
@@ -162,14 +174,21 @@ def fit_posterior(
     try:
         simulations = simulations.inferring(infer)
         _say_failures(simulations, progress)
-        fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
+        fitted, parts = fitting.fit(
+            simulations,
+            chosen,
+            training,
+            again=problem if online else None,
+            seed=seed,
+            progress=progress,
+        )
         _warn_if_diverged(fitted)
         core = Core(
             fitted,
             simulations,
             parts.test,
             seed=seed,
-            n_simulations=len(simulations.ok),
+            n_simulations=len(simulations.ok) + (online and _seen_once(fitted, len(parts.train))),
             training=replace(training, checkpoint=None),
             problem=problem,
             provenance=Provenance.of(problem),
@@ -300,6 +319,25 @@ def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Traini
             "fit_posterior(..., seed=1); got seed=None"
         )
     return replace(training, checkpoint=Path(training.checkpoint).resolve())
+
+
+def _endless(training: Training, method: Method, simulator: Any) -> Training:
+    """Look at whether fresh simulations can be made; as many passes as the time allows."""
+    if not declared(method, "takes_fresh"):
+        raise ValueError(f'online=True is for method="cinn"; got {method.label}')
+    if isinstance(simulator, DONE) or is_table(simulator):
+        raise SimulationError("online=True simulates while training: it needs a simulator")
+    if training.epochs is None and training.max_seconds is None:
+        raise ValueError(
+            "online=True goes on for as long as it is told: fit_posterior(..., "
+            "training=si.Training(max_seconds=600))"
+        )
+    return replace(training, epochs=training.epochs or ENDLESS)
+
+
+def _seen_once(fitted: Fitted, rows: int) -> int:
+    """Count the simulations that were made while training."""
+    return sum((ceil(one.epoch[-1]) - 1) * rows for one in fitted.histories)
 
 
 def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations:

@@ -8,7 +8,11 @@ from functools import partial
 import numpy as np
 
 from sbi_inn.errors import PriorError, ShapeError
-from sbi_inn.methods.protocols import Fitted, Method, Renew, TrainingData, declared
+from sbi_inn.methods.protocols import Fitted, Further, Method, Renew, TrainingData, declared
+from sbi_inn.observation.batch import Observations
+from sbi_inn.prior import Prior
+from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.run import run
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import INVALID, SimulationError, Simulations
 from sbi_inn.training.settings import Training
@@ -78,10 +82,11 @@ def latents(simulations: Simulations, rows: IntArray, *, seed: int) -> FloatArra
 
 def fit(
     simulations: Simulations,
-    method: Method,
+    method: Method | Further,
     training: Training,
     *,
     parts: Split | None = None,
+    again: Problem | None = None,
     seed: int,
     progress: bool = True,
 ) -> tuple[Fitted, Split]:
@@ -94,6 +99,8 @@ def fit(
     training : Training
     parts : Split, optional
         Which rows serve for what; by default `split` decides.
+    again : Problem, optional
+        What every pass but the first is simulated with, so that no row is seen twice.
     seed : int
         Of the split, the initial weights and the order of the rows.
     progress : bool
@@ -122,6 +129,7 @@ def fit(
             cuts=simulations.prior.pieces,
             fields=simulations.prior.fields,
             renew=_renewed(simulations, parts.train),
+            fresh=again and partial(_fresh, again, simulations.prior, len(parts.train)),
         )
         return method.fit(data, training, seed=seed, progress=progress), parts
     except ShapeError as error:  # what was simulated is not lost
@@ -134,3 +142,13 @@ def _renewed(simulations: Simulations, train: IntArray) -> Renew | None:
         return None
     table = replace(simulations.take(train), noisy={})
     return partial(table.renewed, np.arange(len(table)))
+
+
+def _fresh(
+    problem: Problem, prior: Prior, rows: int, rng: np.random.Generator
+) -> tuple[FloatArray, Observations]:
+    """Simulate as many rows as are asked for, in this process; those that fail are left out."""
+    seed = int(rng.integers(2**63))
+    table = run(problem, n=rows, n_jobs=1, seed=seed, progress=False, stream=Stream.ONLINE)
+    table = replace(table, prior=prior)
+    return latents(table, table.ok, seed=seed), table.observations()

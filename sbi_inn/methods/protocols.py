@@ -16,6 +16,7 @@ from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 Renew = Callable[[np.random.Generator], Observations]
+Fresh = Callable[[np.random.Generator], tuple[FloatArray, Observations]]
 Cuts = tuple[tuple[int, tuple[float, ...]], ...]
 Groups = Mapping[str, Mapping[str, AnyArray]]
 
@@ -39,6 +40,10 @@ class TrainingData:
     renew : callable or None
         Gives the observations of the training rows with noise drawn anew, from a generator; None
         where there is no noise.
+    fresh : callable or None
+        Gives rows to train on that were never seen before, latents and observations, from a
+        generator: as many as `train`, or fewer where simulations fail. None where what there is
+        has been simulated.
     """
 
     latents: FloatArray
@@ -48,6 +53,7 @@ class TrainingData:
     cuts: Cuts = ()
     renew: Renew | None = None
     fields: tuple[FieldPlace, ...] = ()
+    fresh: Fresh | None = None
 
     @property
     def dim(self) -> int:
@@ -204,6 +210,40 @@ class Cutter(Protocol):
         ...
 
 
+@runtime_checkable
+class Trainable(Protocol):
+    """A trained method that can be trained on."""
+
+    def train_more(
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
+    ) -> Fitted:
+        """Go on from where it is, and give the result; it stays as it is itself."""
+        ...
+
+
+@dataclass(frozen=True)
+class Further:
+    """More training of what is trained, with the face of a method.
+
+    Attributes
+    ----------
+    fitted : Trainable
+    """
+
+    fitted: Any
+
+    @property
+    def label(self) -> str:
+        """That of the method."""
+        return self.fitted.settings.label
+
+    def fit(
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
+    ) -> Fitted:
+        """Go on, as `Method.fit`."""
+        return self.fitted.train_more(data, training, seed=seed, progress=progress)
+
+
 class Method(Protocol):
     """Settings of a method: what `fit_posterior(..., method=...)` takes.
 
@@ -230,6 +270,11 @@ class Method(Protocol):
     @property
     def takes_summary(self) -> bool:
         """Whether it has a field `summary`, a summary network of the user's own."""
+        ...
+
+    @property
+    def takes_fresh(self) -> bool:
+        """Whether it can be trained on fresh simulations in every pass, `TrainingData.fresh`."""
         ...
 
     def schedule(self, training: Training, n_train: int) -> Training:
@@ -279,6 +324,7 @@ OPTIONAL: Mapping[str, Any] = {
     "uses_prior": False,
     "default_members": 1,
     "takes_summary": False,
+    "takes_fresh": False,
     "schedule": _as_stated,
     "member": None,
     "prepare": _nothing,

@@ -17,6 +17,7 @@ from sbi_inn.posterior import (
     checking,
     exports,
     figures,
+    further,
     planning,
     refinement,
     resimulation,
@@ -33,6 +34,7 @@ from sbi_inn.report.check import Check
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.training.history import History
+from sbi_inn.training.settings import Training
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -272,6 +274,50 @@ class Posterior:
                 progress=progress,
             )
         )
+
+    def train_more(
+        self,
+        simulations: Simulations,
+        *,
+        training: Training | None = None,
+        seed: int | None = None,
+        progress: bool = True,
+    ) -> Posterior:
+        """Go on training with more simulations of the same study.
+
+        The networks go on from their weights, on the earlier training rows too, where these are
+        at hand (after loading they are not). A tenth of the new simulations validates, and a tenth
+        is held out with those that were. A network that validation rows say is no better stays as
+        it was.
+
+        Parameters
+        ----------
+        simulations : Simulations
+            From the same prior, with the same observables and givens; at least 100 that succeeded.
+        training : Training, optional
+            By default as a fit of so many rows, at half the learning rate.
+        seed : int, optional
+            Of the split and of the order of the rows; by default it follows from that of the fit.
+        progress : bool
+
+        Returns
+        -------
+        Posterior
+            A new one; this one stays as it is.
+
+        Raises
+        ------
+        SimulationError
+            If the observables are others, or too few simulations succeeded.
+        PriorError
+            If the prior is another one.
+        TypeError
+            If the method cannot be trained on.
+        """
+        core = further.train_more(
+            self.core, simulations, training=training, seed=seed, progress=progress
+        )
+        return Posterior(core)
 
     # -- against the simulator ---------------------------------------------------------------------
 

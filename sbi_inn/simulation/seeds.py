@@ -59,6 +59,8 @@ class Stream(IntEnum):
     COMPARED_SPLIT = auto()
     CALIBRATED_CLASSES = auto()
     CLASS_CHECKS = auto()
+    ONLINE = auto()
+    FURTHER_TRAINING = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:
