@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from sbi_inn.comparison.gathering import Model, carrying, gather
 from sbi_inn.errors import PriorError
 from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting, for_prior
 from sbi_inn.methods.ib_inn.method import IBINN
+from sbi_inn.methods.online import endless, seen_once
 from sbi_inn.methods.protocols import declared
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.posterior import Posterior
@@ -43,8 +43,6 @@ DONE = (Simulations, pd.DataFrame, xr.Dataset, Path)
 
 # Errors of a forward prediction, in spreads of the observables, above which a warning is due.
 LARGE_ERROR = 0.05
-# Passes that no budget of time allows.
-ENDLESS = 1_000_000
 
 
 def fit_posterior(
@@ -157,7 +155,9 @@ def fit_posterior(
     chosen = choose(method, summary=summary, ensemble=ensemble, n_jobs=n_jobs)
     training = _checked(training, n_simulations, seed)
     if online:
-        training = _endless(training, chosen, simulator)
+        training = endless(
+            training, chosen, done=isinstance(simulator, DONE) or is_table(simulator)
+        )
     seed = fresh_seed(seed)
     if isinstance(simulator, DONE) or is_table(simulator):
         already = _already_done(simulator, prior, progress)
@@ -188,7 +188,7 @@ def fit_posterior(
             simulations,
             parts.test,
             seed=seed,
-            n_simulations=len(simulations.ok) + (online and _seen_once(fitted, len(parts.train))),
+            n_simulations=len(simulations.ok) + (online and seen_once(fitted, len(parts.train))),
             training=replace(training, checkpoint=None),
             problem=problem,
             provenance=Provenance.of(problem),
@@ -311,33 +311,7 @@ def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Traini
             else "..."
         )
         raise TypeError(f"expected training=si.Training({line}); got {training!r:.80}")
-    if training.checkpoint is None:
-        return training
-    if seed is None:
-        raise ValueError(
-            "a training with a checkpoint goes on where the same seed is stated again: "
-            "fit_posterior(..., seed=1); got seed=None"
-        )
-    return replace(training, checkpoint=Path(training.checkpoint).resolve())
-
-
-def _endless(training: Training, method: Method, simulator: Any) -> Training:
-    """Look at whether fresh simulations can be made; as many passes as the time allows."""
-    if not declared(method, "takes_fresh"):
-        raise ValueError(f'online=True is for method="cinn"; got {method.label}')
-    if isinstance(simulator, DONE) or is_table(simulator):
-        raise SimulationError("online=True simulates while training: it needs a simulator")
-    if training.epochs is None and training.max_seconds is None:
-        raise ValueError(
-            "online=True goes on for as long as it is told: fit_posterior(..., "
-            "training=si.Training(max_seconds=600))"
-        )
-    return replace(training, epochs=training.epochs or ENDLESS)
-
-
-def _seen_once(fitted: Fitted, rows: int) -> int:
-    """Count the simulations that were made while training."""
-    return sum((ceil(one.epoch[-1]) - 1) * rows for one in fitted.histories)
+    return training.resumable(seed)
 
 
 def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations:

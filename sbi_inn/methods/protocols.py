@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from sbi_inn.methods.row_generators import Random
+from sbi_inn.methods.streaming import Streamed
 from sbi_inn.observation.batch import Observations
 from sbi_inn.prior import FieldPlace
 from sbi_inn.training.history import History
@@ -44,6 +45,9 @@ class TrainingData:
         Gives rows to train on that were never seen before, latents and observations, from a
         generator: as many as `train`, or fewer where simulations fail. None where what there is
         has been simulated.
+    stream : Streamed or None
+        All training rows, where the table is on disk; `train` is then a sample of them. Only for
+        methods that declare `takes_stream`.
     """
 
     latents: FloatArray
@@ -54,6 +58,12 @@ class TrainingData:
     renew: Renew | None = None
     fields: tuple[FieldPlace, ...] = ()
     fresh: Fresh | None = None
+    stream: Streamed | None = None
+
+    @property
+    def rows(self) -> int:
+        """To train on."""
+        return len(self.train) if self.stream is None else len(self.stream)
 
     @property
     def dim(self) -> int:
@@ -237,6 +247,11 @@ class Further:
         """That of the method."""
         return self.fitted.settings.label
 
+    @property
+    def takes_stream(self) -> bool:
+        """Whether the method does."""
+        return declared(self.fitted.settings, "takes_stream")
+
     def fit(
         self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
     ) -> Fitted:
@@ -275,6 +290,11 @@ class Method(Protocol):
     @property
     def takes_fresh(self) -> bool:
         """Whether it can be trained on fresh simulations in every pass, `TrainingData.fresh`."""
+        ...
+
+    @property
+    def takes_stream(self) -> bool:
+        """Whether it reads its training rows from `TrainingData.stream`."""
         ...
 
     def schedule(self, training: Training, n_train: int) -> Training:
@@ -325,6 +345,7 @@ OPTIONAL: Mapping[str, Any] = {
     "default_members": 1,
     "takes_summary": False,
     "takes_fresh": False,
+    "takes_stream": False,
     "schedule": _as_stated,
     "member": None,
     "prepare": _nothing,

@@ -26,7 +26,36 @@ def train_more(
     seed: int | None = None,
     progress: bool = True,
 ) -> Core:
-    """Go on training, as `Posterior.train_more` says."""
+    """Go on training with more simulations of the same study.
+
+    The networks go on from their weights, on the earlier training rows too, where these are at hand
+    (after loading they are not). A tenth of the new simulations validates, and a tenth is held out
+    with those that were. A network that validation rows say is no better stays as it was.
+
+    Parameters
+    ----------
+    simulations : Simulations
+        From the same prior, with the same observables and givens; at least 100 that succeeded.
+    training : Training, optional
+        By default as a fit of so many rows, at half the learning rate.
+    seed : int, optional
+        Of the split and of the order of the rows; by default it follows from that of the fit.
+    progress : bool
+
+    Returns
+    -------
+    Posterior
+        A new one; this one stays as it is.
+
+    Raises
+    ------
+    SimulationError
+        If the observables are others, or too few simulations succeeded.
+    PriorError
+        If the prior is another one.
+    TypeError
+        If the method cannot be trained on.
+    """
     if not isinstance(core.fitted, Trainable):
         raise TypeError(
             f'train_more is for method="cinn"; {core.fitted.settings.label} cannot be trained on'

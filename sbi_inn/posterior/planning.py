@@ -9,7 +9,7 @@ import xarray as xr
 from sbi_inn import planning
 from sbi_inn.checks import Subject
 from sbi_inn.draws import columns_of
-from sbi_inn.methods.fitting import latents
+from sbi_inn.methods.latents import latents
 from sbi_inn.planning import LearningCurve, Plan, reweighting
 from sbi_inn.posterior.core import Core
 from sbi_inn.prior import Prior

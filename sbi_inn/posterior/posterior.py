@@ -34,7 +34,6 @@ from sbi_inn.report.check import Check
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.training.history import History
-from sbi_inn.training.settings import Training
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -61,6 +60,18 @@ def _method(
 def _of_core(function: Callable[Concatenate[Core, P], R]) -> Callable[Concatenate[Posterior, P], R]:
     """Hand on to a function of the core."""
     return _method(lambda posterior: posterior.core, function)
+
+
+def _new(
+    function: Callable[Concatenate[Core, P], Core],
+) -> Callable[Concatenate[Posterior, P], Any]:
+    """Hand on to a function of the core that gives another one, and make a posterior of that."""
+
+    @wraps(function)
+    def made(core: Core, *args: P.args, **kwargs: P.kwargs) -> Posterior:
+        return Posterior(function(core, *args, **kwargs))
+
+    return _of_core(made)
 
 
 def _of_subject(
@@ -252,72 +263,8 @@ class Posterior:
     learning_curve = _of_core(planning.learning_curve)
     plan = _of_subject(planning.plan)
 
-    def refine(
-        self,
-        y: Any,
-        n_simulations: int = 10_000,
-        *,
-        rounds: int | None = None,
-        seed: int | None = None,
-        n_jobs: int = -1,
-        progress: bool = True,
-    ) -> Posterior:
-        """Learn the posterior anew for the neighbourhood of an observation."""
-        return Posterior(
-            refinement.refine(
-                self.core,
-                y,
-                n_simulations,
-                rounds=rounds,
-                seed=seed,
-                n_jobs=n_jobs,
-                progress=progress,
-            )
-        )
-
-    def train_more(
-        self,
-        simulations: Simulations,
-        *,
-        training: Training | None = None,
-        seed: int | None = None,
-        progress: bool = True,
-    ) -> Posterior:
-        """Go on training with more simulations of the same study.
-
-        The networks go on from their weights, on the earlier training rows too, where these are
-        at hand (after loading they are not). A tenth of the new simulations validates, and a tenth
-        is held out with those that were. A network that validation rows say is no better stays as
-        it was.
-
-        Parameters
-        ----------
-        simulations : Simulations
-            From the same prior, with the same observables and givens; at least 100 that succeeded.
-        training : Training, optional
-            By default as a fit of so many rows, at half the learning rate.
-        seed : int, optional
-            Of the split and of the order of the rows; by default it follows from that of the fit.
-        progress : bool
-
-        Returns
-        -------
-        Posterior
-            A new one; this one stays as it is.
-
-        Raises
-        ------
-        SimulationError
-            If the observables are others, or too few simulations succeeded.
-        PriorError
-            If the prior is another one.
-        TypeError
-            If the method cannot be trained on.
-        """
-        core = further.train_more(
-            self.core, simulations, training=training, seed=seed, progress=progress
-        )
-        return Posterior(core)
+    refine = _new(refinement.refine)
+    train_more = _new(further.train_more)
 
     # -- against the simulator ---------------------------------------------------------------------
 

@@ -61,6 +61,8 @@ class Stream(IntEnum):
     CLASS_CHECKS = auto()
     ONLINE = auto()
     FURTHER_TRAINING = auto()
+    STREAMED_NOISE = auto()
+    STREAMED_SAMPLE = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:

@@ -26,6 +26,9 @@ OK = "ok"
 INVALID = "invalid"
 """What it says of one that returned NaN or infinity."""
 
+PART = 2**20
+"""Rows of `status` that are read at once."""
+
 PRIOR_DRAWS = 20_000
 """Draws for the prior's figures and widths: a quantile of 2.5 % is then good to .1 %."""
 
@@ -88,12 +91,23 @@ class Simulations:
     @cached_property
     def ok(self) -> IntArray:
         """Indices of the rows that succeeded."""
-        return np.flatnonzero(self.dataset["status"].values == OK)
+        status, starts = self.dataset["status"].variable, range(0, len(self), PART)
+        parts = [np.flatnonzero(status[i : i + PART].values == OK) + i for i in starts]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the table is read piece by piece where it is needed, as that of a store is."""
+        return not all(v._in_memory for v in self.dataset.variables.values())
+
+    def _column(self, name: str, rows: Any) -> AnyArray:
+        """Read rows of a variable, and no others."""
+        return self.dataset[name].variable[rows].values
 
     def parameters(self, rows: Any = None) -> dict[str, FloatArray]:
         """Give the parameters of `rows` (default: those that succeeded), by name."""
         rows = self.ok if rows is None else rows
-        return {name: self.dataset[name].values[rows] for name in self.prior.names}
+        return {name: self._column(name, rows) for name in self.prior.names}
 
     def observations(self, rows: Any = None) -> Observations:
         """Give the observations of `rows` (default: those that succeeded) as arrays.
@@ -119,7 +133,7 @@ class Simulations:
         schema, table = self.schema, self.dataset
         known = [str(n) for n in table.data_vars if n not in (*schema.observables, "status")]
         observables, known = (
-            {name: table[name].values[rows] for name in names}
+            {name: self._column(name, rows) for name in names}
             for names in (schema.observables, known)
         )
         return self.noise(observables, known, schema, rng)
@@ -153,11 +167,11 @@ class Simulations:
     ) -> Observations:
         """Stack rows of the table, of which some observables have been changed."""
         assert self.schema is not None
-        schema, table = self.schema, self.dataset
+        schema = self.schema
         if tolerant:  # a gap so rare that it has not been seen before shall not end a training
             schema = replace(schema, missing=dict.fromkeys(schema.asked, 1.0))
-        kept = {n: table[n].values[rows] for n in schema.asked if n not in changed}
-        sizes = {name: table[name].values[rows].astype(np.int64) for name in schema.sets}
+        kept = {n: self._column(n, rows) for n in schema.asked if n not in changed}
+        sizes = {name: self._column(name, rows).astype(np.int64) for name in schema.sets}
         return schema.stack(kept | dict(changed), sizes)
 
     def attrs(self, names: tuple[str, ...]) -> dict[str, Mapping[str, str]]:

@@ -113,9 +113,9 @@ class FittedCINN:
         rate = training.learning_rate or LEARNING_RATE * GENTLY
         history = learn(
             network,
-            seen,
+            seen.streamed(data, self.scaling),
             held_out,
-            settings.schedule(replace(training, learning_rate=rate), len(data.train)),
+            settings.schedule(replace(training, learning_rate=rate), data.rows),
             seed=seed,
             augment=DropoutAndBlur(network.dropout, 0.0, (settings.blur[1], settings.blur[1])),
             renew=seen.renewed(data, self.scaling),

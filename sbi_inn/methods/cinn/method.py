@@ -49,7 +49,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         ShapeError
             If a summary network of the user's own cannot read the observations.
         """
-        observations, n_train = data.observations, len(data.train)
+        observations, n_train = data.observations, data.rows
         scaling = self._scaling(data)
         sets = len(observations.sets) > len(observations.series)
         settings = self.resolve(n_train, data.dim, sets=sets)
@@ -62,7 +62,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         network.start_from(seen, held_out)
         history = learn(
             network,
-            seen,
+            seen.streamed(data, scaling),
             held_out,
             self.schedule(training, n_train),
             seed=seed,

@@ -27,8 +27,10 @@ from sbi_inn.flows.bijection import Bijection
 from sbi_inn.methods.blur import blurred
 from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.protocols import Cuts, TrainingData
+from sbi_inn.methods.streaming import StreamedRows
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Fusion, OwnNet, Parts, Scaling, patch_of
+from sbi_inn.training.loop import Rows
 from sbi_inn.typing import AnyArray, FloatArray
 
 # Share of the training after which nothing is dropped any more.
@@ -124,6 +126,12 @@ class Pairs:
         """Scale observations, and make tensors."""
         latent = torch.from_numpy(latents.astype(np.float32))
         return cls(latent, Batch.of(observations, scaling))
+
+    def streamed(self, data: TrainingData, scaling: Scaling) -> Rows:
+        """Give all rows to train on, where these are a sample of a table on disk; or else these."""
+        if data.stream is None:
+            return self
+        return StreamedRows(data.stream, partial(Pairs.of, scaling=scaling))
 
     def renewed(
         self, data: TrainingData, scaling: Scaling

@@ -88,6 +88,7 @@ class CINNSettings:
     default_members: ClassVar[int] = 4
     takes_summary: ClassVar[bool] = True
     takes_fresh: ClassVar[bool] = True
+    takes_stream: ClassVar[bool] = True
 
     blocks: int | None = None
     hidden: int | None = None

@@ -82,6 +82,11 @@ class Ensemble:
         """Whether its members can be trained on fresh simulations in every pass."""
         return declared(self.method, "takes_fresh")
 
+    @property
+    def takes_stream(self) -> bool:
+        """Whether its members read the table on disk."""
+        return declared(self.method, "takes_stream")
+
     def schedule(self, training: Training, n_train: int) -> Training:
         """Fill in what is None of how to train each member."""
         return declared(self.method, "schedule")(training, n_train)
@@ -144,7 +149,7 @@ class Ensemble:
         progress: bool,
     ) -> FittedEnsemble:
         start = time.perf_counter()
-        processes = self._processes(training, len(data.train))
+        processes = self._processes(training, data.rows)
         shared = _share(training, math.ceil(len(methods) / processes))
         seeds = _seeds(seed, len(methods))
         jobs = [
