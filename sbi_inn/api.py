@@ -20,6 +20,7 @@ from sbi_inn.errors import PriorError
 from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting, for_prior
 from sbi_inn.methods.fitting import Split
 from sbi_inn.methods.ib_inn.method import IBINN
+from sbi_inn.methods.online import endless, seen_once
 from sbi_inn.methods.protocols import declared
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.growth import Growth, Limits
@@ -42,6 +43,7 @@ from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_jobs, check_number, check_seed
 
 Table = pd.DataFrame | xr.Dataset | str | Path
+DONE = (Simulations, pd.DataFrame, xr.Dataset, Path)
 
 # Errors of a forward prediction, in spreads of the observables, above which a warning is due.
 LARGE_ERROR = 0.05
@@ -63,6 +65,7 @@ def fit_posterior(
     max_simulations: int | None = None,
     max_seconds: float | None = None,
     y: Any = None,
+    online: bool = False,
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
@@ -124,6 +127,11 @@ def fit_posterior(
         With `until`: a stage is not begun if it would end later, going by the last one.
     y : one observation, optional
         With `until`: what is asked for is that `check(y)` says "trust".
+    online : bool
+        Simulate while training: every pass but the first sees fresh simulations, as many as the
+        first, so that nothing is learned by heart. For fast simulators, method "cinn", and with
+        `Training(max_seconds=...)` or `Training(epochs=...)`. Each network of an ensemble has its
+        own. They are not kept; `posterior.n_simulations` counts them.
     n_jobs : int
         Processes to simulate and to train an ensemble on; -1 for all cores. It does not change the
         result.
@@ -166,12 +174,11 @@ def fit_posterior(
     chosen = choose(method, summary=summary, ensemble=ensemble, n_jobs=n_jobs)
     training = _checked(training, n_simulations, seed)
     limits = _limits(until, n_simulations, max_simulations, max_seconds, y)
+    done = _is_done(simulator)
+    if online:
+        training = endless(training, chosen, done=done)
     seed = fresh_seed(seed)
-    if (
-        isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path)
-        or is_table(simulator)
-        or is_store(simulator)
-    ):
+    if done:
         already = _already_done(simulator, prior, progress)
         problem = _simulated_with(already, given, noise)
         simulations = apply_noise(already, given, noise, seed=seed)
@@ -189,7 +196,7 @@ def fit_posterior(
     if limits is not None:
         raise SimulationError("until= simulates as many as it takes; got a table", simulations)
     try:
-        study = _Study(problem, infer, chosen, training, n_jobs, seed, progress)
+        study = _Study(problem, infer, chosen, training, n_jobs, seed, progress, online)
         return Posterior(study.fit(simulations.inferring(infer)))
     except BaseException as error:
         carry(error, simulations)
@@ -207,6 +214,7 @@ class _Study:
     n_jobs: int
     seed: int
     progress: bool
+    online: bool = False
 
     def fit(self, simulations: Simulations, parts: Split | None = None) -> Core:
         """Train on a table, and say what there is to say."""
@@ -216,6 +224,7 @@ class _Study:
             self.method,
             self.training,
             parts=parts,
+            again=self.problem if self.online else None,
             seed=self.seed,
             progress=self.progress,
         )
@@ -225,7 +234,8 @@ class _Study:
             simulations,
             parts.test,
             seed=self.seed,
-            n_simulations=len(simulations.ok),
+            n_simulations=len(simulations.ok)
+            + (self.online and seen_once(fitted, len(parts.train))),
             training=replace(self.training, checkpoint=None),
             problem=self.problem,
             provenance=Provenance.of(self.problem),
@@ -252,6 +262,11 @@ class _Study:
             self.problem, n=n, n_jobs=self.n_jobs, seed=seed, progress=self.progress and not stage
         )
         return table.inferring(self.infer)
+
+
+def _is_done(simulator: Any) -> bool:
+    """Whether these are simulations already done, and no simulator."""
+    return isinstance(simulator, DONE) or is_table(simulator) or is_store(simulator)
 
 
 def _limits(until: Any, n: Any, most: Any, seconds: Any, y: Any) -> Limits | None:
@@ -375,14 +390,7 @@ def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Traini
             else "..."
         )
         raise TypeError(f"expected training=si.Training({line}); got {training!r:.80}")
-    if training.checkpoint is None:
-        return training
-    if seed is None:
-        raise ValueError(
-            "a training with a checkpoint goes on where the same seed is stated again: "
-            "fit_posterior(..., seed=1); got seed=None"
-        )
-    return replace(training, checkpoint=Path(training.checkpoint).resolve())
+    return training.resumable(seed)
 
 
 def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations:

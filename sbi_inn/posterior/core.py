@@ -25,6 +25,9 @@ from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
+SCALED = 50_000
+"""Simulations that scales are learned from, where all are on disk."""
+
 STRANGE = 1e-3
 """P-value of an observation, below which the simulations cannot be said to have produced it."""
 
@@ -168,7 +171,10 @@ class Core:
         """Spread of each statistic over all simulations, which distances are divided by, (k,)."""
         if self.stored_scale is not None:
             return self.stored_scale
-        return spread(statistics(self.simulations.observations(), self.schema))
+        rows = self.simulations.ok
+        if self.simulations.on_disk:
+            rows = rows[:SCALED]
+        return spread(statistics(self.simulations.observations(rows), self.schema))
 
     @cached_property
     def familiar(self) -> Familiar:

@@ -13,7 +13,7 @@ from sbi_inn.checks import Subject
 from sbi_inn.checks.information import Information, check_information
 from sbi_inn.checks.subject import Here
 from sbi_inn.draws import columns_of
-from sbi_inn.methods.fitting import latents
+from sbi_inn.methods.latents import latents
 from sbi_inn.planning import LearningCurve, Plan, reweighting
 from sbi_inn.posterior import checking
 from sbi_inn.posterior.core import Core

@@ -20,6 +20,7 @@ from sbi_inn.posterior import (
     checking,
     exports,
     figures,
+    further,
     intervals,
     planning,
     recalibration,
@@ -65,6 +66,18 @@ def _method(
 def _of_core(function: Callable[Concatenate[Core, P], R]) -> Callable[Concatenate[Posterior, P], R]:
     """Hand on to a function of the core."""
     return _method(lambda posterior: posterior.core, function)
+
+
+def _new(
+    function: Callable[Concatenate[Core, P], Core],
+) -> Callable[Concatenate[Posterior, P], Any]:
+    """Hand on to a function of the core that gives another one, and make a posterior of that."""
+
+    @wraps(function)
+    def made(core: Core, *args: P.args, **kwargs: P.kwargs) -> Posterior:
+        return Posterior(function(core, *args, **kwargs))
+
+    return _of_core(made)
 
 
 def _of_subject(
@@ -344,28 +357,8 @@ class Posterior:
     plan = _of_subject(planning.plan)
     information = _of_subject(planning.information)
 
-    def refine(
-        self,
-        y: Any,
-        n_simulations: int = 10_000,
-        *,
-        rounds: int | None = None,
-        seed: int | None = None,
-        n_jobs: int = -1,
-        progress: bool = True,
-    ) -> Posterior:
-        """Learn the posterior anew for the neighbourhood of an observation."""
-        return Posterior(
-            refinement.refine(
-                self.core,
-                y,
-                n_simulations,
-                rounds=rounds,
-                seed=seed,
-                n_jobs=n_jobs,
-                progress=progress,
-            )
-        )
+    refine = _new(refinement.refine)
+    train_more = _new(further.train_more)
 
     # -- against the simulator ---------------------------------------------------------------------
 

@@ -62,7 +62,25 @@ def refine(
     n_jobs: int = -1,
     progress: bool = True,
 ) -> Core:
-    """Simulate where the posterior at an observation is, and train on these simulations."""
+    """Learn the posterior anew for the neighbourhood of an observation.
+
+    Parameters
+    ----------
+    y : one observation
+    n_simulations : int
+        Fresh simulations of all rounds together, at parameters that the posterior thinks possible.
+    rounds : int, optional
+        By default until the region has settled.
+    seed : int, optional
+    n_jobs : int
+        Processes to simulate and train on; -1 for all cores.
+    progress : bool
+
+    Returns
+    -------
+    Posterior
+        For y and its neighbourhood; this one stays as it is.
+    """
     study = _study(core, y, n_simulations, rounds, seed, n_jobs, progress)
     _warn_if_strange(core, study.observation)
     stages = Stages.of(replace(core.simulations, prior=study.problem.prior))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from sbi_inn.diagnostics.novelty import Whitening
-from sbi_inn.methods.fitting import latents
+from sbi_inn.methods.latents import latents
 from sbi_inn.methods.protocols import declared
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import described_with_givens, filled

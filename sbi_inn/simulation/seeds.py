@@ -64,6 +64,10 @@ class Stream(IntEnum):
     RECALIBRATION_FOLDS = auto()
     INTERVALS = auto()
     GROWN_SIMULATIONS = auto()
+    ONLINE = auto()
+    FURTHER_TRAINING = auto()
+    STREAMED_NOISE = auto()
+    STREAMED_SAMPLE = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:

@@ -26,6 +26,9 @@ OK = "ok"
 INVALID = "invalid"
 """What it says of one that returned NaN or infinity."""
 
+PART = 2**20
+"""Rows of `status` that are read at once."""
+
 PRIOR_DRAWS = 20_000
 """Draws for the prior's figures and widths: a quantile of 2.5 % is then good to .1 %."""
 
@@ -89,7 +92,14 @@ class Simulations:
     @cached_property
     def ok(self) -> IntArray:
         """Indices of the rows that succeeded."""
-        return np.flatnonzero(self.dataset["status"].values == OK)
+        status, starts = self.dataset["status"].variable, range(0, len(self), PART)
+        parts = [np.flatnonzero(status[i : i + PART].values == OK) + i for i in starts]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the table is read piece by piece where it is needed, as that of a store is."""
+        return not all(v._in_memory for v in self.dataset.variables.values())
 
     def values(self, name: str, rows: Any) -> AnyArray:
         """Give rows of a variable: of one that is on disk no others are read."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -39,6 +39,15 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, rows: Tensor) -> Any: ...
+
+
+@runtime_checkable
+class Ordered(Protocol):
+    """Training rows that have an order of their own in which to be read."""
+
+    def order(self, generator: torch.Generator, batch_size: int) -> Tensor:
+        """Give indices of a pass, at random; batches are cut from them one after another."""
+        ...
 
 
 @contextmanager
@@ -225,6 +234,11 @@ class _Run:
     def _generators(self) -> tuple[Tensor, dict[str, Any]]:
         return self.generator.get_state(), dict(self.rng.bit_generator.state)
 
+    def _order(self) -> Tensor:
+        if isinstance(self.train, Ordered):
+            return self.train.order(self.generator, self.course.batch_size)
+        return torch.randperm(len(self.train), generator=self.generator)
+
     def _batches(self) -> Iterator[Tensor]:
         """Go through the rows again and again, each time in a new order, with new noise.
 
@@ -239,7 +253,7 @@ class _Run:
             self.began = self._generators()
             if self.renew is not None and course.step > self.place:
                 self.train = self.renew(self.rng)
-            order = torch.randperm(len(self.train), generator=self.generator)
+            order = self._order()
             if now is not None:
                 self.generator.set_state(now)
                 now = None

@@ -87,6 +87,8 @@ class CINNSettings:
     uses_prior: ClassVar[bool] = False
     default_members: ClassVar[int] = 4
     takes_summary: ClassVar[bool] = True
+    takes_fresh: ClassVar[bool] = True
+    takes_stream: ClassVar[bool] = True
 
     blocks: int | None = None
     hidden: int | None = None

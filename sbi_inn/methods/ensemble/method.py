@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ import numpy as np
 
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
 from sbi_inn.methods.ensemble.training import converged, stacked, train, worthwhile
-from sbi_inn.methods.protocols import Fitted, Groups, TrainingData, declared
+from sbi_inn.methods.protocols import Fitted, Further, Groups, TrainingData, declared
 from sbi_inn.simulation.seeds import Stream, sequence
 from sbi_inn.training.settings import Training
 from sbi_inn.training.side_by_side import train_all, warm_up
@@ -77,6 +77,16 @@ class Ensemble:
         """Whether its members take a summary network of the user's own."""
         return declared(self.method, "takes_summary")
 
+    @property
+    def takes_fresh(self) -> bool:
+        """Whether its members can be trained on fresh simulations in every pass."""
+        return declared(self.method, "takes_fresh")
+
+    @property
+    def takes_stream(self) -> bool:
+        """Whether its members read the table on disk."""
+        return declared(self.method, "takes_stream")
+
     def schedule(self, training: Training, n_train: int) -> Training:
         """Fill in what is None of how to train each member."""
         return declared(self.method, "schedule")(training, n_train)
@@ -115,12 +125,36 @@ class Ensemble:
         ShapeError
             If the method does not take such observations.
         """
+        methods = [self.member_at(place) for place in range(self.members)]
+        return self._trained(methods, data, training, seed, progress)
+
+    def more(
+        self,
+        members: Sequence[Any],
+        data: TrainingData,
+        training: Training,
+        *,
+        seed: int,
+        progress: bool = True,
+    ) -> FittedEnsemble:
+        """Train on what is trained, and weigh the members anew, as `fit`."""
+        return self._trained(list(map(Further, members)), data, training, seed, progress)
+
+    def _trained(
+        self,
+        methods: Sequence[Any],
+        data: TrainingData,
+        training: Training,
+        seed: int,
+        progress: bool,
+    ) -> FittedEnsemble:
         start = time.perf_counter()
-        processes = self.processes(training, len(data.train))
-        shared = share_of(training, math.ceil(self.members / processes))
+        processes = self.processes(training, data.rows)
+        shared = share_of(training, math.ceil(len(methods) / processes))
+        seeds = seeds_of(seed, len(methods))
         jobs = [
-            partial(train, self.member_at(place), data, shared.below(f"member{place}"), s)
-            for place, s in enumerate(seeds_of(seed, self.members))
+            partial(train, one, data, shared.below(f"member{place}"), s)
+            for place, (one, s) in enumerate(zip(methods, seeds, strict=True))
         ]
         trained = train_all(jobs, processes, progress=progress)
         interrupted = len(trained) < len(jobs) or any(one.interrupted for one in trained)

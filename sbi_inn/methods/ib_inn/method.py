@@ -56,9 +56,10 @@ class IBINN(IBINNSettings):  # noqa: D101 (that of its settings)
         settings = self.resolve(len(data.train))
         prepared = prepare(settings, data, seed)
         seeds = [sequence(seed, Stream.ENSEMBLE_MEMBERS, i) for i in range(members)]
+        names = [f"member{place}" for place in range(members)]
         jobs = [
-            partial(train, settings, data, prepared, training, int(s.generate_state(1)[0]))
-            for s in seeds
+            partial(train, settings, data, prepared, own, int(s.generate_state(1)[0]))
+            for own, s in zip(map(training.below, names), seeds, strict=True)
         ]
         processes = min(cores(n_jobs), members)
         trained = train_all(jobs, processes, progress=progress)

@@ -152,6 +152,7 @@ def _classifier(
         seed=seed,
         renew=None if renew is None else again,
         quantity="cross-entropy [nats]",
+        stage="classifier",
         progress=False,
     )
     return classifier, history
@@ -200,6 +201,7 @@ def _flow(
         seed=seed,
         augment=Dequantise(steps, settings.noise * reading.noise),
         quantity="loss of the information bottleneck",
+        stage=f"flow-{settings.gamma}",
         progress=False,
     )
     return network, history
