@@ -27,8 +27,13 @@ WIDTH = 420  # px of a thumbnail
 
 def copy_notebooks(app: Sphinx) -> None:
     """Put the notebooks where Sphinx finds them; one that has not changed is left alone."""
+    folder = DOCS / "tutorials"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.ipynb"):
+        if not (NOTEBOOKS / old.name).exists():
+            old.unlink()
     for source in NOTEBOOKS.glob("*.ipynb"):
-        copy = DOCS / "tutorials" / source.name
+        copy = folder / source.name
         if not copy.exists() or copy.read_bytes() != source.read_bytes():
             copy.write_bytes(source.read_bytes())
 
