@@ -5,9 +5,10 @@
 
 A cheap problem of three parameters and five observables is written to a Zarr store, and one network
 is trained on it for a pass: from disk, and up to `--memory` rows also from memory. Each run has a
-process of its own with one thread, and ends after `--seconds`, within its pass where that is long. Throughput counts seconds of the processor, so that other work
-on the machine matters little; the seconds of the clock are there too. Losses are of the same 5,000
-simulations, which no network has seen.
+process of its own with one thread, and ends after `--seconds`, within its pass where that is long.
+Throughput counts seconds of the processor, so that other work on the machine matters little; the
+seconds of the clock are there too. Losses are of the same 5,000 simulations, which no network has
+seen.
 """
 
 from __future__ import annotations

@@ -94,8 +94,8 @@ def fit_posterior(
         A network of your own that sums up observations, in place of ours (method "cinn"). Its
         `forward` gets one argument and returns features of shape (batch, features). Where there is
         one observable, of fixed shape, and no given that varies, the argument is a float32 tensor
-        of shape (batch, *shape); else a dict of such tensors by name: (batch,) for a number or a
-        given that varies; (batch, longest, *entry) for a column of a set or series, padded
+        of shape ``(batch, *shape)``; else a dict of such tensors by name: (batch,) for a number or
+        a given that varies; ``(batch, longest, *entry)`` for a column of a set or series, padded
         with zeros; and under the name of each length the mask of the entries, bool of shape (batch,
         longest). Everything is scaled to median 0 and a spread of 1, pixels by channel; beyond 5 it
         grows like a logarithm; a missing value is 0. Networks are trained on copies, whose layers
