@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,16 +14,13 @@ from sbi_inn.comparison import fitting as comparing
 from sbi_inn.comparison.comparison import ModelComparison
 from sbi_inn.comparison.core import log_prior_of
 from sbi_inn.comparison.gathering import Model, carrying, gather
-from sbi_inn.errors import PriorError
-from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting, for_prior
-from sbi_inn.methods.fitting import Split
+from sbi_inn.methods import Method, choose, for_prior
 from sbi_inn.methods.ib_inn.method import IBINN
-from sbi_inn.methods.online import endless, seen_once
+from sbi_inn.methods.online import endless
 from sbi_inn.methods.protocols import declared
-from sbi_inn.posterior.core import Core
-from sbi_inn.posterior.growth import Growth, Limits
+from sbi_inn.posterior.growth import Limits
 from sbi_inn.posterior.posterior import Posterior
-from sbi_inn.posterior.provenance import Provenance
+from sbi_inn.posterior.study import Study
 from sbi_inn.prior import Prior, as_prior
 from sbi_inn.simulation.apply_noise import apply_noise
 from sbi_inn.simulation.failure import carry
@@ -33,20 +28,14 @@ from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.run import run
-from sbi_inn.simulation.seeds import Stream, fresh_seed, sequence
+from sbi_inn.simulation.seeds import fresh_seed
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.simulation.stated import DEFAULT
-from sbi_inn.simulation.store import is_store
-from sbi_inn.simulation.where_failed import where_failed
-from sbi_inn.tables import is_table, read_simulations, with_prior
+from sbi_inn.tables.already import already_done, is_done, simulated_with
 from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_jobs, check_number, check_seed
 
 Table = pd.DataFrame | xr.Dataset | str | Path
-DONE = (Simulations, pd.DataFrame, xr.Dataset, Path)
-
-# Errors of a forward prediction, in spreads of the observables, above which a warning is due.
-LARGE_ERROR = 0.05
 
 
 def fit_posterior(
@@ -174,99 +163,35 @@ def fit_posterior(
     chosen = choose(method, summary=summary, ensemble=ensemble, n_jobs=n_jobs)
     training = _checked(training, n_simulations, seed)
     limits = _limits(until, n_simulations, max_simulations, max_seconds, y)
-    done = _is_done(simulator)
+    source: Any = simulator
+    done = is_done(source)
     if online:
         training = endless(training, chosen, done=done)
     seed = fresh_seed(seed)
     if done:
-        already = _already_done(simulator, prior, progress)
-        problem = _simulated_with(already, given, noise)
+        already = already_done(source, prior, progress)
+        problem = simulated_with(already, given, noise)
         simulations = apply_noise(already, given, noise, seed=seed)
         chosen = for_prior(chosen, simulations.inferring(infer).prior)
     else:
-        problem = as_problem(simulator, prior, given, noise)
+        problem = as_problem(source, prior, given, noise)
         # A wrong name, or method, shows before anything is simulated.
         inferred = problem.prior if infer is None else problem.prior.marginal(infer)
         chosen = for_prior(chosen, inferred)
         declared(chosen, "prepare")(training, n_simulations or DEFAULT)
         if limits is not None:
-            study = _Study(problem, infer, chosen, training, n_jobs, seed, progress)
-            return study.grown(limits, y)
+            study = Study(problem, infer, chosen, training, n_jobs, seed, progress)
+            core, found = study.grown(limits, y)
+            return Posterior(core, last_check=found.sentence, last_verdict=found.verdict)
         simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
     if limits is not None:
         raise SimulationError("until= simulates as many as it takes; got a table", simulations)
     try:
-        study = _Study(problem, infer, chosen, training, n_jobs, seed, progress, online)
+        study = Study(problem, infer, chosen, training, n_jobs, seed, progress, online)
         return Posterior(study.fit(simulations.inferring(infer)))
     except BaseException as error:
         carry(error, simulations)
         raise
-
-
-@dataclass(frozen=True)
-class _Study:
-    """What is fitted, and how."""
-
-    problem: Problem | None
-    infer: Sequence[str] | None
-    method: Method
-    training: Training
-    n_jobs: int
-    seed: int
-    progress: bool
-    online: bool = False
-
-    def fit(self, simulations: Simulations, parts: Split | None = None) -> Core:
-        """Train on a table, and say what there is to say."""
-        _say_failures(simulations, self.progress)
-        fitted, parts = fitting.fit(
-            simulations,
-            self.method,
-            self.training,
-            parts=parts,
-            again=self.problem if self.online else None,
-            seed=self.seed,
-            progress=self.progress,
-        )
-        _warn_if_diverged(fitted)
-        core = Core(
-            fitted,
-            simulations,
-            parts.test,
-            seed=self.seed,
-            n_simulations=len(simulations.ok)
-            + (self.online and seen_once(fitted, len(parts.train))),
-            training=replace(self.training, checkpoint=None),
-            problem=self.problem,
-            provenance=Provenance.of(self.problem),
-            asked=self.method,
-        )
-        if isinstance(fitted, Emulator):
-            _say_errors(fitted, core.schema.columns, self.progress)
-        return core
-
-    def grown(self, limits: Limits, y: Any) -> Posterior:
-        """Let the simulations grow."""
-        growth = Growth(self._fresh, self.fit, limits, y, self.seed, self.progress)
-        core, found = growth.go()
-        return Posterior(core, last_check=found.sentence, last_verdict=found.verdict)
-
-    def _fresh(self, n: int, stage: int) -> Simulations:
-        """Simulate for a stage; the first is what would have been simulated without others."""
-        assert self.problem is not None
-        seed = self.seed
-        if stage:
-            words = sequence(seed, Stream.GROWN_SIMULATIONS, stage).generate_state(1)
-            seed = int(words[0])
-        table = run(
-            self.problem, n=n, n_jobs=self.n_jobs, seed=seed, progress=self.progress and not stage
-        )
-        return table.inferring(self.infer)
-
-
-def _is_done(simulator: Any) -> bool:
-    """Whether these are simulations already done, and no simulator."""
-    return isinstance(simulator, DONE) or is_table(simulator) or is_store(simulator)
 
 
 def _limits(until: Any, n: Any, most: Any, seconds: Any, y: Any) -> Limits | None:
@@ -391,74 +316,3 @@ def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Traini
         )
         raise TypeError(f"expected training=si.Training({line}); got {training!r:.80}")
     return training.resumable(seed)
-
-
-def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations:
-    """Take simulations as they are, with a prior that is stated now, or read them."""
-    if isinstance(table, Simulations):
-        return table if prior is None else with_prior(table, prior)
-    if is_store(table):
-        return read_simulations(table, prior=prior, progress=progress)
-    if prior is None:
-        raise PriorError(
-            "a table needs to say which columns are parameters: state its prior, or read it with "
-            "read_simulations(table, parameters=[...])"
-        )
-    return read_simulations(table, parameters=prior.names, prior=prior, progress=progress)
-
-
-def _simulated_with(
-    simulations: Simulations,
-    given: Mapping[str, Any] | None,
-    noise: Noise | Callable[..., Any] | None,
-) -> Problem | None:
-    """Find out how more simulations like these would be made, if that is known."""
-    known = simulations.problem
-    if known is None:
-        return None
-    prior = simulations.prior if set(simulations.prior.names) == set(known.prior.names) else None
-    return as_problem(known, prior, given, noise)
-
-
-def _warn_if_diverged(fitted: Fitted) -> None:
-    if fitted.history.stopped == "diverged":
-        warnings.warn(
-            f"the loss turned non-finite after {fitted.history.steps:,} steps: training ended "
-            "there, with the best weights so far. A smaller Training(learning_rate=...) may help",
-            stacklevel=3,
-        )
-
-
-def _say_errors(emulator: Emulator, columns: Sequence[str], progress: bool) -> None:
-    """Say how well the observables are predicted; noise and steps cannot be."""
-    errors = dict(zip(columns, emulator.residual, strict=False))
-    said = ", ".join(f"{name} by {error:.2g}" for name, error in errors.items())
-    if progress:
-        print(f"the forward network misses {said} spreads")
-    large = {name: error for name, error in errors.items() if error > LARGE_ERROR}
-    if large:
-        worst = max(large, key=large.__getitem__)
-        warnings.warn(
-            f"the forward network misses {worst} by {large[worst]:.2g} of its spread: the "
-            "simulator is noisy or discontinuous there, or simulations and training are too few. "
-            'A noisy or discontinuous one is the case for method="cinn"',
-            stacklevel=3,
-        )
-
-
-def _say_failures(simulations: Simulations, progress: bool) -> None:
-    failed = len(simulations) - len(simulations.ok)
-    if not (failed and progress):
-        return
-    where = where_failed(simulations)
-    share = f"{failed / len(simulations):.1%}"
-    what = (
-        f"{share} of the prior's mass. It depends on {', '.join(where)}: where simulations fail, "
-        "the posterior knows nothing"
-        if where
-        else f"{share}, strewn over the prior: the posterior is learned from the others"
-    )
-    print(
-        f"{failed:,} of {len(simulations):,} simulations failed, {what}. "
-        "See posterior.simulations.failures"
-    )
