@@ -22,7 +22,6 @@ from sbi_inn.posterior.growth import Limits
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.posterior.study import Study
 from sbi_inn.prior import Prior, as_prior
-from sbi_inn.simulation.apply_noise import apply_noise
 from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem
@@ -31,7 +30,7 @@ from sbi_inn.simulation.run import run
 from sbi_inn.simulation.seeds import fresh_seed
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.simulation.stated import DEFAULT
-from sbi_inn.tables.already import already_done, is_done, simulated_with
+from sbi_inn.tables.already import is_done, taken
 from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_jobs, check_number, check_seed
 
@@ -162,16 +161,14 @@ def fit_posterior(
     prior = None if prior is None else as_prior(prior)
     chosen = choose(method, summary=summary, ensemble=ensemble, n_jobs=n_jobs)
     training = _checked(training, n_simulations, seed)
-    limits = _limits(until, n_simulations, max_simulations, max_seconds, y)
+    limits = _limits(until, n_simulations, max_simulations, max_seconds, y, online)
     source: Any = simulator
     done = is_done(source)
     if online:
         training = endless(training, chosen, done=done)
     seed = fresh_seed(seed)
     if done:
-        already = already_done(source, prior, progress)
-        problem = simulated_with(already, given, noise)
-        simulations = apply_noise(already, given, noise, seed=seed)
+        simulations, problem = taken(source, prior, given, noise, seed=seed, progress=progress)
         chosen = for_prior(chosen, simulations.inferring(infer).prior)
     else:
         problem = as_problem(source, prior, given, noise)
@@ -194,9 +191,11 @@ def fit_posterior(
         raise
 
 
-def _limits(until: Any, n: Any, most: Any, seconds: Any, y: Any) -> Limits | None:
+def _limits(until: Any, n: Any, most: Any, seconds: Any, y: Any, online: bool) -> Limits | None:
     """Look at how far simulations may grow, before anything is simulated."""
     if until is not None:
+        if online:
+            raise ValueError("until= keeps what it simulates, and online=True does not: choose one")
         return Limits.checked(until, n, most, seconds)
     asked = {"max_simulations": most, "max_seconds": seconds, "y": y}
     for name, value in asked.items():

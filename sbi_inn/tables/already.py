@@ -11,6 +11,7 @@ import xarray as xr
 
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
+from sbi_inn.simulation.apply_noise import apply_noise
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import as_problem
@@ -26,7 +27,38 @@ def is_done(simulator: Any) -> bool:
     return isinstance(simulator, DONE) or is_table(simulator) or is_store(simulator)
 
 
-def already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations:
+def taken(
+    source: Any,
+    prior: Prior | None,
+    given: Mapping[str, Any] | None,
+    noise: Noise | Callable[..., Any] | None,
+    *,
+    seed: int,
+    progress: bool,
+) -> tuple[Simulations, Problem | None]:
+    """Give simulations that are already done, and what more like them would be made with.
+
+    Parameters
+    ----------
+    source : Simulations, table or path
+    prior : Prior or None
+        What they were drawn from, if that is stated now.
+    given, noise
+        What is applied afterwards, as in `apply_noise`.
+    seed : int
+    progress : bool
+
+    Raises
+    ------
+    PriorError
+        If a table comes without a prior; else as `read_simulations` and `apply_noise`.
+    """
+    simulations = _read(source, prior, progress)
+    problem = _simulated_with(simulations, given, noise)
+    return apply_noise(simulations, given, noise, seed=seed), problem
+
+
+def _read(table: Any, prior: Prior | None, progress: bool) -> Simulations:
     """Take simulations as they are, with a prior that is stated now, or read them."""
     if isinstance(table, Simulations):
         return table if prior is None else with_prior(table, prior)
@@ -40,7 +72,7 @@ def already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations
     return read_simulations(table, parameters=prior.names, prior=prior, progress=progress)
 
 
-def simulated_with(
+def _simulated_with(
     simulations: Simulations,
     given: Mapping[str, Any] | None,
     noise: Noise | Callable[..., Any] | None,
