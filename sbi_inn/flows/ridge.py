@@ -18,6 +18,8 @@ from sbi_inn.flows.inverse_regression import inverse_regression
 RIDGES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1e4)
 # Columns up to which the regression is also turned round.
 MOST_TURNED = 500
+# Rows from which on all columns are regressed on: there are enough to tell what each is worth.
+MANY = 5_000
 # Share of a row's prediction that is not its own, at least.
 OTHERS = 1e-9
 
@@ -51,14 +53,16 @@ def linear(
     """Regress x (rows, dim) on c (rows, n_context) in the way that predicts rows left out best.
 
     On all of c, on its first `own` columns alone, or on these by `inverse_regression`: observables
-    as they are, of which there are fewest and whose noises may be independent. Each is tried with
-    and without the columns of `more` (rows, k), whose slopes come after those of c.
+    as they are, of which there are fewest and whose noises may be independent. The columns of
+    `more` (rows, k), whose slopes come after those of c, are added; where rows are not weighed, it
+    is tried without them, too. Of many rows all columns are read.
     """
     more = c[:, :0] if more is None else more
-    turned = inverse_regression(x, c[:, :own]) if 0 < own <= MOST_TURNED else None
+    few = len(x) < MANY
+    turned = inverse_regression(x, c[:, :own]) if few and 0 < own <= MOST_TURNED else None
     found = []
-    for extra in (c[:, :0], more) if more.shape[1] else (more,):
-        for first in sorted({own, c.shape[1]}):
+    for extra in (c[:, :0], more) if few and more.shape[1] and weights is None else (more,):
+        for first in sorted({own if few else c.shape[1], c.shape[1]}):
             one = ridge(x, torch.cat([c[:, :first], extra], dim=1), weights)
             found.append((one, one.slope[:first], one.slope[first:]))
         if turned is not None:

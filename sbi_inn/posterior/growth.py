@@ -22,7 +22,7 @@ from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.cinn.network import PRIOR_SHARE
 from sbi_inn.methods.fitting import Split, split
 from sbi_inn.observation.batch import Observations
-from sbi_inn.planning.learning import LearningCurve, curve
+from sbi_inn.planning.learning import curve
 from sbi_inn.posterior import checking
 from sbi_inn.posterior.core import Core
 from sbi_inn.report.check import Check
@@ -42,6 +42,12 @@ FEWEST = 100
 
 PARTS = (0.25, 0.5)
 """Parts of the first stage that are fitted as well: a curve needs three points."""
+
+SMALLEST = 50
+"""Rows that such a part trains on at least; else the curve begins with later stages."""
+
+POINTS = 3
+"""Points of a curve, at least."""
 
 TENTH = 0.005
 """Nats: what a tenth of a standard deviation costs in a parameter, 0.1^2 / 2."""
@@ -74,8 +80,8 @@ class Stage:
     missing : str
         What the check finds wrong; empty at "trust".
     gain, high : float
-        Nats that twice the simulations are expected to add, and the end of a 68 % interval; NaN
-        where there is no density to score by.
+        Nats that twice the simulations are expected to add, and the end of a 68 % interval:
+        infinite as long as there are too few stages to say, and NaN where there is no density.
     """
 
     n: int
@@ -88,7 +94,11 @@ class Stage:
     @property
     def line(self) -> str:
         """Say what it cost, and what is missing."""
-        more = "" if math.isnan(self.gain) else f"; twice as many would add {self.gain:.2g} nats"
+        more = (
+            ""
+            if not math.isfinite(self.gain)
+            else f"; twice as many would add {self.gain:.2g} nats"
+        )
         wrong = f", {self.missing}" if self.missing else ""
         return f"{self.n:,} simulations, {self.seconds:.0f} s: {self.verdict}{wrong}{more}"
 
@@ -183,8 +193,8 @@ class Growth:
     fit : callable
         From simulations and the rows that serve for what to a posterior's core.
     limits : Limits
-    y : Observations or callable
-        Reads the observation to check at off the schema; None: in general.
+    y : one observation or None
+        To check at; None: in general.
     seed : int
     progress : bool
         Print a line for every stage.
@@ -234,7 +244,7 @@ class Growth:
     def _stage(self, table: Simulations, parts: Split) -> tuple[Core, Check, TestSet]:
         """Fit, and check; the first time parts of the table as well."""
         try:
-            for part in () if self.cores else PARTS:
+            for part in self._smaller(parts):
                 train, held = (r[: round(part * len(r))] for r in (parts.train, parts.validation))
                 self._keep(
                     self.fit(table, Split(train, held, parts.test)), round(part * len(table))
@@ -249,27 +259,33 @@ class Growth:
             _carry_all(error, table)
             raise
 
+    def _smaller(self, parts: Split) -> tuple[float, ...]:
+        """Give the parts of the first stage that are fitted as well."""
+        return () if self.cores or len(parts.train) * PARTS[0] < SMALLEST else PARTS
+
     def _keep(self, core: Core, n: int) -> None:
         self.cores.append(core)
         self.counts.append(n)
 
     def _note(self, core: Core, found: Check, tests: TestSet, seconds: float) -> None:
-        law = self._curve(tests)
-        gain, high = (math.nan, math.nan) if law is None else (law.gain[0], law.gain_high)
+        gain, high = self._gain(tests)
         missing = "" if found.verdict == "trust" else found.reasons
         stage = Stage(len(core.simulations), seconds, found.verdict, missing, gain, high)
         self.stages.append(stage)
         if self.progress:
             print(stage.line, flush=True)
 
-    def _curve(self, tests: TestSet) -> LearningCurve | None:
-        """Score all fits at simulations that none of them has seen."""
+    def _gain(self, tests: TestSet) -> tuple[float, float]:
+        """Score all fits at simulations that none of them has seen, and predict what comes."""
         tests = tests.head(SCORED)
         try:
             scores = np.stack([_scores(one, tests) for one in self.cores], axis=1)
         except NoDensityError:
-            return None
-        return curve(np.array(self.counts), scores, seed=self.seed)
+            return math.nan, math.nan
+        if len(self.counts) < POINTS:
+            return math.inf, math.inf
+        found = curve(np.array(self.counts), scores, seed=self.seed)
+        return found.gain[0], found.gain_high
 
     def _stopped(self, more: bool, seconds: float) -> Stopped | None:
         """Give the reason to stop, if there is one."""

@@ -145,3 +145,12 @@ def test_what_was_simulated_is_kept(stages, monkeypatch):
     with pytest.raises(KeyboardInterrupt) as caught:
         grow(breaks, n_simulations=300)
     assert len(caught.value.simulations) == 300
+
+
+def test_what_an_observation_taught(trusted):
+    """The posterior of `line` is exact: nothing is left to refine."""
+    found = trusted.information(Y)
+    assert found.attainable == pytest.approx([1, 1], abs=0.15)
+    curve = trusted.learning_curve((0.3, 0.6), y=Y, progress=False)
+    assert curve.sentence.endswith(found.sentence)
+    assert "y taught" in curve.sentence

@@ -233,6 +233,24 @@ def test_a_mode_that_the_first_round_does_not_know_is_kept(sign):
     assert kept >= 18
 
 
+def test_networks_learn_the_mode_that_the_first_round_did_not_know():
+    """A network that has seen positive a only; benchmarks/refine_planted.py has 20 seeds."""
+    table = si.simulate(SQUARE, n=400, seed=1, n_jobs=1, progress=False)
+    positive = table.dataset.assign(a=np.abs(table.dataset["a"]))
+    half = si.fit_posterior(
+        replace(table, dataset=positive),
+        method=si.CINN(blocks=3, hidden=32, depth=2),
+        ensemble=1,
+        seed=1,
+        progress=False,
+    )
+    half = si.posterior.posterior.Posterior(replace(half.core, simulations=table, problem=SQUARE))
+    assert (half.sample(TWO, 1_000)["a"].values < 0).mean() < 0.02
+    sharp = refined(half, TWO, n=400)
+    share = (sharp.sample(TWO, 2_000)["a"].values < 0).mean()
+    assert 0.25 < share < 0.75
+
+
 def test_nothing_is_added_where_nothing_was_missed(broad):
     """A linear posterior of a linear study: its region is as thin as can be."""
 
