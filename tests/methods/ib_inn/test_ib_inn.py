@@ -16,7 +16,7 @@ from sbi_inn.flows import Mixture
 from sbi_inn.methods.ib_inn.calibration import LogitCalibration
 from sbi_inn.methods.ib_inn.losses import class_loss, density_loss
 from sbi_inn.methods.ib_inn.reading import Reading, discrete, readable
-from sbi_inn.methods.ib_inn.start import Start
+from sbi_inn.methods.ib_inn.start import Start, start_of
 from sbi_inn.observation.batch import Observations
 
 WEIGHTS = torch.tensor([0.2, 0.3, 0.5]).log()
@@ -190,7 +190,7 @@ def shrunk(one, steps=150):
     optimiser = torch.optim.Adam(classifier.parameters(), lr=0.01)
     losses = []
     for _ in range(steps):
-        logits = classifier(batch) + member.start(batch.exact)
+        logits = classifier(batch) + start_of(member.start, batch, 2)
         features = torch.cat([logits[:, 1:] - logits[:, :1], classifier.features(batch)], dim=1)
         x = (features[:, reading.columns] - scale[0]) / scale[1] @ rotation
         z, log_det = flow.flow(x, steering)
