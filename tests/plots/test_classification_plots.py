@@ -12,6 +12,7 @@ from sbi_inn.plots.classification import (
     plot_false_alarms,
     plot_reliability,
     plot_residuals,
+    plot_spreads,
 )
 from sbi_inn.plots.decision import plane, plot_decision
 
@@ -44,7 +45,12 @@ def test_of_many_statistics_those_that_stand_out_are_shown():
     labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     assert labels[-1] == "y[7]"
     assert len(labels) == 20
-    assert plot_false_alarms(np.linspace(0, 1, 200)).axes
+
+
+def test_p_values_and_spreads_have_a_line_where_they_are_right():
+    for figure in (plot_false_alarms(np.linspace(0, 1, 200)), plot_spreads(np.array([0.9, 1.1]))):
+        (line,) = [one for one in figure.axes[0].lines if one.get_linestyle() == "--"]
+        assert list(line.get_ydata()) == [1, 1]
 
 
 def test_the_plane_keeps_distances_to_the_axis_and_the_means():

@@ -138,7 +138,7 @@ def labelled(table):
 def test_one_number_without_a_given_is_enough():
     rng = np.random.default_rng(3)
     data = labelled(np.concatenate([rng.normal(0, 1, 1_500), rng.normal(1, 1, 1_500)])[:, None])
-    one = si.IBINN(blocks=2).fit(data, si.Training(epochs=8), members=1, seed=1, progress=False)
+    one = si.IBINN(blocks=2).fit(data, si.Training(epochs=90), members=1, seed=1, progress=False)
     y = np.linspace(-1, 2, 11)
     log = one.evidence(rows(y[:, None])).log
     np.testing.assert_allclose(log[:, 1] - log[:, 0], y - 0.5, atol=0.35)
