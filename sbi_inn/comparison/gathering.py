@@ -71,7 +71,9 @@ def gather(
     with carrying(tables):
         schema = common_schema(tables)
         tables = {name: replace(table, schema=schema) for name, table in tables.items()}
-        check_agree(tables, schema)
+        compared = check_agree(tables, schema)
+        if progress and compared:
+            print(f"the models agree in what is given: {', '.join(compared)}")
     return tables, problems
 
 
