@@ -1,4 +1,4 @@
-"""The command line: `python -m sbi_inn fit NAME`, `simulate NAME`, `check FILE`, `verify FILE`, `list`."""
+"""The command line: `python -m sbi_inn` with fit, simulate, check, verify or list."""
 
 from __future__ import annotations
 
