@@ -22,6 +22,7 @@ from sbi_inn.posterior.growth import Limits
 from sbi_inn.posterior.posterior import Posterior
 from sbi_inn.posterior.study import Study
 from sbi_inn.prior import Prior, as_prior
+from sbi_inn.simulation.execution import Execution
 from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem
@@ -54,6 +55,7 @@ def fit_posterior(
     max_seconds: float | None = None,
     y: Any = None,
     online: bool = False,
+    client: Any = None,
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
@@ -120,6 +122,9 @@ def fit_posterior(
         first, so that nothing is learned by heart. For fast simulators, method "cinn", and with
         `Training(max_seconds=...)` or `Training(epochs=...)`. Each network of an ensemble has its
         own. They are not kept; `posterior.n_simulations` counts them.
+    client : dask.distributed.Client, optional
+        Simulate on its workers, in place of the cores of this machine, with the same result; not
+        the stages of `until`.
     n_jobs : int
         Processes to simulate and to train an ensemble on; -1 for all cores. It does not change the
         result.
@@ -180,7 +185,8 @@ def fit_posterior(
             study = Study(problem, infer, chosen, training, n_jobs, seed, progress)
             core, found = study.grown(limits, y)
             return Posterior(core, last_check=found.sentence, last_verdict=found.verdict)
-        simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
+        how = Execution(n_jobs, client=client)
+        simulations = run(problem, n=n_simulations, how=how, seed=seed, progress=progress)
     if limits is not None:
         raise SimulationError("until= simulates as many as it takes; got a table", simulations)
     try:

@@ -237,14 +237,15 @@ def _read(
     failures: list[Failure],
     layout: Layout | None,
 ) -> Block:
+    status = np.full(len(inputs), FAILED, np.int8)
+    status[[failure.row - start for failure in failures]] = [f.status for f in failures]
     if not outputs:
-        return Block(start, np.full(len(inputs), FAILED, np.int8), {}, layout, failures)
+        return Block(start, status, {}, layout, failures)
     rows = list(outputs)
     layout = layout or learn(outputs[rows[0]], rows[0], call.kinds, call.taken)
     kept = np.array(rows) - start
     lengths = {name: inputs.givens[name][kept] for name in call.kinds.lengths}
     values = read_rows(list(outputs.values()), rows, lengths, layout)
-    status = np.full(len(inputs), FAILED, np.int8)
     good = finite(values, lengths, layout)
     status[kept] = np.where(good, OK, INVALID)
     invalid = [_invalid(row) for row in kept[~good] + start]

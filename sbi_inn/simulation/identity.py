@@ -33,8 +33,8 @@ def identity(function: Callable[..., Any]) -> dict[str, str | None]:
     {'name': 'print', 'source': None}
     """
     name = getattr(function, "__qualname__", type(function).__qualname__)
-    own = getattr(function, "identity", None)
     try:
+        own = getattr(function, "identity", None)
         text = own if isinstance(own, str) else _text(function)
     except (OSError, TypeError, ValueError, RecursionError):
         return {"name": name, "source": None}

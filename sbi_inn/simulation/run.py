@@ -49,6 +49,7 @@ def simulate(
     part: tuple[int, int] | None = None,
     timeout: float | None = None,
     retries: int = 0,
+    client: Any = None,
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
@@ -82,6 +83,8 @@ def simulate(
         that hangs is ended with its process, and has the status "timeout".
     retries : int
         How often one is tried again that took too long, or whose process died ("lost").
+    client : dask.distributed.Client, optional
+        Simulate on its workers, in place of the cores of this machine, with the same result.
     n_jobs : int
         Processes; -1 for all cores. It does not change the result.
     seed : int, optional
@@ -113,7 +116,7 @@ def simulate(
     (300, (300,))
     """
     problem = as_problem(simulator, prior, given, noise)
-    how = Execution(n_jobs, timeout, retries, isolated=store is not None)
+    how = Execution(n_jobs, timeout, retries, client, isolated=store is not None)
     if store is not None:
         return run_stored(problem, store, n=n, part=part, how=how, seed=seed, progress=progress)
     if part is not None:

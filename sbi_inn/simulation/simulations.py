@@ -6,19 +6,24 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from sbi_inn.draws import INTERVAL_95, axes_of, make_draws
+from sbi_inn.draws import INTERVAL_95, axes_of, columns_of, make_draws
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sbi_inn.plots.style import Canvas
 
 OK = "ok"
 """What `status` says of a simulation that succeeded."""
@@ -252,6 +257,33 @@ class Simulations:
             name: np.quantile(values, high, axis=0) - np.quantile(values, low, axis=0)
             for name, values in self._prior_sample.items()
         }
+
+    def plot_failures(self, *, width_mm: float = 180.0, fig: Canvas | None = None) -> Figure:
+        """Plot where in parameter space simulations fail, and how.
+
+        Parameters
+        ----------
+        width_mm : float
+            Width on paper: 180 for a double column, 85 for a single one.
+        fig : Figure or SubFigure, optional
+            Draw into it.
+
+        Raises
+        ------
+        ShapeError
+            If none failed.
+        """
+        from sbi_inn.plots.failures import plot_failures  # loads matplotlib
+
+        everything = np.arange(len(self))
+        draws = self.label(self.parameters(everything))
+        return plot_failures(
+            list(columns_of(draws)),
+            self.prior.flatten(self.parameters(everything)),
+            self.dataset["status"].values,
+            width_mm=width_mm,
+            fig=fig,
+        )
 
     def __repr__(self) -> str:
         counts = pd.Series(self.dataset["status"].values).value_counts()
