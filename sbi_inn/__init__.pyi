@@ -1,7 +1,11 @@
 # The public names and their homes: what `__init__.py` loads on first use, and what editors read.
 
+from .api import compare_models as compare_models
 from .api import fit_posterior as fit_posterior
+from .comparison.comparison import ModelComparison as ModelComparison
+from .comparison.storage import load_comparison as load_comparison
 from .draws import summary as summary
+from .errors import ComparisonError as ComparisonError
 from .errors import LoadError as LoadError
 from .errors import NoDensityError as NoDensityError
 from .errors import PriorError as PriorError
@@ -10,6 +14,7 @@ from .methods.abc import rejection_abc as rejection_abc
 from .methods.bidirectional.method import INN as INN
 from .methods.cinn.method import CINN as CINN
 from .methods.fields.method import FieldCINN as FieldCINN
+from .methods.ib_inn.method import IBINN as IBINN
 from .plots.corner import corner as corner
 from .posterior.posterior import Posterior as Posterior
 from .posterior.storage import load_posterior as load_posterior

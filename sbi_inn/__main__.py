@@ -1,4 +1,4 @@
-"""The command line: `python -m sbi_inn fit NAME`, `check FILE` and `list`."""
+"""The command line: `python -m sbi_inn fit NAME`, `check FILE`, `verify FILE` and `list`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sbi_inn.api import fit_posterior
 from sbi_inn.errors import LoadError, PriorError, ShapeError
 from sbi_inn.methods import METHODS
 from sbi_inn.posterior.posterior import Posterior
+from sbi_inn.posterior.provenance import Provenance
 from sbi_inn.posterior.storage import load_posterior
 from sbi_inn.report.check import Check
 from sbi_inn.report.compare import beside_abc
@@ -74,6 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--out", type=Path, metavar="HTML", help="write the report here too")
     check.set_defaults(run=_check)
+    verify = commands.add_parser(
+        "verify", help="compute the numbers of a saved posterior's last check again, and compare"
+    )
+    verify.add_argument("file", type=Path, metavar="FILE", help="what posterior.save wrote")
+    verify.add_argument(
+        "--problem", metavar="NAME", help="as for check; without one, what needs none is compared"
+    )
+    verify.set_defaults(run=_verify)
     commands.add_parser("list", help="list the registered problems").set_defaults(run=_list)
     return parser
 
@@ -124,6 +133,21 @@ def _check(options: argparse.Namespace) -> int:
         check.to_html(options.out)
         print(f"\nwritten to {options.out}")
     return int(check.verdict == "do not trust")
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """Print whether the numbers come out again; the exit code is 1 where they do not."""
+    problem = None if options.problem is None else _problem(options.problem)
+    posterior = load_posterior(options.file, simulator=problem)
+    made = posterior.core.provenance
+    print(f"made with:  {made.sentence or '(not recorded)'}")
+    print(f"here:       {Provenance.of(posterior.problem).sentence}")
+    if posterior.problem is not None and Provenance.of(posterior.problem).source != made.source:
+        print("the source of the simulator is another one")
+    print(f"last check: {posterior.last_check or '(none)'}\n")
+    found = posterior.verify()
+    print(found)
+    return int(not found.agrees)
 
 
 def _comparison(posterior: Posterior) -> str:

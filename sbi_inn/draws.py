@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from sbi_inn.errors import ShapeError
+from sbi_inn.errors import PriorError, ShapeError
 from sbi_inn.typing import is_count
 
 INTERVAL_95 = (0.025, 0.975)
@@ -189,12 +189,22 @@ def by_name(
     names : sequence of str
         Those that are not found are left out too.
 
+    Raises
+    ------
+    PriorError
+        If they have no names.
+
     Examples
     --------
     >>> by_name(pd.DataFrame({"theta[0]": [1, 2], "theta[1]": [3, 4], "b": 5}), ["theta"])
     {'theta': array([[1, 3],
            [2, 4]])}
     """
+    if not isinstance(parameters, xr.Dataset | pd.DataFrame | Mapping):
+        line = ", ".join(f"{name!r}: ..." for name in names)
+        raise PriorError(
+            f"expected the parameters by name, as in {{{line}}}; got {parameters!r:.60}"
+        )
     found: dict[str, NDArray[Any]] = {}
     for name in names:
         if name in parameters:

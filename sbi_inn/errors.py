@@ -16,5 +16,9 @@ class LoadError(ValueError):
     """A file that cannot be read back: truncated, of a newer format, or not ours."""
 
 
+class ComparisonError(ValueError):
+    """Models that cannot be compared, or prior probabilities that are none."""
+
+
 class NoDensityError(TypeError):
     """A posterior that can be drawn from, but whose density cannot be evaluated."""

@@ -1,8 +1,8 @@
 """JSON and arrays in one zip: how anything of ours is kept on disk.
 
-A file holds `config.json` and one `<group>.safetensors` a group of arrays. Both are plain data:
-reading a file runs no code from it, and nothing is pickled. What the numbers mean is for the caller
-to know.
+A file holds `config.json`, one `<group>.safetensors` a group of arrays, and `SHA256SUMS`, by which
+`sha256sum -c` knows the others again. All are plain data: reading a file runs no code from it, and
+nothing is pickled. What the numbers mean is for the caller to know.
 
 `config.json` is strict JSON, which has no nan and no infinity; such a number is written as
 ``{"$float": "nan"}`` (or ``"inf"``, ``"-inf"``) and read back as the float it was.
@@ -15,22 +15,23 @@ import math
 import os
 import re
 import secrets
+import stat
 import zipfile
-import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from sbi_inn.errors import LoadError
 
-FORMAT = 2
+FORMAT = 3
 """The format that `write` writes, and the newest that `read` reads."""
 
 OLDEST = 2
@@ -39,13 +40,24 @@ OLDEST = 2
 Since 2, splines order the numbers of their networks otherwise: those of 1 would be read wrongly.
 """
 
+SUMMED = 3
+"""The oldest format that holds checksums of its members."""
+
+MEMBERS = 20_000
+"""Members at most: an ensemble of a thousand networks has five thousand."""
+
+INFLATION = 20
+"""How many times the file's own size its members may be; ours are stored as they are."""
+
+DEPTH = 64
+"""Levels of lists and objects in `config.json` at most; ours have a dozen."""
+
 Arrays = Mapping[str, Mapping[str, np.ndarray]]
 
 _CONFIG = "config.json"
+_SUMS = "SHA256SUMS"
 _FLOAT = "$float"
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-# A damaged zip shows itself in any of these, depending on which of its bytes was hit.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 
 
 def write(path: str | os.PathLike[str], config: Mapping[str, Any], arrays: Arrays) -> None:
@@ -57,7 +69,8 @@ def write(path: str | os.PathLike[str], config: Mapping[str, Any], arrays: Array
     Parameters
     ----------
     path : path
-        Where to write; an existing file is replaced.
+        Where to write. An existing file is replaced, and its permissions are kept; where `path` is
+        a symbolic link, so is the file that it leads to, and the link stays.
     config : mapping
         What JSON can say: None, bool, int, float, str, and lists and mappings of them. Numpy
         scalars are stored as Python numbers and tuples come back as lists. The keys "format",
@@ -72,6 +85,8 @@ def write(path: str | os.PathLike[str], config: Mapping[str, Any], arrays: Array
     ValueError
         A group or an array whose name cannot be stored: groups are named by letters, digits, _
         and -, arrays by any text but "__metadata__".
+    OSError
+        It cannot be written, or at `path` there is something that is no regular file.
 
     Examples
     --------
@@ -90,6 +105,7 @@ def write(path: str | os.PathLike[str], config: Mapping[str, Any], arrays: Array
         contents[_member(group)] = save_arrays(
             {name: _storable(array, f"{group}[{name!r}]") for name, array in named.items()}
         )
+    contents[_SUMS] = _sums(contents)
     with _replacing(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
         for name, content in contents.items():
             # A ZipInfo made from a name alone carries no time of day.
@@ -115,21 +131,40 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, dict[s
     Raises
     ------
     LoadError
-        There is no such file; it is truncated or damaged, not ours, or of a format that this
-        version does not read.
+        There is no such file; it is truncated or damaged, was changed since it was written, is not
+        ours, or of a format that this version does not read.
+    OSError
+        It may not be read.
     """
     path = Path(path)
     if not path.is_file():
         raise LoadError(f"{path}: there is no such file")
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise LoadError(f"{path}: not a file of sbi_inn, or truncated ({error})") from error
-    with archive:
-        config = _read_config(archive, path)
-        groups = config["members"].items()
-        arrays = {group: _read_group(archive, path, group, names) for group, names in groups}
+    with path.open("rb") as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except Exception as error:  # whatever a damaged directory of members makes zipfile raise
+            raise LoadError(f"{path}: not a file of sbi_inn, or truncated ({error})") from error
+        with archive:
+            _check_sizes(archive, path)
+            config = _read_config(archive, path)
+            _check_sums(archive, path, config["format"])
+            groups = config["members"].items()
+            arrays = {group: _read_group(archive, path, group, names) for group, names in groups}
     return config, arrays
+
+
+def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
+    """Raise LoadError where members are too many, too large or named twice; none is read yet."""
+    members, size = archive.infolist(), path.stat().st_size
+    inside = sum(member.file_size for member in members)
+    if len(members) > MEMBERS or inside > INFLATION * size:
+        raise LoadError(
+            f"{path}: not a file of sbi_inn: {len(members):,} members of {inside:,} bytes in a "
+            f"file of {size:,}; expected at most {MEMBERS:,}, and {INFLATION} times its size"
+        )
+    name, times = Counter(archive.namelist()).most_common(1)[0] if members else ("", 1)
+    if times > 1:
+        raise LoadError(f"{path}: not a file of sbi_inn: it holds {name} {times} times")
 
 
 def _read_config(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
@@ -137,15 +172,57 @@ def _read_config(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     if _CONFIG not in archive.namelist():
         raise LoadError(f"{path}: a zip, but not a file of sbi_inn: it holds no {_CONFIG}")
     content = _read_member(archive, path, _CONFIG)
+    if (depth := _depth(content)) > DEPTH:
+        raise LoadError(f"{path}: {_CONFIG} is nested {depth:,} deep; expected at most {DEPTH}")
     try:
         config = json.loads(content, object_hook=_decode)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise LoadError(f"{path}: {_CONFIG} is damaged ({error})") from error
     _check_format(config, path)
     members = config.get("members")
-    if not isinstance(members, dict) or not all(isinstance(m, list) for m in members.values()):
+    if not isinstance(members, dict) or not all(map(_names, members.values())):
         raise LoadError(f"{path}: {_CONFIG} should list the file's arrays under 'members'")
     return config
+
+
+def _names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _depth(content: bytes) -> int:
+    """Count how deep JSON is nested, without reading it.
+
+    >>> _depth(b'{"a[[": [1, {"b": []}]}')
+    4
+    """
+    text = np.frombuffer(re.sub(rb'"(?:[^"\\]|\\.)*+"', b"", content, flags=re.DOTALL), np.uint8)
+    step = np.zeros(256, np.int8)
+    step[list(b"[{")], step[list(b"]}")] = 1, -1
+    return int(np.cumsum(step[text], dtype=np.int32).max(initial=0))
+
+
+def _sums(contents: Mapping[str, bytes]) -> bytes:
+    """List the checksum of each member, as `sha256sum` does."""
+    lines = (f"{sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())
+    return "".join(lines).encode()
+
+
+def _check_sums(archive: zipfile.ZipFile, path: Path, number: int) -> None:
+    """Raise LoadError unless the members are those that were written; format 2 has no list."""
+    names = archive.namelist()
+    if _SUMS not in names:
+        if number < SUMMED:
+            return
+        raise LoadError(f"{path}: incomplete: {_SUMS} is missing")
+    found = _sums({name: _read_member(archive, path, name) for name in names if name != _SUMS})
+    expected = _read_member(archive, path, _SUMS)
+    differ = {*found.splitlines()} ^ {*expected.splitlines()}
+    if differ:
+        which = sorted({line[66:].decode(errors="replace") for line in differ})
+        raise LoadError(
+            f"{path}: changed since it was written, incomplete or damaged: {', '.join(which)[:200]}"
+            f" should be as {_SUMS} says"
+        )
 
 
 def _check_format(config: object, path: Path) -> None:
@@ -180,7 +257,7 @@ def _read_group(
     content = _read_member(archive, path, member)
     try:
         found = load_arrays(content)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # of safetensors, or of numpy for a type that it does not know
         raise LoadError(f"{path}: {member} is damaged ({error})") from error
     if set(found) != set(names):
         raise LoadError(f"{path}: {member} should hold {sorted(names)}; it holds {sorted(found)}")
@@ -191,7 +268,7 @@ def _read_member(archive: zipfile.ZipFile, path: Path, member: str) -> bytes:
     """Return the bytes of one member, whose checksum must be right."""
     try:
         return archive.read(member)
-    except _DAMAGE as error:
+    except Exception as error:  # which one depends on which of its bytes was hit
         raise LoadError(f"{path}: {member} is damaged ({error})") from error
 
 
@@ -254,6 +331,8 @@ def _decode(found: dict[str, Any]) -> Any:
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file beside `path` that takes its place once it is wholly written."""
+    path = Path(os.path.realpath(path))
+    mode = _mode(path)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         # Not tempfile: its files can be read by their owner only, and would stay so.
@@ -261,6 +340,20 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if mode is not None:
+            beside.chmod(mode)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _mode(path: Path) -> int | None:
+    """Look up the permissions of a file that is to be replaced; None where there is none."""
+    try:
+        found = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found):
+        kind = "a folder" if stat.S_ISDIR(found) else "no regular file"
+        raise OSError(f"{path}: expected a new name or a file to replace; it is {kind}")
+    return stat.S_IMODE(found)

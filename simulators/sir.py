@@ -47,6 +47,16 @@ def infected(beta: Array, gamma: Array) -> Array:
     return np.exp(path[:, 1]).T.clip(max=1)
 
 
+def log_likelihood(y: npt.ArrayLike, beta: Array, gamma: Array) -> Array:
+    """Give the exact log likelihood of ten counts, shape (10,), at rates of shape (B,)."""
+    return log_likelihood_of_shares(y, infected(beta, gamma))
+
+
+def log_likelihood_of_shares(y: npt.ArrayLike, shares: Array) -> Array:
+    """Give the binomial log likelihood of counts, shape (10,), of shares of shape (B, 10)."""
+    return st.binom(TESTS, shares).logpmf(np.asarray(y, np.float64)).sum(axis=-1)
+
+
 problem = Problem(
     sir,
     Prior(beta=st.lognorm(0.5, scale=0.4), gamma=st.lognorm(0.2, scale=0.125)),

@@ -1,7 +1,10 @@
 """What every test shares."""
 
 import os
+import sys
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 # The workers of pytest are the parallelism: one thread each. It has to be said before torch is
@@ -11,3 +14,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # The same examples every time, and no failure because the machine was busy.
 settings.register_profile("house", derandomize=True, deadline=None)
 settings.load_profile("house")
+
+
+@pytest.fixture(autouse=True)
+def _no_figures_left() -> Iterator[None]:
+    """Close the figures of pyplot, which would keep all of them."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

@@ -30,8 +30,7 @@ def test_every_form_of_a_simulator_gives_the_same_posterior():
     forms = [quick_fit(LINE), quick_fit(LINE.simulator, PRIOR), quick_fit(table)]
     expected = forms[0].sample(Y, 20)
     assert all(np.array_equal(f.sample(Y, 20).a, expected.a) for f in forms)
-    assert forms[2].problem is None
-    assert forms[0].problem is LINE
+    assert forms[2].problem == forms[0].problem == LINE  # a table knows how it was made
     assert quick_fit("two_moons").problem == si.get("two_moons")
 
 
@@ -215,8 +214,22 @@ def test_failures_are_said(capsys):
     )
     out = capsys.readouterr().out
     assert "of 300 simulations failed" in out
-    assert "of the prior's mass" in out
+    assert "of the prior's mass. It depends on a: where simulations fail" in out
     assert "posterior.simulations.failures" in out
+
+
+def test_failures_anywhere_are_no_part_of_the_prior(capsys):
+    def fragile(a, b, rng):
+        return np.nan if rng.random() < 0.1 else a + b
+
+    posterior = si.fit_posterior(
+        fragile, PRIOR, n_simulations=300, method=SMALL, training=si.Training(epochs=1), seed=1
+    )
+    out = capsys.readouterr().out
+    assert "strewn over the prior: the posterior is learned from the others" in out
+    trained = len(posterior.simulations.ok)
+    assert trained < 300
+    assert f"trained on {trained} simulations" in repr(posterior)
 
 
 # -- what is looked at before anything is simulated ------------------------------------------------

@@ -2,7 +2,11 @@
 
 import json
 import math
+import os
+import shutil
+import subprocess
 import zipfile
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,14 +35,21 @@ def written(path: Path) -> Path:
     return path
 
 
-def rewrite(path: Path, changes: dict[str, bytes | None]) -> None:
-    """Replace members of a zip by other bytes, or leave them out."""
+def rewrite(path: Path, changes: dict[str, bytes | None], *, sealed: bool = True) -> None:
+    """Replace members of a zip by other bytes, or leave them out; by default with new checksums."""
     with zipfile.ZipFile(path) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()} | changes
+    kept = {name: content for name, content in contents.items() if content is not None}
+    if sealed:
+        lines = [
+            f"{sha256(content).hexdigest()}  {name}\n"
+            for name, content in kept.items()
+            if name != "SHA256SUMS"
+        ]
+        kept["SHA256SUMS"] = "".join(lines).encode()
     with zipfile.ZipFile(path, "w") as archive:
-        for name, content in contents.items():
-            if content is not None:
-                archive.writestr(name, content)
+        for name, content in kept.items():
+            archive.writestr(name, content)
 
 
 def rewrite_config(path: Path, **changes: object) -> None:
@@ -59,7 +70,7 @@ def test_config_comes_back_with_format_and_library(written: Path) -> None:
     config, _ = read(written)
     assert {name: config[name] for name in CONFIG} == CONFIG
     assert math.copysign(1, config["losses"][1]) == -1
-    assert config["format"] == FORMAT == 2
+    assert config["format"] == FORMAT == 3
     assert config["library"] == version("sbi-inn")
     assert set(config) == {*CONFIG, "format", "library", "members"}
 
@@ -231,7 +242,7 @@ def test_a_zip_with_other_content(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"{", b"\xff\xfe\xff", b'{"format": {"$float": "one"}}', b"[" * 100_000]
+    "content", [b"{", b"\xff\xfe\xff", b'{"format": {"$float": "one"}}', b'{"format": NaN']
 )
 def test_broken_json(written: Path, content: bytes) -> None:
     rewrite(written, {"config.json": content})
@@ -256,7 +267,7 @@ def test_members_that_are_no_lists_of_names(written: Path, members: object) -> N
 def test_a_newer_format_says_which_version_to_get(written: Path) -> None:
     rewrite_config(written, format=FORMAT + 1, library="9.8.7")
     installed = version("sbi-inn")
-    message = rf"by sbi_inn 9\.8\.7 in format 3; the installed sbi_inn {installed} .* Upgrade"
+    message = rf"by sbi_inn 9\.8\.7 in format 4; the installed sbi_inn {installed} .* Upgrade"
     with pytest.raises(LoadError, match=message):
         read(written)
 
@@ -283,6 +294,125 @@ def test_a_member_that_holds_other_arrays(written: Path) -> None:
     rewrite_config(written, members={"weights": ["a", "c"]})
     with pytest.raises(LoadError, match=r"should hold \['a', 'c'\]; it holds \['a', 'b'\]"):
         read(written)
+
+
+def test_the_checksums_are_those_of_sha256sum(written: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(written) as archive:
+        archive.extractall(tmp_path / "inside")
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    if shutil.which("sha256sum") is None:
+        pytest.skip("there is no sha256sum here")
+    done = subprocess.run(command, cwd=tmp_path / "inside", capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "config.json: OK",
+        *[f"{g}.safetensors: OK" for g in ARRAYS],
+    ]
+
+
+@pytest.mark.parametrize("number", [3, 2])
+def test_settings_edited_by_hand(written: Path, number: int) -> None:
+    with zipfile.ZipFile(written) as archive:
+        config = json.loads(archive.read("config.json")) | {"seed": 7, "format": number}
+    rewrite(written, {"config.json": json.dumps(config).encode()}, sealed=False)
+    with pytest.raises(LoadError, match=r"changed since it was written.*: config\.json should be"):
+        read(written)
+
+
+def test_members_that_are_swapped_left_out_or_added(written: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(written) as archive:
+        weights, held_out = (archive.read(f"{name}.safetensors") for name in ARRAYS)
+    for changes in (
+        {"weights.safetensors": held_out, "held_out.safetensors": weights},
+        {"weights.safetensors": None},
+        {"more.txt": b""},
+    ):
+        copy = Path(shutil.copy(written, tmp_path / "copy.sbi"))
+        rewrite(copy, changes, sealed=False)
+        with pytest.raises(LoadError, match="changed since it was written"):
+            read(copy)
+
+
+def test_without_its_checksums_only_a_file_of_format_2_is_read(written: Path) -> None:
+    rewrite(written, {"SHA256SUMS": None}, sealed=False)
+    with pytest.raises(LoadError, match="incomplete: SHA256SUMS is missing"):
+        read(written)
+    rewrite_config(written, format=2)
+    rewrite(written, {"SHA256SUMS": None}, sealed=False)
+    assert read(written)[0]["seed"] == 2**100
+
+
+def test_a_bomb_is_refused_before_it_is_read(written: Path, monkeypatch) -> None:
+    with zipfile.ZipFile(written, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("more.safetensors", bytes(10_000_000))
+    monkeypatch.setattr(zipfile.ZipFile, "read", None)
+    with pytest.raises(LoadError, match=r"5 members of 10,00.,... bytes in a file of"):
+        read(written)
+
+
+def test_too_many_members_or_one_name_twice(written: Path) -> None:
+    with (
+        pytest.warns(UserWarning, match="Duplicate name"),
+        zipfile.ZipFile(written, "a") as archive,
+    ):
+        archive.writestr("config.json", b"{}")
+    with pytest.raises(LoadError, match=r"it holds config\.json 2 times"):
+        read(written)
+    with zipfile.ZipFile(written, "w") as archive:
+        for number in range(20_001):
+            archive.writestr(str(number), b"")
+    with pytest.raises(LoadError, match="20,001 members"):
+        read(written)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100 + "1" + "}" * 100])
+def test_deep_json_is_refused_before_it_is_read(written: Path, text: str) -> None:
+    rewrite(written, {"config.json": text.encode()})
+    with pytest.raises(LoadError, match="nested 100[,0]* deep; expected at most 64"):
+        read(written)
+
+
+def test_brackets_in_texts_are_not_deep(written: Path) -> None:
+    rewrite_config(written, last_check='[[[\\"{{{' * 100)
+    assert read(written)[0]["last_check"] == '[[[\\"{{{' * 100
+
+
+# -- where a file is written -----------------------------------------------------------------------
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(written: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    target = written.rename(tmp_path / "folder" / "real.sbi")
+    written.symlink_to(target)
+    write(written, {"seed": 3}, {})
+    assert written.is_symlink()
+    assert read(target)[0]["seed"] == 3
+    assert sorted(tmp_path.rglob("*.sbi")) == [written, target]
+
+
+def test_a_link_to_nothing_makes_the_file_that_it_names(path: Path, tmp_path: Path) -> None:
+    path.symlink_to(tmp_path / "later.sbi")
+    write(path, {"seed": 3}, {})
+    assert path.is_symlink()
+    assert not (tmp_path / "later.sbi").is_symlink()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664])
+def test_the_permissions_of_a_file_are_kept(written: Path, mode: int) -> None:
+    written.chmod(mode)
+    write(written, {"seed": 3}, {})
+    assert written.stat().st_mode & 0o777 == mode
+    assert read(written)[0]["seed"] == 3
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_regular_file_is_not_replaced(path: Path, make) -> None:
+    make(path)
+    before = path.stat().st_mode
+    with pytest.raises(OSError, match="expected a new name or a file to replace; it is"):
+        write(path, CONFIG, ARRAYS)
+    assert path.stat().st_mode == before
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_no_damaged_byte_is_anything_but_a_load_error_or_harmless(written: Path) -> None:

@@ -36,6 +36,7 @@ warnings.filterwarnings("ignore", "the forward network misses")  # trained this 
 warnings.filterwarnings("ignore", "the last check of this posterior said")
 n_simulations = 500
 fit, small = sbi_inn.fit_posterior, {"blocks": 2, "hidden": 16}
+compare = sbi_inn.compare_models
 kinds = {"cinn": sbi_inn.CINN(**small), "inn": sbi_inn.INN(**small)}
 
 
@@ -44,7 +45,13 @@ def fit_small(*study, method="cinn", **options):
     return fit(*study, method=kinds[method], **options)
 
 
+def compare_small(models, **options):
+    options |= {"training": sbi_inn.Training(epochs=2), "ensemble": 1, "n_jobs": 1}
+    return compare(models, **options)
+
+
 sbi_inn.fit_posterior = fit_small
+sbi_inn.compare_models = compare_small
 """
 
 
@@ -74,6 +81,7 @@ def test_there_are_notebooks() -> None:
         "09-covid",
         "10-star-counts",
         "11-xray-pose",
+        "12-which-simulator",
     ]
 
 

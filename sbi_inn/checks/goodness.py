@@ -28,6 +28,9 @@ from sbi_inn.typing import FloatArray
 # in a hundred is odd, and for one in a thousand something else is the better explanation.
 STRANGE = Limits("-log10 of the p-value", caution=-np.log10(0.01), distrust=-np.log10(0.001))
 
+FAMILIAR = 5_000
+"""Simulations that an observation is compared with."""
+
 OBSERVED = "the observation"
 LEARNED = "its learned summary"
 SINGLE = "a single statistic"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sbi_inn.checks.record import Record
 from sbi_inn.checks.subject import Here, Subject
@@ -50,6 +50,14 @@ TWO_PARAMETERS = Need(
 )
 
 
+class Shared(Protocol):
+    """What the checks of one thing share: a `Subject`, or the `Candidates` of a comparison."""
+
+    def once(self, name: Hashable, make: Callable[[], Any]) -> Any:
+        """Give what `make` returns, which is called only once."""
+        ...
+
+
 @dataclass(frozen=True)
 class CheckKind(Generic[R]):
     """One kind of check.
@@ -78,7 +86,7 @@ class CheckKind(Generic[R]):
     needs: tuple[Need, ...] = ()
     at_observation: bool = False
 
-    def of(self, subject: Subject) -> R | str:
+    def of(self, subject: Shared) -> R | str:
         """Check a posterior in general, once: the record, or why there is none."""
         return subject.once(self.name, lambda: self._found(subject, subject))
 
@@ -86,7 +94,7 @@ class CheckKind(Generic[R]):
         """Check a posterior at one observation: the record, or why there is none."""
         return self._found(here.subject, here)
 
-    def record(self, subject: Subject) -> R:
+    def record(self, subject: Shared) -> R:
         """Check a posterior in general.
 
         Raises
@@ -99,7 +107,7 @@ class CheckKind(Generic[R]):
             raise ValueError(f"no {self.name}: {found}")
         return found
 
-    def _found(self, subject: Subject, what: Subject | Here) -> R | str:
+    def _found(self, subject: Any, what: Shared | Here) -> R | str:
         reasons = (need.missing(subject) for need in self.needs)
         try:
             return next(filter(None, reasons), "") or self.run(what)

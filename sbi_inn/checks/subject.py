@@ -16,9 +16,9 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import described, described_names
 from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.problem import Problem
-from sbi_inn.simulation.progress import bar
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.training.progress import bar
 from sbi_inn.training.workers import cores
 from sbi_inn.typing import BoolArray, FloatArray
 

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.typing import FloatArray
+from sbi_inn.typing import FloatArray, IntArray
+
+_ROUNDING = 1e-5  # of the sum of a row of probabilities
 
 
 def truth_and_draws(
@@ -59,3 +61,38 @@ def finite(where: str, *arrays: FloatArray) -> None:
     """Raise unless every value is finite."""
     if not all(np.isfinite(one).all() for one in arrays):
         raise ShapeError(f"{where}: every value must be finite; got NaN or infinite values")
+
+
+def probabilities_of(where: str, probabilities: ArrayLike) -> FloatArray:
+    """Give probabilities of shape (n, k), n > 0 and k > 1, whose rows sum to one exactly."""
+    p = np.asarray(probabilities, dtype=float)
+    if p.ndim != 2 or p.shape[0] == 0 or p.shape[1] < 2:
+        raise ShapeError(
+            f"{where}: probabilities must have shape (n, k), n > 0 and k > 1; got {p.shape}"
+        )
+    total = p.sum(axis=1)
+    if not (np.all(p >= 0) and np.all(np.abs(total - 1) <= _ROUNDING)):
+        raise ShapeError(
+            f"{where}: every row of probabilities must sum to one, without negative ones; got "
+            f"sums from {total.min()} to {total.max()}, and {p.min()} as the smallest"
+        )
+    return p / total[:, None]
+
+
+def probabilities_and_truth(
+    where: str, probabilities: ArrayLike, truth: ArrayLike
+) -> tuple[FloatArray, IntArray]:
+    """Give probabilities (n, k) and the true classes (n,), from 0 to k - 1."""
+    p, classes = probabilities_of(where, probabilities), np.asarray(truth)
+    if classes.shape != (len(p),):
+        raise ShapeError(
+            f"{where}: truth must have shape (n,) = ({len(p)},), one class a row of "
+            f"probabilities; got {classes.shape}"
+        )
+    whole = classes.astype(np.int64)
+    if np.any(whole != classes) or whole.min() < 0 or whole.max() >= p.shape[1]:
+        raise ShapeError(
+            f"{where}: truth must hold the numbers of classes, 0 to {p.shape[1] - 1}; got "
+            f"{classes.min()} to {classes.max()}"
+        )
+    return p, whole

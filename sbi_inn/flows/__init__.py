@@ -11,7 +11,7 @@ from sbi_inn.flows.flow import MIXINGS, TRANSFORMS, coupling_flow
 from sbi_inn.flows.gaussian_start import GaussianStart
 from sbi_inn.flows.haar import Haar
 from sbi_inn.flows.informed import Informed
-from sbi_inn.flows.latent import Normal
+from sbi_inn.flows.latent import Mixture, Normal
 from sbi_inn.flows.maps import Maps
 from sbi_inn.flows.mixing import Orthogonal, Permutation
 from sbi_inn.flows.on_part import OnPart
@@ -19,7 +19,7 @@ from sbi_inn.flows.pieces import Pieces
 from sbi_inn.flows.regression import Regression
 from sbi_inn.flows.spline import RationalQuadraticSpline
 from sbi_inn.flows.stack import Stack
-from sbi_inn.flows.subnet import MLP
+from sbi_inn.flows.subnet import MLP, Free
 
 __all__ = [
     "MIXINGS",
@@ -37,6 +37,8 @@ __all__ = [
     "FieldFlow",
     "Haar",
     "Maps",
+    "Free",
+    "Mixture",
     "Normal",
     "OnPart",
     "Orthogonal",

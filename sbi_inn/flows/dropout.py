@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,6 +62,19 @@ class Dropout:
             self._supply(dropped, max(SUPPLY, 2 * size))
         start = self._places.randrange(len(self._factors) - size)
         return self._factors[start : start + size].view(rows, width)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Give all that decides the masks to come: what JSON can hold, and arrays."""
+        version, numbers, gauss = self._places.getstate()
+        places = {"version": version, "numbers": list(numbers), "gauss": gauss}
+        arrays = {"generator": self._generator.get_state().numpy(), "levels": self._levels.numpy()}
+        return places, arrays
+
+    def restore(self, config: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+        """Take over what `state` gave."""
+        self._places.setstate((config["version"], tuple(config["numbers"]), config["gauss"]))
+        self._generator.set_state(torch.from_numpy(arrays["generator"]))
+        self._levels, self._dropped = torch.from_numpy(arrays["levels"]), 0
 
     def _supply(self, dropped: int, size: int) -> None:
         """Make factors for this rate."""

@@ -85,3 +85,30 @@ class MLP(nn.Module):
             weight = torch.cat([self.enter.weight, self.steer.weight], dim=1)
             return torch.addmm(self.steer.bias, torch.cat([x, context], dim=1), weight.t())
         return torch.addmm(self.steer(context), x, self.enter.weight.t())
+
+
+class Free(nn.Module):
+    """Free parameters in the place of a network that has nothing to read.
+
+    A block of a single number has no other half, and where there is no context either, it does the
+    same to every row. All parameters start at zero.
+
+    Parameters
+    ----------
+    n_out : int
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.flows import Free
+    >>> Free(3)(torch.zeros(5, 0), torch.zeros(1, 0))
+    tensor([[0., 0., 0.]], grad_fn=<UnsqueezeBackward0>)
+    """
+
+    def __init__(self, n_out: int) -> None:
+        super().__init__()
+        self.values = nn.Parameter(torch.zeros(n_out))
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Give the parameters, shape (1, n_out), whatever is asked."""
+        return self.values.unsqueeze(0)

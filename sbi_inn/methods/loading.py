@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from sbi_inn.errors import LoadError
@@ -16,6 +17,15 @@ from sbi_inn.methods.fields.fitted import FittedField
 from sbi_inn.methods.protocols import Fitted, Groups
 from sbi_inn.methods.registry import METHODS, with_summary
 from sbi_inn.prior import FieldPlace
+from sbi_inn.training.budget import Budget
+
+# Numbers that are made to build a network, for each that is stored: weights are drawn before they
+# are read, and some are made up of others. Networks of ours take three.
+NUMBERS = 10
+# Calls of torch that it takes, for each array that is stored. Networks of ours take nine.
+CALLS = 50
+# What the smallest network may take of either beyond that.
+FREE = 10_000
 
 
 def to_arrays(fitted: Fitted) -> tuple[dict[str, Any], Groups]:
@@ -58,14 +68,36 @@ def from_arrays(
         another one.
     """
     try:
-        if config.get("name") == Ensemble.name:
-            again = partial(from_arrays, summary=summary, method=method)
-            return Ensemble.read(config, arrays, again)
-        return _reader(config.get("name"), summary, method).read(config, arrays)
+        _check_finite(arrays)
+        if method is not None:
+            return _read(config, arrays, summary, method)
+        named = [array for group in arrays.values() for array in group.values()]
+        size = sum(array.size for array in named)
+        with Budget(numbers=NUMBERS * size + FREE, calls=CALLS * len(named) + FREE):
+            return _read(config, arrays, summary, None)
     except LoadError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise LoadError(f"the weights do not fit the settings beside them: {error}") from error
+    except Exception as error:  # settings that say anything make torch and numpy raise anything
+        raise LoadError(
+            f"the weights do not fit the settings beside them: {error!r:.300}"
+        ) from error
+
+
+def _read(
+    config: Mapping[str, Any], arrays: Groups, summary: nn.Module | None, method: Any
+) -> Fitted:
+    if config.get("name") == Ensemble.name:
+        again = partial(_read, summary=summary, method=method)
+        return Ensemble.read(config, arrays, again)
+    return _reader(config.get("name"), summary, method).read(config, arrays)
+
+
+def _check_finite(arrays: Groups) -> None:
+    """Raise LoadError where weights are NaN: what comes of them would be, too."""
+    for group, named in arrays.items():
+        for name, array in named.items() if group.endswith("weights") else ():
+            if array.dtype.kind == "f" and np.isnan(array).any():
+                raise LoadError(f"{group} holds NaN, in {name!r}")
 
 
 def with_fields(fitted: Any, fields: Sequence[FieldPlace]) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sbi_inn.errors import ShapeError
 from sbi_inn.observation.image import Grid
+from sbi_inn.observation.plain import plain
 from sbi_inn.typing import AnyArray
 
 Shape = tuple[int, ...]
@@ -138,8 +139,9 @@ def scalar_names(name: str, shape: Shape) -> tuple[str, ...]:
 def numbers(name: str, value: Any) -> AnyArray:
     """Read an array of numbers, or raise ShapeError under this name."""
     try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "biuf":
+        array = np.asarray(plain(value))
+        unreal = array.dtype.kind in "cmM"
+        if not unreal and array.dtype.kind not in "biuf":
             array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
         if "inhomogeneous" in str(error):
@@ -147,6 +149,11 @@ def numbers(name: str, value: Any) -> AnyArray:
                 f"expected {name} as one array of numbers; got lists of different lengths"
             ) from None
         raise ShapeError(f"expected numbers in {name}; got {brief(value)}") from None
+    if unreal:
+        raise ShapeError(
+            f"expected real numbers in {name}; got {array.dtype}. Give real and imaginary parts, "
+            "or times since a start, as observables of their own"
+        )
     return array.astype(np.float64, copy=False)
 
 

@@ -32,6 +32,21 @@ class Schema(Description):
     Attributes are those of `Description`.
     """
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Schema:
+        """Read back what JSON has made of the fields."""
+        return cls(
+            observables={name: tuple(shape) for name, shape in config["observables"].items()},
+            sets={name: tuple(columns) for name, columns in config["sets"].items()},
+            givens=tuple(config["givens"]),
+            constants=config["constants"],
+            trained={name: (low, high) for name, (low, high) in config["trained"].items()},
+            given_shapes={name: tuple(shape) for name, shape in config["given_shapes"].items()},
+            missing=config["missing"],
+            series=tuple(config["series"]),
+            images=tuple(config["images"]),
+        )
+
     def read(self, y: Any) -> Observations:
         """Turn one observation into a batch of one.
 
@@ -94,6 +109,7 @@ class Schema(Description):
                 observations = self.stack(*whole)
                 self.warn_outside(observations)
                 return observations
+        labels = _labels(ys)
         if isinstance(ys, xr.Dataset):
             ys = [ys.isel(observation=i) for i in range(ys.sizes["observation"])]
         elif isinstance(ys, pd.DataFrame):
@@ -112,7 +128,8 @@ class Schema(Description):
                 try:
                     batch.append(self.read(y))
                 except ShapeError as error:
-                    raise ShapeError(f"observation {index}: {error}") from None
+                    name = index if labels is None else labels[index]
+                    raise ShapeError(f"observation {name}: {error}") from None
         for message in dict.fromkeys(str(w.message) for w in caught):
             warnings.warn(message, stacklevel=2)
         return join(batch)
@@ -273,3 +290,12 @@ class Schema(Description):
 def _share(gone: BoolArray) -> FloatArray:
     """Share of each row that is gone, shape (rows,)."""
     return gone.reshape(len(gone), -1).mean(axis=1) if gone[0:1].size else np.zeros(len(gone))
+
+
+def _labels(ys: Any) -> Sequence[Any] | None:
+    """Give what a catalogue calls its observations, if it has names for them."""
+    if isinstance(ys, pd.DataFrame):
+        return ys.index.tolist()
+    if isinstance(ys, xr.Dataset) and "observation" in ys.coords:
+        return ys["observation"].values.tolist()
+    return None

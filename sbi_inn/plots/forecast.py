@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.plots.marginals import MASSES
 from sbi_inn.plots.panels import add_legend, figure_of, single_panel
 from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas
 from sbi_inn.typing import FloatArray
 
-_ALPHAS = (0.45, 0.2)  # of the bands, for `MASSES`
+_MASSES = (0.5, 0.9)  # of the re-simulations, that the bands hold
+_ALPHAS = (0.45, 0.2)
 _HEIGHT = 0.45  # of the figure, in widths
 _LEAST_MM = 55.0  # of its height
 _MOST_MM = 75.0
@@ -100,7 +100,7 @@ def plot_forecast(
 def _draw_bands(ax: Axes, day: FloatArray, good: FloatArray) -> list[Artist]:
     """Draw the central intervals; return what the legend names."""
     handles: list[Artist] = []
-    for mass, alpha in zip(MASSES, _ALPHAS, strict=True):
+    for mass, alpha in zip(_MASSES, _ALPHAS, strict=True):
         low, high = np.quantile(good, [0.5 - mass / 2, 0.5 + mass / 2], axis=0)
         band = ax.fill_between(day, low, high, color=COLOURS[0], alpha=alpha, linewidth=0)
         band.set_label(f"{100 * mass:.0f} %" + (" of re-simulations" if not handles else ""))

@@ -18,12 +18,12 @@ from scipy.stats import chi2
 from sbi_inn.draws import Column
 from sbi_inn.errors import ShapeError
 from sbi_inn.plots.axes import axis_label, dress_axis, is_constant, widened
-from sbi_inn.plots.marginals import MASSES
 from sbi_inn.plots.panels import is_leftmost, is_lowest, lay_out, panel_grid, square, width_of
 from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, SMALL_PT, Canvas
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 _MAP = "viridis"
+_MASSES = (0.5, 0.9)  # of the latent, that the circles hold
 _SHOWN = 0.99  # mass of the latent inside which values set the colours: corners may be far out
 _CATEGORY_COLOURS = (*COLOURS, "#F0E442", "#999999")  # Okabe and Ito's yellow, and their grey
 _DARKEST = 0.1  # of a colour's brightness
@@ -189,7 +189,7 @@ def _draw_circles(ax: Axes) -> None:
     """Draw the circles that hold 50 % and 90 % of a standard normal in two dimensions."""
     limits = ax.get_xlim(), ax.get_ylim()
     outline: list[AbstractPathEffect] = [withStroke(linewidth=2.2, foreground=_DARK)]
-    for mass in MASSES:
+    for mass in _MASSES:
         radius = float(np.sqrt(chi2.ppf(mass, 2)))
         circle = Circle((0, 0), radius, fill=False, edgecolor="white", linewidth=1.0)
         circle.set_path_effects(outline)

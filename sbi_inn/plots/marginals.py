@@ -14,8 +14,13 @@ from sbi_inn.plots.axes import Span, is_constant
 from sbi_inn.plots.style import GREY
 from sbi_inn.typing import FloatArray, IntArray
 
-MASSES = (0.5, 0.9)
-_ALPHAS = (0.35, 0.15)  # of what is filled, for `MASSES`
+LEVELS = (0.393, 0.865)
+"""Shares of the draws that regions hold by default: what 1 and 2 sigma hold of two Gaussians."""
+
+MOST_LEVELS = 4
+"""Regions that are told apart by their shade."""
+
+_PALEST, _FULLEST = 0.15, 0.35  # opacity of the largest region, and of the smallest one
 _TAIL = 0.001  # share of draws beyond either end of an axis, so that one outlier does not set it
 _FEW = 50  # draws, below which a contour would be invention
 _BIN_COUNTS = (10, 14, 20, 28, 40, 56, 80)  # of histograms, from which one is chosen
@@ -124,8 +129,9 @@ def draw_pair(
     *,
     discrete: tuple[bool, bool] = (False, False),
     supports: Sequence[Span | None] = (None, None),
+    levels: Sequence[float] = LEVELS,
 ) -> bool:
-    """Draw the smallest regions that hold 50 % and 90 % of the draws of two parameters.
+    """Draw the smallest regions that hold some shares of the draws of two parameters.
 
     From a fine histogram, smoothed inside the range of the draws or, where the `supports` are
     known, a little beyond it inside them; where a parameter is `discrete`, from one that has
@@ -147,9 +153,9 @@ def draw_pair(
     smooth = smoothed(counts, tuple(k for k in (0, 1) if own[k] is None))
     density = smooth / np.outer(*map(np.diff, edges))
     if own[0] is own[1] is None:
-        _draw_contours(ax, edges, density, _levels(counts, density, len(x)), colour)
+        _draw_contours(ax, edges, density, _heights(counts, density, len(x), levels), colour)
     else:
-        _draw_cells(ax, edges, counts, density, colour)
+        _draw_cells(ax, edges, counts, density, colour, levels)
     return True
 
 
@@ -162,29 +168,55 @@ def _reach(values: FloatArray, support: Span | None) -> Span:
     return max(low - margin, min(low, support[0])), min(high + margin, max(high, support[1]))
 
 
-def region_patches(colour: str = GREY) -> list[Patch]:
+def checked_levels(levels: Sequence[float]) -> list[float]:
+    """Give the shares of draws that regions are to hold, the smallest first.
+
+    Raises
+    ------
+    ValueError
+        If one is not between 0 and 1, two are equal, or they are none or more than four.
+    """
+    found = sorted(float(level) for level in levels)
+    inside = all(0 < level < 1 for level in found)
+    if not (inside and 1 <= len(set(found)) == len(found) <= MOST_LEVELS):
+        raise ValueError(
+            f"levels must be 1 to {MOST_LEVELS} different shares between 0 and 1, such as "
+            f"(0.5, 0.9); got {levels!r:.80}"
+        )
+    return found
+
+
+def _alphas(levels: int) -> FloatArray:
+    """Give the opacity of each of so many regions, the smallest one first."""
+    return np.linspace(_FULLEST, _PALEST, levels) if levels > 1 else np.array([_FULLEST])
+
+
+def region_patches(colour: str = GREY, levels: Sequence[float] = LEVELS) -> list[Patch]:
     """Return what the legend of pairs shows: which share of the draws a region holds."""
     look = {"edgecolor": colour, "linewidth": 0.7}
     return [
         Patch(facecolor=to_rgba(colour, alpha), label=f"{100 * mass:g} % of draws", **look)
-        for mass, alpha in zip(MASSES, _ALPHAS, strict=True)
+        for mass, alpha in zip(levels, _alphas(len(levels)), strict=True)
     ]
 
 
-def _levels(counts: FloatArray, density: FloatArray, m: int) -> FloatArray:
-    """Return the densities above which 90 % and 50 % of m draws lie, increasing."""
+def _heights(
+    counts: FloatArray, density: FloatArray, m: int, levels: Sequence[float]
+) -> FloatArray:
+    """Return the densities above which these shares of m draws lie, increasing."""
     densest_first = np.argsort(density, axis=None)[::-1]
     held = np.cumsum(counts.ravel()[densest_first]) / m
-    last = np.minimum(np.searchsorted(held, MASSES[::-1]), held.size - 1)
-    levels = density.ravel()[densest_first][last]
-    levels[0] = min(levels[0], levels[1] * (1 - 1e-9))  # where draws pile up they are the same
-    return levels
+    last = np.minimum(np.searchsorted(held, levels[::-1]), held.size - 1)
+    heights = density.ravel()[densest_first][last]
+    for i in range(len(heights) - 2, -1, -1):  # where draws pile up they are the same
+        heights[i] = min(heights[i], heights[i + 1] * (1 - 1e-9))
+    return heights
 
 
 def _draw_contours(
-    ax: Axes, edges: list[FloatArray], density: FloatArray, levels: FloatArray, colour: str
+    ax: Axes, edges: list[FloatArray], density: FloatArray, heights: FloatArray, colour: str
 ) -> None:
-    """Fill and outline where the density is above each level, up to the ends of the histogram."""
+    """Fill and outline where the density is above each height, up to the ends of the histogram."""
     # The centres of the bins, their outer edges, and a line of zeros just beyond.
     points = []
     for ends in edges:
@@ -192,20 +224,27 @@ def _draw_contours(
         middle = (ends[1:] + ends[:-1]) / 2
         points.append([ends[0] - beyond, ends[0], *middle, ends[-1], ends[-1] + beyond])
     padded = np.pad(np.pad(density, 1, mode="edge"), 1).T
-    fills = [to_rgba(colour, alpha) for alpha in _ALPHAS[::-1]]
-    ax.contourf(*points, padded, [*levels, np.inf], colors=fills)
-    ax.contour(*points, padded, levels, colors=colour, linewidths=0.7)
+    fills = [to_rgba(colour, alpha) for alpha in _alphas(len(heights))[::-1]]
+    ax.contourf(*points, padded, [*heights, np.inf], colors=fills)
+    ax.contour(*points, padded, heights, colors=colour, linewidths=0.7)
 
 
 def _draw_cells(
-    ax: Axes, edges: list[FloatArray], counts: FloatArray, density: FloatArray, colour: str
+    ax: Axes,
+    edges: list[FloatArray],
+    counts: FloatArray,
+    density: FloatArray,
+    colour: str,
+    levels: Sequence[float],
 ) -> None:
-    """Fill the cells of a histogram that hold 50 % and 90 % of the draws, densest first."""
+    """Fill the cells of a histogram that hold these shares of the draws, densest first."""
     densest_first = np.argsort(density, axis=None)[::-1]
     held = np.cumsum(counts.ravel()[densest_first]) / counts.sum()
     before = np.append(0.0, held[:-1])
     alpha = np.zeros(counts.size)
-    alpha[densest_first] = np.select([before < mass for mass in MASSES], _ALPHAS, 0.0)
+    alpha[densest_first] = np.select(
+        [before < mass for mass in levels], list(_alphas(len(levels))), 0.0
+    )
     filled = np.empty((*counts.T.shape, 4))
     filled[...] = to_rgba(colour)
     filled[..., 3] = np.where(density > 0, alpha.reshape(counts.shape), 0.0).T

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from io import BytesIO
 from typing import Any, cast
 
@@ -11,13 +14,15 @@ import matplotlib
 from matplotlib.figure import Figure, SubFigure
 
 # Okabe and Ito (2008), told apart with any colour vision; in an order that keeps neighbours apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#56B4E9", "#E69F00", "#CC79A7")
 DASHES = ("-", "--", ":", "-.")
 GREY = "#808080"
 SINGLE_COLUMN_MM = 85.0  # width of one column of a journal
 DOUBLE_COLUMN_MM = 180.0  # width of two
 TEXT_PT = 8.0  # of labels and titles
 SMALL_PT = 7.0  # of ticks and legends: the least that journals accept
+
+_FOR_PYPLOT: ContextVar[bool] = ContextVar("_FOR_PYPLOT", default=True)
 
 # A figure that a user may bring to be drawn into.
 Canvas = Figure | SubFigure
@@ -62,10 +67,11 @@ def style() -> AbstractContextManager[None]:
 
 
 class PaperFigure(Figure):
-    """A matplotlib figure that no window or backend owns.
+    """A matplotlib figure in the size and the fonts of a paper.
 
-    It shows itself, once, as the last expression of a notebook cell, and `savefig` writes
-    300 dots per inch and TrueType fonts unless told otherwise.
+    Where pyplot has been imported it is one of pyplot's figures, which `plt.show()` shows; else no
+    window or backend owns it. As the last expression of a notebook cell it shows itself, once.
+    `savefig` writes 300 dots per inch and TrueType fonts unless told otherwise.
     """
 
     def savefig(self, fname: Any, **kwargs: Any) -> None:
@@ -79,12 +85,45 @@ class PaperFigure(Figure):
         self.savefig(png, format="png", dpi=self.dpi)
         return png.getvalue()
 
+    def _ipython_display_(self) -> None:
+        """Show it in a notebook, where pyplot would show it a second time at the cell's end."""
+        from IPython.display import display
+
+        png = b64encode(self._repr_png_()).decode()
+        display({"image/png": png, "text/plain": repr(self)}, raw=True)
+        if (pyplot := _pyplot()) is not None:
+            pyplot.close(self)
+
 
 def new_figure(width_mm: float, height_mm: float) -> PaperFigure:
     """Return an empty figure of this size on paper; to be called inside `style`."""
-    if width_mm <= 0:
+    check_width(width_mm)
+    size: Any = {"figsize": (width_mm / 25.4, height_mm / 25.4), "layout": "constrained"}
+    pyplot = _pyplot()
+    if pyplot is None or not _FOR_PYPLOT.get():
+        return PaperFigure(**size)
+    return cast(PaperFigure, pyplot.figure(FigureClass=PaperFigure, **size))
+
+
+@contextmanager
+def kept_from_pyplot() -> Iterator[None]:
+    """Make figures that pyplot does not keep: of a report, which nobody would close."""
+    token = _FOR_PYPLOT.set(False)
+    try:
+        yield
+    finally:
+        _FOR_PYPLOT.reset(token)
+
+
+def check_width(width_mm: float) -> None:
+    """Raise ValueError unless a width is positive."""
+    if not width_mm > 0:
         raise ValueError(f"width_mm must be positive; got {width_mm}")
-    return PaperFigure(figsize=(width_mm / 25.4, height_mm / 25.4), layout="constrained")
+
+
+def _pyplot() -> Any:
+    """Give pyplot if somebody has imported it: it is slow to load, and chooses a backend."""
+    return sys.modules.get("matplotlib.pyplot")
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from sbi_inn.diagnostics.modes import count_modes
 from sbi_inn.draws import INTERVAL_68, INTERVAL_95, counted
 from sbi_inn.observation.batch import Observations
 from sbi_inn.posterior.core import Core
-from sbi_inn.simulation.progress import bar
 from sbi_inn.tables import coordinate, index_of
+from sbi_inn.training.progress import bar
 from sbi_inn.typing import AnyArray, FloatArray
 
 BLOCK = 2**18  # draws that are made at once: enough to keep the cores busy, a few MB

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sbi_inn.checks.goodness import Familiar
+from sbi_inn.checks.goodness import FAMILIAR, Familiar
 from sbi_inn.methods import Emulator, Fitted, Summariser, Weigher
 from sbi_inn.methods.row_generators import Random, RowGenerators
 from sbi_inn.observation.batch import Observations
@@ -18,14 +18,12 @@ from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import spread, statistics
 from sbi_inn.posterior.density import Density
 from sbi_inn.posterior.emulation import Emulation
+from sbi_inn.posterior.provenance import Provenance
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
-
-FAMILIAR = 5_000
-"""Simulations that an observation is compared with."""
 
 STRANGE = 1e-3
 """P-value of an observation, below which the simulations cannot be said to have produced it."""
@@ -91,6 +89,8 @@ class Core:
         `scale`, where the simulations that it came from are not at hand.
     refined : Refined or None
         Where it holds, if its prior was truncated to the neighbourhood of an observation.
+    provenance : Provenance
+        With what it was made.
     """
 
     fitted: Fitted
@@ -102,6 +102,7 @@ class Core:
     problem: Problem | None = None
     stored_scale: FloatArray | None = None
     refined: Refined | None = None
+    provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
         if self.simulations.schema is None:

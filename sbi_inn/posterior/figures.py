@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,9 +17,11 @@ from sbi_inn.checks import Subject
 from sbi_inn.errors import ShapeError
 from sbi_inn.methods import Decoder
 from sbi_inn.plots import corner as corner_plot
-from sbi_inn.plots import forecast, latent, training
+from sbi_inn.plots import forecast, forest, latent, training
 from sbi_inn.plots.axes import axis_label
+from sbi_inn.plots.marginals import LEVELS
 from sbi_inn.plots.style import Canvas
+from sbi_inn.posterior.catalogue import summary_each
 from sbi_inn.posterior.checking import calibration, recovery
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.resimulation import resimulate
@@ -34,6 +36,8 @@ def corner(
     *,
     truth: Mapping[str, Any] | None = None,
     compare: Mapping[str, xr.Dataset] | None = None,
+    names: Sequence[str] | None = None,
+    levels: Sequence[float] = LEVELS,
     width_mm: float = 180.0,
     fig: Canvas | None = None,
     seed: int | None = None,
@@ -49,13 +53,25 @@ def corner(
         True parameters, marked in the figure.
     compare : mapping of str to Dataset, optional
         Other draws to overlay, by label, such as `{"ABC": posterior.rejection_abc(y)}`.
+    names : sequence of str, optional
+        Which parameters (`"theta"`) or entries of one (`"theta[0]"`) to show, in this order.
+    levels : sequence of 1 to 4 floats
+        Shares of the draws that the regions hold; by default what 1 and 2 sigma hold of two
+        Gaussian parameters.
     width_mm, fig
         As everywhere.
     seed : int, optional
+
+    Raises
+    ------
+    ShapeError
+        If a name is unknown.
     """
     mine, prior = sample(core, y, n, seed=seed), core.simulations.prior_draws
     sets = {core.fitted.settings.label: mine, **compare} if compare else mine
-    return corner_plot.corner(sets, truth=truth, prior=prior, width_mm=width_mm, fig=fig)
+    return corner_plot.corner(
+        sets, truth=truth, prior=prior, names=names, levels=levels, width_mm=width_mm, fig=fig
+    )
 
 
 def plot_calibration(
@@ -176,6 +192,49 @@ def plot_forecast(
         log=log,
         width_mm=width_mm,
         ax=ax,
+    )
+
+
+def plot_forest(
+    core: Core,
+    ys: Any,
+    n: int = 1000,
+    *,
+    names: Sequence[str] | None = None,
+    truth: Mapping[str, npt.ArrayLike] | None = None,
+    width_mm: float = 180.0,
+    fig: Canvas | None = None,
+    seed: int | None = None,
+) -> Figure:
+    """Plot the posteriors of a catalogue: medians and intervals, one line an object.
+
+    Parameters
+    ----------
+    ys : many observations
+        Up to 60, under the catalogue's own index; the first stands at the top.
+    n : int
+        Number of draws for each.
+    names : sequence of str, optional
+        Which parameters (`"theta"`) or entries of one (`"theta[0]"`) to show, at most 6; by default
+        all.
+    truth : mapping of str to array, optional
+        True values of the parameters, one an object.
+    width_mm, fig
+        As everywhere.
+    seed : int, optional
+
+    Raises
+    ------
+    ShapeError
+        If a name is unknown, or there is too much for a page.
+    """
+    table = summary_each(core, ys, n, seed=seed, progress=False)
+    columns = labelled.columns_of(core.simulations.prior_draws)
+    chosen = columns if names is None else corner_plot.chosen(columns, names)
+    ends = [[f"{column.name}_{end}" for end in forest.ENDS] for column in chosen]
+    intervals = np.stack([table[keys].to_numpy() for keys in ends], axis=1)
+    return forest.plot_forest(
+        list(table.index), intervals, chosen, truth=truth, width_mm=width_mm, fig=fig
     )
 
 

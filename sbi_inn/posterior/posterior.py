@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -22,10 +22,12 @@ from sbi_inn.posterior import (
     resimulation,
     sampling,
     saving,
+    verification,
     weighting,
 )
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.emulation import Emulation
+from sbi_inn.posterior.verification import Verification
 from sbi_inn.prior import Prior
 from sbi_inn.report.check import Check
 from sbi_inn.simulation.problem import Problem
@@ -104,12 +106,22 @@ class Posterior:
         The trained method, its simulations, and how it came about; for code that builds on it.
     last_check, last_verdict : str
         What the last general check said, empty before.
+    last_numbers : dict
+        What it has measured; empty before.
     """
 
-    def __init__(self, core: Core, *, last_check: str = "", last_verdict: str = "") -> None:
+    def __init__(
+        self,
+        core: Core,
+        *,
+        last_check: str = "",
+        last_verdict: str = "",
+        last_numbers: Mapping[str, verification.Numbers] | None = None,
+    ) -> None:
         self.core = core
         self.last_check = last_check
         self.last_verdict = last_verdict
+        self.last_numbers = dict(last_numbers or {})
         self._warned = False  # that the last check failed
         self._shared: Subject | None = None  # by the checks, once they were asked for
 
@@ -201,10 +213,31 @@ class Posterior:
         observation = None if y is None else self.schema.read(y)
         general = checking.check(self.core, self._subject(), progress=progress)
         self.last_check, self.last_verdict = general.sentence, general.verdict
+        self.last_numbers = {verification.AS_CHECKED: verification.numbers(general)}
         self._warned = False
         if observation is None:
             return general
         return checking.check(self.core, self._subject(), observation, progress=progress)
+
+    def verify(self, *, progress: bool = True) -> Verification:
+        """Compute the numbers of the last check again, and say whether they come out.
+
+        With the simulator, if there is one; else on the held-out simulations, which are all in
+        the file.
+
+        Returns
+        -------
+        Verification
+            `.agrees`, `.sentence`, `.table`.
+
+        Raises
+        ------
+        LoadError
+            If there are none: it was not checked before it was saved.
+        """
+        again = self.problem is not None and bool(self.last_numbers)
+        general = checking.check(self.core, self._subject(), progress=progress) if again else None
+        return verification.verify(self.core, self.last_numbers, general)
 
     calibration = _of_subject(checking.calibration)
     recovery = _of_subject(checking.recovery)
@@ -272,6 +305,7 @@ class Posterior:
     latent_grid = _of_core(figures.latent_grid)
     plot_forecast = _of_core(figures.plot_forecast)
     plot_training = _of_core(figures.plot_training)
+    plot_forest = _drawing(figures.plot_forest)
 
     # -- for other programs, and files -------------------------------------------------------------
 
@@ -281,8 +315,16 @@ class Posterior:
     latex_table = _drawing(exports.latex_table)
 
     def save(self, path: str | Path) -> None:
-        """Write the posterior to a file that `load_posterior` reads; no code is stored."""
-        saving.save(self.core, path, last_check=self.last_check, last_verdict=self.last_verdict)
+        """Write the posterior to a file that `load_posterior` reads; no code is stored.
+
+        It holds method and weights, prior, schema and held-out simulations, the settings of the
+        training, versions, the simulator's name and the hash of its source, and the numbers of the
+        last check, by which anybody can `verify` it.
+        """
+        if self.last_numbers and verification.HELD_OUT not in self.last_numbers:
+            self.last_numbers[verification.HELD_OUT] = verification.on_held_out(self.core)
+        last = saving.Last(self.last_check, self.last_verdict, self.last_numbers)
+        saving.save(self.core, path, last)
 
     def __repr__(self) -> str:
         lines = [

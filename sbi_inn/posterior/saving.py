@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,16 @@ from sbi_inn.typing import FloatArray
 REFERENCES = 8  # held-out simulations whose summaries are kept
 
 
-def save(core: Core, path: str | Path, *, last_check: str, last_verdict: str) -> None:
+@dataclass(frozen=True)
+class Last:
+    """What the last general check said, in words and in numbers; empty before."""
+
+    check: str
+    verdict: str
+    numbers: Mapping[str, Any]
+
+
+def save(core: Core, path: str | Path, last: Last) -> None:
     """Write method, weights, prior, schema and held-out simulations to one file."""
     method, arrays = to_arrays(core.fitted)
     held_out = core.simulations.as_observed().isel(simulation=core.test_rows)
@@ -35,8 +46,11 @@ def save(core: Core, path: str | Path, *, last_check: str, last_verdict: str) ->
         "seed": core.seed,
         "n_simulations": core.n_simulations,
         "refined": core.refined and core.refined.to_config(),
-        "last_check": last_check,
-        "last_verdict": last_verdict,
+        "training": asdict(core.training),
+        "provenance": core.provenance.to_config(),
+        "last_check": last.check,
+        "last_verdict": last.verdict,
+        "last_numbers": last.numbers,
     }
     held = {name: variable.values for name, variable in variables.items()}
     reference = {"scale": core.scale, "summaries": reference_summaries(core)}

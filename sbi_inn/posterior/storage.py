@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 from torch import nn
 
 from sbi_inn import files
-from sbi_inn.errors import LoadError, PriorError
+from sbi_inn.errors import LoadError, NoDensityError, PriorError
 from sbi_inn.methods import Method, from_arrays, with_fields
 from sbi_inn.observation.schema import Schema
+from sbi_inn.observation.statistics import statistics
 from sbi_inn.posterior.core import Core, Refined
+from sbi_inn.posterior.held_out import held_out
 from sbi_inn.posterior.posterior import Posterior
+from sbi_inn.posterior.provenance import Provenance
 from sbi_inn.posterior.saving import reference_summaries
+from sbi_inn.posterior.verification import read as read_numbers
 from sbi_inn.prior import Prior
 from sbi_inn.prior.box import Box
 from sbi_inn.prior.fingerprint import check_fingerprint
 from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get
-from sbi_inn.simulation.simulations import OK, Simulations
 from sbi_inn.simulation.simulator import as_simulator
+from sbi_inn.training.settings import Training
+from sbi_inn.training.stated import check_number, check_seed
 from sbi_inn.typing import AnyArray, FloatArray
 
 Arrays = Mapping[str, Mapping[str, AnyArray]]
@@ -85,25 +89,69 @@ def load_posterior(
     config, arrays = files.read(path)
     if config.get("kind") != "posterior":
         raise LoadError(f"{path}: expected a posterior; the file holds {config.get('kind')!r}")
-    problem = _find_problem(config, simulator)
-    try:
+    with _damage(path):
+        named = config.get("name")
+        if not isinstance(named, str):
+            raise LoadError(f"{path}: expected the name of a problem; got {named!r:.80}")
+    problem = _find_problem(named, simulator)
+    with _damage(path):
         core = _core(config, arrays, _prior(config, prior, problem), summary, method)
-        nuisances = tuple(config["nuisances"])
-    except LoadError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise LoadError(f"{path}: the file is incomplete or damaged: {error!r}") from error
+        nuisances = tuple(map(str, config["nuisances"]))
+        saved = arrays["reference"].get("summaries")
     if not isinstance(simulator, Problem | str | None):
         problem = _bind(simulator, core.prior, core.schema, nuisances)
     if problem is not None:
         problem = problem if noise is None else replace(problem, noise=as_noise(noise))
-        _check_fits(problem, core, nuisances, noise=config["noise"])
-    _check_summaries(core, arrays["reference"].get("summaries"), path)
-    return Posterior(
-        core.with_problem(problem),
-        last_check=config["last_check"],
-        last_verdict=config.get("last_verdict", ""),  # files of 0.1 have none
-    )
+        _check_fits(problem, core, nuisances, noise=bool(config["noise"]))
+    with _damage(path):
+        _check_summaries(core, saved, path)
+        posterior = Posterior(
+            core.with_problem(problem),
+            last_check=_text(config, "last_check"),
+            last_verdict=_text(config, "last_verdict"),  # files of 0.1 have none
+            last_numbers=read_numbers(config.get("last_numbers", {})),
+        )
+        _check_works(posterior)
+    return posterior
+
+
+@contextmanager
+def _damage(path: str | Path) -> Iterator[None]:
+    """Say which file it was that made reading it fail.
+
+    A file may say anything, and what numpy, scipy, torch and we make of it may then raise anything.
+    """
+    try:
+        yield
+    except LoadError:
+        raise
+    except Exception as error:
+        raise LoadError(f"{path}: the file is incomplete or damaged: {error!r:.500}") from error
+
+
+def _check_works(posterior: Posterior) -> None:
+    """Raise where the parts of a posterior do not go together: it draws at a held-out row."""
+    core = posterior.core
+    y = core.simulations.observations(core.test_rows[:1])
+    latent = core.fitted.sample(y, 2, np.random.default_rng(0))
+    if latent.shape != (1, 2, core.prior.latent_dim) or not np.isfinite(latent).all():
+        raise LoadError(
+            f"expected draws of shape {(1, 2, core.prior.latent_dim)}, for {len(core.prior.names)} "
+            f"parameters of the prior; got {latent.shape}, {latent.ravel()[:3]}"
+        )
+    scale = statistics(y, core.schema).shape[1:]
+    if core.scale.shape != scale:
+        raise LoadError(f"expected scales of shape {scale}; got {core.scale.shape}")
+    with suppress(NoDensityError):
+        core.log_ratio(core.draw(y, 2, core.rng(y)), y, normalised=False)
+    repr(posterior)
+
+
+def _text(config: Mapping[str, Any], name: str) -> str:
+    found = config.get(name, "")
+    if not isinstance(found, str):
+        raise LoadError(f"expected a text under {name!r}; got {found!r:.80}")
+    return found
 
 
 def _core(
@@ -114,7 +162,9 @@ def _core(
     method: Method | None,
 ) -> Core:
     """Read all but the problem."""
-    simulations = _held_out(config, arrays, prior)
+    simulations = held_out(config, arrays, prior)
+    check_seed(config["seed"])
+    check_number("n_simulations", config["n_simulations"], whole=True)
     return Core(
         with_fields(from_arrays(config["method"], arrays, summary, method), prior.fields),
         simulations,
@@ -123,7 +173,16 @@ def _core(
         n_simulations=config["n_simulations"],
         stored_scale=arrays["reference"]["scale"],
         refined=Refined(arrays["refined"], **config["refined"]) if config.get("refined") else None,
+        **_about(config),
     )
+
+
+def _about(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read with what it was made, which files of format 2 do not say."""
+    if "training" not in config:
+        return {}
+    training = Training(**config["training"])
+    return {"training": training, "provenance": Provenance.from_config(config["provenance"])}
 
 
 def _check_summaries(core: Core, saved: FloatArray | None, path: str | Path) -> None:
@@ -159,16 +218,16 @@ def _check_fits(problem: Problem, core: Core, nuisances: tuple[str, ...], *, noi
 
 
 def _find_problem(
-    config: Mapping[str, Any], simulator: Problem | Callable[..., Any] | str | None
+    name: str, simulator: Problem | Callable[..., Any] | str | None
 ) -> Problem | None:
     """Find the problem: the one given again, or the registered one, or None."""
     if isinstance(simulator, Problem):
         return simulator
     if isinstance(simulator, str):
         return get(simulator)
-    if simulator is None and config.get("name"):
+    if simulator is None and name:
         try:
-            return get(config["name"])
+            return get(name)
         except KeyError:
             return None
     return None
@@ -195,35 +254,6 @@ def _prior(config: Mapping[str, Any], prior: Prior | None, problem: Problem | No
         raise LoadError(f"the prior is not that of the file: {error}") from error
     check_fingerprint(prior, config["probes"])
     return prior
-
-
-def _held_out(config: Mapping[str, Any], arrays: Arrays, prior: Prior) -> Simulations:
-    variables = {
-        name: xr.Variable(tuple(about["dims"]), arrays["held_out"][name], about["attrs"])
-        for name, about in config["variables"].items()
-    }
-    dataset = xr.Dataset(variables, attrs=config["attrs"])
-    missing = [name for name in prior.names if name not in dataset]
-    if missing:
-        raise LoadError(
-            f"the prior names {', '.join(prior.names)}; the file has no {', '.join(missing)}"
-        )
-    dataset["status"] = ("simulation", np.full(dataset.sizes["simulation"], OK))
-    return Simulations(dataset, prior, _schema(config["schema"]), pd.DataFrame())
-
-
-def _schema(config: Mapping[str, Any]) -> Schema:
-    return Schema(
-        observables={name: tuple(shape) for name, shape in config["observables"].items()},
-        sets={name: tuple(columns) for name, columns in config["sets"].items()},
-        givens=tuple(config["givens"]),
-        constants=config["constants"],
-        trained={name: (low, high) for name, (low, high) in config["trained"].items()},
-        given_shapes={name: tuple(shape) for name, shape in config["given_shapes"].items()},
-        missing=config["missing"],
-        series=tuple(config["series"]),
-        images=tuple(config["images"]),
-    )
 
 
 def _bind(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from scipy.stats import gaussian_kde
+
 from sbi_inn.errors import PriorError
 from sbi_inn.prior.component import Component
 from sbi_inn.prior.continuous import Continuous
@@ -16,15 +18,16 @@ from sbi_inn.prior.gaussian_component import GaussianComponent
 from sbi_inn.prior.gaussian_field import GaussianField
 from sbi_inn.prior.mixture import Mixture
 from sbi_inn.prior.multivariate import MultivariateNormal, MultivariateT
+from sbi_inn.prior.near_misses import from_kde, hint
 from sbi_inn.prior.rosenblatt import Rosenblatt
 from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.prior.univariate import is_continuous
 
 ACCEPTED = (
     "any frozen univariate distribution of scipy.stats, such as norm(0, 1) or poisson(3); "
-    "multivariate_normal, multivariate_t or dirichlet; a Mixture of normals; a GaussianField or "
-    "Drawn for a field; or a function of "
-    "earlier parameters that returns a continuous one, such as `lambda beta: uniform(0, beta)`"
+    "multivariate_normal, multivariate_t or dirichlet; a gaussian_kde or a Mixture of normals; a "
+    "GaussianField or Drawn for a field; or a function of earlier parameters that returns a "
+    "continuous one, such as `lambda beta: uniform(0, beta)`"
 )
 
 
@@ -73,6 +76,8 @@ def build(name: str, value: object, earlier: Mapping[str, Component]) -> Compone
             f"parameter {name!r}: this distribution has no arguments yet; call it, as in "
             f"norm(0, 1). Accepted: {ACCEPTED}"
         )
+    if isinstance(value, gaussian_kde):
+        return Rosenblatt(from_kde(value))
     if is_discrete(able):
         return _univariate(Discrete.of, name, able)
     if isinstance(value, Mixture):
@@ -89,7 +94,8 @@ def build(name: str, value: object, earlier: Mapping[str, Component]) -> Compone
         return MultivariateNormal.of(name, able)
     if callable(value):
         return Dependent.of(name, value, tuple(earlier))
-    raise PriorError(f"parameter {name!r}: expected {ACCEPTED}; got {_what(value)}")
+    instead = f". {line}" if (line := hint(name, value)) else ""
+    raise PriorError(f"parameter {name!r}: expected {ACCEPTED}; got {_what(value)}{instead}")
 
 
 def _univariate(of: Callable[[str, Any], Component], name: str, value: object) -> Component:

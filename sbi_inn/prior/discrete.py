@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
+from scipy.stats import rv_discrete
 
 from sbi_inn.errors import PriorError
 from sbi_inn.prior.component import LATENT_MAX, Parents
@@ -29,6 +30,15 @@ RARE = 1e-4
 
 MOST_PIECES = 50
 """Values that networks learn a probability for, each by itself; more of them are nearly smooth."""
+
+ROUNDING = 1e-6
+"""What scipy's probabilities, added up, may miss."""
+
+MODE_STEPS = 1_000
+"""Places at which the most probable number is looked for, and then again around the best."""
+
+MODE_ROUNDS = 20
+"""Times: each narrows it down by some hundreds."""
 
 LARGEST = 2**53
 """Whole numbers up to here are told apart by float64."""
@@ -88,10 +98,9 @@ class Discrete:
         """
         check_arguments(name, source)
         where = f"parameter {name!r}, {_describe(source)}"
-        atoms = _atoms(where, source)
-        mass = np.asarray(source.pmf(atoms), dtype=float)
+        atoms, mass = _table(where, source)
         atoms, mass = atoms[mass > 0], mass[mass > 0]
-        if not abs(mass.sum() - 1) < 1e-6:
+        if not abs(mass.sum() - 1) <= ROUNDING:
             raise PriorError(
                 f"{where}: expected arguments in the range scipy.stats documents; got "
                 f"probabilities with sum {mass.sum():g}"
@@ -126,6 +135,9 @@ class Discrete:
 
     def log_prob(self, values: FloatArray, parents: Parents) -> FloatArray:
         """Log probability, shape (n,): -inf for what is no whole number."""
+        if listed(self.source) is not None:  # scipy compares every value with every listed one
+            i = np.minimum(np.searchsorted(self.atoms, values), len(self.atoms) - 1)
+            return np.where(self.atoms[i] == values, np.log(self.mass[i]), -np.inf)
         log_prob = np.asarray(self.source.logpmf(values), dtype=float)
         return np.where(np.isnan(log_prob), -np.inf, log_prob)
 
@@ -164,11 +176,11 @@ def is_discrete(value: object) -> bool:
     return all(hasattr(value, a) for a in ("pmf", "logpmf", "cdf", "sf", "ppf", "support"))
 
 
-def _atoms(where: str, source: Mass) -> Whole:
-    """List every number that the table might hold."""
+def _table(where: str, source: Mass) -> tuple[Whole, FloatArray]:
+    """List every number that the table might hold, rising, and its probability."""
     values = listed(source)
     if values is not None:
-        return _whole(where, values[0])
+        return _whole(where, values[0]), np.asarray(values[1], dtype=float)
     low, high = (float(end) for end in source.support())
     if not low <= high:
         raise PriorError(
@@ -176,8 +188,10 @@ def _atoms(where: str, source: Mass) -> Whole:
             f"from {low:g} to {high:g}"
         )
     if high - low >= MOST:
-        low, high = _reach(where, source, low, high)
-    return _whole(where, low + np.arange(high - low + 1))
+        reach = _summed_reach if _sums(source) else _reach
+        low, high = reach(where, source, low, high)
+    atoms = _whole(where, low + np.arange(high - low + 1))
+    return atoms, np.asarray(source.pmf(atoms), dtype=float)
 
 
 def _whole(where: str, values: FloatArray) -> Whole:
@@ -197,10 +211,54 @@ def _reach(where: str, source: Mass, low: float, high: float) -> tuple[float, fl
         up = _steps(lambda k: source.sf(centre + k), min(high - centre, MOST), tail)
         if down is not None and up is not None and down + up < MOST:
             return centre - down, centre + up
-    raise PriorError(
+    raise _too_many(where)
+
+
+def _too_many(where: str) -> PriorError:
+    return PriorError(
         f"{where}: needs more than {MOST:,} values; take a continuous distribution, and round it "
         "in the simulator"
     )
+
+
+def _sums(source: Mass) -> bool:
+    """Whether scipy adds up every probability below a number to give its distribution function.
+
+    Far out that takes minutes and gigabytes.
+    """
+    found = getattr(type(getattr(source, "dist", None)), "_cdf", None)
+    return found is rv_discrete._cdf
+
+
+def _summed_reach(where: str, source: Mass, low: float, high: float) -> tuple[float, float]:
+    """Find those ends from the probabilities around the most probable number alone."""
+    mode = _mode(source, low, high)
+    atoms = np.arange(max(low, mode - MOST), min(high, mode + MOST) + 1)
+    mass = np.asarray(source.pmf(atoms), dtype=float)
+    before, after = np.cumsum(mass), np.cumsum(mass[::-1])[::-1]
+    # What lies outside the window, where probabilities fall off like a power or faster.
+    beyond = MOST * max(0 if atoms[0] == low else mass[0], 0 if atoms[-1] == high else mass[-1])
+    for tail in TAILS:
+        kept = (before > tail) & (after > tail)
+        if beyond <= tail and abs(before[-1] - 1) <= ROUNDING and kept.sum() < MOST:
+            return float(atoms[kept][0]), float(atoms[kept][-1])
+    raise _too_many(where)
+
+
+def _mode(source: Mass, low: float, high: float) -> float:
+    """Find the most probable number of a distribution that has one peak or falls off inwards."""
+    if not np.isfinite(low):
+        low = min(-float(LARGEST), high)
+    span = min(high, float(LARGEST)) - low
+    steps = np.rint(np.geomspace(1, max(span, 1), MODE_STEPS))
+    places = np.unique(np.concatenate([[low], low + steps, low + span - steps]))
+    for _ in range(MODE_ROUNDS):
+        best = int(np.nanargmax(np.asarray(source.logpmf(places), dtype=float)))
+        ends = places[max(best - 1, 0)], places[min(best + 1, len(places) - 1)]
+        if ends[1] - ends[0] <= MODE_STEPS:
+            break
+        places = np.unique(np.rint(np.linspace(*ends, MODE_STEPS)))
+    return float(places[best])
 
 
 def _steps(beyond: Callable[[float], FloatArray], most: float, tail: float) -> float | None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sbi_inn.errors import LoadError, PriorError
 from sbi_inn.names import check_names
 from sbi_inn.prior.arrays import arrays
+from sbi_inn.prior.as_generator import as_generator
 from sbi_inn.prior.box import Box
 from sbi_inn.prior.build import Distributions, build, pairs
 from sbi_inn.prior.component import Component
@@ -220,34 +221,34 @@ class Prior:
         whole = Prior([(n, c.source) for n, c in self._joint.components.items() if n in asked])
         return whole if self.box is None else whole.truncated(self.box.only(self.latents_of(asked)))
 
-    def sample(self, n: int, rng: np.random.Generator) -> dict[str, FloatArray]:
+    def sample(
+        self, n: int, rng: np.random.Generator | int | None = None, *, seed: int | None = None
+    ) -> dict[str, FloatArray]:
         """Draw from the prior.
 
         Parameters
         ----------
         n : int
             Number of draws.
-        rng : numpy.random.Generator
+        rng, seed : numpy.random.Generator or int, optional
+            A generator, or in its place its seed; by default a new one.
 
         Returns
         -------
         dict of float64 arrays, int64 for discrete parameters
-            (n,) for a scalar parameter, (n, k) for a vector, (n, height, width) for a map.
+            (n,) of a scalar, (n, k) of a vector, (n, height, width) of a map.
         """
-        if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"rng must be a numpy.random.Generator; got {type(rng).__name__}")
-        return self._map.sample(n, rng)
+        return self._map.sample(n, as_generator(rng, seed))
 
     def log_prob(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Joint log density in parameter units; of discrete parameters the log probability.
 
-        A dirichlet counts by its density with respect to all entries but the last, as in scipy.
+        That of a dirichlet is with respect to all entries but the last, as in scipy.
 
         Parameters
         ----------
         parameters : mapping (or Dataset, or DataFrame)
-            One entry for each name: scalars or arrays (n,), for a vector (k,) or (n, k). Scalars
-            and single rows serve all n.
+            One entry for each name: one row serves all n.
 
         Returns
         -------

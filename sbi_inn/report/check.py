@@ -1,4 +1,4 @@
-"""The verdict on a posterior, in a sentence, with the evidence."""
+"""The verdict on a posterior or a comparison, in a sentence, with the evidence."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sbi_inn.checks.record import VERDICTS, Record, Verdict
+from sbi_inn.plots.style import kept_from_pyplot
 from sbi_inn.report.page import page
 
 MEANING = {
-    "trust": "Trust this posterior",
-    "cannot tell": "Cannot tell whether to trust this posterior",
-    "caution": "Use this posterior with caution",
-    "do not trust": "Do not trust this posterior",
+    "trust": "Trust this {}",
+    "cannot tell": "Cannot tell whether to trust this {}",
+    "caution": "Use this {} with caution",
+    "do not trust": "Do not trust this {}",
 }
 
 WORTH_SAYING = ("goodness of fit", "information at y")
@@ -40,12 +41,15 @@ class Check:
         Checks that could not run, and why.
     about : dict of str to str
         Facts about the posterior.
+    of : str
+        What is checked: a "posterior" or a "comparison".
     """
 
     records: Mapping[str, Record]
     notes: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
+    of: str = "posterior"
 
     @property
     def verdict(self) -> Verdict:
@@ -57,7 +61,7 @@ class Check:
     @property
     def meaning(self) -> str:
         """The verdict as an advice."""
-        return MEANING[self.verdict]
+        return MEANING[self.verdict].format(self.of)
 
     @property
     def reasons(self) -> str:
@@ -117,8 +121,9 @@ class Check:
     def figures(self) -> dict[str, Figure]:
         """One figure per check, and more where a check has more to show, by caption."""
         figures = {}
-        for name, record in self.records.items():
-            figures |= {name: record.plot(), **record.more_figures()}
+        with kept_from_pyplot():
+            for name, record in self.records.items():
+                figures |= {name: record.plot(), **record.more_figures()}
         return figures
 
     def to_html(

@@ -14,9 +14,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 import sbi_inn
+from sbi_inn.checks.compared import COMPARISON_CHECKS
 from sbi_inn.checks.record import Record, Verdict
 from sbi_inn.checks.run import CHECKS
-from sbi_inn.plots.style import DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM, kept_from_pyplot
 
 DPI = 200  # dots an inch: sharp on a screen of two dots a pixel
 
@@ -60,11 +61,12 @@ def page(check: Any, *, title: str = "", figures: Mapping[str, Figure] | None = 
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"png": _png, "table": _table, "drawn": _drawn}
+    checks = COMPARISON_CHECKS if check.of == "comparison" else CHECKS
     template = files("sbi_inn.report").joinpath("page.html").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         check=check,
-        title=title or "Can this posterior be trusted?",
-        kinds={kind.name: kind for kind in CHECKS},
+        title=title or f"Can this {check.of} be trusted?",
+        kinds={kind.name: kind for kind in (checks)},
         figures=figures or {},
         marks=MARKS,
         version=sbi_inn.__version__,
@@ -73,10 +75,11 @@ def page(check: Any, *, title: str = "", figures: Mapping[str, Figure] | None = 
 
 def _drawn(record: Record) -> Iterator[tuple[str, Figure, Figure]]:
     """Give every figure of a check as caption, wide, narrow: telephones cannot show a wide one."""
-    wide, narrow = (
-        {"": record.plot(width_mm), **record.more_figures(width_mm)}
-        for width_mm in (DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM)
-    )
+    with kept_from_pyplot():
+        wide, narrow = (
+            {"": record.plot(width_mm), **record.more_figures(width_mm)}
+            for width_mm in (DOUBLE_COLUMN_MM, SINGLE_COLUMN_MM)
+        )
     return ((caption, figure, narrow[caption]) for caption, figure in wide.items())
 
 

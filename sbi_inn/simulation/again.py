@@ -130,9 +130,10 @@ def observe_again(
     givens = givens_of(observations, schema)
     for name, value in (given or {}).items():
         givens[name] = np.broadcast_to(value, (len(flat), *value.shape))
+    parameters = problem.prior.unflatten(flat)
     values, ok = resimulate_rows(
         problem,
-        problem.prior.unflatten(flat),
+        parameters,
         givens,
         seed=seed,
         stream=stream,
@@ -143,7 +144,8 @@ def observe_again(
     if problem.noise is not None:
         constants = {n: np.full(len(ok[ok]), value) for n, value in schema.constants.items()}
         rng = Seeds(seed, stream).noise()
-        good = problem.noise(good, constants | held, schema, rng)
+        drawn = {name: np.asarray(value)[ok] for name, value in parameters.items()}
+        good = problem.noise(good, constants | held | drawn, schema, rng)
         for name, value in good.items():
             values[name][ok] = value
     sizes = {name: held[name] for name in schema.sets}

@@ -50,6 +50,10 @@ def check_given(name: str, value: Given, known: Sequence[str]) -> None:
             )
         if np.isinf(table).any():
             raise PriorError(f"given {name!r} must be finite, or NaN where missing; got infinity")
+    elif hasattr(value, "freeze") and not hasattr(value, "xk"):
+        raise PriorError(
+            f"given {name!r}: this distribution has no arguments yet; call it, as in norm(0, 1)"
+        )
     elif hasattr(value, "rvs"):
         try:
             drawn = np.asarray(value.rvs(size=2, random_state=np.random.default_rng(0)))

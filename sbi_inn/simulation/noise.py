@@ -26,7 +26,7 @@ Values = Mapping[str, AnyArray]
 class _Rows:
     """Simulations, as the function gets them."""
 
-    known: Values  # observables and givens
+    known: Values  # observables, parameters and givens
     sizes: Mapping[str, AnyArray]  # of sets, by the name of the length
     layout: Layout
 
@@ -46,14 +46,14 @@ class _Rows:
 
 @dataclass(frozen=True)
 class Noise:
-    """A function from observables, givens and `rng` to changed observables.
+    """A function from observables, parameters, givens and `rng` to changed observables.
 
     Attributes
     ----------
     function : callable
-        It names the observables and givens that it needs, and `rng`. It returns the observables
-        that it has changed, by name, or a bare array where there is one observable; their shapes
-        stay. NaN is a missing value.
+        It names the observables, parameters (such as a jitter) and givens that it needs, and `rng`.
+        It returns the observables that it has changed, by name, or a bare array where there is one
+        observable; their shapes stay. NaN is a missing value.
     batched : bool
         Whether one call serves many rows: arrays come and go with a leading axis B.
 
@@ -74,7 +74,7 @@ class Noise:
             )
 
     def __call__(
-        self, observables: Values, givens: Values, schema: Schema, rng: np.random.Generator
+        self, observables: Values, known: Values, schema: Schema, rng: np.random.Generator
     ) -> dict[str, AnyArray]:
         """Apply it to rows of simulations, one after another.
 
@@ -82,8 +82,8 @@ class Noise:
         ----------
         observables : mapping of str to array, shape (rows, ...)
             Columns of a set padded to one length.
-        givens : mapping of str to array, shape (rows, ...)
-            Constants and the sizes of sets among them.
+        known : mapping of str to array, shape (rows, ...)
+            Parameters and givens, constants and the sizes of sets among them.
         schema : Schema
         rng : numpy.random.Generator
 
@@ -95,15 +95,15 @@ class Noise:
         Raises
         ------
         SimulationError
-            If the function asks for what is neither observable nor given, raises, or returns other
+            If the function asks for what is unknown, raises, or returns other
             names, other shapes or infinity.
         """
-        taken = self._taken((*observables, *givens))
+        taken = self._taken((*observables, *known))
         if not len(next(iter(observables.values()))):
             return {name: value.copy() for name, value in observables.items()}
         layout = _layout(schema)
-        sizes = {name: np.asarray(givens[name], np.int64) for name in layout.kinds.lengths}
-        rows = _Rows({**observables, **givens}, sizes, layout)
+        sizes = {name: np.asarray(known[name], np.int64) for name in layout.kinds.lengths}
+        rows = _Rows({**observables, **known}, sizes, layout)
         call = self._at_once if self.batched else self._each
         try:
             changed = call(rows, taken, rng)
@@ -118,11 +118,12 @@ class Noise:
         return changed
 
     def _taken(self, known: tuple[str, ...]) -> tuple[str, ...]:
-        """List the observables and givens that are handed over, and `rng` if it is asked for."""
+        """List what is handed over, by name, and `rng` if it is asked for."""
         taken, strangers = asked(self.function, known)
         if strangers:
             raise SimulationError(
-                f"noise: the argument {', '.join(map(repr, strangers))} is no observable or given "
+                f"noise: the argument {', '.join(map(repr, strangers))} is no observable, "
+                f"parameter or given "
                 f"(known: {', '.join((*known, 'rng'))})"
             )
         return taken

@@ -11,6 +11,7 @@ import numpy as np
 from sbi_inn.errors import ShapeError
 from sbi_inn.names import check_names
 from sbi_inn.observation.image import Grid
+from sbi_inn.observation.plain import plain
 from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 Columns = Mapping[str, Sequence[str]]
@@ -265,6 +266,7 @@ def kept(output: Any) -> Any:
         return output
     if kind is np.ndarray:
         return np.array(output)
+    output = plain(output)
     if kind is dict or isinstance(output, Mapping):
         return {n: v if type(v) in UNCHANGING else kept(v) for n, v in output.items()}
     try:
@@ -365,7 +367,7 @@ def _batch_array(name: str, value: object, row: int, size: int) -> FloatArray:
 
 def _array(name: str, value: object, row: int, *, copy: bool = False) -> FloatArray:
     try:
-        array = np.asarray(value)
+        array = np.asarray(plain(value))
     except (ValueError, TypeError, RuntimeError) as error:
         raise WrongOutput(row, f"expected numbers in {name}; got {value!r:.80} ({error})") from None
     if array.dtype.kind not in "biuf":

@@ -8,7 +8,7 @@ from numbers import Real
 
 from sbi_inn.errors import PriorError
 from sbi_inn.names import check_names
-from sbi_inn.prior import Prior
+from sbi_inn.prior import Prior, as_prior
 from sbi_inn.simulation.binding import Binding, bind
 from sbi_inn.simulation.givens import Given, check_given
 from sbi_inn.simulation.noise import Noise, as_noise
@@ -28,6 +28,7 @@ class Problem:
     simulator : Simulator
         Any callable is made one.
     prior : Prior
+        A mapping of names to distributions is made one.
     given : dict of str to Given
         What is known and not inferred. A number is a constant; drawn for every simulation are a
         frozen scipy distribution, a row of an array (arrays of one length share the row), and what
@@ -73,8 +74,7 @@ class Problem:
     def __post_init__(self) -> None:
         object.__setattr__(self, "simulator", as_simulator(self.simulator))
         object.__setattr__(self, "given", dict(self.given or {}))
-        if not isinstance(self.prior, Prior):
-            raise PriorError(f"expected a Prior; got {type(self.prior).__name__}")
+        object.__setattr__(self, "prior", as_prior(self.prior))
         check_names(self.given, role="given", error=PriorError)
         names = (*self.prior.names, *self.given, *self.fixed_series)
         check_names(names, role="parameter, given and length", error=PriorError)

@@ -73,10 +73,11 @@ class Results:
 
     def all_failed(self) -> str:
         """Say why no simulation succeeded."""
-        counts = np.bincount(self.status, minlength=len(STATUS))
+        counts = np.bincount(self.status[: self.done], minlength=len(STATUS))
+        of_first = "of the first " if self.done < len(self.status) else ""
         first = min(self.failures, key=lambda failure: failure.row)
         return (
-            f"all {self.done:,} simulations failed: {counts[FAILED]:,} raised, "
+            f"all {of_first}{self.done:,} simulations failed: {counts[FAILED]:,} raised, "
             f"{counts[INVALID]:,} returned NaN or infinity. The first:\n"
             f"{first.traceback or first.error}"
         )

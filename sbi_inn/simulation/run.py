@@ -23,16 +23,19 @@ from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.outputs import WrongOutput
 from sbi_inn.simulation.pilot import Pilot, announce, run_pilot
 from sbi_inn.simulation.problem import Givens, Problem
-from sbi_inn.simulation.progress import bar
 from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.results import Results
 from sbi_inn.simulation.seeds import BLOCK, Seeds, Stream, fresh_seed
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.simulation.simulator import Simulator
+from sbi_inn.training.progress import bar
 from sbi_inn.typing import BoolArray, FloatArray, is_count
 
 DEFAULT = 10_000
 """Simulations, where no number is asked for."""
+
+HOPELESS = 100
+"""Failures in a row, from the first simulation on, after which a run ends."""
 
 RESIMULATED = 4096
 """Rows in a block when parameters are stated: larger, as there are millions."""
@@ -62,8 +65,9 @@ def simulate(
         What is known and not inferred, as in `Problem`: numbers, frozen scipy distributions, arrays
         whose rows are drawn, functions of parameters and earlier givens.
     noise : callable, optional
-        From observables, givens and `rng`, those that its signature names, to the observables that
-        it changes. The table keeps them without noise too: training draws it anew in every pass.
+        From observables, parameters, givens and `rng`, those that its signature names, to the
+        observables that it changes. The table keeps them without noise too: training draws it anew
+        in every pass.
     n_jobs : int
         Processes; -1 for all cores. It does not change the result.
     seed : int, optional
@@ -119,6 +123,7 @@ def run(
         results.seconds = pilot.seconds
         if pilot.wrong:
             raise SimulationError(pilot.wrong)
+        _check_words(problem, pilot)
         _try_noise(problem, call, inputs, pilot)
         jobs = pool.processes(n_jobs, pilot.seconds * rows)
         announce(pilot, problem, rows, jobs, asked=n is not None, progress=progress)
@@ -222,6 +227,20 @@ def resimulate_rows(
     return results.values, results.status == OK
 
 
+def _check_words(problem: Problem, pilot: Pilot) -> None:
+    """Raise where labels or units are for what does not exist: the observables are known now."""
+    if pilot.layout is None:
+        return
+    known = (*problem.prior.names, *problem.given, *problem.fixed_series, *pilot.layout.shapes)
+    for argument in ("labels", "units"):
+        strange = [name for name in getattr(problem, argument) if name not in known]
+        if strange:
+            raise SimulationError(
+                f"{argument}= names {', '.join(map(str, strange))}, which is no parameter, given "
+                f"or observable (known: {', '.join(known)})"
+            )
+
+
 def _try_noise(problem: Problem, call: Call, inputs: Inputs, pilot: Pilot) -> None:
     """Apply the noise to the pilot: what is wrong with it shows before a long run."""
     block = pilot.first
@@ -254,6 +273,8 @@ def _gather(results: Results, blocks: Generator[Block], progress: bool) -> None:
             shown.update(results.done - before)
             if block.wrong:
                 raise SimulationError(block.wrong)
+            if results.layout is None and results.done >= HOPELESS:  # none has returned anything
+                raise SimulationError(results.all_failed())
 
 
 def _stated(

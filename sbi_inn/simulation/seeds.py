@@ -7,7 +7,7 @@ from enum import IntEnum, auto
 
 import numpy as np
 
-from sbi_inn.typing import is_count
+from sbi_inn.training.stated import check_seed
 
 BLOCK = 256
 """Rows that are drawn, and of a batched simulator simulated, together."""
@@ -55,10 +55,21 @@ class Stream(IntEnum):
     CHECK_SIMULATIONS_TWICE = auto()
     REFINED_ROUNDS = auto()
     REFINED_SIMULATIONS = auto()
+    COMPARED_MODELS = auto()
+    COMPARED_SPLIT = auto()
+    CALIBRATED_CLASSES = auto()
+    CLASS_CHECKS = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:
-    """Give the seed sequence of a stream, or of a part of it that `keys` name."""
+    """Give the seed sequence of a stream, or of a part of it that `keys` name.
+
+    Raises
+    ------
+    ValueError
+        If the seed is no whole number of at least 0.
+    """
+    check_seed(seed)
     return np.random.SeedSequence(seed, spawn_key=(stream, *keys))
 
 
@@ -81,8 +92,7 @@ def fresh_seed(seed: int | None) -> int:
     """
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    if not is_count(seed, least=0):
-        raise ValueError(f"seed is a whole number, at least 0; got {seed!r}")
+    check_seed(seed)
     return int(seed)
 
 

@@ -39,7 +39,7 @@ class Redrawn(Protocol):
     def __call__(
         self,
         observables: Mapping[str, AnyArray],
-        givens: Mapping[str, AnyArray],
+        known: Mapping[str, AnyArray],
         schema: Schema,
         rng: np.random.Generator,
     ) -> dict[str, AnyArray]:
@@ -70,6 +70,8 @@ class Simulations:
         What training applies anew in every pass; the observables of `dataset` are without it.
     noisy : dict of str to array, shape (simulation, ...)
         The observables with noise applied once, for validation and tests; empty without noise.
+    problem : Problem or None
+        What they were simulated with; None for a table made elsewhere.
     """
 
     dataset: xr.Dataset
@@ -78,6 +80,7 @@ class Simulations:
     failures: pd.DataFrame
     noise: Redrawn | None = None
     noisy: Mapping[str, AnyArray] = field(default_factory=dict)
+    problem: Any = field(default=None, repr=False)  # a Problem is made of what stands above it here
 
     def __len__(self) -> int:
         return self.dataset.sizes["simulation"]
@@ -114,12 +117,12 @@ class Simulations:
         assert self.noise is not None
         assert self.schema is not None
         schema, table = self.schema, self.dataset
-        known = (*schema.constants, *schema.givens, *schema.sets)
-        observables, givens = (
+        known = [str(n) for n in table.data_vars if n not in (*schema.observables, "status")]
+        observables, known = (
             {name: table[name].values[rows] for name in names}
             for names in (schema.observables, known)
         )
-        return self.noise(observables, givens, schema, rng)
+        return self.noise(observables, known, schema, rng)
 
     def inferring(self, names: Sequence[str] | None) -> Simulations:
         """Leave the other parameters to chance: their values stay in the table, and nowhere else.

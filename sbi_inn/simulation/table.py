@@ -48,6 +48,7 @@ def to_simulations(problem: Problem, call: Call, inputs: Inputs, results: Result
             problem.prior,
             _schema(problem, inputs, results),
             _failures(problem, call, inputs, results),
+            problem=problem,
         )
     )
 

@@ -82,7 +82,14 @@ def read_observations(
     for name, values in found.values.items():
         about = source.about((wanted.observables | wanted.given)[name])
         length = wanted.length_of(name)
-        variables[name] = variable(name, values, **about, length=length, rows=OBSERVATION)
+        variables[name] = variable(
+            name,
+            values,
+            label=about.get("label", ""),
+            units=about.get("units", ""),
+            length=length,
+            rows=OBSERVATION,
+        )
     for name, sizes in found.sizes.items():
         variables[name] = variable(name, sizes, rows=OBSERVATION)
     return xr.Dataset(variables, coords={OBSERVATION: coordinate(found.index)})

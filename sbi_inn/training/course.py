@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sbi_inn.training.history import History
 from sbi_inn.training.settings import Training
@@ -21,6 +23,8 @@ PATIENCE = 0.2
 LEAST_PATIENCE = 0.125
 # Then the run is brought to its end, in this share of the steps so far.
 LANDING = 0.1
+# What a checkpoint keeps as it is.
+KEPT = ("step", "stopped", "best_loss", "best", "landing")
 
 
 @dataclass
@@ -94,6 +98,22 @@ class Course:
             self.landing = self.step, self.done()
             self.stopped = "early"
         return False
+
+    def state(self) -> dict[str, Any]:
+        """Give where it stands, for a file; of the time, how much was spent."""
+        spent = time.perf_counter() - self.start
+        known = {name: getattr(self, name) for name in KEPT}
+        return {**known, "log": [list(one) for one in self.log], "spent": spent}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` gave."""
+        for name in KEPT:
+            setattr(self, name, state[name])
+        if state["landing"] is not None:
+            begun, share = state["landing"]
+            self.landing = begun, share
+        self.log = [tuple(one) for one in state["log"]]
+        self.start = time.perf_counter() - state["spent"]
 
     def history(self) -> History:
         """Give the record of a run that was validated once at least."""

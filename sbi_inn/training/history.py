@@ -53,8 +53,27 @@ class History:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> History:
-        """Read back what `to_config` gave."""
-        return cls(**tupled(config))
+        """Read back what `to_config` gave.
+
+        Raises
+        ------
+        TypeError
+            If a field is of another kind than it should be.
+        """
+        found = cls(**tupled(config))
+        lists = (found.epoch, found.train_loss, found.validation_loss)
+        numbers = (found.best_epoch, found.steps, found.seconds, *(v for one in lists for v in one))
+        if len(set(map(len, lists))) > 1 or not all(map(_is_number, numbers)):
+            raise TypeError(
+                f"expected numbers, as many of each loss as of epochs; got {found!r:.200}"
+            )
+        if not all(isinstance(text, str) for text in (found.stopped, found.quantity)):
+            raise TypeError(f"expected texts; got {found.stopped!r:.80}, {found.quantity!r:.80}")
+        return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def tupled(config: Mapping[str, Any]) -> dict[str, Any]:

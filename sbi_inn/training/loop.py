@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sbi_inn.training.checkpoint import Checkpoint
 from sbi_inn.training.course import Course
 from sbi_inn.training.history import LIKELIHOOD, History
 from sbi_inn.training.memory import keep_memory
@@ -25,6 +27,8 @@ from sbi_inn.training.weights import Weights
 BETAS = (0.9, 0.99)
 # Validation rows that go through the network at once: few enough for the cache.
 AT_ONCE = 2048
+# Rows by whose first losses a training is known again.
+FIRST = 64
 
 Augment = Callable[[Any, float, torch.Generator], Any]
 Renew = Callable[[np.random.Generator], "Rows"]
@@ -65,6 +69,7 @@ def fit(
     renew: Renew | None = None,
     score: Callable[[Any], Tensor] | None = None,
     quantity: str = LIKELIHOOD,
+    stage: str = "network",
     progress: bool = True,
 ) -> History:
     """Train a module in place; it ends with its best averaged weights.
@@ -87,6 +92,8 @@ def fit(
         What validation rows are judged by, as `loss`; by default the loss itself.
     quantity : str
         What the loss is, for the record and its figure.
+    stage : str
+        What is trained, as the file in the folder `Training.checkpoint` is called.
     progress : bool
         Show a progress bar, unless it is `watched`.
 
@@ -95,6 +102,11 @@ def fit(
     History
         A loss that turns non-finite, or Ctrl-C, ends training with the best weights so far;
         `History.stopped` says so.
+
+    Raises
+    ------
+    LoadError
+        If there is a checkpoint, which is damaged or of another training.
 
     Examples
     --------
@@ -119,14 +131,22 @@ def fit(
     keep_memory()
     settings = settings.resolve(len(train))
     run = _Run(module, loss, train, validation, settings, seed, augment, renew, score or loss)
+    folder = settings.checkpoint
+    kept = None if folder is None else Checkpoint(run, Path(folder), stage)
     with watching(progress) as watch:
+        history = None if kept is None else kept.resume()
+        if history is not None:
+            run.settle()
+            return history
         try:
-            run.go(watch)
+            run.go(watch, kept)
         except KeyboardInterrupt:
             run.course.stopped = "interrupted"
-        history = run.finish()
+        history = replace(run.finish(), quantity=quantity)
         watch(run.course.done(), history.validation_loss[-1])
-    return replace(history, quantity=quantity)
+    if kept is not None and history.stopped != "interrupted":
+        kept.finish(history)
+    return history
 
 
 @dataclass
@@ -152,23 +172,30 @@ class _Run:
             self.weights.vectors, betas=BETAS, weight_decay=self.settings.weight_decay
         )
         self.average = self.best = self.weights.copy()
+        self.losses: list[float] = []  # since the last validation
+        self.place = 0  # in the pass, in batches
+        self.began = self._generators()  # as the pass began
 
-    def go(self, watch: Watch) -> None:
-        course, losses = self.course, []
+    def go(self, watch: Watch, kept: Checkpoint | None) -> None:
+        course = self.course
         for rows in self._batches():
             value = self._update(self.train[rows], course.done())
             if not math.isfinite(value):
                 course.stopped = "diverged"
                 return
-            losses.append(value)
+            self.losses.append(value)
             course.step += 1
+            self.place += 1
             done = course.done()
             if done >= 1 or course.validates:
-                self._validate(float(np.mean(losses)))
-                losses = []
+                self._validate(float(np.mean(self.losses)))
+                self.losses = []
             if done >= 1:
                 return
-            if not watch(done, course.log[-1][2] if course.log else math.nan):
+            going = watch(done, course.log[-1][2] if course.log else math.nan)
+            if kept is not None:
+                kept.tick(now=not going)
+            if not going:
                 course.stopped = "interrupted"
                 return
 
@@ -176,21 +203,48 @@ class _Run:
         if not self.course.log:  # it ended before its first validation
             self._validate(math.nan)
         self.weights.load(self.best)
+        self.settle()
+        return self.course.history()
+
+    def settle(self) -> None:
+        """Make the module ready for use."""
         # Each in memory of its own, as where they are read from a file: the last digits of a
         # product depend on how its factors are aligned.
         for parameter in self.module.parameters():
             parameter.data = parameter.data.clone()
         self.module.eval()
-        return self.course.history()
+
+    @torch.no_grad()
+    def first_losses(self) -> list[float]:
+        """Judge a few rows by the weights as they are."""
+        self.module.eval()
+        seen, unseen = (torch.arange(min(len(t), FIRST)) for t in (self.train, self.validation))
+        rows = (self.train[seen], self.validation[unseen])
+        return [self.score(part).double().mean().item() for part in rows]
+
+    def _generators(self) -> tuple[Tensor, dict[str, Any]]:
+        return self.generator.get_state(), dict(self.rng.bit_generator.state)
 
     def _batches(self) -> Iterator[Tensor]:
-        """Go through the rows again and again, each time in a new order, with new noise."""
-        course = self.course
+        """Go through the rows again and again, each time in a new order, with new noise.
+
+        A pass that was begun before, by a run whose checkpoint was taken over, goes on.
+        """
+        course, now = self.course, None
+        if self.place:
+            now = self.generator.get_state()
+            self.generator.set_state(self.began[0])
+            self.rng.bit_generator.state = self.began[1]
         while course.step < course.total:
-            if self.renew is not None and course.step:
+            self.began = self._generators()
+            if self.renew is not None and course.step > self.place:
                 self.train = self.renew(self.rng)
             order = torch.randperm(len(self.train), generator=self.generator)
-            yield from order.split(course.batch_size)[: course.steps_an_epoch]
+            if now is not None:
+                self.generator.set_state(now)
+                now = None
+            yield from order.split(course.batch_size)[self.place : course.steps_an_epoch]
+            self.place = 0
 
     def _update(self, batch: Any, done: float) -> float:
         if not self.module.training:  # a walk over all its parts, in every step

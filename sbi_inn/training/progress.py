@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -18,6 +19,32 @@ False ends the training as Ctrl-C does, with the best weights so far.
 _WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+
+
+def bar(
+    total: int | None,
+    description: str,
+    *,
+    show: bool,
+    unit: str = "it",
+    delay: float = 0.0,
+    bar_format: str | None = None,
+) -> tqdm[NoReturn]:
+    """Make the one kind of progress bar: a line of text, which goes away when it is over.
+
+    Nothing is shown unless `show`, nor before `delay` seconds. In a notebook, too, it is text: what
+    a widget leaves behind says nothing where the notebook is exported.
+    """
+    return tqdm(
+        total=total,
+        desc=description,
+        unit=unit,
+        unit_scale=True,
+        disable=not show,
+        delay=delay,
+        leave=False,
+        bar_format=bar_format,
+    )
 
 
 @contextmanager
@@ -56,14 +83,14 @@ def watching(progress: bool) -> Iterator[Watch]:
 def progress_bar(show: bool, description: str) -> Iterator[Watch]:
     """Show the share that is over and the last validation loss, if `show`."""
     shown = math.nan
-    with tqdm(total=100, disable=not show, desc=description, bar_format=_BAR) as bar:
+    with bar(100, description, show=show, bar_format=_BAR) as shown_bar:
 
         def watch(done: float, loss: float) -> bool:
             nonlocal shown
             if loss != shown and not math.isnan(loss):
                 shown = loss
-                bar.set_postfix_str(f"validation loss {loss:.3f}")
-            bar.update(int(100 * done) - bar.n)
+                shown_bar.set_postfix_str(f"validation loss {loss:.3f}")
+            shown_bar.update(int(100 * done) - shown_bar.n)
             return True
 
         yield watch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -46,6 +47,10 @@ class Training:
         Largest norm of the gradient ("vital", dissertation sec. 3.5).
     averaging : float
         Decay of the exponential moving average of the weights, which is what is validated and kept.
+    checkpoint : str, Path or None
+        A folder, which is made. The state of the training is written there every ten seconds or so,
+        all or nothing; the same call with the same seed goes on from there, whatever has ended it,
+        and comes to the same weights as one that was left alone.
 
     Raises
     ------
@@ -71,6 +76,7 @@ class Training:
     weight_decay: float = 1e-4
     gradient_clip: float = 5.0
     averaging: float = 0.99
+    checkpoint: str | Path | None = None
 
     def __post_init__(self) -> None:
         check_fields(
@@ -78,11 +84,22 @@ class Training:
             whole=("epochs", "batch_size", "patience"),
             positive=("max_seconds", "learning_rate"),
         )
+        if not isinstance(self.checkpoint, str | Path | None):
+            raise ValueError(
+                "Training(checkpoint=...) must be the path of a folder; got "
+                f"{self.checkpoint!r:.80}"
+            )
         if not (self.gradient_clip > 0 and self.weight_decay >= 0 and 0 <= self.averaging < 1):
             raise ValueError(
                 "expected gradient_clip > 0, weight_decay >= 0 and 0 <= averaging < 1; got "
                 f"{self.gradient_clip!r}, {self.weight_decay!r} and {self.averaging!r}"
             )
+
+    def below(self, name: str) -> Training:
+        """Give the same with its checkpoint in a folder within, if there is any."""
+        if self.checkpoint is None:
+            return self
+        return replace(self, checkpoint=Path(self.checkpoint) / name)
 
     def resolve(self, n_train: int) -> Training:
         """Fill in what is None from the number of training rows.

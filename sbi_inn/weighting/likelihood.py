@@ -16,7 +16,7 @@ from sbi_inn.prior import Prior
 from sbi_inn.simulation.binding import Binding, arguments, bind
 from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.simulation.pool import processes
-from sbi_inn.simulation.progress import bar
+from sbi_inn.training.progress import bar
 from sbi_inn.training.workers import in_order
 from sbi_inn.typing import AnyArray, FloatArray
 

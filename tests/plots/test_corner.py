@@ -17,7 +17,7 @@ from sbi_inn.draws import make_draws
 from sbi_inn.errors import ShapeError
 from sbi_inn.plots.corner import corner
 
-LEVELS = ["50 % of draws", "90 % of draws"]
+LEVELS = ["39.3 % of draws", "86.5 % of draws"]
 
 
 @pytest.fixture
@@ -66,7 +66,8 @@ def test_lower_triangle_with_labels_and_units(draws):
 def test_contours_hold_their_mass(correlation):
     rng = np.random.default_rng(1)
     x, y = rng.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], 20_000).T
-    (lines,) = contour_lines(panel(corner(make_draws({"x": x, "y": 100 * y})), 1, 0))
+    draws = make_draws({"x": x, "y": 100 * y})
+    (lines,) = contour_lines(panel(corner(draws, levels=[0.9, 0.5]), 1, 0))
     outer, inner = lines.get_paths()
     # Bins and the contours' interpolation blur the edge by less than 1 % of the mass.
     for path, mass in ((inner, 0.5), (outer, 0.9)):
@@ -75,12 +76,31 @@ def test_contours_hold_their_mass(correlation):
         )
 
 
+def test_regions_hold_one_and_two_sigma_by_default_or_what_is_asked():
+    rng = np.random.default_rng(1)
+    draws = make_draws({"x": rng.normal(size=20_000), "y": rng.normal(size=20_000)})
+    (lines,) = contour_lines(panel(corner(draws), 1, 0))
+    for path, sigma in zip(lines.get_paths(), (2, 1), strict=True):
+        assert np.hypot(*path.vertices.T).mean() == pytest.approx(sigma, abs=0.04)
+    three = corner(draws, levels=(0.3, 0.6, 0.9))
+    assert legend_texts(three) == ["30 % of draws", "60 % of draws", "90 % of draws"]
+    assert len(contour_lines(panel(three, 1, 0))[0].get_paths()) == 3
+
+
+@pytest.mark.parametrize("levels", [(), (50, 90), (0.5, 0.5), (0.1, 0.2, 0.3, 0.4, 0.5), (0, 1)])
+def test_levels_are_shares(levels):
+    draws = make_draws({"x": np.arange(99.0), "y": np.arange(99.0)})
+    with pytest.raises(ValueError, match="levels must be 1 to 4 different shares between 0 and 1"):
+        corner(draws, levels=levels)
+
+
 def test_thin_crescents_stay_two_thin_crescents():
     rng = np.random.default_rng(2)
     angle, radius = rng.uniform(-np.pi / 2, np.pi / 2, 10_000), rng.normal(0.1, 0.01, 10_000)
     side = rng.choice([-1, 1], 10_000)
     x, y = side * (radius * np.cos(angle) + 0.25), radius * np.sin(angle)
-    (lines,) = contour_lines(panel(corner(make_draws({"x": x, "y": y})), 1, 0))
+    draws = make_draws({"x": x, "y": y})
+    (lines,) = contour_lines(panel(corner(draws, levels=(0.5, 0.9)), 1, 0))
     outer, inner = lines.get_paths()
     assert 0.89 < outer.contains_points(np.stack([x, y], 1)).mean() < 0.91
     hollow = [[0.29, 0.0], [-0.29, 0.0], [0.0, 0.0]]  # centres of the crescents, and between them

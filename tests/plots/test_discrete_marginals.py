@@ -45,7 +45,7 @@ def test_many_values_are_binned_as_continuous_ones_are(ax):
 
 def test_pairs_fill_the_cells_that_hold_half_and_nine_tenths(ax):
     x = RNG.normal(size=len(K))
-    draw_pair(ax, x, K.astype(float), "C0", discrete=(False, True))
+    draw_pair(ax, x, K.astype(float), "C0", discrete=(False, True), levels=(0.5, 0.9))
     (mesh,) = (c for c in ax.collections if isinstance(c, QuadMesh))
     alpha = np.asarray(mesh.get_array()).reshape(-1, 4)[:, 3]
     assert set(np.unique(alpha).round(2)) == {0.0, 0.15, 0.35}

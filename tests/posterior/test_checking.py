@@ -24,8 +24,8 @@ from studies import (
 import sbi_inn as si
 from sbi_inn.checks import subject
 from sbi_inn.planning.reweighting import reweight
-from sbi_inn.simulation.progress import bar
 from sbi_inn.training.history import History
+from sbi_inn.training.progress import bar
 
 Y = [1.0, -0.5]
 # Seven standard deviations from all that is simulated, in one of the two observables.

@@ -11,14 +11,32 @@ import numpy as np
 import pytest
 
 import sbi_inn as si
+from sbi_inn.files import FORMAT, OLDEST
 
 DATA = Path(__file__).parents[1] / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(params=EXPECTED)
+# The networks are small, and were trained for seconds.
+pytestmark = pytest.mark.filterwarnings("ignore:the last check of this posterior said")
+FILES = sorted(DATA.glob("*.sbi"))
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.stem)
 def saved(request):
-    return si.load_posterior(DATA / f"{request.param}-format-2.sbi"), EXPECTED[request.param]
+    return si.load_posterior(request.param), EXPECTED[request.param.name.split("-")[0]]
+
+
+def test_there_is_a_file_of_each_method_and_format():
+    known = {f"{name}-format-{number}" for name in EXPECTED for number in range(OLDEST, FORMAT + 1)}
+    assert {path.stem for path in FILES} == known
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_since_format_3_the_numbers_of_the_check_can_be_verified(name):
+    assert si.load_posterior(DATA / f"{name}-format-3.sbi").verify().agrees
+    with pytest.raises(si.LoadError, match="or the file is of an older format"):
+        si.load_posterior(DATA / f"{name}-format-2.sbi").verify()
 
 
 def test_the_density_and_the_draws_are_the_same(saved):

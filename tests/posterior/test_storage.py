@@ -307,6 +307,7 @@ def test_nothing_is_pickled(path):
         names = set(archive.namelist())
         assert names == {
             "config.json",
+            "SHA256SUMS",
             *(f"{g}.safetensors" for g in ("weights", "scaling", "held_out", "reference")),
         }
         config = json.loads(archive.read("config.json"))
@@ -328,7 +329,7 @@ def test_a_newer_format(path, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "FORMAT", files.FORMAT + 1)
     files.write(tmp_path / "newer.sbi", config, arrays)
     monkeypatch.undo()
-    with pytest.raises(si.LoadError, match="format 3.*Upgrade sbi_inn"):
+    with pytest.raises(si.LoadError, match="format 4.*Upgrade sbi_inn"):
         load_posterior(tmp_path / "newer.sbi")
 
 

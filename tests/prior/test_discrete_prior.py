@@ -8,7 +8,7 @@ import scipy.stats as st
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from sbi_inn.errors import NoDensityError
+from sbi_inn.errors import NoDensityError, PriorError
 from sbi_inn.prior import Prior
 from sbi_inn.prior.quadrature import places
 
@@ -193,3 +193,34 @@ def test_places_have_the_mean_of_a_uniform(discrete):
 def test_too_many_places_are_refused():
     with pytest.raises(NoDensityError, match="9 discrete parameters.*8 at most"):
         places(9)
+
+
+class TestMany:
+    """Distributions whose table is large, or would be."""
+
+    def test_a_hundred_thousand_listed_values(self):
+        values = np.arange(100_000) * 3
+        mass = np.linspace(1, 2, len(values))
+        mass /= mass.sum()
+        prior = Prior(a=st.rv_discrete(values=(values, mass)))
+        drawn = prior.sample(20_000, np.random.default_rng(1))["a"]
+        assert abs(drawn.mean() - values @ mass) < 4 * drawn.std() / np.sqrt(len(drawn))
+        assert np.array_equal(prior.from_latent(prior.to_latent({"a": drawn}))["a"], drawn)
+        expected = np.array([np.log(mass[1]), -np.inf, -np.inf, -np.inf, np.log(mass[-1])])
+        found = prior.log_prob({"a": [3, 4, -3, 300_000, 299_997]})
+        np.testing.assert_allclose(found, expected)
+        assert Prior.from_config(prior.to_config()) == prior
+
+    @pytest.mark.parametrize(
+        "wide", [st.zipf(1.01), st.betabinom(10**8, 2, 3), st.betabinom(10**8, 0.3, 0.4)]
+    )
+    def test_what_no_table_holds_is_said_at_once(self, wide):
+        with pytest.raises(PriorError, match="needs more than 200,000 values"):
+            Prior(a=wide)
+
+    @pytest.mark.parametrize("source", [st.zipf(4.0), st.betabinom(10**6, 2e5, 3e5)])
+    def test_far_out_but_narrow(self, source):
+        prior = Prior(a=source)
+        drawn = prior.sample(4_000, np.random.default_rng(1))["a"]
+        other = source.rvs(size=4_000, random_state=np.random.default_rng(2))
+        assert st.ks_2samp(drawn, other, method="asymp").pvalue > 1e-3

@@ -103,8 +103,10 @@ def test_bad_input(case):
 def test_bad_latents_and_generators():
     with pytest.raises(ValueError, match=r"shape \(n, 3\); got \(3,\)"):
         THREE.from_latent(np.zeros(3))
-    with pytest.raises(TypeError, match="numpy.random.Generator; got int"):
-        THREE.sample(3, 1)
+    with pytest.raises(TypeError, match="Generator, or a whole number as its seed; got 1.5"):
+        THREE.sample(3, 1.5)
+    with pytest.raises(ValueError, match="must not be negative; got -1"):
+        THREE.sample(3, seed=-1)
 
 
 def entry(**changes):

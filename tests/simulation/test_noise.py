@@ -108,7 +108,10 @@ def test_noise_on_a_set_sees_each_at_its_own_length():
 @pytest.mark.parametrize(
     ("noise", "message"),
     [
-        (lambda flux, elbow: flux, "'elbow' is no observable or given.*flux, period, sigma"),
+        (
+            lambda flux, elbow: flux,
+            "'elbow' is no observable, parameter or given.*flux, period, a, sigma",
+        ),
         (lambda flux: flux, "a dict of the observables that it has changed"),
         (lambda flux: {"flux": flux[:1]}, r"expected flux of shape \(2,\)"),
         (lambda flux: {"colour": flux}, "expected the observables flux, period.*colour"),

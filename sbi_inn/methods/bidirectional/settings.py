@@ -21,6 +21,10 @@ PADDED = 16
 TERMS = ("y", "z", "x")
 
 
+# Candidates for each draw: more would take a second a draw.
+MOST_CANDIDATES = 65_536
+
+
 @dataclass(frozen=True)
 class INNSettings:
     """A network that learns a deterministic simulator forwards, and is inverted for posteriors.
@@ -103,6 +107,10 @@ class INNSettings:
             raise ValueError(f"INN(widths=...) must be positive numbers; got {self.widths!r}")
         if not self.terms or set(self.terms) - set(TERMS):
             raise ValueError(f"INN(terms=...) must be some of {TERMS}; got {self.terms!r}")
+        if (self.candidates or 1) > MOST_CANDIDATES:
+            raise ValueError(
+                f"INN(candidates=...) must be at most {MOST_CANDIDATES:,}; got {self.candidates:,}"
+            )
         if self.tolerance is not None and not self.tolerance >= 0:
             raise ValueError(f"INN(tolerance=...) must not be negative; got {self.tolerance!r}")
 

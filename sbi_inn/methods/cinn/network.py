@@ -28,6 +28,7 @@ from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.protocols import Cuts
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Fusion, OwnNet, Parts, Scaling, patch_of
+from sbi_inn.typing import AnyArray
 
 # Share of the training after which nothing is dropped any more.
 FADED = 0.85
@@ -146,6 +147,14 @@ class DropoutAndBlur:
         self.dropout.rate = self.rate * max(0.0, 1 - done / FADED)
         vector = blurred(pairs.batch.vector, self.blur, done, generator)
         return replace(pairs, batch=replace(pairs.batch, vector=vector))
+
+    def state(self) -> tuple[dict[str, Any], dict[str, AnyArray]]:
+        """Give what the masks to come depend on, for a checkpoint."""
+        return self.dropout.state()
+
+    def restore(self, config: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
+        """Take over what `state` gave."""
+        self.dropout.restore(config, arrays)
 
 
 class Network(nn.Module):

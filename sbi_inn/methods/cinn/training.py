@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from time import perf_counter
 
 from torch import Tensor, nn
 
@@ -80,17 +79,17 @@ def learn(
 
     if not features_first:
         return by_likelihood(training)
-    limit, started = training.max_seconds, perf_counter()
+    limit = training.max_seconds
     with watching(progress) as watch:
         with watched(_part(watch, 0.0, FIRST, shown=False)):
             first = regress(network, train, validation, training, seed=seed, renew=renew)
         go_on = first.stopped != "interrupted"
         if limit is not None:
-            left = limit - (perf_counter() - started)
+            left = limit - first.seconds
             training = replace(training, max_seconds=max(left, 1e-3))
         with watched(_part(watch, FIRST, 1.0, go_on=go_on)):
             history = by_likelihood(training)
-    return replace(history, seconds=perf_counter() - started)
+    return replace(history, seconds=first.seconds + history.seconds)
 
 
 def regress(
@@ -120,6 +119,7 @@ def regress(
         seed=seed,
         renew=renew,
         quantity="squared error",
+        stage="features",
         progress=False,
     )
 

@@ -119,7 +119,7 @@ class Ensemble:
         processes = self._processes(training, len(data.train))
         shared = _share(training, math.ceil(self.members / processes))
         jobs = [
-            partial(train, self._member(place), data, shared, s)
+            partial(train, self._member(place), data, shared.below(f"member{place}"), s)
             for place, s in enumerate(_seeds(seed, self.members))
         ]
         trained = train_all(jobs, processes, progress=progress)
@@ -148,6 +148,8 @@ class Ensemble:
         weights = arrays["mixture"]["weights"]
         if not members or weights.shape != (len(members),):
             raise ValueError(f"{len(members)} members, and weights of shape {weights.shape}")
+        if not (weights > 0).all() or not math.isclose(weights.sum(), 1.0, abs_tol=1e-6):
+            raise ValueError(f"expected positive weights of the members, of sum 1; got {weights}")
         return mixture(
             cls(members[0].settings, config["asked"]),
             tuple(members),

@@ -67,7 +67,9 @@ def test_one_network_for_every_noise_and_hole():
     quiet, loud = (table.isel(simulation=f(table["error"].values)) for f in (np.argmin, np.argmax))
     sds = [
         posterior.sample({"seen": one["seen"].values, "error": one["error"].item()}, 300)
-        .sky.std("draw").mean().item()
+        .sky.std("draw")
+        .mean()
+        .item()
         for one in (quiet, loud)
     ]
     assert sds[0] < 0.7 * sds[1]

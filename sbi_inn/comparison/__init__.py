@@ -1,0 +1,1 @@
+"""What a comparison of models returns: probabilities of simulators, and "none of them"."""

@@ -1,0 +1,150 @@
+"""ModelComparison: what comparing models returns."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sbi_inn.checks.candidates import Candidates
+from sbi_inn.comparison import checking, evidence, figures, goodness, saving
+from sbi_inn.comparison.core import Core
+from sbi_inn.observation.schema import Schema
+from sbi_inn.report.check import Check
+from sbi_inn.simulation.simulations import Simulations
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _of_core(
+    function: Callable[Concatenate[Core, P], R],
+) -> Callable[Concatenate[ModelComparison, P], R]:
+    """Make a method of a function of the core, with its signature and docstring."""
+
+    @wraps(function)
+    def method(self: ModelComparison, *args: P.args, **kwargs: P.kwargs) -> R:
+        return function(self.core, *args, **kwargs)
+
+    signature = inspect.signature(function)
+    first, *others = signature.parameters.values()
+    own = first.replace(name="self", annotation=inspect.Parameter.empty)
+    method.__signature__ = signature.replace(parameters=[own, *others])  # pyright: ignore[reportAttributeAccessIssue]
+    method.__qualname__ = f"ModelComparison.{function.__name__}"
+    return method
+
+
+class ModelComparison:
+    """Which of several simulators made the data, and whether any of them could have.
+
+    Made by `compare_models` or `load_comparison`. Everywhere
+
+    - `y` is one observation: a dict of observables (and givens), a Dataset, a Series or DataFrame
+      of one row with labels, or the bare array where there is one observable. A ShapeError says
+      where it does not fit the observations that were simulated;
+    - `ys` are many: a Dataset with dim "observation", a DataFrame with one row an observation, or a
+      list of such `y`, ragged or not;
+    - `prior` are prior probabilities of the models, by name; nothing is trained again for them;
+    - `width_mm` is a figure's width on paper, 180 for a double column and 85 for a single one;
+      with `fig` (a Figure or SubFigure) or `ax` (an Axes) it is drawn there instead.
+
+    Parameters
+    ----------
+    core : Core
+        The trained networks, their simulations, and how they came about.
+    last_check, last_verdict : str
+        What the last check said, empty before.
+    """
+
+    def __init__(self, core: Core, *, last_check: str = "", last_verdict: str = "") -> None:
+        self.core = core
+        self.last_check = last_check
+        self.last_verdict = last_verdict
+        self._shared: Candidates | None = None  # by the checks, once they were asked for
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models."""
+        return self.core.names
+
+    @property
+    def simulations(self) -> Mapping[str, Simulations]:
+        """The simulations of each model, for `fit_posterior`; after loading there are none."""
+        return self.core.simulations
+
+    @property
+    def n_simulations(self) -> int:
+        """How many simulations of all models it was learned from."""
+        return self.core.n_simulations
+
+    @property
+    def seed(self) -> int:
+        """The seed of all that is random here."""
+        return self.core.seed
+
+    @property
+    def schema(self) -> Schema:
+        """The observation as understood."""
+        return self.core.schema
+
+    @property
+    def settings(self) -> Any:
+        """Settings of the method, with everything that was chosen from the data."""
+        return self.core.fitted.settings
+
+    # -- which model -------------------------------------------------------------------------------
+
+    table = _of_core(evidence.table)
+    probabilities = _of_core(evidence.probabilities)
+    probabilities_each = _of_core(evidence.probabilities_each)
+    log_bayes_factors = _of_core(evidence.log_bayes_factors)
+    log_bayes_factors_each = _of_core(evidence.log_bayes_factors_each)
+
+    # -- none of them ------------------------------------------------------------------------------
+
+    goodness_of_fit = _of_core(goodness.goodness_of_fit)
+    goodness_of_fit_each = _of_core(goodness.goodness_of_fit_each)
+
+    # -- whether to trust it -----------------------------------------------------------------------
+
+    def check(self) -> Check:
+        """Say whether to trust the comparison, at simulations that training has never seen.
+
+        Are probabilities calibrated, and have they read all of the observation? Is "none of them"
+        said of simulations as rarely as its p-value states?
+
+        Returns
+        -------
+        Check
+            `.verdict` ("trust", "cannot tell", "caution", "do not trust"), `.sentence`, `.table`,
+            `.figures`, `.to_html("report.html")`.
+        """
+        if self._shared is None:
+            self._shared = checking.candidates_of(self.core)
+        found = checking.check(self.core, self._shared)
+        self.last_check, self.last_verdict = found.sentence, found.verdict
+        return found
+
+    # -- figures -----------------------------------------------------------------------------------
+
+    plot_decision = _of_core(figures.plot_decision)
+    similarity = _of_core(figures.similarity)
+    plot_similarity = _of_core(figures.plot_similarity)
+
+    def save(self, path: str | Path) -> None:
+        """Write the comparison to a file that `load_comparison` reads; no code is stored."""
+        saving.save(self.core, path, last_check=self.last_check, last_verdict=self.last_verdict)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"<sbi_inn.ModelComparison of {', '.join(self.models)} given {self.schema.example()}>",
+            f"  {self.core.fitted.describe()}, trained on {self.n_simulations:,} simulations in "
+            f"{self.core.fitted.seconds:.0f} s",
+            f"  last check: {self.last_check or 'not checked yet'}",
+            "  next: comparison.check()",
+            "        comparison.table(y)",
+            "        comparison.goodness_of_fit(y)",
+        ]
+        return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Generative classifiers with an information bottleneck (dissertation, ch. 5)."""

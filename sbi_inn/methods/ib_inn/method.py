@@ -1,0 +1,76 @@
+"""Generative classifiers with an information bottleneck (dissertation, ch. 5)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from sbi_inn.methods.ib_inn.calibration import LogitCalibration
+from sbi_inn.methods.ib_inn.data import LabelledData
+from sbi_inn.methods.ib_inn.ensemble import FittedClassifiers, logits_of
+from sbi_inn.methods.ib_inn.settings import IBINNSettings
+from sbi_inn.methods.ib_inn.training import prepare, train
+from sbi_inn.methods.protocols import Groups
+from sbi_inn.simulation.seeds import Stream, generator, sequence
+from sbi_inn.training.settings import Training
+from sbi_inn.training.side_by_side import train_all
+from sbi_inn.training.stated import check_jobs, check_number
+from sbi_inn.training.workers import cores
+
+
+@dataclass(frozen=True)
+class IBINN(IBINNSettings):  # noqa: D101 (that of its settings)
+    __doc__ = IBINNSettings.__doc__
+
+    def fit(
+        self,
+        data: LabelledData,
+        training: Training,
+        *,
+        members: int = 4,
+        n_jobs: int = -1,
+        seed: int,
+        progress: bool = True,
+    ) -> FittedClassifiers:
+        """Train several networks on labelled observations, and calibrate them.
+
+        Parameters
+        ----------
+        data : LabelledData
+        training : Training
+            Of the classifier and of the flow, each.
+        members : int
+        n_jobs : int
+            Processes; it does not change the result.
+        seed : int
+        progress : bool
+        """
+        check_number("ensemble", members, whole=True)
+        check_jobs(n_jobs)
+        began = time.perf_counter()
+        settings = self.resolve(len(data.train))
+        prepared = prepare(settings, data, seed)
+        seeds = [sequence(seed, Stream.ENSEMBLE_MEMBERS, i) for i in range(members)]
+        jobs = [
+            partial(train, settings, data, prepared, training, int(s.generate_state(1)[0]))
+            for s in seeds
+        ]
+        processes = min(cores(n_jobs), members)
+        trained = train_all(jobs, processes, progress=progress)
+        fitted = tuple(one.fitted for one in trained)
+        held_out, labels = data.observations[data.validation], data.labels[data.validation]
+        logits = np.mean([logits_of(one, held_out) for one in fitted], axis=0)
+        rng = generator(seed, Stream.CALIBRATED_CLASSES)
+        calibration = LogitCalibration.fit(logits, labels, rng)
+        seconds = time.perf_counter() - began
+        return FittedClassifiers(fitted, calibration, data.log_weights, seconds)
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], arrays: Groups) -> FittedClassifiers:
+        """Read back what `FittedClassifiers.to_arrays` gave."""
+        return FittedClassifiers.read(lambda stored: cls(**stored), config, arrays)

@@ -1,0 +1,156 @@
+"""The numbers of a check, computed again from a file and compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sbi_inn.checks.record import VERDICTS, Record
+from sbi_inn.errors import LoadError
+from sbi_inn.posterior import checking
+from sbi_inn.posterior.core import Core
+from sbi_inn.report.check import Check
+
+AS_CHECKED, HELD_OUT = "as checked", "held out"
+"""Whether with the simulator, if there was one, or on what is in the file alone."""
+
+SHARE = 0.1
+"""Of its standard error, by which an effect may differ: another machine rounds otherwise."""
+
+LEAST = 1e-6
+"""By which it may differ in any case, relative to itself."""
+
+Numbers = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether the numbers of the last check come out again.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row for each thing that a check has measured: `check`, `measure`, the effect as it was
+        `saved`, its standard `error`, the effect `now`, and whether it `agrees`.
+    skipped : tuple of str
+        Checks of which the file has numbers, and which need a simulator.
+    """
+
+    table: pd.DataFrame
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all numbers do, and all verdicts."""
+        return bool(self.table["agrees"].all())
+
+    @property
+    def sentence(self) -> str:
+        """Say it in a line."""
+        agree, n = int(self.table["agrees"].sum()), len(self.table)
+        left = f"; not computed again, for want of a simulator: {', '.join(self.skipped)}"
+        said = "Verified" if self.agrees else "Not verified"
+        return f"{said}: {agree:,} of {n:,} numbers agree{left if self.skipped else ''}."
+
+    def __repr__(self) -> str:
+        shown = self.table if self.agrees else self.table[~self.table["agrees"]]
+        text = shown.to_string(index=False, float_format="{:.4g}".format, max_rows=40)
+        return f"{text}\n{self.sentence}"
+
+
+def numbers(check: Check) -> Numbers:
+    """Give the numbers of a check, for a file."""
+    return {name: _of(record) for name, record in check.records.items()}
+
+
+def _of(record: Record) -> dict[str, Any]:
+    return {
+        "verdict": record.verdict,
+        "findings": [
+            [one.limits.measure, one.effect, one.error, one.p_value] for one in record.findings
+        ],
+    }
+
+
+def on_held_out(core: Core) -> Numbers:
+    """Compute the numbers on the held-out simulations alone, which a file has."""
+    alone = replace(core, problem=None)
+    return numbers(checking.check(alone, checking.subject_of(alone), progress=False))
+
+
+def verify(core: Core, saved: Mapping[str, Numbers], general: Check | None) -> Verification:
+    """Compute the numbers of the last check again, and compare.
+
+    Parameters
+    ----------
+    core : Core
+    saved : dict
+        What `numbers` and `on_held_out` gave, under `AS_CHECKED` and `HELD_OUT`.
+    general : Check or None
+        A check of now, with the simulator; None without one.
+
+    Raises
+    ------
+    LoadError
+        If there are no numbers: it was never checked, or the file is of an older format.
+    """
+    if not saved:
+        raise LoadError(
+            "there are no numbers to compare with: the posterior was not checked before it was "
+            "saved, or the file is of an older format. posterior.check() first, then save"
+        )
+    known = saved.get(HELD_OUT) or saved[AS_CHECKED]
+    if general is not None and known != saved[AS_CHECKED]:
+        return Verification(_compared(saved[AS_CHECKED], numbers(general)))
+    skipped = tuple(name for name in saved[AS_CHECKED] if name not in known)
+    return Verification(_compared(known, on_held_out(core)), skipped)
+
+
+def _compared(saved: Numbers, now: Numbers) -> pd.DataFrame:
+    rows = []
+    for name, record in saved.items():
+        again = now.get(name, {"verdict": "missing", "findings": []})
+        found = dict(enumerate(again["findings"]))
+        for place, (measure, effect, error, _) in enumerate(record["findings"]):
+            same, other, *_ = found.get(place, ("", math.nan))
+            agrees = same == measure and _close(effect, other, error)
+            agrees &= again["verdict"] == record["verdict"]
+            rows.append((name, measure, effect, error, other, agrees))
+    return pd.DataFrame(rows, columns=["check", "measure", "saved", "error", "now", "agrees"])
+
+
+def _close(one: float, other: float, error: float) -> bool:
+    if not (math.isfinite(one) and math.isfinite(other)):
+        return one == other or (math.isnan(one) and math.isnan(other))
+    allowed = SHARE * error if math.isfinite(error) else 0.0
+    return abs(one - other) <= max(allowed, LEAST * max(1.0, abs(one)))
+
+
+def read(config: Any) -> dict[str, Numbers]:
+    """Read back numbers from a file.
+
+    Raises
+    ------
+    TypeError, ValueError, KeyError, AttributeError
+        If they are not of the form that `numbers` gives.
+    """
+    found = {str(how): {n: _read(one) for n, one in named.items()} for how, named in config.items()}
+    if found and AS_CHECKED not in found:
+        raise KeyError(AS_CHECKED)
+    return found
+
+
+def _read(record: Mapping[str, Any]) -> dict[str, Any]:
+    if record["verdict"] not in VERDICTS:
+        raise ValueError(f"expected a verdict; got {record['verdict']!r:.80}")
+    findings = []
+    for measure, *values in record["findings"]:
+        if not isinstance(measure, str) or len(values) != 3:
+            raise ValueError(f"expected a measure and three numbers; got {measure!r:.80}, {values}")
+        findings.append([measure, *np.asarray(values, np.float64).tolist()])
+    return {"verdict": record["verdict"], "findings": findings}
