@@ -75,7 +75,8 @@ def for_prior(method: Method, prior: Prior) -> Method:
             f"{name} is a field, for which si.CINN has no settings (nor a summary network): use "
             "method=si.FieldCINN(...)"
         )
-    return FieldCINN()
+    found: Any = FieldCINN()
+    return found
 
 
 def with_summary(method: Any, summary: Any) -> Any:

@@ -230,28 +230,25 @@ class Prior:
         ----------
         n : int
             Number of draws.
-        rng : numpy.random.Generator or int, optional
-            By default a new one.
-        seed : int, optional
-            Of a new generator; in place of `rng`.
+        rng, seed : numpy.random.Generator or int, optional
+            A generator, or in its place its seed; by default a new one.
 
         Returns
         -------
         dict of float64 arrays, int64 for discrete parameters
-            (n,) for a scalar parameter, (n, k) for a vector, (n, height, width) for a map.
+            (n,) of a scalar, (n, k) of a vector, (n, height, width) of a map.
         """
         return self._map.sample(n, as_generator(rng, seed))
 
     def log_prob(self, parameters: Mapping[str, Any]) -> FloatArray:
         """Joint log density in parameter units; of discrete parameters the log probability.
 
-        A dirichlet counts by its density with respect to all entries but the last, as in scipy.
+        That of a dirichlet is with respect to all entries but the last, as in scipy.
 
         Parameters
         ----------
         parameters : mapping (or Dataset, or DataFrame)
-            One entry for each name: scalars or arrays (n,), for a vector (k,) or (n, k). Scalars
-            and single rows serve all n.
+            One entry for each name: one row serves all n.
 
         Returns
         -------

@@ -37,8 +37,8 @@ PART = 2**20
 PRIOR_DRAWS = 20_000
 """Draws for the prior's figures and widths: a quantile of 2.5 % is then good to .1 %."""
 
-PRIOR_NUMBERS = 4_000_000
-"""Numbers that these are at most, which fields have many of: 32 MB."""
+PRIOR_NUMBERS = 1_000_000
+"""Numbers that these are at most, which fields have many of: a second."""
 
 
 class Redrawn(Protocol):

@@ -264,7 +264,7 @@ class FittedField:
             return network.context(images, _tensor(numbers), Batch.of(observations, scaling))
 
     def _coloured(
-        self, observation: Observations, left: FloatArray, numbers: FloatArray, which: IntArray
+        self, observation: Observations, left: AnyArray, numbers: FloatArray, which: IntArray
     ) -> FloatArray:
         """Map latents of the flow (n, pixels) to flat fields, at one observation."""
         seen, found = self.start.read(observation), np.empty(left.shape)
@@ -279,7 +279,7 @@ class FittedField:
 
     @torch.inference_mode()
     def _unflowed(
-        self, observation: Observations, left: FloatArray, cells: IntArray, numbers: FloatArray
+        self, observation: Observations, left: AnyArray, cells: IntArray, numbers: FloatArray
     ) -> FloatArray:
         assert self.parts is not None
         flow, found = self.parts[0].flow, np.empty(left.shape)
@@ -311,5 +311,5 @@ class FittedField:
         return np.asarray(logsumexp(np.stack(each), axis=0), dtype=np.float64)
 
 
-def _tensor(array: FloatArray) -> Tensor:
+def _tensor(array: AnyArray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

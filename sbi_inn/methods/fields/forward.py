@@ -60,7 +60,7 @@ class Forward:
 
     outputs: IntArray
     offset: FloatArray
-    slopes: FloatArray
+    slopes: AnyArray
     level: NoiseLevel
     turn: FloatArray
 
@@ -148,10 +148,9 @@ def _parts(
     observations: Observations, outputs: IntArray, sides: tuple[int, ...]
 ) -> list[tuple[IntArray | None, IntArray]]:
     """Cut observables into channels on the field's grid, with the pixel of each, and the others."""
-    schema, start, found = observations.schema, 0, []
+    start, found = 0, []
     left = np.ones(len(outputs), bool)
-    for name in schema.fixed if schema else ():
-        shape = schema.observables[name]
+    for shape in shapes_of(observations).values():
         for pixels in pixel_maps(shape, sides):
             where = np.flatnonzero(np.isin(outputs - start, np.flatnonzero(pixels >= 0)))
             if len(where):
@@ -159,6 +158,12 @@ def _parts(
                 left[where] = False
         start += prod(shape)
     return found + ([(None, np.flatnonzero(left))] if left.any() else [])
+
+
+def shapes_of(observations: Observations) -> dict[str, tuple[int, ...]]:
+    """Give the shapes of the observables in `Observations.vector`, in their order."""
+    schema = observations.schema
+    return {name: schema.observables[name] for name in schema.fixed} if schema else {}
 
 
 def pixel_maps(shape: tuple[int, ...], sides: tuple[int, ...]) -> list[IntArray]:
@@ -183,11 +188,11 @@ def pixel_maps(shape: tuple[int, ...], sides: tuple[int, ...]) -> list[IntArray]
 
 def _slopes(
     rows: Rows,
-    white: FloatArray,
+    white: AnyArray,
     root: Root | None,
     sides: tuple[int, ...],
     pixels: IntArray | None,
-) -> FloatArray:
+) -> AnyArray:
     """Learn the slopes of some observables, by windows if they lie on the grid."""
     found = np.zeros((rows.observed.shape[1], rows.fields.shape[1]), np.float32)
     if pixels is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.methods.fields.forward import pixel_maps
+from sbi_inn.methods.fields.forward import pixel_maps, shapes_of
 from sbi_inn.methods.fields.gaussian import GaussianPosterior, Seen
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
@@ -55,12 +55,13 @@ class Inputs:
         """
         pixels = channels_of(observations, sides)
         raw = _cut(observations.vector, pixels, sides)
-        gaps = np.isnan(raw).reshape(len(raw), len(pixels), -1).any(axis=(0, 2))
-        scale = [(np.nanmean(one), np.nanstd(one)) for one in raw.swapaxes(0, 1)]
+        others = (0, *range(2, raw.ndim))
+        gaps = np.asarray(np.isnan(raw).any(axis=others))
+        scale = [(np.nanmean(one), np.nanstd(one)) for one in np.moveaxis(raw, 1, 0)]
         if lift is not None:
             lifted = _lifted(observations, sides, lift)
             scale.append((lifted.mean(), lifted.std()))
-        table = np.array(scale).reshape(-1, 2)
+        table = np.array(scale, dtype=np.float64).reshape(-1, 2)
         table[:, 1] = np.where(table[:, 1] > 0, table[:, 1], 1.0)
         return cls(pixels, table, gaps, lift)
 
@@ -69,7 +70,7 @@ class Inputs:
         """How many images there are."""
         return OWN + len(self.pixels) + int(self.gaps.sum()) + (self.lift is not None)
 
-    def observed(self, observations: Observations, sides: tuple[int, ...]) -> FloatArray:
+    def observed(self, observations: Observations, sides: tuple[int, ...]) -> AnyArray:
         """Give all but the means, float32 of shape (batch, ..., *sides)."""
         raw = _cut(observations.vector, self.pixels, sides)
         raw = self._scaled(raw, self.scale[: len(self.pixels)])
@@ -79,7 +80,7 @@ class Inputs:
             parts.append(self._scaled(lifted, self.scale[-1:]))
         return np.concatenate(parts, axis=1).astype(np.float32)
 
-    def means(self, start: GaussianPosterior, seen: Seen, cells: IntArray, n: int) -> FloatArray:
+    def means(self, start: GaussianPosterior, seen: Seen, cells: IntArray, n: int) -> AnyArray:
         """Give the means of the Gaussian start for n rows, float32 of shape (n, 2, *sides)."""
         found = start.means(seen, cells, n).reshape(n, OWN, *start.sides)
         return found.astype(np.float32)
@@ -100,10 +101,9 @@ class Inputs:
 
 def channels_of(observations: Observations, sides: tuple[int, ...]) -> IntArray:
     """Find the observables on the grid of a field, channel by channel, as `Inputs.pixels`."""
-    schema, width = observations.schema, observations.vector.shape[1]
+    width = observations.vector.shape[1]
     start, found = 0, [np.empty((0, width), np.int64)]
-    for name in schema.fixed if schema else ():
-        shape = schema.observables[name]
+    for shape in shapes_of(observations).values():
         size = int(np.prod(shape))
         for pixels in pixel_maps(shape, sides):
             whole = np.full((1, width), -1)

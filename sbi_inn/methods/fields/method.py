@@ -218,7 +218,7 @@ def _nothing(seconds: float) -> History:
 
 def _scaling(observations: Observations, sides: tuple[int, ...]) -> Scaling:
     """Learn the scales of all that is observed but images on the field's grid."""
-    on_grid = (channels_of(observations, sides) >= 0).any(axis=0)
+    on_grid = np.asarray((channels_of(observations, sides) >= 0).any(axis=0))
     plain = not_pixels(observations)
     found = Scaling.fit(observations, plain[~on_grid[plain]], scores=False)
     grids = {n: g for n, g in found.grids.items() if not on_grid[g.features].any()}

@@ -118,8 +118,13 @@ class FieldPairs:
         return len(self.left)
 
     def __getitem__(self, rows: Tensor) -> FieldPairs:
-        parts = (self.left, self.log_density, self.images, self.numbers)
-        return FieldPairs(*(part[rows] for part in parts), self.batch[rows])
+        return FieldPairs(
+            self.left[rows],
+            self.log_density[rows],
+            self.images[rows],
+            self.numbers[rows],
+            self.batch[rows],
+        )
 
 
 class FieldNetwork(nn.Module):

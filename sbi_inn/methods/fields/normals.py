@@ -136,87 +136,94 @@ def _each(root: Root | None, k: int) -> tuple[Root, ...]:
 
 def _mixture(train: FloatArray, validation: FloatArray) -> Normals:
     """Learn the prior of fields that are only drawn: mixtures of stationary ones, or any one."""
-    none = np.empty(0, np.int64)
-    best, least, pixels = None, -np.inf, prod(train.shape[1:])
+    none, sides = np.empty(0, np.int64), train.shape[1:]
+    modes, new, pixels = _modes(train), _modes(validation), prod(sides)
+    best, least = None, -np.inf
     for k in range(1, MOST + 1):
-        found = [_stationary(train, shares) for shares in _starts(train, k)]
-        scores = [logsumexp(_log_density(validation, *one), axis=1).mean() for one in found]
+        found = [_stationary(modes, shares) for shares in _starts(modes, sides, k)]
+        scores = [logsumexp(_log_density(new, *one), axis=1).mean() for one in found]
         score, one = max(zip(scores, found, strict=True), key=lambda pair: pair[0])
         if score < least + GAIN * pixels:
             break
         best, least = one, score
     assert best is not None
-    weights, means, spectra = best
-    roots: tuple[Root, ...] = tuple(Fourier(s[None]) for s in spectra)
+    weights, centres, spectra = best
+    spectra = spectra.reshape(-1, *sides).astype(np.float64)
+    means = fft.ifftn(centres.reshape(-1, *sides), axes=_axes(len(sides)), norm="ortho").real
+    roots: tuple[Root, ...] = tuple(Fourier(one[None]) for one in spectra)
     dense, score = _any_covariance(train, validation, spectra.mean(axis=0))
     if dense is not None and score > least:
         roots, means, weights = (dense,), train.mean(axis=0)[None], np.zeros(1)
-    return Normals(weights, means, roots, none, np.empty((len(means), 0)))
+    return Normals(weights, np.asarray(means, np.float64), roots, none, np.empty((len(means), 0)))
 
 
-def _power(fields: FloatArray) -> FloatArray:
-    axes = tuple(range(1, fields.ndim))
-    return np.square(np.abs(fft.fftn(fields, axes=axes, norm="ortho")))
+def _axes(n: int) -> tuple[int, ...]:
+    return tuple(range(1, n + 1))
+
+
+def _modes(fields: FloatArray) -> AnyArray:
+    """Give the Fourier modes of fields, complex64 of shape (n, pixels)."""
+    found = fft.fftn(fields.astype(np.float32), axes=_axes(fields.ndim - 1), norm="ortho")
+    return found.reshape(len(fields), -1)
+
+
+def _power(modes: AnyArray) -> AnyArray:
+    return np.square(np.real(modes)) + np.square(np.imag(modes))
 
 
 def _log_density(
-    fields: FloatArray, weights: FloatArray, means: FloatArray, spectra: FloatArray
+    modes: AnyArray, weights: FloatArray, centres: AnyArray, spectra: AnyArray
 ) -> FloatArray:
     """Log of weight times density, shape (n, k)."""
-    found = np.empty((len(fields), len(means)))
-    for i, (mean, spectrum) in enumerate(zip(means, spectra, strict=True)):
-        power = _power(fields - mean) / spectrum + np.log(2 * np.pi * spectrum)
-        found[:, i] = weights[i] - 0.5 * power.reshape(len(fields), -1).sum(axis=1)
+    found = np.empty((len(modes), len(centres)))
+    for i, (centre, spectrum) in enumerate(zip(centres, spectra, strict=True)):
+        fit = _power(modes - centre) @ (1 / spectrum)
+        found[:, i] = weights[i] - 0.5 * (fit + np.log(2 * np.pi * spectrum).sum(dtype=float))
     return found
 
 
-def _stationary(
-    fields: FloatArray, shares: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Fit log weights, means and spectra by expectation-maximisation from shares (n, k)."""
+def _stationary(modes: AnyArray, shares: FloatArray) -> tuple[FloatArray, AnyArray, AnyArray]:
+    """Fit log weights, mean modes and spectra by expectation-maximisation from shares (n, k)."""
     before = -np.inf
     while True:
         weights = np.log(shares.mean(axis=0) + 1e-12)
-        means = np.stack([np.average(fields, axis=0, weights=one + 1e-12) for one in shares.T])
-        parts = zip(means, shares.T, strict=True)
-        spectra = np.stack([_spectrum(fields - mean, share) for mean, share in parts])
+        parts = ((shares + 1e-12) / (shares + 1e-12).sum(axis=0)).T.astype(np.float32)
+        centres = parts @ modes
+        pairs = zip(parts, centres, strict=True)
+        raw = np.stack([part @ _power(modes - centre) for part, centre in pairs])
+        spectra = np.maximum(raw, FLOOR * raw.mean(axis=1, keepdims=True))
         if shares.shape[1] == 1:
-            return weights, means, spectra
-        density = _log_density(fields, weights, means, spectra)
+            return weights, centres, spectra
+        density = _log_density(modes, weights, centres, spectra)
         total = logsumexp(density, axis=1, keepdims=True)
         shares, score = np.exp(density - total), float(total.mean())
-        if score < before + SETTLED * fields[0].size:
-            return weights, means, spectra
+        if score < before + SETTLED * modes.shape[1]:
+            return weights, centres, spectra
         before = score
 
 
-def _spectrum(fields: FloatArray, share: FloatArray) -> FloatArray:
-    found = np.tensordot(share + 1e-12, _power(fields), axes=1) / (share + 1e-12).sum()
-    return np.maximum(found, FLOOR * found.mean())
-
-
-def _starts(fields: FloatArray, k: int) -> list[FloatArray]:
+def _starts(modes: AnyArray, sides: tuple[int, ...], k: int) -> list[FloatArray]:
     """Part fields into k groups by directions in which their coarse spectra differ most."""
     if k == 1:
-        return [np.ones((len(fields), 1))]
-    power = np.log(_power(fields - fields.mean(axis=0)) + 1e-12)
-    coarse = _coarse(power)
+        return [np.ones((len(modes), 1))]
+    power = np.log(_power(modes - modes.mean(axis=0)) + 1e-12)
+    coarse = _coarse(power, sides)
     coarse = coarse - coarse.mean(axis=0)
-    vectors = np.linalg.svd(coarse, full_matrices=False)[2][:STARTS]
     found = []
-    for vector in vectors:
+    for vector in np.linalg.svd(coarse, full_matrices=False)[2][:STARTS]:
         rank = (coarse @ vector).argsort().argsort()
         found.append(np.eye(k)[rank * k // len(rank)] * 0.8 + 0.2 / k)
     return found
 
 
-def _coarse(power: FloatArray) -> FloatArray:
+def _coarse(power: AnyArray, sides: tuple[int, ...]) -> FloatArray:
     """Average log power over bands of wave vectors, each axis in octaves, shape (n, bands)."""
-    axes = [np.floor(np.log2(1 + np.abs(fft.fftfreq(n) * n))) for n in power.shape[1:]]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
+    octaves = [np.floor(np.log2(1 + np.abs(fft.fftfreq(n) * n))) for n in sides]
+    grid = np.stack(np.meshgrid(*octaves, indexing="ij"), -1).reshape(-1, len(sides))
     _, band = np.unique(grid, axis=0, return_inverse=True)
-    flat, band = power.reshape(len(power), -1), band.ravel()
-    return np.stack([flat[:, band == b].mean(axis=1) for b in range(band.max() + 1)], axis=1)
+    band = band.ravel()
+    bands = [power[:, band == b].mean(axis=1) for b in range(band.max() + 1)]
+    return np.stack(bands, axis=1).astype(np.float64)
 
 
 def _any_covariance(
