@@ -19,6 +19,7 @@ from sbi_inn.methods.recalibrated.fitted import Recalibrated
 from sbi_inn.methods.registry import METHODS, with_summary
 from sbi_inn.prior import FieldPlace
 from sbi_inn.training.budget import Budget
+from sbi_inn.training.forked import survive_forks
 
 # Numbers that are made to build a network, for each that is stored: weights are drawn before they
 # are read, and some are made up of others. Networks of ours take three.
@@ -69,6 +70,7 @@ def from_arrays(
         If the method is unknown, the arrays do not fit it, or the summary network is missing or
         another one.
     """
+    survive_forks()
     try:
         _check_finite(arrays)
         if method is not None:

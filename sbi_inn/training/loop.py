@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from sbi_inn.training.checkpoint import Checkpoint
 from sbi_inn.training.course import Course
+from sbi_inn.training.forked import survive_forks
 from sbi_inn.training.history import LIKELIHOOD, History
 from sbi_inn.training.memory import keep_memory
 from sbi_inn.training.optimiser import AdamW
@@ -29,6 +31,8 @@ BETAS = (0.9, 0.99)
 AT_ONCE = 2048
 # Rows by whose first losses a training is known again.
 FIRST = 64
+# Held by the thread that has set torch's global generator.
+_GENERATOR = threading.RLock()
 
 Augment = Callable[[Any, float, torch.Generator], Any]
 Renew = Callable[[np.random.Generator], "Rows"]
@@ -54,6 +58,8 @@ class Ordered(Protocol):
 def seeded(seed: int) -> Iterator[None]:
     """Build networks reproducibly and leave torch's global generator as it was.
 
+    Threads wait for each other: there is one such generator for all of them.
+
     >>> with seeded(1):
     ...     one = nn.Linear(2, 2)
     >>> with seeded(1):
@@ -61,7 +67,7 @@ def seeded(seed: int) -> Iterator[None]:
     >>> torch.equal(one.weight, other.weight)
     True
     """
-    with torch.random.fork_rng(devices=[]):
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
 
@@ -138,6 +144,7 @@ def fit(
     2.0
     """
     keep_memory()
+    survive_forks()
     settings = settings.resolve(len(train))
     run = _Run(module, loss, train, validation, settings, seed, augment, renew, score or loss)
     folder = settings.checkpoint
