@@ -204,7 +204,7 @@ class Core:
     @cached_property
     def density(self) -> Density:
         """Draws and densities in parameter units."""
-        return Density(self.fitted, self.prior)
+        return Density(self.fitted, self.prior, self.n_simulations)
 
     def rng(self, observations: Observations, seed: int | None = None) -> RowGenerators:
         """Give the random numbers of draws at each observation: the same at every call."""
