@@ -414,7 +414,7 @@ def main():
     records = replace(RECORDS, folder=options.out)
     if options.table:
         rows = records.read()
-        print(headed(rows, rows[[n for n in rows if n not in SOURCE]]))
+        print(headed(rows, rows.drop(columns=list(SOURCE))))
         return
     warnings.filterwarnings("ignore", "the last check of this posterior said")
     originals = [Original.of(path) for path in sorted(DATA.glob("*.sbi"))]

@@ -129,7 +129,7 @@ def main():
     records = replace(RECORDS, folder=options.out)
     if options.table:
         rows = records.read()
-        print(headed(rows, rows[[name for name in rows if name not in SOURCE]]))
+        print(headed(rows, rows.drop(columns=list(SOURCE))))
     elif options.one:
         path, rows, where, seconds = options.one
         found = measure(Path(path), int(rows), memory=where == "memory", seconds=float(seconds))
