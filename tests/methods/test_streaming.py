@@ -235,3 +235,16 @@ def test_runs():
     assert chosen.sum() == 150
     assert np.diff(chosen.astype(int)).astype(bool).sum() <= 6
     assert runs(np.arange(5), 3, 50, rng).all()
+
+
+def test_a_store_of_ours_is_streamed(tmp_path):
+    path = tmp_path / "line.zarr"
+    si.simulate(LINE, n=3_000, seed=1, n_jobs=1, progress=False, store=path)
+    stored = si.read_simulations(path, progress=False)
+    assert stored.on_disk
+    assert isinstance(_data(stored, SMALL, split(stored, seed=1), 1).stream, Streamed)
+    posterior = fitted(stored, epochs=6)
+    assert loss(posterior) < 0.3
+    assert posterior.simulations.on_disk
+    posterior.save(tmp_path / "line.sbi")
+    assert si.load_posterior(tmp_path / "line.sbi").n_simulations == 3_000
