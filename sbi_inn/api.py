@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from sbi_inn.methods.ib_inn.method import IBINN
 from sbi_inn.methods.online import endless
 from sbi_inn.methods.protocols import declared
 from sbi_inn.posterior.growth import Limits
-from sbi_inn.posterior.posterior import Posterior
+from sbi_inn.posterior.posterior import Posterior, checked
 from sbi_inn.posterior.study import Study
 from sbi_inn.prior import Prior, as_prior
 from sbi_inn.simulation.execution import Execution
@@ -167,10 +167,8 @@ def fit_posterior(
     chosen = choose(method, summary=summary, ensemble=ensemble, n_jobs=n_jobs)
     training = _checked(training, n_simulations, seed)
     limits = _limits(until, n_simulations, max_simulations, max_seconds, y, online)
-    source: Any = simulator
-    done = is_done(source)
-    if online:
-        training = endless(training, chosen, done=done)
+    done = is_done(source := cast(Any, simulator))
+    training = endless(training, chosen, done=done) if online else training
     seed = fresh_seed(seed)
     if done:
         simulations, problem = taken(source, prior, given, noise, seed=seed, progress=progress)
@@ -178,13 +176,11 @@ def fit_posterior(
     else:
         problem = as_problem(source, prior, given, noise)
         # A wrong name, or method, shows before anything is simulated.
-        inferred = problem.prior if infer is None else problem.prior.marginal(infer)
-        chosen = for_prior(chosen, inferred)
+        chosen = for_prior(chosen, problem.prior.marginal(infer or problem.prior.names))
         declared(chosen, "prepare")(training, n_simulations or DEFAULT)
         if limits is not None:
             study = Study(problem, infer, chosen, training, n_jobs, seed, progress)
-            core, found = study.grown(limits, y)
-            return Posterior(core, last_check=found.sentence, last_verdict=found.verdict)
+            return checked(*study.grown(limits, y))
         how = Execution(n_jobs, client=client)
         simulations = run(problem, n=n_simulations, how=how, seed=seed, progress=progress)
     if limits is not None:

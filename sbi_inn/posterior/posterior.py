@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 import pandas as pd
 
@@ -34,72 +31,13 @@ from sbi_inn.posterior import (
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.emulation import Emulation
 from sbi_inn.posterior.growth import Grown
+from sbi_inn.posterior.handing_on import anew, drawing, of_core, of_subject
 from sbi_inn.posterior.verification import Verification
 from sbi_inn.prior import Prior
 from sbi_inn.report.check import Check
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.training.history import History
-
-T = TypeVar("T")
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _method(
-    of: Callable[[Posterior], T], function: Callable[Concatenate[T, P], R]
-) -> Callable[Concatenate[Posterior, P], R]:
-    """Make a method of a function of what a posterior holds, with its signature and docstring."""
-
-    @wraps(function)
-    def method(self: Posterior, *args: P.args, **kwargs: P.kwargs) -> R:
-        return function(of(self), *args, **kwargs)
-
-    signature = inspect.signature(function)
-    first, *others = signature.parameters.values()
-    own = first.replace(name="self", annotation=inspect.Parameter.empty)
-    method.__signature__ = signature.replace(parameters=[own, *others])  # pyright: ignore[reportAttributeAccessIssue]
-    method.__qualname__ = f"Posterior.{function.__name__}"
-    return method
-
-
-def _of_core(function: Callable[Concatenate[Core, P], R]) -> Callable[Concatenate[Posterior, P], R]:
-    """Hand on to a function of the core."""
-    return _method(lambda posterior: posterior.core, function)
-
-
-def _new(
-    function: Callable[Concatenate[Core, P], Core],
-) -> Callable[Concatenate[Posterior, P], Any]:
-    """Hand on to a function of the core that gives another one, and make a posterior of that."""
-
-    @wraps(function)
-    def made(core: Core, *args: P.args, **kwargs: P.kwargs) -> Posterior:
-        return Posterior(function(core, *args, **kwargs))
-
-    return _of_core(made)
-
-
-def _of_subject(
-    function: Callable[Concatenate[Subject, P], R],
-) -> Callable[Concatenate[Posterior, P], R]:
-    """Hand on to a function of what the checks share."""
-    return _method(lambda posterior: posterior._subject(), function)
-
-
-def _drawing(function: Callable[Concatenate[Core, P], R]) -> Callable[Concatenate[Posterior, P], R]:
-    """Hand on to a function of the core that draws; say once if the last check has failed."""
-    hand_on = _of_core(function)
-
-    @wraps(hand_on)
-    def method(self: Posterior, *args: P.args, **kwargs: P.kwargs) -> R:
-        found = hand_on(self, *args, **kwargs)
-        if self.last_verdict == "do not trust" and not self._warned:
-            self._warned = True
-            warnings.warn(f"the last check of this posterior said: {self.last_check}", stacklevel=2)
-        return found
-
-    return method
 
 
 class Posterior:
@@ -209,17 +147,17 @@ class Posterior:
 
     # -- draws and densities -----------------------------------------------------------------------
 
-    sample = _drawing(sampling.sample)
-    summary = _drawing(sampling.summary)
-    log_prob = _of_core(sampling.log_prob)
-    map_estimate = _of_core(sampling.map_estimate)
-    reweight = _of_core(planning.reweight)
-    importance = _of_core(weighting.importance)
+    sample = drawing(sampling.sample)
+    summary = drawing(sampling.summary)
+    log_prob = of_core(sampling.log_prob)
+    map_estimate = of_core(sampling.map_estimate)
+    reweight = of_core(planning.reweight)
+    importance = of_core(weighting.importance)
 
     # -- many observations -------------------------------------------------------------------------
 
-    sample_each = _drawing(catalogue.sample_each)
-    summary_each = _drawing(catalogue.summary_each)
+    sample_each = drawing(catalogue.sample_each)
+    summary_each = drawing(catalogue.summary_each)
 
     # -- whether to trust it -----------------------------------------------------------------------
 
@@ -266,11 +204,11 @@ class Posterior:
         general = checking.check(self.core, self._subject(), progress=progress) if again else None
         return verification.verify(self.core, self.last_numbers, general)
 
-    calibration = _of_subject(checking.calibration)
-    recovery = _of_subject(checking.recovery)
-    goodness_of_fit = _of_subject(checking.goodness_of_fit)
-    goodness_of_fit_each = _of_subject(checking.goodness_of_fit_each)
-    goodness_of_fit_together = _of_subject(checking.goodness_of_fit_together)
+    calibration = of_subject(checking.calibration)
+    recovery = of_subject(checking.recovery)
+    goodness_of_fit = of_subject(checking.goodness_of_fit)
+    goodness_of_fit_each = of_subject(checking.goodness_of_fit_each)
+    goodness_of_fit_together = of_subject(checking.goodness_of_fit_together)
 
     # -- sets with a guarantee ---------------------------------------------------------------------
 
@@ -353,18 +291,18 @@ class Posterior:
         seconds = checking.seconds_of(self.core)
         return Posterior(recalibration.recalibrate(self.core, simulations, seconds))
 
-    learning_curve = _of_core(planning.learning_curve)
-    plan = _of_subject(planning.plan)
-    information = _of_subject(planning.information)
+    learning_curve = of_core(planning.learning_curve)
+    plan = of_subject(planning.plan)
+    information = of_subject(planning.information)
 
-    refine = _new(refinement.refine)
-    train_more = _new(further.train_more)
+    refine = anew(refinement.refine)
+    train_more = anew(further.train_more)
 
     # -- against the simulator ---------------------------------------------------------------------
 
-    resimulate = _of_core(resimulation.resimulate)
-    rejection_abc = _of_core(resimulation.rejection_abc)
-    emulate = _of_core(resimulation.emulate)
+    resimulate = of_core(resimulation.resimulate)
+    rejection_abc = of_core(resimulation.rejection_abc)
+    emulate = of_core(resimulation.emulate)
 
     def at_tolerance(self, tolerance: float | None) -> Posterior:
         """Give this posterior with another standard deviation of the observation (method "inn").
@@ -385,21 +323,21 @@ class Posterior:
 
     # -- figures -----------------------------------------------------------------------------------
 
-    corner = _drawing(figures.corner)
-    plot_calibration = _of_subject(figures.plot_calibration)
-    plot_recovery = _of_subject(figures.plot_recovery)
-    plot_latent = _of_core(figures.plot_latent)
-    latent_grid = _of_core(figures.latent_grid)
-    plot_forecast = _of_core(figures.plot_forecast)
-    plot_training = _of_core(figures.plot_training)
-    plot_forest = _drawing(figures.plot_forest)
+    corner = drawing(figures.corner)
+    plot_calibration = of_subject(figures.plot_calibration)
+    plot_recovery = of_subject(figures.plot_recovery)
+    plot_latent = of_core(figures.plot_latent)
+    latent_grid = of_core(figures.latent_grid)
+    plot_forecast = of_core(figures.plot_forecast)
+    plot_training = of_core(figures.plot_training)
+    plot_forest = drawing(figures.plot_forest)
 
     # -- for other programs, and files -------------------------------------------------------------
 
-    to_datatree = _drawing(exports.to_datatree)
-    to_dataframe = _drawing(exports.to_dataframe)
-    to_numpy = _drawing(exports.to_numpy)
-    latex_table = _drawing(exports.latex_table)
+    to_datatree = drawing(exports.to_datatree)
+    to_dataframe = drawing(exports.to_dataframe)
+    to_numpy = drawing(exports.to_numpy)
+    latex_table = drawing(exports.latex_table)
 
     def save(self, path: str | Path) -> None:
         """Write the posterior to a file that `load_posterior` reads; no code is stored.
@@ -443,3 +381,13 @@ class Posterior:
         if self._shared is None:
             self._shared = checking.subject_of(self.core)
         return self._shared
+
+
+def checked(core: Core, general: Check) -> Posterior:
+    """Make a posterior that has been checked already."""
+    return Posterior(
+        core,
+        last_check=general.sentence,
+        last_verdict=general.verdict,
+        last_numbers={verification.AS_CHECKED: verification.numbers(general)},
+    )

@@ -83,7 +83,12 @@ class Study:
 
     def grown(self, limits: Limits, y: Any) -> tuple[Core, Check]:
         """Let the simulations grow, and give the last check, too."""
-        return Growth(self._fresh, self.fit, limits, y, self.seed, self.progress).go()
+        return Growth(self._fresh, self._stage, limits, y, self.seed, self.progress).go()
+
+    def _stage(self, simulations: Simulations, parts: Split | None = None) -> Core:
+        """Train on so many simulations; each stage has checkpoints of its own."""
+        own = self.training.below(f"{len(simulations)}-simulations")
+        return replace(self, training=own).fit(simulations, parts)
 
     def _fresh(self, n: int, stage: int) -> Simulations:
         """Simulate for a stage; the first is what would have been simulated without others."""
