@@ -75,9 +75,7 @@ def from_arrays(
         _check_finite(arrays)
         if method is not None:
             return _read(config, arrays, summary, method)
-        named = [array for group in arrays.values() for array in group.values()]
-        size = sum(array.size for array in named)
-        with Budget(numbers=NUMBERS * size + FREE, calls=CALLS * len(named) + FREE):
+        with within(arrays):
             return _read(config, arrays, summary, None)
     except LoadError:
         raise
@@ -95,6 +93,13 @@ def _read(
         if config.get("name") == made_of_others.name:
             return made_of_others.read(config, arrays, again)
     return _reader(config.get("name"), summary, method).read(config, arrays)
+
+
+def within(arrays: Groups) -> Budget:
+    """Bound what is built for the arrays of a file, whatever its settings say."""
+    named = [array for group in arrays.values() for array in group.values()]
+    size = sum(array.size for array in named)
+    return Budget(numbers=NUMBERS * size + FREE, calls=CALLS * len(named) + FREE)
 
 
 def _check_finite(arrays: Groups) -> None:
