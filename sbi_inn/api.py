@@ -22,6 +22,7 @@ from sbi_inn.posterior.growth import Limits
 from sbi_inn.posterior.posterior import Posterior, checked
 from sbi_inn.posterior.study import Study
 from sbi_inn.prior import Prior, as_prior
+from sbi_inn.simulation.derived import Derived
 from sbi_inn.simulation.execution import Execution
 from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.noise import Noise
@@ -49,6 +50,7 @@ def fit_posterior(
     infer: Sequence[str] | None = None,
     given: Mapping[str, Any] | None = None,
     noise: Noise | Callable[..., Any] | None = None,
+    derived: Mapping[str, Callable[..., Any]] | None = None,
     ensemble: int | None = None,
     until: Literal["trust"] | None = None,
     max_simulations: int | None = None,
@@ -105,6 +107,10 @@ def fit_posterior(
         from observables, parameters, givens and `rng`, those that its signature names, to the
         observables that it changes, one simulation at a time (`@si.simulator(batched=True)`: many).
         NaN is a missing value. It is drawn anew in every pass over the simulations.
+    derived : mapping of str to callable, optional
+        What follows from the parameters and matters too, such as `{"r0": lambda beta, gamma: beta /
+        gamma}`: functions of parameters by name, called with arrays of many draws. Draws, summaries
+        and corner plots show them, and every check looks at them beside the parameters.
     ensemble : int, optional
         How many networks to train; the posterior is their mixture. By default 4 with method
         "cinn", and else 1.
@@ -140,7 +146,8 @@ def fit_posterior(
     Raises
     ------
     PriorError
-        If the prior is missing or cannot be used, or `infer` names what is no parameter.
+        If the prior is missing or cannot be used, `infer` names what is no parameter, or a derived
+        quantity cannot be computed.
     SimulationError
         If the simulator cannot be used, too few simulations succeed, or the method does not take
         such observations.
@@ -175,8 +182,10 @@ def fit_posterior(
         chosen = for_prior(chosen, simulations.inferring(infer).prior)
     else:
         problem = as_problem(source, prior, given, noise)
-        # A wrong name, or method, shows before anything is simulated.
-        chosen = for_prior(chosen, problem.prior.marginal(infer or problem.prior.names))
+        # A wrong name, function or method, shows before anything is simulated.
+        inferred = problem.prior if infer is None else problem.prior.marginal(infer)
+        Derived.of(derived, inferred)
+        chosen = for_prior(chosen, inferred)
         declared(chosen, "prepare")(training, n_simulations or DEFAULT)
         if limits is not None:
             study = Study(problem, infer, chosen, training, n_jobs, seed, progress)
@@ -187,7 +196,9 @@ def fit_posterior(
         raise SimulationError("until= simulates as many as it takes; got a table", simulations)
     try:
         study = Study(problem, infer, chosen, training, n_jobs, seed, progress, online)
-        return Posterior(study.fit(simulations.inferring(infer)))
+        simulations = simulations.inferring(infer)
+        simulations = simulations.deriving(Derived.of(derived, simulations.prior))
+        return Posterior(study.fit(simulations))
     except BaseException as error:
         carry(error, simulations)
         raise

@@ -122,8 +122,9 @@ def check_information(here: Here) -> Information:
     """Compare the posterior at an observation with the prior."""
     sampler = here.subject.sampler
     drawn = sampler.draw(here.observation, DRAWS, here.subject.rng())[0]
+    shown = sampler.extended(drawn)
     prior = flat(here.subject.simulations.prior_draws)[1]
-    widths = [np.subtract(*np.quantile(x, [0.84, 0.16], axis=0)) for x in (prior, drawn)]
+    widths = [np.subtract(*np.quantile(x, [0.84, 0.16], axis=0)) for x in (prior, shown)]
     # Of discrete parameters both ends may be the same value.
     before, after = (np.maximum(w, 1e-3 * prior.std(axis=0)) for w in widths)
     try:
@@ -132,12 +133,17 @@ def check_information(here: Here) -> Information:
         gained = np.full(DRAWS, np.nan)
     return Information(
         before / after,
-        1 - drawn.var(axis=0) / prior.var(axis=0),
+        1 - shown.var(axis=0) / prior.var(axis=0),
         float(gained.mean()),
         float(stats.sem(gained)),
-        sampler.prior.columns,
-        attainable(here.drawn, here.again, prior) if _simulates(here.subject) else None,
+        sampler.columns,
+        _attainable(here, prior) if _simulates(here.subject) else None,
     )
+
+
+def _attainable(here: Here, prior: FloatArray) -> FloatArray:
+    shown = here.subject.sampler.extended(here.drawn)
+    return attainable(shown, here.again, prior)
 
 
 def _simulates(subject: Subject) -> bool:

@@ -60,8 +60,17 @@ class Sampler(Protocol):
         """Evaluations of a network that one draw takes."""
         ...
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The scalars of the parameters, then those of derived quantities."""
+        ...
+
     def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw `n` flat parameter vectors an observation, shape (observations, n, dim)."""
+        ...
+
+    def extended(self, flat: FloatArray) -> FloatArray:
+        """Put derived quantities behind flat parameters (..., dim), shape (..., columns)."""
         ...
 
     def log_ratio(

@@ -19,7 +19,7 @@ from sbi_inn.diagnostics.predicting_columns import PredictingColumns
 from sbi_inn.diagnostics.score_law import ScoreLaw, association, learn_laws
 from sbi_inn.typing import FloatArray, IntArray
 
-FEWEST = 100  # rows, from which on half of them serves to learn how scores depend on observations
+FEWEST = 200  # rows, from which on half of them serves to learn how scores depend on observations
 LEAF = 200  # rows of either half that a cell holds at least
 DEPTH = 3  # of the tree
 SIGNIFICANT = 1e-3  # p-value of a split, corrected for all that were tried

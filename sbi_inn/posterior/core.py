@@ -231,6 +231,15 @@ class Core:
         """
         return self.density.log_ratio(flat, observations, normalised=normalised)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The scalars of the parameters, then those of derived quantities."""
+        return self.simulations.columns
+
+    def extended(self, flat: FloatArray) -> FloatArray:
+        """Put derived quantities behind flat parameters (..., dim), shape (..., columns)."""
+        return self.simulations.extended(flat)
+
     # -- what the method offers --------------------------------------------------------------------
 
     @property

@@ -27,6 +27,7 @@ SUMMED = 64  # more, whose means and widths say what kind of observation it is
 FINE = np.arange(-2.5, 2.51, 0.125)  # normal scores at which draws are looked up
 DENSITIES = 200  # draws whose density is evaluated
 TESTS = 2_000  # test simulations that sets are calibrated by, at most
+HELD = 50_000_000  # numbers of draws that are kept for regions: 400 MB
 NUMBERS = 4_000_000  # that are held at once: 32 MB
 
 
@@ -79,8 +80,8 @@ def intervals(core: Core, subject: Subject, y: Any, level: float) -> pd.DataFram
     observation = core.read(y)
     low, high = interval_ends(core, subject, observation, level)
     about = core.simulations.attrs(core.prior.names)
-    units = [about[column.split("[")[0]]["units"] for column in core.prior.columns]
-    columns = pd.Index(core.prior.columns, name="parameter")
+    units = [about.get(column.split("[")[0], {}).get("units", "") for column in core.columns]
+    columns = pd.Index(core.columns, name="parameter")
     table = pd.DataFrame({"units": units, "low": low[0], "high": high[0]}, index=columns)
     table.attrs = {"level": level, "tests": _calibrated(core, subject).fewest()}
     return table
@@ -125,7 +126,8 @@ def density_limits(
         here = observations[rows]
         drawn, columns = _look(core, here)
         scores, _ = conformal.ends(columns, level)
-        known = QuantileMap.of(_log_density(core, drawn[:, :DENSITIES], here)[:, :, None])
+        density = _log_density(core, drawn[:, :DENSITIES, : core.prior.dim], here)
+        known = QuantileMap.of(density[:, :, None])
         found.append(known.inverse(scores[:, None])[:, 0, 0])
     return np.concatenate(found)
 
@@ -166,18 +168,24 @@ def _calibrated_regions(core: Core, subject: Subject) -> LocallyConformal:
 
 def _looked(core: Core, subject: Subject) -> _Looked:
     """Draw at the test simulations, once."""
-    return subject.once("draws for sets", lambda: _look_at(core, subject.tests.head(TESTS)))
+    return subject.once("draws for sets", lambda: _look_at(core, subject.tests.head(_most(core))))
+
+
+def _most(core: Core) -> int:
+    """Give the number of tests whose draws fit into memory."""
+    return min(TESTS, HELD // (DENSITIES * core.prior.dim))
 
 
 def _look_at(core: Core, tests: TestSet) -> _Looked:
     rng = generator(core.seed, Stream.INTERVALS, 0)
     jitter = rng.uniform(-0.5, 0.5, tests.truth.shape)
-    truth = tests.truth + np.where(_discrete(core), jitter, 0.0)
+    truth = core.extended(tests.truth)
+    truth[:, : core.prior.dim] += np.where(_discrete(core), jitter, 0.0)
     parts = []
     for rows in _blocks(core, len(tests)):
         drawn, columns = _look(core, tests.observations[rows])
         scores, _ = QuantileMap.of(drawn, FINE).forward(truth[rows][:, None])
-        parts.append((scores[:, 0], columns, drawn[:, :DENSITIES].copy()))
+        parts.append((scores[:, 0], columns, drawn[:, :DENSITIES, : core.prior.dim].copy()))
     scores, columns, drawn = (np.concatenate(part) for part in zip(*parts, strict=True))
     return _Looked(tests.truth, scores, columns, drawn, tests.observations)
 
@@ -189,11 +197,11 @@ def _look(core: Core, observations: Observations) -> tuple[FloatArray, FloatArra
     of a new observation stay exchangeable. Values of discrete parameters are spread out evenly.
     """
     rng = RowGenerators(digests(observations, core.seed, Stream.INTERVALS))
-    drawn = core.draw(observations, DRAWS + SUMMED, rng)
+    drawn = core.extended(core.draw(observations, DRAWS + SUMMED, rng))
     discrete = _discrete(core)
     if discrete.any():
         size = (*drawn.shape[:2], int(discrete.sum()))
-        drawn[:, :, discrete] += special.ndtr(rng.standard_normal(size)) - 0.5
+        drawn[:, :, np.flatnonzero(discrete)] += special.ndtr(rng.standard_normal(size)) - 0.5
     summed = drawn[:, DRAWS:]
     widths = np.log(np.maximum(summed.std(axis=1), np.finfo(float).tiny))
     parts = [
@@ -219,9 +227,12 @@ def _discrete(core: Core) -> BoolArray:
 
 def _within(core: Core, ends: FloatArray) -> FloatArray:
     """Keep ends (rows, dim) within the prior's support, and those of whole numbers on these."""
-    bounds = [core.prior.support[column.split("[")[0]] for column in core.prior.columns]
-    low, high = np.transpose(bounds)
-    return np.clip(np.where(_discrete(core), np.round(ends), ends), low, high)
+    unbounded = -np.inf, np.inf
+    bounds = [core.prior.support.get(c.split("[")[0], unbounded) for c in core.columns]
+    whole, dim = _discrete(core), core.prior.dim
+    found = np.clip(ends, *np.transpose(bounds))
+    found[:, :dim] = np.where(whole, np.round(found[:, :dim]), found[:, :dim])
+    return found
 
 
 def _blocks(core: Core, rows: int) -> Iterator[slice]:

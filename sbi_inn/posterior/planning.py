@@ -135,7 +135,7 @@ def plan(
         subject.sampler,
         given,
         values,
-        columns=columns_of(subject.simulations.prior_draws),
+        columns=columns_of(subject.simulations.deriving(None).prior_draws),
         tests=subject.tests,
         problem=subject.problem if subject.sampler.prior.drawable else None,
         seconds=subject.seconds,

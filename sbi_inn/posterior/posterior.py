@@ -233,8 +233,8 @@ class Posterior:
 
         References
         ----------
-        Vovk, Gammerman and Shafer (2005), Algorithmic Learning in a Random World, prop. 2.4; of
-        groups: Cabezas et al. (2025), arXiv:2508.17077, theorem 1.
+        Lei et al. (2018), arXiv:1604.04173, theorem 2.2; for posteriors and in groups of
+        observations: Cabezas et al. (2025), arXiv:2508.17077.
         """
         return intervals.intervals(self.core, self._subject(), y, level)
 

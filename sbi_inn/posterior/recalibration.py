@@ -21,6 +21,9 @@ from sbi_inn.typing import IntArray, is_count
 FRESH = 5_000
 """Simulations that are made to recalibrate by, where that is cheap."""
 
+MOST = 200
+"""Latents, at most: each has a law of its own, which pixels of a field are too many for."""
+
 FEWEST = 50
 """Simulations that ranks are recalibrated by, at least."""
 
@@ -35,6 +38,11 @@ def recalibrate(core: Core, simulations: Simulations | int | None, seconds: floa
     seconds : float
         What one simulation takes.
     """
+    if core.prior.latent_dim > MOST:
+        raise ValueError(
+            f"recalibrate mends parameter by parameter, at most {MOST} of them; the prior has "
+            f"{core.prior.latent_dim}"
+        )
     table, rows, left = _material(core, simulations, seconds)
     if len(rows) < FEWEST:
         raise SimulationError(
@@ -61,7 +69,7 @@ def _material(
             f"expected simulations, a table of them or a number of at least {FEWEST}; got "
             f"{simulations!r:.80}"
         )
-    cheap = core.problem is not None and core.prior.stated and FRESH * seconds <= SECONDS
+    cheap = core.problem is not None and core.prior.drawable and FRESH * seconds <= SECONDS
     if simulations is not None or cheap:
         n = FRESH if simulations is None else int(simulations)
         problem = core.simulator("to simulate what a posterior is recalibrated by")

@@ -217,7 +217,7 @@ def _trained(study: _Study, core: Core, table: Simulations, number: int, *, last
     seed = study.round_seed(number)
     method: Any = in_folds(core.method, quick=not last)
     problem = replace(study.problem, prior=table.prior)
-    table = table.inferring(study.names)
+    table = table.inferring(study.names).deriving(core.simulations.derived)
     parts = fitting.split(table, seed)
     if not last:
         parts = Split(np.concatenate([parts.train, parts.test]), parts.validation, parts.test[:0])

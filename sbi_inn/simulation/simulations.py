@@ -14,9 +14,11 @@ import pandas as pd
 import xarray as xr
 
 from sbi_inn.draws import INTERVAL_95, axes_of, columns_of, make_draws
+from sbi_inn.errors import PriorError
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
+from sbi_inn.simulation.derived import Derived
 from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
@@ -81,6 +83,8 @@ class Simulations:
         The observables with noise applied once, for validation and tests; empty without noise.
     problem : Problem or None
         What they were simulated with; None for a table made elsewhere.
+    derived : Derived or None
+        Functions of the parameters, which draws are labelled with too.
     """
 
     dataset: xr.Dataset
@@ -90,6 +94,7 @@ class Simulations:
     noise: Redrawn | None = None
     noisy: Mapping[str, AnyArray] = field(default_factory=dict)
     problem: Any = field(default=None, repr=False)  # a Problem is made of what stands above it here
+    derived: Derived | None = None
 
     def __len__(self) -> int:
         return self.dataset.sizes["simulation"]
@@ -155,6 +160,37 @@ class Simulations:
         """
         return self if names is None else replace(self, prior=self.prior.marginal(names))
 
+    def deriving(self, derived: Derived | None) -> Simulations:
+        """Let draws carry derived quantities.
+
+        Raises
+        ------
+        PriorError
+            If one has the name of an observable or given.
+        """
+        schema = self.schema
+        taken = [] if schema is None else [*schema.asked, *schema.constants, *schema.sets]
+        twice = [] if derived is None else [name for name in derived.widths if name in taken]
+        if twice:
+            raise PriorError(
+                f"the derived quantity {twice[0]!r} has the name of an observable or given: "
+                "choose another"
+            )
+        return replace(self, derived=derived)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The scalars of the parameters, then those of derived quantities."""
+        return self.prior.columns + (() if self.derived is None else self.derived.columns)
+
+    def extended(self, flat: FloatArray) -> FloatArray:
+        """Put derived quantities behind flat parameters (..., dim), shape (..., columns)."""
+        if self.derived is None:
+            return flat
+        rows = flat.reshape(-1, flat.shape[-1])
+        more = self.derived.flat(self.prior.unflatten(rows))
+        return np.concatenate([flat, more.reshape(*flat.shape[:-1], -1)], axis=-1)
+
     def take(self, rows: Any) -> Simulations:
         """Choose rows, by indices."""
         return replace(
@@ -210,8 +246,9 @@ class Simulations:
             What belongs to all draws.
         """
         about = self.attrs(self.prior.names)
+        named = {name: np.asarray(value) for name, value in parameters.items()}
         return make_draws(
-            parameters,
+            self._with_derived(named),
             labels={name: attrs["label"] for name, attrs in about.items()},
             units={name: attrs["units"] for name, attrs in about.items()},
             prior_widths=self._prior_widths,
@@ -255,8 +292,11 @@ class Simulations:
         low, high = INTERVAL_95
         return {
             name: np.quantile(values, high, axis=0) - np.quantile(values, low, axis=0)
-            for name, values in self._prior_sample.items()
+            for name, values in self._with_derived(self._prior_sample).items()
         }
+
+    def _with_derived(self, named: dict[str, FloatArray]) -> dict[str, AnyArray]:
+        return named if self.derived is None else named | self.derived.values(named)
 
     def plot_failures(self, *, width_mm: float = 180.0, fig: Canvas | None = None) -> Figure:
         """Plot where in parameter space simulations fail, and how.
@@ -276,7 +316,7 @@ class Simulations:
         from sbi_inn.plots.failures import plot_failures  # loads matplotlib
 
         everything = np.arange(len(self))
-        draws = self.label(self.parameters(everything))
+        draws = self.deriving(None).label(self.parameters(everything))
         return plot_failures(
             list(columns_of(draws)),
             self.prior.flatten(self.parameters(everything)),

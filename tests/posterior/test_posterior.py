@@ -575,6 +575,7 @@ PUBLIC = {
     *("sample", "sample_each", "summary", "summary_each", "log_prob", "map_estimate"),
     *("at_tolerance", "importance", "reweight", "emulate", "resimulate", "rejection_abc"),
     *("check", "calibration", "recovery", "learning_curve", "plan", "refine"),
+    *("intervals", "regions", "recalibrate"),
     *("goodness_of_fit", "goodness_of_fit_each", "goodness_of_fit_together"),
     *("corner", "plot_calibration", "plot_recovery", "plot_latent", "latent_grid"),
     *("plot_forecast", "plot_forest", "plot_training"),

@@ -240,3 +240,15 @@ def test_abc_is_left_out_where_givens_vary():
 def test_a_hint_is_given_whatever_the_verdict():
     sharper = Found("trust", "y taught 3 nats", hint="posterior.refine(y) would help.")
     assert Check({"one": GOOD, "two": sharper}).advice == "posterior.refine(y) would help."
+
+
+def test_the_verdict_says_that_posterior_sbc_could_not_run():
+    why = "given the observation, 40 % of the posteriors have fewer than 10 effective draws"
+    check = Check({"calibration": GOOD}, skipped={"calibration at y": why})
+    assert check.verdict == "trust"
+    assert check.sentence.endswith(
+        f"Whether it is calibrated at this observation itself was not checked: {why}."
+    )
+    # Without a simulator many checks are missing, which the list of what was skipped says.
+    other = Check({"calibration": GOOD}, skipped={"calibration at y": "no simulator"})
+    assert "not checked" not in other.sentence
