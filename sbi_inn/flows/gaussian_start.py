@@ -131,8 +131,8 @@ class GaussianStart(Bijection):
         read = torch.cat([c, more], dim=1)
         mean = linear(x, c, own, more=more)
         for _ in range(ROUNDS):
-            mean = _weighted(x, c, own, ridge(_log_sizes(mean.residual), read)(read), more)
-        width = ridge(_log_sizes(mean.residual), read)
+            mean = _weighted(x, c, own, _widths(mean.residual, read)(read), more)
+        width = _widths(mean.residual, read)
         self.slope.copy_(torch.cat([mean.slope, width.slope], dim=1))
         self.offset.copy_(torch.cat([mean.offset, width.offset]))
         self._bound(context[:ENOUGH])
@@ -183,7 +183,7 @@ def _axes(x: Tensor, c: Tensor, own: int) -> tuple[Tensor, Tensor]:
     Every row counts in units of its own width, which all axes share here.
     """
     left = linear(x, c, own).residual
-    common = ridge(_log_sizes(left), c)(c).mean(dim=1, keepdim=True)
+    common = _widths(left, c)(c).mean(dim=1, keepdim=True)
     colour = _colour(left * torch.exp(-common))
     return torch.linalg.inv(colour).T, colour.T
 
@@ -195,8 +195,9 @@ def _colour(residual: Tensor) -> Tensor:
     return torch.linalg.cholesky(covariance + floor * torch.eye(len(covariance)).double())
 
 
-def _log_sizes(residual: Tensor) -> Tensor:
-    return 0.5 * (residual.square() + SMALLEST_VARIANCE).log()
+def _widths(residual: Tensor, c: Tensor) -> Ridge:
+    """Regress log sizes of residuals on c; these are so noisy that the plainest will do."""
+    return ridge(0.5 * (residual.square() + SMALLEST_VARIANCE).log(), c, plainest=True)
 
 
 def _weighted(x: Tensor, c: Tensor, own: int, width: Tensor, more: Tensor) -> Ridge:

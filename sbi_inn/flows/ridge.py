@@ -82,7 +82,14 @@ def _error(residual: Tensor, weights: Tensor | None) -> float:
     return size.mean(dim=0).log().sum().item()
 
 
-def ridge(x: Tensor, c: Tensor, weights: Tensor | None = None, free: Tensor | None = None) -> Ridge:
+def ridge(
+    x: Tensor,
+    c: Tensor,
+    weights: Tensor | None = None,
+    free: Tensor | None = None,
+    *,
+    plainest: bool = False,
+) -> Ridge:
     """Regress all columns of x (rows, dim) on c (rows, n_context), both of double precision.
 
     Parameters
@@ -92,6 +99,8 @@ def ridge(x: Tensor, c: Tensor, weights: Tensor | None = None, free: Tensor | No
         How much each row counts.
     free : Tensor, shape (rows, k), optional
         What x is regressed on besides, without a ridge; its slopes come after those of c.
+    plainest : bool
+        Take the strongest ridge that is within a standard error of the best one.
 
     Examples
     --------
@@ -107,27 +116,38 @@ def ridge(x: Tensor, c: Tensor, weights: Tensor | None = None, free: Tensor | No
     plain = ones if free is None else torch.cat([ones, free], dim=1)
     basis = torch.linalg.qr(root * plain).Q
     target, rows = (root * t - basis @ (basis.T @ (root * t)) for t in (x, c))
-    slope, residual = _best(target, rows, 1 - basis.square().sum(dim=1))
+    tried = _tried(target, rows, 1 - basis.square().sum(dim=1))
+    slope, residual = tried[_chosen([r for _, r in tried], plainest=plainest)]
     rest = torch.linalg.lstsq(root * plain, root * (x - c @ slope)).solution
     return Ridge(torch.cat([slope, rest[1:]]), rest[0], residual / root)
 
 
-def _best(target: Tensor, rows: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """Give slopes and residuals of the best ridge; `others` is 1 less what a row has in itself."""
+def _tried(target: Tensor, rows: Tensor, others: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Give slopes and residuals of each ridge; `others` is 1 less what a row has in itself."""
     if not rows.shape[1]:
-        return rows.new_zeros(0, target.shape[1]), target / others.clamp(min=OTHERS)[:, None]
+        return [(rows.new_zeros(0, target.shape[1]), target / others.clamp(min=OTHERS)[:, None])]
     size, axes = torch.linalg.eigh(rows.T @ rows)
     turned = rows @ axes
     moment, squares = turned.T @ target, turned.square()
     unit = size.mean().clamp(min=1e-12)
-    found, least = None, torch.inf
+    found = []
     for strength in RIDGES:
         shrunk = 1 / (size.clamp(min=0) + strength * unit)
         slope = shrunk[:, None] * moment
         left = (others - squares @ shrunk).clamp(min=OTHERS)
-        residual = (target - turned @ slope) / left[:, None]
-        error = residual.square().mean(dim=0).log().sum().item()
-        if found is None or error < least:
-            found, least = (axes @ slope, residual), error
-    assert found is not None
+        found.append((axes @ slope, (target - turned @ slope) / left[:, None]))
     return found
+
+
+def _chosen(residuals: list[Tensor], *, plainest: bool) -> int:
+    """Find the ridge that leaves least, or the strongest that leaves hardly more."""
+    best = int(torch.tensor([_error(residual, None) for residual in residuals]).argmin())
+    if not plainest:
+        return best
+    least = residuals[best].square()
+    size = least.mean(dim=0)
+    for place in range(len(residuals) - 1, best, -1):
+        more = ((residuals[place].square() - least) / size).sum(dim=1)
+        if more.mean() <= more.std() / len(more) ** 0.5:
+            return place
+    return best
