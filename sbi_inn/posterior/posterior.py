@@ -16,6 +16,7 @@ from sbi_inn.posterior import (
     catalogue,
     checking,
     exports,
+    fields,
     figures,
     planning,
     refinement,
@@ -306,6 +307,11 @@ class Posterior:
     plot_forecast = _of_core(figures.plot_forecast)
     plot_training = _of_core(figures.plot_training)
     plot_forest = _drawing(figures.plot_forest)
+
+    # -- fields ------------------------------------------------------------------------------------
+
+    maps = _drawing(fields.maps)
+    plot_field = _drawing(fields.plot_field)
 
     # -- for other programs, and files -------------------------------------------------------------
 

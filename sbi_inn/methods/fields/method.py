@@ -132,10 +132,12 @@ class FieldCINN(FieldSettings):  # noqa: D101 (that of its settings)
         """Learn the Gaussian posterior."""
         (place,), folds = data.fields, (data.train, data.validation)
         normals = Normals.learn(place, data.latents, folds)
+        numbers = np.delete(data.latents, place.latents, axis=1)
         typical = normals.roots[len(normals.roots) // 2] if place.white else None
-        start = GaussianPosterior(normals, learn(fields, data.observations, folds, typical))
+        forward = learn(fields, numbers, data.observations, folds, typical)
+        start = GaussianPosterior(normals, forward)
         rows = data.validation[:JUDGED]
-        seen = start.read(data.observations[rows])
+        seen = start.read(data.observations[rows], numbers[rows])
         cells = normals.cells(data.latents[rows][:, normals.parents])
         best, least = start, -np.inf
         for loose in LOOSE:
@@ -227,7 +229,7 @@ def _scaling(observations: Observations, sides: tuple[int, ...]) -> Scaling:
 
 def _affordable(start: GaussianPosterior, observations: Observations, n: int) -> int:
     """Count the rows whose factors can be found in time: all, where they share them."""
-    seen = start.read(observations)
+    seen = start.read(observations, np.zeros((1, start.forward.others.shape[1])))
     few = min(n, 8)
     if start.factors(seen) <= 2 * len(start.normals.means) + few:
         return n
