@@ -16,6 +16,7 @@ from sbi_inn.methods.fields.fitted import FittedField
 from sbi_inn.methods.fields.forward import Forward, learn
 from sbi_inn.methods.fields.gaussian import GaussianPosterior
 from sbi_inn.methods.fields.inputs import Inputs, channels_of
+from sbi_inn.methods.fields.left_to_learn import left_to_learn
 from sbi_inn.methods.fields.network import FieldNetwork, FieldPairs, FieldShape
 from sbi_inn.methods.fields.normals import Normals
 from sbi_inn.methods.fields.settings import FieldSettings
@@ -37,6 +38,9 @@ JUDGED = 200
 
 PREPARING = 240.0
 """Seconds that factors of training rows may take; then there are fewer rows."""
+
+WORTH_IT = 1e-3
+"""Nats a pixel that have to be left to learn, for a network to be trained."""
 
 FEWEST = 500
 """Rows, below which no network is trained."""
@@ -178,7 +182,7 @@ class FieldCINN(FieldSettings):  # noqa: D101 (that of its settings)
             rows[: _affordable(untrained.start, data.observations[rows], len(rows))]
             for rows in (data.train, data.validation)
         )
-        if not self.flow or len(train) < FEWEST:
+        if self.flow is False or len(train) < FEWEST:
             return untrained
 
         def pairs(rows: IntArray) -> FieldPairs:
@@ -187,7 +191,10 @@ class FieldCINN(FieldSettings):  # noqa: D101 (that of its settings)
                 fields[rows], data.latents[rows][:, untrained.others], observations, inputs, scaling
             )
 
-        learned, held_out = pairs(train), pairs(validation)
+        held_out = pairs(validation)
+        if self.flow == "auto" and _enough(held_out):
+            return untrained
+        learned = pairs(train)
         start = untrained.start
         shape = FieldShape.of(
             held_out.batch,
@@ -238,6 +245,15 @@ def _affordable(start: GaussianPosterior, observations: Observations, n: int) ->
     start.colour(np.zeros((few, int(np.prod(start.sides)))), seen[np.arange(few)], cells)
     each = (perf_counter() - began) / few
     return int(np.clip(PREPARING / each, few, n))
+
+
+def _enough(pairs: FieldPairs) -> bool:
+    """Say whether the start leaves nothing to learn, whichever field of a mixture it is."""
+    images = pairs.images[:, :, 0].numpy()
+    likeliest = (pairs.log_density - pairs.left.square().sum(dim=2) / 2).argmax(dim=1)
+    rows = np.arange(len(pairs))
+    left = pairs.left.numpy()[rows, likeliest.numpy()].reshape(-1, *images.shape[2:])
+    return left_to_learn(left, images[rows, likeliest.numpy()]) < WORTH_IT
 
 
 @torch.no_grad()
