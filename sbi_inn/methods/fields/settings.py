@@ -69,7 +69,8 @@ class FieldSettings:
         whole = ("blocks", "hidden", "depth", "bins", "features")
         check_fields(self, whole=whole, positive=("clamp",))
         check_choice(self, "transform", TRANSFORMS)
-        check_choice(self, "flow", (True, False, "auto"))
+        if self.flow not in (True, False, "auto"):
+            raise ValueError(f'flow must be True, False or "auto"; got {self.flow!r}')
         if self.lift is not None and not callable(self.lift):
             raise TypeError(f"lift must be a function of an observation; got {self.lift!r:.80}")
 
