@@ -46,6 +46,9 @@ TAIL = Limits("log of the share outside", caution=float(np.log(2)), distrust=flo
 TAILS = ((0.95, "outside"), (0.99, "outside"), (0.99, "below"), (0.99, "above"))
 FEWEST_TOGETHER = 3  # parameters, of which a combination can be off and each of them hardly
 
+REPETITIONS = 4_000  # test sets that tell what chance does, at most
+COUNTED = 160_000  # of these times parameters at most: 130 MB
+
 LEVELS_SAID = np.array([0.5, 0.68, 0.95])  # probabilities of the intervals that sentences speak of
 
 
@@ -258,7 +261,9 @@ def _explained(pair: list[Finding], where: str) -> str:
 
 @lru_cache(maxsize=64)
 def _floor(n: int, dim: int) -> CalibrationFloor:
-    return calibration_floor(n, dim, (0.5, 0.95), rng=np.random.default_rng(0))
+    few = min(REPETITIONS, COUNTED // dim)
+    rng = np.random.default_rng(0)
+    return calibration_floor(n, dim, (0.5, 0.95), rng=rng, repetitions=few)
 
 
 def _location(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sbi_inn.checks.calibration import CALIBRATION
 from sbi_inn.checks.conditional import CONDITIONAL
 from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y
 from sbi_inn.checks.dependence import DEPENDENCE
+from sbi_inn.checks.fields import COVERAGE_MAP, FIELD_CALIBRATION
 from sbi_inn.checks.goodness import GOODNESS_OF_FIT
 from sbi_inn.checks.information import INFORMATION_AT_Y
 from sbi_inn.checks.joint import JOINT_COVERAGE
@@ -36,6 +38,9 @@ CHECKS: tuple[CheckKind[Any], ...] = (
     CALIBRATION_AT_Y,
 )
 
+# Where the prior has a field: pixels are too many, and go together.
+FIELD_CHECKS: tuple[CheckKind[Any], ...] = (FIELD_CALIBRATION, COVERAGE_MAP, GOODNESS_OF_FIT)
+
 
 def run_checks(
     subject: Subject, observation: Observations | None = None, *, progress: bool = False
@@ -58,6 +63,8 @@ def run_checks(
     skipped : dict of str to str
         What was not looked at, and why.
     """
+    if subject.sampler.prior.fields:
+        return _sorted(_of_field(subject, observation))
     survey = subject.survey(progress=progress)
     found = {check.name: check.of(subject) for check in CHECKS if not check.at_observation}
     if survey.why_no_density:
@@ -68,5 +75,21 @@ def run_checks(
     if observation is not None:
         here = Here(subject, observation)
         found |= {check.name: check.at(here) for check in CHECKS if check.at_observation}
+    return _sorted(found)
+
+
+def _of_field(subject: Subject, observation: Observations | None) -> dict[str, Record | str]:
+    """Run the checks of fields."""
+    found = {check.name: check.of(subject) for check in FIELD_CHECKS if not check.at_observation}
+    if observation is not None:
+        here = Here(subject, observation)
+        found |= {check.name: check.at(here) for check in FIELD_CHECKS if check.at_observation}
+    why = "of a field, what sums it up is looked at instead: its pixels are too many"
+    left_out = (check.name for check in CHECKS if not check.at_observation)
+    return found | {name: why for name in left_out if name not in found}
+
+
+def _sorted(found: Mapping[str, Record | str]) -> tuple[dict[str, Record], dict[str, str]]:
+    """Part records from reasons why there are none."""
     records = {name: one for name, one in found.items() if isinstance(one, Record)}
     return records, {name: one for name, one in found.items() if isinstance(one, str)}

@@ -23,6 +23,7 @@ from sbi_inn.checks import (
     run_checks,
 )
 from sbi_inn.checks.calibration import CALIBRATION
+from sbi_inn.checks.fields import FIELD_CALIBRATION
 from sbi_inn.checks.recovery import RECOVERY
 from sbi_inn.observation.batch import Observations
 from sbi_inn.posterior.core import Core
@@ -33,6 +34,7 @@ from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.tables import index_of
 
 TEST_ROWS = 5_000  # test simulations that the checks look at, if there are or can be so many
+TEST_FIELDS = 1_000  # the same of fields
 TIMED = 10  # simulations whose time is taken, where it is not known
 
 
@@ -62,10 +64,11 @@ def check(
 
 def _tests(core: Core, seconds: float) -> TestSet:
     """Take simulations that training has never seen, and add fresh ones where they are cheap."""
-    held_out = TestSet.of(core.simulations, core.test_rows[:TEST_ROWS])
+    rows = TEST_FIELDS if core.prior.fields else TEST_ROWS
+    held_out = TestSet.of(core.simulations, core.test_rows[:rows])
     # Only the table itself knows how parameters are distributed whose prior was not stated.
     return held_out.topped_up(
-        TEST_ROWS,
+        rows,
         core.problem if core.prior.drawable else None,
         seconds,
         core.seed,
@@ -75,8 +78,12 @@ def _tests(core: Core, seconds: float) -> TestSet:
 
 
 def calibration(subject: Subject) -> Calibration:
-    """Calibration over the test simulations: ranks, error, floor, table and plot."""
-    return CALIBRATION.record(subject)
+    """Calibration over the test simulations: ranks, error, floor, table and plot.
+
+    Of a field, that of means of blocks, power by band and random projections.
+    """
+    kind = FIELD_CALIBRATION if subject.sampler.prior.fields else CALIBRATION
+    return kind.record(subject)
 
 
 def recovery(subject: Subject) -> Recovery:

@@ -16,6 +16,7 @@ from sbi_inn.posterior import (
     catalogue,
     checking,
     exports,
+    fields,
     figures,
     further,
     intervals,
@@ -331,6 +332,11 @@ class Posterior:
     plot_forecast = of_core(figures.plot_forecast)
     plot_training = of_core(figures.plot_training)
     plot_forest = drawing(figures.plot_forest)
+
+    # -- fields ------------------------------------------------------------------------------------
+
+    maps = _drawing(fields.maps)
+    plot_field = _drawing(fields.plot_field)
 
     # -- for other programs, and files -------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from sbi_inn.posterior.core import Core
 from sbi_inn.prior.fingerprint import fingerprint
 from sbi_inn.typing import FloatArray
 
+FIELDS = 500  # held-out simulations that are kept where parameters are fields
 REFERENCES = 8  # held-out simulations whose summaries are kept
 
 
@@ -30,7 +31,8 @@ class Last:
 def save(core: Core, path: str | Path, last: Last) -> None:
     """Write method, weights, prior, schema and held-out simulations to one file."""
     method, arrays = to_arrays(core.fitted)
-    held_out = core.simulations.as_observed().isel(simulation=core.test_rows)
+    rows = core.test_rows[:FIELDS] if core.prior.fields else core.test_rows
+    held_out = core.simulations.as_observed().isel(simulation=rows)
     variables = {str(n): v for n, v in held_out.data_vars.items() if n != "status"}
     config = {
         "kind": "posterior",
@@ -54,6 +56,8 @@ def save(core: Core, path: str | Path, last: Last) -> None:
         "last_numbers": last.numbers,
     }
     held = {name: variable.values for name, variable in variables.items()}
+    for place in core.prior.fields:
+        held[place.name] = held[place.name].astype(np.float32)
     reference = {"scale": core.scale, "summaries": reference_summaries(core)}
     groups = {**arrays, "held_out": held, "reference": reference}
     if core.refined is not None:

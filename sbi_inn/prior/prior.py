@@ -112,10 +112,7 @@ class Prior:
 
     @property
     def support(self) -> dict[str, tuple[float, float]]:
-        """Lower and upper bound of each parameter, or of all entries of a vector or field.
-
-        A dependent parameter, whose bounds differ from row to row, has (-inf, inf).
-        """
+        """Bounds of each parameter, or of all its entries; (-inf, inf) of a dependent one."""
         return {name: component.support for name, component in self._joint.components.items()}
 
     @property

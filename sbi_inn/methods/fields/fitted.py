@@ -64,7 +64,7 @@ class FittedField:
         scaling: Scaling,
     ) -> FieldPairs:
         """Give rows to train a network on: fields (n, *sides) and other latents (n, numbers)."""
-        seen, n = self.start.read(observations), len(fields)
+        seen, n = self.start.read(observations, numbers), len(fields)
         flat, weights_of = fields.reshape(n, -1), self.start.log_weights(seen)
         observed = inputs.observed(observations, self.start.sides)
         left, log_density, images = [], [], []
@@ -94,8 +94,8 @@ class FittedField:
             if self.numbers is not None:
                 numbers = self.numbers.sample(here, n, rng)[0]
             white = rng.standard_normal((n, self.pixels), dtype=np.float32)
-            weight = np.exp(self.start.log_weights(self.start.read(here))[0])
-            which = rng.choice(len(weight), size=n, p=weight / weight.sum())
+            weight = np.exp(self.start.log_weights(self.start.read(here, numbers)))
+            which = (weight.cumsum(axis=1)[:, :-1] < rng.random((n, 1))).sum(axis=1)
             draws[row] = self._joined(numbers, self._coloured(here, white, numbers, which))
         return draws
 
@@ -122,7 +122,7 @@ class FittedField:
         numbers = latent[:, self.others]
         if self.numbers is not None:
             numbers = self.numbers.decode(observation, numbers)
-        which = np.full(len(latent), self._likeliest(observation))
+        which = self._likeliest(observation, numbers)
         left = latent[:, self._field].astype(np.float32)
         return self._joined(numbers, self._coloured(observation, left, numbers, which))
 
@@ -132,7 +132,7 @@ class FittedField:
         """Find the latents (n, dim) of parameters (n, dim), and the log-determinants (n,)."""
         found, numbers = np.empty(parameters.shape), parameters[:, self.others]
         fields, log_det = self._fields(parameters)
-        seen, which = self.start.read(observation), self._likeliest(observation)
+        seen, which = self.start.read(observation, numbers), self._likeliest(observation, numbers)
         cells = self._cells(numbers, len(fields), which)
         left, more = self.start.whiten(fields, seen, cells)
         log_det = log_det + more
@@ -213,7 +213,7 @@ class FittedField:
         """Which latents are those of the field."""
         return np.setdiff1d(np.arange(self.latent_dim), self.others)
 
-    def _cells(self, numbers: FloatArray, n: int, component: int) -> IntArray:
+    def _cells(self, numbers: FloatArray, n: int, component: int | IntArray) -> IntArray:
         """Say which of the normals rows belong to, by their other latents (n, numbers)."""
         normals = self.start.normals
         if not len(normals.parents):
@@ -245,15 +245,17 @@ class FittedField:
         latent[:, self.place.latents] = fields
         return latent
 
-    def _likeliest(self, observation: Observations) -> int:
-        return int(self.start.log_weights(self.start.read(observation))[0].argmax())
+    def _likeliest(self, observation: Observations, numbers: FloatArray) -> IntArray:
+        """Say which field of a mixture is likeliest, for each row of other latents."""
+        found = self.start.log_weights(self.start.read(observation, numbers)).argmax(axis=1)
+        return np.broadcast_to(found, (len(numbers),))
 
     def _context(self, observations: Observations, cells: IntArray, numbers: FloatArray) -> Tensor:
         """Give what the flow reads at rows, or once for all that share it."""
         assert self.parts is not None
         network, _, inputs, scaling = self.parts
-        seen, n = self.start.read(observations), len(cells)
-        if len(observations) == 1 and (cells == cells[:1]).all():
+        seen, n = self.start.read(observations, numbers), len(cells)
+        if len(seen) == 1 and (cells == cells[:1]).all():
             means = inputs.means(self.start, seen, cells[:1], 1)
         else:
             means = inputs.means(self.start, seen, cells, n)
@@ -267,9 +269,10 @@ class FittedField:
         self, observation: Observations, left: AnyArray, numbers: FloatArray, which: IntArray
     ) -> FloatArray:
         """Map latents of the flow (n, pixels) to flat fields, at one observation."""
-        seen, found = self.start.read(observation), np.empty(left.shape)
+        found = np.empty(left.shape)
         for component in np.unique(which):
             rows = np.flatnonzero(which == component)
+            seen = self.start.read(observation, numbers[rows])
             cells = self._cells(numbers[rows], len(rows), int(component))
             x = left[rows].astype(np.float64)
             if self.parts is not None:
@@ -296,7 +299,7 @@ class FittedField:
         self, fields: FloatArray, numbers: FloatArray, observations: Observations
     ) -> FloatArray:
         """Log density of flat fields, shape (n,)."""
-        seen, n = self.start.read(observations), len(fields)
+        seen, n = self.start.read(observations, numbers), len(fields)
         log_weight, each = self.start.log_weights(seen), []
         for component in range(log_weight.shape[1]):
             cells = self._cells(numbers, n, component)

@@ -44,7 +44,9 @@ ROWS_EACH = 10
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """observables = offset + slopes @ field + noise, the field being flat.
+    """observables = offset + slopes @ field + others @ numbers + noise, the field being flat.
+
+    The numbers are the other parameters, on the latent side of the prior.
 
     Attributes
     ----------
@@ -52,6 +54,7 @@ class Forward:
         Which features of `Observations.vector` they are.
     offset : array, shape (m,)
     slopes : float32 array, shape (m, pixels)
+    others : array, shape (m, numbers)
     level : NoiseLevel
         Variance of the noise.
     turn : array, shape (m, m), or empty
@@ -61,12 +64,24 @@ class Forward:
     outputs: IntArray
     offset: FloatArray
     slopes: AnyArray
+    others: FloatArray
     level: NoiseLevel
     turn: FloatArray
 
-    def read(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
-        """Give observables less their offset (batch, m), NaN where missing, and log variances."""
+    def read(
+        self, observations: Observations, numbers: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Give what the field is to explain (rows, m), NaN where missing, and log variances.
+
+        Parameters
+        ----------
+        observations : Observations
+        numbers : array, shape (rows, numbers)
+            As many, or any number for a single observation; without numbers none are needed.
+        """
         left = observations.vector[:, self.outputs] - self.offset
+        if self.others.size:
+            left = left - numbers @ self.others.T
         return (left @ self.turn.T if self.turn.size else left), self.level(observations)
 
     @property
@@ -76,7 +91,8 @@ class Forward:
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Give everything as named arrays; slopes that are mostly zero as those that are not."""
-        found = {"outputs": self.outputs, "offset": self.offset, "turn": self.turn}
+        names = ("outputs", "offset", "others", "turn")
+        found = {name: getattr(self, name) for name in names}
         found |= {f"level-{name}": value for name, value in vars(self.level).items()}
         places = np.flatnonzero(self.slopes)
         found["shape"] = np.array(self.slopes.shape)
@@ -91,17 +107,20 @@ class Forward:
         slopes[arrays.get("places", slice(None))] = arrays["slopes"]
         level = {n.removeprefix("level-"): v for n, v in arrays.items() if n.startswith("level-")}
         shape = tuple(int(n) for n in arrays["shape"])
-        kept: dict[str, Any] = {name: arrays[name] for name in ("outputs", "offset", "turn")}
+        kept: dict[str, Any] = {
+            name: arrays[name] for name in ("outputs", "offset", "others", "turn")
+        }
         return cls(slopes=slopes.reshape(shape), level=NoiseLevel(**level), **kept)
 
 
 def learn(
     fields: FloatArray,
+    numbers: FloatArray,
     observations: Observations,
     folds: tuple[IntArray, IntArray],
     root: Root | None,
 ) -> Forward:
-    """Regress the observables on fields.
+    """Regress the observables on fields and other parameters.
 
     An observable on the field's own grid, an image or a profile, looks at a window of pixels, or at
     all of them; the others look at all of them. What predicts validation rows better is kept.
@@ -109,6 +128,7 @@ def learn(
     Parameters
     ----------
     fields : array, shape (n, *sides)
+    numbers : array, shape (n, numbers)
     observations : Observations
         As many.
     folds : (array of int, array of int)
@@ -124,16 +144,33 @@ def learn(
     mean = fields[train].mean(axis=0)
     flat = (fields - mean).reshape(len(fields), -1).astype(np.float32)
     white = flat if root is None else root.whiten(fields - mean).reshape(flat.shape)
-    rows = Rows(flat, ((observed - centre) / scale).astype(np.float32), *folds)
+    standard = (observed - centre) / scale
+    others = _on_numbers(standard[train], numbers[train])
+    rows = Rows(flat, (standard - numbers @ others.T).astype(np.float32), *folds)
     slopes = np.zeros((len(outputs), flat.shape[1]), np.float32)
     for pixels, where in _parts(observations, outputs, sides):
         part = rows.of(where)
         slopes[where] = _slopes(part, white.astype(np.float32), root, sides, pixels)
-    slopes *= scale[:, None]
+    # What was laid to the numbers while the field was noise is looked at again.
+    others += _on_numbers(rows.less(slopes).observed[train], numbers[train])
+    slopes, others = slopes * scale[:, None], others * scale[:, None]
     offset = centre - slopes @ mean.ravel()
-    return _with_noise(
-        Forward(outputs, offset, slopes, NoiseLevel.none(), NONE), fields, observations, folds
-    )
+    silent = Forward(outputs, offset, slopes, others, NoiseLevel.none(), NONE)
+    left = silent.read(observations, numbers)[0]
+    left -= fields.reshape(len(fields), -1) @ slopes.T.astype(np.float64)
+    return _with_noise(silent, left, observations, folds)
+
+
+def _on_numbers(observed: AnyArray, numbers: FloatArray) -> FloatArray:
+    """Regress observables (n, m) on numbers (n, k) of mean 0, each where it is there: (m, k)."""
+    there = ~np.isnan(observed)
+    if not numbers.shape[1]:
+        return np.zeros((observed.shape[1], 0))
+    centred = np.where(there, observed - np.nanmean(observed, axis=0), 0.0)
+    moments = centred.T @ numbers
+    grams = np.einsum("nm,nk,nl->mkl", there.astype(float), numbers, numbers, optimize=True)
+    grams += 1e-6 * len(numbers) * np.eye(numbers.shape[1])
+    return np.linalg.solve(grams, moments[..., None])[..., 0]
 
 
 def _outputs(observations: Observations, train: IntArray) -> IntArray:
@@ -209,13 +246,11 @@ def _slopes(
 
 def _with_noise(
     forward: Forward,
-    fields: FloatArray,
+    left: FloatArray,
     observations: Observations,
     folds: tuple[IntArray, IntArray],
 ) -> Forward:
-    """Learn how noisy the observables are, and whether their noise is correlated."""
-    flat = fields.reshape(len(fields), -1)
-    left = forward.read(observations)[0] - flat @ forward.slopes.T.astype(np.float64)
+    """Learn from residuals (n, m) how noisy observables are, and whether noise is correlated."""
     level = NoiseLevel.fit(left, observations, folds)
     plain = replace(forward, level=level)
     train, validation = folds

@@ -94,9 +94,9 @@ class GaussianPosterior:
         """Of the field."""
         return self.normals.means.shape[1:]
 
-    def read(self, observations: Observations) -> Seen:
-        """Read what was observed."""
-        left, log_variance = self.forward.read(observations)
+    def read(self, observations: Observations, numbers: FloatArray) -> Seen:
+        """Read what was observed, as far as other parameters (rows, numbers) do not explain it."""
+        left, log_variance = self.forward.read(observations, numbers)
         return Seen(left, np.broadcast_to(log_variance + np.log(self.loose), left.shape))
 
     def whiten(

@@ -16,6 +16,7 @@ from sbi_inn.methods.fields.fitted import FittedField
 from sbi_inn.methods.fields.forward import Forward, learn
 from sbi_inn.methods.fields.gaussian import GaussianPosterior
 from sbi_inn.methods.fields.inputs import Inputs, channels_of
+from sbi_inn.methods.fields.left_to_learn import left_to_learn
 from sbi_inn.methods.fields.network import FieldNetwork, FieldPairs, FieldShape
 from sbi_inn.methods.fields.normals import Normals
 from sbi_inn.methods.fields.settings import FieldSettings
@@ -37,6 +38,9 @@ JUDGED = 200
 
 PREPARING = 240.0
 """Seconds that factors of training rows may take; then there are fewer rows."""
+
+WORTH_IT = 1e-3
+"""Nats a pixel that have to be left to learn, for a network to be trained."""
 
 FEWEST = 500
 """Rows, below which no network is trained."""
@@ -132,10 +136,12 @@ class FieldCINN(FieldSettings):  # noqa: D101 (that of its settings)
         """Learn the Gaussian posterior."""
         (place,), folds = data.fields, (data.train, data.validation)
         normals = Normals.learn(place, data.latents, folds)
+        numbers = np.delete(data.latents, place.latents, axis=1)
         typical = normals.roots[len(normals.roots) // 2] if place.white else None
-        start = GaussianPosterior(normals, learn(fields, data.observations, folds, typical))
+        forward = learn(fields, numbers, data.observations, folds, typical)
+        start = GaussianPosterior(normals, forward)
         rows = data.validation[:JUDGED]
-        seen = start.read(data.observations[rows])
+        seen = start.read(data.observations[rows], numbers[rows])
         cells = normals.cells(data.latents[rows][:, normals.parents])
         best, least = start, -np.inf
         for loose in LOOSE:
@@ -176,7 +182,7 @@ class FieldCINN(FieldSettings):  # noqa: D101 (that of its settings)
             rows[: _affordable(untrained.start, data.observations[rows], len(rows))]
             for rows in (data.train, data.validation)
         )
-        if not self.flow or len(train) < FEWEST:
+        if self.flow is False or len(train) < FEWEST:
             return untrained
 
         def pairs(rows: IntArray) -> FieldPairs:
@@ -185,7 +191,10 @@ class FieldCINN(FieldSettings):  # noqa: D101 (that of its settings)
                 fields[rows], data.latents[rows][:, untrained.others], observations, inputs, scaling
             )
 
-        learned, held_out = pairs(train), pairs(validation)
+        held_out = pairs(validation)
+        if self.flow == "auto" and _enough(held_out):
+            return untrained
+        learned = pairs(train)
         start = untrained.start
         shape = FieldShape.of(
             held_out.batch,
@@ -227,7 +236,7 @@ def _scaling(observations: Observations, sides: tuple[int, ...]) -> Scaling:
 
 def _affordable(start: GaussianPosterior, observations: Observations, n: int) -> int:
     """Count the rows whose factors can be found in time: all, where they share them."""
-    seen = start.read(observations)
+    seen = start.read(observations, np.zeros((1, start.forward.others.shape[1])))
     few = min(n, 8)
     if start.factors(seen) <= 2 * len(start.normals.means) + few:
         return n
@@ -236,6 +245,15 @@ def _affordable(start: GaussianPosterior, observations: Observations, n: int) ->
     start.colour(np.zeros((few, int(np.prod(start.sides)))), seen[np.arange(few)], cells)
     each = (perf_counter() - began) / few
     return int(np.clip(PREPARING / each, few, n))
+
+
+def _enough(pairs: FieldPairs) -> bool:
+    """Say whether the start leaves nothing to learn, whichever field of a mixture it is."""
+    images = pairs.images[:, :, 0].numpy()
+    likeliest = (pairs.log_density - pairs.left.square().sum(dim=2) / 2).argmax(dim=1)
+    rows = np.arange(len(pairs))
+    left = pairs.left.numpy()[rows, likeliest.numpy()].reshape(-1, *images.shape[2:])
+    return left_to_learn(left, images[rows, likeliest.numpy()]) < WORTH_IT
 
 
 @torch.no_grad()

@@ -41,8 +41,9 @@ class FieldSettings:
         Pieces of a spline.
     features : int
         Channels of each level of the pyramid.
-    flow : bool
-        Whether a flow is trained at all.
+    flow : bool or "auto"
+        Whether a flow is trained. "auto": where more than .001 nats a pixel are left to learn, by
+        the first moments of what the start leaves of validation rows.
     lift : callable, optional
         From one observation, a dict by name as a simulator returns it, to an image on the field's
         grid that is shown to the pyramid: a back-projection, or an adjoint.
@@ -61,13 +62,15 @@ class FieldSettings:
     clamp: float = 2.0
     bins: int = 8
     features: int = 16
-    flow: bool = True
+    flow: bool | Literal["auto"] = "auto"
     lift: Callable[[dict[str, Any]], Any] | None = None
 
     def __post_init__(self) -> None:
         whole = ("blocks", "hidden", "depth", "bins", "features")
         check_fields(self, whole=whole, positive=("clamp",))
         check_choice(self, "transform", TRANSFORMS)
+        if self.flow not in (True, False, "auto"):
+            raise ValueError(f'flow must be True, False or "auto"; got {self.flow!r}')
         if self.lift is not None and not callable(self.lift):
             raise TypeError(f"lift must be a function of an observation; got {self.lift!r:.80}")
 

@@ -1,0 +1,195 @@
+"""Checks of posteriors of fields: numbers that sum a field up decide, pixels make a map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy import stats
+
+from sbi_inn.checks.calibration import Calibration
+from sbi_inn.checks.held_out import TestSet
+from sbi_inn.checks.kind import CheckKind
+from sbi_inn.checks.phrases import share
+from sbi_inn.checks.record import Finding, Limits, Record, Sampler
+from sbi_inn.checks.subject import Subject
+from sbi_inn.diagnostics.calibration import ranks
+from sbi_inn.diagnostics.field_quantities import Quantities
+from sbi_inn.plots.coverage_map import plot_coverage_map
+from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
+from sbi_inn.prior import FieldPlace
+from sbi_inn.typing import BoolArray, FloatArray
+
+DRAWS = 100  # at each test simulation
+SECONDS = 30.0  # that drawing may take, if as many as these were looked at:
+FEWEST = 200
+PIECE = 25  # test simulations at once
+LEVEL = 0.9  # of the intervals whose coverage the map shows
+# Of all pixels together, beside the level: 1 % is what intervals show that are .97 wide.
+COVERED = Limits("coverage of 90 % intervals of all pixels, off", caution=0.015, distrust=0.04)
+
+
+@dataclass(frozen=True)
+class FieldSurvey:
+    """What draws of a field at n test simulations show.
+
+    Attributes
+    ----------
+    ranks : array, shape (n, quantities)
+        Of the truth's other parameters, and of what sums up its field, among those of the draws.
+    names : tuple of str
+    inside : array of bool, shape (n, pixels)
+        Whether each true pixel lies in its 90 % interval.
+    place : FieldPlace
+    """
+
+    ranks: FloatArray
+    names: tuple[str, ...]
+    inside: BoolArray
+    place: FieldPlace
+
+
+def survey_field(
+    sampler: Sampler, tests: TestSet, rng: np.random.Generator, *, seconds: float = SECONDS
+) -> FieldSurvey:
+    """Draw at test simulations, until the time is over.
+
+    Parameters
+    ----------
+    sampler : Sampler
+        Of a prior with one field.
+    tests : TestSet
+    rng : numpy.random.Generator
+    seconds : float
+        After these it stops, if 200 test simulations were looked at.
+    """
+    (place, *_) = sampler.prior.fields
+    quantities = Quantities(place.name, place.shape)
+    others = np.delete(np.arange(sampler.prior.dim), place.columns)
+    names = (*(sampler.prior.columns[i] for i in others), *quantities.names)
+
+    def summed(flat: FloatArray) -> FloatArray:
+        fields = flat[:, place.columns].reshape(-1, *place.shape)
+        return np.hstack([flat[:, others], quantities(fields)])
+
+    began, found, inside, done = perf_counter(), [], [], 0
+    while done < len(tests) and (done < FEWEST or perf_counter() - began < seconds):
+        here = slice(done, done + PIECE)
+        truth = tests.truth[here]
+        drawn = sampler.draw(tests.observations[here], DRAWS, rng)
+        many = summed(drawn.reshape(-1, drawn.shape[2])).reshape(len(truth), DRAWS, -1)
+        found.append(ranks(summed(truth), many, rng))
+        pixels = ranks(truth[:, place.columns], drawn[:, :, place.columns], rng)
+        inside.append(np.abs(2 * pixels - 1) <= LEVEL)
+        done += len(truth)
+    return FieldSurvey(np.concatenate(found), names, np.concatenate(inside), place)
+
+
+@dataclass(frozen=True, repr=False)
+class CoverageMap(Record):
+    """How often each pixel's 90 % interval holds the truth.
+
+    Attributes
+    ----------
+    inside : array of bool, shape (n, pixels)
+    place : FieldPlace
+    """
+
+    inside: BoolArray
+    place: FieldPlace
+
+    @cached_property
+    def coverage(self) -> FloatArray:
+        """Share of test simulations in which each pixel lies in its interval, as the field."""
+        return self.inside.mean(axis=0).reshape(self.place.shape)
+
+    @property
+    def band(self) -> float:
+        """Two binomial standard deviations of a pixel's share."""
+        return float(2 * np.sqrt(LEVEL * (1 - LEVEL) / len(self.inside)))
+
+    @property
+    def within(self) -> float:
+        """Share of the pixels that are within two binomial standard deviations: 95 % if exact."""
+        return float((np.abs(self.coverage - LEVEL) <= self.band).mean())
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The coverage of all pixels together.
+
+        Pixels go together: its error is that of the share of pixels held in one test simulation.
+        """
+        each = self.inside.mean(axis=1)
+        gap = float(each.mean() - LEVEL)
+        error = max(float(each.std(ddof=1)) / np.sqrt(len(each)), 1e-9)
+        p_value = float(2 * stats.norm.sf(abs(gap) / error))
+        side = "narrow" if gap < 0 else "wide"
+        words = (
+            f"90 % intervals of the pixels of {self.place.name} hold the truth in "
+            f"{share(LEVEL + gap, error)} of cases: they are too {side}"
+        )
+        return (Finding(abs(gap), error, COVERED, p_value, words),)
+
+    @property
+    def well(self) -> str:
+        """Say how often intervals of pixels hold the truth."""
+        (found,) = self.findings
+        held = float(self.inside.mean())
+        return (
+            f"90 % intervals of the pixels of {self.place.name} hold the truth in "
+            f"{share(held, found.error)} of cases"
+        )
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row: coverage of all pixels, of the worst ones, and how many are within the band."""
+        row = {
+            "coverage": self.coverage.mean(),
+            "lowest pixel": self.coverage.min(),
+            "highest pixel": self.coverage.max(),
+            "two binomial sd": self.band,
+            "pixels within": self.within,
+        }
+        return pd.DataFrame([row], index=pd.Index([self.place.name], name="field"))
+
+    def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
+        """Show the map, in colours that change at the band."""
+        return plot_coverage_map(self.coverage, LEVEL, self.band, width_mm=width_mm, fig=fig)
+
+
+def _survey(subject: Subject) -> FieldSurvey:
+    return subject.once(
+        "field survey", lambda: survey_field(subject.sampler, subject.tests, subject.rng())
+    )
+
+
+def check_quantities(subject: Subject) -> Calibration:
+    """Look at the calibration of what sums up a field, and of other parameters."""
+    found = _survey(subject)
+    return Calibration(found.ranks, found.names)
+
+
+def check_pixels(subject: Subject) -> CoverageMap:
+    """Look at the intervals of the pixels."""
+    found = _survey(subject)
+    return CoverageMap(found.inside, found.place)
+
+
+FIELD_CALIBRATION = CheckKind(
+    name="calibration",
+    question="Do means of blocks, power and random projections lie where the posterior says?",
+    explanation="These sum up a field, and see whether pixels go together as they should. This is "
+    "counted over many simulations whose true field is known.",
+    run=check_quantities,
+)
+
+COVERAGE_MAP = CheckKind(
+    name="coverage of pixels",
+    question="Do the intervals of pixels hold the truth as often as they say?",
+    explanation="This is counted pixel by pixel, over many simulations whose true field is known.",
+    run=check_pixels,
+)
