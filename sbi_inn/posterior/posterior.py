@@ -335,8 +335,8 @@ class Posterior:
 
     # -- fields ------------------------------------------------------------------------------------
 
-    maps = _drawing(fields.maps)
-    plot_field = _drawing(fields.plot_field)
+    maps = drawing(fields.maps)
+    plot_field = drawing(fields.plot_field)
 
     # -- for other programs, and files -------------------------------------------------------------
 
