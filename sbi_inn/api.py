@@ -182,11 +182,7 @@ def fit_posterior(
         chosen = for_prior(chosen, simulations.inferring(infer).prior)
     else:
         problem = as_problem(source, prior, given, noise)
-        # A wrong name, function or method, shows before anything is simulated.
-        inferred = problem.prior if infer is None else problem.prior.marginal(infer)
-        Derived.of(derived, inferred)
-        chosen = for_prior(chosen, inferred)
-        declared(chosen, "prepare")(training, n_simulations or DEFAULT)
+        chosen = _prepared(chosen, problem, infer, derived, training, n_simulations or DEFAULT)
         if limits is not None:
             study = Study(problem, infer, chosen, training, n_jobs, seed, progress)
             return checked(*study.grown(limits, y))
@@ -196,9 +192,8 @@ def fit_posterior(
         raise SimulationError("until= simulates as many as it takes; got a table", simulations)
     try:
         study = Study(problem, infer, chosen, training, n_jobs, seed, progress, online)
-        simulations = simulations.inferring(infer)
-        simulations = simulations.deriving(Derived.of(derived, simulations.prior))
-        return Posterior(study.fit(simulations))
+        inferred = simulations.inferring(infer)
+        return Posterior(study.fit(inferred.deriving(Derived.of(derived, inferred.prior))))
     except BaseException as error:
         carry(error, simulations)
         raise
@@ -310,6 +305,22 @@ def compare_models(
             progress=progress,
         )
         return ModelComparison(core)
+
+
+def _prepared(
+    method: Method,
+    problem: Problem,
+    infer: Sequence[str] | None,
+    derived: Any,
+    training: Training,
+    n: int,
+) -> Method:
+    """Choose for a prior: a wrong name, function or method shows before anything is simulated."""
+    inferred = problem.prior if infer is None else problem.prior.marginal(infer)
+    Derived.of(derived, inferred)
+    chosen = for_prior(method, inferred)
+    declared(chosen, "prepare")(training, n)
+    return chosen
 
 
 def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Training:

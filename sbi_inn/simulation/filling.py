@@ -128,7 +128,7 @@ class _Run:
                                 shown.update(writer.add(block))
                                 tally.add(block)
                                 if tally.hopeless:
-                                    raise SimulationError(tally.all_failed())
+                                    raise SimulationError(tally.all_failed(rows))
                                 if layout is None and block.layout is not None:
                                     layout = block.layout
                                     store = store.changed(layout=_shapes(layout))

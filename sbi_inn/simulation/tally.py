@@ -59,8 +59,8 @@ class Tally:
         """Whether a hundred simulations, and all so far, have raised."""
         return bool(self.counts.sum() == self.counts[FAILED] >= HOPELESS)
 
-    def all_failed(self) -> str:
-        """Say why no simulation succeeded."""
+    def all_failed(self, rows: int) -> str:
+        """Say why no simulation succeeded, of `rows` that were asked for."""
         counts, first = self.counts, self._first
         assert first is not None
         rare = {
@@ -69,8 +69,9 @@ class Tally:
             "were lost": counts[LOST],
         }
         more = "".join(f", {count:,} {what}" for what, count in rare.items() if count)
+        of_first = "of the first " if counts.sum() < rows else ""
         return (
-            f"all {counts.sum():,} simulations failed: {counts[FAILED] - self.wrong:,} raised, "
+            f"all {of_first}{counts.sum():,} simulations failed: {counts[FAILED] - self.wrong:,} raised, "
             f"{counts[INVALID]:,} returned NaN or infinity{more}. The first:\n"
             f"{first.traceback or f'simulation {first.row}: {first.error}'}"
         )
