@@ -90,6 +90,23 @@ def survey_field(
 
 
 @dataclass(frozen=True, repr=False)
+class FieldCalibration(Calibration):
+    """Calibration of what sums up a field; the part of the field that is worst is named."""
+
+    @cached_property
+    def worst(self) -> Finding:
+        """The finding that decides, or one about a place that is as bad."""
+        decides = max(self.findings, key=lambda found: (found.level, found.share))
+        places = [name for name in self.columns if name.endswith(")")]
+        about = [
+            found
+            for found in self.findings
+            if found.level == decides.level > 0 and any(place in found.words for place in places)
+        ]
+        return max(about, key=lambda found: found.share, default=decides)
+
+
+@dataclass(frozen=True, repr=False)
 class CoverageMap(Record):
     """How often each pixel's 90 % interval holds the truth.
 
@@ -167,10 +184,10 @@ def _survey(subject: Subject) -> FieldSurvey:
     )
 
 
-def check_quantities(subject: Subject) -> Calibration:
+def check_quantities(subject: Subject) -> FieldCalibration:
     """Look at the calibration of what sums up a field, and of other parameters."""
     found = _survey(subject)
-    return Calibration(found.ranks, found.names)
+    return FieldCalibration(found.ranks, found.names)
 
 
 def check_pixels(subject: Subject) -> CoverageMap:
