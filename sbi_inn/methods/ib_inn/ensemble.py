@@ -77,7 +77,7 @@ class FittedClassifiers:
         if len(self.members) > 1:
             spread = self.calibration(each) - log
             parts.append(spread / np.sqrt(len(spread) - 1))
-        drawn = self.members[0].drawn(observations)
+        drawn = next(iter(self.members)).drawn(observations)
         if drawn is not None and self.settings.probabilities == "classifier":
             start = self.calibration.powers[0] * (drawn - mean[None, :, 0])
             parts.append(start / np.sqrt(len(start)))
