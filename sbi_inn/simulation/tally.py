@@ -70,9 +70,10 @@ class Tally:
         }
         more = "".join(f", {count:,} {what}" for what, count in rare.items() if count)
         of_first = "of the first " if counts.sum() < rows else ""
+        raised = counts[FAILED] - self.wrong
         return (
-            f"all {of_first}{counts.sum():,} simulations failed: "
-            f"{counts[FAILED] - self.wrong:,} raised, {counts[INVALID]:,} returned NaN or infinity{more}. The first:\n"
+            f"all {of_first}{counts.sum():,} simulations failed: {raised:,} raised, "
+            f"{counts[INVALID]:,} returned NaN or infinity{more}. The first:\n"
             f"{first.traceback or f'simulation {first.row}: {first.error}'}"
         )
 
