@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -185,18 +186,25 @@ def fit_posterior(
         chosen = _prepared(chosen, problem, infer, derived, training, n_simulations or DEFAULT)
         if limits is not None:
             study = Study(problem, infer, chosen, training, n_jobs, seed, progress)
-            return checked(*study.grown(limits, y))
+            return _grown(study, limits, y, derived)
         how = Execution(n_jobs, client=client)
         simulations = run(problem, n=n_simulations, how=how, seed=seed, progress=progress)
     if limits is not None:
         raise SimulationError("until= simulates as many as it takes; got a table", simulations)
     try:
         study = Study(problem, infer, chosen, training, n_jobs, seed, progress, online)
-        inferred = simulations.inferring(infer)
-        return Posterior(study.fit(inferred.deriving(Derived.of(derived, inferred.prior))))
+        return Posterior(study.fit(simulations.inferring(infer).deriving(derived)))
     except BaseException as error:
         carry(error, simulations)
         raise
+
+
+def _grown(
+    study: Study, limits: Limits, y: Any, derived: Mapping[str, Callable[..., Any]] | None
+) -> Posterior:
+    """Simulate and fit until it is enough."""
+    core, found = study.grown(limits, y)
+    return checked(replace(core, simulations=core.simulations.deriving(derived)), found)
 
 
 def _limits(until: Any, n: Any, most: Any, seconds: Any, y: Any, online: bool) -> Limits | None:
