@@ -69,11 +69,10 @@ class Tally:
             "were lost": counts[LOST],
         }
         more = "".join(f", {count:,} {what}" for what, count in rare.items() if count)
-        of_first = "of the first " if counts.sum() < rows else ""
-        raised = counts[FAILED] - self.wrong
+        done, raised = counts.sum(), counts[FAILED] - self.wrong
         return (
-            f"all {of_first}{counts.sum():,} simulations failed: {raised:,} raised, "
-            f"{counts[INVALID]:,} returned NaN or infinity{more}. The first:\n"
+            f"all {'of the first ' if done < rows else ''}{done:,} simulations failed: {raised:,} "
+            f"raised, {counts[INVALID]:,} returned NaN or infinity{more}. The first:\n"
             f"{first.traceback or f'simulation {first.row}: {first.error}'}"
         )
 
