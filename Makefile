@@ -25,7 +25,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 0 tests/test_readme.py tests/test_notebooks.py
+	$(BIN)/python -m sphinx -b html -q -W --keep-going docs docs/_build/html
 
 figures: $(VENV)/.package
 	$(BIN)/python docs/figures/make.py
@@ -34,7 +34,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/first_light.py --seeds 1
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist demo docs/_build docs/_gallery docs/reference/generated *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer, with venv, is needed; none of $(CANDIDATES) is." >&2; exit 1; }

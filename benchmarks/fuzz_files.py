@@ -7,7 +7,8 @@ Half of the edited files get new checksums, as of somebody who wants them to be 
 another one, and may say another thing; it still has to be refused, or else to draw, to give
 densities and to say what it is. All others are refused, or give the same draws and densities.
 
-Of each mutant the time is taken, and the peak memory of the process beyond what it had before.
+Of each mutant the time of the processor is taken, and the peak memory of the process beyond what it
+had before.
 """
 
 from __future__ import annotations
@@ -368,9 +369,9 @@ def run(originals, pairs, folder, say: Callable[[str], None] = print):
     """Try mutants one by one; one row each."""
     rows, path = [], folder / "mutant.sbi"
     for which, mutant in pairs:
-        before, start = peak_reset(), time.perf_counter()
+        before, start = peak_reset(), time.process_time()
         found = outcome(path, mutant, originals[which])
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         grown_by = memory("VmHWM") - before
         if seconds > SECONDS or grown_by > GIGABYTES:
             found = f"WRONG: {found}, {seconds:.1f} s, {grown_by:.2f} GB"
@@ -413,7 +414,7 @@ def main():
     records = replace(RECORDS, folder=options.out)
     if options.table:
         rows = records.read()
-        print(headed(rows, rows[[n for n in rows if n not in SOURCE]]))
+        print(headed(rows, rows.drop(columns=list(SOURCE))))
         return
     warnings.filterwarnings("ignore", "the last check of this posterior said")
     originals = [Original.of(path) for path in sorted(DATA.glob("*.sbi"))]

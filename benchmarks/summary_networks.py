@@ -75,7 +75,7 @@ def trained(build, task, rows, seconds, seed=1):
     pairs = {name: Pairs(task.latent[r], task.batch[r]) for name, r in rows.items()}
     with seeded(seed):
         network = Network(settings, Shape(dim, 0, {}), seed, Summary(build, task, settings))
-    network.start_from(pairs["train"], pairs["validation"])
+    network.start_from(pairs["train"])
     training = CINN().schedule(Training(epochs=1), len(pairs["train"]))
     batch = pairs["train"][torch.arange(training.batch_size)]
     spent = []

@@ -26,6 +26,7 @@ from .report.check import Check as Check
 from .report.latex import latex_table as latex_table
 from .simulation.failure import SimulationError as SimulationError
 from .simulation.problem import Problem as Problem
+from .simulation.program import program as program
 from .simulation.registry import get as get
 from .simulation.registry import problems as problems
 from .simulation.registry import register as register

@@ -1,4 +1,4 @@
-"""The command line: `python -m sbi_inn fit NAME`, `check FILE`, `verify FILE` and `list`."""
+"""The command line: `python -m sbi_inn` with fit, simulate, check, verify or list."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -21,7 +22,9 @@ from sbi_inn.report.check import Check
 from sbi_inn.report.compare import beside_abc
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get, problems
+from sbi_inn.simulation.run import simulate
 from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.simulation.store import Store
 from sbi_inn.tables import is_table, read_simulations
 
 DEFAULT = 10_000
@@ -65,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--out", type=Path, metavar="DIR", help="where figures and posterior go")
     fit.add_argument("--seed", type=int, metavar="S", help="default: fresh entropy")
     fit.set_defaults(run=_fit)
+    _add_simulate(commands)
     check = commands.add_parser("check", help="say whether to trust a posterior that was saved")
     check.add_argument("file", type=Path, metavar="FILE", help="what posterior.save wrote")
     check.add_argument(
@@ -85,6 +89,44 @@ def _parser() -> argparse.ArgumentParser:
     verify.set_defaults(run=_verify)
     commands.add_parser("list", help="list the registered problems").set_defaults(run=_list)
     return parser
+
+
+def _add_simulate(commands: Any) -> None:
+    parser = commands.add_parser("simulate", help="simulate into a store, or a part of it")
+    parser.add_argument("name", metavar="NAME", help="a registered problem, or file.py:problem")
+    parser.add_argument("-n", type=int, metavar="N", help="simulations in all; default 10,000")
+    parser.add_argument(
+        "--store", type=Path, required=True, metavar="DIR", help="where they go, as runs/blade.zarr"
+    )
+    parser.add_argument(
+        "--part", type=_part, metavar="I/K", help="simulate part I of K; parts may run side by side"
+    )
+    parser.add_argument("--seed", type=int, metavar="S", help="default: that of the store")
+    parser.add_argument("--timeout", type=float, metavar="S", help="seconds for one simulation")
+    parser.add_argument("--retries", type=int, default=0, metavar="R", help="default 0")
+    parser.add_argument("--jobs", type=int, default=-1, metavar="J", help="default: all cores")
+    parser.set_defaults(run=_simulate)
+
+
+def _part(text: str) -> tuple[int, int]:
+    first, _, second = text.partition("/")
+    return int(first), int(second)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    table = simulate(
+        _problem(options.name),
+        n=options.n,
+        store=options.store,
+        part=options.part,
+        seed=options.seed,
+        timeout=options.timeout,
+        retries=options.retries,
+        n_jobs=options.jobs,
+    )
+    print(table)
+    print(Store.read(options.store).missing() or "nothing is missing")
+    return 0
 
 
 def _fit(options: argparse.Namespace) -> int:

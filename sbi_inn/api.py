@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -16,31 +14,29 @@ from sbi_inn.comparison import fitting as comparing
 from sbi_inn.comparison.comparison import ModelComparison
 from sbi_inn.comparison.core import log_prior_of
 from sbi_inn.comparison.gathering import Model, carrying, gather
-from sbi_inn.errors import PriorError
-from sbi_inn.methods import Emulator, Fitted, Method, choose, fitting, for_prior
+from sbi_inn.methods import Method, choose, for_prior
 from sbi_inn.methods.ib_inn.method import IBINN
+from sbi_inn.methods.online import endless
 from sbi_inn.methods.protocols import declared
-from sbi_inn.posterior.core import Core
-from sbi_inn.posterior.posterior import Posterior
-from sbi_inn.posterior.provenance import Provenance
+from sbi_inn.posterior.growth import Limits
+from sbi_inn.posterior.posterior import Posterior, checked
+from sbi_inn.posterior.study import Study
 from sbi_inn.prior import Prior, as_prior
-from sbi_inn.simulation.apply_noise import apply_noise
+from sbi_inn.simulation.derived import Derived
+from sbi_inn.simulation.execution import Execution
 from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.noise import Noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import as_problem
-from sbi_inn.simulation.run import DEFAULT, run
+from sbi_inn.simulation.run import run
 from sbi_inn.simulation.seeds import fresh_seed
 from sbi_inn.simulation.simulations import SimulationError, Simulations
-from sbi_inn.simulation.where_failed import where_failed
-from sbi_inn.tables import is_table, read_simulations, with_prior
+from sbi_inn.simulation.stated import DEFAULT
+from sbi_inn.tables.already import is_done, taken
 from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_jobs, check_number, check_seed
 
 Table = pd.DataFrame | xr.Dataset | str | Path
-
-# Errors of a forward prediction, in spreads of the observables, above which a warning is due.
-LARGE_ERROR = 0.05
 
 
 def fit_posterior(
@@ -54,7 +50,14 @@ def fit_posterior(
     infer: Sequence[str] | None = None,
     given: Mapping[str, Any] | None = None,
     noise: Noise | Callable[..., Any] | None = None,
+    derived: Mapping[str, Callable[..., Any]] | None = None,
     ensemble: int | None = None,
+    until: Literal["trust"] | None = None,
+    max_simulations: int | None = None,
+    max_seconds: float | None = None,
+    y: Any = None,
+    online: bool = False,
+    client: Any = None,
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
@@ -66,12 +69,14 @@ def fit_posterior(
     simulator : callable, Problem, str, Simulations or table
         A callable with its prior, a Problem, the name of a registered one, or simulations
         already done: those of `read_simulations`, or with their prior a DataFrame, a Dataset or
-        the path of a table, whose other columns of numbers are observables then.
+        the path of a table, whose other columns of numbers are observables then; or the path of
+        what `simulate(..., store=)` has written, which has its prior with it.
     prior : Prior or mapping, optional
         Named scipy distributions; needed with a callable and with a bare table. With simulations
         it states what they were drawn from, and is compared with them.
     n_simulations : int, optional
-        Default 10,000, if that takes less than ten minutes.
+        Default 10,000, if that takes less than ten minutes; with `until`, those of the first stage,
+        1,000.
     method : CINN, FieldCINN, INN or str
         Settings of the method; "cinn" is short for `CINN()`, or for `FieldCINN()` where the prior
         has a field, "inn" for `INN()`. One of your own needs a `label` and a `fit` like theirs.
@@ -81,8 +86,8 @@ def fit_posterior(
         A network of your own that sums up observations, in place of ours (method "cinn"). Its
         `forward` gets one argument and returns features of shape (batch, features). Where there is
         one observable, of fixed shape, and no given that varies, the argument is a float32 tensor
-        of shape (batch, *shape); else a dict of such tensors by name: (batch,) for a number or a
-        given that varies; (batch, longest, *entry) for a column of a set or series, padded
+        of shape ``(batch, *shape)``; else a dict of such tensors by name: (batch,) for a number or
+        a given that varies; ``(batch, longest, *entry)`` for a column of a set or series, padded
         with zeros; and under the name of each length the mask of the entries, bool of shape (batch,
         longest). Everything is scaled to median 0 and a spread of 1, pixels by channel; beyond 5 it
         grows like a logarithm; a missing value is 0. Networks are trained on copies, whose layers
@@ -102,9 +107,30 @@ def fit_posterior(
         from observables, parameters, givens and `rng`, those that its signature names, to the
         observables that it changes, one simulation at a time (`@si.simulator(batched=True)`: many).
         NaN is a missing value. It is drawn anew in every pass over the simulations.
+    derived : mapping of str to callable, optional
+        What follows from the parameters and matters too, such as `{"r0": lambda beta, gamma: beta /
+        gamma}`: functions of parameters by name, called with arrays of many draws. Draws, summaries
+        and corner plots show them, and every check looks at them beside the parameters.
     ensemble : int, optional
         How many networks to train; the posterior is their mixture. By default 4 with method
         "cinn", and else 1.
+    until : "trust", optional
+        Double the simulations until `check()` says "trust" and twice as many would hardly help, or
+        only the latter, or a budget is spent: `posterior.growth` says which.
+    max_simulations : int, optional
+        With `until`: all that may be simulated, by default 200,000.
+    max_seconds : float, optional
+        With `until`: a stage is not begun if it would end later, going by the last one.
+    y : one observation, optional
+        With `until`: what is asked for is that `check(y)` says "trust".
+    online : bool
+        Simulate while training: every pass but the first sees fresh simulations, as many as the
+        first, so that nothing is learned by heart. For fast simulators, method "cinn", and with
+        `Training(max_seconds=...)` or `Training(epochs=...)`. Each network of an ensemble has its
+        own. They are not kept; `posterior.n_simulations` counts them.
+    client : dask.distributed.Client, optional
+        Simulate on its workers, in place of the cores of this machine, with the same result; not
+        the stages of `until`.
     n_jobs : int
         Processes to simulate and to train an ensemble on; -1 for all cores. It does not change the
         result.
@@ -120,7 +146,8 @@ def fit_posterior(
     Raises
     ------
     PriorError
-        If the prior is missing or cannot be used, or `infer` names what is no parameter.
+        If the prior is missing or cannot be used, `infer` names what is no parameter, or a derived
+        quantity cannot be computed.
     SimulationError
         If the simulator cannot be used, too few simulations succeed, or the method does not take
         such observations.
@@ -146,40 +173,48 @@ def fit_posterior(
     prior = None if prior is None else as_prior(prior)
     chosen = choose(method, summary=summary, ensemble=ensemble, n_jobs=n_jobs)
     training = _checked(training, n_simulations, seed)
+    limits = _limits(until, n_simulations, max_simulations, max_seconds, y, online)
+    done = is_done(source := cast(Any, simulator))
+    training = endless(training, chosen, done=done) if online else training
     seed = fresh_seed(seed)
-    if isinstance(simulator, Simulations | pd.DataFrame | xr.Dataset | Path) or is_table(simulator):
-        already = _already_done(simulator, prior, progress)
-        problem = _simulated_with(already, given, noise)
-        simulations = apply_noise(already, given, noise, seed=seed)
+    if done:
+        simulations, problem = taken(source, prior, given, noise, seed=seed, progress=progress)
         chosen = for_prior(chosen, simulations.inferring(infer).prior)
     else:
-        problem = as_problem(simulator, prior, given, noise)
-        # A wrong name, or method, shows before anything is simulated.
+        problem = as_problem(source, prior, given, noise)
+        # A wrong name, function or method, shows before anything is simulated.
         inferred = problem.prior if infer is None else problem.prior.marginal(infer)
+        Derived.of(derived, inferred)
         chosen = for_prior(chosen, inferred)
         declared(chosen, "prepare")(training, n_simulations or DEFAULT)
-        simulations = run(problem, n=n_simulations, n_jobs=n_jobs, seed=seed, progress=progress)
+        if limits is not None:
+            study = Study(problem, infer, chosen, training, n_jobs, seed, progress)
+            return checked(*study.grown(limits, y))
+        how = Execution(n_jobs, client=client)
+        simulations = run(problem, n=n_simulations, how=how, seed=seed, progress=progress)
+    if limits is not None:
+        raise SimulationError("until= simulates as many as it takes; got a table", simulations)
     try:
+        study = Study(problem, infer, chosen, training, n_jobs, seed, progress, online)
         simulations = simulations.inferring(infer)
-        _say_failures(simulations, progress)
-        fitted, parts = fitting.fit(simulations, chosen, training, seed=seed, progress=progress)
-        _warn_if_diverged(fitted)
-        core = Core(
-            fitted,
-            simulations,
-            parts.test,
-            seed=seed,
-            n_simulations=len(simulations.ok),
-            training=replace(training, checkpoint=None),
-            problem=problem,
-            provenance=Provenance.of(problem),
-        )
-        if isinstance(fitted, Emulator):
-            _say_errors(fitted, core.schema.columns, progress)
-        return Posterior(core)
+        simulations = simulations.deriving(Derived.of(derived, simulations.prior))
+        return Posterior(study.fit(simulations))
     except BaseException as error:
         carry(error, simulations)
         raise
+
+
+def _limits(until: Any, n: Any, most: Any, seconds: Any, y: Any, online: bool) -> Limits | None:
+    """Look at how far simulations may grow, before anything is simulated."""
+    if until is not None:
+        if online:
+            raise ValueError("until= keeps what it simulates, and online=True does not: choose one")
+        return Limits.checked(until, n, most, seconds)
+    asked = {"max_simulations": most, "max_seconds": seconds, "y": y}
+    for name, value in asked.items():
+        if value is not None:
+            raise ValueError(f'{name}= belongs to until="trust"; got {name}={value!r:.40} alone')
+    return None
 
 
 def compare_models(
@@ -292,80 +327,4 @@ def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Traini
             else "..."
         )
         raise TypeError(f"expected training=si.Training({line}); got {training!r:.80}")
-    if training.checkpoint is None:
-        return training
-    if seed is None:
-        raise ValueError(
-            "a training with a checkpoint goes on where the same seed is stated again: "
-            "fit_posterior(..., seed=1); got seed=None"
-        )
-    return replace(training, checkpoint=Path(training.checkpoint).resolve())
-
-
-def _already_done(table: Any, prior: Prior | None, progress: bool) -> Simulations:
-    """Take simulations as they are, with a prior that is stated now, or read them."""
-    if isinstance(table, Simulations):
-        return table if prior is None else with_prior(table, prior)
-    if prior is None:
-        raise PriorError(
-            "a table needs to say which columns are parameters: state its prior, or read it with "
-            "read_simulations(table, parameters=[...])"
-        )
-    return read_simulations(table, parameters=prior.names, prior=prior, progress=progress)
-
-
-def _simulated_with(
-    simulations: Simulations,
-    given: Mapping[str, Any] | None,
-    noise: Noise | Callable[..., Any] | None,
-) -> Problem | None:
-    """Find out how more simulations like these would be made, if that is known."""
-    known = simulations.problem
-    if known is None:
-        return None
-    prior = simulations.prior if set(simulations.prior.names) == set(known.prior.names) else None
-    return as_problem(known, prior, given, noise)
-
-
-def _warn_if_diverged(fitted: Fitted) -> None:
-    if fitted.history.stopped == "diverged":
-        warnings.warn(
-            f"the loss turned non-finite after {fitted.history.steps:,} steps: training ended "
-            "there, with the best weights so far. A smaller Training(learning_rate=...) may help",
-            stacklevel=3,
-        )
-
-
-def _say_errors(emulator: Emulator, columns: Sequence[str], progress: bool) -> None:
-    """Say how well the observables are predicted; noise and steps cannot be."""
-    errors = dict(zip(columns, emulator.residual, strict=False))
-    said = ", ".join(f"{name} by {error:.2g}" for name, error in errors.items())
-    if progress:
-        print(f"the forward network misses {said} spreads")
-    large = {name: error for name, error in errors.items() if error > LARGE_ERROR}
-    if large:
-        worst = max(large, key=large.__getitem__)
-        warnings.warn(
-            f"the forward network misses {worst} by {large[worst]:.2g} of its spread: the "
-            "simulator is noisy or discontinuous there, or simulations and training are too few. "
-            'A noisy or discontinuous one is the case for method="cinn"',
-            stacklevel=3,
-        )
-
-
-def _say_failures(simulations: Simulations, progress: bool) -> None:
-    failed = len(simulations) - len(simulations.ok)
-    if not (failed and progress):
-        return
-    where = where_failed(simulations)
-    share = f"{failed / len(simulations):.1%}"
-    what = (
-        f"{share} of the prior's mass. It depends on {', '.join(where)}: where simulations fail, "
-        "the posterior knows nothing"
-        if where
-        else f"{share}, strewn over the prior: the posterior is learned from the others"
-    )
-    print(
-        f"{failed:,} of {len(simulations):,} simulations failed, {what}. "
-        "See posterior.simulations.failures"
-    )
+    return training.resumable(seed)

@@ -67,7 +67,7 @@ def quick(models, n=2_000, epochs=3, ensemble=1, **settings):
 @cache
 def compared():
     """Compare the two linear models."""
-    return quick(PROBLEMS)
+    return quick(PROBLEMS, n=8_000, epochs=2)
 
 
 @si.simulator(batched=True, sets={"n": ["x"]})

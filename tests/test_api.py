@@ -52,7 +52,7 @@ def test_a_method_by_name_and_by_settings():
     assert quick_fit(LINE, method=SMALL).settings.hidden == 32
     splines = si.CINN(blocks=2, hidden=16, transform="spline")
     assert np.isfinite(quick_fit(LINE, method=splines).sample(Y, 100).a).all()
-    with pytest.raises(ValueError, match="a method among cinn, inn; got 'flow'"):
+    with pytest.raises(ValueError, match="a method among cinn, inn, field; got 'flow'"):
         quick_fit(LINE, method="flow")
 
 
@@ -239,8 +239,12 @@ def test_failures_anywhere_are_no_part_of_the_prior(capsys):
     ("settings", "error", "message"),
     [
         ({"method": si.CINN}, TypeError, r"method=CINN\(\); got the class CINN itself"),
-        ({"method": 3}, TypeError, "a name among cinn, inn, or settings with a `fit`.*got 3"),
-        ({"method": "flow"}, ValueError, "a method among cinn, inn; got 'flow'"),
+        (
+            {"method": 3},
+            TypeError,
+            "a name among cinn, inn, field, or settings with a `fit`.*got 3",
+        ),
+        ({"method": "flow"}, ValueError, "a method among cinn, inn, field; got 'flow'"),
         ({"ensemble": 1.5}, ValueError, "ensemble must be a whole number; got 1.5"),
         ({"ensemble": True}, ValueError, "ensemble must be a whole number; got True"),
         ({"ensemble": 0}, ValueError, "ensemble must be positive; got 0"),

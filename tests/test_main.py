@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from studies import ExactLine, briefly, exact_posterior, quick_fit
 
+import sbi_inn as si
 from sbi_inn import __main__ as command_line
 from sbi_inn.api import fit_posterior
 from sbi_inn.methods import CINN, INN
@@ -326,3 +327,33 @@ def test_a_bad_option_shows_the_usage(arguments: list[str], message: str, capsys
     said = capsys.readouterr().err
     assert said.startswith("usage: python -m sbi_inn")
     assert message in said
+
+
+PROBLEM = """
+import scipy.stats as st
+import sbi_inn as si
+
+
+def drop(height, rng):
+    return {"time": (2 * height / 9.81) ** 0.5 + rng.normal(0, 0.1)}
+
+
+problem = si.Problem(drop, si.Prior(height=st.uniform(1, 9)))
+"""
+
+
+def test_parts_of_a_store(tmp_path, capsys):
+    script, store = tmp_path / "drop.py", tmp_path / "drop.zarr"
+    script.write_text(PROBLEM)
+    common = ["simulate", f"{script}:problem", "-n", "200", "--store", str(store)]
+    assert command_line.main([*common, "--part", "2/2", "--jobs", "1"]) == 0
+    assert "missing: 100 rows of part 1/2" in capsys.readouterr().out
+    assert command_line.main([*common, "--part", "1/2", "--timeout", "10", "--retries", "1"]) == 0
+    assert "nothing is missing" in capsys.readouterr().out
+    assert len(si.read_simulations(store, progress=False).ok) == 200
+    assert command_line.main([*common, "--part", "3/2"]) == 1
+    assert "part i of k, with 1 <= i <= k; got (3, 2)" in capsys.readouterr().err
+    assert command_line.main([*common, "--seed", "7"]) == 1
+    assert "seed: 7 here and" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command_line.main([*common, "--part", "half"])

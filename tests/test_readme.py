@@ -20,6 +20,7 @@ from sbi_inn.posterior import checking
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = [page for page in PAGES if "_build" not in page.parts]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SMALL = {"cinn": si.CINN(blocks=2, hidden=16), "inn": si.INN(blocks=2, hidden=16)}
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")

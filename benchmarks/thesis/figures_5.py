@@ -63,15 +63,20 @@ def gamma_figure(rows, every):
                 lines(line[2], here, "gamma", f"entropy, {name}", **look)
                 lines(line[3], here, "gamma", f"detected, {name}", **look)
             line[0].set_ylabel(f"{data}\n\nclassification error")
-            line[1].set(ylabel="calibration error", yscale="log")
+            line[1].set(ylabel="calibration error", ylim=(0, None))
             line[2].set_ylabel("increase of entropy [nats]")
             line[3].set_ylabel("detection score")
             for ax in line:
                 ax.set_xscale("log")
         for ax in axes[-1]:
             ax.set_xlabel(r"$\gamma$")
-        axes[0, 1].legend()
-        axes[0, 3].legend()
+        handles = [*axes[0, 1].get_legend_handles_labels(), *axes[0, 3].get_legend_handles_labels()]
+        figure.legend(
+            handles[0] + handles[2],
+            handles[1] + handles[3],
+            loc="outside lower center",
+            ncols=6,
+        )
     return figure
 
 
@@ -93,6 +98,7 @@ def losses_figure(rows, every):
                 for gamma in middle.index:
                     place = (x[gamma], y[gamma])
                     ax.annotate(f"{gamma:g}", place, (3, 3), textcoords="offset points")
+                ax.margins(0.12)
                 if "IB-INN, only L_X" in ends.index:
                     ax.axvline(ends.loc["IB-INN, only L_X", name], color=GREY, ls=":", lw=0.8)
             softmax = every[(every["data"] == data) & (every["model"] == "softmax")]

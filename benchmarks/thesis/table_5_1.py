@@ -75,7 +75,7 @@ class Softmax(nn.Module):
 
     def __init__(self, dim, weights):
         super().__init__()
-        width = widest(dim, weights)
+        width = widest(dim + CLASSES, weights)
         self.layers = nn.Sequential(
             *(nn.Linear(dim, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()),
             nn.Linear(width, CLASSES),
@@ -96,7 +96,7 @@ class VIB(nn.Module):
 
     def __init__(self, dim, weights, gamma=1.0):
         super().__init__()
-        width = widest(dim, weights)
+        width = widest(dim + 2 * self.BOTTLENECK, weights)
         self.encoder = nn.Sequential(
             *(nn.Linear(dim, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()),
             nn.Linear(width, 2 * self.BOTTLENECK),
@@ -121,9 +121,9 @@ class VIB(nn.Module):
         return self.balance[0] * divergence + self.balance[1] * classes
 
 
-def widest(dim, weights):
-    """Give the width of a perceptron of two hidden layers with so many weights."""
-    return int((-dim + np.sqrt(dim**2 + 4 * weights)) / 2)
+def widest(ends, weights):
+    """Give the width of two hidden layers between so many inputs and outputs, for the weights."""
+    return int((-ends + np.sqrt(ends**2 + 4 * weights)) / 2)
 
 
 def class_likelihood(network, numbers):

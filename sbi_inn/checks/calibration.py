@@ -306,7 +306,7 @@ def check_calibration(subject: Subject) -> Calibration:
     numbers = seen.vector[:, schema.observable_columns() :].T
     givens = dict(zip(schema.given_columns, numbers, strict=True))
     givens |= {name: padded.sizes.astype(np.float64) for name, padded in seen.sets.items()}
-    return Calibration(found.ranks, subject.sampler.prior.columns, thirds(givens))
+    return Calibration(found.ranks, subject.sampler.columns, thirds(givens))
 
 
 CALIBRATION = CheckKind(

@@ -150,7 +150,8 @@ def check_conditional_at(here: Here) -> ConditionalAt:
     """Look whether an observation predicts where the truth lies among its draws."""
     subject = here.subject
     scores, about = scores_of(subject)
-    drawn = subject.sampler.draw(here.observation, DRAWS, subject.rng())[0]
+    sampler = subject.sampler
+    drawn = sampler.extended(sampler.draw(here.observation, DRAWS, subject.rng())[0])
     _, design = predictors_of(subject)
     weights = design.weights(row_of(here, drawn)) | weights_by_givens(here, drawn)
     return ConditionalAt(scores, about, weights, design.residuals(scores))

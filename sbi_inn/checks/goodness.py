@@ -19,7 +19,12 @@ from sbi_inn.diagnostics.residuals import Residuals
 from sbi_inn.diagnostics.tails import tail_p_value, two_tailed
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
-from sbi_inn.observation.statistics import described, described_names, filled, spread
+from sbi_inn.observation.statistics import (
+    described_names,
+    described_with_givens,
+    filled,
+    spread,
+)
 from sbi_inn.plots.novelty import plot_novelty
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
@@ -271,14 +276,6 @@ def _ranked(usual: FloatArray, rows: FloatArray) -> FloatArray:
     below = np.maximum(low - rows, 0) / np.where(ends[0] > low, ends[0] - low, 1.0)
     above = np.maximum(rows - high, 0) / np.where(high > ends[1], high - ends[1], 1.0)
     return column_scores(usual, rows) + np.log1p(above) - np.log1p(below)
-
-
-def described_with_givens(observations: Observations, schema: Schema) -> FloatArray:
-    """Statistics of the observables, then the givens and set sizes, shape (batch, k)."""
-    first = schema.observable_columns()
-    sizes = [padded.sizes[:, None].astype(np.float64) for padded in observations.sets.values()]
-    parts = [described(observations, schema), observations.vector[:, first:], *sizes]
-    return np.concatenate(parts, axis=1)
 
 
 def names(schema: Schema) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import number
 from sbi_inn.checks.record import Finding, Record
 from sbi_inn.checks.recovery import NONE
-from sbi_inn.checks.subject import Here
+from sbi_inn.checks.subject import Here, Subject
+from sbi_inn.diagnostics.attainable import attainable
 from sbi_inn.draws import flat
 from sbi_inn.errors import NoDensityError
 from sbi_inn.plots.panels import figure_of, single_panel
@@ -22,6 +23,11 @@ from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas
 from sbi_inn.typing import FloatArray
 
 DRAWS = 1_000
+FEWEST = 200  # draws that are simulated again, at least
+WORTHWHILE = 1.3  # times that a posterior could be narrower, from which on it is said
+VAGUE = (
+    30.0  # times that a prior is as wide as the posterior, from which on it says next to nothing
+)
 MOST_SHOWN = 20  # parameters of a figure: of more, those that are known best
 
 
@@ -41,6 +47,9 @@ class Information(Record):
     nats_error : float
         Standard error of that.
     columns : tuple of str
+    attainable : array, shape (dim,), or None
+        How many times narrower the posterior could be at least, by what its own draws give when
+        they are simulated again; None where they cannot be.
     """
 
     narrower: FloatArray
@@ -48,6 +57,7 @@ class Information(Record):
     nats: float
     nats_error: float
     columns: tuple[str, ...]
+    attainable: FloatArray | None = None
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -61,13 +71,32 @@ class Information(Record):
         best, least = int(self.narrower.argmax()), int(self.narrower.argmin())
         gained = "" if np.isnan(self.nats) else f"{number(max(self.nats, 0.01))} nats: "
         said = f"y taught {gained}{self._known(best)}"
-        return said if best == least else f"{said}, {self._known(least)}"
+        said = said if best == least else f"{said}, {self._known(least)}"
+        return f"{said}; {self._sharper}" if self._sharper else said
+
+    @property
+    def hint(self) -> str:
+        """Say how to learn more from y; empty if there is little more to learn."""
+        if not self._sharper:
+            return ""
+        vague = ", or narrow the prior and fit again" if self.narrower.max() > VAGUE else ""
+        return f"For this observation, {self._sharper}{vague}."
+
+    @property
+    def _sharper(self) -> str:
+        """Say of which parameter more could be known, if of any."""
+        if self.attainable is None or self.attainable.max() < WORTHWHILE:
+            return ""
+        most = int(self.attainable.argmax())
+        times = number(float(self.attainable[most]))
+        return f"posterior.refine(y) would make {self.columns[most]} at least {times} times sharper"
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a parameter: how many times narrower than the prior, and contraction."""
+        """One row a parameter: times narrower than the prior, contraction, and what could be."""
         return pd.DataFrame(
-            {"times_narrower": self.narrower, "contraction": self.contraction},
+            {"times_narrower": self.narrower, "contraction": self.contraction}
+            | ({} if self.attainable is None else {"attainable": self.attainable}),
             index=pd.Index(self.columns, name="parameter"),
         )
 
@@ -93,8 +122,9 @@ def check_information(here: Here) -> Information:
     """Compare the posterior at an observation with the prior."""
     sampler = here.subject.sampler
     drawn = sampler.draw(here.observation, DRAWS, here.subject.rng())[0]
+    shown = sampler.extended(drawn)
     prior = flat(here.subject.simulations.prior_draws)[1]
-    widths = [np.subtract(*np.quantile(x, [0.84, 0.16], axis=0)) for x in (prior, drawn)]
+    widths = [np.subtract(*np.quantile(x, [0.84, 0.16], axis=0)) for x in (prior, shown)]
     # Of discrete parameters both ends may be the same value.
     before, after = (np.maximum(w, 1e-3 * prior.std(axis=0)) for w in widths)
     try:
@@ -103,18 +133,30 @@ def check_information(here: Here) -> Information:
         gained = np.full(DRAWS, np.nan)
     return Information(
         before / after,
-        1 - drawn.var(axis=0) / prior.var(axis=0),
+        1 - shown.var(axis=0) / prior.var(axis=0),
         float(gained.mean()),
         float(stats.sem(gained)),
-        sampler.prior.columns,
+        sampler.columns,
+        _attainable(here, prior) if _simulates(here.subject) else None,
     )
+
+
+def _attainable(here: Here, prior: FloatArray) -> FloatArray:
+    shown = here.subject.sampler.extended(here.drawn)
+    return attainable(shown, here.again, prior)
+
+
+def _simulates(subject: Subject) -> bool:
+    """Whether draws at an observation can be simulated again, in the time a check may take."""
+    return not subject.not_again and subject.affordable >= FEWEST
 
 
 INFORMATION_AT_Y = CheckKind(
     name="information at y",
     question="What does your observation say about each parameter at all?",
     explanation="A posterior may be calibrated and know little: how much narrower than the prior "
-    "it is, and how much information was gained.",
+    "it is, how much information was gained, and how much narrower it could be, by what its own "
+    "draws give when they are simulated again.",
     run=check_information,
     at_observation=True,
 )

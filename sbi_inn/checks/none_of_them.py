@@ -14,7 +14,7 @@ from sbi_inn.checks.candidates import Candidates
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import percent
 from sbi_inn.checks.record import Finding, Limits, Record, corrected
-from sbi_inn.plots.classification import plot_false_alarms
+from sbi_inn.plots.classification import plot_false_alarms, plot_spreads
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
 
@@ -116,9 +116,7 @@ class FeatureSpread(Record):
 
     def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Show the spreads."""
-        return plot_false_alarms(
-            self.spreads, label="spread of a learned feature", width_mm=width_mm, fig=fig
-        )
+        return plot_spreads(self.spreads, width_mm=width_mm, fig=fig)
 
 
 FALSE_ALARMS_CHECK = CheckKind(

@@ -34,6 +34,7 @@ MOST = 0.9  # share of the simulations at y that has to have enough
 SHIFT = Limits("shift, in sd", caution=0.25, distrust=0.6)
 WIDTH = Limits("log of the width ratio", caution=float(np.log(1.2)), distrust=float(np.log(1.5)))
 
+TOO_FEW = "effective draws"  # with this ends the reason, where weights leave too few
 NO_NOISE = "the simulator has no noise; the re-simulation error says it"
 NONE_HERE = "every simulation at its draws failed; posterior.resimulate(y) says how"
 
@@ -165,10 +166,11 @@ def check_calibration_at(here: Here) -> LocalCalibration | str:
     if enough.mean() < MOST:
         return (
             f"given the observation and a simulation beside it, {percent(1 - enough.mean())} of "
-            f"the posteriors have fewer than {ENOUGH:.0f} effective draws"
+            f"the posteriors have fewer than {ENOUGH:.0f} {TOO_FEW}"
         )
+    truth, points = sampler.extended(truth), sampler.extended(points)
     ranks = weighted_ranks(truth, points[:, 1:], log_weights, rng, truth_log_weights=own)
-    return LocalCalibration(ranks[enough], effective, sampler.prior.columns)
+    return LocalCalibration(ranks[enough], effective, sampler.columns)
 
 
 def _why_no_noise(subject: Subject) -> str:

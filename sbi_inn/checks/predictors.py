@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sbi_inn.checks.goodness import described_with_givens, names
+from sbi_inn.checks.goodness import names
 from sbi_inn.checks.phrases import wrong_width
 from sbi_inn.checks.record import Sampler
 from sbi_inn.checks.subject import Here, Subject
@@ -20,6 +20,7 @@ from sbi_inn.diagnostics.conditional_ranks import (
     width_scores,
 )
 from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.statistics import described_with_givens
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import FloatArray, IntArray
 
@@ -107,7 +108,7 @@ def scores_of(subject: Subject) -> tuple[FloatArray, tuple[Score, ...]]:
     Of a simulator without noise no products: an exact posterior of it is a surface, across which
     a network is as wide as it resolves, and along it as dependent as that makes it.
     """
-    found, columns = subject.survey(), subject.sampler.prior.columns
+    found, columns = subject.survey(), subject.sampler.columns
     parts = [location_scores(found.ranks), width_scores(found.ranks)]
     about = [Score(kind, column) for kind in (LOCATION, WIDTH) for column in columns]
     if not subject.deterministic:
@@ -177,7 +178,7 @@ def _read(sampler: Sampler, observations: Observations) -> tuple[FloatArray, tup
 
 def own_names(sampler: Sampler) -> tuple[str, ...]:
     """Name means and widths of the draws."""
-    columns = sampler.prior.columns
+    columns = sampler.columns
     return tuple(f"the posterior {what} of {c}" for what in ("mean", "width") for c in columns)
 
 
@@ -186,7 +187,7 @@ def _pooled(found: Survey) -> FloatArray:
 
     Of these, which tell truth and draws no more apart, the rank of the truth does not depend.
     """
-    m, gap = found.draws, found.tests.truth - found.mean
+    m, gap = found.draws, found.truth - found.mean
     mean = found.mean + gap / (m + 1)
     variance = m / (m + 1) * (found.sd**2 + gap**2 / (m + 1))
     # Rounded: the last digits of a sum tell which of equal values the truth is.

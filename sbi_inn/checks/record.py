@@ -60,8 +60,17 @@ class Sampler(Protocol):
         """Evaluations of a network that one draw takes."""
         ...
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The scalars of the parameters, then those of derived quantities."""
+        ...
+
     def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw `n` flat parameter vectors an observation, shape (observations, n, dim)."""
+        ...
+
+    def extended(self, flat: FloatArray) -> FloatArray:
+        """Put derived quantities behind flat parameters (..., dim), shape (..., columns)."""
         ...
 
     def log_ratio(
@@ -313,6 +322,11 @@ class Record(ABC):
         if self.verdict == "cannot tell":
             return FEW
         return "" if self.passed else self.remedy
+
+    @property
+    def hint(self) -> str:
+        """What else could be done, whatever the verdict; mostly nothing."""
+        return ""
 
     @property
     def _blind(self) -> list[Sight]:

@@ -123,7 +123,7 @@ def check_recovery(subject: Subject) -> Recovery:
     """Look at estimates over the test simulations."""
     found, prior = subject.survey(), subject.simulations.prior_draws
     return Recovery(
-        found.tests.truth,
+        found.truth,
         found.mean,
         found.sd,
         found.median,

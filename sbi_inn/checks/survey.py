@@ -31,7 +31,7 @@ PIECE = 2_000_000  # numbers held at once: 16 MB
 
 @dataclass(frozen=True)
 class Survey:
-    """What the draws at n test simulations show; array shapes (n, dim) unless said.
+    """What the draws at n test simulations show; array shapes (n, columns) unless said.
 
     Attributes
     ----------
@@ -39,6 +39,8 @@ class Survey:
         The n that were looked at.
     draws : int
         Posterior draws at each.
+    truth : array
+        Of the parameters, and what derives from them.
     ranks : array
         Rank of each true parameter, as a fraction.
     mean, sd, median, low, high : array
@@ -56,6 +58,7 @@ class Survey:
 
     tests: TestSet
     draws: int
+    truth: FloatArray
     ranks: FloatArray
     mean: FloatArray
     sd: FloatArray
@@ -112,7 +115,9 @@ def survey(
         here = slice(done, done + piece)
         truth, seen = tests.truth[here], tests.observations[here]
         drawn = sampler.draw(seen, draws, rng)
-        part = {"ranks": ranks(truth, drawn, rng), **_moments(drawn)}
+        # What derives from parameters is looked at one by one, beside them.
+        all_true, all_drawn = sampler.extended(truth), sampler.extended(drawn)
+        part = {"truth": all_true, "ranks": ranks(all_true, all_drawn, rng), **_moments(all_drawn)}
         part["products"], part["excess"] = product_ranks(truth, drawn, pairs, rng)
         references = sampler.prior.flatten(sampler.prior.sample(len(truth), rng))
         part["tarp"] = tarp_ranks(truth, drawn, references, rng, scale=scale)
@@ -127,7 +132,7 @@ def survey(
         done += len(truth)
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     looked = tests.head(done)
-    standard = _standard(looked.truth, whole["mean"], whole["sd"])
+    standard = _standard(whole["truth"], whole["mean"], whole["sd"])
     whole["excess"] = with_right_marginals(whole["excess"], standard, pairs)
     return Survey(tests=looked, draws=draws, pairs=pairs, why_no_density=why, **whole)
 

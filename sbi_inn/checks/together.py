@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sbi_inn.checks.goodness import LEARNED, OBSERVED, described_with_givens
+from sbi_inn.checks.goodness import LEARNED, OBSERVED
 from sbi_inn.checks.record import Finding, Limits, Record, Sampler, corrected
 from sbi_inn.checks.resimulation import EXPLAIN
 from sbi_inn.diagnostics.mmd_test import MMDTest, mmd_test
 from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.statistics import filled, spread
+from sbi_inn.observation.statistics import described_with_givens, filled, spread
 from sbi_inn.plots.novelty import plot_novelty
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray

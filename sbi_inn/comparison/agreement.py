@@ -46,11 +46,19 @@ def common_schema(tables: Mapping[str, Simulations]) -> Schema:
     return replace(schemas[0], trained=trained, missing=missing)
 
 
-def check_agree(tables: Mapping[str, Simulations], schema: Schema) -> None:
-    """Raise ComparisonError where givens or lengths of sets have another law in another model."""
+def check_agree(tables: Mapping[str, Simulations], schema: Schema) -> list[str]:
+    """Raise ComparisonError where givens or lengths of sets have another law in another model.
+
+    Returns
+    -------
+    list of str
+        Which were compared.
+    """
     (first, one), *others = tables.items()
+    compared: dict[str, None] = {}
     for name, table in others:
         for given, values, others_values in _givens(one, table, schema):
+            compared[given] = None
             found = stats.ks_2samp(values, others_values)
             if found.pvalue < DIFFERENT and found.statistic > APART:
                 raise ComparisonError(
@@ -59,6 +67,7 @@ def check_agree(tables: Mapping[str, Simulations], schema: Schema) -> None:
                     "model it is. Draw it alike in all models; if it follows from the parameters, "
                     "let the simulator return it as an observable"
                 )
+    return list(compared)
 
 
 def _schema(table: Simulations) -> Schema:

@@ -11,9 +11,10 @@ from sbi_inn.errors import ComparisonError
 from sbi_inn.methods.fitting import FEWEST
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get
-from sbi_inn.simulation.run import DEFAULT, run
+from sbi_inn.simulation.run import run
 from sbi_inn.simulation.seeds import Stream, sequence
 from sbi_inn.simulation.simulations import SimulationError, Simulations
+from sbi_inn.simulation.stated import DEFAULT
 
 NONE = "none of them"
 """What the last row of a table is called, and so no model may be."""
@@ -70,7 +71,9 @@ def gather(
     with carrying(tables):
         schema = common_schema(tables)
         tables = {name: replace(table, schema=schema) for name, table in tables.items()}
-        check_agree(tables, schema)
+        compared = check_agree(tables, schema)
+        if progress and compared:
+            print(f"the models agree in what is given: {', '.join(compared)}")
     return tables, problems
 
 

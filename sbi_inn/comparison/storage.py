@@ -13,6 +13,7 @@ from sbi_inn.comparison.core import Core
 from sbi_inn.comparison.saving import KIND, SET, SIZES
 from sbi_inn.errors import LoadError
 from sbi_inn.methods.ib_inn.method import IBINN
+from sbi_inn.methods.loading import within
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.problem import Problem
@@ -55,14 +56,16 @@ def load_comparison(
     if config.get("kind") != KIND:
         raise LoadError(f"{path}: expected a comparison; the file holds {config.get('kind')!r}")
     try:
-        core = _core(config, arrays, problems or {})
+        with within(arrays):
+            core = _core(config, arrays, problems or {})
+        said = [config[name] for name in ("last_check", "last_verdict")]
+        if not all(isinstance(text, str) for text in said):
+            raise TypeError(f"expected texts; got {said!r:.200}")
     except LoadError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except Exception as error:  # a file may say anything, and what is made of it raise anything
         raise LoadError(f"{path}: the file is incomplete or damaged: {error!r}") from error
-    return ModelComparison(
-        core, last_check=config["last_check"], last_verdict=config["last_verdict"]
-    )
+    return ModelComparison(core, last_check=said[0], last_verdict=said[1])
 
 
 def _core(

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from sbi_inn.flows.bijection import Bijection
-from sbi_inn.flows.regression import SMALLEST_VARIANCE, ridge_slopes
+from sbi_inn.flows.regression import SMALLEST_VARIANCE
+from sbi_inn.flows.ridge import Ridge, linear, ridge
 
 # How often means are regressed again with the widths found, and widths with the means found.
 ROUNDS = 3
 # Largest log weight of a row over the median row's: how much one sharp row may count.
 MOST = 9.0
+# Dimensions up to which all products of a first prediction are read, not only the squares.
+MOST_PAIRED = 10
 # Rows that the regressions look at: more would not change what a few hundred features predict.
 ENOUGH = 20_000
 
 
 class GaussianStart(Bijection):
-    """z = W (V x - m(c)) / s(c), with m and log s linear in the context, found in closed form.
+    """z = W (V x - m(c)) / s(c), with m and log s found in closed form.
+
+    They are linear in the context c and in the squares and products of a first linear prediction of
+    x, which follow what bends.
 
     Where observables are a linear function of parameters, this is the posterior even if their
     noise is unknown and spans decades: log s reads it off the residuals that whitened observables
@@ -44,7 +48,7 @@ class GaussianStart(Bijection):
     >>> noise = torch.randn(1000, 1, generator=generator)
     >>> x = 3 * c[:, :1] + (c[:, 1:] - 4).exp() * noise
     >>> start = GaussianStart(1, 2)
-    >>> start.fit(x[:900], c[:900], x[900:], c[900:])
+    >>> start.fit(x, c)
     >>> contexts = torch.tensor([[1.0, 0.0], [1.0, 2.0]])
     >>> start.inverse(torch.zeros(2, 1), contexts)[0][:, 0].round()  # where z = 0 is: the means
     tensor([3., 3.])
@@ -62,10 +66,18 @@ class GaussianStart(Bijection):
     turn_back: Tensor
     lowest: Tensor
     highest: Tensor
+    first: Tensor
+    first_offset: Tensor
+    first_most: Tensor
 
     def __init__(self, dim: int, n_context: int) -> None:
         super().__init__()
         self.dim = dim
+        # A first prediction, in units of its spread, and how large it was.
+        self.register_buffer("first", torch.zeros(n_context, dim))
+        self.register_buffer("first_offset", torch.zeros(dim))
+        self.register_buffer("first_most", torch.full((dim,), torch.inf))
+        n_context += len(_pairs(dim))
         # Means beside log widths: one product finds both.
         self.register_buffer("slope", torch.zeros(n_context, 2 * dim))
         self.register_buffer("offset", torch.zeros(2 * dim))
@@ -81,9 +93,15 @@ class GaussianStart(Bijection):
 
     def predict(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Give mean and log width of x in turned axes, for each context; (batch, dim) each."""
-        found = torch.addmm(self.offset, context, self.slope)
+        found = torch.addmm(self.offset, self._read(context), self.slope)
         mean, width = torch.clamp(found, self.lowest, self.highest).chunk(2, dim=1)
         return mean, width
+
+    def _read(self, context: Tensor) -> Tensor:
+        """Add the products of a first prediction to the context."""
+        found = torch.addmm(self.first_offset, context, self.first)
+        products = _products(torch.clamp(found, -self.first_most, self.first_most))
+        return torch.cat([context, products], dim=1)
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take the residual in units of its width, and whiten it."""
@@ -98,30 +116,44 @@ class GaussianStart(Bijection):
         return x, (width.sum(dim=1) - self._log_det()).expand(len(z))
 
     @torch.no_grad()
-    def fit(self, x: Tensor, context: Tensor, x_held_out: Tensor, c_held_out: Tensor) -> None:
-        """Fit to rows of x (rows, dim) and context (rows, n_context)."""
-        seen = _Rows(x[:ENOUGH].double(), context[:ENOUGH].double())
-        new = _Rows(x_held_out.double(), c_held_out.double())
-        turn, back = _axes(seen, new)
+    def fit(self, x: Tensor, context: Tensor, own: int | None = None) -> None:
+        """Fit to rows of x (rows, dim) and context (rows, n_context).
+
+        The first `own` columns are observables as they are; the others were made of them.
+        """
+        x, c = x[:ENOUGH].double(), context[:ENOUGH].double()
+        own = c.shape[1] if own is None else own
+        turn, back = _axes(x, c, own)
         self.turn.copy_(turn)
         self.turn_back.copy_(back)
-        seen, new = (_Rows(rows.x @ turn, rows.c) for rows in (seen, new))
-        mean = _regression(seen, new)
+        x = x @ turn
+        more = self._products_of_a_first(linear(x, c, own), x)
+        read = torch.cat([c, more], dim=1)
+        mean = linear(x, c, own, more=more)
         for _ in range(ROUNDS):
-            width = _regression(seen.log_residuals(mean), new.log_residuals(mean))
-            mean = _weighted(seen, new, width)
-        width = _regression(seen.log_residuals(mean), new.log_residuals(mean))
+            mean = _weighted(x, c, own, _widths(mean.residual, read)(read), more)
+        width = _widths(mean.residual, read)
         self.slope.copy_(torch.cat([mean.slope, width.slope], dim=1))
         self.offset.copy_(torch.cat([mean.offset, width.offset]))
         self._bound(context[:ENOUGH])
-        predicted, log_width = (t.double() for t in self.predict(context[:ENOUGH]))
-        colour = _colour((seen.x - predicted) * torch.exp(-log_width))
+        colour = _colour(mean.residual * torch.exp(-self.predict(context[:ENOUGH])[1].double()))
         self.colour.copy_(colour.T)
         self.whiten.copy_(torch.linalg.inv(colour).T)
 
+    def _products_of_a_first(self, found: Ridge, x: Tensor) -> Tensor:
+        """Keep a first prediction, and give the products of what it would say of rows left out."""
+        predicted = x - found.residual
+        centre = predicted.mean(dim=0)
+        spread = predicted.std(dim=0).clamp(min=SMALLEST_VARIANCE)
+        scaled = (predicted - centre) / spread
+        self.first.copy_(found.slope / spread)
+        self.first_offset.copy_((found.offset - centre) / spread)
+        self.first_most.copy_(scaled.abs().amax(dim=0))
+        return _products(scaled)
+
     def _bound(self, context: Tensor) -> None:
         """Let predictions go no further than those for rows that were seen, and means a little."""
-        found = torch.addmm(self.offset, context, self.slope)
+        found = torch.addmm(self.offset, self._read(context), self.slope)
         lowest, highest = found.amin(dim=0), found.amax(dim=0)
         beyond = highest - lowest
         beyond[self.dim :] = 0.0
@@ -133,15 +165,26 @@ class GaussianStart(Bijection):
         return torch.cat([self.turn.diagonal(), self.whiten.diagonal()]).abs().log().sum()
 
 
-def _axes(seen: _Rows, new: _Rows) -> tuple[Tensor, Tensor]:
+def _pairs(dim: int) -> list[tuple[int, int]]:
+    """Give the places whose product is read: all, or of many dimensions the squares."""
+    if dim > MOST_PAIRED:
+        return [(i, i) for i in range(dim)]
+    return [(i, j) for i in range(dim) for j in range(i, dim)]
+
+
+def _products(first: Tensor) -> Tensor:
+    left, right = zip(*_pairs(first.shape[1]), strict=True)
+    return first[:, left] * first[:, right]
+
+
+def _axes(x: Tensor, c: Tensor, own: int) -> tuple[Tensor, Tensor]:
     """Give axes in which what a regression leaves is uncorrelated, and the way back.
 
     Every row counts in units of its own width, which all axes share here.
     """
-    mean = _regression(seen, new)
-    width = _regression(seen.log_residuals(mean), new.log_residuals(mean))
-    common = width(seen.c).mean(dim=1, keepdim=True)
-    colour = _colour((seen.x - mean(seen.c)) * torch.exp(-common))
+    left = linear(x, c, own).residual
+    common = _widths(left, c)(c).mean(dim=1, keepdim=True)
+    colour = _colour(left * torch.exp(-common))
     return torch.linalg.inv(colour).T, colour.T
 
 
@@ -152,57 +195,15 @@ def _colour(residual: Tensor) -> Tensor:
     return torch.linalg.cholesky(covariance + floor * torch.eye(len(covariance)).double())
 
 
-class _Line(NamedTuple):
-    """x = c slope + offset."""
-
-    slope: Tensor
-    offset: Tensor
-
-    def __call__(self, c: Tensor) -> Tensor:
-        return c @ self.slope + self.offset
+def _widths(residual: Tensor, c: Tensor) -> Ridge:
+    """Regress log sizes of residuals on c; these are so noisy that the plainest will do."""
+    return ridge(0.5 * (residual.square() + SMALLEST_VARIANCE).log(), c, plainest=True)
 
 
-class _Rows(NamedTuple):
-    """What is regressed, (rows, dim), and on what, (rows, n_context)."""
-
-    x: Tensor
-    c: Tensor
-
-    def log_residuals(self, mean: _Line) -> _Rows:
-        size = (self.x - mean(self.c)).square() + SMALLEST_VARIANCE
-        return _Rows(0.5 * size.log(), self.c)
-
-    def weighted(self, column: int, weights: Tensor, centre: tuple[Tensor, Tensor]) -> _Rows:
-        """One column, every row by the root of its weight."""
-        root = weights.sqrt()[:, None]
-        x, c = centre
-        return _Rows(root * (self.x[:, column : column + 1] - x), root * (self.c - c))
-
-
-def _regression(seen: _Rows, new: _Rows) -> _Line:
-    """Regress all columns at once; of the ridges the one that predicts new rows best."""
-    x, c = seen.x.mean(dim=0), seen.c.mean(dim=0)
-    slope = _best(_Rows(seen.x - x, seen.c - c), _Rows(new.x - x, new.c - c))
-    return _Line(slope, x - c @ slope)
-
-
-def _weighted(seen: _Rows, new: _Rows, width: _Line) -> _Line:
-    """Regress each column with rows weighed by 1 / s^2, of mean 1."""
-    lines = []
-    for column, (w, w_new) in enumerate(zip(width(seen.c).T, width(new.c).T, strict=True)):
-        typical = w.median()
-        weights, weights_new = ((2 * (typical - v)).clamp(max=MOST).exp() for v in (w, w_new))
-        weights = weights / weights.mean()
-        centre = (weights @ seen.x[:, column] / len(w), weights @ seen.c / len(w))
-        rows = seen.weighted(column, weights, centre), new.weighted(column, weights_new, centre)
-        slope = _best(*rows)
-        lines.append(_Line(slope, centre[0] - centre[1] @ slope))
-    return _Line(
-        torch.cat([line.slope for line in lines], dim=1), torch.cat([line.offset for line in lines])
-    )
-
-
-def _best(seen: _Rows, new: _Rows) -> Tensor:
-    slopes = ridge_slopes(seen.x, seen.c)
-    errors = [(new.x - new.c @ slope).square().mean(dim=0).log().sum() for slope in slopes]
-    return slopes[int(torch.stack(errors).argmin())]
+def _weighted(x: Tensor, c: Tensor, own: int, width: Tensor, more: Tensor) -> Ridge:
+    """Regress each column of x with rows weighed by 1 / s^2, where log s is (rows, dim)."""
+    found = []
+    for column, w in enumerate(width.T):
+        weights = (2 * (w.median() - w)).clamp(max=MOST).exp()
+        found.append(linear(x[:, column : column + 1], c, own, weights, more))
+    return Ridge(*(torch.cat(parts, dim=-1) for parts in zip(*found, strict=True)))

@@ -15,9 +15,11 @@ from sbi_inn.methods.ensemble.fitted import FittedEnsemble
 from sbi_inn.methods.ensemble.method import Ensemble
 from sbi_inn.methods.fields.fitted import FittedField
 from sbi_inn.methods.protocols import Fitted, Groups
+from sbi_inn.methods.recalibrated.fitted import Recalibrated
 from sbi_inn.methods.registry import METHODS, with_summary
 from sbi_inn.prior import FieldPlace
 from sbi_inn.training.budget import Budget
+from sbi_inn.training.forked import survive_forks
 
 # Numbers that are made to build a network, for each that is stored: weights are drawn before they
 # are read, and some are made up of others. Networks of ours take three.
@@ -36,9 +38,10 @@ def to_arrays(fitted: Fitted) -> tuple[dict[str, Any], Groups]:
     TypeError
         If the method, which is not one of ours, does not say how.
     """
-    if not callable(getattr(fitted, "to_arrays", None)):
+    inner = fitted.inner if isinstance(fitted, Recalibrated) else fitted
+    if not callable(getattr(inner, "to_arrays", None)):
         raise TypeError(
-            f"to be saved, {type(fitted).__name__} needs to_arrays(): it gives settings that JSON "
+            f"to be saved, {type(inner).__name__} needs to_arrays(): it gives settings that JSON "
             'can hold, with the method\'s "name" among them, and arrays as {group: {name: array}}; '
             "and to be loaded, the method needs that `name`, and read(config, arrays)"
         )
@@ -67,13 +70,12 @@ def from_arrays(
         If the method is unknown, the arrays do not fit it, or the summary network is missing or
         another one.
     """
+    survive_forks()
     try:
         _check_finite(arrays)
         if method is not None:
             return _read(config, arrays, summary, method)
-        named = [array for group in arrays.values() for array in group.values()]
-        size = sum(array.size for array in named)
-        with Budget(numbers=NUMBERS * size + FREE, calls=CALLS * len(named) + FREE):
+        with within(arrays):
             return _read(config, arrays, summary, None)
     except LoadError:
         raise
@@ -86,10 +88,18 @@ def from_arrays(
 def _read(
     config: Mapping[str, Any], arrays: Groups, summary: nn.Module | None, method: Any
 ) -> Fitted:
-    if config.get("name") == Ensemble.name:
-        again = partial(_read, summary=summary, method=method)
-        return Ensemble.read(config, arrays, again)
+    again = partial(_read, summary=summary, method=method)
+    for made_of_others in (Ensemble, Recalibrated):
+        if config.get("name") == made_of_others.name:
+            return made_of_others.read(config, arrays, again)
     return _reader(config.get("name"), summary, method).read(config, arrays)
+
+
+def within(arrays: Groups) -> Budget:
+    """Bound what is built for the arrays of a file, whatever its settings say."""
+    named = [array for group in arrays.values() for array in group.values()]
+    size = sum(array.size for array in named)
+    return Budget(numbers=NUMBERS * size + FREE, calls=CALLS * len(named) + FREE)
 
 
 def _check_finite(arrays: Groups) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from sbi_inn.methods.row_generators import Random
+from sbi_inn.methods.streaming import Streamed
 from sbi_inn.observation.batch import Observations
 from sbi_inn.prior import FieldPlace
 from sbi_inn.training.history import History
@@ -16,6 +17,7 @@ from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 Renew = Callable[[np.random.Generator], Observations]
+Fresh = Callable[[np.random.Generator], tuple[FloatArray, Observations]]
 Cuts = tuple[tuple[int, tuple[float, ...]], ...]
 Groups = Mapping[str, Mapping[str, AnyArray]]
 
@@ -39,6 +41,13 @@ class TrainingData:
     renew : callable or None
         Gives the observations of the training rows with noise drawn anew, from a generator; None
         where there is no noise.
+    fresh : callable or None
+        Gives rows to train on that were never seen before, latents and observations, from a
+        generator: as many as `train`, or fewer where simulations fail. None where what there is
+        has been simulated.
+    stream : Streamed or None
+        All training rows, where the table is on disk; `train` is then a sample of them. Only for
+        methods that declare `takes_stream`.
     """
 
     latents: FloatArray
@@ -48,6 +57,13 @@ class TrainingData:
     cuts: Cuts = ()
     renew: Renew | None = None
     fields: tuple[FieldPlace, ...] = ()
+    fresh: Fresh | None = None
+    stream: Streamed | None = None
+
+    @property
+    def rows(self) -> int:
+        """To train on."""
+        return len(self.train) if self.stream is None else len(self.stream)
 
     @property
     def dim(self) -> int:
@@ -204,6 +220,45 @@ class Cutter(Protocol):
         ...
 
 
+@runtime_checkable
+class Trainable(Protocol):
+    """A trained method that can be trained on."""
+
+    def train_more(
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
+    ) -> Fitted:
+        """Go on from where it is, and give the result; it stays as it is itself."""
+        ...
+
+
+@dataclass(frozen=True)
+class Further:
+    """More training of what is trained, with the face of a method.
+
+    Attributes
+    ----------
+    fitted : Trainable
+    """
+
+    fitted: Any
+
+    @property
+    def label(self) -> str:
+        """That of the method."""
+        return self.fitted.settings.label
+
+    @property
+    def takes_stream(self) -> bool:
+        """Whether the method does."""
+        return declared(self.fitted.settings, "takes_stream")
+
+    def fit(
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
+    ) -> Fitted:
+        """Go on, as `Method.fit`."""
+        return self.fitted.train_more(data, training, seed=seed, progress=progress)
+
+
 class Method(Protocol):
     """Settings of a method: what `fit_posterior(..., method=...)` takes.
 
@@ -230,6 +285,16 @@ class Method(Protocol):
     @property
     def takes_summary(self) -> bool:
         """Whether it has a field `summary`, a summary network of the user's own."""
+        ...
+
+    @property
+    def takes_fresh(self) -> bool:
+        """Whether it can be trained on fresh simulations in every pass, `TrainingData.fresh`."""
+        ...
+
+    @property
+    def takes_stream(self) -> bool:
+        """Whether it reads its training rows from `TrainingData.stream`."""
         ...
 
     def schedule(self, training: Training, n_train: int) -> Training:
@@ -279,6 +344,8 @@ OPTIONAL: Mapping[str, Any] = {
     "uses_prior": False,
     "default_members": 1,
     "takes_summary": False,
+    "takes_fresh": False,
+    "takes_stream": False,
     "schedule": _as_stated,
     "member": None,
     "prepare": _nothing,

@@ -34,7 +34,7 @@ class Schema(Description):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schema:
-        """Read back what JSON has made of the fields."""
+        """Rebuild a schema from what `dataclasses.asdict` gave, as JSON holds it."""
         return cls(
             observables={name: tuple(shape) for name, shape in config["observables"].items()},
             sets={name: tuple(columns) for name, columns in config["sets"].items()},

@@ -129,6 +129,14 @@ def described_names(schema: Schema) -> tuple[str, ...]:
     return (*names(schema), *shape_names(schema))
 
 
+def described_with_givens(observations: Observations, schema: Schema) -> FloatArray:
+    """Statistics of the observables, then the givens and set sizes, shape (batch, k)."""
+    first = schema.observable_columns()
+    sizes = [padded.sizes[:, None].astype(np.float64) for padded in observations.sets.values()]
+    parts = [described(observations, schema), observations.vector[:, first:], *sizes]
+    return np.concatenate(parts, axis=1)
+
+
 def spread(rows: FloatArray) -> FloatArray:
     """Robust standard deviation of each column, for scaling; 1 where a column is constant.
 

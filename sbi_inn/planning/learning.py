@@ -58,12 +58,15 @@ class LearningCurve:
         the same at every `n`, so that differences are known better than this.
     laws : PowerLaws
         The laws score(n) = a - b n^-c that agree with the scores.
+    here : str
+        What one observation has taught, and how it could teach more; empty unless it was given.
     """
 
     n: IntArray
     score: FloatArray
     error: FloatArray
     laws: PowerLaws
+    here: str = ""
 
     @property
     def predicted(self) -> Predicted:
@@ -86,20 +89,26 @@ class LearningCurve:
         return float(more.mean()), float(more.std())
 
     @property
+    def gain_high(self) -> float:
+        """The upper end of the 68 % interval of that gain, in nats."""
+        return float(np.quantile(self._more(), 0.84))
+
+    @property
     def sentence(self) -> str:
         """Say whether to simulate more."""
         gain, error = self.gain
-        low, high = np.quantile(self._more(), [0.16, 0.84])
+        low, high = np.quantile(self._more(), 0.16), self.gain_high
         if low >= WORTH:
             meaning = "it is worth simulating more"
         elif high < WORTH:
             meaning = "little is left to learn"
         else:
             meaning = "it may be worth simulating more"
-        return (
+        said = (
             f"doubling the simulations to {2 * self.n[-1]:,} is expected to gain {gain:.2g} +- "
             f"{error:.1g} nats: {meaning}"
         )
+        return f"{said}; {self.here}" if self.here else said
 
     @property
     def table(self) -> pd.DataFrame:

@@ -151,10 +151,25 @@ def plot_residuals(
     return figure_of(ax)
 
 
+def plot_spreads(
+    spreads: FloatArray,
+    *,
+    width_mm: float = DOUBLE_COLUMN_MM,
+    ax: Axes | None = None,
+    fig: Canvas | None = None,
+) -> Figure:
+    """Plot the spread of each learned feature, in that of training: 1 is right."""
+    with single_panel(ax, fig, width_mm, (0.62, 0.35)) as (ax, home):
+        ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle="--")
+        ax.plot(np.arange(1, len(spreads) + 1), spreads, "o", color=COLOURS[0], markersize=3)
+        ax.set(xlabel="learned feature", ylim=(0, max(2.0, 1.1 * float(np.max(spreads)))))
+        ax.set_ylabel(broken("spread, in that of training", home))
+    return figure_of(ax)
+
+
 def plot_false_alarms(
     p_values: FloatArray,
     *,
-    label: str = 'p-value of "none of them" at simulations',
     width_mm: float = DOUBLE_COLUMN_MM,
     ax: Axes | None = None,
     fig: Canvas | None = None,
@@ -163,5 +178,6 @@ def plot_false_alarms(
     with single_panel(ax, fig, width_mm, (0.62, 0.35)) as (ax, home):
         draw_histogram(ax, np.asarray(p_values, float), COLOURS[0])
         ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle="--")
-        ax.set(xlabel=broken(label, home), ylabel="density", ylim=(0, None))
+        ax.set(ylabel="density", ylim=(0, None))
+        ax.set_xlabel(broken('p-value of "none of them" at simulations', home))
     return figure_of(ax)

@@ -88,12 +88,12 @@ def summary_each(
     n = counted(n)
     observations = core.read_many(ys)
     core.simulations.warn_units(ys)
-    columns = core.prior.columns
+    columns = core.columns
     found = np.empty((len(observations), len(columns), len(LEVELS)))
     modes = np.empty((len(observations), len(columns)), np.int64)
     with bar(len(observations), "summary", unit=" objects", show=progress, delay=2.0) as shown:
         for rows, drawn in _blocks(core, observations, n, seed):
-            draws = np.ascontiguousarray(drawn.transpose(0, 2, 1))
+            draws = np.ascontiguousarray(core.extended(drawn).transpose(0, 2, 1))
             draws.sort(axis=2)
             found[rows] = quantiles(draws, list(LEVELS.values()))
             modes[rows] = count_modes(draws.reshape(-1, n)).reshape(draws.shape[:2])

@@ -40,7 +40,7 @@ TIMED = 10  # simulations whose time is taken, where it is not known
 
 def subject_of(core: Core) -> Subject:
     """Put together what the checks share: test simulations, scales, the simulator."""
-    seconds = _seconds(core)
+    seconds = seconds_of(core)
     return Subject(
         core,
         _tests(core, seconds),
@@ -170,7 +170,7 @@ def _about(core: Core) -> Mapping[str, str]:
     }
 
 
-def _seconds(core: Core) -> float:
+def seconds_of(core: Core) -> float:
     """Look up or measure what one simulation takes."""
     known = core.simulations.dataset.attrs.get("seconds_per_simulation")
     if known is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sbi_inn.checks.goodness import FAMILIAR, Familiar
-from sbi_inn.methods import Emulator, Fitted, Summariser, Weigher
+from sbi_inn.methods import Emulator, Fitted, Method, Summariser, Weigher
 from sbi_inn.methods.row_generators import Random, RowGenerators
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
@@ -24,6 +24,9 @@ from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+SCALED = 50_000
+"""Simulations that scales are learned from, where all are on disk."""
 
 STRANGE = 1e-3
 """P-value of an observation, below which the simulations cannot be said to have produced it."""
@@ -91,6 +94,10 @@ class Core:
         Where it holds, if its prior was truncated to the neighbourhood of an observation.
     provenance : Provenance
         With what it was made.
+    grown : Grown or None
+        How the simulations grew to as many as these, if they did.
+    asked : Method or None
+        The method before anything was filled in from the simulations; no file knows it.
     """
 
     fitted: Fitted
@@ -103,6 +110,8 @@ class Core:
     stored_scale: FloatArray | None = None
     refined: Refined | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    grown: Any = None
+    asked: Method | None = None
 
     def __post_init__(self) -> None:
         if self.simulations.schema is None:
@@ -142,6 +151,11 @@ class Core:
         return self.simulations.schema
 
     @property
+    def method(self) -> Method:
+        """What to train other simulations with: as it was asked for, where that is known."""
+        return self.asked or self.fitted.settings
+
+    @property
     def nuisances(self) -> tuple[str, ...]:
         """The parameters that are averaged over, not inferred."""
         known = () if self.problem is None else self.problem.prior.names
@@ -157,7 +171,10 @@ class Core:
         """Spread of each statistic over all simulations, which distances are divided by, (k,)."""
         if self.stored_scale is not None:
             return self.stored_scale
-        return spread(statistics(self.simulations.observations(), self.schema))
+        rows = self.simulations.ok
+        if self.simulations.on_disk:
+            rows = rows[:SCALED]
+        return spread(statistics(self.simulations.observations(rows), self.schema))
 
     @cached_property
     def familiar(self) -> Familiar:
@@ -187,7 +204,7 @@ class Core:
     @cached_property
     def density(self) -> Density:
         """Draws and densities in parameter units."""
-        return Density(self.fitted, self.prior)
+        return Density(self.fitted, self.prior, self.n_simulations)
 
     def rng(self, observations: Observations, seed: int | None = None) -> RowGenerators:
         """Give the random numbers of draws at each observation: the same at every call."""
@@ -213,6 +230,15 @@ class Core:
             If the method can be drawn from only.
         """
         return self.density.log_ratio(flat, observations, normalised=normalised)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The scalars of the parameters, then those of derived quantities."""
+        return self.simulations.columns
+
+    def extended(self, flat: FloatArray) -> FloatArray:
+        """Put derived quantities behind flat parameters (..., dim), shape (..., columns)."""
+        return self.simulations.extended(flat)
 
     # -- what the method offers --------------------------------------------------------------------
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
+from scipy.special import logsumexp, ndtri
 
 from sbi_inn.diagnostics.mode_search import climb, mean_shift
 from sbi_inn.draws import counted
 from sbi_inn.errors import NoDensityError
-from sbi_inn.methods.protocols import Cutter, Fitted, RowWise, Weigher
+from sbi_inn.methods.protocols import Cutter, Fitted, Weigher
+from sbi_inn.methods.recalibrated.fitted import draw_rows
 from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
 from sbi_inn.prior import Prior
@@ -24,6 +25,8 @@ from sbi_inn.typing import AnyArray, BoolArray, FloatArray
 STARTS = 4096
 # Values of the discrete parameters that are climbed for, the best of those drawn.
 COMBINATIONS = 8
+# Simulations that are expected beyond the outermost place on either side.
+OUTERMOST = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,13 @@ class Density:
     fitted : Fitted
         On the latent side of the prior, where the prior is N(0, I).
     prior : Prior
+    seen : float
+        How many simulations it has learned from; infinite where that is not known.
     """
 
     fitted: Fitted
     prior: Prior
+    seen: float = np.inf
 
     def draw(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw flat parameter vectors, shape (observations, n, dim)."""
@@ -49,14 +55,7 @@ class Density:
 
     def latent(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw where the method was trained, shape (observations, n, latents)."""
-        if isinstance(rng, np.random.Generator):
-            return self.fitted.sample(observations, n, rng)
-        able = _row_wise(self.fitted)
-        if able is not None:
-            return able.sample(observations, n, rng)
-        alone = (observations[row : row + 1] for row in range(len(observations)))
-        parts = [self.fitted.sample(y, n, own) for y, own in zip(alone, rng, strict=True)]
-        return np.concatenate(parts)
+        return draw_rows(self.fitted, observations, n, rng)
 
     def log_prob(self, parameters: Mapping[str, AnyArray], observation: Observations) -> FloatArray:
         """Evaluate the log density of rows of parameters, shape (rows,), given one observation.
@@ -114,7 +113,11 @@ class Density:
             density = self.fitted.log_weight
         else:
             density = self.fitted.log_prob
-        log_ratio = self._mean(parameters, lambda z: density(z, observations), coarse=True)
+
+        def ratio(latent: FloatArray) -> FloatArray:
+            return density(latent, observations) - self.prior.log_density(latent)
+
+        log_ratio = self._mean(parameters, ratio, coarse=True)
         return log_ratio.reshape(rows, n)
 
     def _log_ratio(
@@ -124,13 +127,37 @@ class Density:
         *,
         coarse: bool = False,
     ) -> FloatArray:
-        """Log of posterior over prior density, the same on both sides of the prior's map."""
-        return self._mean(parameters, lambda z: self.fitted.log_prob(z, observation), coarse=coarse)
+        """Log of posterior over prior density, the same on both sides of the prior's map.
+
+        At a bound of the prior it stays what it is where the outermost simulations are. A bound is
+        at infinity on the latent side: out there nothing was simulated, the prior's density falls
+        like that of a normal, and a network that falls a little more slowly would be above it by
+        dozens of nats.
+        """
+
+        def ratio(latent: FloatArray) -> FloatArray:
+            held = np.clip(latent, *self._reach)
+            return self.fitted.log_prob(held, observation) - self.prior.log_density(held)
+
+        return self._mean(parameters, ratio, coarse=coarse)
+
+    @cached_property
+    def _reach(self) -> tuple[FloatArray, FloatArray]:
+        """Latents of the outermost simulations, where a parameter is bounded, each (latents,)."""
+        low, high = np.full((2, self.prior.latent_dim), np.inf) * [[-1.0], [1.0]]
+        if self.prior.box is None and np.isfinite(self.seen):
+            far = ndtri(1 - OUTERMOST / max(self.seen, 1.0))
+            for name, (least, most) in self.prior.support.items():
+                axes = self.prior.latents_of([name])
+                axes = axes[~self.prior.discrete_latents[axes]]
+                low[axes] = -far if np.isfinite(least) else -np.inf
+                high[axes] = far if np.isfinite(most) else np.inf
+        return low, high
 
     def _mean(
         self,
         parameters: Mapping[str, AnyArray],
-        density: Callable[[FloatArray], FloatArray],
+        ratio: Callable[[FloatArray], FloatArray],
         *,
         coarse: bool,
     ) -> FloatArray:
@@ -145,8 +172,7 @@ class Density:
         ratios = []
         for place in where:
             within[0, ~steps] = place
-            latent = self.prior.to_latent(parameters, within)
-            ratios.append(density(latent) - self.prior.log_density(latent))
+            ratios.append(ratio(self.prior.to_latent(parameters, within)))
         return logsumexp(ratios, axis=0, b=weights[:, None]) if len(ratios) > 1 else ratios[0]
 
     @property
@@ -188,10 +214,6 @@ class Density:
         found = self.prior.from_latent(np.array(tops))
         log_prob = self.log_prob(found, observation)
         return {name: value[[log_prob.argmax()]] for name, value in found.items()}
-
-
-def _row_wise(fitted: object) -> RowWise | None:
-    return fitted if isinstance(fitted, RowWise) and fitted.row_wise else None
 
 
 def _filled(latent: FloatArray, free: BoolArray, values: FloatArray) -> FloatArray:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import xarray as xr
 
 from sbi_inn import planning
 from sbi_inn.checks import Subject
+from sbi_inn.checks.information import Information, check_information
+from sbi_inn.checks.subject import Here
 from sbi_inn.draws import columns_of
-from sbi_inn.methods.fitting import latents
+from sbi_inn.methods.latents import latents
 from sbi_inn.planning import LearningCurve, Plan, reweighting
+from sbi_inn.posterior import checking
 from sbi_inn.posterior.core import Core
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.simulations import SimulationError
@@ -21,6 +26,7 @@ def learning_curve(
     core: Core,
     fractions: Sequence[float] = (1 / 8, 1 / 4, 1 / 2),
     *,
+    y: Any = None,
     training: Training | None = None,
     seed: int | None = None,
     progress: bool = True,
@@ -31,6 +37,8 @@ def learning_curve(
     ----------
     fractions : sequence of float
         Of the simulations; the whole is there already.
+    y : one observation, optional
+        Say also what it has taught, and how much sharper `refine(y)` would make the posterior.
     training : Training, optional
         By default as this posterior was trained.
     seed : int, optional
@@ -55,9 +63,10 @@ def learning_curve(
             "has only those that were held out: ask the one that fit_posterior returned",
             core.simulations,
         )
+    here = "" if y is None else information(checking.subject_of(core), y).well
     table = core.simulations
     latent = latents(table, core.test_rows, seed=core.seed)
-    return planning.learning_curve(
+    curve = planning.learning_curve(
         table,
         core.fitted.settings,
         training or core.training,
@@ -68,6 +77,25 @@ def learning_curve(
         seed=core.seed if seed is None else seed,
         progress=progress,
     )
+    return replace(curve, here=here)
+
+
+def information(subject: Subject, y: Any) -> Information:
+    """Say what an observation taught about each parameter, and how much sharper it could be known.
+
+    Returns
+    -------
+    Information
+        `.sentence`; `.nats` gained; `.table`, one row a parameter: how many times narrower than the
+        prior the posterior is, contraction, and how many times narrower at least `refine(y)`
+        would make it, by what draws give when they are simulated again; `.plot()`.
+
+    Raises
+    ------
+    ShapeError
+        If y is another kind of observation.
+    """
+    return check_information(Here(subject, subject.sampler.schema.read(y)))
 
 
 def plan(
@@ -107,7 +135,7 @@ def plan(
         subject.sampler,
         given,
         values,
-        columns=columns_of(subject.simulations.prior_draws),
+        columns=columns_of(subject.simulations.deriving(None).prior_draws),
         tests=subject.tests,
         problem=subject.problem if subject.sampler.prior.drawable else None,
         seconds=subject.seconds,

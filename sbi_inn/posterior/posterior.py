@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
+
+import pandas as pd
 
 from sbi_inn.checks import Subject
+from sbi_inn.draws import counted
 from sbi_inn.observation.schema import Schema
 from sbi_inn.posterior import (
     catalogue,
@@ -18,7 +18,10 @@ from sbi_inn.posterior import (
     exports,
     fields,
     figures,
+    further,
+    intervals,
     planning,
+    recalibration,
     refinement,
     resimulation,
     sampling,
@@ -28,60 +31,14 @@ from sbi_inn.posterior import (
 )
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.emulation import Emulation
+from sbi_inn.posterior.growth import Grown
+from sbi_inn.posterior.handing_on import anew, drawing, of_core, of_subject
 from sbi_inn.posterior.verification import Verification
 from sbi_inn.prior import Prior
 from sbi_inn.report.check import Check
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.training.history import History
-
-T = TypeVar("T")
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _method(
-    of: Callable[[Posterior], T], function: Callable[Concatenate[T, P], R]
-) -> Callable[Concatenate[Posterior, P], R]:
-    """Make a method of a function of what a posterior holds, with its signature and docstring."""
-
-    @wraps(function)
-    def method(self: Posterior, *args: P.args, **kwargs: P.kwargs) -> R:
-        return function(of(self), *args, **kwargs)
-
-    signature = inspect.signature(function)
-    first, *others = signature.parameters.values()
-    own = first.replace(name="self", annotation=inspect.Parameter.empty)
-    method.__signature__ = signature.replace(parameters=[own, *others])  # pyright: ignore[reportAttributeAccessIssue]
-    method.__qualname__ = f"Posterior.{function.__name__}"
-    return method
-
-
-def _of_core(function: Callable[Concatenate[Core, P], R]) -> Callable[Concatenate[Posterior, P], R]:
-    """Hand on to a function of the core."""
-    return _method(lambda posterior: posterior.core, function)
-
-
-def _of_subject(
-    function: Callable[Concatenate[Subject, P], R],
-) -> Callable[Concatenate[Posterior, P], R]:
-    """Hand on to a function of what the checks share."""
-    return _method(lambda posterior: posterior._subject(), function)
-
-
-def _drawing(function: Callable[Concatenate[Core, P], R]) -> Callable[Concatenate[Posterior, P], R]:
-    """Hand on to a function of the core that draws; say once if the last check has failed."""
-    hand_on = _of_core(function)
-
-    @wraps(hand_on)
-    def method(self: Posterior, *args: P.args, **kwargs: P.kwargs) -> R:
-        found = hand_on(self, *args, **kwargs)
-        if self.last_verdict == "do not trust" and not self._warned:
-            self._warned = True
-            warnings.warn(f"the last check of this posterior said: {self.last_check}", stacklevel=2)
-        return found
-
-    return method
 
 
 class Posterior:
@@ -177,23 +134,31 @@ class Posterior:
         self._shared = None
 
     @property
+    def growth(self) -> Grown | None:
+        """How the simulations grew, and why they stopped, after `fit_posterior(until=...)`.
+
+        It has `.stages`, `.stopped` and `.table`; files do not hold it.
+        """
+        return self.core.grown
+
+    @property
     def emulation(self) -> Emulation:
         """The forward network; `.errors` is a table of its errors on the test simulations."""
         return self.core.emulation
 
     # -- draws and densities -----------------------------------------------------------------------
 
-    sample = _drawing(sampling.sample)
-    summary = _drawing(sampling.summary)
-    log_prob = _of_core(sampling.log_prob)
-    map_estimate = _of_core(sampling.map_estimate)
-    reweight = _of_core(planning.reweight)
-    importance = _of_core(weighting.importance)
+    sample = drawing(sampling.sample)
+    summary = drawing(sampling.summary)
+    log_prob = of_core(sampling.log_prob)
+    map_estimate = of_core(sampling.map_estimate)
+    reweight = of_core(planning.reweight)
+    importance = of_core(weighting.importance)
 
     # -- many observations -------------------------------------------------------------------------
 
-    sample_each = _drawing(catalogue.sample_each)
-    summary_each = _drawing(catalogue.summary_each)
+    sample_each = drawing(catalogue.sample_each)
+    summary_each = drawing(catalogue.summary_each)
 
     # -- whether to trust it -----------------------------------------------------------------------
 
@@ -240,45 +205,105 @@ class Posterior:
         general = checking.check(self.core, self._subject(), progress=progress) if again else None
         return verification.verify(self.core, self.last_numbers, general)
 
-    calibration = _of_subject(checking.calibration)
-    recovery = _of_subject(checking.recovery)
-    goodness_of_fit = _of_subject(checking.goodness_of_fit)
-    goodness_of_fit_each = _of_subject(checking.goodness_of_fit_each)
-    goodness_of_fit_together = _of_subject(checking.goodness_of_fit_together)
+    calibration = of_subject(checking.calibration)
+    recovery = of_subject(checking.recovery)
+    goodness_of_fit = of_subject(checking.goodness_of_fit)
+    goodness_of_fit_each = of_subject(checking.goodness_of_fit_each)
+    goodness_of_fit_together = of_subject(checking.goodness_of_fit_together)
+
+    # -- sets with a guarantee ---------------------------------------------------------------------
+
+    def intervals(self, y: Any, level: float = 0.9) -> pd.DataFrame:
+        """Give central intervals of each parameter that hold the truth at least so often.
+
+        Locally conformal sets, calibrated by the test simulations. If (truth, observation) is drawn
+        like these, an interval holds the truth with a probability of at least `level`, whatever
+        the network has learned; how well that holds at a single observation is measured in
+        docs/results/intervals.md.
+
+        Returns
+        -------
+        DataFrame
+            One row a parameter: `units`, `low`, `high`. The attribute `tests` is the number of
+            simulations that the smallest group was calibrated by.
+
+        Raises
+        ------
+        ValueError
+            If there are too few test simulations for that level: .9 takes 9, .99 takes 99.
+
+        References
+        ----------
+        Lei et al. (2018), arXiv:1604.04173, theorem 2.2; for posteriors and in groups of
+        observations: Cabezas et al. (2025), arXiv:2508.17077.
+        """
+        return intervals.intervals(self.core, self._subject(), y, level)
+
+    def regions(self, y: Any, level: float = 0.9, n: int = 1000) -> intervals.CredibleRegion:
+        """Give the region of highest density of all parameters together that holds it so often.
+
+        Guaranteed as `intervals` are.
+
+        Returns
+        -------
+        CredibleRegion
+            `.contains(parameters)`, `.draws` inside (of n), `.log_density` at its edge, `.share` of
+            the posterior's own draws that lie inside.
+
+        Raises
+        ------
+        NoDensityError
+            If the method can be drawn from only.
+        ValueError
+            If there are too few test simulations for that level.
+        """
+        return intervals.regions(self.core, self._subject(), y, level, counted(n))
 
     # -- what would make it better -----------------------------------------------------------------
 
-    learning_curve = _of_core(planning.learning_curve)
-    plan = _of_subject(planning.plan)
+    def recalibrate(self, simulations: Simulations | int | None = None) -> Posterior:
+        """Mend what calibration found, by simulations that training has not seen.
 
-    def refine(
-        self,
-        y: Any,
-        n_simulations: int = 10_000,
-        *,
-        rounds: int | None = None,
-        seed: int | None = None,
-        n_jobs: int = -1,
-        progress: bool = True,
-    ) -> Posterior:
-        """Learn the posterior anew for the neighbourhood of an observation."""
-        return Posterior(
-            refinement.refine(
-                self.core,
-                y,
-                n_simulations,
-                rounds=rounds,
-                seed=seed,
-                n_jobs=n_jobs,
-                progress=progress,
-            )
-        )
+        The rank of a truth among its draws is uniform if the posterior is exact. Here the law that
+        ranks have is learned as a smooth function of the observation, and undone: parameter by
+        parameter (on the latent side of the prior, so that no draw leaves its support), then of all
+        together by weights on draws. Each part is as simple as held-out ranks allow, and nothing
+        changes where these show no need.
+
+        Parameters
+        ----------
+        simulations : Simulations or int, optional
+            A table from the prior that is new to this posterior, or how many to simulate. By
+            default 5,000 fresh ones if that takes less than ten seconds, and otherwise one half
+            of those held out; the other half stays for `check()`.
+
+        Returns
+        -------
+        Posterior
+            Another one, with draws and a density that agree; `check()` it.
+
+        Raises
+        ------
+        SimulationError
+            If simulations are of another study, fewer than 50, or those of the training.
+        PriorError
+            If they have parameters where this posterior's prior has none.
+        """
+        seconds = checking.seconds_of(self.core)
+        return Posterior(recalibration.recalibrate(self.core, simulations, seconds))
+
+    learning_curve = of_core(planning.learning_curve)
+    plan = of_subject(planning.plan)
+    information = of_subject(planning.information)
+
+    refine = anew(refinement.refine)
+    train_more = anew(further.train_more)
 
     # -- against the simulator ---------------------------------------------------------------------
 
-    resimulate = _of_core(resimulation.resimulate)
-    rejection_abc = _of_core(resimulation.rejection_abc)
-    emulate = _of_core(resimulation.emulate)
+    resimulate = of_core(resimulation.resimulate)
+    rejection_abc = of_core(resimulation.rejection_abc)
+    emulate = of_core(resimulation.emulate)
 
     def at_tolerance(self, tolerance: float | None) -> Posterior:
         """Give this posterior with another standard deviation of the observation (method "inn").
@@ -299,26 +324,26 @@ class Posterior:
 
     # -- figures -----------------------------------------------------------------------------------
 
-    corner = _drawing(figures.corner)
-    plot_calibration = _of_subject(figures.plot_calibration)
-    plot_recovery = _of_subject(figures.plot_recovery)
-    plot_latent = _of_core(figures.plot_latent)
-    latent_grid = _of_core(figures.latent_grid)
-    plot_forecast = _of_core(figures.plot_forecast)
-    plot_training = _of_core(figures.plot_training)
-    plot_forest = _drawing(figures.plot_forest)
+    corner = drawing(figures.corner)
+    plot_calibration = of_subject(figures.plot_calibration)
+    plot_recovery = of_subject(figures.plot_recovery)
+    plot_latent = of_core(figures.plot_latent)
+    latent_grid = of_core(figures.latent_grid)
+    plot_forecast = of_core(figures.plot_forecast)
+    plot_training = of_core(figures.plot_training)
+    plot_forest = drawing(figures.plot_forest)
 
     # -- fields ------------------------------------------------------------------------------------
 
-    maps = _drawing(fields.maps)
-    plot_field = _drawing(fields.plot_field)
+    maps = drawing(fields.maps)
+    plot_field = drawing(fields.plot_field)
 
     # -- for other programs, and files -------------------------------------------------------------
 
-    to_datatree = _drawing(exports.to_datatree)
-    to_dataframe = _drawing(exports.to_dataframe)
-    to_numpy = _drawing(exports.to_numpy)
-    latex_table = _drawing(exports.latex_table)
+    to_datatree = drawing(exports.to_datatree)
+    to_dataframe = drawing(exports.to_dataframe)
+    to_numpy = drawing(exports.to_numpy)
+    latex_table = drawing(exports.latex_table)
 
     def save(self, path: str | Path) -> None:
         """Write the posterior to a file that `load_posterior` reads; no code is stored.
@@ -338,6 +363,7 @@ class Posterior:
             f"  {self.core.fitted.describe()}, trained on {self.n_simulations:,} simulations "
             f"in {self.history.seconds:.0f} s ({self.history.stopped})",
             *self._where(),
+            *([] if self.growth is None else [f"  {self.growth.brief}"]),
             f"  last check: {self.last_check or 'not checked yet'}",
             "  next: posterior.check()",
             "        posterior.sample(y, 10_000)",
@@ -361,3 +387,13 @@ class Posterior:
         if self._shared is None:
             self._shared = checking.subject_of(self.core)
         return self._shared
+
+
+def checked(core: Core, general: Check) -> Posterior:
+    """Make a posterior that has been checked already."""
+    return Posterior(
+        core,
+        last_check=general.sentence,
+        last_verdict=general.verdict,
+        last_numbers={verification.AS_CHECKED: verification.numbers(general)},
+    )

@@ -20,6 +20,7 @@ import numpy as np
 
 from sbi_inn.errors import PriorError
 from sbi_inn.methods import fitting
+from sbi_inn.methods.ensemble.folds import in_folds
 from sbi_inn.methods.fitting import Split
 from sbi_inn.observation.batch import Observations
 from sbi_inn.posterior.core import STRANGE, Core, Refined
@@ -38,7 +39,7 @@ FEWEST = 100
 LOOK = 0.1
 """Share of the simulations in the first round: few, as most of them will lie outside later."""
 
-LAST = 0.35
+LAST = 0.5
 """Share of the simulations that is kept for the last round."""
 
 MOST_ROUNDS = 7
@@ -61,7 +62,25 @@ def refine(
     n_jobs: int = -1,
     progress: bool = True,
 ) -> Core:
-    """Simulate where the posterior at an observation is, and train on these simulations."""
+    """Learn the posterior anew for the neighbourhood of an observation.
+
+    Parameters
+    ----------
+    y : one observation
+    n_simulations : int
+        Fresh simulations of all rounds together, at parameters that the posterior thinks possible.
+    rounds : int, optional
+        By default until the region has settled.
+    seed : int, optional
+    n_jobs : int
+        Processes to simulate and train on; -1 for all cores.
+    progress : bool
+
+    Returns
+    -------
+    Posterior
+        For y and its neighbourhood; this one stays as it is.
+    """
     study = _study(core, y, n_simulations, rounds, seed, n_jobs, progress)
     _warn_if_strange(core, study.observation)
     stages = Stages.of(replace(core.simulations, prior=study.problem.prior))
@@ -195,12 +214,15 @@ def _simulated(
 
 def _trained(study: _Study, core: Core, table: Simulations, number: int, *, last: bool) -> Core:
     """Train on the simulations inside a region; those held out for tests wait for the last."""
-    seed, method = study.round_seed(number), core.fitted.settings
+    seed = study.round_seed(number)
+    method: Any = in_folds(core.method, quick=not last)
     problem = replace(study.problem, prior=table.prior)
-    table = table.inferring(study.names)
+    table = table.inferring(study.names).deriving(core.simulations.derived)
     parts = fitting.split(table, seed)
     if not last:
         parts = Split(np.concatenate([parts.train, parts.test]), parts.validation, parts.test[:0])
+    if getattr(method, "cuts_folds", False):
+        parts = Split(np.concatenate([parts.train, parts.validation]), parts.test[:0], parts.test)
     fitted, parts = fitting.fit(
         table, method, core.training, parts=parts, seed=seed, progress=study.progress
     )

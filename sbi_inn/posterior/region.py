@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from sbi_inn.checks.goodness import described_with_givens
 from sbi_inn.diagnostics.novelty import Whitening
-from sbi_inn.methods.fitting import latents
+from sbi_inn.methods.latents import latents
 from sbi_inn.methods.protocols import declared
 from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.statistics import filled
+from sbi_inn.observation.statistics import described_with_givens, filled
 from sbi_inn.posterior.core import Core
 from sbi_inn.prior.box import THINNEST, Box
 from sbi_inn.prior.component import LATENT_MAX
@@ -24,8 +24,11 @@ DRAWS = 10_000
 OUTSIDE = 1e-3
 """Share of the posterior's mass that may lie outside."""
 
-MARGIN = 0.1
+MARGIN = 0.08
 """What is added at either end, as a share of the box's width."""
+
+UNSURE = 0.4
+"""What is added to that, over the root of the number of simulations behind the posterior."""
 
 NEIGHBOURS = 50
 """Simulations like the observation, at which the posterior is compared with the truth."""
@@ -77,7 +80,9 @@ def region(core: Core, observation: Observations, rng: np.random.Generator) -> R
     flat = turned & (not declared(core.fitted.settings, "uses_prior"))
     axes = _axes(rows, turned)
     along = rows @ axes
-    low, high = _with_margin(*np.quantile(along, _tails(axes), axis=0))
+    margin = MARGIN + UNSURE / math.sqrt(core.n_simulations)
+    low, high = np.quantile(along, _tails(axes), axis=0)
+    low, high = _with_margin(low, high, margin)
     beside = _moved(core, observation, axes, along, rng)
     missed = ((beside < low) | (beside > high)).any(axis=1)
     beyond = _beyond_edges(core, rows) @ axes
@@ -109,8 +114,8 @@ def _tails(axes: FloatArray) -> tuple[float, float]:
     return tail, 1 - tail
 
 
-def _with_margin(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-    margin = np.maximum(MARGIN * (high - low), THINNEST)
+def _with_margin(low: FloatArray, high: FloatArray, share: float) -> tuple[FloatArray, FloatArray]:
+    margin = np.maximum(share * (high - low), THINNEST)
     return low - margin, high + margin
 
 

@@ -47,6 +47,7 @@ def save(core: Core, path: str | Path, last: Last) -> None:
         "attrs": held_out.attrs,
         "seed": core.seed,
         "n_simulations": core.n_simulations,
+        "derived": [] if core.simulations.derived is None else [*core.simulations.derived.widths],
         "refined": core.refined and core.refined.to_config(),
         "training": asdict(core.training),
         "provenance": core.provenance.to_config(),

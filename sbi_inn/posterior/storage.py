@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from sbi_inn.posterior.verification import read as read_numbers
 from sbi_inn.prior import Prior
 from sbi_inn.prior.box import Box
 from sbi_inn.prior.fingerprint import check_fingerprint
+from sbi_inn.simulation.derived import Derived
 from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get
@@ -42,6 +44,7 @@ def load_posterior(
     simulator: Problem | Callable[..., Any] | str | None = None,
     prior: Prior | None = None,
     noise: Noise | Callable[..., Any] | None = None,
+    derived: Mapping[str, Callable[..., Any]] | None = None,
     summary: nn.Module | None = None,
     method: Method | None = None,
 ) -> Posterior:
@@ -59,6 +62,9 @@ def load_posterior(
         registered. It must be the one that the posterior was trained with.
     noise : callable, optional
         The noise, needed with the simulator where the posterior was trained with one.
+    derived : mapping of str to callable, optional
+        Derived quantities, which no file holds. Without them there is a warning, and draws have
+        the parameters alone.
     summary : torch.nn.Module, optional
         The summary network, where it was one of your own; its weights are in the file.
     method : optional
@@ -98,11 +104,13 @@ def load_posterior(
         core = _core(config, arrays, _prior(config, prior, problem), summary, method)
         nuisances = tuple(map(str, config["nuisances"]))
         saved = arrays["reference"].get("summaries")
+        had = tuple(map(str, config.get("derived", ())))
     if not isinstance(simulator, Problem | str | None):
         problem = _bind(simulator, core.prior, core.schema, nuisances)
     if problem is not None:
         problem = problem if noise is None else replace(problem, noise=as_noise(noise))
         _check_fits(problem, core, nuisances, noise=bool(config["noise"]))
+    core = _deriving(core, derived, had)
     with _damage(path):
         _check_summaries(core, saved, path)
         posterior = Posterior(
@@ -183,6 +191,21 @@ def _about(config: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     training = Training(**config["training"])
     return {"training": training, "provenance": Provenance.from_config(config["provenance"])}
+
+
+def _deriving(
+    core: Core, derived: Mapping[str, Callable[..., Any]] | None, saved: Sequence[str]
+) -> Core:
+    """Put derived quantities on the posterior, or say that those of the file are missing."""
+    missing = [name for name in saved if name not in (derived or {})]
+    if missing:
+        warnings.warn(
+            f"the posterior was saved with derived quantities ({', '.join(missing)}), functions "
+            "that no file holds: pass them again, load_posterior(path, derived={...})",
+            stacklevel=3,
+        )
+    made = Derived.of(derived, core.prior)
+    return replace(core, simulations=core.simulations.deriving(made))
 
 
 def _check_summaries(core: Core, saved: FloatArray | None, path: str | Path) -> None:

@@ -13,7 +13,7 @@ from sbi_inn.diagnostics.weighted import systematic
 from sbi_inn.draws import counted
 from sbi_inn.errors import PriorError
 from sbi_inn.methods.abc import nearest
-from sbi_inn.methods.fitting import latents
+from sbi_inn.methods.latents import latents
 from sbi_inn.methods.protocols import Encoder
 from sbi_inn.methods.row_generators import digests
 from sbi_inn.observation.batch import Observations

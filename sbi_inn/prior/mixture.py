@@ -95,7 +95,7 @@ class Mixture:
     def rvs(
         self, size: int = 1, random_state: np.random.Generator | int | None = None
     ) -> FloatArray:
-        """Draw, shape (size, *shape); without a generator or seed from fresh entropy."""
+        """Draw, shape ``(size, *shape)``; without a generator or seed from fresh entropy."""
         rng = np.random.default_rng(random_state)
         which = rng.choice(len(self.weights), size=size, p=self.weights)
         draws = rng.standard_normal((size, self.dim))
@@ -104,7 +104,7 @@ class Mixture:
         return draws.reshape(size, *self.shape)
 
     def logpdf(self, x: npt.ArrayLike) -> FloatArray:
-        """Log density of x, shape (..., *shape), for each of its leading axes; -inf for nan."""
+        """Log density of x, shape ``(..., *shape)``, for each of its leading axes; -inf for nan."""
         values = np.asarray(x, dtype=float)
         leading = values.shape[: values.ndim - len(self.shape)]
         if values.shape != (*leading, *self.shape):

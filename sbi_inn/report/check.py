@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sbi_inn.checks.posterior_sbc import CALIBRATION_AT_Y, TOO_FEW
 from sbi_inn.checks.record import VERDICTS, Record, Verdict
 from sbi_inn.plots.style import kept_from_pyplot
 from sbi_inn.report.page import page
@@ -77,7 +78,19 @@ class Check:
     @property
     def sentence(self) -> str:
         """The verdict and its reasons, with effect sizes."""
-        return f"{self.meaning}: {self.reasons}." if self.reasons else f"{self.meaning}."
+        said = f"{self.meaning}: {self.reasons}." if self.reasons else f"{self.meaning}."
+        return f"{said} {self.unchecked}" if self.unchecked else said
+
+    @property
+    def unchecked(self) -> str:
+        """Say that the posterior could not be checked against itself at y; empty where it was.
+
+        With many parameters, the product of two posteriors is too narrow to be drawn from either.
+        """
+        why = self.skipped.get(CALIBRATION_AT_Y.name, "")
+        if not why.endswith(TOO_FEW):
+            return ""
+        return f"Whether it is calibrated at this observation itself was not checked: {why}."
 
     def _well(self) -> tuple[list[str], int]:
         """Give what is worth saying where all is well, and how many other checks could object."""
@@ -87,10 +100,11 @@ class Check:
 
     @property
     def advice(self) -> str:
-        """What to do about it; empty where the verdict is "trust"."""
+        """What to do about it; at "trust", only how more could be learned, if it could."""
         told = [r.advice for r in self.records.values() if r.verdict == self.verdict]
         told += [OUTSIDE] if self.notes else []
-        return " ".join(dict.fromkeys(told)) if self.verdict != "trust" else ""
+        hints = [r.hint for r in self.records.values() if r.hint]
+        return " ".join(dict.fromkeys([*(told if self.verdict != "trust" else []), *hints]))
 
     @property
     def table(self) -> pd.DataFrame:

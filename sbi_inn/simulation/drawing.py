@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
+import math
+import os
+
 import numpy as np
 
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.simulation.givens import Drawer
 from sbi_inn.simulation.inputs import Inputs
+from sbi_inn.simulation.outputs import Layout
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.seeds import Seeds
+
+
+def check_memory(problem: Problem, n: int, layout: Layout | None = None) -> None:
+    """Raise SimulationError if a table of `n` rows cannot be held in memory.
+
+    Parameters
+    ----------
+    problem : Problem
+    n : int
+    layout : Layout, optional
+        Of the observables, once they are known.
+    """
+    needed, there = n * row_bytes(problem, layout), memory()
+    if needed > there:
+        raise SimulationError(
+            f"a table of {n:,} simulations takes {needed / 1e9:,.3g} GB of memory at least; this "
+            f"machine has {there / 1e9:,.3g} GB. simulate(..., store='runs/name.zarr') keeps them "
+            "on disk"
+        )
+
+
+def row_bytes(problem: Problem, layout: Layout | None = None) -> int:
+    """Count the bytes that one simulation takes at least."""
+    shapes = list(layout.shapes.values()) if layout is not None else []
+    numbers = problem.prior.dim + len(problem.given) + sum(map(math.prod, shapes))
+    return 8 * numbers + 1
+
+
+def memory() -> float:
+    """Count the bytes of memory of this machine; infinite where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return math.inf
 
 
 def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
@@ -23,7 +61,7 @@ def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
     blocks = -(-n // seeds.block)
     drawer = Drawer(problem.given)
     drawn = [
-        _draw_block(problem.prior, drawer, seeds.block, seeds.inputs(block))
+        draw_block(problem.prior, drawer, seeds.block, seeds.inputs(block))
         for block in range(blocks)
     ]
     inputs = Inputs(
@@ -34,7 +72,8 @@ def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
     return inputs
 
 
-def _draw_block(prior: Prior, drawer: Drawer, rows: int, rng: np.random.Generator) -> Inputs:
+def draw_block(prior: Prior, drawer: Drawer, rows: int, rng: np.random.Generator) -> Inputs:
+    """Draw the parameters and givens of one block."""
     drawn = prior.sample(rows, rng)
     parameters = {name: drawn[name] for name in prior.names}
     return Inputs(parameters, drawer(parameters, rows, rng))

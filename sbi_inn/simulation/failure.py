@@ -19,6 +19,10 @@ class SimulationError(RuntimeError):
         self.simulations = simulations
 
 
+class OutOfTime(Exception):
+    """A simulation that took longer than it may: its row has the status "timeout"."""
+
+
 def carry(error: BaseException, simulations: Any) -> None:
     """Let an error, Ctrl-C included, carry what was already simulated, unless it carries some.
 

@@ -30,11 +30,13 @@ class WrongOutput(Exception):
     ----------
     row : int
         The simulation.
+    message : str
+        What is wrong with its output.
     """
 
     def __init__(self, row: int, message: str) -> None:
         super().__init__(f"simulation {row}: {message}")
-        self.row = row
+        self.row, self.message = row, message
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,10 @@ class Layout:
     shapes : dict of str to tuple of int
         Of a column of a set or series whose length is a given, the shape of one entry.
     kinds : Kinds
-    row : int
-        The simulation it was learned from.
     """
 
     shapes: dict[str, tuple[int, ...]]
     kinds: Kinds
-    row: int
 
     def length_of(self, name: str) -> str | None:
         """Name the given that is the length of `name`, if it is a column of a set or series."""
@@ -121,7 +120,7 @@ class Layout:
         if set(names) != set(self.shapes):
             raise WrongOutput(
                 row,
-                f"expected the observables {', '.join(self.shapes)}, as in simulation {self.row}; "
+                f"expected the observables {', '.join(self.shapes)}, as in the first simulations; "
                 f"got {', '.join(map(str, names)) or 'none'}",
             )
 
@@ -130,7 +129,7 @@ class Layout:
         expected = self.shapes[name]
         if found == expected:
             return
-        message = f"expected {name} of shape {expected}, as in simulation {self.row}; got {found}"
+        message = f"expected {name} of shape {expected}, as in the first simulations; got {found}"
         if len(found) == len(expected) > 0 and found[1:] == expected[1:]:
             series = self.series_of(name)
             if series is None:
@@ -253,7 +252,7 @@ def learn(
             raise WrongOutput(row, f"{name} is empty, of shape {array.shape}")
         shapes[name] = array.shape[1:] if name in drawn else array.shape
     kinds.check_shapes(shapes, row)
-    return Layout(shapes, kinds, row)
+    return Layout(shapes, kinds)
 
 
 def kept(output: Any) -> Any:

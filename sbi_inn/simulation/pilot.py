@@ -9,13 +9,17 @@ from time import perf_counter
 import numpy as np
 
 from sbi_inn.simulation.blocks import OK, Block, Call
-from sbi_inn.simulation.inputs import Inputs
+from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.simulation.outputs import Layout
+from sbi_inn.simulation.pool import Engine
 from sbi_inn.simulation.problem import Problem
-from sbi_inn.simulation.simulations import SimulationError
+from sbi_inn.simulation.tasks import Drawn, Task, layout_of
 
 TRIES = 10
 """Simulations, where the first ones fail."""
+
+WRONG = 3
+"""Of them that return what no table can hold, after which a run is pointless."""
 
 PATIENCE = 5.0
 """Seconds, likewise."""
@@ -58,25 +62,39 @@ class Pilot:
     first: Block | None = None
 
 
-def run_pilot(call: Call, inputs: Inputs) -> Pilot:
-    """Run the first simulation that works, or block of a batched simulator, twice."""
+def run_pilot(engine: Engine, call: Call, inputs: Drawn, start: int = 0) -> Pilot:
+    """Run the first simulation that works, or block of a batched simulator, twice.
+
+    Parameters
+    ----------
+    engine : Engine
+    call : Call
+    inputs : Drawn
+    start : int
+        The first row to be tried.
+    """
     step = call.seeds.block if call.simulator.batched else 1
-    started = perf_counter()
-    for start in range(0, min(len(inputs), TRIES * step), step):
-        first = _run(call, inputs, start, step)
-        if _worked(first) or perf_counter() - started > PATIENCE:
+    wrong, tried, began = "", 0, perf_counter()
+    layout: Layout | None = None
+    places = range(start, min(len(inputs), start + TRIES * step), step)
+    for place in places:
+        first, seconds = _run(engine, inputs, place, step)
+        layout = layout or layout_of(first)
+        if _worked(first):
             break
-    wrong = next((block.wrong for block in first if block.wrong), "")
-    if wrong:
-        return Pilot(0.0, None, True, wrong)
-    again = perf_counter()
-    second = _run(call, inputs, start, step)
-    seconds = (perf_counter() - again) / step
+        complaint = next((block.wrong for block in first if block.wrong), "")
+        wrong, tried = wrong or complaint, tried + bool(complaint)
+        if tried == WRONG or perf_counter() - began > PATIENCE:
+            break
+    if not _worked(first):
+        pointless = tried == min(WRONG, len(places))
+        return Pilot(seconds / step, layout, True, wrong if pointless else "")
+    second, seconds = _run(engine, inputs, place, step)
+    seconds /= step
     if step == 1 and seconds < CHEAP:
-        seconds = _time(call, inputs)
-    layouts = [block.layout for block in first if block.layout is not None]
+        seconds = _time(engine, inputs, start)
     worked = next((block for block in first if (block.status == OK).any()), None)
-    return Pilot(seconds, layouts[0] if layouts else None, _same(first, second), "", worked)
+    return Pilot(seconds, layout, _same(first, second), "", worked)
 
 
 def announce(
@@ -121,22 +139,24 @@ def _span(seconds: float) -> str:
     return f"{seconds / 1e-6:.3g} us"
 
 
-def _run(call: Call, inputs: Inputs, start: int, step: int) -> list[Block]:
-    return list(call.run(inputs[start : start + step], start, None))
+def _run(engine: Engine, inputs: Drawn, start: int, rows: int) -> tuple[list[Block], float]:
+    """Run rows, and give their blocks in order and the seconds that they took."""
+    task = Task(start, min(start + rows, len(inputs)))
+    outcomes = list(engine.run([task], inputs, None))
+    blocks = sorted((b for o in outcomes for b in o.blocks), key=lambda block: block.start)
+    return blocks, max(outcome.seconds for outcome in outcomes)
 
 
-def _time(call: Call, inputs: Inputs) -> float:
-    rows = min(len(inputs), TIMED)
-    times = []
-    for _ in range(REPEATS):
-        started = perf_counter()
-        _run(call, inputs, 0, rows)
-        times.append(perf_counter() - started)
+def _time(engine: Engine, inputs: Drawn, start: int) -> float:
+    rows, times = min(len(inputs) - start, TIMED), list[float]()
+    began = perf_counter()
+    while len(times) < REPEATS and perf_counter() - began < 1:  # more, if some of them take long
+        times.append(_run(engine, inputs, start, rows)[1])
     return min(times) / rows
 
 
 def _worked(blocks: list[Block]) -> bool:
-    return any(block.wrong or (block.status == OK).any() for block in blocks)
+    return any((block.status == OK).any() for block in blocks)
 
 
 def _same(first: list[Block], second: list[Block]) -> bool:

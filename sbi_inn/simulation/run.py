@@ -5,37 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
-from sbi_inn.simulation import pool, table
-from sbi_inn.simulation.blocks import OK, Block, Call
-from sbi_inn.simulation.drawing import check_lengths, draw_inputs
+from sbi_inn.simulation import table
+from sbi_inn.simulation.blocks import OK, Call
+from sbi_inn.simulation.drawing import check_lengths, check_memory, draw_inputs
+from sbi_inn.simulation.execution import Execution
 from sbi_inn.simulation.failure import SimulationError, carry
+from sbi_inn.simulation.filling import run_stored
 from sbi_inn.simulation.givens import is_whole
 from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.noise import Noise
-from sbi_inn.simulation.outputs import WrongOutput
 from sbi_inn.simulation.pilot import Pilot, announce, run_pilot
+from sbi_inn.simulation.pool import run_all
 from sbi_inn.simulation.problem import Givens, Problem
 from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.results import Results
 from sbi_inn.simulation.seeds import BLOCK, Seeds, Stream, fresh_seed
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.simulation.simulator import Simulator
+from sbi_inn.simulation.stated import call_of, checked_number
+from sbi_inn.simulation.tasks import Outcome, cut
 from sbi_inn.training.progress import bar
-from sbi_inn.typing import BoolArray, FloatArray, is_count
-
-DEFAULT = 10_000
-"""Simulations, where no number is asked for."""
-
-HOPELESS = 100
-"""Failures in a row, from the first simulation on, after which a run ends."""
+from sbi_inn.typing import BoolArray, FloatArray
 
 RESIMULATED = 4096
 """Rows in a block when parameters are stated: larger, as there are millions."""
@@ -48,6 +45,11 @@ def simulate(
     n: int | None = None,
     given: Givens | None = None,
     noise: Noise | Callable[..., Any] | None = None,
+    store: str | Path | None = None,
+    part: tuple[int, int] | None = None,
+    timeout: float | None = None,
+    retries: int = 0,
+    client: Any = None,
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
@@ -68,6 +70,21 @@ def simulate(
         From observables, parameters, givens and `rng`, those that its signature names, to the
         observables that it changes. The table keeps them without noise too: training draws it anew
         in every pass.
+    store : path, optional
+        A folder, such as "runs/arm.zarr", into which simulations are written as they come. A second
+        call goes on where the first stopped, however it did; with a larger `n` it adds to it; of
+        another problem or seed it is refused. The table is read from there row by row. Needs
+        `pip install 'sbi-inn[scale]'`.
+    part : (int, int), optional
+        Simulate part i of k alone, such as (17, 60): parts may run at the same time, anywhere where
+        the folder can be reached, and make the same table together.
+    timeout : float, optional
+        Seconds for one call of the simulator. Simulations run in processes of their own then: one
+        that hangs is ended with its process, and has the status "timeout".
+    retries : int
+        How often one is tried again that took too long, or whose process died ("lost").
+    client : dask.distributed.Client, optional
+        Simulate on its workers, in place of the cores of this machine, with the same result.
     n_jobs : int
         Processes; -1 for all cores. It does not change the result.
     seed : int, optional
@@ -99,36 +116,50 @@ def simulate(
     (300, (300,))
     """
     problem = as_problem(simulator, prior, given, noise)
-    return run(problem, n=n, n_jobs=n_jobs, seed=seed, progress=progress)
+    how = Execution(n_jobs, timeout, retries, client, isolated=store is not None)
+    if store is not None:
+        return run_stored(problem, store, n=n, part=part, how=how, seed=seed, progress=progress)
+    if part is not None:
+        raise SimulationError(f"part={part} is of a store: say which, store='runs/name.zarr'")
+    return run(problem, n=n, how=how, seed=seed, progress=progress)
 
 
 def run(
     problem: Problem,
     *,
     n: int | None = None,
+    how: Execution | None = None,
     n_jobs: int = -1,
     seed: int | None = None,
     progress: bool = True,
     stream: Stream = Stream.SIMULATIONS,
 ) -> Simulations:
     """Simulate a Problem, as `simulate`; runs of one seed and different streams are independent."""
-    rows = _checked(problem, n, n_jobs)
-    call = _call(problem, Seeds(fresh_seed(seed), stream, BLOCK))
+    how = how or Execution(n_jobs)
+    rows = checked_number(problem, n)
+    call = call_of(problem, Seeds(fresh_seed(seed), stream, BLOCK))
+    check_memory(problem, rows)
     inputs = draw_inputs(problem, rows, call.seeds)
     if not problem.simulator.batched:
         inputs = inputs[:rows]
     results = Results(rows, _widths(problem, inputs[:rows]))
     with _carrying(problem, call, inputs, results):
-        pilot = run_pilot(call, inputs)
+        pilot = run_pilot(how.engine(call), call, inputs)
         results.seconds = pilot.seconds
         if pilot.wrong:
             raise SimulationError(pilot.wrong)
         _check_words(problem, pilot)
+        check_memory(problem, rows, pilot.layout)
         _try_noise(problem, call, inputs, pilot)
-        jobs = pool.processes(n_jobs, pilot.seconds * rows)
+        jobs = how.jobs(pilot.seconds * rows)
         announce(pilot, problem, rows, jobs, asked=n is not None, progress=progress)
-        blocks = pool.run_all(call, inputs, jobs=jobs, seconds=pilot.seconds, layout=pilot.layout)
-        _gather(results, blocks, progress)
+        tasks = cut(0, len(inputs), call, jobs, pilot.seconds)
+        _gather(
+            results,
+            run_all(how.engine(call, jobs), tasks, inputs, pilot.layout),
+            progress,
+            give_up=True,
+        )
         if not results.succeeded:
             raise SimulationError(results.all_failed())
         simulations = table.to_simulations(problem, call, inputs, results)
@@ -141,41 +172,18 @@ def _carrying(problem: Problem, call: Call, inputs: Inputs, results: Results) ->
     try:
         yield
     except BaseException as error:
-        # Where an output is wrong, our own frames say nothing to whoever wrote the simulator.
-        wrong = SimulationError(str(error)) if isinstance(error, WrongOutput) else error
-        if getattr(wrong, "simulations", None) is None:
+        if getattr(error, "simulations", None) is None:
             plain = table.to_simulations(problem, call, inputs, results)
             noisy = plain
             with suppress(Exception):
                 noisy = table.with_noise(plain, problem.noise, call.seeds)
-            carry(wrong, noisy)
+            carry(error, noisy)
         if isinstance(error, KeyboardInterrupt):
             print(
                 f"stopped after {results.done:,} of {len(results.status):,} simulations; they are "
                 "in `sys.last_value.simulations`"
             )
-        if wrong is error:
-            raise
-        raise wrong from None
-
-
-def _checked(problem: Problem, n: Any, n_jobs: object) -> int:
-    """Give the number of simulations, once everything is known to be as a run needs it."""
-    if not problem.prior.drawable:
-        raise PriorError(
-            "to simulate, parameters have to be drawn from the prior; this one was fitted to the "
-            "columns of a table, and does not know how they go together, or was read from a file "
-            "that does not know how to draw its fields: state it, as si.Prior(...)"
-        )
-    if not isinstance(n_jobs, Integral) or n_jobs == 0:
-        raise SimulationError(
-            f"n_jobs is a number of processes, or -1 for all cores; got {n_jobs!r}"
-        )
-    if n is None:
-        return DEFAULT
-    if not is_count(n):
-        raise SimulationError(f"n is a number of simulations, at least 1; got {n!r}")
-    return int(n)
+        raise
 
 
 def resimulate_rows(
@@ -213,15 +221,17 @@ def resimulate_rows(
         If a parameter or given is missing, the outputs cannot be understood, or every row fails.
     """
     block = RESIMULATED if problem.simulator.batched else BLOCK
-    call = _call(problem, Seeds(seed, stream, block))
+    call = call_of(problem, Seeds(seed, stream, block))
+    how = Execution(n_jobs)
     inputs = _stated(problem, parameters, givens or {})
     results = Results(len(inputs), _widths(problem, inputs))
-    seconds = run_pilot(call, inputs).seconds if n_jobs != 1 else 0.0
-    jobs = pool.processes(n_jobs, seconds * len(inputs))
-    try:
-        _gather(results, pool.run_all(call, inputs, jobs=jobs, seconds=seconds, layout=None), False)
-    except WrongOutput as error:
-        raise SimulationError(str(error)) from None
+    seconds, layout = 0.0, None
+    if n_jobs != 1:
+        pilot = run_pilot(how.engine(call), call, inputs)
+        seconds, layout = pilot.seconds, pilot.layout
+    jobs = how.jobs(seconds * len(inputs))
+    tasks = cut(0, len(inputs), call, jobs, seconds)
+    _gather(results, run_all(how.engine(call, jobs), tasks, inputs, layout), False)
     if not results.succeeded:
         raise SimulationError(results.all_failed())
     return results.values, results.status == OK
@@ -253,28 +263,22 @@ def _try_noise(problem: Problem, call: Call, inputs: Inputs, pilot: Pilot) -> No
     table.with_noise(simulations, problem.noise, call.seeds)
 
 
-def _call(problem: Problem, seeds: Seeds) -> Call:
-    taken = (*problem.prior.names, *problem.given, *problem.fixed_series)
-    return Call(problem.simulator, problem.binding, seeds, taken, problem.kinds)
-
-
 def _widths(problem: Problem, inputs: Inputs) -> dict[str, int]:
     return {length: int(inputs.givens[length].max()) for length in problem.lengths}
 
 
-def _gather(results: Results, blocks: Generator[Block], progress: bool) -> None:
+def _gather(
+    results: Results, outcomes: Generator[Outcome], progress: bool, *, give_up: bool = False
+) -> None:
     with (
-        closing(blocks),
+        closing(outcomes),
         bar(len(results.status), "simulate", unit=" rows", show=progress) as shown,
     ):
-        for block in blocks:
-            before = results.done
-            results.add(block)
-            shown.update(results.done - before)
-            if block.wrong:
-                raise SimulationError(block.wrong)
-            if results.layout is None and results.done >= HOPELESS:  # none has returned anything
-                raise SimulationError(results.all_failed())
+        for outcome in outcomes:
+            for block in outcome.blocks:
+                shown.update(results.add(block))
+                if give_up and results.hopeless:
+                    raise SimulationError(results.all_failed())
 
 
 def _stated(

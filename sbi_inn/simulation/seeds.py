@@ -59,6 +59,15 @@ class Stream(IntEnum):
     COMPARED_SPLIT = auto()
     CALIBRATED_CLASSES = auto()
     CLASS_CHECKS = auto()
+    RECALIBRATION = auto()
+    RECALIBRATION_SIMULATIONS = auto()
+    RECALIBRATION_FOLDS = auto()
+    INTERVALS = auto()
+    GROWN_SIMULATIONS = auto()
+    ONLINE = auto()
+    FURTHER_TRAINING = auto()
+    STREAMED_NOISE = auto()
+    STREAMED_SAMPLE = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:

@@ -6,25 +6,35 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from sbi_inn.draws import INTERVAL_95, axes_of, make_draws
+from sbi_inn.draws import INTERVAL_95, axes_of, columns_of, make_draws
+from sbi_inn.errors import PriorError
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
+from sbi_inn.simulation.derived import Derived
 from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sbi_inn.plots.style import Canvas
 
 OK = "ok"
 """What `status` says of a simulation that succeeded."""
 
 INVALID = "invalid"
 """What it says of one that returned NaN or infinity."""
+
+PART = 2**20
+"""Rows of `status` that are read at once."""
 
 PRIOR_DRAWS = 20_000
 """Draws for the prior's figures and widths: a quantile of 2.5 % is then good to .1 %."""
@@ -55,7 +65,8 @@ class Simulations:
     ----------
     dataset : xarray.Dataset
         Dim `simulation`. One variable per parameter, given and observable, and `status`: "ok",
-        "failed" (the simulator raised) or "invalid" (it returned NaN or infinity). Columns of a set
+        "failed" (the simulator raised, or returned what no table can hold), "invalid" (it returned
+        NaN or infinity), "timeout" or "lost" (the process it ran in died). Columns of a set
         or series are padded with NaN beyond the row's own length, which is a variable too.
         Variables carry `label` and `units`; the attributes carry `seed` and
         `seconds_per_simulation`.
@@ -72,6 +83,8 @@ class Simulations:
         The observables with noise applied once, for validation and tests; empty without noise.
     problem : Problem or None
         What they were simulated with; None for a table made elsewhere.
+    derived : Derived or None
+        Functions of the parameters, which draws are labelled with too.
     """
 
     dataset: xr.Dataset
@@ -81,6 +94,7 @@ class Simulations:
     noise: Redrawn | None = None
     noisy: Mapping[str, AnyArray] = field(default_factory=dict)
     problem: Any = field(default=None, repr=False)  # a Problem is made of what stands above it here
+    derived: Derived | None = None
 
     def __len__(self) -> int:
         return self.dataset.sizes["simulation"]
@@ -88,12 +102,23 @@ class Simulations:
     @cached_property
     def ok(self) -> IntArray:
         """Indices of the rows that succeeded."""
-        return np.flatnonzero(self.dataset["status"].values == OK)
+        status, starts = self.dataset["status"].variable, range(0, len(self), PART)
+        parts = [np.flatnonzero(status[i : i + PART].values == OK) + i for i in starts]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the table is read piece by piece where it is needed, as that of a store is."""
+        return not all(v._in_memory for v in self.dataset.variables.values())
+
+    def values(self, name: str, rows: Any) -> AnyArray:
+        """Give rows of a variable: of one that is on disk no others are read."""
+        return self.dataset.variables[name][{"simulation": rows}].values
 
     def parameters(self, rows: Any = None) -> dict[str, FloatArray]:
         """Give the parameters of `rows` (default: those that succeeded), by name."""
         rows = self.ok if rows is None else rows
-        return {name: self.dataset[name].values[rows] for name in self.prior.names}
+        return {name: self.values(name, rows) for name in self.prior.names}
 
     def observations(self, rows: Any = None) -> Observations:
         """Give the observations of `rows` (default: those that succeeded) as arrays.
@@ -116,11 +141,12 @@ class Simulations:
         """Draw the observables of rows with noise, by name."""
         assert self.noise is not None
         assert self.schema is not None
-        schema, table = self.schema, self.dataset
-        known = [str(n) for n in table.data_vars if n not in (*schema.observables, "status")]
+        schema = self.schema
+        kept = (*schema.observables, "status")
+        others = [str(name) for name in self.dataset.data_vars if name not in kept]
         observables, known = (
-            {name: table[name].values[rows] for name in names}
-            for names in (schema.observables, known)
+            {name: self.values(name, rows) for name in names}
+            for names in (schema.observables, others)
         )
         return self.noise(observables, known, schema, rng)
 
@@ -134,12 +160,43 @@ class Simulations:
         """
         return self if names is None else replace(self, prior=self.prior.marginal(names))
 
+    def deriving(self, derived: Derived | None) -> Simulations:
+        """Let draws carry derived quantities.
+
+        Raises
+        ------
+        PriorError
+            If one has the name of an observable or given.
+        """
+        schema = self.schema
+        taken = [] if schema is None else [*schema.asked, *schema.constants, *schema.sets]
+        twice = [] if derived is None else [name for name in derived.widths if name in taken]
+        if twice:
+            raise PriorError(
+                f"the derived quantity {twice[0]!r} has the name of an observable or given: "
+                "choose another"
+            )
+        return replace(self, derived=derived)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The scalars of the parameters, then those of derived quantities."""
+        return self.prior.columns + (() if self.derived is None else self.derived.columns)
+
+    def extended(self, flat: FloatArray) -> FloatArray:
+        """Put derived quantities behind flat parameters (..., dim), shape (..., columns)."""
+        if self.derived is None:
+            return flat
+        rows = flat.reshape(-1, flat.shape[-1])
+        more = self.derived.flat(self.prior.unflatten(rows))
+        return np.concatenate([flat, more.reshape(*flat.shape[:-1], -1)], axis=-1)
+
     def take(self, rows: Any) -> Simulations:
         """Choose rows, by indices."""
         return replace(
             self,
             dataset=self.dataset.isel(simulation=rows),
-            failures=self.failures[:0],
+            failures=_failures_of(self.failures, np.arange(len(self))[rows]),
             noisy={name: value[rows] for name, value in self.noisy.items()},
         )
 
@@ -153,11 +210,11 @@ class Simulations:
     ) -> Observations:
         """Stack rows of the table, of which some observables have been changed."""
         assert self.schema is not None
-        schema, table = self.schema, self.dataset
+        schema = self.schema
         if tolerant:  # a gap so rare that it has not been seen before shall not end a training
             schema = replace(schema, missing=dict.fromkeys(schema.asked, 1.0))
-        kept = {n: table[n].values[rows] for n in schema.asked if n not in changed}
-        sizes = {name: table[name].values[rows].astype(np.int64) for name in schema.sets}
+        kept = {n: self.values(n, rows) for n in schema.asked if n not in changed}
+        sizes = {name: self.values(name, rows).astype(np.int64) for name in schema.sets}
         return schema.stack(kept | dict(changed), sizes)
 
     def attrs(self, names: tuple[str, ...]) -> dict[str, Mapping[str, str]]:
@@ -189,8 +246,9 @@ class Simulations:
             What belongs to all draws.
         """
         about = self.attrs(self.prior.names)
+        named = {name: np.asarray(value) for name, value in parameters.items()}
         return make_draws(
-            parameters,
+            self._with_derived(named),
             labels={name: attrs["label"] for name, attrs in about.items()},
             units={name: attrs["units"] for name, attrs in about.items()},
             prior_widths=self._prior_widths,
@@ -234,8 +292,38 @@ class Simulations:
         low, high = INTERVAL_95
         return {
             name: np.quantile(values, high, axis=0) - np.quantile(values, low, axis=0)
-            for name, values in self._prior_sample.items()
+            for name, values in self._with_derived(self._prior_sample).items()
         }
+
+    def _with_derived(self, named: dict[str, FloatArray]) -> dict[str, AnyArray]:
+        return named if self.derived is None else named | self.derived.values(named)
+
+    def plot_failures(self, *, width_mm: float = 180.0, fig: Canvas | None = None) -> Figure:
+        """Plot where in parameter space simulations fail, and how.
+
+        Parameters
+        ----------
+        width_mm : float
+            Width on paper: 180 for a double column, 85 for a single one.
+        fig : Figure or SubFigure, optional
+            Draw into it.
+
+        Raises
+        ------
+        ShapeError
+            If none failed.
+        """
+        from sbi_inn.plots.failures import plot_failures  # loads matplotlib
+
+        everything = np.arange(len(self))
+        draws = self.deriving(None).label(self.parameters(everything))
+        return plot_failures(
+            list(columns_of(draws)),
+            self.prior.flatten(self.parameters(everything)),
+            self.dataset["status"].values,
+            width_mm=width_mm,
+            fig=fig,
+        )
 
     def __repr__(self) -> str:
         counts = pd.Series(self.dataset["status"].values).value_counts()
@@ -246,6 +334,15 @@ class Simulations:
             f"  parameters: {', '.join(self.prior.names)}\n"
             f"  observation: {sees}"
         )
+
+
+def _failures_of(failures: pd.DataFrame, rows: IntArray) -> pd.DataFrame:
+    """Keep the failures of rows, under the places that these have among them."""
+    if not len(failures):
+        return failures
+    places = pd.DataFrame({"simulation": rows, "place": np.arange(len(rows))})
+    kept = places.merge(failures, on="simulation")
+    return kept.assign(simulation=kept["place"])[list(failures.columns)]
 
 
 def variable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,9 @@ import pandas as pd
 import xarray as xr
 
 from sbi_inn.observation.schema import Schema
-from sbi_inn.simulation.blocks import FAILED, OK, STATUS, Call
-from sbi_inn.simulation.covered import columns_of, missing_of, ranges, shapes_of
+from sbi_inn.simulation.blocks import INVALID, OK, STATUS, Call, Failure
+from sbi_inn.simulation.covered import columns_of
+from sbi_inn.simulation.declared import Declared
 from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.problem import Problem
@@ -69,22 +71,8 @@ def _schema(problem: Problem, inputs: Inputs, results: Results) -> Schema | None
     ok = results.status[: results.done] == OK
     if results.layout is None or not ok.any():
         return None
-    layout, constants, lengths = results.layout, problem.constants, problem.lengths
     seen = {name: value[ok] for name, value in inputs.givens.items()}
-    varying = tuple(name for name in seen if name not in (*constants, *lengths))
-    shapes = {n: s[1:] if layout.series_of(n) else s for n, s in layout.shapes.items()}
-    fixed = {length: float(layout.fixed_length(length)) for length in problem.fixed_series}
-    return Schema(
-        observables=shapes,
-        sets=problem.simulator.ordered,
-        givens=varying,
-        constants=constants | fixed,
-        trained=ranges({name: seen[name] for name in (*varying, *lengths)}, problem.given),
-        given_shapes=shapes_of({name: seen[name] for name in varying}),
-        missing=missing_of({name: seen[name] for name in varying}),
-        series=tuple(problem.simulator.series),
-        images=tuple(problem.simulator.images),
-    )
+    return Declared.of(problem).schema(results.layout, seen)
 
 
 def with_gaps(simulations: Simulations) -> Simulations:
@@ -131,24 +119,35 @@ def with_noise(simulations: Simulations, noise: Redrawn | None, seeds: Seeds) ->
 
 
 def _failures(problem: Problem, call: Call, inputs: Inputs, results: Results) -> pd.DataFrame:
-    failures = sorted(results.failures, key=lambda failure: failure.row)
+    done = [failure for failure in results.failures if failure.row < results.done]
+    failures = sorted(done, key=lambda failure: failure.row)
     rows = [failure.row for failure in failures]
     vector = inputs.vector()[rows]
-    columns: dict[str, Any] = {"simulation": np.array(rows, np.int64)}
-    columns |= {name: vector[:, i] for i, name in enumerate(problem.prior.columns)}
+    values = {name: vector[:, i] for i, name in enumerate(problem.prior.columns)}
     for name, value in inputs.givens.items():
-        columns |= columns_of(name, value[rows])
+        values |= columns_of(name, value[rows])
+    seeds = [seed_of(call, failure) for failure in failures] if call.random else None
+    return failures_table(failures, rows, values, seeds)
+
+
+def failures_table(
+    failures: Sequence[Failure],
+    rows: Sequence[int],
+    values: Mapping[str, AnyArray],
+    seeds: Sequence[int | None] | None,
+) -> pd.DataFrame:
+    """List failures with their rows in the table, parameters and givens by column, and seeds."""
+    columns: dict[str, Any] = {"simulation": np.array(rows, np.int64), **values}
     columns["status"] = [STATUS[failure.status] for failure in failures]
     columns["error"] = [failure.error for failure in failures]
     columns["traceback"] = [failure.traceback for failure in failures]
-    if call.random:
-        seeds = [_seed(call, failure.row, failure.status) for failure in failures]
-        columns["seed"] = pd.array(seeds, dtype="Int64")
+    if seeds is not None:
+        columns["seed"] = pd.array(list(seeds), dtype="Int64")
     return pd.DataFrame(columns)
 
 
-def _seed(call: Call, row: int, status: int) -> int | None:
+def seed_of(call: Call, failure: Failure) -> int | None:
     """Seed that runs a row alone; a row simulated within a batch has none."""
-    if call.simulator.batched and status != FAILED:
+    if call.simulator.batched and failure.status == INVALID:
         return None
-    return call.handed(call.seeds.rows(row, row + 1)[0])
+    return call.handed(call.seeds.rows(failure.row, failure.row + 1)[0])

@@ -1,21 +1,127 @@
-"""What a worker is sent, apart from what only the process that sends it needs."""
+"""A process of its own that simulates: what runs in it, and what it is sent.
+
+It reads messages from its standard input and writes replies to what was its standard output; what
+a simulator prints goes to standard error. It ends when its input does: with the process that
+started it, however that ended.
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
+import ctypes
+import mmap
+import os
+import pickle
+import queue
+import signal
+import struct
+import sys
+import threading
+from collections.abc import Sequence
+from time import monotonic, perf_counter
+from typing import IO, Any
 
 import cloudpickle
 
-from sbi_inn.simulation.blocks import Block, Call
-from sbi_inn.simulation.inputs import Inputs
-from sbi_inn.simulation.outputs import Layout
+from sbi_inn.simulation.blocks import Call
+
+IDLE = 60.0
+"""Seconds after which a worker that has nothing to do ends."""
+
+GROWTH = 1e9
+"""Bytes by which it may grow before it ends as one that leaks, and is replaced."""
+
+MARK = struct.Struct("qqd")
+"""The first row and the number of rows of the call that runs, and since when; -1: none does."""
+
+LENGTH = struct.Struct("q")
+
+PR_SET_PDEATHSIG = 1
 
 
-def run_rows(sent: bytes, inputs: Inputs, start: int, layout: Layout | None) -> list[Block]:
-    """Simulate rows numbered from `start` by the `Call` that was sent."""
-    return list(_unpacked(sent).run(inputs, start, layout))
+def send(stream: IO[bytes], message: bytes) -> None:
+    """Write one message."""
+    stream.write(LENGTH.pack(len(message)))
+    stream.write(message)
+    stream.flush()
 
 
-@lru_cache(maxsize=1)
-def _unpacked(sent: bytes) -> Call:
-    return cloudpickle.loads(sent)
+def receive(stream: IO[bytes]) -> bytes | None:
+    """Read one message; None at the end."""
+    head = stream.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack(head)
+    message = stream.read(length)
+    return message if len(message) == length else None
+
+
+def main(mark: str) -> None:
+    """Simulate what comes, until nothing does; `mark` is the file in which it says what runs."""
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that was started
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    messages = os.fdopen(os.dup(0), "rb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    with open(mark, "r+b") as file:
+        board = mmap.mmap(file.fileno(), MARK.size)
+    send(replies, b"")
+    inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(messages, inbox), daemon=True).start()
+    _work(inbox, replies, board)
+    os._exit(0)  # whatever threads a simulator has left behind
+
+
+def end_with_parent() -> None:
+    """Have the system kill this process when the thread that started it ends; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _read(messages: IO[bytes], inbox: queue.SimpleQueue[bytes]) -> None:
+    """Hand on what comes; at the end of the input, end this process whatever it does."""
+    while (message := receive(messages)) is not None:
+        inbox.put(message)
+    os._exit(0)
+
+
+def _work(inbox: queue.SimpleQueue[bytes], replies: IO[bytes], board: mmap.mmap) -> None:
+    calls: dict[str, Call] = {}
+    before = _memory()
+    while True:
+        try:
+            message = inbox.get(timeout=IDLE)
+        except queue.Empty:
+            return
+        try:
+            done = _done(pickle.loads(message), calls, board)
+        except BaseException as error:  # not the simulator's, whose errors are in the blocks
+            done = f"{type(error).__name__}: {error}"
+        MARK.pack_into(board, 0, -1, 0, 0.0)
+        leaks = _memory() - before > GROWTH
+        send(replies, pickle.dumps((done, leaks), protocol=5))
+        if leaks:
+            return
+
+
+def _done(message: Sequence[Any], calls: dict[str, Call], board: mmap.mmap) -> Any:
+    key, sent, inputs, task, layout = message
+    if sent is not None:
+        calls.clear()
+        calls[key] = cloudpickle.loads(sent)
+
+    def watch(row: int, rows: int) -> None:
+        MARK.pack_into(board, 0, row, rows, monotonic())
+
+    started = perf_counter()
+    found = calls[key].run(inputs, task.start, layout, part=task.part, watch=watch)
+    return list(found), perf_counter() - started
+
+
+def _memory() -> float:
+    """Count the bytes in use; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0.0

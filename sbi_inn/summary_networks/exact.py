@@ -47,11 +47,17 @@ class Exact:
     @property
     def width(self) -> int:
         """How many features it gives."""
-        whitened, columns = self.whitened, self.columns
+        whitened = self.whitened
         parts = (whitened.components, whitened.scores.columns[None], whitened.sizes)
         parts += (whitened.size_scores.columns[None],)
-        own = (columns.scale, columns.scores.columns[None], columns.gaps[None])
-        return sum(part.shape[1] for part in (*own, *parts))
+        return self.own + sum(part.shape[1] for part in parts)
+
+    @property
+    def own(self) -> int:
+        """How many of them, the first ones, are of the columns themselves."""
+        columns = self.columns
+        parts = (columns.scale, columns.scores.columns[None], columns.gaps[None])
+        return sum(part.shape[1] for part in parts)
 
     def __call__(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Give the features, shape (batch, ...)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from sbi_inn.prior import Prior
 from sbi_inn.simulation.covered import columns_of, ranges
 from sbi_inn.simulation.outputs import finite_rows
 from sbi_inn.simulation.simulations import INVALID, OK, SimulationError, Simulations, variable
+from sbi_inn.simulation.store import is_store, read_store
 from sbi_inn.tables.groups import Sets
 from sbi_inn.tables.prior import check_stated, read_off
 from sbi_inn.tables.reading import Contents, Wanted, contents, said, unused
@@ -32,7 +34,7 @@ FEW_VALUES = 50
 def read_simulations(
     table: pd.DataFrame | xr.Dataset | str | Path,
     *,
-    parameters: Spec | str,
+    parameters: Spec | str | None = None,
     observables: Spec | str | None = None,
     given: Spec | str | None = None,
     sets: Sets | None = None,
@@ -45,7 +47,9 @@ def read_simulations(
 ) -> Simulations:
     """Read simulations that were done elsewhere, for `fit_posterior`.
 
-    One row is one simulation, unless `by` says which rows belong together.
+    One row is one simulation, unless `by` says which rows belong together. A store that
+    `simulate(..., store=)` has written is read with its prior, givens and labels, and stays on
+    disk.
 
     Parameters
     ----------
@@ -53,7 +57,8 @@ def read_simulations(
         A path ends in .csv, .tsv, .parquet, .nc or .zarr. The rows of a Dataset are its dim
         "simulation", or else the first dim of its first parameter; its variables keep their shapes.
     parameters, observables, given : list of str, or mapping of str to column or list of columns
-        What is inferred, what is seen, and what is known and not inferred. A mapping gives names:
+        What is inferred, what is seen, and what is known and not inferred; of a store of ours none
+        of it is asked for. A mapping gives names:
         `{"flux": ["f1", "f2"], "period": "P [d]"}` makes a vector of two columns and renames one.
         A vector whose columns are `flux[0]`, `flux[1]`, ... is found by its name. By default every
         other column of numbers is an observable.
@@ -118,6 +123,11 @@ def read_simulations(
       parameters: mass
       observation: an array of shape (2,)
     """
+    if isinstance(table, str | Path) and is_store(table):
+        asked = (parameters, observables, given, sets, by, bounds, labels, units)
+        return _read_store(table, asked, prior, progress)
+    if parameters is None:
+        raise ShapeError("expected parameters=: which columns are parameters?")
     hint = columns_in(as_columns(parameters, "parameters"))
     source = Source.of(table, hint)
     wanted = Wanted.of(source, parameters, observables, given, sets, by)
@@ -131,6 +141,18 @@ def read_simulations(
     if progress and reasons:
         print(f"{(~ok).sum():,} rows hold NaN or infinity and are left out: {reasons}")
     return simulations
+
+
+def _read_store(
+    path: str | Path, asked: tuple[Any, ...], prior: Prior | None, progress: bool
+) -> Simulations:
+    """Read a store, which says by itself what is asked of other tables."""
+    if any(value is not None for value in asked):
+        raise ShapeError(
+            f"{path} is a store of simulations, which knows its parameters, givens and labels: "
+            "expected none but prior="
+        )
+    return read_store(path, prior, progress=progress)
 
 
 def _assemble(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from sbi_inn.training.checkpoint import Checkpoint
 from sbi_inn.training.course import Course
+from sbi_inn.training.forked import survive_forks
 from sbi_inn.training.history import LIKELIHOOD, History
 from sbi_inn.training.memory import keep_memory
 from sbi_inn.training.optimiser import AdamW
@@ -29,6 +31,8 @@ BETAS = (0.9, 0.99)
 AT_ONCE = 2048
 # Rows by whose first losses a training is known again.
 FIRST = 64
+# Held by the thread that has set torch's global generator.
+_GENERATOR = threading.RLock()
 
 Augment = Callable[[Any, float, torch.Generator], Any]
 Renew = Callable[[np.random.Generator], "Rows"]
@@ -41,9 +45,20 @@ class Rows(Protocol):
     def __getitem__(self, rows: Tensor) -> Any: ...
 
 
+@runtime_checkable
+class Ordered(Protocol):
+    """Training rows that have an order of their own in which to be read."""
+
+    def order(self, generator: torch.Generator, batch_size: int) -> Tensor:
+        """Give indices of a pass, at random; batches are cut from them one after another."""
+        ...
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Build networks reproducibly and leave torch's global generator as it was.
+
+    Threads wait for each other: there is one such generator for all of them.
 
     >>> with seeded(1):
     ...     one = nn.Linear(2, 2)
@@ -52,7 +67,7 @@ def seeded(seed: int) -> Iterator[None]:
     >>> torch.equal(one.weight, other.weight)
     True
     """
-    with torch.random.fork_rng(devices=[]):
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
 
@@ -129,6 +144,7 @@ def fit(
     2.0
     """
     keep_memory()
+    survive_forks()
     settings = settings.resolve(len(train))
     run = _Run(module, loss, train, validation, settings, seed, augment, renew, score or loss)
     folder = settings.checkpoint
@@ -225,6 +241,11 @@ class _Run:
     def _generators(self) -> tuple[Tensor, dict[str, Any]]:
         return self.generator.get_state(), dict(self.rng.bit_generator.state)
 
+    def _order(self) -> Tensor:
+        if isinstance(self.train, Ordered):
+            return self.train.order(self.generator, self.course.batch_size)
+        return torch.randperm(len(self.train), generator=self.generator)
+
     def _batches(self) -> Iterator[Tensor]:
         """Go through the rows again and again, each time in a new order, with new noise.
 
@@ -239,7 +260,7 @@ class _Run:
             self.began = self._generators()
             if self.renew is not None and course.step > self.place:
                 self.train = self.renew(self.rng)
-            order = torch.randperm(len(self.train), generator=self.generator)
+            order = self._order()
             if now is not None:
                 self.generator.set_state(now)
                 now = None

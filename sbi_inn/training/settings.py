@@ -95,6 +95,23 @@ class Training:
                 f"{self.gradient_clip!r}, {self.weight_decay!r} and {self.averaging!r}"
             )
 
+    def resumable(self, seed: int | None) -> Training:
+        """Give the same, whose checkpoint is found from anywhere.
+
+        Raises
+        ------
+        ValueError
+            If there is a checkpoint and no seed: nothing would ever go on from it.
+        """
+        if self.checkpoint is None:
+            return self
+        if seed is None:
+            raise ValueError(
+                "a training with a checkpoint goes on where the same seed is stated again: "
+                "fit_posterior(..., seed=1); got seed=None"
+            )
+        return replace(self, checkpoint=Path(self.checkpoint).resolve())
+
     def below(self, name: str) -> Training:
         """Give the same with its checkpoint in a folder within, if there is any."""
         if self.checkpoint is None:

@@ -7,11 +7,12 @@ processes do, twice.
 from __future__ import annotations
 
 import pickle
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -146,13 +147,34 @@ def train_all(jobs: Sequence[Callable[[], T]], processes: int, *, progress: bool
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch use one thread in this block: sums depend on how many there are."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Let torch use one thread in this block: sums depend on how many there are.
+
+    Where several threads of Python are in such blocks, until the last of them is done.
+    """
+    with _THREADS.lock:
+        if not _THREADS.inside:
+            _THREADS.before = torch.get_num_threads()
+        _THREADS.inside += 1
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        with _THREADS.lock:
+            _THREADS.inside -= 1
+            if not _THREADS.inside:
+                torch.set_num_threads(_THREADS.before)
+
+
+@dataclass
+class _Threads:
+    """How many blocks of `one_thread` are open, and how many threads torch had before."""
+
+    lock: Any = field(default_factory=threading.Lock)
+    inside: int = 0
+    before: int = 1
+
+
+_THREADS = _Threads()
 
 
 class _Unusable(Exception):

@@ -46,3 +46,28 @@ def test_the_prior_taught_nothing():
     assert np.isnan(found.nats)
     assert found.narrower == pytest.approx([1, 1], abs=0.1)
     assert "nats" not in found.sentence
+
+
+class Wide(ExactLine):
+    """Calibrated on average it may be; it is three times as wide as it has to be."""
+
+    def sample(self, observations, n, rng):
+        draws = super().sample(observations, n, rng)
+        return draws.mean(axis=1, keepdims=True) + 3 * (draws - draws.mean(axis=1, keepdims=True))
+
+
+def simulated(fitted):
+    subject = subject_of(exact_posterior(fitted=fitted))
+    return check_information(Here(subject, subject.sampler.schema.read([0.5, -1.0])))
+
+
+def test_how_much_sharper_it_could_be():
+    found = simulated(Wide())
+    assert found.attainable == pytest.approx([3, 3], rel=0.15)
+    assert "posterior.refine(y) would make" in found.sentence
+    assert "at least" in found.hint
+    assert found.table["attainable"].tolist() == found.attainable.tolist()
+    exact_one = simulated(ExactLine())
+    assert exact_one.attainable == pytest.approx([1, 1], abs=0.1)
+    assert exact_one.hint == ""
+    assert "refine" not in exact_one.sentence

@@ -4,7 +4,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
-from studies import LINE, MIX, NOISE, ExactLine, exact_posterior, subject_of
+from planted import Planted, Study, posterior_of
+from studies import LINE, MIX, NOISE, ExactLine, briefly, exact_posterior, subject_of
 
 from sbi_inn.checks.posterior_sbc import LocalCalibration, N, check_calibration_at
 from sbi_inn.checks.subject import Here, Subject
@@ -98,3 +99,12 @@ def test_without_a_density():
 
 def test_its_figure():
     assert local(ELSEWHERE).plot().axes
+
+
+def test_of_ten_parameters_and_more_the_verdict_says_that_it_is_missing():
+    y = {"y": np.zeros(10)}
+    posterior = briefly(posterior_of(Planted(Study(10, 0.0), 0.0), seed=1, tests=600))
+    check = posterior.check(y, progress=False)
+    assert check.verdict == "trust"
+    assert "effective draws" in check.skipped["calibration at y"]
+    assert "calibrated at this observation itself was not checked" in check.sentence

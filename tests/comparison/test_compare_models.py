@@ -39,9 +39,9 @@ def test_bayes_factors_are_those_of_the_evidences():
     truth = log_evidence(y)
     found = compared().log_bayes_factors_each(list(y), base=math.e)
     error = found["two", "log_bayes_factor"] - (truth[:, 1] - truth[:, 0])
-    assert np.median(np.abs(error)) < 0.2
+    assert np.median(np.abs(error)) < 0.12
     probability = compared().probabilities_each(list(y))["two"]
-    assert np.mean(np.abs(probability - 1 / (1 + np.exp(truth[:, 0] - truth[:, 1])))) < 0.03
+    assert np.mean(np.abs(probability - 1 / (1 + np.exp(truth[:, 0] - truth[:, 1])))) < 0.025
     # Errors say how far off it is, within a factor of two.
     assert 0.5 < np.sqrt(np.mean((error / found["two", "error"]) ** 2)) < 2
 
@@ -52,22 +52,20 @@ def test_other_prior_probabilities_need_no_training():
     other = compared().probabilities(y, {"one": 0.2, "two": 0.8})
     odds = other["two"] / other["one"]
     assert odds == pytest.approx(4 * even["two"] / even["one"])
-    stated = quick(PROBLEMS, prior={"two": 0.8, "one": 0.2})
-    np.testing.assert_allclose(stated.probabilities(y), other, rtol=1e-9)
+    stated = quick(compared().simulations, epochs=2, prior={"two": 0.8, "one": 0.2})
+    np.testing.assert_allclose(stated.probabilities(y), other, rtol=1e-6)
     assert stated.table(y)["probability"]["two"] == pytest.approx(other["two"])
 
 
 def test_simulations_serve_for_a_posterior_too():
     comparison = compared()
     table = comparison.simulations["one"]
-    assert len(table) == 2_000
+    assert len(table) == 8_000
     posterior = si.fit_posterior(
         table, method=si.CINN(blocks=2, hidden=8), training=si.Training(epochs=1), ensemble=1,
         seed=1, progress=False,
     )  # fmt: skip
     assert posterior.prior.names == ("theta0",)
-    again = quick(comparison.simulations, epochs=1)
-    assert again.models == ("one", "two")
 
 
 def test_observations_of_a_third_simulator_are_none_of_them():

@@ -17,6 +17,7 @@ from sbi_inn.flows import (
     Coupling,
     Elementwise,
     FieldFlow,
+    Free,
     GaussianStart,
     Haar,
     Informed,
@@ -81,7 +82,7 @@ def regression(dim, n_context=CONTEXT):
     context = torch.randn(200, CONTEXT)
     x = torch.randn(200, dim) @ torch.randn(dim, dim) + 2 * context.sum(dim=1, keepdim=True)
     fitted = Regression(dim, n_context)
-    fitted.fit(x[:150], context[:150, :n_context], x[150:], context[150:, :n_context])
+    fitted.fit(x, context[:, :n_context])
     return fitted
 
 
@@ -92,7 +93,7 @@ def gaussian_start(dim, n_context=CONTEXT):
     x = noise @ torch.randn(dim, dim) + 2 * context.sum(dim=1, keepdim=True)
     fitted = GaussianStart(dim, n_context)
     seen = context[:, -n_context:]
-    fitted.fit(x[:150], seen[:150], x[150:], seen[150:])
+    fitted.fit(x, seen)
     return fitted
 
 
@@ -148,6 +149,8 @@ BIJECTIONS = {
     **{f"flow-{kind}": (4, partial(flow, 4, kind)) for kind in ("affine", "spline", "mixed")},
     "flow-permuted": (4, partial(flow, 4, "mixed", mixing="permutation")),
     "flow-1": (1, partial(flow, 1, "mixed")),
+    "free-affine": (1, lambda: Coupling(1, Affine(), lambda _, n_out: Free(n_out))),
+    "free-spline": (1, lambda: Coupling(1, RationalQuadraticSpline(8), lambda _, n: Free(n))),
     "flow-without-context": (4, partial(flow, 4, "mixed", context=0)),
     "haar-profile": (12, lambda: Haar(2, (6,))),
     "haar-map": (24, lambda: Haar(1, (4, 6))),

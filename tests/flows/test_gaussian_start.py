@@ -20,7 +20,7 @@ def rows(n, seed):
 def start():
     x, context, *_ = rows(6_000, 0)
     fitted = GaussianStart(2, 3)
-    fitted.fit(x[:5_000], context[:5_000], x[5_000:], context[5_000:])
+    fitted.fit(x, context)
     return fitted
 
 
@@ -51,7 +51,7 @@ def test_a_context_of_noise_is_shrunk_away():
     draw = torch.Generator().manual_seed(1)
     x, noise = torch.randn(400, 1, generator=draw), torch.randn(400, 50, generator=draw)
     fitted = GaussianStart(1, 50)
-    fitted.fit(x[:300], noise[:300], x[300:], noise[300:])
+    fitted.fit(x, noise)
     fresh = torch.randn(2_000, 1, generator=draw)
     z, _ = fitted(fresh, torch.randn(2_000, 50, generator=draw))
     assert 0.8 < z.std() < 1.3
@@ -64,8 +64,36 @@ def test_a_needle_stays_thin():
     along, across = torch.randn(2, 6_000, 1, generator=draw) * torch.exp(context.T)[..., None]
     x = torch.cat([along, along + 1e-3 * across], dim=1)
     fitted = GaussianStart(2, 1)
-    fitted.fit(x[:5_000], context[:5_000], x[5_000:], context[5_000:])
+    fitted.fit(x, context)
     draws, _ = fitted.inverse(torch.randn(6_000, 2, generator=draw), context)
     apart = (draws[:, 1] - draws[:, 0]) / torch.exp(context[:, 0])
     # Of 6,000 draws a standard deviation is known within 1 %.
     assert abs(apart.std().item() / 1e-3 - 1) < 0.1
+
+
+def test_few_rows_are_enough_where_noises_are_independent():
+    """A regression of 80 rows on 60 observables would know next to nothing."""
+    draw = torch.Generator().manual_seed(3)
+    slope = torch.randn(2, 60, generator=draw)
+
+    def study(n):
+        x = torch.randn(n, 2, generator=draw)
+        return x, x @ slope + 4 * torch.randn(n, 60, generator=draw)
+
+    fitted = GaussianStart(2, 60)
+    fitted.fit(*study(80))
+    exact = torch.linalg.inv(slope @ slope.T / 16 + torch.eye(2)).diagonal()
+    x, context = study(4_000)
+    left = x - fitted.inverse(torch.zeros(4_000, 2), context)[0]
+    assert (left.square().mean(dim=0) < 1.4 * exact).all()
+
+
+def test_what_bends_is_followed():
+    draw = torch.Generator().manual_seed(4)
+    context = torch.randn(1_000, 1, generator=draw)
+    x = context + 0.5 * context**2 + 0.1 * torch.randn(1_000, 1, generator=draw)
+    fitted = GaussianStart(1, 1)
+    fitted.fit(x, context)
+    places = torch.tensor([[-1.0], [0.0], [1.0], [2.0]])
+    found = fitted.inverse(torch.zeros(4, 1), places)[0]
+    torch.testing.assert_close(found, places + 0.5 * places**2, atol=0.1, rtol=0)

@@ -569,13 +569,16 @@ def test_repr_says_what_it_is_and_what_to_type_next():
 
 PUBLIC = {
     *("prior", "schema", "nuisances", "history", "settings", "simulations", "n_simulations"),
-    *("seed", "problem", "core", "last_check", "last_verdict", "emulation"),
+    *("seed", "problem", "core", "last_check", "last_verdict", "last_numbers"),
+    *("emulation", "verify", "train_more", "growth"),
+    *("recalibrate", "intervals", "regions", "information"),
     *("sample", "sample_each", "summary", "summary_each", "log_prob", "map_estimate"),
     *("at_tolerance", "importance", "reweight", "emulate", "resimulate", "rejection_abc"),
     *("check", "calibration", "recovery", "learning_curve", "plan", "refine"),
+    *("intervals", "regions", "recalibrate"),
     *("goodness_of_fit", "goodness_of_fit_each", "goodness_of_fit_together"),
     *("corner", "plot_calibration", "plot_recovery", "plot_latent", "latent_grid"),
-    *("plot_forecast", "plot_training"),
+    *("plot_forecast", "plot_forest", "plot_training"),
     *("to_datatree", "to_dataframe", "to_numpy", "latex_table", "save"),
 }
 

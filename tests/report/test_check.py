@@ -19,6 +19,7 @@ class Found:
     verdict: str
     sentence: str
     advice: str = ""
+    hint: str = ""
     value: float = 0.01
     error: float = 0.002
     threshold: float = 0.02
@@ -234,3 +235,20 @@ def test_abc_is_left_out_where_givens_vary():
     posterior = briefly(quick_fit(SCALED))
     table = beside_abc(subject_of(posterior), posterior.simulations, "cINN", training_seconds=1.0)
     assert table.index.to_list() == ["cINN"]
+
+
+def test_a_hint_is_given_whatever_the_verdict():
+    sharper = Found("trust", "y taught 3 nats", hint="posterior.refine(y) would help.")
+    assert Check({"one": GOOD, "two": sharper}).advice == "posterior.refine(y) would help."
+
+
+def test_the_verdict_says_that_posterior_sbc_could_not_run():
+    why = "given the observation, 40 % of the posteriors have fewer than 10 effective draws"
+    check = Check({"calibration": GOOD}, skipped={"calibration at y": why})
+    assert check.verdict == "trust"
+    assert check.sentence.endswith(
+        f"Whether it is calibrated at this observation itself was not checked: {why}."
+    )
+    # Without a simulator many checks are missing, which the list of what was skipped says.
+    other = Check({"calibration": GOOD}, skipped={"calibration at y": "no simulator"})
+    assert "not checked" not in other.sentence

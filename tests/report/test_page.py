@@ -26,6 +26,7 @@ class Found:
     verdict: str = "trust"
     sentence: str = "intervals hold the truth as often as they say"
     advice: str = ""
+    hint: str = ""
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"gap": [0.123456]}, ["a"]))
 
     more: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import scipy.stats as st
 
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
-from sbi_inn.simulation import pool
+from sbi_inn.simulation import tasks
 from sbi_inn.simulation.apply_noise import apply_noise
 from sbi_inn.simulation.results import Results
 from sbi_inn.simulation.run import simulate
@@ -28,7 +28,7 @@ def fails(function, *, n=500, **settings):
 
 @pytest.mark.parametrize("batched", [False, True])
 def test_a_simulator_that_always_raises(monkeypatch, batched):
-    monkeypatch.setattr(pool, "LARGEST", 256)  # rows that are handed out at once
+    monkeypatch.setattr(tasks, "LARGEST", 256)  # rows that are handed out at once
 
     def broken(a):
         raise ZeroDivisionError("by nothing")
@@ -90,7 +90,7 @@ def test_outputs_of_a_wrong_kind_stop_at_once(function, message):
     assert pytest.raises(SimulationError, match=message).matches(error)
     assert str(error).startswith("simulation 0: ")
     assert len(error.simulations) == 0
-    assert len(calls) == 1
+    assert len(calls) == 3  # one may be bad luck
 
 
 def later(then, first=1.0):
@@ -103,39 +103,76 @@ def later(then, first=1.0):
 LATER = {
     "none": (None, 1.0, "got None"),
     "string": ("x", 1.0, "got 'x'"),
-    "names": ({"p": 1}, {"q": 1}, "expected the observables q, as in simulation 0; got p"),
+    "names": ({"p": 1}, {"q": 1}, "expected the observables q, as in the first simulations; got p"),
     "more axes": (
         np.ones((2, 2)),
         np.ones(2),
-        r"y of shape \(2,\), as in simulation 0; got \(2, 2\)",
+        r"y of shape \(2,\), as in the first simulations; got \(2, 2\)",
     ),
     "length": (np.ones(3), np.ones(2), r"got \(3,\).*@si.simulator\(sets=.*pad it to one length"),
 }
 
 
 @pytest.mark.parametrize(("then", "first", "message"), LATER.values(), ids=list(LATER))
-def test_outputs_that_change_name_the_row_and_keep_the_rest(then, first, message):
-    error = fails(later(then, first))
-    assert pytest.raises(SimulationError, match=f"^simulation 300: .*{message}").matches(error)
-    assert len(error.simulations) == len(error.simulations.ok) == 300
+def test_an_output_that_no_table_can_hold_is_a_failed_row(then, first, message):
+    table = simulate(later(then, first), PRIOR, n=500, seed=1, n_jobs=1, progress=False)
+    assert np.array_equal(table.failures["simulation"], [300])
+    assert table.failures["status"].tolist() == ["failed"]
+    assert re.search(message, table.failures["error"][0])
+    assert np.array_equal(table.ok, np.delete(np.arange(500), 300))
 
 
-def test_the_first_of_several_wrong_rows_is_named():
+def test_rows_of_several_wrong_kinds_are_all_found():
     a = simulate(lambda a: a, PRIOR, n=500, seed=1, n_jobs=1, progress=False).dataset["a"].values
 
     def drifting(a_row):
         p, q = 1 + (a_row == a[400]), 1 + (a_row == a[350])
         return {"p": np.ones(p), "q": np.ones(q)}
 
-    error = fails(lambda a: drifting(a))
-    assert "simulation 350: expected q" in str(error)
-    assert len(error.simulations) == 350
+    table = simulate(lambda a: drifting(a), PRIOR, n=500, seed=1, n_jobs=1, progress=False)
+    assert table.failures["simulation"].tolist() == [350, 400]
+    assert "expected q" in table.failures["error"][0]
+    assert "expected p" in table.failures["error"][1]
+
+
+def test_a_run_whose_outputs_are_mostly_wrong_stops():
+    calls = []
+
+    def drifts(a):
+        calls.append(a)
+        return np.ones(2) if len(calls) < 400 else np.ones(3)
+
+    error = fails(drifts, n=100_000)
+    assert "outputs cannot be used. The first, simulation" in str(error)
+    assert "pad it to one length" in str(error)
+    assert len(calls) < 100_000
+
+
+def test_a_failing_row_of_a_batch_is_found_by_halving():
+    a = simulate(lambda a: a, PRIOR, n=512, seed=1, n_jobs=1, progress=False).dataset["a"].values
+    calls = []
+
+    @simulator(batched=True)
+    def batch(a_row, rng):
+        calls.append(len(a_row))
+        if np.isin(a[[300, 301]], a_row).any():
+            raise ValueError("one of these")
+        return a_row[:, 0] + rng.normal(size=len(a_row))
+
+    table = simulate(batch, PRIOR, n=512, seed=1, n_jobs=1, progress=False)
+    assert table.failures["simulation"].tolist() == [300, 301]
+    assert len(calls) - 3 == 1 + 2 * 8  # the pilot's two, the first block, the second and halves
+    noise = table.dataset["y"].values - a
+    assert len(np.unique(noise[np.isfinite(noise)])) == 510
 
 
 def test_a_length_that_is_not_its_given():
     sets = simulator(lambda a, n: {"x": np.ones(n + (a > 0.99))}, sets={"n": ["x"]})
-    error = fails(sets, given={"n": st.randint(1, 5)})
-    assert "entries, the simulation's n; got shape" in str(error)
+    given = {"n": st.randint(1, 5)}
+    table = simulate(sets, PRIOR, n=500, given=given, seed=1, n_jobs=1, progress=False)
+    assert np.array_equal(table.failures["a"] > 0.99, np.ones(len(table.failures), bool))
+    assert table.failures["error"].str.contains("entries, the simulation's n; got shape").all()
+    assert len(table.failures) > 0
 
 
 @pytest.mark.parametrize(
@@ -210,7 +247,7 @@ def stopped_by(error):
 
 
 def test_control_c_keeps_the_table_so_far(capsys, monkeypatch):
-    monkeypatch.setattr(pool, "LARGEST", 10)
+    monkeypatch.setattr(tasks, "LARGEST", 10)
     with pytest.raises(KeyboardInterrupt) as caught:
         simulate(stopped_by(KeyboardInterrupt), PRIOR, n=500, seed=1, n_jobs=1, progress=False)
     kept = caught.value.simulations
@@ -249,7 +286,7 @@ class Stopped(BaseException):
 
 @pytest.mark.parametrize("error", [Stopped, asyncio.CancelledError, GeneratorExit])
 def test_whatever_stops_a_run_carries_the_table(error, monkeypatch):
-    monkeypatch.setattr(pool, "LARGEST", 10)
+    monkeypatch.setattr(tasks, "LARGEST", 10)
     with pytest.raises(error) as caught:
         simulate(stopped_by(error), PRIOR, n=500, seed=1, n_jobs=1, progress=False)
     assert 0 < len(caught.value.simulations.ok) < 500
@@ -263,7 +300,7 @@ def test_running_out_of_memory_between_blocks_carries_the_table(monkeypatch):
             raise MemoryError
         add(self, block)
 
-    monkeypatch.setattr(pool, "LARGEST", 50)
+    monkeypatch.setattr(tasks, "LARGEST", 50)
     monkeypatch.setattr(Results, "add", full)
     with pytest.raises(MemoryError) as caught:
         simulate(lambda a: a, PRIOR, n=500, seed=1, n_jobs=1, progress=False)
@@ -289,7 +326,7 @@ def test_noise_that_fails_late_loses_nothing(error):
 
 
 def test_what_is_kept_has_its_noise(monkeypatch):
-    monkeypatch.setattr(pool, "LARGEST", 10)
+    monkeypatch.setattr(tasks, "LARGEST", 10)
     with pytest.raises(Stopped) as caught:
         simulate(
             stopped_by(Stopped),
@@ -339,3 +376,12 @@ def test_noise_is_tried_before_a_long_run():
     with pytest.raises(SimulationError, match="'scale' is no observable, parameter or given"):
         simulate(counted, PRIOR, noise=lambda y, scale: y, n=100_000, n_jobs=1, progress=False)
     assert len(calls) <= 302  # the pilot
+
+
+@pytest.mark.parametrize("n", [10**13, 10**25])
+def test_more_than_any_memory_holds_is_said_at_once(n):
+    started = time.perf_counter()
+    error = fails(lambda a: a, n=n)
+    assert time.perf_counter() - started < 5
+    assert "of memory at least; this machine has" in str(error)
+    assert "store=" in str(error)

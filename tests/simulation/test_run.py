@@ -10,7 +10,7 @@ import scipy.stats as st
 import xarray as xr
 
 from sbi_inn.prior import Prior
-from sbi_inn.simulation import pool
+from sbi_inn.simulation import pool, tasks
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import resimulate_rows, run, simulate
 from sbi_inn.simulation.seeds import Seeds, Stream
@@ -75,8 +75,8 @@ def test_a_longer_run_begins_with_the_shorter_one(function):
 def test_workers_and_tasks_change_nothing(function, monkeypatch):
     alone = simulate(function, PRIOR, n=600, given=GIVEN, n_jobs=1, seed=3, progress=False)
     monkeypatch.setattr(pool, "WORTH_IT", 0.0)
-    monkeypatch.setattr(pool, "LARGEST", 37)
-    monkeypatch.setattr(pool, "TASK", 1e9)
+    monkeypatch.setattr(tasks, "LARGEST", 37)
+    monkeypatch.setattr(tasks, "TASK", 1e9)
     many = simulate(function, PRIOR, n=600, given=GIVEN, n_jobs=2, seed=3, progress=False)
     xr.testing.assert_equal(alone.dataset, many.dataset)
     assert alone.schema == many.schema
@@ -302,7 +302,7 @@ NOTEBOOK = """
 import cloudpickle, pickle
 import scipy.stats as st
 import sbi_inn as si
-from sbi_inn.simulation import pool
+from sbi_inn.simulation import pool, tasks
 
 def simulator(a, rng):
     return {"y": a + rng.normal(), "names": len(si.__all__)}

@@ -104,3 +104,20 @@ def test_rows_that_are_taken(simulations):
     assert np.array_equal(few.dataset["a"], simulations.dataset["a"].values[[5, 2, 9]])
     assert len(few) == 3
     assert few.schema == simulations.schema
+
+
+def test_rows_that_are_chosen_keep_their_failures():
+    def fragile(a):
+        if a > 0:
+            raise ValueError(f"no {a}")
+        return {"y": a}
+
+    table = simulate(fragile, Prior(a=st.norm()), n=40, seed=1, n_jobs=1, progress=False)
+    failed = np.setdiff1d(np.arange(40), table.ok)
+    chosen = np.array([table.ok[0], failed[3], table.ok[1], failed[1]])
+    few = table.take(chosen)
+    assert few.failures["simulation"].tolist() == [1, 3]
+    for place, row in ((0, failed[3]), (1, failed[1])):
+        known = table.failures[table.failures["simulation"] == row]
+        assert few.failures["error"].iloc[place] == known["error"].item()
+    assert len(table.take(table.ok).failures) == 0

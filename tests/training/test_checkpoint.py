@@ -1,12 +1,8 @@
 """A training that was killed comes to the same weights as one that was left alone."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
+import checkpoints
 import numpy as np
 import pytest
 import torch
@@ -18,8 +14,6 @@ from sbi_inn.training import checkpoint
 from sbi_inn.training.loop import fit, seeded
 from sbi_inn.training.progress import watched
 from sbi_inn.training.settings import Training
-
-TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -287,87 +281,14 @@ def test_a_learned_forward_network_goes_on_too(tmp_path, monkeypatch):
 
 # -- killed by the system --------------------------------------------------------------------------
 
-FITS = """
-import sys
-import numpy as np
-import scipy.stats as st
-import torch
-import sbi_inn as si
-from sbi_inn.training import checkpoint
 
-torch.set_num_threads(1)
-
-@si.simulator(batched=True, images=["picture"])
-def blob(where, width, rng):
-    x = np.linspace(-1, 1, 8)
-    squared = (x[:, None] - where[:, None, None]) ** 2 + x[None, None, :] ** 2
-    picture = np.exp(-squared / (2 * width[:, None, None] ** 2))
-    return {"picture": picture + rng.normal(0, 0.1, picture.shape)}
-
-@si.simulator(batched=True)
-def line(a, b, rng):
-    return {"y": np.stack([a + b, a - b], axis=1) + rng.normal(0, 0.5, (len(a), 2))}
-
-lines = line, si.Prior(a=st.norm(0, 1), b=st.norm(0, 2))
-blobs = blob, si.Prior(where=st.uniform(-1, 2), width=st.uniform(0.2, 0.5))
-KINDS = {"one": (*lines, 1, 8), "ensemble": (*lines, 2, 6), "images": (*blobs, 1, 4)}
-
-def trained(kind, folder):
-    simulator, prior, members, epochs = KINDS[kind]
-    return si.fit_posterior(
-        simulator,
-        prior,
-        n_simulations=600,
-        method=si.CINN(blocks=2, hidden=16, features=8),
-        training=si.Training(epochs=epochs, checkpoint=folder),
-        ensemble=members,
-        n_jobs=1,
-        seed=4,
-        progress=False,
-    )
-
-if __name__ == "__main__":
-    checkpoint.EVERY, checkpoint.SHARE = 0.0, 1e9
-    trained(*sys.argv[1:])
-"""
-
-
-@pytest.fixture(scope="module")
-def fits(tmp_path_factory):
-    """Give the script, and what it defines."""
-    path = tmp_path_factory.mktemp("script") / "fits.py"
-    path.write_text(FITS)
-    names: dict = {"__name__": "fits"}
-    threads = torch.get_num_threads()
-    exec(compile(FITS, str(path), "exec"), names)
-    yield path, names["trained"]
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.parametrize("kind", ["one", "ensemble", "images"])
-def test_weights_after_sigkill_are_those_of_a_fit_left_alone(tmp_path, fits, kind):
-    script, trained = fits
+@pytest.mark.parametrize("kind", checkpoints.KINDS)
+def test_weights_after_sigkill_are_those_of_a_fit_left_alone(tmp_path, kind):
     folder = tmp_path / "kept"
-    process = subprocess.Popen([sys.executable, str(script), kind, str(folder)])
-    rng = np.random.default_rng(len(kind))
-    deadline = time.monotonic() + 120
-    while not list(folder.rglob("*.ckpt")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    time.sleep(rng.uniform(0, 0.3))
-    over = process.poll()
-    os.kill(process.pid, signal.SIGKILL) if over is None else None
-    process.wait()
-    assert over is None, "it was over before it was killed"
-    again, alone = trained(kind, folder), trained(kind, None)
-    for one, other in zip(members(again), members(alone), strict=True):
-        assert same(one.network, other.network)
-        assert one.history.validation_loss == other.history.validation_loss
+    folder.mkdir()
+    assert checkpoints.killed(kind, folder, np.random.default_rng(len(kind)))
+    again, alone = checkpoints.trained(kind, folder), checkpoints.trained(kind, None)
+    assert checkpoints.same(again, alone)
+    assert again.history.validation_loss == alone.history.validation_loss
     stages = {path.stem for path in folder.rglob("*.ckpt")}
-    assert stages == {"features", "network"} if kind == "images" else {"network"}
-
-
-def members(posterior):
-    fitted = posterior.core.fitted
-    return getattr(fitted, "members", (fitted,))
+    assert stages == ({"features", "network"} if kind == "images" else {"network"})

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from copy import deepcopy
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sbi_inn.methods.cinn.network import Network, Shape
-from sbi_inn.methods.cinn.settings import CINNSettings
-from sbi_inn.methods.protocols import Cuts
+from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
+from sbi_inn.methods.cinn.settings import LEARNING_RATE, CINNSettings
+from sbi_inn.methods.cinn.training import learn
+from sbi_inn.methods.protocols import Cuts, TrainingData
 from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Scaling
 from sbi_inn.training import weights
 from sbi_inn.training.history import History
+from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray
 
 # Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.
 ROWS = 8_192
+# Share of the usual peak of the learning rate, of a network that is trained already.
+GENTLY = 0.5
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,34 @@ class FittedCINN:
         rows = torch.from_numpy(parameters.astype(np.float32)).split(ROWS)
         z, log_det = zip(*(self.network.flow(part, context) for part in rows), strict=True)
         return torch.cat(z).numpy().astype(float), torch.cat(log_det).numpy().astype(float)
+
+    def train_more(
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
+    ) -> FittedCINN:
+        """Go on from the weights as they are, with the scales as they are.
+
+        Nothing is dropped, and no more blurred than at the end of a training: shapes are known.
+        The weights are kept as they are where validation rows say that they became no better.
+        """
+        network, settings = deepcopy(self.network), self.settings
+        seen, held_out = (
+            Pairs.of(data.latents[part], data.observations[part], self.scaling)
+            for part in (data.train, data.validation)
+        )
+        rate = training.learning_rate or LEARNING_RATE * GENTLY
+        history = learn(
+            network,
+            seen.streamed(data, self.scaling),
+            held_out,
+            settings.schedule(replace(training, learning_rate=rate), data.rows),
+            seed=seed,
+            augment=DropoutAndBlur(network.dropout, 0.0, (settings.blur[1], settings.blur[1])),
+            renew=seen.renewed(data, self.scaling),
+            progress=progress,
+        )
+        now, before = (one.judged(held_out) for one in (network, self.network))
+        kept = network if now < before else self.network
+        return replace(self, network=kept, history=history)
 
     @property
     def histories(self) -> tuple[History, ...]:

@@ -7,7 +7,6 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -17,7 +16,7 @@ from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
 from sbi_inn.methods.cinn.settings import ROWS_A_FEATURE, CINNSettings
 from sbi_inn.methods.cinn.training import learn
 from sbi_inn.methods.protocols import Groups, TrainingData
-from sbi_inn.summary_networks import Batch, OwnNet, Parts, Scaling, informative, not_pixels
+from sbi_inn.summary_networks import OwnNet, Parts, Scaling, informative, not_pixels
 from sbi_inn.training import weights
 from sbi_inn.training.history import History, tupled
 from sbi_inn.training.loop import seeded
@@ -50,27 +49,25 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         ShapeError
             If a summary network of the user's own cannot read the observations.
         """
-        observations, n_train = data.observations, len(data.train)
+        observations, n_train = data.observations, data.rows
         scaling = self._scaling(data)
         sets = len(observations.sets) > len(observations.series)
         settings = self.resolve(n_train, data.dim, sets=sets)
         assert settings.dropout is not None
-        rows = torch.from_numpy(data.latents.astype(np.float32))
         seen, held_out = (
-            Pairs(rows[part], Batch.of(observations[part], scaling))
+            Pairs.of(data.latents[part], observations[part], scaling)
             for part in (data.train, data.validation)
         )
         network, shape = settings._network(data, seen, scaling, seed)
-        network.start_from(seen, held_out)
-        renew = data.renew
+        network.start_from(seen, scaling.exact and scaling.exact.own)
         history = learn(
             network,
-            seen,
+            seen.streamed(data, scaling),
             held_out,
             self.schedule(training, n_train),
             seed=seed,
             augment=DropoutAndBlur(network.dropout, settings.dropout, settings.blur),
-            renew=None if renew is None else lambda rng: seen.seen_as(renew(rng), scaling),
+            renew=seen.renewed(data, scaling),
             features_first=bool(scaling.grids),
             progress=progress,
         )

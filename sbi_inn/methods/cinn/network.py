@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,10 +26,12 @@ from sbi_inn.flows import (
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.methods.blur import blurred
 from sbi_inn.methods.cinn.settings import CINNSettings
-from sbi_inn.methods.protocols import Cuts
+from sbi_inn.methods.protocols import Cuts, TrainingData
+from sbi_inn.methods.streaming import StreamedRows
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Fusion, OwnNet, Parts, Scaling, patch_of
-from sbi_inn.typing import AnyArray
+from sbi_inn.training.loop import Rows
+from sbi_inn.typing import AnyArray, FloatArray
 
 # Share of the training after which nothing is dropped any more.
 FADED = 0.85
@@ -36,6 +39,8 @@ FADED = 0.85
 PRIOR_SHARE = 1e-3
 # Width of the hidden layers in the summary network.
 SUMMARY_HIDDEN = 64
+# Rows that are scored at once.
+AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
@@ -116,9 +121,28 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.latent)
 
-    def seen_as(self, observations: Observations, scaling: Scaling) -> Pairs:
-        """Give the same parameters with other observations."""
-        return Pairs(self.latent, Batch.of(observations, scaling))
+    @classmethod
+    def of(cls, latents: FloatArray, observations: Observations, scaling: Scaling) -> Pairs:
+        """Scale observations, and make tensors."""
+        latent = torch.from_numpy(latents.astype(np.float32))
+        return cls(latent, Batch.of(observations, scaling))
+
+    def streamed(self, data: TrainingData, scaling: Scaling) -> Rows:
+        """Give all rows to train on, where these are a sample of a table on disk; or else these."""
+        if data.stream is None:
+            return self
+        return StreamedRows(data.stream, partial(Pairs.of, scaling=scaling))
+
+    def renewed(
+        self, data: TrainingData, scaling: Scaling
+    ) -> Callable[[np.random.Generator], Pairs] | None:
+        """Give what makes rows anew for each pass: with other noise, or fresh; None if nothing."""
+        renew, fresh = data.renew, data.fresh
+        if fresh is not None:
+            return lambda rng: Pairs.of(*fresh(rng), scaling)
+        if renew is None:
+            return None
+        return lambda rng: Pairs(self.latent, Batch.of(renew(rng), scaling))
 
     def __getitem__(self, rows: Tensor) -> Pairs:
         return Pairs(self.latent[rows], self.batch[rows])
@@ -225,14 +249,16 @@ class Network(nn.Module):
             bins=settings.bins,
         )
 
-    def start_from(self, train: Pairs, validation: Pairs) -> None:
-        """Fit what is known in closed form, before training."""
+    def start_from(self, train: Pairs, own: int | None = None) -> None:
+        """Fit what is known in closed form, before training.
+
+        The first `own` features that an exact start reads are observables as they are.
+        """
         if self.start is None:
-            self.regression.fit(*self._linear(train), *self._linear(validation))
+            self.regression.fit(*self._linear(train))
             return
         assert train.batch.exact is not None
-        assert validation.batch.exact is not None
-        self.start.fit(train.latent, train.batch.exact, validation.latent, validation.batch.exact)
+        self.start.fit(train.latent, train.batch.exact, own)
 
     def context(self, batch: Batch) -> Tensor:
         """Sum up observations, as the flow reads them, shape (batch, ...)."""
@@ -268,6 +294,12 @@ class Network(nn.Module):
         mine = torch.nan_to_num(-self.loss(pairs), nan=-math.inf)
         prior = self.latent.log_prob(pairs.latent)
         return -torch.logaddexp(mine + math.log1p(-PRIOR_SHARE), prior + math.log(PRIOR_SHARE))
+
+    @torch.no_grad()
+    def judged(self, pairs: Pairs) -> float:
+        """Give the mean score of rows."""
+        parts = [self.score(pairs[rows]) for rows in torch.arange(len(pairs)).split(AT_ONCE)]
+        return torch.cat(parts).double().mean().item()
 
 
 def _subnet(settings: CINNSettings) -> partial[MLP]:

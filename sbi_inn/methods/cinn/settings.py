@@ -16,8 +16,8 @@ from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_choice, check_fields
 
 STARTS = ("auto", "trained", "exact")
-# Training rows for each feature that an exact start reads: with fewer it learns them by heart.
-ROWS_A_FEATURE = 10
+# Training rows for each feature that an exact start reads, at least.
+ROWS_A_FEATURE = 1
 # Training rows at which what follows was chosen, over the tasks of the public benchmark at once.
 ROWS = 8_000
 # Steps of the optimiser.
@@ -72,8 +72,8 @@ class CINNSettings:
         them. "exact": a Gaussian posterior in closed form (`sbi_inn.flows.GaussianStart`) that is
         kept, on whitened observables. It is far sharper where observables are nearly a linear
         function of the parameters, however vague the prior, and blunter elsewhere. It needs
-        continuous parameters, no images, no summary network of your own, and ten simulations for
-        each feature that it reads; else the start is trained. "auto": trained in a single network;
+        continuous parameters, no images, no summary network of your own, and more simulations
+        than features that it reads; else the start is trained. "auto": trained in a single network;
         in an ensemble one of four is exact.
     summary : "auto" or torch.nn.Module
         A summary network of your own, in place of those for vectors, sets, series and images; see
@@ -87,6 +87,8 @@ class CINNSettings:
     uses_prior: ClassVar[bool] = False
     default_members: ClassVar[int] = 4
     takes_summary: ClassVar[bool] = True
+    takes_fresh: ClassVar[bool] = True
+    takes_stream: ClassVar[bool] = True
 
     blocks: int | None = None
     hidden: int | None = None

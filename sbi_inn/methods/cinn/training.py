@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs
 from sbi_inn.summary_networks import Fusion, OwnNet
 from sbi_inn.training.history import History
-from sbi_inn.training.loop import Renew, fit, seeded
+from sbi_inn.training.loop import Renew, Rows, fit, seeded
 from sbi_inn.training.progress import Watch, watched, watching
 from sbi_inn.training.settings import Training
 
@@ -30,7 +30,7 @@ FIRST = REGRESSION / (1 + REGRESSION)
 
 def learn(
     network: Network,
-    train: Pairs,
+    train: Rows,
     validation: Pairs,
     training: Training,
     *,
@@ -45,7 +45,9 @@ def learn(
     Parameters
     ----------
     network : Network
-    train, validation : Pairs
+    train : Rows
+        Of Pairs, in memory or on disk.
+    validation : Pairs
     training : Training
         Its epochs are filled in.
     seed : int
@@ -94,7 +96,7 @@ def learn(
 
 def regress(
     network: Network,
-    train: Pairs,
+    train: Rows,
     validation: Pairs,
     training: Training,
     *,
@@ -104,7 +106,7 @@ def regress(
     """Train the features alone, so that a linear layer on top of them predicts the latents."""
     assert training.epochs is not None
     with seeded(seed):
-        module = _Regression(network.summary, train.latent.shape[1])
+        module = _Regression(network.summary, validation.latent.shape[1])
     limit = training.max_seconds
     return fit(
         module,

@@ -17,11 +17,14 @@ from sbi_inn.methods.protocols import (
     Groups,
     RowWise,
     Summariser,
+    Trainable,
+    TrainingData,
     Weigher,
 )
 from sbi_inn.methods.row_generators import Random, RowGenerators
 from sbi_inn.observation.batch import Observations
 from sbi_inn.training.history import History
+from sbi_inn.training.settings import Training
 from sbi_inn.typing import FloatArray, IntArray
 
 
@@ -99,6 +102,20 @@ class FittedEnsemble:
         """
         each = [member.log_prob(latent, observations) for member in self.members]
         return logsumexp(np.stack(each), axis=0, b=self.weights[:, None])
+
+    def train_more(
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
+    ) -> FittedEnsemble:
+        """Go on with all members, and weigh them anew.
+
+        Raises
+        ------
+        TypeError
+            If they cannot be trained on.
+        """
+        if not all(isinstance(member, Trainable) for member in self.members):
+            raise TypeError(f"the method {self.settings.label} cannot be trained on")
+        return self.settings.more(self.members, data, training, seed=seed, progress=progress)
 
     def describe(self) -> str:
         """Say what it is in half a line."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ import numpy as np
 
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
 from sbi_inn.methods.ensemble.training import converged, stacked, train, worthwhile
-from sbi_inn.methods.protocols import Fitted, Groups, TrainingData, declared
+from sbi_inn.methods.protocols import Fitted, Further, Groups, TrainingData, declared
 from sbi_inn.simulation.seeds import Stream, sequence
 from sbi_inn.training.settings import Training
 from sbi_inn.training.side_by_side import train_all, warm_up
@@ -77,6 +77,16 @@ class Ensemble:
         """Whether its members take a summary network of the user's own."""
         return declared(self.method, "takes_summary")
 
+    @property
+    def takes_fresh(self) -> bool:
+        """Whether its members can be trained on fresh simulations in every pass."""
+        return declared(self.method, "takes_fresh")
+
+    @property
+    def takes_stream(self) -> bool:
+        """Whether its members read the table on disk."""
+        return declared(self.method, "takes_stream")
+
     def schedule(self, training: Training, n_train: int) -> Training:
         """Fill in what is None of how to train each member."""
         return declared(self.method, "schedule")(training, n_train)
@@ -87,7 +97,7 @@ class Ensemble:
 
     def prepare(self, training: Training, n_train: int) -> None:
         """Let workers start, if training will need them."""
-        processes = self._processes(training, n_train)
+        processes = self.processes(training, n_train)
         if processes > 1:
             warm_up(processes)
 
@@ -115,12 +125,36 @@ class Ensemble:
         ShapeError
             If the method does not take such observations.
         """
+        methods = [self.member_at(place) for place in range(self.members)]
+        return self._trained(methods, data, training, seed, progress)
+
+    def more(
+        self,
+        members: Sequence[Any],
+        data: TrainingData,
+        training: Training,
+        *,
+        seed: int,
+        progress: bool = True,
+    ) -> FittedEnsemble:
+        """Train on what is trained, and weigh the members anew, as `fit`."""
+        return self._trained(list(map(Further, members)), data, training, seed, progress)
+
+    def _trained(
+        self,
+        methods: Sequence[Any],
+        data: TrainingData,
+        training: Training,
+        seed: int,
+        progress: bool,
+    ) -> FittedEnsemble:
         start = time.perf_counter()
-        processes = self._processes(training, len(data.train))
-        shared = _share(training, math.ceil(self.members / processes))
+        processes = self.processes(training, data.rows)
+        shared = share_of(training, math.ceil(len(methods) / processes))
+        seeds = seeds_of(seed, len(methods))
         jobs = [
-            partial(train, self._member(place), data, shared.below(f"member{place}"), s)
-            for place, s in enumerate(_seeds(seed, self.members))
+            partial(train, one, data, shared.below(f"member{place}"), s)
+            for place, (one, s) in enumerate(zip(methods, seeds, strict=True))
         ]
         trained = train_all(jobs, processes, progress=progress)
         interrupted = len(trained) < len(jobs) or any(one.interrupted for one in trained)
@@ -158,12 +192,12 @@ class Ensemble:
             interrupted=config["interrupted"],
         )
 
-    def _member(self, place: int) -> Any:
+    def member_at(self, place: int) -> Any:
         """Give the settings of one network: the method's own, unless it varies them."""
         varied = declared(self.method, "member")
         return self.method if varied is None else varied(place)
 
-    def _processes(self, training: Training, n_train: int) -> int:
+    def processes(self, training: Training, n_train: int) -> int:
         """Count the processes to train on; a short training stays in this one."""
         filled = self.schedule(training, n_train).resolve(n_train)
         assert filled.epochs is not None
@@ -174,13 +208,13 @@ class Ensemble:
         return 1 if seconds < WORTH_IT else min(cores(self.n_jobs), self.members)
 
 
-def _seeds(seed: int, members: int) -> list[int]:
+def seeds_of(seed: int, members: int) -> list[int]:
     """Give each member its seed, which is the same in a larger ensemble."""
     children = [sequence(seed, Stream.ENSEMBLE_MEMBERS, i) for i in range(members)]
     return [int(child.generate_state(1)[0]) for child in children]
 
 
-def _share(training: Training, turns: int) -> Training:
+def share_of(training: Training, turns: int) -> Training:
     """Share a budget of time among members that follow each other on one core."""
     if training.max_seconds is None:
         return training

@@ -12,7 +12,7 @@ import torch
 from sbi_inn.methods.ib_inn.network import Classifier, LatentNetwork, Numbers, Shape
 from sbi_inn.methods.ib_inn.reading import Reading
 from sbi_inn.methods.ib_inn.settings import IBINNSettings
-from sbi_inn.methods.ib_inn.start import Start
+from sbi_inn.methods.ib_inn.start import Start, columns_of, start_of
 from sbi_inn.methods.protocols import Groups
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Scaling
@@ -85,9 +85,7 @@ class FittedIBINN:
         assert self.classifier is not None
         found = []
         for batch in self._batches(observations):
-            start = torch.zeros(len(batch), self.shape.classes)
-            if self.start is not None and batch.exact is not None:
-                start = self.start(batch.exact)
+            start = start_of(self.start, batch, self.shape.classes)
             found.append(torch.stack([start, self.classifier(batch)], dim=1))
         return torch.cat(found).double().numpy()
 
@@ -96,8 +94,8 @@ class FittedIBINN:
         """Give the logits of the start by other weights, (draws, rows, classes); None without."""
         if self.start is None:
             return None
-        batches = self._batches(observations)
-        parts = [self.start.drawn(b.exact) for b in batches if b.exact is not None]
+        columns = [columns_of(batch) for batch in self._batches(observations)]
+        parts = [self.start.drawn(c) for c in columns if c is not None]
         return torch.cat(parts, dim=1).double().numpy()
 
     @torch.inference_mode()
@@ -106,9 +104,7 @@ class FittedIBINN:
         assert self.classifier is not None
         found = []
         for batch in self._batches(observations):
-            logits = self.classifier(batch)
-            if self.start is not None and batch.exact is not None:
-                logits = logits + self.start(batch.exact)
+            logits = self.classifier(batch) + start_of(self.start, batch, self.shape.classes)
             odds = logits[:, 1:] - logits[:, :1]
             found.append(torch.cat([odds, self.classifier.features(batch)], dim=1))
         return torch.cat(found).double().numpy()

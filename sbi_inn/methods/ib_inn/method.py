@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,9 @@ from sbi_inn.training.settings import Training
 from sbi_inn.training.side_by_side import train_all
 from sbi_inn.training.stated import check_jobs, check_number
 from sbi_inn.training.workers import cores
+
+# Seconds that a step of training takes, and below which more processes are not worth their start.
+STEP, WORTH_IT = 5e-3, 6.0
 
 
 @dataclass(frozen=True)
@@ -55,20 +59,35 @@ class IBINN(IBINNSettings):  # noqa: D101 (that of its settings)
         began = time.perf_counter()
         settings = self.resolve(len(data.train))
         prepared = prepare(settings, data, seed)
+        processes = self._processes(training, len(data.train), members, n_jobs)
+        if training.max_seconds is not None:  # those that follow each other on one core share it
+            turns = math.ceil(members / processes)
+            training = replace(training, max_seconds=training.max_seconds / turns)
         seeds = [sequence(seed, Stream.ENSEMBLE_MEMBERS, i) for i in range(members)]
+        names = [f"member{place}" for place in range(members)]
         jobs = [
-            partial(train, settings, data, prepared, training, int(s.generate_state(1)[0]))
-            for s in seeds
+            partial(train, settings, data, prepared, own, int(s.generate_state(1)[0]))
+            for own, s in zip(map(training.below, names), seeds, strict=True)
         ]
-        processes = min(cores(n_jobs), members)
         trained = train_all(jobs, processes, progress=progress)
-        fitted = tuple(one.fitted for one in trained)
+        fitted = tuple(one.fitted for one in trained if not one.diverged) or tuple(
+            one.fitted for one in trained
+        )
         held_out, labels = data.observations[data.validation], data.labels[data.validation]
         logits = np.mean([logits_of(one, held_out) for one in fitted], axis=0)
         rng = generator(seed, Stream.CALIBRATED_CLASSES)
         calibration = LogitCalibration.fit(logits, labels, rng)
         seconds = time.perf_counter() - began
         return FittedClassifiers(fitted, calibration, data.log_weights, seconds)
+
+    def _processes(self, training: Training, n_train: int, members: int, n_jobs: int) -> int:
+        """Count the processes to train on; a short training stays in this one."""
+        filled = self.schedule(training, n_train).resolve(n_train)
+        assert filled.epochs is not None
+        assert filled.batch_size is not None
+        steps = 2 * filled.epochs * max(1, n_train // filled.batch_size)
+        seconds = min(members * steps * STEP, filled.max_seconds or math.inf)
+        return 1 if seconds < WORTH_IT else min(cores(n_jobs), members)
 
     @classmethod
     def read(cls, config: Mapping[str, Any], arrays: Groups) -> FittedClassifiers:

@@ -122,6 +122,12 @@ def observables(observations: Observations) -> FloatArray:
     return vector[:, : vector.shape[1] - observations.givens]
 
 
+def varies(table: FloatArray) -> bool:
+    """Say whether any column of a table (rows, k) has two values that differ."""
+    known = np.where(np.isnan(table), np.inf, table)
+    return bool((known != known[:1]).any())
+
+
 def readable(observations: Observations) -> bool:
     """Say whether observables can be read as they are: a few numbers, none of them missing."""
     if observations.sets or observations.grids:

@@ -21,6 +21,8 @@ READS = ("auto", "observables", "features")
 PROBABILITIES = ("classifier", "latent")
 # Training rows at which the number of steps was chosen, and that number.
 ROWS, STEPS = 20_000, 800
+# Steps of the flow, for each of the classifier: a density takes longer to learn than a boundary.
+FLOW_STEPS = 2.0
 # Rows of a batch, and the peak of the learning rate.
 BATCH, LEARNING_RATE = 512, 3e-3
 
@@ -122,10 +124,10 @@ class IBINNSettings:
         width = 16 * round(float(np.interp(math.log10(n_train), (3, 5), (2, 5))))
         return replace(self, hidden=self.hidden or width)
 
-    def schedule(self, training: Training, n_train: int) -> Training:
+    def schedule(self, training: Training, n_train: int, *, flow: bool = False) -> Training:
         """Fill in what is None of batch size, learning rate and epochs."""
         batch_size = min(training.batch_size or BATCH, n_train)
-        steps = STEPS * (n_train / ROWS) ** 0.25
+        steps = STEPS * (n_train / ROWS) ** 0.25 * (FLOW_STEPS if flow else 1.0)
         epochs = training.epochs or max(1, round(steps * batch_size / n_train))
         rate = training.learning_rate or LEARNING_RATE
         return replace(training, batch_size=batch_size, epochs=epochs, learning_rate=rate)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sbi_inn.summary_networks import Batch
 from sbi_inn.typing import AnyArray
 
 # Columns whose products in pairs are read too; of more, those of the first so many.
@@ -29,6 +30,8 @@ ENOUGH = 200_000
 # Sets of weights that are drawn from their uncertainty.
 DRAWS = 16
 STEPS = 200
+# Entries of a set, in units of which its size is read.
+SIZE = 100.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,26 @@ class Start:
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Start:
         """Read back what `to_arrays` gave."""
         return cls(**{name: torch.from_numpy(value) for name, value in arrays.items()})
+
+
+def columns_of(batch: Batch) -> Tensor | None:
+    """Give what a start reads: sizes of sets, then scaled observables and moments; None without.
+
+    What the entries of a set say adds up: log odds are a size times a mean, a product of two
+    columns.
+    """
+    if batch.exact is None:
+        return None
+    sizes = [s.sizes.to(batch.exact.dtype)[:, None] / SIZE for s in batch.sets.values()]
+    return torch.cat([*sizes, batch.exact], dim=1)
+
+
+def start_of(start: Start | None, batch: Batch, classes: int) -> Tensor:
+    """Give the logits of the start, zero where there is none, shape (rows, classes)."""
+    columns = columns_of(batch)
+    if start is None or columns is None:
+        return torch.zeros(len(batch), classes)
+    return start(columns)
 
 
 def _pairs(columns: int, most: float) -> Tensor | None:

@@ -25,9 +25,9 @@ from sbi_inn.methods.ib_inn.network import (
     Numbers,
     Shape,
 )
-from sbi_inn.methods.ib_inn.reading import Reading, readable
+from sbi_inn.methods.ib_inn.reading import Reading, readable, varies
 from sbi_inn.methods.ib_inn.settings import GAMMAS, IBINNSettings
-from sbi_inn.methods.ib_inn.start import Start
+from sbi_inn.methods.ib_inn.start import Start, columns_of, start_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Scaling, not_pixels
 from sbi_inn.training.history import History
@@ -63,17 +63,17 @@ def prepare(settings: IBINNSettings, data: LabelledData, seed: int) -> Prepared:
     """Learn the scales of what is read, and the start."""
     seen = data.observations[data.train]
     read = not_pixels(seen)
-    exact = bool(len(read) or seen.sets)
-    scaling = Scaling.fit(seen, read, exact=exact)
+    scaling = Scaling.fit(seen, read, exact=bool(seen.sets) or varies(seen.vector[:, read]))
     batch = Batch.of(seen, scaling)
     shape = Shape.of(batch, data.observations, scaling, data.classes)
-    if not settings.start or batch.exact is None:
+    columns = columns_of(batch)
+    if not settings.start or columns is None:
         return Prepared(scaling, None, shape)
-    held_out = Batch.of(data.observations[data.validation], scaling).exact
+    held_out = columns_of(Batch.of(data.observations[data.validation], scaling))
     assert held_out is not None
     labels = torch.from_numpy(data.labels)
     others = held_out, labels[data.validation]
-    start = Start.fit(batch.exact, labels[data.train], others, data.classes, seed)
+    start = Start.fit(columns, labels[data.train], others, data.classes, seed)
     return Prepared(scaling, start, shape)
 
 
@@ -88,19 +88,25 @@ class Member:
         """Whether its training was ended before its time."""
         return any(h.stopped == "interrupted" for h in self.fitted.histories)
 
+    @property
+    def diverged(self) -> bool:
+        """Whether a loss turned non-finite."""
+        return any(h.stopped == "diverged" for h in self.fitted.histories)
+
 
 def train(
     settings: IBINNSettings, data: LabelledData, prepared: Prepared, training: Training, seed: int
 ) -> Member:
     """Train a member; it runs in a process of its own."""
-    training = settings.schedule(training, len(data.train))
-    first = replace(training, max_seconds=_share(training.max_seconds, CLASSIFIER_SHARE))
+    first = settings.schedule(training, len(data.train))
+    first = replace(first, max_seconds=_share(training.max_seconds, CLASSIFIER_SHARE))
     classifier, by_class = _classifier(settings, data, prepared, first, seed)
     began = perf_counter()
     reading = _reading(settings, data, prepared, classifier)
     left = _share(training.max_seconds, 1 - CLASSIFIER_SHARE)
     left = None if left is None else max(left - (perf_counter() - began), 1e-3)
-    rest = replace(training, max_seconds=left)
+    rest = settings.schedule(training, len(data.train), flow=True)
+    rest = replace(rest, max_seconds=left)
     one = FittedIBINN(settings, (by_class,), prepared.scaling, prepared.start, prepared.shape)
     one = replace(one, classifier=classifier, reading=reading)
     if not reading.dim:
@@ -116,14 +122,6 @@ def train(
     latent, by_density = _chosen(settings, flow, rest, seed)
     settings = latent.settings
     return Member(replace(one, settings=settings, flow=latent, histories=(by_class, by_density)))
-
-
-def start_of(start: Start | None, batch: Batch, classes: int) -> Tensor:
-    """Give the logits of the start, zero where there is none, shape (rows, classes)."""
-    if start is None:
-        return torch.zeros(len(batch), classes)
-    assert batch.exact is not None
-    return start(batch.exact)
 
 
 def _classifier(
@@ -152,6 +150,7 @@ def _classifier(
         seed=seed,
         renew=None if renew is None else again,
         quantity="cross-entropy [nats]",
+        stage="classifier",
         progress=False,
     )
     return classifier, history
@@ -200,6 +199,7 @@ def _flow(
         seed=seed,
         augment=Dequantise(steps, settings.noise * reading.noise),
         quantity="loss of the information bottleneck",
+        stage=f"flow-{settings.gamma}",
         progress=False,
     )
     return network, history

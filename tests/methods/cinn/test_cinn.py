@@ -221,7 +221,7 @@ def test_files_of_before_have_the_cuts_of_discrete_parameters_in_the_settings():
 
 def test_what_cannot_be_read_back(fitted):
     config, arrays = fitted.to_arrays()
-    with pytest.raises(LoadError, match="a method among cinn, inn, ensemble; got 'flow'"):
+    with pytest.raises(LoadError, match="a method among cinn, inn, field, ensemble; got 'flow'"):
         from_arrays(config | {"name": "flow"}, arrays)
     with pytest.raises(LoadError, match="do not fit the settings"):
         from_arrays(config, arrays | {"weights": {}})

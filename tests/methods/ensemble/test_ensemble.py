@@ -288,10 +288,10 @@ def test_what_a_method_raises_reaches_the_caller(n_jobs):
 def test_a_short_training_stays_here():
     long, short = Training(), Training(epochs=1)
     many = Ensemble(TINY, 2, n_jobs=2)
-    assert many._processes(long, 9_000) == 2
-    assert many._processes(short, 9_000) == 1
-    assert many._processes(replace(long, max_seconds=3.0), 9_000) == 1
-    assert Ensemble(TINY, 2, n_jobs=1)._processes(long, 9_000) == 1
+    assert many.processes(long, 9_000) == 2
+    assert many.processes(short, 9_000) == 1
+    assert many.processes(replace(long, max_seconds=3.0), 9_000) == 1
+    assert Ensemble(TINY, 2, n_jobs=1).processes(long, 9_000) == 1
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

@@ -1,0 +1,203 @@
+"""Simulations that double until the posterior can be trusted: where they stop, and whether rightly.
+
+    python benchmarks/growing.py                            all problems, a minute or more for each
+    python benchmarks/growing.py line --seeds 1 2 3
+    python benchmarks/growing.py --table                    the tables of the results page
+
+Three problems have exact posteriors. At each stage, and 20 observations that the network has not
+seen, means are compared with theirs in standard deviations, and widths by their ratio: root mean
+square of the first, and mean of the second, of the worst parameter. A stage suffices where these
+are below .3 and within 15 %. The others are tasks of the public benchmark.
+"""
+
+import argparse
+
+import numpy as np
+import scipy.stats as st
+from accuracy_parts.tasks import TASKS
+from records import Records, add_options, headed
+
+import sbi_inn as si
+from sbi_inn.posterior.growth import Growth
+from sbi_inn.posterior.posterior import Posterior
+
+OBSERVATIONS = 20
+DRAWS = 4_000
+SHIFT, WIDTH = 0.3, 0.15
+HARD = ("two_moons", "gaussian_mixture", "bernoulli_glm", "sir", "slcp")
+
+
+# -- problems with exact posteriors ----------------------------------------------------------------
+
+T = np.linspace(-1, 1, 12)
+DESIGN = np.stack([np.ones_like(T), T, T**2])
+
+
+@si.simulator(batched=True)
+def parabola(a, b, c, rng):
+    """Give 12 points of a parabola, with noise."""
+    return {"y": np.column_stack([a, b, c]) @ DESIGN + 0.5 * rng.standard_normal((len(a), 12))}
+
+
+def exact_parabola(y):
+    covariance = np.linalg.inv(np.eye(3) / 4 + DESIGN @ DESIGN.T / 0.25)
+    return covariance @ DESIGN @ y / 0.25, np.sqrt(np.diag(covariance))
+
+
+@si.simulator(batched=True)
+def rate(rate, rng):
+    """Count five times."""
+    return {"y": rng.poisson(rate[:, None], (len(rate), 5)).astype(float)}
+
+
+def exact_rate(y):
+    posterior = st.gamma(2 + y.sum(), scale=1 / (0.2 + len(y)))
+    return np.array([posterior.mean()]), np.array([posterior.std()])
+
+
+@si.simulator(batched=True)
+def spread(mean, variance, rng):
+    """Draw eight times from a normal distribution."""
+    noise = rng.standard_normal((len(mean), 8))
+    return {"y": mean[:, None] + np.sqrt(variance)[:, None] * noise}
+
+
+def exact_spread(y):
+    """Integrate on a grid: priors of mean and variance are independent, which is not conjugate."""
+    mean, log = np.meshgrid(np.linspace(-8, 8, 400), np.linspace(-4, 5, 400), indexing="ij")
+    variance = np.exp(log)
+    weight = st.norm(0, 2).logpdf(mean) + st.invgamma(3, scale=2).logpdf(variance) + log
+    for value in y:
+        weight += st.norm(mean, np.sqrt(variance)).logpdf(value)
+    weight = np.exp(weight - weight.max())
+    found = [
+        (np.average(x, weights=weight), np.average(x**2, weights=weight)) for x in (mean, variance)
+    ]
+    first, second = np.transpose(found)
+    return first, np.sqrt(second - first**2)
+
+
+WIDE = st.norm(0, 2)
+EXACT = {
+    "parabola": (si.Problem(parabola, si.Prior(a=WIDE, b=WIDE, c=WIDE)), exact_parabola),
+    "rate": (si.Problem(rate, si.Prior(rate=st.gamma(2, scale=5))), exact_rate),
+    "spread": (
+        si.Problem(spread, si.Prior(mean=WIDE, variance=st.invgamma(3, scale=2))),
+        exact_spread,
+    ),
+}
+
+
+def away(core, exact, tests):
+    """Give how far means and widths are off, of the worst parameter."""
+    posterior, shifts, widths = Posterior(core), [], []
+    for y in tests:
+        mean, sd = exact(y)
+        drawn = posterior.sample({"y": y}, DRAWS)
+        drawn = np.column_stack([drawn[name].values for name in posterior.prior.names])
+        shifts.append((drawn.mean(axis=0) - mean) / sd)
+        widths.append(drawn.std(axis=0) / sd)
+    width = np.mean(widths, axis=0)
+    shift = np.sqrt(np.mean(np.square(shifts), axis=0))
+    return shift.max(), width[np.abs(np.log(width)).argmax()]
+
+
+# -- what is measured ------------------------------------------------------------------------------
+
+
+def measure(name, seed, most, seconds):
+    """Let simulations grow, and give a row for each stage."""
+    problem, exact = EXACT.get(name, (name, None))
+    cores, keep = [], Growth._keep
+
+    def kept(self, core, n):
+        cores.append(core)
+        keep(self, core, n)
+
+    Growth._keep = kept
+    try:
+        posterior = si.fit_posterior(
+            problem,
+            until="trust",
+            max_simulations=most,
+            max_seconds=seconds,
+            seed=seed,
+            n_jobs=1,
+            progress=False,
+        )
+    finally:
+        Growth._keep = keep
+    grown = posterior.growth
+    stages = cores[-len(grown.stages) :]
+    shift = width = [np.nan] * len(stages)
+    if exact is not None:
+        tests = si.simulate(problem, n=OBSERVATIONS, seed=10_000 + seed, n_jobs=1, progress=False)
+        found = [away(core, exact, tests.dataset["y"].values) for core in stages]
+        shift, width = zip(*found, strict=True)
+    return [
+        {
+            "problem": name,
+            "simulations": stage.n,
+            "verdict": stage.verdict,
+            "gain": stage.gain,
+            "high": stage.high,
+            "shift": s,
+            "width": w,
+            "last": stage is grown.stages[-1],
+            "stopped": grown.stopped,
+            "seconds": stage.seconds,
+        }
+        for stage, s, w in zip(grown.stages, shift, width, strict=True)
+    ]
+
+
+def table(rows):
+    """Make a line of each problem and seed."""
+    lines = []
+    for (problem, seed), here in rows.groupby(["problem", "seed"], sort=False):
+        last = here[here["last"]].iloc[0]
+        good = here[(here["shift"] < SHIFT) & (np.abs(here["width"] - 1) < WIDTH)]
+        known = np.isfinite(last["shift"])
+        lines.append(
+            {
+                "problem": problem,
+                "seed": str(seed),
+                "stopped by": last["stopped"],
+                "simulations": f"{last['simulations']:,}",
+                "would have sufficed": f"{good['simulations'].min():,}" if len(good) else "-",
+                "verdict": last["verdict"],
+                "shift": f"{last['shift']:.2f}" if known else "-",
+                "width": f"{last['width']:.2f}" if known else "-",
+                "twice as many, nats": f"{last['gain']:.3f}",
+                "[s]": f"{here['seconds'].sum():.0f}",
+            }
+        )
+    return type(rows)(lines)
+
+
+def main():
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_options(made)
+    names = (*EXACT, *HARD)
+    made.add_argument("problems", nargs="*", metavar="PROBLEM", help=f"of {', '.join(names)}")
+    made.add_argument("--seeds", nargs="+", type=int, default=[1], metavar="SEED")
+    made.add_argument("--most", type=int, default=64_000, help="simulations")
+    made.add_argument("--seconds", type=float, default=1_800, help="for each problem and seed")
+    options = made.parse_args()
+    if unknown := set(options.problems) - {*EXACT, *TASKS}:
+        made.error(f"expected problems of {', '.join(names)}; got {', '.join(sorted(unknown))}")
+    records = Records("growing", ("problem", "simulations"), options.out)
+    if not options.table:
+        for name in options.problems or names:
+            for seed in options.seeds:
+                rows = measure(name, seed, options.most, options.seconds)
+                records.add(rows, seed=seed, threads=1)
+                print(table(records.read()).tail(1).to_string(), flush=True)
+    rows = records.read()
+    print(headed(rows, table(rows)) if len(rows) else "no results yet")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""What conf.py needs beside settings: notebooks and thumbnails in place, links, and formulas.
+
+The notebooks live beside docs/, and pages link to them as files, so that both can be read without
+the site. Sphinx reads nothing outside its folder: copies go to docs/tutorials/, and links follow.
+"""
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+from PIL import Image
+from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+NOTEBOOKS = ROOT / "notebooks"
+# The page of the site for each file outside docs/ that pages link to.
+OUTSIDE = {"README": "index", "CONTRIBUTING": "contributing", "CHANGELOG": "changelog"}
+THUMBNAIL = re.compile(r"_gallery/(?P<notebook>[\w-]+)-(?P<number>\d+)\.png")
+WIDTH = 420  # px of a thumbnail
+
+
+def copy_notebooks(app: Sphinx) -> None:
+    """Put the notebooks where Sphinx finds them; one that has not changed is left alone."""
+    folder = DOCS / "tutorials"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.ipynb"):
+        if not (NOTEBOOKS / old.name).exists():
+            old.unlink()
+    for source in NOTEBOOKS.glob("*.ipynb"):
+        copy = folder / source.name
+        if not copy.exists() or copy.read_bytes() != source.read_bytes():
+            copy.write_bytes(source.read_bytes())
+
+
+def pictures(notebook: Path) -> list[bytes]:
+    """Give the figures that a notebook shows, in order, as PNG."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    found = [output.get("data", {}).get("image/png") for output in outputs]
+    return [base64.b64decode("".join(png)) for png in found if png]
+
+
+def make_thumbnails(app: Sphinx) -> None:
+    """Cut the thumbnails that pages name, _gallery/NOTEBOOK-NUMBER.png, out of the notebooks."""
+    folder = DOCS / "_gallery"
+    folder.mkdir(exist_ok=True)
+    for page in DOCS.glob("*.md"):
+        for match in THUMBNAIL.finditer(page.read_text(encoding="utf-8")):
+            png = pictures(NOTEBOOKS / f"{match['notebook']}.ipynb")[int(match["number"])]
+            image = Image.open(io.BytesIO(png)).convert("RGB")
+            image.thumbnail((WIDTH, WIDTH))
+            image.save(DOCS / match[0], optimize=True)
+
+
+def to_the_site(docname: str, text: str) -> str:
+    """Turn links to files of the repository into links to pages of the site."""
+    up = "../" * docname.count("/")
+    # From a page: (../notebooks/01-quickstart.ipynb), (../../notebooks/...).
+    text = re.sub(r"\((?:\.\./)+notebooks/([\w-]+\.ipynb)", rf"({up}tutorials/\1", text)
+    # From a notebook: (../docs/checks.md), and whole folders.
+    text = re.sub(r"\(\.\./docs/results\)", rf"({up}benchmarks.md)", text)
+    text = re.sub(r"\(\.\./docs/", f"({up}", text)
+    text = re.sub(r"\(docs/results/\)", f"({up}benchmarks.md)", text)
+    text = re.sub(r"\(docs/", f"({up}", text)
+    for name, page in OUTSIDE.items():
+        text = re.sub(rf"\((?:\.\./)*{name}\.md", f"({up}{page}.md", text)
+    return text
+
+
+def read(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Rewrite a page as Sphinx reads it."""
+    source[0] = to_the_site(docname, source[0])
+
+
+def mathml(tex: str, *, as_block: bool) -> str:
+    """Write LaTeX as MathML, with the space after log and its like that LaTeX leaves."""
+    code = tex2mathml(tex, as_block=as_block)
+    return re.sub(
+        r"(&ApplyFunction;</mo>)(?=\s*<m(?:i|sub|frac)\b)", r'\1<mspace width=".17em"/>', code
+    )
+
+
+def inline_formula(writer: HTML5Translator, node: nodes.math) -> None:
+    """Write a formula as MathML, which every browser shows without a script."""
+    writer.body.append(mathml(node.astext(), as_block=False))
+    raise nodes.SkipNode
+
+
+def formula(writer: HTML5Translator, node: nodes.math_block) -> None:
+    """Write a formula on lines of its own."""
+    code = mathml(node.astext(), as_block=True)
+    writer.body.append(f'<div class="formula">{code}</div>\n')
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register all of it."""
+    app.add_html_math_renderer("mathml", (inline_formula, None), (formula, None))
+    app.connect("builder-inited", copy_notebooks)
+    app.connect("builder-inited", make_thumbnails)
+    app.connect("source-read", read)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

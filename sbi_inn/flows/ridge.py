@@ -1,0 +1,153 @@
+"""Ridge regression whose strength is chosen by what each row would have been without itself.
+
+Each row is predicted by all others, in closed form (leave-one-out; Golub, Heath and Wahba 1979). No
+row has to be held out, and what is left of a row is as large as of a new one, however few rows
+there are: widths that are learned from it are not those of a regression that has seen its own rows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sbi_inn.flows.inverse_regression import inverse_regression
+
+# Strengths that are tried, in units of the context's mean square.
+RIDGES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1e4)
+# Columns up to which the regression is also turned round.
+MOST_TURNED = 500
+# Rows from which on all columns are regressed on: there are enough to tell what each is worth.
+MANY = 5_000
+# Share of a row's prediction that is not its own, at least.
+OTHERS = 1e-9
+
+
+class Ridge(NamedTuple):
+    """x = c slope + offset, and what each row, left out, differs from it by.
+
+    Attributes
+    ----------
+    slope : Tensor, shape (n_context, dim)
+    offset : Tensor, shape (dim,)
+    residual : Tensor, shape (rows, dim)
+    """
+
+    slope: Tensor
+    offset: Tensor
+    residual: Tensor
+
+    def __call__(self, c: Tensor) -> Tensor:
+        """Predict x (rows, dim) at contexts (rows, n_context)."""
+        return c @ self.slope + self.offset
+
+
+def linear(
+    x: Tensor,
+    c: Tensor,
+    own: int,
+    weights: Tensor | None = None,
+    more: Tensor | None = None,
+) -> Ridge:
+    """Regress x (rows, dim) on c (rows, n_context) in the way that predicts rows left out best.
+
+    On all of c, on its first `own` columns alone, or on these by `inverse_regression`: observables
+    as they are, of which there are fewest and whose noises may be independent. The columns of
+    `more` (rows, k), whose slopes come after those of c, are added; where rows are not weighed, it
+    is tried without them, too. Of many rows all columns are read.
+    """
+    more = c[:, :0] if more is None else more
+    few = len(x) < MANY
+    turned = inverse_regression(x, c[:, :own]) if few and 0 < own <= MOST_TURNED else None
+    found = []
+    for extra in (c[:, :0], more) if few and more.shape[1] and weights is None else (more,):
+        for first in sorted({own if few else c.shape[1], c.shape[1]}):
+            one = ridge(x, torch.cat([c[:, :first], extra], dim=1), weights)
+            found.append((one, one.slope[:first], one.slope[first:]))
+        if turned is not None:
+            one = ridge(x, extra, weights, turned[0])
+            rest, free = one.slope[: extra.shape[1]], one.slope[extra.shape[1] :]
+            found.append((one, turned[1] @ free, rest))
+    best, of_context, of_more = min(found, key=lambda one: _error(one[0].residual, weights))
+    slope = torch.zeros(c.shape[1] + more.shape[1], x.shape[1], dtype=x.dtype)
+    slope[: len(of_context)] = of_context
+    slope[c.shape[1] : c.shape[1] + len(of_more)] = of_more
+    return best._replace(slope=slope)
+
+
+def _error(residual: Tensor, weights: Tensor | None) -> float:
+    """Log squared error of rows that were left out, over all columns."""
+    size = residual.square() if weights is None else weights[:, None] * residual.square()
+    return size.mean(dim=0).log().sum().item()
+
+
+def ridge(
+    x: Tensor,
+    c: Tensor,
+    weights: Tensor | None = None,
+    free: Tensor | None = None,
+    *,
+    plainest: bool = False,
+) -> Ridge:
+    """Regress all columns of x (rows, dim) on c (rows, n_context), both of double precision.
+
+    Parameters
+    ----------
+    x, c : Tensor
+    weights : Tensor, shape (rows,), optional
+        How much each row counts.
+    free : Tensor, shape (rows, k), optional
+        What x is regressed on besides, without a ridge; its slopes come after those of c.
+    plainest : bool
+        Take the strongest ridge that is within a standard error of the best one.
+
+    Examples
+    --------
+    >>> generator = torch.Generator().manual_seed(1)
+    >>> x, noise = torch.randn(2, 200, 150, generator=generator, dtype=torch.float64)
+    >>> found = ridge(x[:, :1], noise)  # of so much noise nothing can be learned
+    >>> round((found.residual.std() / x[:, :1].std()).item(), 1)
+    1.0
+    """
+    weights = torch.ones_like(x[:, 0]) if weights is None else weights / weights.mean()
+    root = weights.sqrt()[:, None]
+    ones = torch.ones_like(x[:, :1])
+    plain = ones if free is None else torch.cat([ones, free], dim=1)
+    basis = torch.linalg.qr(root * plain).Q
+    target, rows = (root * t - basis @ (basis.T @ (root * t)) for t in (x, c))
+    tried = _tried(target, rows, 1 - basis.square().sum(dim=1))
+    slope, residual = tried[_chosen([r for _, r in tried], plainest=plainest)]
+    rest = torch.linalg.lstsq(root * plain, root * (x - c @ slope)).solution
+    return Ridge(torch.cat([slope, rest[1:]]), rest[0], residual / root)
+
+
+def _tried(target: Tensor, rows: Tensor, others: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Give slopes and residuals of each ridge; `others` is 1 less what a row has in itself."""
+    if not rows.shape[1]:
+        return [(rows.new_zeros(0, target.shape[1]), target / others.clamp(min=OTHERS)[:, None])]
+    size, axes = torch.linalg.eigh(rows.T @ rows)
+    turned = rows @ axes
+    moment, squares = turned.T @ target, turned.square()
+    unit = size.mean().clamp(min=1e-12)
+    found = []
+    for strength in RIDGES:
+        shrunk = 1 / (size.clamp(min=0) + strength * unit)
+        slope = shrunk[:, None] * moment
+        left = (others - squares @ shrunk).clamp(min=OTHERS)
+        found.append((axes @ slope, (target - turned @ slope) / left[:, None]))
+    return found
+
+
+def _chosen(residuals: list[Tensor], *, plainest: bool) -> int:
+    """Find the ridge that leaves least, or the strongest that leaves hardly more."""
+    best = int(torch.tensor([_error(residual, None) for residual in residuals]).argmin())
+    if not plainest:
+        return best
+    least = residuals[best].square()
+    size = least.mean(dim=0)
+    for place in range(len(residuals) - 1, best, -1):
+        more = ((residuals[place].square() - least) / size).sum(dim=1)
+        if more.mean() <= more.std() / len(more) ** 0.5:
+            return place
+    return best

@@ -1,0 +1,1 @@
+"""A trained posterior whose ranks were recalibrated by simulations with known truths."""

@@ -1,0 +1,255 @@
+"""Intervals and regions at an observation whose coverage is guaranteed: locally conformal sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy import special
+
+from sbi_inn.checks import Subject, TestSet
+from sbi_inn.diagnostics.conformal import LocallyConformal
+from sbi_inn.draws import by_name
+from sbi_inn.methods.recalibrated.quantile_map import QuantileMap
+from sbi_inn.methods.row_generators import RowGenerators, digests
+from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.statistics import described_with_givens
+from sbi_inn.posterior.core import Core
+from sbi_inn.simulation.seeds import Stream, generator
+from sbi_inn.typing import BoolArray, FloatArray
+
+DRAWS = 500  # at an observation, that a truth is ranked among
+SUMMED = 64  # more, whose means and widths say what kind of observation it is
+FINE = np.arange(-2.5, 2.51, 0.125)  # normal scores at which draws are looked up
+DENSITIES = 200  # draws whose density is evaluated
+TESTS = 2_000  # test simulations that sets are calibrated by, at most
+HELD = 50_000_000  # numbers of draws that are kept for regions: 400 MB
+NUMBERS = 4_000_000  # that are held at once: 32 MB
+
+
+@dataclass(frozen=True)
+class CredibleRegion:
+    """A region of all parameters together, of highest density, with a guaranteed coverage.
+
+    Attributes
+    ----------
+    level : float
+    log_density : float
+        Lowest inside, in parameter units, as `Posterior.log_prob` has it.
+    share : float
+        Of the posterior's own draws that lie inside: more than `level` where the posterior was
+        found to be too narrow, less where too wide.
+    tests : int
+        Test simulations that its coverage was calibrated by.
+    draws : xarray.Dataset
+        Draws of the posterior that lie inside.
+    """
+
+    level: float
+    log_density: float
+    share: float
+    tests: int
+    draws: xr.Dataset = field(repr=False)
+    _core: Core = field(repr=False)
+    _observation: Observations = field(repr=False)
+
+    def contains(self, parameters: Any) -> xr.DataArray:
+        """Say which parameters lie inside.
+
+        Parameters
+        ----------
+        parameters : Dataset with dim "draw", DataFrame, or dict of scalars or arrays
+
+        Returns
+        -------
+        xarray.DataArray of bool
+            Dim `draw`.
+        """
+        named = by_name(parameters, self._core.prior.names)
+        found = self._core.density.log_prob(named, self._observation)
+        return xr.DataArray(found >= self.log_density, dims="draw", name="inside")
+
+
+def intervals(core: Core, subject: Subject, y: Any, level: float) -> pd.DataFrame:
+    """Give central intervals of each parameter."""
+    _check_level(level)
+    observation = core.read(y)
+    low, high = interval_ends(core, subject, observation, level)
+    about = core.simulations.attrs(core.prior.names)
+    units = [about.get(column.split("[")[0], {}).get("units", "") for column in core.columns]
+    columns = pd.Index(core.columns, name="parameter")
+    table = pd.DataFrame({"units": units, "low": low[0], "high": high[0]}, index=columns)
+    table.attrs = {"level": level, "tests": _calibrated(core, subject).fewest()}
+    return table
+
+
+def regions(core: Core, subject: Subject, y: Any, level: float, n: int) -> CredibleRegion:
+    """Give the region of highest density of all parameters together."""
+    _check_level(level)
+    observation = core.read(y)
+    limit = float(density_limits(core, subject, observation, level)[0])
+    flat = core.draw(observation, n, core.rng(observation))
+    inside = _log_density(core, flat, observation)[0] >= limit
+    draws = core.simulations.label(core.prior.unflatten(flat[0][inside]))
+    tests = _calibrated_regions(core, subject).fewest()
+    return CredibleRegion(level, limit, float(inside.mean()), tests, draws, core, observation)
+
+
+def interval_ends(
+    core: Core, subject: Subject, observations: Observations, level: float
+) -> tuple[FloatArray, FloatArray]:
+    """Give the ends of the intervals at many observations, each of shape (rows, dim)."""
+    conformal = _calibrated(core, subject)
+    _check_enough(conformal, level)
+    ends = []
+    for rows in _blocks(core, len(observations)):
+        drawn, columns = _look(core, observations[rows])
+        scores = conformal.ends(columns, level)
+        known = QuantileMap.of(drawn, FINE)
+        ends.append(np.stack([known.inverse(z[:, None])[:, 0] for z in scores]))
+    low, high = np.concatenate(ends, axis=1)
+    return _within(core, low), _within(core, high)
+
+
+def density_limits(
+    core: Core, subject: Subject, observations: Observations, level: float
+) -> FloatArray:
+    """Give the log density that bounds the region at many observations, shape (rows,)."""
+    conformal = _calibrated_regions(core, subject)
+    _check_enough(conformal, level)
+    found = []
+    for rows in _blocks(core, len(observations)):
+        here = observations[rows]
+        drawn, columns = _look(core, here)
+        scores, _ = conformal.ends(columns, level)
+        density = _log_density(core, drawn[:, :DENSITIES, : core.prior.dim], here)
+        known = QuantileMap.of(density[:, :, None])
+        found.append(known.inverse(scores[:, None])[:, 0, 0])
+    return np.concatenate(found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """What draws at the test simulations show: of truths, n rows."""
+
+    truth: FloatArray  # (n, dim)
+    scores: FloatArray  # (n, dim), normal scores among the draws
+    columns: FloatArray  # (n, p), what is known of each observation
+    drawn: FloatArray  # (n, 200, dim)
+    observations: Observations
+
+
+def _calibrated(core: Core, subject: Subject) -> LocallyConformal:
+    """Calibrate the intervals by the test simulations, once."""
+
+    def calibrate() -> LocallyConformal:
+        looked, rng = _looked(core, subject), generator(core.seed, Stream.INTERVALS, 1)
+        return LocallyConformal.of(looked.scores, looked.columns, rng)
+
+    return subject.once("intervals", calibrate)
+
+
+def _calibrated_regions(core: Core, subject: Subject) -> LocallyConformal:
+    """Calibrate the regions by the test simulations, once."""
+
+    def calibrate() -> LocallyConformal:
+        looked, rng = _looked(core, subject), generator(core.seed, Stream.INTERVALS, 2)
+        flat = np.concatenate([looked.truth[:, None], looked.drawn], axis=1)
+        density = _log_density(core, flat, looked.observations)[:, :, None]
+        scores, _ = QuantileMap.of(density[:, 1:]).forward(density[:, :1])
+        return LocallyConformal.of(scores[:, 0], looked.columns, rng, one_sided=True)
+
+    return subject.once("regions", calibrate)
+
+
+def _looked(core: Core, subject: Subject) -> _Looked:
+    """Draw at the test simulations, once."""
+    return subject.once("draws for sets", lambda: _look_at(core, subject.tests.head(_most(core))))
+
+
+def _most(core: Core) -> int:
+    """Give the number of tests whose draws fit into memory."""
+    return min(TESTS, HELD // (DENSITIES * core.prior.dim))
+
+
+def _look_at(core: Core, tests: TestSet) -> _Looked:
+    rng = generator(core.seed, Stream.INTERVALS, 0)
+    jitter = rng.uniform(-0.5, 0.5, tests.truth.shape)
+    truth = core.extended(tests.truth)
+    truth[:, : core.prior.dim] += np.where(_discrete(core), jitter, 0.0)
+    parts = []
+    for rows in _blocks(core, len(tests)):
+        drawn, columns = _look(core, tests.observations[rows])
+        scores, _ = QuantileMap.of(drawn, FINE).forward(truth[rows][:, None])
+        parts.append((scores[:, 0], columns, drawn[:, :DENSITIES, : core.prior.dim].copy()))
+    scores, columns, drawn = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return _Looked(tests.truth, scores, columns, drawn, tests.observations)
+
+
+def _look(core: Core, observations: Observations) -> tuple[FloatArray, FloatArray]:
+    """Draw at observations (rows, 500, dim), and give what is known of these (rows, p).
+
+    Always the same at one observation, so that sets there are a function of it: truths of tests and
+    of a new observation stay exchangeable. Values of discrete parameters are spread out evenly.
+    """
+    rng = RowGenerators(digests(observations, core.seed, Stream.INTERVALS))
+    drawn = core.extended(core.draw(observations, DRAWS + SUMMED, rng))
+    discrete = _discrete(core)
+    if discrete.any():
+        size = (*drawn.shape[:2], int(discrete.sum()))
+        drawn[:, :, np.flatnonzero(discrete)] += special.ndtr(rng.standard_normal(size)) - 0.5
+    summed = drawn[:, DRAWS:]
+    widths = np.log(np.maximum(summed.std(axis=1), np.finfo(float).tiny))
+    parts = [
+        summed.mean(axis=1),
+        widths,
+        described_with_givens(observations, core.schema),
+        core.features(observations),
+    ]
+    return drawn[:, :DRAWS], np.concatenate(parts, axis=1)
+
+
+def _log_density(core: Core, flat: FloatArray, observations: Observations) -> FloatArray:
+    """Give log densities of draws (rows, n, dim) in parameter units, (rows, n)."""
+    whole = np.where(_discrete(core), np.round(flat), flat)
+    parameters = core.prior.unflatten(whole.reshape(-1, flat.shape[2]))
+    log_prior = core.prior.log_prob(parameters).reshape(flat.shape[:2])
+    return log_prior + core.log_ratio(whole, observations, normalised=True)
+
+
+def _discrete(core: Core) -> BoolArray:
+    return np.array([c.split("[")[0] in core.prior.discrete for c in core.prior.columns])
+
+
+def _within(core: Core, ends: FloatArray) -> FloatArray:
+    """Keep ends (rows, dim) within the prior's support, and those of whole numbers on these."""
+    unbounded = -np.inf, np.inf
+    bounds = [core.prior.support.get(c.split("[")[0], unbounded) for c in core.columns]
+    whole, dim = _discrete(core), core.prior.dim
+    found = np.clip(ends, *np.transpose(bounds))
+    found[:, :dim] = np.where(whole, np.round(found[:, :dim]), found[:, :dim])
+    return found
+
+
+def _blocks(core: Core, rows: int) -> Iterator[slice]:
+    size = max(1, NUMBERS // ((DRAWS + SUMMED) * core.prior.dim))
+    return (slice(first, min(first + size, rows)) for first in range(0, rows, size))
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"expected a level between 0 and 1, such as .9; got {level!r}")
+
+
+def _check_enough(conformal: LocallyConformal, level: float) -> None:
+    """Raise where the tests are too few for that level."""
+    needed, tests = int(np.ceil(level / (1 - level) - 1e-9)), conformal.fewest()
+    if tests < needed:
+        raise ValueError(
+            f"a level of {level:g} takes at least {needed} test simulations; there are {tests}. "
+            "Give the simulator, fit with more simulations, or ask for a lower level"
+        )
