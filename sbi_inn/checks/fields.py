@@ -40,7 +40,8 @@ class FieldSurvey:
     Attributes
     ----------
     ranks : array, shape (n, quantities)
-        Of the truth's other parameters, and of what sums up its field, among those of the draws.
+        Of the truth's other parameters and derived quantities, and of what sums up its field, among
+        those of the draws.
     names : tuple of str
     inside : array of bool, shape (n, pixels)
         Whether each true pixel lies in its 90 % interval.
@@ -69,12 +70,13 @@ def survey_field(
     """
     (place, *_) = sampler.prior.fields
     quantities = Quantities(place.name, place.shape)
-    others = np.delete(np.arange(sampler.prior.dim), place.columns)
-    names = (*(sampler.prior.columns[i] for i in others), *quantities.names)
+    # Other parameters, and derived quantities, which stand behind the parameters.
+    others = np.delete(np.arange(len(sampler.columns)), place.columns)
+    names = (*(sampler.columns[i] for i in others), *quantities.names)
 
     def summed(flat: FloatArray) -> FloatArray:
         fields = flat[:, place.columns].reshape(-1, *place.shape)
-        return np.hstack([flat[:, others], quantities(fields)])
+        return np.hstack([sampler.extended(flat)[:, others], quantities(fields)])
 
     began, found, inside, done = perf_counter(), [], [], 0
     while done < len(tests) and (done < FEWEST or perf_counter() - began < seconds):

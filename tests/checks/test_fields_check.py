@@ -18,10 +18,14 @@ class Sampler:
     """Draws of a posterior that is known: the truth is a draw of N(mean, covariance) too."""
 
     prior = PRIOR
+    columns = PRIOR.columns
 
     def __init__(self, change):
         self.change = change
         self.root = np.linalg.cholesky(COVARIANCE)
+
+    def extended(self, flat):
+        return flat
 
     def draw(self, observations, n, rng):
         white = rng.standard_normal((len(observations), n, SIDE**2))
@@ -114,3 +118,18 @@ def test_a_whole_check_of_a_fitted_field():
     assert posterior.check({"seen": strange}, progress=False).verdict == "do not trust"
     assert posterior.calibration().columns[0].startswith("sky in rows 1-4")
     assert covariance().shape == (64, 64)
+
+
+def test_derived_quantities_of_a_field_are_drawn_and_checked():
+    posterior = si.fit_posterior(
+        HOLE,
+        n_simulations=800,
+        method=si.FieldCINN(flow=False),
+        derived={"flux": lambda sky: sky.sum((-2, -1))},
+        n_jobs=1,
+        seed=1,
+        progress=False,
+    )
+    draws = posterior.sample({"seen": np.zeros((SIDE, SIDE))}, 50)
+    assert np.allclose(draws.flux, draws.sky.sum(("sky_y", "sky_x")))
+    assert posterior.calibration().columns[0] == "flux"
