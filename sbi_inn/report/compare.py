@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from time import perf_counter
@@ -38,12 +39,15 @@ class Rejection:
         Statistics of the simulated observations.
     prior : Prior
     schema : Schema
+    extended : callable
+        From flat parameters to these and what follows from them (`derived=`).
     """
 
     parameters: FloatArray
     rows: FloatArray
     prior: Prior
     schema: Schema
+    extended: Callable[[FloatArray], FloatArray]
     remark: ClassVar[str] = ""
     evaluations: ClassVar[int] = 1
 
@@ -57,6 +61,7 @@ class Rejection:
             statistics(simulations.observations(), schema),
             simulations.prior,
             schema,
+            simulations.extended,
         )
 
     def draw(self, observations: Observations, n: int, rng: np.random.Generator) -> FloatArray:

@@ -578,7 +578,7 @@ PUBLIC = {
     *("intervals", "regions", "recalibrate"),
     *("goodness_of_fit", "goodness_of_fit_each", "goodness_of_fit_together"),
     *("corner", "plot_calibration", "plot_recovery", "plot_latent", "latent_grid"),
-    *("plot_forecast", "plot_forest", "plot_training"),
+    *("plot_forecast", "plot_forest", "plot_training", "maps", "plot_field"),
     *("to_datatree", "to_dataframe", "to_numpy", "latex_table", "save"),
 }
 

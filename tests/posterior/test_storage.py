@@ -135,7 +135,8 @@ def test_without_its_simulator_it_checks_itself_and_says_what_it_skipped(posteri
         assert after.verdict == before.verdict == "do not trust"
         for name in records:
             assert after.records[name].sentence == before.records[name].sentence
-            assert after.records[name].table.equals(before.records[name].table)
+            known = after.records[name].table  # what could be attained takes the simulator
+            assert known.equals(before.records[name].table[known.columns])
 
 
 def exact_copy(posterior):
