@@ -39,6 +39,8 @@ class Rejection:
         Statistics of the simulated observations.
     prior : Prior
     schema : Schema
+    columns : tuple of str
+        The parameters one by one, and what follows from them.
     extended : callable
         From flat parameters to these and what follows from them (`derived=`).
     """
@@ -47,6 +49,7 @@ class Rejection:
     rows: FloatArray
     prior: Prior
     schema: Schema
+    columns: tuple[str, ...]
     extended: Callable[[FloatArray], FloatArray]
     remark: ClassVar[str] = ""
     evaluations: ClassVar[int] = 1
@@ -61,6 +64,7 @@ class Rejection:
             statistics(simulations.observations(), schema),
             simulations.prior,
             schema,
+            simulations.columns,
             simulations.extended,
         )
 
