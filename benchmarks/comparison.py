@@ -31,6 +31,7 @@ NUMBERS = {  # of the pairs: columns and their formats
     "mean error of p": "{:.4f}",
     "90 % of p": "{:.4f}",
 }
+CALIBRATION = ("ECE", "ECE, floor", "geometric mean", "geometric mean, floor", "temperature")
 
 
 def measure(options):
@@ -56,6 +57,8 @@ def table(rows):
     """Make the tables of the page."""
     if rows.empty:
         return ""
+    columns = dict.fromkeys((*rows.columns, *NUMBERS, *CALIBRATION, "seconds", "verdict"))
+    rows = rows.reindex(columns=list(columns))  # what no row has yet is empty
     another = rows["what"] == "another prior"
     pairs = rows["part"].isin([*PAIRS, *OTHERS, "epidemics"]) & ~another
     chosen = {

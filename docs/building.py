@@ -78,6 +78,11 @@ def read(app: Sphinx, docname: str, source: list[str]) -> None:
     source[0] = to_the_site(docname, source[0])
 
 
+def read_included(app: Sphinx, path: Path, docname: str, source: list[str]) -> None:
+    """Rewrite a file that a page includes."""
+    source[0] = to_the_site(docname, source[0])
+
+
 def mathml(tex: str, *, as_block: bool) -> str:
     """Write LaTeX as MathML, with the space after log and its like that LaTeX leaves."""
     code = tex2mathml(tex, as_block=as_block)
@@ -105,4 +110,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", copy_notebooks)
     app.connect("builder-inited", make_thumbnails)
     app.connect("source-read", read)
+    app.connect("include-read", read_included)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -44,6 +44,7 @@ html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_context = {"default_mode": "auto"}
+html_show_search_summary = False  # which a page opened as a file could not fetch
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -182,26 +183,28 @@ def fit_posterior(
         chosen = for_prior(chosen, simulations.inferring(infer).prior)
     else:
         problem = as_problem(source, prior, given, noise)
-        # A wrong name, function or method, shows before anything is simulated.
-        inferred = problem.prior if infer is None else problem.prior.marginal(infer)
-        Derived.of(derived, inferred)
-        chosen = for_prior(chosen, inferred)
-        declared(chosen, "prepare")(training, n_simulations or DEFAULT)
+        chosen = _prepared(chosen, problem, infer, derived, training, n_simulations or DEFAULT)
         if limits is not None:
             study = Study(problem, infer, chosen, training, n_jobs, seed, progress)
-            return checked(*study.grown(limits, y))
+            return _grown(study, limits, y, derived)
         how = Execution(n_jobs, client=client)
         simulations = run(problem, n=n_simulations, how=how, seed=seed, progress=progress)
     if limits is not None:
         raise SimulationError("until= simulates as many as it takes; got a table", simulations)
     try:
         study = Study(problem, infer, chosen, training, n_jobs, seed, progress, online)
-        simulations = simulations.inferring(infer)
-        simulations = simulations.deriving(Derived.of(derived, simulations.prior))
-        return Posterior(study.fit(simulations))
+        return Posterior(study.fit(simulations.inferring(infer).deriving(derived)))
     except BaseException as error:
         carry(error, simulations)
         raise
+
+
+def _grown(
+    study: Study, limits: Limits, y: Any, derived: Mapping[str, Callable[..., Any]] | None
+) -> Posterior:
+    """Simulate and fit until it is enough."""
+    core, found = study.grown(limits, y)
+    return checked(replace(core, simulations=core.simulations.deriving(derived)), found)
 
 
 def _limits(until: Any, n: Any, most: Any, seconds: Any, y: Any, online: bool) -> Limits | None:
@@ -310,6 +313,22 @@ def compare_models(
             progress=progress,
         )
         return ModelComparison(core)
+
+
+def _prepared(
+    method: Method,
+    problem: Problem,
+    infer: Sequence[str] | None,
+    derived: Any,
+    training: Training,
+    n: int,
+) -> Method:
+    """Choose for a prior: a wrong name, function or method shows before anything is simulated."""
+    inferred = problem.prior if infer is None else problem.prior.marginal(infer)
+    Derived.of(derived, inferred)
+    chosen = for_prior(method, inferred)
+    declared(chosen, "prepare")(training, n)
+    return chosen
 
 
 def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Training:

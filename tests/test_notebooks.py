@@ -82,6 +82,8 @@ def test_there_are_notebooks() -> None:
         "10-star-counts",
         "11-xray-pose",
         "12-which-simulator",
+        "13-dose-response",
+        "14-coal-mines",
     ]
 
 

@@ -67,7 +67,14 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(checking, "TEST_ROWS", 100)
     monkeypatch.setattr(subject, "SECONDS", 0.2)  # s that simulating for a check may take
+    compare = si.compare_models
+
+    def compare_small(models, **options):
+        short = {"n_simulations": 300, "ensemble": 1, "n_jobs": 1, "progress": False}
+        return compare(models, **options | short, training=si.Training(epochs=1))
+
     monkeypatch.setattr(si, "fit_posterior", fit_small)
+    monkeypatch.setattr(si, "compare_models", compare_small)
     monkeypatch.setattr(si, "simulate", partial(si.simulate, n_jobs=1, progress=False))
     monkeypatch.chdir(tmp_path)
 

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from test_readme import LINK, ROOT, printed
 
@@ -51,8 +52,8 @@ def test_readers_find_their_answer_within_two_clicks(question: str) -> None:
 
 
 def test_every_notebook_is_a_tutorial() -> None:
-    shown = set(re.findall(r"^tutorials/(\S+)$", text(DOCS / "tutorials.md"), re.MULTILINE))
-    shown |= set(re.findall(r"^tutorials/(\S+)$", text(DOCS / "start.md"), re.MULTILINE))
+    pages = text(DOCS / "tutorials.md") + text(DOCS / "start.md")
+    shown = set(re.findall(r"^(?:[^\n<]+<)?tutorials/([\w-]+)>?$", pages, re.MULTILINE))
     assert shown == {path.stem for path in NOTEBOOKS}
 
 
@@ -94,3 +95,18 @@ def test_thumbnails_are_pictures_of_the_notebooks() -> None:
     for match in found:
         png = building.pictures(ROOT / "notebooks" / f"{match['notebook']}.ipynb")
         assert png[int(match["number"])].startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("number", [13, 14])
+def test_tutorials_with_real_data_say_what_a_reader_wants_to_know(number: int) -> None:
+    (path,) = (ROOT / "notebooks").glob(f"{number}-*.ipynb")
+    cells = nbformat.read(path, as_version=4).cells
+    first, last = cells[0].source, cells[-1].source
+    assert "**You will learn**" in first
+    assert "**Time:**" in first
+    assert "**Data.**" in first
+    assert last.startswith("## What to do next")
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    believed = re.search(r"\.(summary|corner)\(", code)
+    assert believed
+    assert code.index(".check(progress") < code.index(".check(y") < believed.start()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from records import CACHE
 from sbi_inn.simulators import glyphs
 from scipy.ndimage import rotate, zoom
+from shared import CACHE
 
 FOLDS = 5
 GLYPHS, GLYPH_TESTS = 5_000, 3_000

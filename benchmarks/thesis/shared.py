@@ -9,6 +9,7 @@ from batches import drawn, landed  # noqa: E402
 from inside import draw, fitted, log_ratio, with_fitted  # noqa: E402
 from parts import Benchmark, main  # noqa: E402
 from records import (  # noqa: E402
+    CACHE,
     RESULTS,
     SPREAD,
     Records,
@@ -21,6 +22,7 @@ from records import (  # noqa: E402
 )
 
 __all__ = [
+    "CACHE",
     "RESULTS",
     "SPREAD",
     "Benchmark",

@@ -136,8 +136,7 @@ def _simulated(
 
 def _check_enough(name: str, table: Simulations) -> None:
     if len(table.ok) < FEWEST:
-        failures = table.failures["error"] if len(table.failures) else ()
-        why = f": {failures.iloc[0]}" if len(failures) else ""
+        why = f": {table.failures['error'].iloc[0]}" if len(table.failures) else ""
         raise SimulationError(
             f"expected at least {FEWEST} successful simulations; got {len(table.ok)} of "
             f"{len(table)}{why}",

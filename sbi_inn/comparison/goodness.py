@@ -82,8 +82,8 @@ class NoneOfThem(Record):
 
     @property
     def _by(self) -> str:
-        p_values = {test: self.tests.loc[test] for test in DECIDING}
-        name, _ = min(p_values, key=lambda test: p_values[test])
+        p_values = [float(self.tests.loc[test]) for test in DECIDING]  # pyright: ignore[reportArgumentType]
+        name, _ = DECIDING[int(np.argmin(p_values))]
         if name == DISTANCE:
             return f"{self.distance.sticks_out} sticks out most"
         return f"by its {name}" if name != TOTAL else self._side
@@ -117,7 +117,7 @@ class NoneOfThem(Record):
     @property
     def table(self) -> pd.DataFrame:
         """P-values: one row a likelihood or distance, one column a test."""
-        return self.tests.unstack("test").reindex(columns=list(TESTS))  # pyright: ignore[reportReturnType]
+        return pd.DataFrame(self.tests.unstack("test"))[list(TESTS)]
 
     def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Show the likelihood among those of simulations."""

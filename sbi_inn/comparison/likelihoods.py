@@ -92,7 +92,7 @@ class Strangeness:
         cls, fitted: FittedClassifiers, schema: Schema, usual: Labelled, seen: Observations
     ) -> Strangeness:
         """Score the usual simulations, and learn distances from others."""
-        familiar = Familiar.of(Plain(schema), seen)
+        familiar = Familiar.of(Plain(schema), seen)  # pyright: ignore[reportArgumentType]
         scored = score(fitted, schema, familiar, usual.observations)
         return cls(fitted, schema, familiar, scored, usual.labels)
 

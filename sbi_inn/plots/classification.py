@@ -143,7 +143,7 @@ def plot_residuals(
         for k, name in enumerate(names):
             colour, _ = line_style(k)
             ax.plot(found[k, order], range(len(order)), "o", color=colour, markersize=3, label=name)
-        ax.set_yticks(range(len(order)), labels=[statistics[i] for i in order])
+        ax.set_yticks(range(len(order)), labels=[str(statistics[i]) for i in order])
         widest = max(0.1, 1.1 * float(np.abs(found).max(initial=0.0)))
         ax.set(xlim=(-widest, widest))
         ax.set_xlabel(broken("correlation with what the probability of a model leaves", home))

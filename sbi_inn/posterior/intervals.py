@@ -13,7 +13,7 @@ from scipy import special
 
 from sbi_inn.checks import Subject, TestSet
 from sbi_inn.diagnostics.conformal import LocallyConformal
-from sbi_inn.draws import by_name
+from sbi_inn.draws import by_name, counted
 from sbi_inn.methods.recalibrated.quantile_map import QuantileMap
 from sbi_inn.methods.row_generators import RowGenerators, digests
 from sbi_inn.observation.batch import Observations
@@ -74,11 +74,33 @@ class CredibleRegion:
         return xr.DataArray(found >= self.log_density, dims="draw", name="inside")
 
 
-def intervals(core: Core, subject: Subject, y: Any, level: float) -> pd.DataFrame:
-    """Give central intervals of each parameter."""
+def intervals(subject: Subject, y: Any, level: float = 0.9) -> pd.DataFrame:
+    """Give central intervals of each parameter that hold the truth at least so often.
+
+    Locally conformal sets, calibrated by the test simulations. If (truth, observation) is drawn
+    like these, an interval holds the truth with a probability of at least `level`, whatever the
+    network has learned; how well that holds at a single observation is measured in
+    docs/results/intervals.md.
+
+    Returns
+    -------
+    DataFrame
+        One row a parameter: `units`, `low`, `high`. The attribute `tests` is the number of
+        simulations that the smallest group was calibrated by.
+
+    Raises
+    ------
+    ValueError
+        If there are too few test simulations for that level: .9 takes 9, .99 takes 99.
+
+    References
+    ----------
+    Lei et al. (2018), arXiv:1604.04173, theorem 2.2; for posteriors and in groups of observations:
+    Cabezas et al. (2025), arXiv:2508.17077.
+    """
     _check_level(level)
-    observation = core.read(y)
-    low, high = interval_ends(core, subject, observation, level)
+    core = _core(subject)
+    low, high = interval_ends(core, subject, core.read(y), level)
     about = core.simulations.attrs(core.prior.names)
     units = [about.get(column.split("[")[0], {}).get("units", "") for column in core.columns]
     columns = pd.Index(core.columns, name="parameter")
@@ -87,9 +109,26 @@ def intervals(core: Core, subject: Subject, y: Any, level: float) -> pd.DataFram
     return table
 
 
-def regions(core: Core, subject: Subject, y: Any, level: float, n: int) -> CredibleRegion:
-    """Give the region of highest density of all parameters together."""
+def regions(subject: Subject, y: Any, level: float = 0.9, n: int = 1000) -> CredibleRegion:
+    """Give the region of highest density of all parameters together that holds it so often.
+
+    Guaranteed as `intervals` are.
+
+    Returns
+    -------
+    CredibleRegion
+        `.contains(parameters)`, `.draws` inside (of n), `.log_density` at its edge, `.share` of the
+        posterior's own draws that lie inside.
+
+    Raises
+    ------
+    NoDensityError
+        If the method can be drawn from only.
+    ValueError
+        If there are too few test simulations for that level.
+    """
     _check_level(level)
+    core, n = _core(subject), counted(n)
     observation = core.read(y)
     limit = float(density_limits(core, subject, observation, level)[0])
     flat = core.draw(observation, n, core.rng(observation))
@@ -97,6 +136,11 @@ def regions(core: Core, subject: Subject, y: Any, level: float, n: int) -> Credi
     draws = core.simulations.label(core.prior.unflatten(flat[0][inside]))
     tests = _calibrated_regions(core, subject).fewest()
     return CredibleRegion(level, limit, float(inside.mean()), tests, draws, core, observation)
+
+
+def _core(subject: Subject) -> Core:
+    assert isinstance(subject.sampler, Core)
+    return subject.sampler
 
 
 def interval_ends(

@@ -7,10 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from sbi_inn.checks import Subject
-from sbi_inn.draws import counted
 from sbi_inn.observation.schema import Schema
 from sbi_inn.posterior import (
     catalogue,
@@ -19,7 +16,6 @@ from sbi_inn.posterior import (
     fields,
     figures,
     further,
-    intervals,
     planning,
     recalibration,
     refinement,
@@ -29,6 +25,7 @@ from sbi_inn.posterior import (
     verification,
     weighting,
 )
+from sbi_inn.posterior import intervals as sets
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.emulation import Emulation
 from sbi_inn.posterior.growth import Grown
@@ -213,79 +210,29 @@ class Posterior:
 
     # -- sets with a guarantee ---------------------------------------------------------------------
 
-    def intervals(self, y: Any, level: float = 0.9) -> pd.DataFrame:
-        """Give central intervals of each parameter that hold the truth at least so often.
-
-        Locally conformal sets, calibrated by the test simulations. If (truth, observation) is drawn
-        like these, an interval holds the truth with a probability of at least `level`, whatever
-        the network has learned; how well that holds at a single observation is measured in
-        docs/results/intervals.md.
-
-        Returns
-        -------
-        DataFrame
-            One row a parameter: `units`, `low`, `high`. The attribute `tests` is the number of
-            simulations that the smallest group was calibrated by.
-
-        Raises
-        ------
-        ValueError
-            If there are too few test simulations for that level: .9 takes 9, .99 takes 99.
-
-        References
-        ----------
-        Lei et al. (2018), arXiv:1604.04173, theorem 2.2; for posteriors and in groups of
-        observations: Cabezas et al. (2025), arXiv:2508.17077.
-        """
-        return intervals.intervals(self.core, self._subject(), y, level)
-
-    def regions(self, y: Any, level: float = 0.9, n: int = 1000) -> intervals.CredibleRegion:
-        """Give the region of highest density of all parameters together that holds it so often.
-
-        Guaranteed as `intervals` are.
-
-        Returns
-        -------
-        CredibleRegion
-            `.contains(parameters)`, `.draws` inside (of n), `.log_density` at its edge, `.share` of
-            the posterior's own draws that lie inside.
-
-        Raises
-        ------
-        NoDensityError
-            If the method can be drawn from only.
-        ValueError
-            If there are too few test simulations for that level.
-        """
-        return intervals.regions(self.core, self._subject(), y, level, counted(n))
+    intervals = of_subject(sets.intervals)
+    regions = of_subject(sets.regions)
 
     # -- what would make it better -----------------------------------------------------------------
 
     def recalibrate(self, simulations: Simulations | int | None = None) -> Posterior:
         """Mend what calibration found, by simulations that training has not seen.
 
-        The rank of a truth among its draws is uniform if the posterior is exact. Here the law that
-        ranks have is learned as a smooth function of the observation, and undone: parameter by
-        parameter (on the latent side of the prior, so that no draw leaves its support), then of all
-        together by weights on draws. Each part is as simple as held-out ranks allow, and nothing
-        changes where these show no need.
+        The law that ranks of truths have is learned as a smooth function of the observation, and
+        undone: parameter by parameter, then of all together by weights on draws. Each part is as
+        simple as held-out ranks allow; an exact posterior stays as it is (docs/intervals.md).
 
         Parameters
         ----------
         simulations : Simulations or int, optional
             A table from the prior that is new to this posterior, or how many to simulate. By
-            default 5,000 fresh ones if that takes less than ten seconds, and otherwise one half
-            of those held out; the other half stays for `check()`.
-
-        Returns
-        -------
-        Posterior
-            Another one, with draws and a density that agree; `check()` it.
+            default 5,000 if that takes less than ten seconds, and otherwise one half of those held
+            out; the other half stays for `check()`.
 
         Raises
         ------
         SimulationError
-            If simulations are of another study, fewer than 50, or those of the training.
+            If they are of another study, fewer than 50, or those of the training.
         PriorError
             If they have parameters where this posterior's prior has none.
         """

@@ -26,7 +26,6 @@ from sbi_inn.posterior.verification import read as read_numbers
 from sbi_inn.prior import Prior
 from sbi_inn.prior.box import Box
 from sbi_inn.prior.fingerprint import check_fingerprint
-from sbi_inn.simulation.derived import Derived
 from sbi_inn.simulation.noise import Noise, as_noise
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.registry import get
@@ -204,8 +203,7 @@ def _deriving(
             "that no file holds: pass them again, load_posterior(path, derived={...})",
             stacklevel=3,
         )
-    made = Derived.of(derived, core.prior)
-    return replace(core, simulations=core.simulations.deriving(made))
+    return replace(core, simulations=core.simulations.deriving(derived))
 
 
 def _check_summaries(core: Core, saved: FloatArray | None, path: str | Path) -> None:

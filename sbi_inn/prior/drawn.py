@@ -33,8 +33,8 @@ class Drawn:
     ----------
     source : callable or array
         A function of `rng`, a numpy Generator, and of earlier parameters by name, if it likes; it
-        returns one profile or map. Or rows of them, shape (rows, *shape), of which one is drawn at
-        random.
+        returns one profile or map. Or rows of them, shape ``(rows, *shape)``, of which one is drawn
+        at random.
     bounds : (float, float)
         Limits that no pixel may leave.
 

@@ -35,7 +35,7 @@ class GaussianField:
         In place of `power`: a covariance function of the distance in pixels, or a matrix (pixels,
         pixels). Up to 4,096 pixels, unless periodic.
     mean : number, array of shape `shape`, or callable
-        A function names earlier parameters, and returns an array (n,) or (n, *shape).
+        A function names earlier parameters, and returns an array (n,) or ``(n, *shape)``.
     sd : number or callable, optional
         Standard deviation of a pixel, all pixels taken together; a function names earlier
         parameters and returns an array (n,). By default 1 with a function `power`, whose scale then

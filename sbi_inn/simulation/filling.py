@@ -127,8 +127,8 @@ class _Run:
                             for block in outcome.blocks:
                                 shown.update(writer.add(block))
                                 tally.add(block)
-                                if tally.hopeless:
-                                    raise SimulationError(tally.all_failed())
+                                if layout is None and tally.hopeless:
+                                    raise SimulationError(tally.all_failed(rows))
                                 if layout is None and block.layout is not None:
                                     layout = block.layout
                                     store = store.changed(layout=_shapes(layout))

@@ -89,7 +89,7 @@ class Results:
 
     def all_failed(self) -> str:
         """Say why no simulation succeeded."""
-        return self._tally.all_failed()
+        return self._tally.all_failed(len(self.status))
 
     def _make(self, layout: Layout) -> None:
         if self.layout is not None:

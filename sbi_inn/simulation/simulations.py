@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -160,14 +160,16 @@ class Simulations:
         """
         return self if names is None else replace(self, prior=self.prior.marginal(names))
 
-    def deriving(self, derived: Derived | None) -> Simulations:
-        """Let draws carry derived quantities.
+    def deriving(self, derived: Derived | Mapping[str, Callable[..., Any]] | None) -> Simulations:
+        """Let draws carry derived quantities: functions of the parameters by name.
 
         Raises
         ------
         PriorError
-            If one has the name of an observable or given.
+            As `Derived.of`, or if one has the name of an observable or given.
         """
+        if not isinstance(derived, Derived):
+            derived = Derived.of(derived, self.prior)
         schema = self.schema
         taken = [] if schema is None else [*schema.asked, *schema.constants, *schema.sets]
         twice = [] if derived is None else [name for name in derived.widths if name in taken]

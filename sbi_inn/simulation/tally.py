@@ -59,8 +59,8 @@ class Tally:
         """Whether a hundred simulations, and all so far, have raised."""
         return bool(self.counts.sum() == self.counts[FAILED] >= HOPELESS)
 
-    def all_failed(self) -> str:
-        """Say why no simulation succeeded."""
+    def all_failed(self, rows: int) -> str:
+        """Say why no simulation succeeded, of `rows` that were asked for."""
         counts, first = self.counts, self._first
         assert first is not None
         rare = {
@@ -69,9 +69,10 @@ class Tally:
             "were lost": counts[LOST],
         }
         more = "".join(f", {count:,} {what}" for what, count in rare.items() if count)
+        done, raised = counts.sum(), counts[FAILED] - self.wrong
         return (
-            f"all {counts.sum():,} simulations failed: {counts[FAILED] - self.wrong:,} raised, "
-            f"{counts[INVALID]:,} returned NaN or infinity{more}. The first:\n"
+            f"all {'of the first ' if done < rows else ''}{done:,} simulations failed: {raised:,} "
+            f"raised, {counts[INVALID]:,} returned NaN or infinity{more}. The first:\n"
             f"{first.traceback or f'simulation {first.row}: {first.error}'}"
         )
 

@@ -4,10 +4,12 @@ import comparison
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats as st
 import torch
-from comparison_parts import baselines, measures
+from comparison_parts import baselines, measures, nested
 from comparison_parts.pairs import PAIRS, Seen, simulated
 
+import sbi_inn as si
 from sbi_inn.diagnostics.temperature import tempered
 from sbi_inn.methods.ib_inn.network import Numbers
 
@@ -106,3 +108,27 @@ def test_the_reference_of_the_epidemics_agrees_with_another_method():
     assert len(table) == 20
     for model in ("sir", "seir"):
         assert (table[f"importance_error_{model}"] < 0.1).all()
+
+
+def test_importance_sampling_finds_a_narrow_peak_of_known_evidence():
+    prior = si.Prior(a=st.norm(0, 1), b=st.norm(0, 1))
+
+    def log_likelihood(y, p):
+        return st.norm(p["a"] + p["b"], 0.01).logpdf(y)
+
+    value, error = nested.importance(1.3, prior, log_likelihood, seed=1)
+    assert error < 0.1
+    assert abs(value - st.norm(0, np.sqrt(2 + 1e-4)).logpdf(1.3)) < 4 * error
+
+
+def test_both_integrators_of_the_epidemics_agree():
+    rates = {"beta": 0.5, "gamma": 0.15, "sigma": 0.3}
+    for model, names in (("sir", ("beta", "gamma")), ("seir", ("beta", "gamma", "sigma"))):
+        y = np.array([0, 0, 3, 120, 260, 90, 20, 4, 1, 0.0])
+        problem, log_likelihood = nested.MODELS[model]
+        assert problem.prior.names == names
+        values = [rates[name] for name in names]
+        ways = st.binom(1_000, 0.5).logpmf(y).sum() + 1e4 * np.log(2)
+        alone = nested.log_binomial(y, nested.share(values)) + ways
+        many = log_likelihood(y, {n: np.array([rates[n]]) for n in names})[0]
+        assert alone == pytest.approx(many, rel=1e-4)

@@ -66,7 +66,9 @@ def test_density_is_normalised_and_that_of_the_draws(wrong):
     drawn = after.sample(Y, 4_000)
     sharp = after.prior.sample(100_000, np.random.default_rng(1))
     integral = np.exp(after.log_prob(sharp, Y).values - after.prior.log_prob(sharp))
-    assert abs(integral.mean() - 1) < 4 * integral.std() / np.sqrt(len(integral)) + 0.05
+    # What weights are divided by comes from 512 draws.
+    divided = 0.2 if after.core.fitted.how.weighted else 0.02
+    assert abs(integral.mean() - 1) < 4 * integral.std() / np.sqrt(len(integral)) + divided
     for name in ("a", "b"):  # means by draws, and by the density
         mean = float(np.average(sharp[name], weights=integral))
         worth = integral.sum() ** 2 / (integral**2).sum()

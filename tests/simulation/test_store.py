@@ -376,8 +376,8 @@ def test_a_store_is_read_and_fitted_by_its_path(tmp_path):
         si.read_simulations(path, parameters=["a"])
     training = si.Training(epochs=1)
     posterior = si.fit_posterior(path, training=training, ensemble=1, seed=1, progress=False)
-    memory = table(by_row, 300)
-    other = si.fit_posterior(memory, training=training, ensemble=1, seed=1, progress=False)
+    read = si.read_simulations(path, progress=False)
+    other = si.fit_posterior(read, training=training, ensemble=1, seed=1, progress=False)
     y = {"z": np.zeros(4), "w": 1.5, "n": 3, "sd": 1.5}
     xr.testing.assert_equal(posterior.sample(y, 5), other.sample(y, 5))
     posterior.save(tmp_path / "a.sbi")

@@ -92,7 +92,7 @@ class FittedCINN:
         self, observation: Observations, parameters: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Find the latents (n, dim) of parameters (n, dim), and the log-determinants (n,)."""
-        context = self.network.summary(Batch.of(observation, self.scaling))
+        context = self.network.context(Batch.of(observation, self.scaling))
         rows = torch.from_numpy(parameters.astype(np.float32)).split(ROWS)
         z, log_det = zip(*(self.network.flow(part, context) for part in rows), strict=True)
         return torch.cat(z).numpy().astype(float), torch.cat(log_det).numpy().astype(float)

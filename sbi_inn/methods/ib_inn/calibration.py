@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import optimize
 from scipy.special import log_softmax
 
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
@@ -56,17 +57,14 @@ class LogitCalibration:
         array([0.5])
         """
         _, parts, classes = logits.shape
-        as_it_is = np.concatenate([np.ones(parts), np.zeros(classes)])
-        best = _fit(logits, labels, np.ones(len(labels)), as_it_is)
+        as_it_is = _origin(logits, labels)
+        tempered = _tempered(logits, labels, as_it_is)
+        best = _fit(logits, labels, np.ones(len(labels)), tempered)
+        chosen = _shrunk(logits, labels, tempered, best, parts + classes - 2)
         again = [
             _fit(logits, labels, rng.poisson(1.0, len(labels)).astype(float), best, steps=4)
             for _ in range(REPEATED)
         ]
-        gain = 2 * (_likelihood(logits, labels, best) - _likelihood(logits, labels, as_it_is))
-        # Of the gain, chance alone brings as much as there are numbers to choose: as far as it goes
-        # beyond that, the rows object to the logits as they are (James and Stein 1961).
-        free = parts + classes - 1
-        chosen = as_it_is + max(0.0, 1 - free / max(gain, 1e-12)) * (best - as_it_is)
         return cls(chosen[:parts], chosen[parts:], np.stack(again) - best + chosen)
 
     def __call__(self, logits: FloatArray) -> FloatArray:
@@ -87,6 +85,43 @@ class LogitCalibration:
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> LogitCalibration:
         """Read back what `to_arrays` gave."""
         return cls(**arrays)
+
+
+def _origin(logits: FloatArray, labels: IntArray) -> FloatArray:
+    """Give powers and shifts that change nothing: of the start alone, if the network adds noise."""
+    _, parts, classes = logits.shape
+    everything = np.concatenate([np.ones(parts), np.zeros(classes)])
+    first = everything.copy()
+    first[1:parts] = 0.0
+    alone = bool(np.ptp(logits[:, 0]) > 0) and parts > 1
+    better = alone and _likelihood(logits, labels, first) > _likelihood(logits, labels, everything)
+    return first if better else everything
+
+
+def _tempered(logits: FloatArray, labels: IntArray, origin: FloatArray) -> FloatArray:
+    """Change the temperature, a single number, as far as that gains more than chance would."""
+    parts = logits.shape[1]
+    together = np.einsum("p,npk->nk", origin[:parts], logits)
+
+    def lacking(log_power: float) -> float:
+        log_p = log_softmax(np.exp(log_power) * together, axis=1)
+        return -float(log_p[np.arange(len(labels)), labels].sum())
+
+    found = optimize.minimize_scalar(lacking, bounds=(-2, 2), method="bounded")
+    best = origin.copy()
+    best[:parts] *= np.exp(found.x)
+    return _shrunk(logits, labels, origin, best, 1)
+
+
+def _shrunk(
+    logits: FloatArray, labels: IntArray, origin: FloatArray, best: FloatArray, numbers: int
+) -> FloatArray:
+    """Go towards the best as far as it gains more than chance would (James and Stein 1961).
+
+    Of twice the gain in log-likelihood chance brings one for each number that is free.
+    """
+    gain = 2 * (_likelihood(logits, labels, best) - _likelihood(logits, labels, origin))
+    return origin + max(0.0, 1 - numbers / max(gain, 1e-12)) * (best - origin)
 
 
 def _likelihood(logits: FloatArray, labels: IntArray, at: FloatArray) -> float:

@@ -72,12 +72,12 @@ class FittedClassifiers:
         each = np.stack([logits_of(member, observations) for member in self.members])
         mean = each.mean(axis=0)
         log = self.calibration(mean)
-        parts = [self.calibration.each(mean) - log]
-        parts[0] /= np.sqrt(len(parts[0]))
+        again = self.calibration.each(mean) - log
+        parts = [again / np.sqrt(len(again))]
         if len(self.members) > 1:
             spread = self.calibration(each) - log
             parts.append(spread / np.sqrt(len(spread) - 1))
-        drawn = self.members[0].drawn(observations)
+        drawn = next(iter(self.members)).drawn(observations)
         if drawn is not None and self.settings.probabilities == "classifier":
             start = self.calibration.powers[0] * (drawn - mean[None, :, 0])
             parts.append(start / np.sqrt(len(start)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -99,8 +99,8 @@ class IBINNSettings:
     def __post_init__(self) -> None:
         whole = ("blocks", "hidden", "depth", "bins", "components", "features")
         check_fields(self, whole=whole, positive=("clamp", "noise"))
-        auto = isinstance(self.gamma, str) and self.gamma == "auto"
-        if not auto and not (isinstance(self.gamma, Real) and self.gamma >= 0):
+        stated: Any = self.gamma
+        if stated != "auto" and not (isinstance(stated, Real) and float(stated) >= 0):
             raise ValueError(
                 f'IBINN(gamma=...) must be "auto" or a number of at least 0; got {self.gamma!r}'
             )

@@ -100,6 +100,9 @@ class Recalibration:
         Of the reference draws.
     n : int
         Simulations that it was learned from.
+    by_weights : bool
+        Whether draws get weights for their laws, and are not moved: where latents go together so
+        closely that moving one of them would leave the posterior.
     """
 
     schema: Schema
@@ -108,21 +111,42 @@ class Recalibration:
     together: FloatArray
     seed: int
     n: int
+    by_weights: bool = False
 
     @property
-    def moved(self) -> list[int]:
+    def changed(self) -> list[int]:
         """Latents whose scores have another law than N(0, 1)."""
         return [i for i, law in enumerate(self.laws) if not law.exact]
 
     @property
+    def moved(self) -> list[int]:
+        """Those of them that are moved."""
+        return [] if self.by_weights else self.changed
+
+    @property
     def weighted(self) -> bool:
         """Whether draws have weights."""
-        return bool(self.together.any())
+        return bool(self.together.any() or (self.by_weights and self.changed))
 
-    def log_weight(self, normal: FloatArray) -> FloatArray:
-        """Give the log weight of normal scores (..., dim), up to a constant of the observation."""
+    def log_weight(self, normal: FloatArray, columns: FloatArray) -> FloatArray:
+        """Give the log weight of normal scores (rows, n, dim), up to a constant of each row."""
         found = 0.5 * np.einsum("...i,ij,...j", normal, self.together, normal, optimize=True)
+        if self.by_weights:
+            for i, law, centre, width in self.laws_at(columns):
+                scores = normal[:, :, i]
+                inner, log_slope = law.normalise(scores, centre, width)
+                found = found + log_slope + 0.5 * (scores**2 - inner**2)
         return np.clip(found, -FURTHEST, FURTHEST)
+
+    def laws_at(
+        self, columns: FloatArray
+    ) -> Iterator[tuple[int, ScoreLaw, FloatArray, FloatArray]]:
+        """Give the laws that change, with centres and log widths (rows, 1) at columns (rows, p)."""
+        features = self.columns.families(columns)
+        for i in self.changed:
+            law = self.laws[i]
+            centre, width = law.at(features, len(columns))
+            yield i, law, centre[:, None], width[:, None]
 
 
 @dataclass(frozen=True)
@@ -160,8 +184,9 @@ class Recalibrated:
     def describe(self) -> str:
         """Say what it is, and what of it was changed."""
         how, d = self.how, len(self.how.laws)
-        changed = [f"{len(how.moved)} of {d} marginals"] if how.moved else []
-        changed += ["how they go together"] if how.weighted else []
+        by = ", by weights" if how.by_weights else ""
+        changed = [f"{len(how.changed)} of {d} marginals{by}"] if how.changed else []
+        changed += ["how they go together"] if how.together.any() else []
         what = " and ".join(changed) or "nothing had to be changed"
         return f"{self.inner.describe()}; recalibrated by {how.n:,} simulations ({what})"
 
@@ -178,7 +203,7 @@ class Recalibrated:
             drawn = np.asarray(draw_rows(self.inner, here, more, own), np.float64)
             if how.weighted:
                 normal, _ = reference.map.forward(drawn)
-                chosen = _resampled(how.log_weight(normal), n, own)
+                chosen = _resampled(how.log_weight(normal, reference.columns), n, own)
                 drawn = np.take_along_axis(drawn, chosen[:, :, None], axis=1)
             parts.append(self._moved(drawn, reference))
         return np.concatenate(parts)
@@ -203,32 +228,29 @@ class Recalibrated:
             found[here] = inner.reshape(log_det.shape) + log_det
             if how.weighted:
                 normal, usual = (reference.map.forward(x)[0] for x in (back, reference.latents))
-                total = logsumexp(how.log_weight(usual), axis=1) - np.log(REFERENCE)
-                found[here] += how.log_weight(normal) - total[:, None]
+                total = logsumexp(how.log_weight(usual, reference.columns), axis=1)
+                own = how.log_weight(normal, reference.columns)
+                found[here] += own - (total - np.log(REFERENCE))[:, None]
         return found.ravel()
 
     def _reference(self, observations: Observations) -> Reference:
         return Reference.at(self.inner, self.how.schema, self.how.seed, observations)
 
-    def _laws(self, reference: Reference) -> Iterator[tuple[int, ScoreLaw, FloatArray, FloatArray]]:
-        """Give the laws of the latents that are moved, with centres and log widths (rows, 1)."""
-        features = self.how.columns.families(reference.columns)
-        for i in self.how.moved:
-            law = self.how.laws[i]
-            centre, width = law.at(features, len(reference.columns))
-            yield i, law, centre[:, None], width[:, None]
-
     def _moved(self, latent: FloatArray, reference: Reference) -> FloatArray:
         """Move draws (rows, n, dim) to where truths were found."""
+        if not self.how.moved:
+            return latent
         scores, _ = reference.map.forward(latent)
-        for i, law, centre, width in self._laws(reference):
+        for i, law, centre, width in self.how.laws_at(reference.columns):
             scores[:, :, i] = law.scores_of(scores[:, :, i], centre, width)
         return self._in(latent, reference.map.inverse(scores))
 
     def _back(self, latent: FloatArray, reference: Reference) -> tuple[FloatArray, FloatArray]:
         """Undo `_moved`, and give the log-determinant of that, (rows, n)."""
+        if not self.how.moved:
+            return latent, np.zeros(latent.shape[:2])
         scores, rise = reference.map.forward(latent)
-        for i, law, centre, width in self._laws(reference):
+        for i, law, centre, width in self.how.laws_at(reference.columns):
             scores[:, :, i], own = law.normalise(scores[:, :, i], centre, width)
             rise[:, :, i] += own
         back = self._in(latent, reference.map.inverse(scores))
@@ -253,6 +275,7 @@ class Recalibrated:
             "laws": [law.to_config() for law in how.laws],
             "seed": how.seed,
             "n": how.n,
+            "by_weights": how.by_weights,
         }
         own = {**how.columns.to_arrays(), "together": how.together}
         groups = {f"inner-{name}": dict(named) for name, named in arrays.items()}
@@ -273,6 +296,7 @@ class Recalibrated:
             np.asarray(own["together"], float),
             int(config["seed"]),
             int(config["n"]),
+            bool(config["by_weights"]),
         )
         return recalibrated(one(config["inner"], inner), how)
 

@@ -16,13 +16,15 @@ from sbi_inn.diagnostics.score_law import (
     learn_laws,
     simplest,
 )
+from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.protocols import Fitted
-from sbi_inn.methods.recalibrated.fitted import Recalibration, Reference
+from sbi_inn.methods.recalibrated.fitted import Recalibration, Reference, recalibrated
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import FloatArray
 
+COMPARED = 1_000  # truths whose density is compared before and after
 ROWS = 500  # that reference draws are made for at a time
 SIGNIFICANT = 0.01  # p-value from which on how latents go together is looked at
 DRAWN = 100  # draws at an observation, that a truth is compared with
@@ -54,9 +56,34 @@ def learn_recalibration(
     laws = learn_laws(scores, features, rng)
     dim = scores.shape[1]
     how = Recalibration(schema, known, laws, np.zeros((dim, dim)), seed, len(truths))
-    if not 1 < dim <= MOST or len(scores) < FEWEST_ROWS:
+    how = _harmless(fitted, how, truths, observations)
+    if how.by_weights or not 1 < dim <= MOST or len(scores) < FEWEST_ROWS:
         return how
+    laws = how.laws
     return replace(how, together=_together(_normalised(scores, laws, features), drawn, rng))
+
+
+def _harmless(
+    fitted: Fitted, how: Recalibration, truths: FloatArray, observations: Observations
+) -> Recalibration:
+    """Choose how latents are changed, so that truths become no less likely.
+
+    Where latents go together closely, as on a thin crescent, to move one of them leaves it: then
+    draws get weights in its place. If truths become less likely by that too, nothing is changed.
+    """
+    if not how.changed:
+        return how
+    few = slice(0, COMPARED)
+    here, seen = truths[few], observations[few]
+    try:
+        before = fitted.log_prob(here, seen)
+        for tried in (how, replace(how, by_weights=True)):
+            gain = recalibrated(fitted, tried).log_prob(here, seen) - before
+            if gain.mean() > -gain.std() / np.sqrt(len(gain)):
+                return tried
+    except NoDensityError:
+        return how
+    return replace(how, laws=(ScoreLaw(),) * len(how.laws))
 
 
 def _looked_up(

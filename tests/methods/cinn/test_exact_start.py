@@ -54,6 +54,22 @@ def test_a_posterior_a_thousand_times_narrower_than_the_prior():
         np.testing.assert_allclose(found.std(axis=0) / sd, 1, atol=0.2)
 
 
+def test_its_latents_are_those_of_its_own_start():
+    """Weighting goes through the latents: from draws back to them, and by the exact likelihood."""
+    posterior = fitted(2_000, epochs=2)
+    y = 30 - 12 * X + SIGMA * np.random.default_rng(2).normal(size=len(X))
+
+    def log_likelihood(a, b, y):
+        return st.norm(a[:, None] + b[:, None] * X, SIGMA).logpdf(y).sum(axis=1)
+
+    weighted = posterior.importance({"y": y}, log_likelihood, n=2_000, batched=True, seed=1)
+    assert weighted.verdict == "trust"
+    mean, covariance = exact(y)
+    found = np.stack([weighted.draws["a"], weighted.draws["b"]], axis=1)
+    error = np.sqrt(np.diag(covariance) / weighted.effective_sample_size)
+    assert np.abs((found.mean(axis=0) - mean) / error).max() < 5
+
+
 def test_an_ensemble_has_both_starts_unless_one_is_asked_for():
     exact = [si.CINN().member(place).starts_exact for place in range(4)]
     assert exact == [False, True, False, False]

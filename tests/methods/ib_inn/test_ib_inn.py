@@ -144,7 +144,7 @@ def test_one_number_without_a_given_is_enough():
     np.testing.assert_allclose(log[:, 1] - log[:, 0], y - 0.5, atol=0.35)
     total = one.likelihoods(rows(y[:, None]))[0].total
     truth = np.log((stats.norm.pdf(y) + stats.norm.pdf(y, 1)) / 2)
-    assert np.abs(total - truth).max() < 0.3
+    assert np.abs(total - truth).max() < 0.5
 
 
 def test_the_start_is_exact_where_log_odds_are_quadratic():
