@@ -195,16 +195,7 @@ class FieldCINN(FieldSettings):  # noqa: D101 (that of its settings)
         if self.flow == "auto" and _enough(held_out):
             return untrained
         learned = pairs(train)
-        start = untrained.start
-        shape = FieldShape.of(
-            held_out.batch,
-            scaling,
-            seen.series,
-            sides=sides,
-            channels=inputs.channels,
-            numbers=len(untrained.others),
-            circular=bool(start.normals.roots) and isinstance(start.normals.roots[0], Fourier),
-        )
+        shape = _shape(untrained, held_out, scaling, inputs, seen.series)
         with seeded(seed):
             network = FieldNetwork(self, shape)
         settings = self.schedule(training, len(train))
@@ -223,6 +214,26 @@ class FieldCINN(FieldSettings):  # noqa: D101 (that of its settings)
 def _nothing(seconds: float) -> History:
     """Give the history of no training."""
     return History((0.0,), (np.nan,), (np.nan,), 0.0, "finished", 0, seconds)
+
+
+def _shape(
+    untrained: FittedField,
+    pairs: FieldPairs,
+    scaling: Scaling,
+    inputs: Inputs,
+    series: tuple[str, ...],
+) -> FieldShape:
+    """Read off what a network reads."""
+    roots = untrained.start.normals.roots
+    return FieldShape.of(
+        pairs.batch,
+        scaling,
+        series,
+        sides=untrained.start.sides,
+        channels=inputs.channels,
+        numbers=len(untrained.others),
+        circular=bool(roots) and isinstance(roots[0], Fourier),
+    )
 
 
 def _scaling(observations: Observations, sides: tuple[int, ...]) -> Scaling:
