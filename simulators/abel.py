@@ -24,7 +24,7 @@ def lengths() -> FloatArray:
     Examples
     --------
     >>> found = lengths()
-    >>> bool(abs(found[0].sum() - 2) < 1e-3), found[40, :40].max()
+    >>> bool(abs(found[0].sum() - 2) < 1e-3), float(found[40, :40].max())
     (True, 0.0)
     """
     edges = np.arange(SHELLS + 1) / SHELLS

@@ -26,7 +26,7 @@ def projections() -> FloatArray:
     Examples
     --------
     >>> found = projections()
-    >>> found.shape, found[:32].sum(axis=0).max().round(6)
+    >>> found.shape, float(found[:32].sum(axis=0).max().round(6))
     ((256, 1024), 1.0)
     """
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2

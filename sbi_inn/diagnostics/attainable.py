@@ -52,7 +52,9 @@ def attainable(draws: FloatArray, data: FloatArray, prior: FloatArray) -> FloatA
     if good.sum() < ROWS_A_FEATURE * (draws.shape[1] + 1):
         return np.ones(draws.shape[1])
     draws, data = draws[good], data[good]
-    scale = np.maximum(draws.std(axis=0), np.finfo(float).tiny)
+    scale = draws.std(axis=0)
+    if not (scale > np.finfo(float).eps * np.abs(draws).max(axis=0)).all():
+        return np.ones(draws.shape[1])  # a point: nothing is narrower
     own = _covariance(draws / scale)
     root = np.linalg.cholesky(own)
     white = np.linalg.solve(root, (draws - draws.mean(axis=0)).T / scale[:, None]).T

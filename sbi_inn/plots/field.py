@@ -57,7 +57,7 @@ def plot_field(
     --------
     >>> rng = np.random.default_rng(1)
     >>> figure = plot_field(rng.standard_normal((100, 8, 8)), label="sky")
-    >>> [axes.get_title() for axes in figure.axes[:2]]
+    >>> [axes.get_title() for axes in figure.axes if axes.get_title()]
     ['mean of sky', 'sd of sky']
     """
     if draws.ndim not in (2, 3) or not len(draws):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fields import FIELD, HOLE, SIDE, covariance, exact, quick
+from small_fields import FIELD, HOLE, SIDE, covariance, exact, quick
 
 import sbi_inn as si
 from sbi_inn.checks import held_out

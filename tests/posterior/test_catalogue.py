@@ -145,13 +145,15 @@ def test_a_progress_bar_counts_objects(posterior, capsys, monkeypatch):
     shown = catalogue.bar
     monkeypatch.setattr(catalogue, "bar", lambda *a, **k: shown(*a, **{**k, "delay": 0.0}))
     posterior.summary_each(stars(5), 10)
-    assert "summary: 100%" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "summary:   0%" in printed
+    assert printed.endswith(" \r")  # the line is wiped
 
 
 def test_bad_input(posterior):
     with pytest.raises(ValueError, match="at least one draw.*got n = 0"):
         posterior.summary_each(stars(2), 0, progress=False)
-    with pytest.raises(si.ShapeError, match=r"observation 1: .*finite"):
+    with pytest.raises(si.ShapeError, match=r"observation star 1: .*finite"):
         posterior.summary_each(stars(2).assign(**{"y[1]": [0.0, np.nan]}), progress=False)
     with pytest.raises(si.ShapeError, match="at least one observation; got none"):
         posterior.summary_each(stars(0), progress=False)

@@ -95,7 +95,9 @@ def test_progress_is_shown_only_when_asked_for(capsys, monkeypatch):
     posterior.check(Y, progress=False)
     assert capsys.readouterr() == ("", "")
     briefly(exact_posterior(), 200).check()
-    assert "check: 100%" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "check:   0%" in shown
+    assert shown.endswith(" \r")  # the line is wiped
 
 
 # -- drawing from what is not to be trusted --------------------------------------------------------

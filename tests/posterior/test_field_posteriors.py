@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats as st
-from fields import FIELD, HOLE, SIDE, TEXTURES, blurred, clean, detector, quick, squared
+from small_fields import FIELD, HOLE, SIDE, TEXTURES, blurred, clean, detector, quick, squared
 
 import sbi_inn as si
 

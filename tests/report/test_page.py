@@ -42,7 +42,8 @@ def found(verdict="trust", reasons="all is well", advice="", **parts):
     """Make what the page reads of a Check."""
     return SimpleNamespace(
         verdict=verdict,
-        meaning=MEANING[verdict],
+        of="posterior",
+        meaning=MEANING[verdict].format("posterior"),
         reasons=reasons,
         advice=advice,
         records=parts.get("records", {}),

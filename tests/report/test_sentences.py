@@ -30,7 +30,7 @@ def in_general(tests=1_000, **wrong):
 def readable(check):
     """Whether a sentence begins with the verdict and can be read aloud."""
     sentence = check.sentence
-    assert sentence.startswith(MEANING[check.verdict])
+    assert sentence.startswith(MEANING[check.verdict].format("posterior"))
     assert sentence.endswith(".")
     assert len(sentence) < 500
     assert not JARGON.search(sentence), sentence

@@ -307,11 +307,12 @@ def test_no_progress_prints_nothing(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_progress_reaches_the_end(capsys):
+def test_progress_is_shown_and_goes_away(capsys):
     line = Line()
     settings = Training(epochs=4, batch_size=50)
     fit(line, line.loss, line_data(200), line_data(50), settings, seed=0, progress=True)
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "training: 100%" in printed.err
+    assert "training:   0%" in printed.err
+    assert printed.err.endswith(" \r")  # the line is wiped
     assert "validation loss" in printed.err

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import scipy.stats as st
-from fields import HOLE, NOISE, SIDE, TEXTURES, VARIED, exact, quick, textures
 from scipy import fft
 from scipy.special import expit
+from small_fields import HOLE, NOISE, SIDE, TEXTURES, VARIED, exact, quick, textures
 
 import sbi_inn as si
 
