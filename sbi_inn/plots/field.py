@@ -58,7 +58,7 @@ def plot_field(
     >>> rng = np.random.default_rng(1)
     >>> figure = plot_field(rng.standard_normal((100, 8, 8)), label="sky")
     >>> [axes.get_title() for axes in figure.axes if axes.get_title()]
-    ['mean of sky', 'sd of sky']
+    ['mean of sky', 'sd of sky', 'draw 1', 'draw 2', 'draw 3']
     """
     if draws.ndim not in (2, 3) or not len(draws):
         raise ShapeError(

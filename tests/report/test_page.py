@@ -106,7 +106,7 @@ def words(reader):
 @pytest.mark.parametrize("verdict", MARKS)
 def test_the_verdict_is_said_in_words_beside_its_colour(verdict):
     reader = read(page(found(verdict, "because")))
-    assert f"{MARKS[verdict]} {MEANING[verdict]}: because." in words(reader)
+    assert f"{MARKS[verdict]} {MEANING[verdict].format('posterior')}: because." in words(reader)
     banner = [about["class"] for tag, about in reader.attributes if tag == "div"]
     assert banner == [f"banner {verdict.replace(' ', '-')}"]
 
