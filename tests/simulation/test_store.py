@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -335,7 +336,8 @@ def killed_at_random(script, store, part, moments):
         end = time.monotonic() + moment
         while time.monotonic() < end and process.poll() is None:
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may have come to its end
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     subprocess.run([sys.executable, script, store, part], check=True)
 
