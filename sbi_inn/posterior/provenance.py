@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
+from sbi_inn.simulation.identity import identity
 from sbi_inn.simulation.problem import Problem
 
 LIBRARIES = ("sbi-inn", "torch", "numpy", "scipy")
@@ -26,8 +25,8 @@ class Provenance:
     simulator : str
         Its module and name; empty where the simulations came as a table.
     source : str
-        SHA-256 of the simulator's source, in hexadecimal; empty where there is none to read. What
-        the function calls is not part of it.
+        SHA-256 of the simulator's source and of what it holds, as a store of simulations knows it
+        (`identity`); empty where there is none to read. What it calls is not part of it.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -47,8 +46,8 @@ class Provenance:
         if problem is None:
             return cls(versions)
         function = problem.simulator.function
-        named = getattr(function, "__qualname__", type(function).__qualname__)
-        return cls(versions, f"{function.__module__}.{named}", source_hash(function))
+        known = identity(function)
+        return cls(versions, f"{function.__module__}.{known['name']}", known["source"] or "")
 
     def to_config(self) -> dict[str, Any]:
         """Give it as JSON would hold it."""
@@ -68,23 +67,3 @@ class Provenance:
         known = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         hashed = f" (source {self.source[:12]})" if self.source else " (no source to read)"
         return f"{known}; simulator {self.simulator}{hashed}" if self.simulator else known
-
-
-def source_hash(function: Any) -> str:
-    """Hash the source of a function, or of the class of what is called; empty without a source.
-
-    Examples
-    --------
-    >>> len(source_hash(source_hash)), source_hash(len)
-    (64, '')
-    """
-    try:
-        code = inspect.getsource(function)
-    except TypeError:  # an object that can be called
-        try:
-            code = inspect.getsource(type(function))
-        except (TypeError, OSError):
-            return ""
-    except OSError:
-        return ""
-    return sha256(inspect.cleandoc(code).encode()).hexdigest()
