@@ -80,6 +80,15 @@ def refine(
     -------
     Posterior
         For y and its neighbourhood; this one stays as it is.
+
+    Raises
+    ------
+    PriorError
+        If the prior was never stated, or has a field.
+    SimulationError
+        If there is no simulator, or too few simulations are asked for.
+    ShapeError
+        If y does not fit the observations that were simulated.
     """
     study = _study(core, y, n_simulations, rounds, seed, n_jobs, progress)
     _warn_if_strange(core, study.observation)
@@ -163,6 +172,9 @@ def _study(
             f"expected n_simulations a whole number, at least {FEWEST} for each of "
             f"{rounds or 1} rounds; got {n_simulations!r}"
         )
+    if core.prior.fields:
+        names = ", ".join(place.name for place in core.prior.fields)
+        raise PriorError(f"refine has no regions of fields; the prior has the field {names}")
     problem = core.simulator("to refine")
     if not core.prior.stated:
         raise PriorError(

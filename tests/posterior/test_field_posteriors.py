@@ -208,3 +208,8 @@ def test_a_drawn_prior_cannot_be_reweighted():
 def test_the_noise_of_a_problem_is_applied(hole):
     assert hole.problem.noise is not None
     assert detector(clean.function(np.zeros((8, 8)))["seen"], np.random.default_rng(1))
+
+
+def test_refine_says_that_it_has_no_regions_of_fields(hole, seen):
+    with pytest.raises(si.PriorError, match="no regions of fields; the prior has the field sky"):
+        hole.refine(seen, 1_000, progress=False)
