@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
-from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sbi_inn.checks.candidates import Candidates
 from sbi_inn.comparison import checking, evidence, figures, goodness, saving
 from sbi_inn.comparison.core import Core
+from sbi_inn.delegation import as_method
 from sbi_inn.observation.schema import Schema
 from sbi_inn.report.check import Check
 from sbi_inn.simulation.simulations import Simulations
@@ -22,18 +21,8 @@ R = TypeVar("R")
 def _of_core(
     function: Callable[Concatenate[Core, P], R],
 ) -> Callable[Concatenate[ModelComparison, P], R]:
-    """Make a method of a function of the core, with its signature and docstring."""
-
-    @wraps(function)
-    def method(self: ModelComparison, *args: P.args, **kwargs: P.kwargs) -> R:
-        return function(self.core, *args, **kwargs)
-
-    signature = inspect.signature(function)
-    first, *others = signature.parameters.values()
-    own = first.replace(name="self", annotation=inspect.Parameter.empty)
-    method.__signature__ = signature.replace(parameters=[own, *others])  # pyright: ignore[reportAttributeAccessIssue]
-    method.__qualname__ = f"ModelComparison.{function.__name__}"
-    return method
+    """Hand on to a function of the core."""
+    return as_method(lambda comparison: comparison.core, function, "ModelComparison")
 
 
 class ModelComparison:
