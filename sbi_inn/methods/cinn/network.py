@@ -68,6 +68,8 @@ class Shape:
         As `TrainingData.cuts`.
     exact : int
         Features that a start in closed form reads; 0 where there is none.
+    exact_own : int
+        How many of these, the first ones, are observables that it explains by an emulator.
     """
 
     dim: int
@@ -80,6 +82,7 @@ class Shape:
     cuts: Cuts = ()
     image_gaps: tuple[str, ...] = ()
     exact: int = 0
+    exact_own: int = 0
 
     @classmethod
     def of(cls, pairs: Pairs, observations: Observations, cuts: Cuts, scaling: Scaling) -> Shape:
@@ -94,6 +97,7 @@ class Shape:
             cuts=cuts,
             image_gaps=scaling.image_gaps,
             exact=0 if batch.exact is None else batch.exact.shape[1],
+            exact_own=0 if scaling.exact is None else scaling.exact.own,
         )
 
     @classmethod
@@ -212,7 +216,8 @@ class Network(nn.Module):
         self.dropout = Dropout(seed)
         # A summary of ours begins with the vector itself, which is what the regression reads.
         self.read = 0 if own else shape.vector
-        self.start = GaussianStart(shape.dim, shape.exact) if shape.exact else None
+        exact = (shape.dim, shape.exact, shape.exact_own)
+        self.start = GaussianStart(*exact) if shape.exact else None
         self.flow = self._informed(settings, shape) if self.start else self._flow(settings, shape)
         self.latent = Normal(shape.dim)
 
