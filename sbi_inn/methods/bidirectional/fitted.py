@@ -161,27 +161,28 @@ class FittedINN:
         check_observations(data.observations)
         settings, network = self.settings, deepcopy(self.network)
         network.take_back()
-        rows = [
+        seen, unseen = (
             self._read(data.observations[part], data.latents[part])
             for part in (data.train, data.validation)
-        ]
-        before = judged(settings, network, rows[1])
+        )
+        before = judged(settings, network, unseen)
         assert settings.blur is not None
         rate, renew = training.learning_rate or LEARNING_RATE * GENTLY, data.renew
         history = learn(
             settings,
             network,
-            *rows,
+            seen,
+            unseen,
             settings.schedule(replace(training, learning_rate=rate), len(data.train)),
             seed=seed,
             blur=(settings.blur[1], settings.blur[1]),
             renew=renew and (lambda rng: self._read(renew(rng), data.latents[data.train])),
             progress=progress,
         )
-        if not judged(settings, network, rows[1]) < before:
+        if not judged(settings, network, unseen) < before:
             return replace(self, history=history)
-        seen = data.observations.vector[data.train, : network.sides.observables]
-        residual, typical = forward_errors(settings, network, rows[1], categorical(seen))
+        exact = categorical(data.observations.vector[data.train, : network.sides.observables])
+        residual, typical = forward_errors(settings, network, unseen, exact)
         return replace(self, network=network, history=history, residual=residual, typical=typical)
 
     @property
