@@ -1,6 +1,6 @@
 """Growing simulations: is a fit that goes on from the last one as good as one from the start?
 
-    python benchmarks/going_on.py [--problems two_moons slcp sir] [--seeds 1 2] [--first 500]
+    python benchmarks/going_on.py [--problems two_moons slcp ...] [--seeds 1 2] [--first 500]
     python benchmarks/going_on.py --table               the table of the results page
 
 Simulations double twice, as the stages of `fit_posterior(until="trust")` do. One network is trained
@@ -98,7 +98,7 @@ def measure(name, first, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--problems", nargs="*", default=["two_moons", "slcp", "sir"])
+    parser.add_argument("--problems", nargs="*", default=["two_moons", "slcp", "gaussian_mixture"])
     parser.add_argument("--seeds", type=int, nargs="*", default=[1])
     parser.add_argument("--first", type=int, default=500)
     add_options(parser)
