@@ -42,6 +42,7 @@ kinds = {"cinn": sbi_inn.CINN(**small), "inn": sbi_inn.INN(**small)}
 
 def fit_small(*study, method="cinn", **options):
     options |= {"training": sbi_inn.Training(epochs=2), "n_jobs": 1}
+    options.setdefault("ensemble", 1)
     return fit(*study, method=kinds[method], **options)
 
 

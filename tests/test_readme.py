@@ -52,6 +52,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ):
         if not isinstance(simulator, si.Simulations):
             options["n_simulations"] = 500
+        options.setdefault("ensemble", 1)
         with warnings.catch_warnings():
             # So little training leaves a bad emulator, of which a fit rightly warns.
             warnings.filterwarnings("ignore", "the forward network misses")

@@ -1,6 +1,6 @@
 """posterior.importance: exact draws and the evidence where the likelihood is known."""
 
-import time
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +25,7 @@ from studies import (
 import sbi_inn as si
 from sbi_inn.diagnostics.two_samples import c2st
 from sbi_inn.prior import Prior
+from sbi_inn.simulation import pool
 from sbi_inn.weighting import likelihood as likelihood_module
 
 Y = np.array([1.0, 0.5])
@@ -162,13 +163,16 @@ class TestHowTheLikelihoodIsCalled:
         found = weighted(function=lambda a, b: rows(a, b, Y), n=300)
         assert np.allclose(found.weights, weighted(n=300).weights)
 
-    def test_a_slow_one_runs_on_several_processes(self):
+    def test_a_slow_one_runs_on_several_processes(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(pool, "WORTH_IT", 0.0)
+
         def slow(a, b, y):
-            time.sleep(2e-3)
+            (tmp_path / str(os.getpid())).touch()
             return likelihood(a, b, y)
 
         found = weighted(function=slow, n=300, batched=False, n_jobs=2)
         assert np.allclose(found.weights, weighted(n=300).weights)
+        assert len(list(tmp_path.iterdir())) > 1
 
     def test_a_slow_one_shows_how_far_it_is(self, capsys, monkeypatch):
         monkeypatch.setattr(likelihood_module, "PATIENCE", 0.0)
