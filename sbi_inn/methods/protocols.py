@@ -170,6 +170,16 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
+class Levelled(Protocol):
+    """A Decoder some of whose latents belong to levels of detail."""
+
+    @property
+    def levels(self) -> tuple[IntArray, ...]:
+        """Which latents belong to each level, coarsest first; the others belong to none."""
+        ...
+
+
+@runtime_checkable
 class RowWise(Protocol):
     """A trained method whose `sample` takes a RowGenerators as well as a numpy Generator.
 

@@ -11,6 +11,7 @@ import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
+from sbi_inn.flows import Bijection, level_sizes, wavelets
 from sbi_inn.methods.fields.gaussian import LOG_2_PI, GaussianPosterior
 from sbi_inn.methods.fields.inputs import Inputs
 from sbi_inn.methods.fields.network import FieldNetwork, FieldPairs, FieldShape
@@ -117,13 +118,16 @@ class FittedField:
     def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
         """Find the parameters (n, dim) that latents (n, dim) stand for, at one observation.
 
-        Of a mixture, in the field of largest weight.
+        Of a mixture, in the field of largest weight. Without a flow the latents of the field are
+        the wavelets of the white noise, so that they have the same levels.
         """
         numbers = latent[:, self.others]
         if self.numbers is not None:
             numbers = self.numbers.decode(observation, numbers)
         which = self._likeliest(observation, numbers)
-        left = latent[:, self._field].astype(np.float32)
+        left = latent[:, self._field]
+        if self.parts is None:
+            left = self._waves.inverse(torch.from_numpy(left), torch.zeros(1, 0))[0].numpy()
         return self._joined(numbers, self._coloured(observation, left, numbers, which))
 
     def encode(
@@ -136,7 +140,9 @@ class FittedField:
         cells = self._cells(numbers, len(fields), which)
         left, more = self.start.whiten(fields, seen, cells)
         log_det = log_det + more
-        if self.parts is not None:
+        if self.parts is None:
+            left = self._waves(torch.from_numpy(left), torch.zeros(1, 0))[0].numpy()
+        else:
             context = self._context(observation, cells, numbers)
             with torch.inference_mode():
                 z, of_flow = self.parts[0].flow(_tensor(left), context)
@@ -158,6 +164,12 @@ class FittedField:
     def pixels(self) -> int:
         """Of the field."""
         return int(np.prod(self.start.sides))
+
+    @property
+    def levels(self) -> tuple[IntArray, ...]:
+        """Which latents of the field belong to each level, coarsest first."""
+        ends = np.cumsum(level_sizes(self.start.sides))
+        return tuple(np.split(self._field, ends[:-1]))
 
     @property
     def latent_dim(self) -> int:
@@ -207,6 +219,10 @@ class FittedField:
         return config, groups
 
     # -- parts -------------------------------------------------------------------------------------
+
+    @property
+    def _waves(self) -> Bijection:
+        return wavelets(self.start.sides)
 
     @property
     def _field(self) -> IntArray:
