@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -123,7 +124,7 @@ def survey_field(
         truth = tests.truth[here]
         drawn = sampler.draw(tests.observations[here], DRAWS, rng)
         many = summed(drawn.reshape(-1, drawn.shape[2])).reshape(len(truth), DRAWS, -1)
-        part = {"truth": summed(truth), **moments_of(many)}
+        part: dict[str, Any] = {"truth": summed(truth), **moments_of(many)}
         part["ranks"] = ranks(part["truth"], many, rng)
         pixels = ranks(truth[:, place.columns], drawn[:, :, place.columns], rng)
         part["inside"] = np.abs(2 * pixels - 1) <= LEVEL

@@ -119,6 +119,9 @@ def test_other_parameters_beside_a_field(tmp_path):
     # Where the level is drawn too high, the map is drawn too low.
     assert np.corrcoef(draws.brightness, draws.sky.mean(("sky_y", "sky_x")))[0, 1] < -0.3
     assert np.isfinite(posterior.log_prob(draws, y)).all()
+    top = posterior.map_estimate(y)
+    assert abs(top["brightness"] - draws.brightness.mean()) < 2 * draws.brightness.std()
+    assert np.isfinite(top["sky"]).all()
 
 
 @pytest.mark.parametrize("flow", [False, True])
@@ -140,6 +143,36 @@ def test_latents_of_a_field(flow, hole, seen):
         mean = posterior.decode(latents[:1], y, temperature=0).sky
         half = posterior.decode(latents, y, temperature=0.5).sky
         assert np.allclose(half, mean.values + (draws.sky - mean.values) / 2, atol=1e-4)
+
+
+def test_the_field_of_highest_density(hole, seen):
+    found = hole.map_estimate(seen)["sky"]
+    mean = hole.decode(np.zeros(64), seen).sky.values[0]
+    assert np.allclose(found, mean, atol=1e-5)
+    posterior, y = with_flow(), {"seen": np.ones((8, 8))}
+    best = posterior.log_prob(posterior.map_estimate(y), y).item()
+    assert best > posterior.log_prob(posterior.sample(y, 200), y).max()
+    assert best > posterior.log_prob(posterior.decode(np.zeros(64), y), y).item()
+
+
+def test_the_highest_density_of_a_field_that_is_bent():
+    spread = 0.5
+
+    def logged(sky, rng):
+        return {"seen": np.log(sky) / spread + rng.normal(0, 0.3, sky.shape)}
+
+    field = si.GaussianField((8, 8), power=FIELD.power, marginal=st.lognorm(spread))
+    posterior = quick(si.Problem(si.simulator(images=["seen"])(logged), si.Prior(sky=field)), 600)
+    y = {"seen": np.ones((8, 8))}
+    found = np.log(posterior.map_estimate(y)["sky"]).ravel() / spread
+    # log exp(spread f) of a Gaussian f is linear: the mode moves by the covariance times -spread.
+    straight = [
+        np.log(posterior.decode(z, y).sky.values).reshape(-1, 64) / spread
+        for z in (np.zeros((1, 64)), np.eye(64))
+    ]
+    slopes = straight[1] - straight[0]
+    expected = straight[0][0] - spread * (slopes.T @ slopes).sum(axis=1)
+    assert np.allclose(found, expected, atol=1e-3)
 
 
 def test_latents_that_do_not_fit(hole, seen):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as fields_of
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sbi_inn.flows import Bijection, level_sizes, wavelets
 from sbi_inn.methods.fields.gaussian import LOG_2_PI, GaussianPosterior
 from sbi_inn.methods.fields.inputs import Inputs
 from sbi_inn.methods.fields.network import FieldNetwork, FieldPairs, FieldShape
+from sbi_inn.methods.fields.top import top
 from sbi_inn.observation.batch import Observations
 from sbi_inn.prior import FieldPlace
 from sbi_inn.summary_networks import Batch, Scaling
@@ -152,6 +154,36 @@ class FittedField:
             found[:, self.others], of_numbers = self.numbers.encode(observation, numbers)
             log_det = log_det + of_numbers
         return found, log_det
+
+    def top(self, observation: Observations, numbers: FloatArray) -> FloatArray:
+        """Find the field of highest density, in its own units, given other latents (1, numbers).
+
+        Of a mixture, the best of each field's own tops.
+
+        Returns
+        -------
+        array, shape (1, dim)
+            Latents of all parameters.
+        """
+        assert self.place is not None
+        place, seen = self.place, self.start.read(observation, numbers)
+        found, heights = [], []
+        for component in range(self.start.log_weights(seen).shape[1]):
+            cell = self._cells(numbers, 1, component)
+            flow = None
+            if self.parts is not None:
+                network, context = self.parts[0], self._context(observation, cell, numbers).clone()
+                flow = partial(network.log_density, context=context)
+            field = top(
+                lambda left, cell=cell: self.start.colour(left, seen, cell.repeat(len(left))),
+                self.pixels,
+                flow,
+                None if place.pixel is None else place.bend,
+            )
+            height = self._log_density(field, numbers, observation)[0]
+            heights.append(height + place.bend(field).sum())
+            found.append(field)
+        return self._joined(numbers, found[int(np.argmax(heights))])
 
     # -- what it is --------------------------------------------------------------------------------
 
