@@ -21,6 +21,7 @@ from sbi_inn.methods.protocols import Groups, TrainingData
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Scaling
 from sbi_inn.training import weights
+from sbi_inn.training.device import device_of, on, to_numpy
 from sbi_inn.training.history import History, tupled
 from sbi_inn.training.loop import fit, seeded
 from sbi_inn.training.settings import Training
@@ -63,7 +64,7 @@ class INN(INNSettings):  # noqa: D101 (that of its settings)
 
         rows = scaled(data.latents, data.observations)
         seen, unseen = (rows[torch.from_numpy(part)] for part in (train, data.validation))
-        settings = self.resolve(data.dim, seen.y.numpy())
+        settings = self.resolve(data.dim, to_numpy(seen.y))
         sides = settings.sides(data.dim, seen.y.shape[1], seen.given.shape[1])
         with seeded(seed):
             network = BidirectionalNetwork(sides, settings)
@@ -132,9 +133,10 @@ def _forward_errors(
     settings: INN, network: BidirectionalNetwork, unseen: Triples, exact: BoolArray
 ) -> tuple[FloatArray, FloatArray]:
     """Give root-mean-square and typical error of each observable, after the last adjustment."""
+    unseen = on(unseen, device_of(network))
     if settings.candidates != 1 and not network.sides.padded:
         network.align(unseen)
     with torch.no_grad():
-        errors = np.abs(network.residual(unseen).numpy().astype(np.float64))
+        errors = np.abs(to_numpy(network.residual(unseen)).astype(np.float64))
     typical = np.where(exact, 0.0, GAUSSIAN * np.median(errors, axis=0))
     return np.sqrt((errors**2).mean(axis=0)), typical

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as fields_of
 from typing import Any
@@ -14,10 +15,12 @@ from torch import Tensor
 from sbi_inn.methods.fields.gaussian import LOG_2_PI, GaussianPosterior
 from sbi_inn.methods.fields.inputs import Inputs
 from sbi_inn.methods.fields.network import FieldNetwork, FieldPairs, FieldShape
+from sbi_inn.methods.protocols import moved
 from sbi_inn.observation.batch import Observations
 from sbi_inn.prior import FieldPlace
 from sbi_inn.summary_networks import Batch, Scaling
 from sbi_inn.training import weights
+from sbi_inn.training.device import device_of, to_numpy
 from sbi_inn.training.history import History
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
@@ -139,8 +142,8 @@ class FittedField:
         if self.parts is not None:
             context = self._context(observation, cells, numbers)
             with torch.inference_mode():
-                z, of_flow = self.parts[0].flow(_tensor(left), context)
-            left, log_det = z.numpy(), log_det + of_flow.numpy()
+                z, of_flow = self.parts[0].flow(_tensor(left).to(context.device), context)
+            left, log_det = to_numpy(z), log_det + to_numpy(of_flow)
         found[:, self._field] = left
         if self.numbers is not None:
             found[:, self.others], of_numbers = self.numbers.encode(observation, numbers)
@@ -174,6 +177,13 @@ class FittedField:
             size = sum(p.numel() for p in self.parts[0].parameters())
             found = f"cINN of wavelets and convolutions, {size:,} weights, after {found}"
         return found if self.numbers is None else f"{found}; {self.numbers.describe()}"
+
+    def to(self, device: torch.device) -> FittedField:
+        """Give the same on a device; the Gaussian start stays on the processor."""
+        numbers, parts = self.numbers, self.parts
+        if parts is not None:
+            parts = (deepcopy(parts[0]).to(device), *parts[1:])
+        return replace(self, numbers=numbers and moved(numbers, device), parts=parts)
 
     def with_place(self, place: FieldPlace) -> FittedField:
         """Give it the prior's field, which no file holds."""
@@ -263,7 +273,8 @@ class FittedField:
         observed = np.broadcast_to(observed, (len(means), *observed.shape[1:]))
         images = torch.from_numpy(np.concatenate([means, observed], axis=1))
         with torch.inference_mode():
-            return network.context(images, _tensor(numbers), Batch.of(observations, scaling))
+            parts = images, _tensor(numbers), Batch.of(observations, scaling)
+            return network.context(*(part.to(device_of(network)) for part in parts))
 
     def _coloured(
         self, observation: Observations, left: AnyArray, numbers: FloatArray, which: IntArray
@@ -292,7 +303,8 @@ class FittedField:
             context = shared
             if context is None:
                 context = self._context(observation, cells[rows], numbers[rows])
-            found[rows] = flow.inverse(_tensor(left[rows]), context)[0].numpy()
+            there = _tensor(left[rows]).to(context.device)
+            found[rows] = to_numpy(flow.inverse(there, context)[0])
         return found
 
     def _log_density(
@@ -309,7 +321,8 @@ class FittedField:
             else:
                 context = self._context(observations, cells, numbers)
                 with torch.inference_mode():
-                    normal = self.parts[0].log_density(_tensor(left), context).numpy()
+                    there = _tensor(left).to(context.device)
+                    normal = to_numpy(self.parts[0].log_density(there, context))
             each.append(normal + log_det + log_weight[:, component])
         return np.asarray(logsumexp(np.stack(each), axis=0), dtype=np.float64)
 
