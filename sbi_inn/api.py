@@ -34,7 +34,7 @@ from sbi_inn.simulation.seeds import fresh_seed
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.simulation.stated import DEFAULT
 from sbi_inn.tables.already import is_done, taken
-from sbi_inn.training.device import place
+from sbi_inn.training.device import placed
 from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_jobs, check_number, check_seed
 
@@ -131,8 +131,7 @@ def fit_posterior(
         `Training(max_seconds=...)` or `Training(epochs=...)`. Each network of an ensemble has its
         own. They are not kept; `posterior.n_simulations` counts them.
     client : dask.distributed.Client, optional
-        Simulate on its workers, in place of the cores of this machine, with the same result; not
-        the stages of `until`.
+        Simulate on its workers, in place of the cores of this machine, with the same result.
     n_jobs : int
         Processes to simulate and to train an ensemble on; -1 for all cores. It does not change the
         result.
@@ -186,7 +185,7 @@ def fit_posterior(
         problem = as_problem(source, prior, given, noise)
         chosen = _prepared(chosen, problem, infer, derived, training, n_simulations or DEFAULT)
         if limits is not None:
-            study = Study(problem, infer, chosen, training, n_jobs, seed, progress)
+            study = Study(problem, infer, chosen, training, n_jobs, seed, progress, client=client)
             return _grown(study, limits, y, derived)
         how = Execution(n_jobs, client=client)
         simulations = run(problem, n=n_simulations, how=how, seed=seed, progress=progress)
@@ -347,5 +346,5 @@ def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Traini
             else "..."
         )
         raise TypeError(f"expected training=si.Training({line}); got {training!r:.80}")
-    place(training.device)  # a device that is not there shows before anything is simulated
+    placed(training.device)  # a device that is not there shows before anything is simulated
     return training.resumable(seed)

@@ -11,6 +11,7 @@ different sizes, of which training is full, end it.)
 from contextlib import contextmanager
 
 import torch
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
@@ -40,6 +41,8 @@ class OnDevice(torch.Tensor):
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.__getitem__:
+            args = args[0], _indices(args[1])
         with torch._C.DisableTorchFunctionSubclass():
             found = func(*args, **(kwargs or {}))
         if func == torch.Tensor.data.__set__:  # which changes what torch sees, and not what is held
@@ -74,6 +77,7 @@ def _run(func, args, kwargs):
     there = [leaf for leaf in leaves if isinstance(leaf, OnDevice)]
     here = [leaf for leaf in leaves if not isinstance(leaf, OnDevice) and leaf.ndim]
     packet = func.overloadpacket
+    assert not any(leaf.is_meta for leaf in here), "a tensor of torch's own that has no numbers"
     if there and here and packet not in MIXED:
         raise RuntimeError(f"{func}: expected all tensors on one device")
     asked = [leaf for leaf in flat if isinstance(leaf, torch.device)]
@@ -84,8 +88,18 @@ def _run(func, args, kwargs):
         to_device = False
     known = {id(leaf.held): leaf for leaf in there}
     found = func(*tree_map(_held, args), **tree_map(_held, kwargs))
+    if torch.Tag.inplace_view in func.tags:  # such as transpose_: torch has to see it as well
+        with no_dispatch():
+            func(*args, **kwargs)
     flat, shape = tree_flatten(found)
     return tree_unflatten([_wrapped(leaf, known, to_device) for leaf in flat], shape)
+
+
+def _indices(index):
+    """Make tensors of lists of indices: torch would make empty ones, for this device."""
+    if isinstance(index, tuple):
+        return tuple(torch.tensor(i) if isinstance(i, list | tuple) else i for i in index)
+    return torch.tensor(index) if isinstance(index, list) else index
 
 
 def _held(leaf):
@@ -95,9 +109,9 @@ def _held(leaf):
 
 
 def _wrapped(leaf, known, to_device):
-    if not isinstance(leaf, torch.Tensor):
+    if not isinstance(leaf, torch.Tensor) or not to_device:
         return leaf
     if id(leaf) in known:  # it was changed in place
         return known[id(leaf)]
     with torch.inference_mode(False):  # a view of a tensor from outside such a block is not of it
-        return OnDevice(leaf) if to_device else leaf
+        return OnDevice(leaf)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sbi_inn.methods.protocols import moved
 from sbi_inn.posterior.core import Core
-from sbi_inn.training.device import place
+from sbi_inn.training.device import placed
 
 
 def to(core: Core, device: str) -> Core:
@@ -33,4 +33,4 @@ def to(core: Core, device: str) -> Core:
     TypeError
         If a method that is not of this package stays on the processor.
     """
-    return replace(core, fitted=moved(core.fitted, place(device)))
+    return replace(core, fitted=moved(core.fitted, placed(device)))

@@ -28,7 +28,7 @@ class Movable(Protocol):
 T = TypeVar("T", bound=Movable)
 
 
-def place(device: Any) -> torch.device:
+def placed(device: Any) -> torch.device:
     """Find the device that is meant.
 
     Parameters
@@ -44,7 +44,7 @@ def place(device: Any) -> torch.device:
 
     Examples
     --------
-    >>> place("cpu")
+    >>> placed("cpu")
     device(type='cpu')
     """
     if device == "cpu":

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sbi_inn.training.checkpoint import Checkpoint
 from sbi_inn.training.course import Course
-from sbi_inn.training.device import on, place
+from sbi_inn.training.device import on, placed
 from sbi_inn.training.forked import survive_forks
 from sbi_inn.training.history import LIKELIHOOD, History
 from sbi_inn.training.memory import keep_memory
@@ -190,7 +190,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.course = Course(self.settings, len(self.train))
-        self.device = place(self.settings.device)
+        self.device = placed(self.settings.device)
         self.module.to(self.device)
         self.train, self.validation = on(self.train, self.device), on(self.validation, self.device)
         self.generator = torch.Generator().manual_seed(self.seed)

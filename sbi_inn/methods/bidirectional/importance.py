@@ -43,7 +43,11 @@ class Candidates:
         """Choose n draws of each observation in proportion to their weights, none twice."""
         # The largest of log weight + Gumbel noise are such a choice (Vieira 2014).
         gumbel = rng.gumbel(size=tuple(self.log_weight.shape))
-        best = (self.log_weight.double() + torch.from_numpy(gumbel).to(self.x.device)).topk(n, dim=1).indices
+        best = (
+            (self.log_weight.double() + torch.from_numpy(gumbel).to(self.x.device))
+            .topk(n, dim=1)
+            .indices
+        )
         mixed = rng.permuted(to_numpy(best), axis=1)  # topk sorts
         best = torch.from_numpy(mixed).to(self.x.device)
         return self.x.gather(1, best.unsqueeze(2).expand(-1, -1, self.x.shape[2]))

@@ -64,7 +64,9 @@ class FittedCINN:
         if len(context) == 1:
             parts = [self.network.log_prob(part, context) for part in rows.split(ROWS)]
         else:
-            each = torch.arange(len(context), device=rows.device).repeat_interleave(len(rows) // len(context))
+            each = torch.arange(len(context), device=rows.device).repeat_interleave(
+                len(rows) // len(context)
+            )
             pairs = zip(rows.split(ROWS), each.split(ROWS), strict=True)
             parts = [self.network.log_prob(part, context[here]) for part, here in pairs]
         return to_numpy(torch.cat(parts)).astype(np.float64) if parts else np.empty(0)

@@ -15,7 +15,7 @@ from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
 from sbi_inn.methods.ensemble.training import converged, stacked, train, worthwhile
 from sbi_inn.methods.protocols import Fitted, Further, Groups, TrainingData, declared
 from sbi_inn.simulation.seeds import Stream, sequence
-from sbi_inn.training.device import place
+from sbi_inn.training.device import placed
 from sbi_inn.training.settings import Training
 from sbi_inn.training.side_by_side import train_all, warm_up
 from sbi_inn.training.stated import check_fields, check_jobs
@@ -203,7 +203,7 @@ class Ensemble:
 
         One on a device too: its members follow each other there.
         """
-        if place(training.device).type != "cpu":
+        if placed(training.device).type != "cpu":
             return 1
         filled = self.schedule(training, n_train).resolve(n_train)
         assert filled.epochs is not None
