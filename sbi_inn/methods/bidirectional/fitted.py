@@ -14,16 +14,22 @@ from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.bidirectional.importance import ROWS, Candidates, candidates, log_normal
 from sbi_inn.methods.bidirectional.network import BidirectionalNetwork, Triples
 from sbi_inn.methods.bidirectional.settings import INNSettings
+from sbi_inn.methods.bidirectional.sides import categorical
+from sbi_inn.methods.bidirectional.training import forward_errors, judged, learn
+from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.methods.row_generators import Random, rows_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Scaling
 from sbi_inn.training import weights
 from sbi_inn.training.device import device_of, on, to_numpy
 from sbi_inn.training.history import History
+from sbi_inn.training.settings import LEARNING_RATE, Training
 from sbi_inn.typing import AnyArray, FloatArray
 
 # Candidates that the integral of a density is estimated from.
 INTEGRAL = 16_384
+# Share of the usual peak of the learning rate, of a network that is trained already.
+GENTLY = 0.5
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,43 @@ class FittedINN:
         x = self._tensor(latent)
         out = self.network(x, x.new_zeros(len(x), sides.padding[0]), seen.given)
         return self.scaling.unscale(to_numpy(out.y))
+
+    def train_more(
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
+    ) -> FittedINN:
+        """Go on from the weights as they are, with the scales as they are.
+
+        Observations are no more blurred than at the end of a training. The network is kept as it
+        was where validation rows say that it became no better; its errors then stay, too.
+        """
+        network, settings = deepcopy(self.network), self.settings
+        assert settings.blur is not None
+        train, renew = data.train, data.renew
+
+        def scaled(latents: FloatArray, observations: Observations) -> Triples:
+            vectors = self.scaling.vectors(observations)
+            return Triples.of(latents, vectors, observations.givens)
+
+        seen, unseen = (
+            scaled(data.latents[part], data.observations[part]) for part in (train, data.validation)
+        )
+        rate = training.learning_rate or LEARNING_RATE * GENTLY
+        history = learn(
+            network,
+            replace(settings, blur=(settings.blur[1], settings.blur[1])),
+            seen,
+            unseen,
+            settings.schedule(replace(training, learning_rate=rate), len(train)),
+            seed=seed,
+            renew=None if renew is None else lambda rng: scaled(data.latents[train], renew(rng)),
+            progress=progress,
+        )
+        exact = categorical(data.observations.vector[train, : network.sides.observables])
+        residual, typical = forward_errors(settings, network, unseen, exact)
+        now, before = (judged(one, settings, unseen) for one in (network, self.network))
+        if not now < before:
+            return replace(self, history=history)
+        return FittedINN(settings, history, self.scaling, network, residual, typical)
 
     def to(self, device: torch.device) -> FittedINN:
         """Give the same on a device."""

@@ -82,7 +82,7 @@ class FittedCINN:
         """Scale observations, where the network is."""
         return on(Batch.of(observations, self.scaling), device_of(self.network))
 
-    def _tensor(self, rows: FloatArray) -> Tensor:
+    def _tensor(self, rows: AnyArray) -> Tensor:
         """Give rows of numbers where the network is."""
         return torch.from_numpy(rows.astype(np.float32)).to(device_of(self.network))
 

@@ -273,8 +273,8 @@ class FittedField:
         observed = np.broadcast_to(observed, (len(means), *observed.shape[1:]))
         images = torch.from_numpy(np.concatenate([means, observed], axis=1))
         with torch.inference_mode():
-            parts = images, _tensor(numbers), Batch.of(observations, scaling)
-            return network.context(*(part.to(device_of(network)) for part in parts))
+            device, batch = device_of(network), Batch.of(observations, scaling)
+            return network.context(images.to(device), _tensor(numbers).to(device), batch.to(device))
 
     def _coloured(
         self, observation: Observations, left: AnyArray, numbers: FloatArray, which: IntArray
