@@ -172,8 +172,8 @@ def class_calibration_floor(
 
     Parameters
     ----------
-    probabilities : array, shape (n, k)
-        Of k classes for n rows.
+    probabilities
+        As in `class_calibration`.
     quantiles : sequence of float
         Which quantiles of the errors over repeated truths.
     rng : numpy.random.Generator
@@ -215,10 +215,8 @@ def class_calibration_p_value(
 
     Parameters
     ----------
-    probabilities : array, shape (n, k)
-        Of k classes for n rows.
-    truth : array of int, shape (n,)
-        The true class of each row.
+    probabilities, truth
+        As in `class_calibration`.
     rng : numpy.random.Generator
         For the simulated truths.
     repetitions : int
@@ -233,7 +231,7 @@ def class_calibration_p_value(
     Raises
     ------
     ShapeError
-        If the shapes do not fit, a row is no distribution, or a truth is no class.
+        As `class_calibration`.
 
     Examples
     --------
@@ -261,10 +259,8 @@ def class_shares(probabilities: ArrayLike, truth: ArrayLike) -> ClassShares:
 
     Parameters
     ----------
-    probabilities : array, shape (n, k)
-        Of k classes for n rows.
-    truth : array of int, shape (n,)
-        The true class of each row.
+    probabilities, truth
+        As in `class_calibration`.
 
     Returns
     -------
@@ -273,7 +269,7 @@ def class_shares(probabilities: ArrayLike, truth: ArrayLike) -> ClassShares:
     Raises
     ------
     ShapeError
-        If the shapes do not fit, a row is no distribution, or a truth is no class.
+        As `class_calibration`.
 
     Examples
     --------
@@ -293,10 +289,8 @@ def confusion_matrix(probabilities: ArrayLike, truth: ArrayLike) -> IntArray:
 
     Parameters
     ----------
-    probabilities : array, shape (n, k)
-        Of k classes for n rows; the most probable one is chosen, the first of equals.
-    truth : array of int, shape (n,)
-        The true class of each row.
+    probabilities, truth
+        As in `class_calibration`. The most probable class is chosen, the first of equals.
 
     Returns
     -------
@@ -306,7 +300,7 @@ def confusion_matrix(probabilities: ArrayLike, truth: ArrayLike) -> IntArray:
     Raises
     ------
     ShapeError
-        If the shapes do not fit, a row is no distribution, or a truth is no class.
+        As `class_calibration`.
 
     Examples
     --------
@@ -324,10 +318,8 @@ def log_score(probabilities: ArrayLike, truth: ArrayLike) -> LogScore:
 
     Parameters
     ----------
-    probabilities : array, shape (n, k)
-        Of k classes for n rows.
-    truth : array of int, shape (n,)
-        The true class of each row.
+    probabilities, truth
+        As in `class_calibration`.
 
     Returns
     -------
@@ -336,7 +328,7 @@ def log_score(probabilities: ArrayLike, truth: ArrayLike) -> LogScore:
     Raises
     ------
     ShapeError
-        If the shapes do not fit, a row is no distribution, or a truth is no class.
+        As `class_calibration`.
 
     References
     ----------

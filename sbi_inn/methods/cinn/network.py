@@ -29,7 +29,8 @@ from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.protocols import Cuts, TrainingData
 from sbi_inn.methods.streaming import StreamedRows
 from sbi_inn.observation.batch import Observations
-from sbi_inn.summary_networks import Batch, Fusion, OwnNet, Parts, Scaling, patch_of
+from sbi_inn.summary_networks import Batch, Fusion, OwnNet, Parts, Scaling
+from sbi_inn.summary_networks.widths import read_widths, widths_of
 from sbi_inn.training.device import device_of, on
 from sbi_inn.training.loop import Rows
 from sbi_inn.typing import AnyArray, FloatArray
@@ -88,12 +89,8 @@ class Shape:
         batch = pairs.batch
         return cls(
             pairs.latent.shape[1],
-            batch.vector.shape[1],
-            {name: s.entries.shape[1] for name, s in batch.sets.items()},
-            {name: patch_of(int(batch.sets[name].sizes.max())) for name in observations.series},
-            {name: (g.channels, g.height, g.width) for name, g in scaling.grids.items()},
             cuts=cuts,
-            image_gaps=scaling.image_gaps,
+            **widths_of(batch, observations.series, scaling),
             exact=0 if batch.exact is None else batch.exact.shape[1],
         )
 
@@ -101,15 +98,11 @@ class Shape:
     def from_config(cls, config: Mapping[str, Any]) -> Shape:
         """Read back what JSON has made of the fields."""
         own = config["own"]
-        images = {name: tuple(shape) for name, shape in config["images"].items()}
         changed = {
-            "series": dict(config["series"]),
-            "images": images,
-            "image_gaps": tuple(config.get("image_gaps", ())),
             "own": None if own is None else Parts.from_config(own),
             "cuts": tuple((axis, tuple(ends)) for axis, ends in config["cuts"]),
         }
-        return cls(**{**config, **changed})
+        return cls(**{**read_widths(config), **changed})
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from sbi_inn.flows import FieldFlow
 from sbi_inn.methods.fields.settings import FieldSettings
-from sbi_inn.summary_networks import Batch, Fusion, Pyramid, Scaling, patch_of
+from sbi_inn.summary_networks import Batch, Fusion, Pyramid, Scaling
+from sbi_inn.summary_networks.widths import read_widths, widths_of
 
 LOG_2_PI = math.log(2 * math.pi)
 
@@ -69,21 +70,15 @@ class FieldShape:
         return cls(
             sides,
             channels,
-            batch.vector.shape[1],
-            {name: s.entries.shape[1] for name, s in batch.sets.items()},
-            numbers,
-            circular,
-            {name: patch_of(int(batch.sets[name].sizes.max())) for name in series},
-            {n: (g.channels, g.height, g.width) for n, g in scaling.grids.items()},
-            scaling.image_gaps,
+            numbers=numbers,
+            circular=circular,
+            **widths_of(batch, series, scaling),
         )
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> FieldShape:
         """Read back what JSON has made of the fields."""
-        images = {name: tuple(shape) for name, shape in config["images"].items()}
-        changed = {"sides": tuple(config["sides"]), "images": images}
-        return cls(**{**config, **changed, "image_gaps": tuple(config["image_gaps"])})
+        return cls(**{**read_widths(config), "sides": tuple(config["sides"])})
 
     @property
     def others(self) -> bool:

@@ -15,8 +15,9 @@ from sbi_inn.flows import MLP, Free, Mixture, coupling_flow
 from sbi_inn.methods.ib_inn.losses import class_loss, density_loss
 from sbi_inn.methods.ib_inn.settings import IBINNSettings
 from sbi_inn.observation.batch import Observations
-from sbi_inn.summary_networks import Batch, Fusion, Scaling, patch_of
+from sbi_inn.summary_networks import Batch, Fusion, Scaling
 from sbi_inn.summary_networks.location import LINEAR
+from sbi_inn.summary_networks.widths import read_widths, widths_of
 
 # Width of the hidden layers of the classifier and of its summary network.
 HIDDEN = 64
@@ -55,20 +56,14 @@ class Shape:
         """Read them off rows."""
         return cls(
             classes,
-            batch.vector.shape[1],
-            {name: s.entries.shape[1] for name, s in batch.sets.items()},
-            {name: patch_of(int(batch.sets[name].sizes.max())) for name in observations.series},
-            {name: (g.channels, g.height, g.width) for name, g in scaling.grids.items()},
-            scaling.image_gaps,
-            0 if batch.exact is None else batch.exact.shape[1],
+            exact=0 if batch.exact is None else batch.exact.shape[1],
+            **widths_of(batch, observations.series, scaling),
         )
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Shape:
         """Read back what JSON has made of the fields."""
-        images = {name: tuple(shape) for name, shape in config["images"].items()}
-        gaps = tuple(config["image_gaps"])
-        return cls(**{**config, "images": images, "image_gaps": gaps})
+        return cls(**read_widths(config))
 
 
 @dataclass(frozen=True)
