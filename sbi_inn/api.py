@@ -131,7 +131,8 @@ def fit_posterior(
         `Training(max_seconds=...)` or `Training(epochs=...)`. Each network of an ensemble has its
         own. They are not kept; `posterior.n_simulations` counts them.
     client : dask.distributed.Client, optional
-        Simulate on its workers, in place of the cores of this machine, with the same result.
+        Simulate on its workers, in place of the cores of this machine, with the same result; with
+        `until` all stages, whose checks simulate here.
     n_jobs : int
         Processes to simulate and to train an ensemble on; -1 for all cores. It does not change the
         result.

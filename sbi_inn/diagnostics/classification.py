@@ -172,7 +172,7 @@ def class_calibration_floor(
 
     Parameters
     ----------
-    probabilities
+    probabilities : array, shape (n, k)
         As in `class_calibration`.
     quantiles : sequence of float
         Which quantiles of the errors over repeated truths.
@@ -189,7 +189,7 @@ def class_calibration_floor(
     Raises
     ------
     ShapeError
-        If the shape does not fit, or a row is no distribution.
+        As `class_calibration`.
 
     Examples
     --------
@@ -215,12 +215,11 @@ def class_calibration_p_value(
 
     Parameters
     ----------
-    probabilities, truth
+    probabilities, truth : arrays, shapes (n, k) and (n,)
         As in `class_calibration`.
     rng : numpy.random.Generator
-        For the simulated truths.
     repetitions : int
-        Number of times that truths are drawn; no p-value is below 1 / (repetitions + 1).
+        As in `class_calibration_floor`; no p-value is below 1 / (repetitions + 1).
 
     Returns
     -------
@@ -259,7 +258,7 @@ def class_shares(probabilities: ArrayLike, truth: ArrayLike) -> ClassShares:
 
     Parameters
     ----------
-    probabilities, truth
+    probabilities, truth : arrays, shapes (n, k) and (n,)
         As in `class_calibration`.
 
     Returns
@@ -289,8 +288,8 @@ def confusion_matrix(probabilities: ArrayLike, truth: ArrayLike) -> IntArray:
 
     Parameters
     ----------
-    probabilities, truth
-        As in `class_calibration`. The most probable class is chosen, the first of equals.
+    probabilities, truth : arrays, shapes (n, k) and (n,)
+        As in `class_calibration`; the most probable class is chosen, the first of equals.
 
     Returns
     -------
@@ -318,7 +317,7 @@ def log_score(probabilities: ArrayLike, truth: ArrayLike) -> LogScore:
 
     Parameters
     ----------
-    probabilities, truth
+    probabilities, truth : arrays, shapes (n, k) and (n,)
         As in `class_calibration`.
 
     Returns

@@ -42,8 +42,8 @@ class Study:
     progress : bool
     online : bool
         Whether every pass of the training sees fresh simulations.
-    client : dask.distributed.Client or None
-        On whose workers the stages are simulated, in place of this machine's.
+    client : dask.distributed.Client, optional
+        Simulates the stages of `grown` on its workers; checks simulate here.
     """
 
     problem: Problem | None

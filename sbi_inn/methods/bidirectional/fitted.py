@@ -15,7 +15,12 @@ from sbi_inn.methods.bidirectional.importance import ROWS, Candidates, candidate
 from sbi_inn.methods.bidirectional.network import BidirectionalNetwork, Triples
 from sbi_inn.methods.bidirectional.settings import INNSettings
 from sbi_inn.methods.bidirectional.sides import categorical
-from sbi_inn.methods.bidirectional.training import forward_errors, judged, learn
+from sbi_inn.methods.bidirectional.training import (
+    check_observations,
+    forward_errors,
+    judged,
+    learn,
+)
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.methods.row_generators import Random, rows_of
 from sbi_inn.observation.batch import Observations
@@ -140,46 +145,50 @@ class FittedINN:
         out = self.network(x, x.new_zeros(len(x), sides.padding[0]), seen.given)
         return self.scaling.unscale(to_numpy(out.y))
 
+    def to(self, device: torch.device) -> FittedINN:
+        """Give the same on a device."""
+        return replace(self, network=deepcopy(self.network).to(device))
+
     def train_more(
         self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
     ) -> FittedINN:
         """Go on from the weights as they are, with the scales as they are.
 
-        Observations are no more blurred than at the end of a training. The network is kept as it
-        was where validation rows say that it became no better; its errors then stay, too.
+        Observations are no more blurred than at the end of a training: shapes are known. What was
+        adjusted after the last training is taken back, and found anew. The network is kept as it is
+        where validation rows say that it became no better.
+
+        Raises
+        ------
+        ShapeError
+            If values are missing.
         """
-        network, settings = deepcopy(self.network), self.settings
-        assert settings.blur is not None
-        train, renew = data.train, data.renew
-
-        def scaled(latents: FloatArray, observations: Observations) -> Triples:
-            vectors = self.scaling.vectors(observations)
-            return Triples.of(latents, vectors, observations.givens)
-
+        check_observations(data.observations)
+        settings, network = self.settings, deepcopy(self.network)
+        network.take_back()
         seen, unseen = (
-            scaled(data.latents[part], data.observations[part]) for part in (train, data.validation)
+            self._read(data.observations[part], data.latents[part])
+            for part in (data.train, data.validation)
         )
-        rate = training.learning_rate or LEARNING_RATE * GENTLY
+        before = judged(settings, network, unseen)
+        assert settings.blur is not None
+        rate, renew = training.learning_rate or LEARNING_RATE * GENTLY, data.renew
         history = learn(
+            settings,
             network,
-            replace(settings, blur=(settings.blur[1], settings.blur[1])),
             seen,
             unseen,
-            settings.schedule(replace(training, learning_rate=rate), len(train)),
+            settings.schedule(replace(training, learning_rate=rate), len(data.train)),
             seed=seed,
-            renew=None if renew is None else lambda rng: scaled(data.latents[train], renew(rng)),
+            blur=(settings.blur[1], settings.blur[1]),
+            renew=renew and (lambda rng: self._read(renew(rng), data.latents[data.train])),
             progress=progress,
         )
-        exact = categorical(data.observations.vector[train, : network.sides.observables])
-        residual, typical = forward_errors(settings, network, unseen, exact)
-        now, before = (judged(one, settings, unseen) for one in (network, self.network))
-        if not now < before:
+        if not judged(settings, network, unseen) < before:
             return replace(self, history=history)
-        return FittedINN(settings, history, self.scaling, network, residual, typical)
-
-    def to(self, device: torch.device) -> FittedINN:
-        """Give the same on a device."""
-        return replace(self, network=deepcopy(self.network).to(device))
+        exact = categorical(data.observations.vector[data.train, : network.sides.observables])
+        residual, typical = forward_errors(settings, network, unseen, exact)
+        return replace(self, network=network, history=history, residual=residual, typical=typical)
 
     @property
     def remark(self) -> str:
@@ -235,11 +244,11 @@ class FittedINN:
         assert self.settings.candidates is not None
         return self.settings.candidates
 
-    def _read(self, observations: Observations) -> Triples:
-        """Scale observations; the parameters beside them are unknown."""
+    def _read(self, observations: Observations, latents: FloatArray | None = None) -> Triples:
+        """Scale observations; the parameters beside them may be unknown."""
         vectors = self.scaling.vectors(observations)
-        rows = Triples.of(np.empty((len(observations), 0)), vectors, observations.givens)
-        return on(rows, device_of(self.network))
+        x = np.empty((len(observations), 0)) if latents is None else latents
+        return on(Triples.of(x, vectors, observations.givens), device_of(self.network))
 
     def _tensor(self, rows: FloatArray) -> Tensor:
         """Give rows of numbers where the network is."""

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 
-from sbi_inn.errors import ShapeError
 from sbi_inn.methods.bidirectional.fitted import FittedINN
 from sbi_inn.methods.bidirectional.network import BidirectionalNetwork, Triples
 from sbi_inn.methods.bidirectional.settings import INNSettings
 from sbi_inn.methods.bidirectional.sides import Sides, categorical
-from sbi_inn.methods.bidirectional.training import forward_errors, learn
+from sbi_inn.methods.bidirectional.training import check_observations, forward_errors, learn
 from sbi_inn.methods.protocols import Groups, TrainingData
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Scaling
@@ -48,7 +46,7 @@ class INN(INNSettings):  # noqa: D101 (that of its settings)
         ShapeError
             If observations hold sets, series, images or missing values.
         """
-        _check_observations(data.observations)
+        check_observations(data.observations)
         train, renew = data.train, data.renew
         scaling = Scaling.fit(data.observations[train])
 
@@ -61,13 +59,15 @@ class INN(INNSettings):  # noqa: D101 (that of its settings)
         sides = settings.sides(data.dim, seen.y.shape[1], seen.given.shape[1])
         with seeded(seed):
             network = BidirectionalNetwork(sides, settings)
+        assert settings.blur is not None
         history = learn(
-            network,
             settings,
+            network,
             seen,
             unseen,
             settings.schedule(training, len(train)),
             seed=seed,
+            blur=settings.blur,
             renew=None if renew is None else lambda rng: scaled(data.latents[train], renew(rng)),
             progress=progress,
         )
@@ -84,22 +84,3 @@ class INN(INNSettings):  # noqa: D101 (that of its settings)
         scaling = Scaling.from_arrays(arrays["scaling"])
         history = History.from_config(config["history"])
         return FittedINN(settings, history, scaling, network, **arrays["errors"])
-
-
-def _check_observations(observations: Observations) -> None:
-    kinds = {
-        "sets": [name for name in observations.sets if name not in observations.series],
-        "series": observations.series,
-        "images": observations.grids,
-    }
-    got = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
-    if got or observations.vector.shape[1] == observations.givens:
-        raise ShapeError(
-            "the bidirectional INN predicts one vector of observables; got "
-            f'{"; ".join(got) or "none"}. Use method="cinn"'
-        )
-    if np.isnan(observations.vector).any():
-        raise ShapeError(
-            "the bidirectional INN predicts observables, none of which may be missing; got NaN. "
-            'Use method="cinn"'
-        )

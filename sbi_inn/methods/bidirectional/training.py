@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from sbi_inn.errors import ShapeError
 from sbi_inn.methods.bidirectional.losses import Likelihood, MeanDiscrepancy
 from sbi_inn.methods.bidirectional.network import BidirectionalNetwork, Triples
 from sbi_inn.methods.bidirectional.noise import BlurAndNoise
 from sbi_inn.methods.bidirectional.settings import INNSettings
+from sbi_inn.observation.batch import Observations
 from sbi_inn.training.device import device_of, on, to_numpy
 from sbi_inn.training.history import History
-from sbi_inn.training.loop import fit
+from sbi_inn.training.loop import Renew, fit
 from sbi_inn.training.settings import Training
 from sbi_inn.typing import BoolArray, FloatArray
 
@@ -25,34 +26,40 @@ GAUSSIAN = 1.4826
 # Rows that are judged at once.
 AT_ONCE = 2048
 
+Loss = Likelihood | MeanDiscrepancy
+
 
 def learn(
-    network: BidirectionalNetwork,
     settings: INNSettings,
+    network: BidirectionalNetwork,
     seen: Triples,
     unseen: Triples,
     training: Training,
     *,
     seed: int,
-    renew: Callable[[np.random.Generator], Triples] | None = None,
+    blur: tuple[float, float],
+    renew: Renew | None = None,
     progress: bool = True,
 ) -> History:
     """Train a network in place; it ends with its best averaged weights.
 
     Parameters
     ----------
-    network : BidirectionalNetwork
     settings : INNSettings
         Resolved.
+    network : BidirectionalNetwork
     seen, unseen : Triples
-        Rows to train and to validate on.
+        To train on, and to validate on.
     training : Training
     seed : int
+    blur : (float, float)
+        Standard deviation on scaled observations, at the start and the end.
     renew : callable, optional
         Gives the training rows with noise drawn anew.
     progress : bool
     """
-    loss, noise = _loss_and_noise(network, settings)
+    loss = loss_of(settings, network)
+    noise = BlurAndNoise(network.sides, loss.padding, blur)
     return fit(
         network,
         loss,
@@ -68,13 +75,28 @@ def learn(
     )
 
 
+def loss_of(settings: INNSettings, network: BidirectionalNetwork) -> Loss:
+    """Give the loss of resolved settings; warn where it says little."""
+    if settings.loss == "likelihood":
+        return Likelihood(network)
+    if network.sides.width > LARGE:
+        warnings.warn(
+            f"mean discrepancies say little in more than about {LARGE} dimensions; here are "
+            f'{network.sides.width}. INN(loss="likelihood") has no such limit',
+            stacklevel=4,
+        )
+    return MeanDiscrepancy(network, settings.widths, settings.terms)
+
+
 @torch.no_grad()
-def judged(network: BidirectionalNetwork, settings: INNSettings, rows: Triples) -> float:
-    """Give the mean loss of rows, wherever they are."""
-    loss, noise = _loss_and_noise(network, settings)
-    parts = torch.arange(len(rows)).split(AT_ONCE)
-    each = [loss(noise.fixed(on(rows[part], device_of(network)))) for part in parts]
-    return torch.cat(each).double().mean().item()
+def judged(settings: INNSettings, network: BidirectionalNetwork, rows: Triples) -> float:
+    """Give the mean loss of rows, without blur, whose noise is the same at every call."""
+    loss = loss_of(settings, network)
+    noise = BlurAndNoise(network.sides, loss.padding, (0.0, 0.0))
+    rows = on(rows, device_of(network))
+    each = torch.arange(len(rows), device=rows.x.device).split(AT_ONCE)
+    parts = [loss(noise.fixed(rows[r])) for r in each]
+    return torch.cat(parts).double().mean().item()
 
 
 def forward_errors(
@@ -90,21 +112,21 @@ def forward_errors(
     return np.sqrt((errors**2).mean(axis=0)), typical
 
 
-def _loss_and_noise(
-    network: BidirectionalNetwork, settings: INNSettings
-) -> tuple[Likelihood | MeanDiscrepancy, BlurAndNoise]:
-    assert settings.blur is not None
-    loss = _loss(network, settings)
-    return loss, BlurAndNoise(network.sides, loss.padding, settings.blur)
-
-
-def _loss(network: BidirectionalNetwork, settings: INNSettings) -> Likelihood | MeanDiscrepancy:
-    if settings.loss == "likelihood":
-        return Likelihood(network)
-    if network.sides.width > LARGE:
-        warnings.warn(
-            f"mean discrepancies say little in more than about {LARGE} dimensions; here are "
-            f'{network.sides.width}. INN(loss="likelihood") has no such limit',
-            stacklevel=5,
+def check_observations(observations: Observations) -> None:
+    """Raise ShapeError unless there is one vector of observables, of which none is missing."""
+    kinds = {
+        "sets": [name for name in observations.sets if name not in observations.series],
+        "series": observations.series,
+        "images": observations.grids,
+    }
+    got = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+    if got or observations.vector.shape[1] == observations.givens:
+        raise ShapeError(
+            "the bidirectional INN predicts one vector of observables; got "
+            f'{"; ".join(got) or "none"}. Use method="cinn"'
         )
-    return MeanDiscrepancy(network, settings.widths, settings.terms)
+    if np.isnan(observations.vector).any():
+        raise ShapeError(
+            "the bidirectional INN predicts observables, none of which may be missing; got NaN. "
+            'Use method="cinn"'
+        )
