@@ -4,6 +4,7 @@
     python benchmarks/speed.py core spline              some of them
     python benchmarks/speed.py core --rounds 30
     python benchmarks/speed.py core spline --table      tables of the results page
+    python benchmarks/speed.py --device cuda            step, density and draws on a GPU
     python benchmarks/speed.py scaling --simulations 1000 10000 --dimensions 2 10
 
 Sections
@@ -24,11 +25,14 @@ from dataclasses import replace
 from time import perf_counter
 
 from records import SOURCE, Records, add_options, headed
+from speed_parts.device import DEVICE, why_not
 from speed_parts.interface import INTERFACE
 from speed_parts.networks import CORE, SPLINES
 from speed_parts.scaling import SCALING
 
 SECTIONS = {"core": CORE, "spline": SPLINES, "interface": INTERFACE, "scaling": SCALING}
+ON_DEVICE = "device"  # the section of --device
+ALL = {**SECTIONS, ON_DEVICE: DEVICE}
 SIMULATIONS = (1_000, 10_000, 100_000, 1_000_000)
 DIMENSIONS = (2, 5, 10, 30, 100)
 ABOUT = ("network", "task", "what", "call", "simulations", "parameters")  # whatever a section has
@@ -39,9 +43,13 @@ def main():
     options = read_options()
     records = replace(RECORDS, folder=options.out)
     chosen = options.sections or list(SECTIONS)
+    if options.device != "cpu":
+        chosen = [ON_DEVICE]
+        if not options.table and (reason := why_not(options.device)):
+            sys.exit(reason)
     for name in [] if options.table else chosen:
         started = perf_counter()
-        rows = SECTIONS[name].measure(options).assign(section=name)
+        rows = ALL[name].measure(options).assign(section=name)
         records.add(rows.to_dict("records"), seed=1, threads=options.threads)
         print(f"{name}: {perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     print(tables(records.read(), chosen))
@@ -53,8 +61,9 @@ def tables(rows, sections):
     for name in sections:
         for _, here in rows[rows["section"] == name].groupby("threads"):
             own = here.dropna(axis=1, how="all")
-            table = SECTIONS[name].table(own.drop(columns=[*SOURCE, "section"]))
-            written.append(headed(own, table.map(cell), SECTIONS[name].about))
+            section = ALL[name]
+            table = section.table(own.drop(columns=[*SOURCE, "section"]))
+            written.append(headed(own, table.map(cell), section.about))
     return "\n\n".join(written)
 
 
@@ -64,6 +73,7 @@ def read_options():
     )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each process")
+    parser.add_argument("--device", default="cpu", help="such as cuda: section device alone")
     parser.add_argument("--rounds", type=int, default=15, help="of what runs in turns")
     parser.add_argument("--seconds", type=float, default=0.5, help="of one measurement")
     sizes = {"type": int, "nargs": "*", "metavar": "N", "help": "of section scaling"}

@@ -34,6 +34,7 @@ from sbi_inn.simulation.seeds import fresh_seed
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.simulation.stated import DEFAULT
 from sbi_inn.tables.already import is_done, taken
+from sbi_inn.training.device import placed
 from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_jobs, check_number, check_seed
 
@@ -346,4 +347,5 @@ def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Traini
             else "..."
         )
         raise TypeError(f"expected training=si.Training({line}); got {training!r:.80}")
+    placed(training.device)  # a device that is not there shows before anything is simulated
     return training.resumable(seed)

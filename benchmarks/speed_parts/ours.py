@@ -35,12 +35,16 @@ class Pairs:
     def __getitem__(self, rows):
         return Pairs(self.x[rows], self.context[rows])
 
+    def to(self, device):
+        return Pairs(self.x.to(device), self.context.to(device))
+
 
 class Ours(nn.Module):
     """Coupling blocks and a normal latent, trained by the loop that trains every posterior."""
 
-    def __init__(self, transform):
+    def __init__(self, transform, device="cpu"):
         super().__init__()
+        self.device = device
         subnet = partial(MLP, context=OBSERVABLES, hidden=HIDDEN, depth=2)
         self.generator = torch.Generator().manual_seed(1)
         self.flow = coupling_flow(
@@ -53,6 +57,7 @@ class Ours(nn.Module):
             bins=BINS,
         )
         self.latent = Normal(PARAMETERS)
+        self.to(device)
 
     @property
     def weights(self):
@@ -72,7 +77,9 @@ class Ours(nn.Module):
             loss,
             Pairs(*pairs(batch * (steps + 1))),
             Pairs(*pairs(2)),
-            Training(epochs=1, batch_size=batch, gradient_clip=GRADIENT_CLIP),
+            Training(
+                epochs=1, batch_size=batch, gradient_clip=GRADIENT_CLIP, device=str(self.device)
+            ),
             seed=1,
             score=lambda rows: -self.density(rows.x, rows.context),
             progress=False,
@@ -88,14 +95,16 @@ class Ours(nn.Module):
         return self.latent.log_prob(z) + log_det
 
     def sample(self, n, context):
-        return self.flow.inverse(self.latent.sample(n, self.generator), context)[0]
+        return self.flow.inverse(self.latent.sample(n, self.generator).to(self.device), context)[0]
 
 
 class Products:
     """The matrix products of the dense layers and nothing else: a floor for the affine networks."""
 
-    def __init__(self):
-        self.matrices = [torch.randn(out, into) for into, out in layers() * 2 * BLOCKS]
+    def __init__(self, device="cpu"):
+        self.device = device
+        shapes = layers() * 2 * BLOCKS
+        self.matrices = [torch.randn(out, into).to(device) for into, out in shapes]
         self.weights = sum(m.numel() for m in self.matrices)
 
     def step(self, batch, steps):
@@ -106,7 +115,8 @@ class Products:
             for matrix in self.matrices:
                 n_out, n_in = matrix.shape
                 torch.mm(rows[n_out], matrix)
-                torch.mm(rows[n_out].T, rows[n_in])
+                last = torch.mm(rows[n_out].T, rows[n_in])
+        last[0, 0].item()  # a device works on while the processor goes on
         return (perf_counter() - started) / steps
 
     def density(self, x, context):
@@ -117,7 +127,8 @@ class Products:
 
     @cache  # noqa: B019 - there is one of these, for as long as the process lives
     def _rows(self, n):
-        return {width: torch.randn(n, width) for shape in layers() for width in shape}
+        widths = {width for shape in layers() for width in shape}
+        return {width: torch.randn(n, width).to(self.device) for width in sorted(widths)}
 
     def _forward(self, rows):
         for matrix in self.matrices:

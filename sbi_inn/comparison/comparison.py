@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -13,6 +14,7 @@ from sbi_inn.delegation import as_method
 from sbi_inn.observation.schema import Schema
 from sbi_inn.report.check import Check
 from sbi_inn.simulation.simulations import Simulations
+from sbi_inn.training.device import placed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -121,6 +123,11 @@ class ModelComparison:
     plot_decision = _of_core(figures.plot_decision)
     similarity = _of_core(figures.similarity)
     plot_similarity = _of_core(figures.plot_similarity)
+
+    def to(self, device: str) -> ModelComparison:
+        """Give this comparison with its networks on a device, as `Posterior.to`."""
+        core = replace(self.core, fitted=self.core.fitted.to(placed(device)))
+        return ModelComparison(core, last_check=self.last_check, last_verdict=self.last_verdict)
 
     def save(self, path: str | Path) -> None:
         """Write the comparison to a file that `load_comparison` reads; no code is stored."""

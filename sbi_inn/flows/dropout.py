@@ -49,10 +49,11 @@ class Dropout:
         self._factors = torch.empty(0)
         self._dropped = 0
 
-    def mask(self, rows: int, width: int) -> Tensor | None:
+    def mask(self, rows: int, width: int, device: torch.device | None = None) -> Tensor | None:
         """Give factors for units, shape (rows, width): 0 or 1 / (1 - rate); None drops nothing.
 
-        They are read from a store: not to be changed in place.
+        They are read from a store: not to be changed in place. They are drawn on the processor,
+        the same for any device.
         """
         dropped = round(self.rate * LEVELS)
         if not dropped:
@@ -60,6 +61,8 @@ class Dropout:
         size = rows * width
         if dropped != self._dropped or len(self._factors) < 2 * size:
             self._supply(dropped, max(SUPPLY, 2 * size))
+        if device is not None and self._factors.device != device:
+            self._factors = self._factors.to(device)
         start = self._places.randrange(len(self._factors) - size)
         return self._factors[start : start + size].view(rows, width)
 

@@ -249,7 +249,7 @@ def _colour(residual: Tensor) -> Tensor:
     """Cholesky factor of the covariance of rows, which a floor keeps invertible."""
     covariance = residual.T @ residual / len(residual)
     floor = SMALLEST_VARIANCE * covariance.diagonal().mean().clamp(min=1e-12)
-    return torch.linalg.cholesky(covariance + floor * torch.eye(len(covariance)).double())
+    return torch.linalg.cholesky(covariance + torch.diag(floor.expand(len(covariance))))
 
 
 def _widths(residual: Tensor, c: Tensor) -> Ridge:

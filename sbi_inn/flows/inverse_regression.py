@@ -39,11 +39,11 @@ def inverse_regression(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     >>> round(torch.corrcoef(torch.cat([x, predicted], dim=1).T)[0, 1].item(), 2)
     0.98
     """
-    rows = torch.arange(len(x))
+    rows = torch.arange(len(x), device=x.device)
     left_out = [rows[part::PARTS] for part in range(PARTS)]
     predicted = torch.stack([torch.zeros_like(x) for _ in KEPT])
     for part in left_out:
-        seen = torch.ones(len(x), dtype=torch.bool)
+        seen = torch.ones(len(x), dtype=torch.bool, device=x.device)
         seen[part] = False
         predicted[:, part] = c[part] @ _slopes(x[seen], c[seen])
     error = (predicted - x).sub((predicted - x).mean(dim=1, keepdim=True)).square().mean(dim=1)

@@ -38,7 +38,7 @@ class Normal:
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw (n, dim)."""
-        return torch.randn(n, self.dim, generator=generator)
+        return torch.randn(n, self.dim, generator=generator, device=generator.device)
 
 
 class Mixture(nn.Module):

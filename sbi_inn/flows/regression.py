@@ -68,7 +68,7 @@ class Regression(Bijection):
         """Fit to rows of x (rows, dim) and context (rows, n_context)."""
         found = linear(x.double(), context.double(), context.shape[1])
         covariance = found.residual.T @ found.residual / len(x)
-        floor = SMALLEST_VARIANCE * torch.eye(len(covariance), dtype=covariance.dtype)
+        floor = torch.diag(covariance.new_full((len(covariance),), SMALLEST_VARIANCE))
         colour = torch.linalg.cholesky(covariance + floor)
         self.slope.copy_(found.slope)
         self.offset.copy_(found.offset)

@@ -70,7 +70,7 @@ def linear(
             rest, free = one.slope[: extra.shape[1]], one.slope[extra.shape[1] :]
             found.append((one, turned[1] @ free, rest))
     best, of_context, of_more = min(found, key=lambda one: _error(one[0].residual, weights))
-    slope = torch.zeros(c.shape[1] + more.shape[1], x.shape[1], dtype=x.dtype)
+    slope = x.new_zeros(c.shape[1] + more.shape[1], x.shape[1])
     slope[: len(of_context)] = of_context
     slope[c.shape[1] : c.shape[1] + len(of_more)] = of_more
     return best._replace(slope=slope)

@@ -70,7 +70,7 @@ class MLP(nn.Module):
         dropout = self.dropout if self.training else None
         for layer in (*self.hidden, self.leave):
             h = F.silu(h, inplace=not torch.is_grad_enabled())
-            mask = None if dropout is None else dropout.mask(*h.shape)
+            mask = None if dropout is None else dropout.mask(len(h), h.shape[1], h.device)
             h = layer(h if mask is None else h * mask)
         return h
 

@@ -40,6 +40,7 @@ def blurred(
     done : float
         Share of the training that is over.
     generator : torch.Generator
+        On the processor, wherever the observations are.
 
     Examples
     --------
@@ -52,4 +53,4 @@ def blurred(
     """
     first, last = levels
     level = last * (first / last) ** max(0.0, 1 - done / FADED)
-    return vector + level * torch.randn(vector.shape, generator=generator)
+    return vector + level * torch.randn(vector.shape, generator=generator).to(vector.device)

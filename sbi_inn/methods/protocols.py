@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 
 from sbi_inn.methods.row_generators import Random
 from sbi_inn.methods.streaming import Streamed
@@ -250,6 +251,15 @@ class Cutter(Protocol):
 
 
 @runtime_checkable
+class Placeable(Protocol):
+    """A trained method that can draw and evaluate on a device such as a GPU."""
+
+    def to(self, device: torch.device) -> Fitted:
+        """Give the same there; itself stays where it is."""
+        ...
+
+
+@runtime_checkable
 class Trainable(Protocol):
     """A trained method that can be trained on."""
 
@@ -384,6 +394,23 @@ OPTIONAL: Mapping[str, Any] = {
 def declared(method: Any, name: str) -> Any:
     """Give what a method declares, or what holds where it declares nothing."""
     return getattr(method, name, OPTIONAL[name])
+
+
+def moved(fitted: Fitted, device: torch.device) -> Fitted:
+    """Give what is trained on a device.
+
+    Raises
+    ------
+    TypeError
+        If it cannot go there.
+    """
+    if isinstance(fitted, Placeable):
+        return fitted.to(device)
+    if device.type == "cpu":
+        return fitted
+    raise TypeError(
+        f"{type(fitted).__name__} stays on the processor: to go to a device, it needs to(device)"
+    )
 
 
 def takes_integral(fitted: Fitted) -> bool:

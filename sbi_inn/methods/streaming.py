@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from sbi_inn.methods.latents import latents
 from sbi_inn.observation.batch import Observations, join
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import Simulations
+from sbi_inn.training.device import CPU, on
 from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 # Rows that the networks' scales, their choice of observables and their linear start are learned
@@ -36,6 +37,9 @@ class Indexed(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, rows: Tensor) -> Any: ...
+    def to(self, device: torch.device) -> Self:
+        """Give them on a device."""
+        ...
 
 
 T = TypeVar("T", bound=Indexed)
@@ -105,16 +109,27 @@ class StreamedRows(Generic[T]):
     streamed : Streamed
     make : callable
         Makes rows of latents and observations.
+    device : torch.device
+        Where they are to be, buffer by buffer.
     """
 
-    def __init__(self, streamed: Streamed, make: Callable[[FloatArray, Observations], T]) -> None:
-        self.streamed, self.make = streamed, make
+    def __init__(
+        self,
+        streamed: Streamed,
+        make: Callable[[FloatArray, Observations], T],
+        device: torch.device = CPU,
+    ) -> None:
+        self.streamed, self.make, self.device = streamed, make, device
         self._noise, self._held = 0, -1
         self._rows: T | None = None
         self._plan(np.arange(len(streamed.counts)))
 
     def __len__(self) -> int:
         return len(self.streamed)
+
+    def to(self, device: torch.device) -> StreamedRows[T]:
+        """Give them on a device, a buffer at a time."""
+        return StreamedRows(self.streamed, self.make, device)
 
     def order(self, generator: torch.Generator, batch_size: int) -> Tensor:
         """Plan a pass, and give the order in which its rows are asked for.
@@ -151,7 +166,7 @@ class StreamedRows(Generic[T]):
     def _read(self, buffer: int) -> T:
         read = [self.streamed.read(int(piece), self._noise) for piece in self.buffers[buffer]]
         found, observations = zip(*read, strict=True)
-        return self.make(np.concatenate(found), join(observations))
+        return on(self.make(np.concatenate(found), join(observations)), self.device)
 
 
 def runs(rows: IntArray, n: int, length: int, rng: np.random.Generator) -> BoolArray:

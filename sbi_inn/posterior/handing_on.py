@@ -33,6 +33,24 @@ def anew(
     return method
 
 
+def moved(
+    function: Callable[Concatenate[Core, P], Core],
+) -> Callable[Concatenate[Any, P], Any]:
+    """Hand on to a function that gives the same core elsewhere: what a check said still holds."""
+    hand_on = of_core(function)
+
+    @wraps(hand_on)
+    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return type(self)(
+            hand_on(self, *args, **kwargs),
+            last_check=self.last_check,
+            last_verdict=self.last_verdict,
+            last_numbers=self.last_numbers,
+        )
+
+    return method
+
+
 def of_subject(
     function: Callable[Concatenate[Subject, P], R],
 ) -> Callable[Concatenate[Any, P], R]:

@@ -17,6 +17,7 @@ from sbi_inn.posterior import (
     figures,
     further,
     latents,
+    placement,
     planning,
     recalibration,
     refinement,
@@ -30,7 +31,7 @@ from sbi_inn.posterior import intervals as sets
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.emulation import Emulation
 from sbi_inn.posterior.growth import Grown
-from sbi_inn.posterior.handing_on import anew, drawing, of_core, of_subject
+from sbi_inn.posterior.handing_on import anew, drawing, moved, of_core, of_subject
 from sbi_inn.posterior.verification import Verification
 from sbi_inn.prior import Prior
 from sbi_inn.report.check import Check
@@ -288,8 +289,9 @@ class Posterior:
     maps = drawing(fields.maps)
     plot_field = drawing(fields.plot_field)
 
-    # -- for other programs, and files -------------------------------------------------------------
+    # -- on a device, for other programs, and in files ---------------------------------------------
 
+    to = moved(placement.to)
     to_datatree = drawing(exports.to_datatree)
     to_dataframe = drawing(exports.to_dataframe)
     to_numpy = drawing(exports.to_numpy)

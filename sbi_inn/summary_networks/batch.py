@@ -40,8 +40,12 @@ class SetBatch:
         starts = (self.sizes.cumsum(0) - self.sizes)[rows]
         # Entry k of row r stands at starts[r] + k; k counts anew in every row.
         shift = starts - (sizes.cumsum(0) - sizes)
-        index = torch.repeat_interleave(shift, sizes) + torch.arange(int(sizes.sum()))
-        return SetBatch(self.entries[index], sizes)
+        place = torch.arange(int(sizes.sum()), device=sizes.device)
+        return SetBatch(self.entries[torch.repeat_interleave(shift, sizes) + place], sizes)
+
+    def to(self, device: torch.device) -> SetBatch:
+        """Give them on a device."""
+        return SetBatch(self.entries.to(device), self.sizes.to(device))
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,13 @@ class Batch:
         images = {n: i[rows] for n, i in self.images.items()}
         exact = None if self.exact is None else self.exact[rows]
         return Batch(self.vector[rows], sets, images, exact)
+
+    def to(self, device: torch.device) -> Batch:
+        """Give them on a device."""
+        sets = {name: s.to(device) for name, s in self.sets.items()}
+        images = {n: i.to(device) for n, i in self.images.items()}
+        exact = None if self.exact is None else self.exact.to(device)
+        return Batch(self.vector.to(device), sets, images, exact)
 
 
 def _set(scaling: Scaling, observations: Observations, name: str) -> SetBatch:

@@ -12,7 +12,7 @@ def rows_of(sizes: Tensor) -> Tensor:
     >>> rows_of(torch.tensor([1, 3]))
     tensor([0, 1, 1, 1])
     """
-    return torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+    return torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
 
 
 def mean(values: Tensor, row: Tensor, sizes: Tensor) -> Tensor:

@@ -84,8 +84,8 @@ class SeriesNet(nn.Module):
         # It runs forwards: what lies behind the end of a series does not reach what is read.
         states, _ = self.recurrent(windows)
         row = rows_of(steps)
-        last = states[torch.arange(len(steps)), steps - 1]
-        inside = torch.arange(windows.shape[1]) < steps[:, None]
+        last = states[torch.arange(len(steps), device=steps.device), steps - 1]
+        inside = torch.arange(windows.shape[1], device=steps.device) < steps[:, None]
         found = (windows + states)[inside]
         parts = [statistics, last, mean(found, row, steps), self.attention(found, row, steps)]
         parts.append(self.neighbours(batch))
@@ -150,7 +150,7 @@ class Windows(nn.Module):
         steps = -(-sizes // self.patch)
         most = int(steps.max()) if len(steps) else 0
         padded = entries.new_zeros(len(sizes), (most + 2 * AROUND) * self.patch, entries.shape[1])
-        index = torch.arange(len(row)) - (sizes.cumsum(0) - sizes)[row]
+        index = torch.arange(len(row), device=row.device) - (sizes.cumsum(0) - sizes)[row]
         padded[row, index + AROUND * self.patch] = entries
         width = self.patch * entries.shape[1]
         patches = padded.view(len(sizes), most + 2 * AROUND, width)
@@ -160,7 +160,7 @@ class Windows(nn.Module):
 
     def _places(self, sizes: Tensor, most: int) -> Tensor:
         """Say where each window is: relative to the length, and from the start on a log scale."""
-        start = torch.arange(most, dtype=sizes.dtype) * self.patch
+        start = torch.arange(most, dtype=sizes.dtype, device=sizes.device) * self.patch
         relative = 2 * (start + self.patch / 2) / sizes[:, None] - 1
         from_start = ((start + 1).log() - 3) / 2
         length = (sizes.log() - 4) / 2

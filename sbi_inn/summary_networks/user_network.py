@@ -176,10 +176,11 @@ def _padded(batch: Batch, length: str, columns: Mapping[str, Dims]) -> dict[str,
     """Give the columns of sets or series padded with zeros, and the mask under their length."""
     entries, sizes = batch.sets[length].entries, batch.sets[length].sizes
     most = int(sizes.max()) if len(sizes) else 0
-    mask = torch.arange(most) < sizes[:, None]
+    mask = torch.arange(most, device=sizes.device) < sizes[:, None]
     padded = entries.new_zeros(len(sizes), most, entries.shape[1])
     row = rows_of(sizes)
-    padded[row, torch.arange(len(row)) - (sizes.cumsum(0) - sizes)[row]] = entries
+    place = torch.arange(len(row), device=row.device) - (sizes.cumsum(0) - sizes)[row]
+    padded[row, place] = entries
     widths = [math.prod(shape) for shape in columns.values()]
     own = padded[:, :, : sum(widths)].split(widths, dim=2)  # flags of missing values come after
     parts = zip(columns.items(), own, strict=True)

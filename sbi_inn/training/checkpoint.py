@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sbi_inn import files
 from sbi_inn.errors import LoadError
 from sbi_inn.training.course import Course
+from sbi_inn.training.device import to_numpy
 from sbi_inn.training.history import History
 from sbi_inn.training.optimiser import AdamW
 from sbi_inn.training.settings import Training
@@ -48,6 +49,7 @@ class Run(Protocol):
     """A training run, as the loop has it: all that changes in it."""
 
     module: nn.Module
+    device: torch.device
     settings: Training
     seed: int
     course: Course
@@ -131,9 +133,9 @@ class Checkpoint:
 
 
 def _about(run: Run) -> dict[str, Any]:
-    """Say which training it is: a budget of time may be another one when it goes on."""
+    """Say which training it is: budget of time and device may be others when it goes on."""
     settings = asdict(run.settings)
-    del settings["checkpoint"], settings["max_seconds"]
+    del settings["checkpoint"], settings["max_seconds"], settings["device"]
     sizes = [vector.numel() for vector in run.weights.vectors]
     return {"seed": run.seed, **settings, "weights": sizes, "first losses": run.first_losses()}
 
@@ -154,7 +156,7 @@ def _check_same(saved: Mapping[str, Any], now: Mapping[str, Any], path: Path) ->
 
 def _module(run: Run) -> dict[str, dict[str, AnyArray]]:
     """Give all that a module is made of."""
-    buffers = {name: buffer.numpy() for name, buffer in run.module.named_buffers()}
+    buffers = {name: to_numpy(buffer) for name, buffer in run.module.named_buffers()}
     return {"weights": _arrays(run.weights.vectors), "buffers": buffers}
 
 
@@ -193,7 +195,9 @@ def _state(run: Run) -> tuple[dict[str, Any], dict[str, dict[str, AnyArray]]]:
 def _restore(run: Run, config: Mapping[str, Any], arrays: files.Arrays) -> None:
     run.course.restore(config["course"])
     run.losses, run.place = list(config["losses"]), config["place"]
-    run.average, run.best = _tensors(arrays["average"]), _tensors(arrays["best"])
+    run.average, run.best = (
+        [one.to(run.device) for one in _tensors(arrays[group])] for group in ("average", "best")
+    )
     optimizer = run.optimizer
     for group in ("means", "squares", "steps"):
         for tensor, saved in zip(getattr(optimizer, group), _tensors(arrays[group]), strict=True):
@@ -207,7 +211,7 @@ def _restore(run: Run, config: Mapping[str, Any], arrays: files.Arrays) -> None:
 
 
 def _arrays(tensors: list[Tensor]) -> dict[str, AnyArray]:
-    return {str(place): tensor.numpy() for place, tensor in enumerate(tensors)}
+    return {str(place): to_numpy(tensor) for place, tensor in enumerate(tensors)}
 
 
 def _tensors(arrays: Mapping[str, AnyArray]) -> list[Tensor]:

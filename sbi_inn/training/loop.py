@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sbi_inn.training.checkpoint import Checkpoint
 from sbi_inn.training.course import Course
+from sbi_inn.training.device import on, placed
 from sbi_inn.training.forked import survive_forks
 from sbi_inn.training.history import LIKELIHOOD, History
 from sbi_inn.training.memory import keep_memory
@@ -39,10 +40,16 @@ Renew = Callable[[np.random.Generator], "Rows"]
 
 
 class Rows(Protocol):
-    """Training rows: anything that has a length and can be indexed by a tensor of indices."""
+    """Training rows: anything that has a length and can be indexed by a tensor of indices.
+
+    The indices, and what comes of them, are where the rows are.
+    """
 
     def __len__(self) -> int: ...
     def __getitem__(self, rows: Tensor) -> Any: ...
+    def to(self, device: torch.device) -> Any:
+        """Give them on a device, or batches of them where they are too many for it."""
+        ...
 
 
 @runtime_checkable
@@ -88,6 +95,8 @@ def fit(
     progress: bool = True,
 ) -> History:
     """Train a module in place; it ends with its best averaged weights.
+
+    Module and rows are moved to `Training.device` once, and the module stays there.
 
     Parameters
     ----------
@@ -181,6 +190,9 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.course = Course(self.settings, len(self.train))
+        self.device = placed(self.settings.device)
+        self.module.to(self.device)
+        self.train, self.validation = on(self.train, self.device), on(self.validation, self.device)
         self.generator = torch.Generator().manual_seed(self.seed)
         self.rng = np.random.default_rng(self.seed)
         self.weights = Weights(self.module)
@@ -234,7 +246,10 @@ class _Run:
     def first_losses(self) -> list[float]:
         """Judge a few rows by the weights as they are."""
         self.module.eval()
-        seen, unseen = (torch.arange(min(len(t), FIRST)) for t in (self.train, self.validation))
+        seen, unseen = (
+            torch.arange(min(len(t), FIRST), device=self.device)
+            for t in (self.train, self.validation)
+        )
         rows = (self.train[seen], self.validation[unseen])
         return [self.score(part).double().mean().item() for part in rows]
 
@@ -259,8 +274,8 @@ class _Run:
         while course.step < course.total:
             self.began = self._generators()
             if self.renew is not None and course.step > self.place:
-                self.train = self.renew(self.rng)
-            order = self._order()
+                self.train = on(self.renew(self.rng), self.device)
+            order = self._order().to(self.device)
             if now is not None:
                 self.generator.set_state(now)
                 now = None
@@ -290,7 +305,7 @@ class _Run:
         current = self.weights.copy()
         self.weights.load(self.average)
         self.module.eval()
-        rows = torch.arange(len(self.validation)).split(AT_ONCE)
+        rows = torch.arange(len(self.validation), device=self.device).split(AT_ONCE)
         values = torch.cat([self.score(self.validation[r]) for r in rows])
         self.weights.load(current)
         if self.course.note(train_loss, values.double().mean().item()):

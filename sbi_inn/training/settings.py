@@ -51,6 +51,11 @@ class Training:
         A folder, which is made. The state of the training is written there every ten seconds or so,
         all or nothing; the same call with the same seed goes on from there, whatever has ended it,
         and comes to the same weights as one that was left alone.
+    device : str
+        Where networks are trained, and stay: "auto" is CUDA where torch has such a device, and else
+        the processor ("cpu"); "cuda:1" is a certain one. Apple's "mps" has no double precision, and
+        is not supported. Results are the same within rounding; files hold arrays, and load
+        anywhere.
 
     Raises
     ------
@@ -77,6 +82,7 @@ class Training:
     gradient_clip: float = 5.0
     averaging: float = 0.99
     checkpoint: str | Path | None = None
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         check_fields(
@@ -88,6 +94,11 @@ class Training:
             raise ValueError(
                 "Training(checkpoint=...) must be the path of a folder; got "
                 f"{self.checkpoint!r:.80}"
+            )
+        if not isinstance(self.device, str):
+            raise ValueError(
+                'Training(device=...) must be a name, such as "auto", "cpu" or "cuda"; got '
+                f"{self.device!r:.80}"
             )
         if not (self.gradient_clip > 0 and self.weight_decay >= 0 and 0 <= self.averaging < 1):
             raise ValueError(

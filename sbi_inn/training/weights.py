@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from sbi_inn.training.device import to_numpy
 from sbi_inn.typing import AnyArray
 
 
@@ -84,7 +85,7 @@ class Weights:
 
 def to_arrays(module: nn.Module) -> dict[str, AnyArray]:
     """Give all weights of a module, by name, as files hold them."""
-    return {name: weight.numpy() for name, weight in module.state_dict().items()}
+    return {name: to_numpy(weight) for name, weight in module.state_dict().items()}
 
 
 def from_arrays(module: nn.Module, arrays: Mapping[str, AnyArray]) -> None:

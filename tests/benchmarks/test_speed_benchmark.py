@@ -16,7 +16,7 @@ import pytest
 import speed as command
 import torch
 from environments import ENVIRONMENTS
-from speed_parts import interface, networks, ours, scaling, serving
+from speed_parts import device, interface, networks, ours, scaling, serving
 from speed_parts.architecture import BLOCKS, layers
 from speed_parts.processes import BENCHMARKS, Section, Served, alone
 
@@ -346,3 +346,20 @@ def test_the_command_keeps_rows_and_prints_tables(tmp_path, monkeypatch, capsys)
     with pytest.raises(SystemExit):
         command.main()
     assert "expected sections among core, spline; got kore" in capsys.readouterr().err
+
+
+# -- on a device -----------------------------------------------------------------------------------
+
+
+def test_every_task_is_timed_on_a_device():
+    rows = device.device(SimpleNamespace(device="cpu", seconds=1e-4))
+    assert len(rows) == 3 * len(device.TASKS)
+    assert (rows["milliseconds"] > 0).all()
+    assert list(device.table(rows).columns) == ["network", *sorted(device.TASKS)]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_it_says_so_where_there_is_no_device(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["speed.py", "--device", "cuda"])
+    with pytest.raises(SystemExit, match="no CUDA device here, so nothing was measured"):
+        command.main()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats as st
+from distributed import Client, LocalCluster
 from regressions import Regression
 
 import sbi_inn as si
@@ -154,3 +155,18 @@ def test_what_an_observation_taught(trusted):
     curve = trusted.learning_curve((0.3, 0.6), y=Y, progress=False)
     assert curve.sentence.endswith(found.sentence)
     assert "y taught" in curve.sentence
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_stages_are_simulated_on_a_cluster_with_the_same_result():
+    few = {"max_simulations": 400, "n_simulations": 200}
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        there = grow(client=client, **few)
+        tasks = client.run(lambda dask_worker: len(dask_worker.state.log))
+    here = grow(**few)
+    assert sum(tasks.values()) > 0
+    assert len(there.growth.stages) == len(here.growth.stages) == 2
+    assert there.sample(Y, 5).equals(here.sample(Y, 5))

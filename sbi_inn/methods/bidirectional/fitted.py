@@ -26,6 +26,7 @@ from sbi_inn.methods.row_generators import Random, rows_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Scaling
 from sbi_inn.training import weights
+from sbi_inn.training.device import device_of, on, to_numpy
 from sbi_inn.training.history import History
 from sbi_inn.training.settings import LEARNING_RATE, Training
 from sbi_inn.typing import AnyArray, FloatArray
@@ -86,7 +87,7 @@ class FittedINN:
             here = slice(start, start + together)
             own = rows_of(rng, here)
             found = self._candidates(seen.y[here], seen.given[here], each, own)
-            draws[here] = (found.choose(n, own) if self.weighted else found.x).numpy()
+            draws[here] = to_numpy(found.choose(n, own) if self.weighted else found.x)
         return draws
 
     @torch.inference_mode()
@@ -105,7 +106,7 @@ class FittedINN:
         near = self.log_weight(latent, observations)
         if not self.weighted:
             return near
-        log_mass = self._log_mass(self._read(observations)).numpy()
+        log_mass = to_numpy(self._log_mass(self._read(observations)))
         return near - np.repeat(log_mass, len(near) // len(log_mass))
 
     @torch.inference_mode()
@@ -113,26 +114,26 @@ class FittedINN:
         """Log density up to a constant of each observation, which saves its integral."""
         self._needs_density()
         seen = self._read(observations)
-        x = torch.from_numpy(latent.astype(np.float32))
+        x = self._tensor(latent)
         each = len(x) // len(seen)
         given, y = (v.repeat_interleave(each, dim=0) for v in (seen.given, seen.y))
         parts = zip(x.split(ROWS), given.split(ROWS), strict=True)
         out = [self.network(a, a.new_zeros(len(a), 0), b) for a, b in parts]
         predicted, z, _, log_det = (torch.cat(part) for part in zip(*out, strict=True))
-        tolerance = torch.from_numpy(self.tolerance)
+        tolerance = torch.from_numpy(self.tolerance).to(x.device)
         near = log_normal((predicted - y) / tolerance) - tolerance.log().sum()
         if self.weighted:
-            return (near + log_normal(x)).numpy()
-        return (near + log_normal(z) + log_det).numpy()
+            return to_numpy(near + log_normal(x))
+        return to_numpy(near + log_normal(z) + log_det)
 
     @torch.inference_mode()
     def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
         """Find the parameters (n, dim) that latents (n, latent) stand for, at one observation."""
         seen, sides = self._read(observation), self.network.sides
-        z = torch.from_numpy(latent.astype(np.float32))
+        z = self._tensor(latent)
         y, given = (v.expand(len(z), -1) for v in (seen.y, seen.given))
         back = self.network.inverse(y, z, z.new_zeros(len(z), sides.padding[1]), given)
-        return back.x.numpy().astype(np.float64)
+        return to_numpy(back.x).astype(np.float64)
 
     @torch.inference_mode()
     def emulate(self, latent: FloatArray, givens: FloatArray) -> FloatArray:
@@ -140,9 +141,13 @@ class FittedINN:
         sides = self.network.sides
         unknown = np.zeros((len(latent), sides.observables))
         seen = self._read(Observations(np.hstack([unknown, givens]), {}, sides.givens))
-        x = torch.from_numpy(latent.astype(np.float32))
+        x = self._tensor(latent)
         out = self.network(x, x.new_zeros(len(x), sides.padding[0]), seen.given)
-        return self.scaling.unscale(out.y.numpy())
+        return self.scaling.unscale(to_numpy(out.y))
+
+    def to(self, device: torch.device) -> FittedINN:
+        """Give the same on a device."""
+        return replace(self, network=deepcopy(self.network).to(device))
 
     def train_more(
         self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
@@ -243,7 +248,11 @@ class FittedINN:
         """Scale observations; the parameters beside them may be unknown."""
         vectors = self.scaling.vectors(observations)
         x = np.empty((len(observations), 0)) if latents is None else latents
-        return Triples.of(x, vectors, observations.givens)
+        return on(Triples.of(x, vectors, observations.givens), device_of(self.network))
+
+    def _tensor(self, rows: FloatArray) -> Tensor:
+        """Give rows of numbers where the network is."""
+        return torch.from_numpy(rows.astype(np.float32)).to(device_of(self.network))
 
     def _candidates(self, y: Tensor, given: Tensor, n: int, rng: Random) -> Candidates:
         return candidates(
@@ -252,7 +261,7 @@ class FittedINN:
             given,
             n,
             rng,
-            tolerance=torch.from_numpy(self.tolerance.astype(np.float32)),
+            tolerance=self._tensor(self.tolerance),
         )
 
     def _log_mass(self, seen: Triples) -> Tensor:
@@ -260,7 +269,7 @@ class FittedINN:
 
         That of the latest observations is kept: a search for the highest density asks many times.
         """
-        key = seen.y.numpy().tobytes() + seen.given.numpy().tobytes()
+        key = to_numpy(seen.y).tobytes() + to_numpy(seen.given).tobytes()
         if key not in self._known:
             self._known.clear()
             self._known[key] = self._integrate(seen)

@@ -18,6 +18,7 @@ from torch import Tensor
 from sbi_inn.flows import Normal
 from sbi_inn.methods.bidirectional.network import BidirectionalNetwork
 from sbi_inn.methods.row_generators import Random
+from sbi_inn.training.device import to_numpy
 
 # Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.
 ROWS = 8_192
@@ -42,8 +43,13 @@ class Candidates:
         """Choose n draws of each observation in proportion to their weights, none twice."""
         # The largest of log weight + Gumbel noise are such a choice (Vieira 2014).
         gumbel = rng.gumbel(size=tuple(self.log_weight.shape))
-        best = (self.log_weight.double() + torch.from_numpy(gumbel)).topk(n, dim=1).indices
-        best = torch.from_numpy(rng.permuted(best.numpy(), axis=1))  # topk sorts
+        best = (
+            (self.log_weight.double() + torch.from_numpy(gumbel).to(self.x.device))
+            .topk(n, dim=1)
+            .indices
+        )
+        mixed = rng.permuted(to_numpy(best), axis=1)  # topk sorts
+        best = torch.from_numpy(mixed).to(self.x.device)
         return self.x.gather(1, best.unsqueeze(2).expand(-1, -1, self.x.shape[2]))
 
     @property
@@ -84,11 +90,11 @@ def candidates(
 
     def normal(width: int) -> Tensor:
         drawn = rng.standard_normal((len(y), n, width), dtype=np.float32)
-        return torch.from_numpy(drawn).flatten(0, 1)
+        return torch.from_numpy(drawn).to(y.device).flatten(0, 1)
 
     sides = network.sides
     near = y.repeat_interleave(n, dim=0) + tolerance * normal(sides.observables)
-    z, rest = normal(sides.latent), torch.zeros(len(near), sides.padding[1])
+    z, rest = normal(sides.latent), near.new_zeros(len(near), sides.padding[1])
     steer = given.repeat_interleave(n, dim=0)
     pieces = [p.split(ROWS) for p in (near, z, rest, steer)]
     back = [network.inverse(*piece) for piece in zip(*pieces, strict=True)]

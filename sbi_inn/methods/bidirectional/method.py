@@ -17,6 +17,7 @@ from sbi_inn.methods.protocols import Groups, TrainingData
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Scaling
 from sbi_inn.training import weights
+from sbi_inn.training.device import to_numpy
 from sbi_inn.training.history import History, tupled
 from sbi_inn.training.loop import seeded
 from sbi_inn.training.settings import Training
@@ -54,7 +55,7 @@ class INN(INNSettings):  # noqa: D101 (that of its settings)
 
         rows = scaled(data.latents, data.observations)
         seen, unseen = (rows[torch.from_numpy(part)] for part in (train, data.validation))
-        settings = self.resolve(data.dim, seen.y.numpy())
+        settings = self.resolve(data.dim, to_numpy(seen.y))
         sides = settings.sides(data.dim, seen.y.shape[1], seen.given.shape[1])
         with seeded(seed):
             network = BidirectionalNetwork(sides, settings)

@@ -49,6 +49,10 @@ class Triples:
     def __getitem__(self, rows: Tensor) -> Triples:
         return Triples(self.x[rows], self.y[rows], self.given[rows])
 
+    def to(self, device: torch.device) -> Triples:
+        """Give them on a device."""
+        return Triples(self.x.to(device), self.y.to(device), self.given.to(device))
+
 
 class Outputs(NamedTuple):
     """What the forward direction gives."""

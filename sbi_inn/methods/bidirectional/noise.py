@@ -68,13 +68,13 @@ class BlurAndNoise:
         n, (before, after) = len(pairs), self.sides.padding
 
         def normal(width: int) -> Tensor:
-            return torch.randn(n, width, generator=generator)
+            return torch.randn(n, width, generator=generator).to(pairs.x.device)
 
         return Noisy(
             pairs=pairs,
             padding=(self.padding * normal(before), self.padding * normal(after)),
             z=normal(self.sides.latent),
             x=normal(self.sides.parameters),
-            order=torch.randperm(n, generator=generator),
+            order=torch.randperm(n, generator=generator).to(pairs.x.device),
             done=done,
         )

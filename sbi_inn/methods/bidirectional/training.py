@@ -13,6 +13,7 @@ from sbi_inn.methods.bidirectional.network import BidirectionalNetwork, Triples
 from sbi_inn.methods.bidirectional.noise import BlurAndNoise
 from sbi_inn.methods.bidirectional.settings import INNSettings
 from sbi_inn.observation.batch import Observations
+from sbi_inn.training.device import device_of, on, to_numpy
 from sbi_inn.training.history import History
 from sbi_inn.training.loop import Renew, fit
 from sbi_inn.training.settings import Training
@@ -92,7 +93,9 @@ def judged(settings: INNSettings, network: BidirectionalNetwork, rows: Triples) 
     """Give the mean loss of rows, without blur, whose noise is the same at every call."""
     loss = loss_of(settings, network)
     noise = BlurAndNoise(network.sides, loss.padding, (0.0, 0.0))
-    parts = [loss(noise.fixed(rows[r])) for r in torch.arange(len(rows)).split(AT_ONCE)]
+    rows = on(rows, device_of(network))
+    each = torch.arange(len(rows), device=rows.x.device).split(AT_ONCE)
+    parts = [loss(noise.fixed(rows[r])) for r in each]
     return torch.cat(parts).double().mean().item()
 
 
@@ -100,10 +103,11 @@ def forward_errors(
     settings: INNSettings, network: BidirectionalNetwork, unseen: Triples, exact: BoolArray
 ) -> tuple[FloatArray, FloatArray]:
     """Give root-mean-square and typical error of each observable, after the last adjustment."""
+    unseen = on(unseen, device_of(network))
     if settings.candidates != 1 and not network.sides.padded:
         network.align(unseen)
     with torch.no_grad():
-        errors = np.abs(network.residual(unseen).numpy().astype(np.float64))
+        errors = np.abs(to_numpy(network.residual(unseen)).astype(np.float64))
     typical = np.where(exact, 0.0, GAUSSIAN * np.median(errors, axis=0))
     return np.sqrt((errors**2).mean(axis=0)), typical
 

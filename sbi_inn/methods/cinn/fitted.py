@@ -19,6 +19,7 @@ from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Scaling
 from sbi_inn.training import weights
+from sbi_inn.training.device import device_of, on, to_numpy
 from sbi_inn.training.history import History
 from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray
@@ -43,59 +44,69 @@ class FittedCINN:
     @torch.inference_mode()
     def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim)."""
-        batch = Batch.of(observations, self.scaling)
-        context = self.network.context(batch)
-        draws = np.empty((len(batch), n, self.shape.dim))
+        context = self.network.context(self._batch(observations))
+        draws = np.empty((len(context), n, self.shape.dim))
         latent = rng.standard_normal(draws.shape, dtype=np.float32)
-        for rows, part in _chunks(len(batch), n):
-            z = torch.from_numpy(latent[rows, part].reshape(-1, self.shape.dim))
+        for rows, part in _chunks(len(context), n):
+            z = self._tensor(latent[rows, part].reshape(-1, self.shape.dim))
             here = context[rows]
             if len(here) > 1:
                 here = here.repeat_interleave(len(z) // len(here), dim=0)
             x, _ = self.network.flow.inverse(z, here)
-            draws[rows, part] = x.numpy().reshape(latent[rows, part].shape)
+            draws[rows, part] = to_numpy(x).reshape(latent[rows, part].shape)
         return draws
 
     @torch.inference_mode()
     def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
         """Log density of rows (batch, dim), each observation standing for as many of them."""
-        rows = torch.from_numpy(latent.astype(np.float32))
+        rows = self._tensor(latent)
         context = self._context(observations)
         if len(context) == 1:
             parts = [self.network.log_prob(part, context) for part in rows.split(ROWS)]
         else:
-            each = torch.arange(len(context)).repeat_interleave(len(rows) // len(context))
+            each = torch.arange(len(context), device=rows.device).repeat_interleave(
+                len(rows) // len(context)
+            )
             pairs = zip(rows.split(ROWS), each.split(ROWS), strict=True)
             parts = [self.network.log_prob(part, context[here]) for part, here in pairs]
-        return torch.cat(parts).numpy().astype(np.float64) if parts else np.empty(0)
+        return to_numpy(torch.cat(parts)).astype(np.float64) if parts else np.empty(0)
 
     @torch.inference_mode()
     def summarise(self, observations: Observations) -> FloatArray:
         """Give the learned summaries of observations, shape (batch, features)."""
         context = self._context(observations)
-        return context[:, : context.shape[1] - self.shape.exact].numpy().astype(np.float64)
+        found = to_numpy(context[:, : context.shape[1] - self.shape.exact])
+        return found.astype(np.float64)
+
+    def _batch(self, observations: Observations) -> Batch:
+        """Scale observations, where the network is."""
+        return on(Batch.of(observations, self.scaling), device_of(self.network))
+
+    def _tensor(self, rows: AnyArray) -> Tensor:
+        """Give rows of numbers where the network is."""
+        return torch.from_numpy(rows.astype(np.float32)).to(device_of(self.network))
 
     def _context(self, observations: Observations) -> Tensor:
-        batch = Batch.of(observations, self.scaling)
-        parts = [self.network.context(batch[rows]) for rows in torch.arange(len(batch)).split(ROWS)]
-        return torch.cat(parts)
+        batch = self._batch(observations)
+        rows = torch.arange(len(batch), device=batch.vector.device).split(ROWS)
+        return torch.cat([self.network.context(batch[here]) for here in rows])
 
     @torch.inference_mode()
     def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
         """Find the parameters (n, dim) that latents (n, dim) stand for, at one observation."""
-        context = self.network.context(Batch.of(observation, self.scaling))
-        x, _ = self.network.flow.inverse(torch.from_numpy(latent.astype(np.float32)), context)
-        return x.numpy().astype(np.float64)
+        context = self.network.context(self._batch(observation))
+        x, _ = self.network.flow.inverse(self._tensor(latent), context)
+        return to_numpy(x).astype(np.float64)
 
     @torch.inference_mode()
     def encode(
         self, observation: Observations, parameters: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Find the latents (n, dim) of parameters (n, dim), and the log-determinants (n,)."""
-        context = self.network.context(Batch.of(observation, self.scaling))
-        rows = torch.from_numpy(parameters.astype(np.float32)).split(ROWS)
+        context = self.network.context(self._batch(observation))
+        rows = self._tensor(parameters).split(ROWS)
         z, log_det = zip(*(self.network.flow(part, context) for part in rows), strict=True)
-        return torch.cat(z).numpy().astype(float), torch.cat(log_det).numpy().astype(float)
+        return to_numpy(torch.cat(z)).astype(float), to_numpy(torch.cat(log_det)).astype(float)
 
     def train_more(
         self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
@@ -124,6 +135,10 @@ class FittedCINN:
         now, before = (one.judged(held_out) for one in (network, self.network))
         kept = network if now < before else self.network
         return replace(self, network=kept, history=history)
+
+    def to(self, device: torch.device) -> FittedCINN:
+        """Give the same on a device."""
+        return replace(self, network=deepcopy(self.network).to(device))
 
     @property
     def histories(self) -> tuple[History, ...]:

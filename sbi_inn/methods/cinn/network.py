@@ -30,6 +30,7 @@ from sbi_inn.methods.protocols import Cuts, TrainingData
 from sbi_inn.methods.streaming import StreamedRows
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Fusion, OwnNet, Parts, Scaling, Widths
+from sbi_inn.training.device import device_of, on
 from sbi_inn.training.loop import Rows
 from sbi_inn.typing import AnyArray, FloatArray
 
@@ -128,6 +129,10 @@ class Pairs:
 
     def __getitem__(self, rows: Tensor) -> Pairs:
         return Pairs(self.latent[rows], self.batch[rows])
+
+    def to(self, device: torch.device) -> Pairs:
+        """Give them on a device."""
+        return Pairs(self.latent.to(device), self.batch.to(device))
 
 
 @dataclass(frozen=True)
@@ -273,8 +278,9 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def judged(self, pairs: Pairs) -> float:
-        """Give the mean score of rows."""
-        parts = [self.score(pairs[rows]) for rows in torch.arange(len(pairs)).split(AT_ONCE)]
+        """Give the mean score of rows, wherever they are."""
+        device, each = device_of(self), torch.arange(len(pairs)).split(AT_ONCE)
+        parts = [self.score(on(pairs[rows], device)) for rows in each]
         return torch.cat(parts).double().mean().item()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.special import logsumexp
 
 from sbi_inn.methods.protocols import (
@@ -20,6 +21,7 @@ from sbi_inn.methods.protocols import (
     Trainable,
     TrainingData,
     Weigher,
+    moved,
 )
 from sbi_inn.methods.row_generators import Random, RowGenerators
 from sbi_inn.observation.batch import Observations
@@ -116,6 +118,10 @@ class FittedEnsemble:
         if not all(isinstance(member, Trainable) for member in self.members):
             raise TypeError(f"the method {self.settings.label} cannot be trained on")
         return self.settings.more(self.members, data, training, seed=seed, progress=progress)
+
+    def to(self, device: torch.device) -> FittedEnsemble:
+        """Give the same on a device."""
+        return replace(self, members=tuple(moved(member, device) for member in self.members))
 
     def describe(self) -> str:
         """Say what it is in half a line."""

@@ -15,6 +15,7 @@ from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
 from sbi_inn.methods.ensemble.training import converged, stacked, train, worthwhile
 from sbi_inn.methods.protocols import Fitted, Further, Groups, TrainingData, declared
 from sbi_inn.simulation.seeds import Stream, sequence
+from sbi_inn.training.device import placed
 from sbi_inn.training.settings import Training
 from sbi_inn.training.side_by_side import train_all, warm_up
 from sbi_inn.training.stated import check_fields, check_jobs
@@ -198,7 +199,12 @@ class Ensemble:
         return self.method if varied is None else varied(place)
 
     def processes(self, training: Training, n_train: int) -> int:
-        """Count the processes to train on; a short training stays in this one."""
+        """Count the processes to train on; a short training stays in this one.
+
+        One on a device too: its members follow each other there.
+        """
+        if placed(training.device).type != "cpu":
+            return 1
         filled = self.schedule(training, n_train).resolve(n_train)
         assert filled.epochs is not None
         assert filled.batch_size is not None

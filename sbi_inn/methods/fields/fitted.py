@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as fields_of
 from functools import partial
@@ -17,10 +18,12 @@ from sbi_inn.methods.fields.gaussian import LOG_2_PI, GaussianPosterior
 from sbi_inn.methods.fields.inputs import Inputs
 from sbi_inn.methods.fields.network import FieldNetwork, FieldPairs, FieldShape
 from sbi_inn.methods.fields.top import top
+from sbi_inn.methods.protocols import moved
 from sbi_inn.observation.batch import Observations
 from sbi_inn.prior import FieldPlace
 from sbi_inn.summary_networks import Batch, Scaling
 from sbi_inn.training import weights
+from sbi_inn.training.device import device_of, to_numpy
 from sbi_inn.training.history import History
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
@@ -147,8 +150,8 @@ class FittedField:
         else:
             context = self._context(observation, cells, numbers)
             with torch.inference_mode():
-                z, of_flow = self.parts[0].flow(_tensor(left), context)
-            left, log_det = z.numpy(), log_det + of_flow.numpy()
+                z, of_flow = self.parts[0].flow(_tensor(left).to(context.device), context)
+            left, log_det = to_numpy(z), log_det + to_numpy(of_flow)
         found[:, self._field] = left
         if self.numbers is not None:
             found[:, self.others], of_numbers = self.numbers.encode(observation, numbers)
@@ -173,7 +176,7 @@ class FittedField:
             flow = None
             if self.parts is not None:
                 network, context = self.parts[0], self._context(observation, cell, numbers).clone()
-                flow = partial(network.log_density, context=context)
+                flow = partial(_density_on, network, context)
             field = top(
                 lambda left, cell=cell: self.start.colour(left, seen, cell.repeat(len(left))),
                 self.pixels,
@@ -218,6 +221,13 @@ class FittedField:
             size = sum(p.numel() for p in self.parts[0].parameters())
             found = f"cINN of wavelets and convolutions, {size:,} weights, after {found}"
         return found if self.numbers is None else f"{found}; {self.numbers.describe()}"
+
+    def to(self, device: torch.device) -> FittedField:
+        """Give the same on a device; the Gaussian start stays on the processor."""
+        numbers, parts = self.numbers, self.parts
+        if parts is not None:
+            parts = (deepcopy(parts[0]).to(device), *parts[1:])
+        return replace(self, numbers=numbers and moved(numbers, device), parts=parts)
 
     def with_place(self, place: FieldPlace) -> FittedField:
         """Give it the prior's field, which no file holds."""
@@ -311,7 +321,8 @@ class FittedField:
         observed = np.broadcast_to(observed, (len(means), *observed.shape[1:]))
         images = torch.from_numpy(np.concatenate([means, observed], axis=1))
         with torch.inference_mode():
-            return network.context(images, _tensor(numbers), Batch.of(observations, scaling))
+            device, batch = device_of(network), Batch.of(observations, scaling)
+            return network.context(images.to(device), _tensor(numbers).to(device), batch.to(device))
 
     def _coloured(
         self, observation: Observations, left: AnyArray, numbers: FloatArray, which: IntArray
@@ -340,7 +351,8 @@ class FittedField:
             context = shared
             if context is None:
                 context = self._context(observation, cells[rows], numbers[rows])
-            found[rows] = flow.inverse(_tensor(left[rows]), context)[0].numpy()
+            there = _tensor(left[rows]).to(context.device)
+            found[rows] = to_numpy(flow.inverse(there, context)[0])
         return found
 
     def _log_density(
@@ -357,9 +369,15 @@ class FittedField:
             else:
                 context = self._context(observations, cells, numbers)
                 with torch.inference_mode():
-                    normal = self.parts[0].log_density(_tensor(left), context).numpy()
+                    there = _tensor(left).to(context.device)
+                    normal = to_numpy(self.parts[0].log_density(there, context))
             each.append(normal + log_det + log_weight[:, component])
         return np.asarray(logsumexp(np.stack(each), axis=0), dtype=np.float64)
+
+
+def _density_on(network: FieldNetwork, context: Tensor, left: Tensor) -> Tensor:
+    """Log density of what is left, wherever the network is."""
+    return network.log_density(left.to(context.device), context=context)
 
 
 def _tensor(array: AnyArray) -> Tensor:

@@ -25,6 +25,7 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.prior.root import Fourier
 from sbi_inn.summary_networks import Scaling, Widths, not_pixels
 from sbi_inn.training import weights
+from sbi_inn.training.device import device_of, on
 from sbi_inn.training.history import History, tupled
 from sbi_inn.training.loop import fit, seeded
 from sbi_inn.training.settings import Training
@@ -268,5 +269,5 @@ def _enough(pairs: FieldPairs) -> bool:
 @torch.no_grad()
 def _mean_loss(network: FieldNetwork, pairs: FieldPairs) -> float:
     network.eval()
-    rows = torch.arange(len(pairs)).split(256)
-    return float(torch.cat([network.loss(pairs[r]) for r in rows]).double().mean())
+    device, rows = device_of(network), torch.arange(len(pairs)).split(256)
+    return float(torch.cat([network.loss(on(pairs[r], device)) for r in rows]).double().mean())

@@ -84,6 +84,16 @@ class FieldPairs:
             self.batch[rows],
         )
 
+    def to(self, device: torch.device) -> FieldPairs:
+        """Give them on a device."""
+        return FieldPairs(
+            self.left.to(device),
+            self.log_density.to(device),
+            self.images.to(device),
+            self.numbers.to(device),
+            self.batch.to(device),
+        )
+
 
 class FieldNetwork(nn.Module):
     """A pyramid of features and a multi-scale flow.

@@ -9,6 +9,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+from sbi_inn.training.device import to_numpy
 from sbi_inn.typing import FloatArray
 
 STEPS = 300
@@ -59,7 +60,7 @@ def top(
             x = torch.tensor(left[None], dtype=torch.float32, requires_grad=True)
             height = log_density(x).sum()
             (found,) = torch.autograd.grad(height, x)
-            value, gradient = height.item(), found[0].numpy().astype(np.float64)
+            value, gradient = height.item(), to_numpy(found[0]).astype(np.float64)
         if bend is not None and slopes is not None:
             field = middle[0] + left @ slopes
             above, below = bend(field + NEAR), bend(field - NEAR)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from sbi_inn.methods.ib_inn.calibration import LogitCalibration
 from sbi_inn.methods.ib_inn.fitted import FittedIBINN, Likelihood
 from sbi_inn.methods.protocols import Groups
 from sbi_inn.observation.batch import Observations
+from sbi_inn.training.device import to_numpy
 from sbi_inn.training.history import History
 from sbi_inn.typing import FloatArray
 
@@ -92,6 +94,10 @@ class FittedClassifiers:
         found = [m.numbers(observations).x.numpy() for m in self.members if m.flow is not None]
         return np.hstack(found).astype(float) if found else np.empty((len(observations), 0))
 
+    def to(self, device: torch.device) -> FittedClassifiers:
+        """Give the same on a device."""
+        return replace(self, members=tuple(member.to(device) for member in self.members))
+
     @property
     def learned(self) -> bool:
         """Whether likelihoods are those of learned features."""
@@ -133,5 +139,5 @@ def logits_of(member: FittedIBINN, observations: Observations) -> FloatArray:
     if member.settings.probabilities == "classifier":
         return member.logits(observations)
     likelihood = member.likelihood(observations)
-    weights = member.flow.log_weights.double().numpy() if member.flow is not None else 0.0
+    weights = to_numpy(member.flow.log_weights.double()) if member.flow is not None else 0.0
     return (likelihood.each - likelihood.total[:, None] + weights)[:, None]

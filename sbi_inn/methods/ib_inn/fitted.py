@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from sbi_inn.methods.protocols import Groups
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Scaling
 from sbi_inn.training import weights
+from sbi_inn.training.device import device_of, on, to_numpy
 from sbi_inn.training.history import History
 from sbi_inn.training.loop import seeded
 from sbi_inn.typing import AnyArray, FloatArray
@@ -84,9 +86,10 @@ class FittedIBINN:
         """
         assert self.classifier is not None
         found = []
+        device = device_of(self.classifier)
         for batch in self._batches(observations):
             start = start_of(self.start, batch, self.shape.classes)
-            found.append(torch.stack([start, self.classifier(batch)], dim=1))
+            found.append(torch.stack([start, self.classifier(on(batch, device)).cpu()], dim=1))
         return torch.cat(found).double().numpy()
 
     @torch.inference_mode()
@@ -102,11 +105,12 @@ class FittedIBINN:
     def features(self, observations: Observations) -> FloatArray:
         """Give what the classifier has learned: log odds, then its summary, (rows, k)."""
         assert self.classifier is not None
-        found = []
+        found, device = [], device_of(self.classifier)
         for batch in self._batches(observations):
-            logits = self.classifier(batch) + start_of(self.start, batch, self.shape.classes)
+            start, there = start_of(self.start, batch, self.shape.classes), on(batch, device)
+            logits = self.classifier(there).cpu() + start
             odds = logits[:, 1:] - logits[:, :1]
-            found.append(torch.cat([odds, self.classifier.features(batch)], dim=1))
+            found.append(torch.cat([odds, self.classifier.features(there).cpu()], dim=1))
         return torch.cat(found).double().numpy()
 
     def numbers(self, observations: Observations) -> Numbers:
@@ -126,24 +130,33 @@ class FittedIBINN:
         """Give the log-likelihoods of observations; counts stand in the middle of their steps."""
         assert self.flow is not None
         assert self.reading is not None
-        numbers, flow = self.numbers(observations), self.flow
+        flow = self.flow
+        numbers = on(self.numbers(observations), device_of(flow))
         even = torch.full_like(flow.log_weights, -float(np.log(self.shape.classes)))
         parts = []
-        for rows in torch.arange(len(numbers)).split(ROWS):
+        for rows in torch.arange(len(numbers), device=even.device).split(ROWS):
             z, log_det = flow.latent(numbers[rows])
             log_det = log_det + self.reading.log_det
             each = flow.mixture.log_each(z)
             class_part, style_part = flow.mixture.parts(z, even)
             total = torch.logsumexp(each + even, dim=1) + log_det
             parts.append((total, class_part, style_part, each + log_det[:, None], z))
-        joined = (torch.cat(one).double().numpy() for one in zip(*parts, strict=True))
+        joined = (to_numpy(torch.cat(one).double()) for one in zip(*parts, strict=True))
         return Likelihood(*joined)
 
     @property
     def means(self) -> FloatArray:
         """The means of the latent mixture, shape (classes, dim)."""
         assert self.flow is not None
-        return self.flow.mixture.means.detach().double().numpy()
+        return to_numpy(self.flow.mixture.means.double())
+
+    def to(self, device: torch.device) -> FittedIBINN:
+        """Give the same on a device; the start stays on the processor."""
+        classifier, flow = (
+            None if one is None else deepcopy(one).to(device)
+            for one in (self.classifier, self.flow)
+        )
+        return replace(self, classifier=classifier, flow=flow)
 
     def describe(self) -> str:
         """Say what it is in half a line."""

@@ -18,6 +18,7 @@ from sbi_inn.methods.ib_inn.settings import IBINNSettings
 from sbi_inn.methods.ib_inn.training import prepare, train
 from sbi_inn.methods.protocols import Groups
 from sbi_inn.simulation.seeds import Stream, generator, sequence
+from sbi_inn.training.device import placed
 from sbi_inn.training.settings import Training
 from sbi_inn.training.side_by_side import train_all
 from sbi_inn.training.stated import check_jobs, check_number
@@ -81,7 +82,9 @@ class IBINN(IBINNSettings):  # noqa: D101 (that of its settings)
         return FittedClassifiers(fitted, calibration, data.log_weights, seconds)
 
     def _processes(self, training: Training, n_train: int, members: int, n_jobs: int) -> int:
-        """Count the processes to train on; a short training stays in this one."""
+        """Count the processes to train on; one where training is short, or on a device."""
+        if placed(training.device).type != "cpu":
+            return 1
         filled = self.schedule(training, n_train).resolve(n_train)
         assert filled.epochs is not None
         assert filled.batch_size is not None

@@ -58,6 +58,10 @@ class Labelled:
     def __getitem__(self, rows: Tensor) -> Labelled:
         return Labelled(self.batch[rows], self.labels[rows], self.start[rows])
 
+    def to(self, device: torch.device) -> Labelled:
+        """Give them on a device."""
+        return Labelled(self.batch.to(device), self.labels.to(device), self.start.to(device))
+
 
 class Classifier(nn.Module):
     """Summary network and a perceptron on top: what has to be added to the logits of a start.
@@ -111,6 +115,10 @@ class Numbers:
     def __getitem__(self, rows: Tensor) -> Numbers:
         return Numbers(self.x[rows], self.steering[rows], self.labels[rows])
 
+    def to(self, device: torch.device) -> Numbers:
+        """Give them on a device."""
+        return Numbers(self.x.to(device), self.steering.to(device), self.labels.to(device))
+
 
 @dataclass(frozen=True)
 class Dequantise:
@@ -130,7 +138,8 @@ class Dequantise:
         """Add noise to a batch."""
         uniform = torch.rand(numbers.x.shape, generator=generator) - 0.5
         normal = torch.randn(numbers.x.shape, generator=generator)
-        return replace(numbers, x=numbers.x + self.steps * uniform + self.noise * normal)
+        added = self.steps * uniform + self.noise * normal
+        return replace(numbers, x=numbers.x + added.to(numbers.x.device))
 
 
 class LatentNetwork(nn.Module):

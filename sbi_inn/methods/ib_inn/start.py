@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sbi_inn.summary_networks import Batch
+from sbi_inn.training.device import to_numpy
 from sbi_inn.typing import AnyArray
 
 # Columns whose products in pairs are read too; of more, those of the first so many.
@@ -108,7 +109,7 @@ class Start:
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Give everything as named arrays."""
-        return {name: value.numpy() for name, value in vars(self).items()}
+        return {name: to_numpy(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Start:

@@ -30,6 +30,7 @@ from sbi_inn.methods.ib_inn.settings import GAMMAS, IBINNSettings
 from sbi_inn.methods.ib_inn.start import Start, columns_of, start_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Batch, Scaling, not_pixels
+from sbi_inn.training.device import device_of, on
 from sbi_inn.training.history import History
 from sbi_inn.training.loop import fit, seeded
 from sbi_inn.training.settings import Training
@@ -216,7 +217,7 @@ def _chosen(
         return flow(settings, training, seed)
     share = replace(training, max_seconds=_share(training.max_seconds, 1 / len(GAMMAS)))
     tried = [flow(replace(settings, gamma=gamma), share, seed) for gamma in GAMMAS]
-    held_out = flow.keywords["held_out"]
+    held_out = on(flow.keywords["held_out"], device_of(tried[0][0]))
     with torch.no_grad():
         losses = torch.stack([network.losses(held_out)[1] for network, _ in tried]).double()
     best = losses[int(losses.mean(dim=1).argmin())]

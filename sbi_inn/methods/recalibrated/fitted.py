@@ -9,15 +9,16 @@ nothing is changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from scipy.special import logsumexp
 
 from sbi_inn.diagnostics.predicting_columns import PredictingColumns
 from sbi_inn.diagnostics.score_law import ScoreLaw
-from sbi_inn.methods.protocols import Fitted, Groups, RowWise, Summariser
+from sbi_inn.methods.protocols import Fitted, Groups, RowWise, Summariser, moved
 from sbi_inn.methods.recalibrated.quantile_map import QuantileMap
 from sbi_inn.methods.row_generators import Random, RowGenerators, digests, rows_of
 from sbi_inn.observation.batch import Observations
@@ -180,6 +181,10 @@ class Recalibrated:
     def histories(self) -> tuple[History, ...]:
         """That of every network."""
         return self.inner.histories
+
+    def to(self, device: torch.device) -> Recalibrated:
+        """Give the same on a device; what was mended is so on the processor."""
+        return replace(self, inner=moved(self.inner, device))
 
     def describe(self) -> str:
         """Say what it is, and what of it was changed."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from regressions import Regression
 
+import sbi_inn as si
 from sbi_inn.methods.ensemble.folds import FEW, Folds, in_folds
 from sbi_inn.methods.ensemble.method import Ensemble
 from sbi_inn.methods.protocols import TrainingData
@@ -96,3 +97,14 @@ def test_noise_is_drawn_anew_for_the_rows_that_train():
 def test_another_method_stays_as_it_is():
     assert in_folds(Told()) == Told()
     assert in_folds(Ensemble(Told(), 3)).label == "regression"
+
+
+def test_networks_have_checkpoints_of_their_own(tmp_path):
+    method = Folds(Ensemble(si.CINN(blocks=1, hidden=8), 4, n_jobs=1), quick=True)
+    training = Training(epochs=1, checkpoint=tmp_path)
+    found = [method.fit(table(120), training, seed=1, progress=False) for _ in range(2)]
+    networks = len(found[0].members)
+    assert networks == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"member{i}" for i in range(4)]
+    once, again = (one.log_prob(np.zeros((1, 1)), table(1).observations) for one in found)
+    assert once == again
