@@ -165,7 +165,7 @@ class Posterior:
         In general: are intervals and regions as wide as they should be, do draws land on the
         observation when they are simulated again? With `y` also: could the simulations have
         produced it, do draws at y, simulated again, look like it, does the posterior there agree
-        with itself? What each check does and from when on it objects: docs/checks.md.
+        with itself? What each check does and when it objects: docs/checks.md.
 
         Returns
         -------
