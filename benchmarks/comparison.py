@@ -153,7 +153,7 @@ BENCHMARK = Benchmark(
     parts=PARTS,
     measure=measure,
     table=table,
-    settings={"simulations": 10_000, "tests": 5_000},
+    settings={"simulations": 30_000, "tests": 5_000},
 )
 
 if __name__ == "__main__":

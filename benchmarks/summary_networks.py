@@ -74,7 +74,9 @@ def trained(build, task, rows, seconds, seed=1):
     settings = CINN().resolve(len(rows["train"]), dim)
     pairs = {name: Pairs(task.latent[r], task.batch[r]) for name, r in rows.items()}
     with seeded(seed):
-        network = Network(settings, Shape(dim, 0, {}), seed, Summary(build, task, settings))
+        network = Network(
+            settings, Shape(dim=dim, vector=0, sets={}), seed, Summary(build, task, settings)
+        )
     network.start_from(pairs["train"])
     training = CINN().schedule(Training(epochs=1), len(pairs["train"]))
     batch = pairs["train"][torch.arange(training.batch_size)]

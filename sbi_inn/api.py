@@ -132,8 +132,8 @@ def fit_posterior(
         `Training(max_seconds=...)` or `Training(epochs=...)`. Each network of an ensemble has its
         own simulations. They are not kept; `posterior.n_simulations` counts them.
     client : dask.distributed.Client, optional
-        Simulate on its workers instead of the cores of this machine, with the same result. Not
-        with `until`.
+        Simulate on its workers instead of the cores of this machine, with the same result. With
+        `until`, every stage does so; its checks simulate here.
     n_jobs : int
         Processes to simulate and to train an ensemble on; -1 for all cores. It does not change the
         result.
@@ -187,7 +187,7 @@ def fit_posterior(
         problem = as_problem(source, prior, given, noise)
         chosen = _prepared(chosen, problem, infer, derived, training, n_simulations or DEFAULT)
         if limits is not None:
-            study = Study(problem, infer, chosen, training, n_jobs, seed, progress)
+            study = Study(problem, infer, chosen, training, n_jobs, seed, progress, client=client)
             return _grown(study, limits, y, derived)
         how = Execution(n_jobs, client=client)
         simulations = run(problem, n=n_simulations, how=how, seed=seed, progress=progress)

@@ -177,7 +177,7 @@ TESTS_OF = {
     "typicality": "likelihood, typicality",
     "quantiles": "likelihood, two-tailed",
     "WAIC": "WAIC, two-tailed",
-    "distance": "distance, one-tailed",
+    "distance": "distance, two-tailed",
 }
 TEST_NAMES = tuple(TESTS_OF)
 

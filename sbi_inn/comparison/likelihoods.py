@@ -144,15 +144,7 @@ def score(
     members = fitted.likelihoods(observations)
     if not members:
         nothing = np.zeros(len(observations))
-        return (
-            Scored({}, log_posterior, distance)
-            if not len(nothing)
-            else Scored(
-                {TOTAL: nothing, CLASS: nothing, STYLE: nothing, WAIC: nothing},
-                log_posterior,
-                distance,
-            )
-        )
+        return Scored(dict.fromkeys(SCORES, nothing), log_posterior, distance)
     totals = np.stack([one.total for one in members])
     total = logsumexp(totals, axis=0) - np.log(len(totals))
     scores = {

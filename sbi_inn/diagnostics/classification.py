@@ -173,7 +173,7 @@ def class_calibration_floor(
     Parameters
     ----------
     probabilities : array, shape (n, k)
-        Of k classes for n rows.
+        As in `class_calibration`.
     quantiles : sequence of float
         Which quantiles of the errors over repeated truths.
     rng : numpy.random.Generator
@@ -189,7 +189,7 @@ def class_calibration_floor(
     Raises
     ------
     ShapeError
-        If the shape does not fit, or a row is no distribution.
+        As `class_calibration`.
 
     Examples
     --------
@@ -215,14 +215,11 @@ def class_calibration_p_value(
 
     Parameters
     ----------
-    probabilities : array, shape (n, k)
-        Of k classes for n rows.
-    truth : array of int, shape (n,)
-        The true class of each row.
+    probabilities, truth : arrays, shapes (n, k) and (n,)
+        As in `class_calibration`.
     rng : numpy.random.Generator
-        For the simulated truths.
     repetitions : int
-        Number of times that truths are drawn; no p-value is below 1 / (repetitions + 1).
+        As in `class_calibration_floor`; no p-value is below 1 / (repetitions + 1).
 
     Returns
     -------
@@ -233,7 +230,7 @@ def class_calibration_p_value(
     Raises
     ------
     ShapeError
-        If the shapes do not fit, a row is no distribution, or a truth is no class.
+        As `class_calibration`.
 
     Examples
     --------
@@ -261,10 +258,8 @@ def class_shares(probabilities: ArrayLike, truth: ArrayLike) -> ClassShares:
 
     Parameters
     ----------
-    probabilities : array, shape (n, k)
-        Of k classes for n rows.
-    truth : array of int, shape (n,)
-        The true class of each row.
+    probabilities, truth : arrays, shapes (n, k) and (n,)
+        As in `class_calibration`.
 
     Returns
     -------
@@ -273,7 +268,7 @@ def class_shares(probabilities: ArrayLike, truth: ArrayLike) -> ClassShares:
     Raises
     ------
     ShapeError
-        If the shapes do not fit, a row is no distribution, or a truth is no class.
+        As `class_calibration`.
 
     Examples
     --------
@@ -293,10 +288,8 @@ def confusion_matrix(probabilities: ArrayLike, truth: ArrayLike) -> IntArray:
 
     Parameters
     ----------
-    probabilities : array, shape (n, k)
-        Of k classes for n rows; the most probable one is chosen, the first of equals.
-    truth : array of int, shape (n,)
-        The true class of each row.
+    probabilities, truth : arrays, shapes (n, k) and (n,)
+        As in `class_calibration`; the most probable class is chosen, the first of equals.
 
     Returns
     -------
@@ -306,7 +299,7 @@ def confusion_matrix(probabilities: ArrayLike, truth: ArrayLike) -> IntArray:
     Raises
     ------
     ShapeError
-        If the shapes do not fit, a row is no distribution, or a truth is no class.
+        As `class_calibration`.
 
     Examples
     --------
@@ -324,10 +317,8 @@ def log_score(probabilities: ArrayLike, truth: ArrayLike) -> LogScore:
 
     Parameters
     ----------
-    probabilities : array, shape (n, k)
-        Of k classes for n rows.
-    truth : array of int, shape (n,)
-        The true class of each row.
+    probabilities, truth : arrays, shapes (n, k) and (n,)
+        As in `class_calibration`.
 
     Returns
     -------
@@ -336,7 +327,7 @@ def log_score(probabilities: ArrayLike, truth: ArrayLike) -> LogScore:
     Raises
     ------
     ShapeError
-        If the shapes do not fit, a row is no distribution, or a truth is no class.
+        As `class_calibration`.
 
     References
     ----------

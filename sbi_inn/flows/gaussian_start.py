@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows.bijection import Bijection
+from sbi_inn.flows.emulator import Emulator
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 from sbi_inn.flows.ridge import Ridge, linear, ridge
 
@@ -15,6 +16,15 @@ ROUNDS = 3
 MOST = 9.0
 # Dimensions up to which all products of a first prediction are read, not only the squares.
 MOST_PAIRED = 10
+# Observables up to which a quadratic function of the parameters is learned.
+MOST_EMULATED = 200
+# Standard errors by which rows left out have to be likelier with an emulator.
+SURE = 1.0
+# One row in so many is left out for that, of so many rows at most.
+HELD = 4
+MOST_TRIED = 6_000
+# Parts that the rows are cut into; the others give each of them its first prediction.
+PARTS = 10
 # Rows that the regressions look at: more would not change what a few hundred features predict.
 ENOUGH = 20_000
 
@@ -38,6 +48,9 @@ class GaussianStart(Bijection):
     dim : int
         Number of dimensions of x.
     n_context : int
+    own : int
+        The first so many columns of the context are observables as they are, which an `Emulator`
+        explains by a first prediction; 0 for none.
 
     Examples
     --------
@@ -69,15 +82,21 @@ class GaussianStart(Bijection):
     first: Tensor
     first_offset: Tensor
     first_most: Tensor
+    emulating: Tensor
 
-    def __init__(self, dim: int, n_context: int) -> None:
+    def __init__(self, dim: int, n_context: int, own: int = 0) -> None:
         super().__init__()
         self.dim = dim
+        self.own = own if own <= MOST_EMULATED else 0
         # A first prediction, in units of its spread, and how large it was.
         self.register_buffer("first", torch.zeros(n_context, dim))
         self.register_buffer("first_offset", torch.zeros(dim))
         self.register_buffer("first_most", torch.full((dim,), torch.inf))
-        n_context += len(_pairs(dim))
+        products = len(_pairs(dim))
+        self.emulator = Emulator(dim + products, self.own) if self.own else None
+        n_context += products + 2 * self.own
+        if self.own:
+            self.register_buffer("emulating", torch.ones(()))
         # Means beside log widths: one product finds both.
         self.register_buffer("slope", torch.zeros(n_context, 2 * dim))
         self.register_buffer("offset", torch.zeros(2 * dim))
@@ -98,10 +117,14 @@ class GaussianStart(Bijection):
         return mean, width
 
     def _read(self, context: Tensor) -> Tensor:
-        """Add the products of a first prediction to the context."""
+        """Add the products of a first prediction to the context, and what it does not explain."""
         found = torch.addmm(self.first_offset, context, self.first)
-        products = _products(torch.clamp(found, -self.first_most, self.first_most))
-        return torch.cat([context, products], dim=1)
+        found = torch.clamp(found, -self.first_most, self.first_most)
+        products = _products(found)
+        if self.emulator is None:
+            return torch.cat([context, products], dim=1)
+        left = self.emulator(torch.cat([found, products], dim=1), context[:, : self.own])
+        return torch.cat([context, products, self.emulating * left], dim=1)
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take the residual in units of its width, and whiten it."""
@@ -121,35 +144,63 @@ class GaussianStart(Bijection):
 
         The first `own` columns are observables as they are; the others were made of them.
         """
+        own = context.shape[1] if own is None else own
+        if self.own:
+            self.emulating.fill_(self._emulator_helps(x, context, own))
+        self._solve(x, context, own)
+
+    def _solve(self, x: Tensor, context: Tensor, own: int) -> None:
+        """Regress means and widths in turn, and whiten what is left."""
         x, c = x[:ENOUGH].double(), context[:ENOUGH].double()
-        own = c.shape[1] if own is None else own
         turn, back = _axes(x, c, own)
         self.turn.copy_(turn)
         self.turn_back.copy_(back)
         x = x @ turn
-        more = self._products_of_a_first(linear(x, c, own), x)
-        read = torch.cat([c, more], dim=1)
-        mean = linear(x, c, own, more=more)
-        for _ in range(ROUNDS):
-            mean = _weighted(x, c, own, _widths(mean.residual, read)(read), more)
-        width = _widths(mean.residual, read)
-        self.slope.copy_(torch.cat([mean.slope, width.slope], dim=1))
+        more = self._more_by_a_first(x, c, own)
+        mean, width = _in_turn(x, c, own, more)
+        found = torch.cat([mean.slope, width.slope], dim=1)
+        self.slope[: len(found)] = found  # what an emulator left aside would say has none
         self.offset.copy_(torch.cat([mean.offset, width.offset]))
         self._bound(context[:ENOUGH])
-        colour = _colour(mean.residual * torch.exp(-self.predict(context[:ENOUGH])[1].double()))
+        colour = _colour(mean.residual * torch.exp(-_said(mean, width)))
         self.colour.copy_(colour.T)
         self.whiten.copy_(torch.linalg.inv(colour).T)
 
-    def _products_of_a_first(self, found: Ridge, x: Tensor) -> Tensor:
-        """Keep a first prediction, and give the products of what it would say of rows left out."""
-        predicted = x - found.residual
+    def _more_by_a_first(self, x: Tensor, c: Tensor, own: int) -> Tensor:
+        """Keep a first prediction, and give what `_read` adds by what it says of rows left out."""
+        found, predicted = linear(x, c, own), _by_others(x, c, own)
         centre = predicted.mean(dim=0)
         spread = predicted.std(dim=0).clamp(min=SMALLEST_VARIANCE)
         scaled = (predicted - centre) / spread
         self.first.copy_(found.slope / spread)
         self.first_offset.copy_((found.offset - centre) / spread)
         self.first_most.copy_(scaled.abs().amax(dim=0))
-        return _products(scaled)
+        products = _products(scaled)
+        if self.emulator is None:
+            return products
+        true = (x - centre) / spread
+        true = torch.cat([true, _products(true)], dim=1)
+        first = torch.cat([scaled, products], dim=1)
+        if not self.emulating:
+            return products
+        return torch.cat([products, self.emulator.fit(true, first, c[:, : self.own])], dim=1)
+
+    def _emulator_helps(self, x: Tensor, context: Tensor, own: int) -> bool:
+        """Say whether rows left out are likelier with an emulator: few may be too few for it.
+
+        They are left out of everything, as an emulator knows a little of its own rows.
+        """
+        held = torch.zeros(min(len(x), MOST_TRIED), dtype=torch.bool)
+        held[::HELD] = True
+        x, context = x[: len(held)], context[: len(held)]
+        surprise = []
+        for emulated in (0, self.own):
+            start = GaussianStart(self.dim, context.shape[1], emulated)
+            start._solve(x[~held], context[~held], own)
+            z, log_det = start(x[held], context[held])
+            surprise.append((0.5 * z.square().sum(dim=1) - log_det).double())
+        gain = surprise[0] - surprise[1]
+        return bool(gain.mean() > SURE * gain.std() / len(gain) ** 0.5)
 
     def _bound(self, context: Tensor) -> None:
         """Let predictions go no further than those for rows that were seen, and means a little."""
@@ -197,7 +248,39 @@ def _colour(residual: Tensor) -> Tensor:
 
 def _widths(residual: Tensor, c: Tensor) -> Ridge:
     """Regress log sizes of residuals on c; these are so noisy that the plainest will do."""
-    return ridge(0.5 * (residual.square() + SMALLEST_VARIANCE).log(), c, plainest=True)
+    return ridge(_log_size(residual), c, plainest=True)
+
+
+def _by_others(x: Tensor, c: Tensor, own: int) -> Tensor:
+    """Predict each row by other rows, in a few parts.
+
+    What each row would have been without itself alone differs from what all rows say by a share of
+    its own residual, and a regression that reads both would read that off.
+    """
+    predicted = torch.empty_like(x)
+    for part in range(PARTS):
+        seen = torch.ones(len(x), dtype=torch.bool)
+        seen[part::PARTS] = False
+        predicted[part::PARTS] = linear(x[seen], c[seen], own)(c[part::PARTS])
+    return predicted
+
+
+def _in_turn(x: Tensor, c: Tensor, own: int, more: Tensor) -> tuple[Ridge, Ridge]:
+    """Regress x, and the log sizes of what is left, in turn."""
+    read = torch.cat([c, more], dim=1)
+    mean = linear(x, c, own, more=more)
+    for _ in range(ROUNDS):
+        mean = _weighted(x, c, own, _widths(mean.residual, read)(read), more)
+    return mean, _widths(mean.residual, read)
+
+
+def _said(mean: Ridge, width: Ridge) -> Tensor:
+    """Log widths of rows left out."""
+    return _log_size(mean.residual) - width.residual
+
+
+def _log_size(residual: Tensor) -> Tensor:
+    return 0.5 * (residual.square() + SMALLEST_VARIANCE).log()
 
 
 def _weighted(x: Tensor, c: Tensor, own: int, width: Tensor, more: Tensor) -> Ridge:

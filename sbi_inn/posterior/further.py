@@ -58,7 +58,8 @@ def train_more(
     """
     if not isinstance(core.fitted, Trainable):
         raise TypeError(
-            f'train_more is for method="cinn"; {core.fitted.settings.label} cannot be trained on'
+            'train_more is for method="cinn" and method="inn"; '
+            f"{core.fitted.settings.label} cannot be trained on"
         )
     new = replace(simulations.inferring(core.prior.names), prior=core.prior)
     _check_prior(core, simulations)

@@ -39,10 +39,10 @@ FEWEST = 100
 LOOK = 0.1
 """Share of the simulations in the first round: few, as most of them will lie outside later."""
 
-LAST = 0.5
+LAST = 0.25
 """Share of the simulations that is kept for the last round."""
 
-MOST_ROUNDS = 7
+MOST_ROUNDS = 10
 """Rounds at most, unless a number is asked for."""
 
 SETTLED = 0.5

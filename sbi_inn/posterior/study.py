@@ -14,6 +14,7 @@ from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.growth import Growth, Limits
 from sbi_inn.posterior.provenance import Provenance
 from sbi_inn.report.check import Check
+from sbi_inn.simulation.execution import Execution
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
 from sbi_inn.simulation.seeds import Stream, sequence
@@ -41,6 +42,8 @@ class Study:
     progress : bool
     online : bool
         Whether every pass of the training sees fresh simulations.
+    client : dask.distributed.Client, optional
+        Simulates the stages of `grown` on its workers; checks simulate here.
     """
 
     problem: Problem | None
@@ -51,6 +54,7 @@ class Study:
     seed: int
     progress: bool
     online: bool = False
+    client: Any = None
 
     def fit(self, simulations: Simulations, parts: Split | None = None) -> Core:
         """Train on a table, and say what there is to say."""
@@ -97,9 +101,8 @@ class Study:
         if stage:
             words = sequence(seed, Stream.GROWN_SIMULATIONS, stage).generate_state(1)
             seed = int(words[0])
-        table = run(
-            self.problem, n=n, n_jobs=self.n_jobs, seed=seed, progress=self.progress and not stage
-        )
+        how = Execution(self.n_jobs, client=self.client)
+        table = run(self.problem, n=n, how=how, seed=seed, progress=self.progress and not stage)
         return table.inferring(self.infer)
 
 

@@ -7,9 +7,10 @@ from sbi_inn.summary_networks.image import ImageNet
 from sbi_inn.summary_networks.pyramid import Pyramid
 from sbi_inn.summary_networks.scaling import Scaling, not_pixels
 from sbi_inn.summary_networks.screening import informative
-from sbi_inn.summary_networks.series import SeriesNet, patch_of
+from sbi_inn.summary_networks.series import SeriesNet
 from sbi_inn.summary_networks.user_network import OwnNet, Parts
 from sbi_inn.summary_networks.vector import VectorNet
+from sbi_inn.summary_networks.widths import Widths
 
 __all__ = [
     "POOLINGS",
@@ -25,7 +26,7 @@ __all__ = [
     "SeriesNet",
     "SetBatch",
     "VectorNet",
+    "Widths",
     "informative",
     "not_pixels",
-    "patch_of",
 ]

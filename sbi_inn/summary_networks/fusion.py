@@ -12,6 +12,7 @@ from sbi_inn.summary_networks.deepset import DeepSet, Pooling
 from sbi_inn.summary_networks.image import ImageNet
 from sbi_inn.summary_networks.series import SeriesNet
 from sbi_inn.summary_networks.vector import VectorNet
+from sbi_inn.summary_networks.widths import Widths
 
 # The prefixes keep the users' names apart from those a module already has, such as items.
 SET = "set:"
@@ -81,6 +82,20 @@ class Fusion(nn.Module):
         self.sets, self.images = nn.ModuleDict(ordered), nn.ModuleDict(pictures)
         parts = [*([self.vector] if self.vector else []), *ordered.values(), *pictures.values()]
         self.features = sum(part.features for part in parts)
+
+    @classmethod
+    def of(cls, widths: Widths, *, features: int, hidden: int, pooling: Pooling = "mean") -> Fusion:
+        """Make one for observations of these widths and kinds."""
+        return cls(
+            widths.vector,
+            widths.sets,
+            series=widths.series,
+            images=widths.images,
+            gaps=widths.image_gaps,
+            features=features,
+            hidden=hidden,
+            pooling=pooling,
+        )
 
     def forward(self, batch: Batch) -> Tensor:
         """Map a batch of observations to features, shape (batch, features)."""

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats as st
+from regressions import Regression
 from studies import LINE, exact, quick_fit
 
 import sbi_inn as si
@@ -165,11 +166,10 @@ def test_simulations_of_another_study(first, name):
         first.train_more(make(), training=BRIEF, progress=False)
 
 
-def test_a_forward_network_cannot_go_on():
-    with pytest.warns(UserWarning, match="misses y"):
-        inn = quick_fit(LINE, method=si.INN(blocks=2, hidden=16), epochs=1)
-    with pytest.raises(TypeError, match='train_more is for method="cinn"'):
-        inn.train_more(more(200))
+def test_a_method_without_networks_cannot_go_on():
+    straight = quick_fit(LINE, method=Regression(), epochs=1)
+    with pytest.raises(TypeError, match='train_more is for method="cinn" and method="inn"; regr'):
+        straight.train_more(more(200))
 
 
 # -- while training --------------------------------------------------------------------------------

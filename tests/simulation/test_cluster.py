@@ -11,6 +11,7 @@ import pytest
 import scipy.stats as st
 import xarray as xr
 from distributed import Client, LocalCluster
+from regressions import Regression
 
 import sbi_inn as si
 from sbi_inn.simulation.simulator import simulator
@@ -107,6 +108,22 @@ def test_fit_posterior_takes_a_client(client):
         lambda a, rng: a + rng.normal(), PRIOR, n=200, seed=1, n_jobs=1, progress=False
     )
     xr.testing.assert_equal(posterior.simulations.dataset, calm.dataset)
+
+
+def test_the_stages_of_growing_simulations_take_a_client(client):
+    how = dict(method=Regression(), n_simulations=100, max_simulations=400, seed=1, progress=False)
+
+    def noisy(a, rng):
+        return a + rng.normal(0, 0.1)
+
+    grown = si.fit_posterior(noisy, PRIOR, until="trust", client=client, **how)
+    alone = si.fit_posterior(noisy, PRIOR, until="trust", n_jobs=1, **how)
+    assert len(grown.growth.stages) > 1
+    xr.testing.assert_equal(grown.simulations.dataset, alone.simulations.dataset)
+    closed = Client(client.scheduler.address)
+    closed.close()
+    with pytest.raises(si.SimulationError, match="client= is closed"):
+        si.fit_posterior(noisy, PRIOR, until="trust", client=closed, **how)
 
 
 def test_clients_that_are_none(client):

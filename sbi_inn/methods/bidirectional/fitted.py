@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -13,15 +14,26 @@ from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.bidirectional.importance import ROWS, Candidates, candidates, log_normal
 from sbi_inn.methods.bidirectional.network import BidirectionalNetwork, Triples
 from sbi_inn.methods.bidirectional.settings import INNSettings
+from sbi_inn.methods.bidirectional.sides import categorical
+from sbi_inn.methods.bidirectional.training import (
+    check_observations,
+    forward_errors,
+    judged,
+    learn,
+)
+from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.methods.row_generators import Random, rows_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Scaling
 from sbi_inn.training import weights
 from sbi_inn.training.history import History
+from sbi_inn.training.settings import LEARNING_RATE, Training
 from sbi_inn.typing import AnyArray, FloatArray
 
 # Candidates that the integral of a density is estimated from.
 INTEGRAL = 16_384
+# Share of the usual peak of the learning rate, of a network that is trained already.
+GENTLY = 0.5
 
 
 @dataclass(frozen=True)
@@ -132,6 +144,47 @@ class FittedINN:
         out = self.network(x, x.new_zeros(len(x), sides.padding[0]), seen.given)
         return self.scaling.unscale(out.y.numpy())
 
+    def train_more(
+        self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
+    ) -> FittedINN:
+        """Go on from the weights as they are, with the scales as they are.
+
+        Observations are no more blurred than at the end of a training: shapes are known. What was
+        adjusted after the last training is taken back, and found anew. The network is kept as it is
+        where validation rows say that it became no better.
+
+        Raises
+        ------
+        ShapeError
+            If values are missing.
+        """
+        check_observations(data.observations)
+        settings, network = self.settings, deepcopy(self.network)
+        network.take_back()
+        seen, unseen = (
+            self._read(data.observations[part], data.latents[part])
+            for part in (data.train, data.validation)
+        )
+        before = judged(settings, network, unseen)
+        assert settings.blur is not None
+        rate, renew = training.learning_rate or LEARNING_RATE * GENTLY, data.renew
+        history = learn(
+            settings,
+            network,
+            seen,
+            unseen,
+            settings.schedule(replace(training, learning_rate=rate), len(data.train)),
+            seed=seed,
+            blur=(settings.blur[1], settings.blur[1]),
+            renew=renew and (lambda rng: self._read(renew(rng), data.latents[data.train])),
+            progress=progress,
+        )
+        if not judged(settings, network, unseen) < before:
+            return replace(self, history=history)
+        exact = categorical(data.observations.vector[data.train, : network.sides.observables])
+        residual, typical = forward_errors(settings, network, unseen, exact)
+        return replace(self, network=network, history=history, residual=residual, typical=typical)
+
     @property
     def remark(self) -> str:
         """How closely draws keep to the observation."""
@@ -186,10 +239,11 @@ class FittedINN:
         assert self.settings.candidates is not None
         return self.settings.candidates
 
-    def _read(self, observations: Observations) -> Triples:
-        """Scale observations; the parameters beside them are unknown."""
+    def _read(self, observations: Observations, latents: FloatArray | None = None) -> Triples:
+        """Scale observations; the parameters beside them may be unknown."""
         vectors = self.scaling.vectors(observations)
-        return Triples.of(np.empty((len(observations), 0)), vectors, observations.givens)
+        x = np.empty((len(observations), 0)) if latents is None else latents
+        return Triples.of(x, vectors, observations.givens)
 
     def _candidates(self, y: Tensor, given: Tensor, n: int, rng: Random) -> Candidates:
         return candidates(

@@ -129,6 +129,11 @@ class BidirectionalNetwork(nn.Module):
         return self(pairs.x, padding, pairs.given).y - pairs.y
 
     @torch.no_grad()
+    def take_back(self) -> None:
+        """Undo what `align` found: predictions are those of the training again."""
+        self.line[0], self.line[1] = 0.0, 1.0
+
+    @torch.no_grad()
     def align(self, pairs: Triples) -> None:
         """Regress observables on predictions, where that makes the typical error smaller.
 

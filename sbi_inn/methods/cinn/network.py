@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.protocols import Cuts, TrainingData
 from sbi_inn.methods.streaming import StreamedRows
 from sbi_inn.observation.batch import Observations
-from sbi_inn.summary_networks import Batch, Fusion, OwnNet, Parts, Scaling, patch_of
+from sbi_inn.summary_networks import Batch, Fusion, OwnNet, Parts, Scaling, Widths
 from sbi_inn.training.loop import Rows
 from sbi_inn.typing import AnyArray, FloatArray
 
@@ -43,23 +43,14 @@ SUMMARY_HIDDEN = 64
 AT_ONCE = 2048
 
 
-@dataclass(frozen=True)
-class Shape:
+@dataclass(frozen=True, kw_only=True)
+class Shape(Widths):
     """Widths and kinds of what goes in.
 
     Attributes
     ----------
     dim : int
         Of the parameters.
-    vector : int
-        Features of fixed shape.
-    sets : dict of str to int
-        Columns of each set and series.
-    series : dict of str to int
-        Which of them are series, and the entries from one window to the next of each.
-    images : dict of str to (channels, height, width)
-    image_gaps : tuple of str
-        Which of the images have flags of missing pixels.
     own : Parts or None
         What a summary network of the user's own is given.
     features : int
@@ -68,47 +59,38 @@ class Shape:
         As `TrainingData.cuts`.
     exact : int
         Features that a start in closed form reads; 0 where there is none.
+    exact_own : int
+        How many of these, the first ones, are observables that it explains by an emulator.
     """
 
     dim: int
-    vector: int
-    sets: dict[str, int]
-    series: dict[str, int] = field(default_factory=dict)
-    images: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     own: Parts | None = None
     features: int = 0
     cuts: Cuts = ()
-    image_gaps: tuple[str, ...] = ()
     exact: int = 0
+    exact_own: int = 0
 
     @classmethod
     def of(cls, pairs: Pairs, observations: Observations, cuts: Cuts, scaling: Scaling) -> Shape:
         """Read them off rows."""
-        batch = pairs.batch
+        exact = pairs.batch.exact
         return cls(
-            pairs.latent.shape[1],
-            batch.vector.shape[1],
-            {name: s.entries.shape[1] for name, s in batch.sets.items()},
-            {name: patch_of(int(batch.sets[name].sizes.max())) for name in observations.series},
-            {name: (g.channels, g.height, g.width) for name, g in scaling.grids.items()},
+            dim=pairs.latent.shape[1],
             cuts=cuts,
-            image_gaps=scaling.image_gaps,
-            exact=0 if batch.exact is None else batch.exact.shape[1],
+            exact=0 if exact is None else exact.shape[1],
+            exact_own=0 if scaling.exact is None else scaling.exact.own,
+            **vars(Widths.read_off(pairs.batch, scaling, observations.series)),
         )
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Shape:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Read back what JSON has made of the fields."""
         own = config["own"]
-        images = {name: tuple(shape) for name, shape in config["images"].items()}
         changed = {
-            "series": dict(config["series"]),
-            "images": images,
-            "image_gaps": tuple(config.get("image_gaps", ())),
             "own": None if own is None else Parts.from_config(own),
             "cuts": tuple((axis, tuple(ends)) for axis, ends in config["cuts"]),
         }
-        return cls(**{**config, **changed})
+        return super().from_config({**config, **changed})
 
 
 @dataclass(frozen=True)
@@ -199,20 +181,14 @@ class Network(nn.Module):
         self, settings: CINNSettings, shape: Shape, seed: int, own: OwnNet | None = None
     ) -> None:
         super().__init__()
-        self.summary = own or Fusion(
-            shape.vector,
-            shape.sets,
-            series=shape.series,
-            images=shape.images,
-            gaps=shape.image_gaps,
-            features=settings.features,
-            hidden=SUMMARY_HIDDEN,
-            pooling=settings.pooling,
+        self.summary = own or Fusion.of(
+            shape, features=settings.features, hidden=SUMMARY_HIDDEN, pooling=settings.pooling
         )
         self.dropout = Dropout(seed)
         # A summary of ours begins with the vector itself, which is what the regression reads.
         self.read = 0 if own else shape.vector
-        self.start = GaussianStart(shape.dim, shape.exact) if shape.exact else None
+        exact = (shape.dim, shape.exact, shape.exact_own)
+        self.start = GaussianStart(*exact) if shape.exact else None
         self.flow = self._informed(settings, shape) if self.start else self._flow(settings, shape)
         self.latent = Normal(shape.dim)
 

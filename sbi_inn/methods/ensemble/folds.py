@@ -80,8 +80,16 @@ class Folds:
         processes = self.ensemble.processes(training, len(data.train))
         shared = share_of(training, math.ceil(len(places) / processes))
         jobs = [
-            partial(train, self.ensemble.member_at(kind), _without(data, folds[fold]), shared, s)
-            for (fold, kind), s in zip(places, seeds_of(seed, len(places)), strict=True)
+            partial(
+                train,
+                self.ensemble.member_at(kind),
+                _without(data, folds[fold]),
+                shared.below(f"member{place}"),
+                s,
+            )
+            for place, ((fold, kind), s) in enumerate(
+                zip(places, seeds_of(seed, len(places)), strict=True)
+            )
         ]
         trained = train_all(jobs, processes, progress=progress)
         interrupted = len(trained) < len(jobs) or any(one.interrupted for one in trained)

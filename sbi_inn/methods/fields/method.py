@@ -23,7 +23,7 @@ from sbi_inn.methods.fields.settings import FieldSettings
 from sbi_inn.methods.protocols import Fitted, Groups, TrainingData
 from sbi_inn.observation.batch import Observations
 from sbi_inn.prior.root import Fourier
-from sbi_inn.summary_networks import Scaling, not_pixels
+from sbi_inn.summary_networks import Scaling, Widths, not_pixels
 from sbi_inn.training import weights
 from sbi_inn.training.history import History, tupled
 from sbi_inn.training.loop import fit, seeded
@@ -225,14 +225,12 @@ def _shape(
 ) -> FieldShape:
     """Read off what a network reads."""
     roots = untrained.start.normals.roots
-    return FieldShape.of(
-        pairs.batch,
-        scaling,
-        series,
+    return FieldShape(
         sides=untrained.start.sides,
         channels=inputs.channels,
         numbers=len(untrained.others),
         circular=bool(roots) and isinstance(roots[0], Fourier),
+        **vars(Widths.read_off(pairs.batch, scaling, series)),
     )
 
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from sbi_inn.flows import FieldFlow
 from sbi_inn.methods.fields.settings import FieldSettings
-from sbi_inn.summary_networks import Batch, Fusion, Pyramid, Scaling, patch_of
+from sbi_inn.summary_networks import Batch, Fusion, Pyramid, Widths
 
 LOG_2_PI = math.log(2 * math.pi)
 
 
-@dataclass(frozen=True)
-class FieldShape:
-    """Widths and kinds of what goes in.
+@dataclass(frozen=True, kw_only=True)
+class FieldShape(Widths):
+    """Widths and kinds of what goes in; its images are those on another grid than the field's.
 
     Attributes
     ----------
@@ -27,16 +27,6 @@ class FieldShape:
         Of the field.
     channels : int
         Images on its grid.
-    vector : int
-        Features of fixed shape.
-    sets : dict of str to int
-        Columns of each set and series.
-    series : dict of str to int
-        Which of them are series, and the entries from one window to the next of each.
-    images : dict of str to (channels, height, width)
-        Those that are on another grid.
-    image_gaps : tuple of str
-        Which of them have flags of missing pixels.
     numbers : int
         Of the other parameters.
     circular : bool
@@ -45,45 +35,13 @@ class FieldShape:
 
     sides: tuple[int, ...]
     channels: int
-    vector: int
-    sets: dict[str, int]
     numbers: int
     circular: bool
-    series: dict[str, int] = field(default_factory=dict)
-    images: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    image_gaps: tuple[str, ...] = ()
 
     @classmethod
-    def of(
-        cls,
-        batch: Batch,
-        scaling: Scaling,
-        series: tuple[str, ...],
-        *,
-        sides: tuple[int, ...],
-        channels: int,
-        numbers: int,
-        circular: bool,
-    ) -> FieldShape:
-        """Read them off a batch."""
-        return cls(
-            sides,
-            channels,
-            batch.vector.shape[1],
-            {name: s.entries.shape[1] for name, s in batch.sets.items()},
-            numbers,
-            circular,
-            {name: patch_of(int(batch.sets[name].sizes.max())) for name in series},
-            {n: (g.channels, g.height, g.width) for n, g in scaling.grids.items()},
-            scaling.image_gaps,
-        )
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> FieldShape:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Read back what JSON has made of the fields."""
-        images = {name: tuple(shape) for name, shape in config["images"].items()}
-        changed = {"sides": tuple(config["sides"]), "images": images}
-        return cls(**{**config, **changed, "image_gaps": tuple(config["image_gaps"])})
+        return super().from_config({**config, "sides": tuple(config["sides"])})
 
     @property
     def others(self) -> bool:
@@ -140,15 +98,7 @@ class FieldNetwork(nn.Module):
         super().__init__()
         self.fusion = None
         if shape.others:
-            self.fusion = Fusion(
-                shape.vector,
-                shape.sets,
-                series=shape.series,
-                images=shape.images,
-                gaps=shape.image_gaps,
-                features=settings.features,
-                hidden=2 * settings.features,
-            )
+            self.fusion = Fusion.of(shape, features=settings.features, hidden=2 * settings.features)
         learned = self.fusion.features if self.fusion else 0
         vector = learned + shape.numbers
         self.pyramid = Pyramid(shape.channels, shape.sides, vector, width=settings.features)

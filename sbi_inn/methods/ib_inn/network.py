@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,60 +13,35 @@ from sbi_inn.flows import MLP, Free, Mixture, coupling_flow
 from sbi_inn.methods.ib_inn.losses import class_loss, density_loss
 from sbi_inn.methods.ib_inn.settings import IBINNSettings
 from sbi_inn.observation.batch import Observations
-from sbi_inn.summary_networks import Batch, Fusion, Scaling, patch_of
+from sbi_inn.summary_networks import Batch, Fusion, Scaling, Widths
 from sbi_inn.summary_networks.location import LINEAR
 
 # Width of the hidden layers of the classifier and of its summary network.
 HIDDEN = 64
 
 
-@dataclass(frozen=True)
-class Shape:
+@dataclass(frozen=True, kw_only=True)
+class Shape(Widths):
     """Widths and kinds of what the classifier reads.
 
     Attributes
     ----------
     classes : int
-    vector : int
-        Features of fixed shape.
-    sets : dict of str to int
-        Columns of each set and series.
-    series : dict of str to int
-        Which of them are series, and the entries from one window to the next of each.
-    images : dict of str to (channels, height, width)
-    image_gaps : tuple of str
-        Which of the images have flags of missing pixels.
     exact : int
         Columns that the start reads; 0 where there are none.
     """
 
     classes: int
-    vector: int
-    sets: dict[str, int]
-    series: dict[str, int] = field(default_factory=dict)
-    images: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    image_gaps: tuple[str, ...] = ()
     exact: int = 0
 
     @classmethod
     def of(cls, batch: Batch, observations: Observations, scaling: Scaling, classes: int) -> Shape:
         """Read them off rows."""
         return cls(
-            classes,
-            batch.vector.shape[1],
-            {name: s.entries.shape[1] for name, s in batch.sets.items()},
-            {name: patch_of(int(batch.sets[name].sizes.max())) for name in observations.series},
-            {name: (g.channels, g.height, g.width) for name, g in scaling.grids.items()},
-            scaling.image_gaps,
-            0 if batch.exact is None else batch.exact.shape[1],
+            classes=classes,
+            exact=0 if batch.exact is None else batch.exact.shape[1],
+            **vars(Widths.read_off(batch, scaling, observations.series)),
         )
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Shape:
-        """Read back what JSON has made of the fields."""
-        images = {name: tuple(shape) for name, shape in config["images"].items()}
-        gaps = tuple(config["image_gaps"])
-        return cls(**{**config, "images": images, "image_gaps": gaps})
 
 
 @dataclass(frozen=True)
@@ -95,15 +68,8 @@ class Classifier(nn.Module):
 
     def __init__(self, settings: IBINNSettings, shape: Shape) -> None:
         super().__init__()
-        self.summary = Fusion(
-            shape.vector,
-            shape.sets,
-            series=shape.series,
-            images=shape.images,
-            gaps=shape.image_gaps,
-            features=settings.features,
-            hidden=HIDDEN,
-            pooling=settings.pooling,
+        self.summary = Fusion.of(
+            shape, features=settings.features, hidden=HIDDEN, pooling=settings.pooling
         )
         width = self.summary.features + shape.exact
         self.perceptron = nn.Sequential(

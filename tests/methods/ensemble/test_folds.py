@@ -1,6 +1,7 @@
 """Networks that take turns in the rows they validate on."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,23 @@ def table(n, renew=False):
 def fitted(data, members=4, **options):
     method = Folds(Ensemble(Told(), members, n_jobs=1), **options)
     return method.fit(data, Training(epochs=1), seed=1, progress=False)
+
+
+@dataclass(frozen=True)
+class Keeping(Told):
+    """Writes where its checkpoints are to be, as the first one there."""
+
+    def fit(self, data, training, *, seed, progress=True):
+        Path(training.checkpoint).mkdir(parents=True)
+        return super().fit(data, training, seed=seed, progress=progress)
+
+
+def test_every_network_has_checkpoints_of_its_own(tmp_path):
+    method = Folds(Ensemble(Keeping(), 3, n_jobs=1))
+    method.fit(table(300), Training(epochs=1, checkpoint=tmp_path), seed=1, progress=False)
+    networks = 3 * 2
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [f"member{place}" for place in range(networks)]
 
 
 def test_every_row_validates_one_network_of_a_kind_and_trains_the_others():
