@@ -85,7 +85,6 @@ def test_there_are_notebooks() -> None:
         "12-which-simulator",
         "13-dose-response",
         "14-coal-mines",
-        "15-radial-velocities",
     ]
 
 
