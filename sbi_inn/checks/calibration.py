@@ -25,6 +25,7 @@ from sbi_inn.diagnostics.calibration import (
 )
 from sbi_inn.diagnostics.conditional_ranks import location_scores
 from sbi_inn.diagnostics.uniformity import ShiftWidth, shift_and_width, uniformity_p_value
+from sbi_inn.observation.statistics import given_numbers
 from sbi_inn.plots.calibration import plot_calibration
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import BoolArray, FloatArray
@@ -303,8 +304,7 @@ def check_calibration(subject: Subject) -> Calibration:
     """Look at the calibration over the test simulations, and over thirds of each given."""
     found, schema = subject.survey(), subject.sampler.schema
     seen = found.tests.observations
-    numbers = seen.vector[:, schema.observable_columns() :].T
-    givens = dict(zip(schema.given_columns, numbers, strict=True))
+    givens = given_numbers(seen, schema)
     givens |= {name: padded.sizes.astype(np.float64) for name, padded in seen.sets.items()}
     return Calibration(found.ranks, subject.sampler.columns, thirds(givens))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,13 @@ from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import share
 from sbi_inn.checks.record import Finding, Limits, Record, Sampler
 from sbi_inn.checks.subject import Subject
+from sbi_inn.checks.survey import moments_of
 from sbi_inn.diagnostics.calibration import ranks
 from sbi_inn.diagnostics.field_quantities import Quantities
 from sbi_inn.plots.coverage_map import plot_coverage_map
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.prior import FieldPlace
-from sbi_inn.typing import BoolArray, FloatArray
+from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 DRAWS = 100  # at each test simulation
 SECONDS = 30.0  # that drawing may take, if as many as these were looked at:
@@ -46,12 +48,58 @@ class FieldSurvey:
     inside : array of bool, shape (n, pixels)
         Whether each true pixel lies in its 90 % interval.
     place : FieldPlace
+    truth, mean, sd, median, low, high : array, shape (n, quantities)
+        What was ranked; mean, sd, median and ends of the 68 % interval of the draws.
     """
 
     ranks: FloatArray
     names: tuple[str, ...]
     inside: BoolArray
     place: FieldPlace
+    truth: FloatArray
+    mean: FloatArray
+    sd: FloatArray
+    median: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+@dataclass(frozen=True)
+class Summed:
+    """Other parameters, derived quantities, and what sums up the field.
+
+    Attributes
+    ----------
+    sampler : Sampler
+        Of a prior with one field.
+    """
+
+    sampler: Sampler
+
+    @property
+    def place(self) -> FieldPlace:
+        """The field."""
+        return self.sampler.prior.fields[0]
+
+    @cached_property
+    def quantities(self) -> Quantities:
+        """What sums it up."""
+        return Quantities(self.place.name, self.place.shape)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name each."""
+        return (*(self.sampler.columns[i] for i in self._others), *self.quantities.names)
+
+    def __call__(self, flat: FloatArray) -> FloatArray:
+        """Compute them of flat parameters (n, dim), shape (n, quantities)."""
+        fields = flat[:, self.place.columns].reshape(-1, *self.place.shape)
+        return np.hstack([self.sampler.extended(flat)[:, self._others], self.quantities(fields)])
+
+    @property
+    def _others(self) -> IntArray:
+        """All columns but pixels: derived quantities stand behind the parameters."""
+        return np.delete(np.arange(len(self.sampler.columns)), self.place.columns)
 
 
 def survey_field(
@@ -68,27 +116,22 @@ def survey_field(
     seconds : float
         After these it stops, if 200 test simulations were looked at.
     """
-    (place, *_) = sampler.prior.fields
-    quantities = Quantities(place.name, place.shape)
-    # Other parameters, and derived quantities, which stand behind the parameters.
-    others = np.delete(np.arange(len(sampler.columns)), place.columns)
-    names = (*(sampler.columns[i] for i in others), *quantities.names)
-
-    def summed(flat: FloatArray) -> FloatArray:
-        fields = flat[:, place.columns].reshape(-1, *place.shape)
-        return np.hstack([sampler.extended(flat)[:, others], quantities(fields)])
-
-    began, found, inside, done = perf_counter(), [], [], 0
+    summed = Summed(sampler)
+    place = summed.place
+    began, parts, done = perf_counter(), [], 0
     while done < len(tests) and (done < FEWEST or perf_counter() - began < seconds):
         here = slice(done, done + PIECE)
         truth = tests.truth[here]
         drawn = sampler.draw(tests.observations[here], DRAWS, rng)
         many = summed(drawn.reshape(-1, drawn.shape[2])).reshape(len(truth), DRAWS, -1)
-        found.append(ranks(summed(truth), many, rng))
+        part: dict[str, Any] = {"truth": summed(truth), **moments_of(many)}
+        part["ranks"] = ranks(part["truth"], many, rng)
         pixels = ranks(truth[:, place.columns], drawn[:, :, place.columns], rng)
-        inside.append(np.abs(2 * pixels - 1) <= LEVEL)
+        part["inside"] = np.abs(2 * pixels - 1) <= LEVEL
+        parts.append(part)
         done += len(truth)
-    return FieldSurvey(np.concatenate(found), names, np.concatenate(inside), place)
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return FieldSurvey(names=summed.names, place=place, **whole)
 
 
 @dataclass(frozen=True, repr=False)
@@ -180,7 +223,8 @@ class CoverageMap(Record):
         return plot_coverage_map(self.coverage, LEVEL, self.band, width_mm=width_mm, fig=fig)
 
 
-def _survey(subject: Subject) -> FieldSurvey:
+def field_survey(subject: Subject) -> FieldSurvey:
+    """Draw at the test simulations, once."""
     return subject.once(
         "field survey", lambda: survey_field(subject.sampler, subject.tests, subject.rng())
     )
@@ -188,13 +232,13 @@ def _survey(subject: Subject) -> FieldSurvey:
 
 def check_quantities(subject: Subject) -> FieldCalibration:
     """Look at the calibration of what sums up a field, and of other parameters."""
-    found = _survey(subject)
+    found = field_survey(subject)
     return FieldCalibration(found.ranks, found.names)
 
 
 def check_pixels(subject: Subject) -> CoverageMap:
     """Look at the intervals of the pixels."""
-    found = _survey(subject)
+    found = field_survey(subject)
     return CoverageMap(found.inside, found.place)
 
 

@@ -23,6 +23,7 @@ from sbi_inn.observation.statistics import (
     described_names,
     described_with_givens,
     filled,
+    given_names,
     spread,
 )
 from sbi_inn.plots.novelty import plot_novelty
@@ -280,7 +281,7 @@ def _ranked(usual: FloatArray, rows: FloatArray) -> FloatArray:
 
 def names(schema: Schema) -> tuple[str, ...]:
     """Name the columns of `described_with_givens`."""
-    return (*described_names(schema), *schema.given_columns, *schema.sets)
+    return (*described_names(schema), *given_names(schema), *schema.sets)
 
 
 def _count(p_value: float) -> str:

@@ -20,7 +20,7 @@ from sbi_inn.diagnostics.conditional_ranks import (
     width_scores,
 )
 from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.statistics import described_with_givens
+from sbi_inn.observation.statistics import described_with_givens, given_names
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import FloatArray, IntArray
 
@@ -155,7 +155,7 @@ def weights_by_givens(here: Here, draws: FloatArray) -> dict[str, FloatArray]:
     """Give the weights of the simulations whose givens are nearest; none where none varies."""
     predictors, design = predictors_of(here.subject)
     schema = here.subject.sampler.schema
-    known = {*schema.given_columns, *schema.sets}
+    known = {*given_names(schema), *schema.sets}
     columns = [i for i, name in enumerate(predictors.names) if name in known]
     if not columns:
         return {}

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sbi_inn.checks.fields import Summed, field_survey
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import percent
 from sbi_inn.checks.record import Finding, Limits, Record
@@ -24,6 +25,8 @@ from sbi_inn.draws import Column, columns_of, flat
 from sbi_inn.plots.recovery import plot_contraction, plot_recovery
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
+
+FIELDS = 2_000  # draws of the prior that say how widely what sums up a field is spread
 
 # There are none: an exact posterior may well know little of a parameter.
 NONE = Limits("variance not explained", caution=np.inf, distrust=np.inf)
@@ -120,7 +123,9 @@ class Recovery(Record):
 
 
 def check_recovery(subject: Subject) -> Recovery:
-    """Look at estimates over the test simulations."""
+    """Look at estimates over the test simulations; of a field, at those of what sums it up."""
+    if subject.sampler.prior.fields:
+        return _of_field(subject)
     found, prior = subject.survey(), subject.simulations.prior_draws
     return Recovery(
         found.truth,
@@ -131,6 +136,23 @@ def check_recovery(subject: Subject) -> Recovery:
         found.high,
         flat(prior)[1].std(axis=0),
         columns_of(prior),
+    )
+
+
+def _of_field(subject: Subject) -> Recovery:
+    """Look at means of blocks, powers and projections, other parameters and derived quantities."""
+    found, names = field_survey(subject), subject.sampler.prior.names
+    drawn = subject.simulations.prior_draws.isel(draw=slice(FIELDS))
+    flat_prior = subject.sampler.prior.flatten({name: drawn[name].values for name in names})
+    return Recovery(
+        found.truth,
+        found.mean,
+        found.sd,
+        found.median,
+        found.low,
+        found.high,
+        Summed(subject.sampler)(flat_prior).std(axis=0),
+        tuple(Column(name, name, name, "", np.nan) for name in found.names),
     )
 
 

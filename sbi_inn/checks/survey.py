@@ -117,7 +117,11 @@ def survey(
         drawn = sampler.draw(seen, draws, rng)
         # What derives from parameters is looked at one by one, beside them.
         all_true, all_drawn = sampler.extended(truth), sampler.extended(drawn)
-        part = {"truth": all_true, "ranks": ranks(all_true, all_drawn, rng), **_moments(all_drawn)}
+        part = {
+            "truth": all_true,
+            "ranks": ranks(all_true, all_drawn, rng),
+            **moments_of(all_drawn),
+        }
         part["products"], part["excess"] = product_ranks(truth, drawn, pairs, rng)
         references = sampler.prior.flatten(sampler.prior.sample(len(truth), rng))
         part["tarp"] = tarp_ranks(truth, drawn, references, rng, scale=scale)
@@ -137,7 +141,8 @@ def survey(
     return Survey(tests=looked, draws=draws, pairs=pairs, why_no_density=why, **whole)
 
 
-def _moments(drawn: FloatArray) -> dict[str, FloatArray]:
+def moments_of(drawn: FloatArray) -> dict[str, FloatArray]:
+    """Mean, sd, median and ends of the 68 % interval of draws (n, draws, k), each (n, k)."""
     low, median, high = np.quantile(drawn, [INTERVAL_68[0], 0.5, INTERVAL_68[1]], axis=1)
     mean, sd = drawn.mean(axis=1), drawn.std(axis=1)
     return {"mean": mean, "sd": sd, "median": median, "low": low, "high": high}

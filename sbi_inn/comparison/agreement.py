@@ -85,6 +85,7 @@ def _difference(one: Schema, other: Schema) -> str:
         ),
         "the series": (set(one.series), set(other.series)),
         "the images": (set(one.images), set(other.images)),
+        "the axis of their channels": (one.channels, other.channels),
         "the givens": (set(one.givens), set(other.givens)),
         "the shapes of givens": (one.given_shapes, other.given_shapes),
         "the constants": (one.constants, other.constants),

@@ -100,8 +100,8 @@ class Quantities:
             len(fields), -1
         )
         k = self._wave_numbers
-        bands = [power[:, (k >= low) & (k < high)].mean(axis=1) for low, high in self._ends]
-        return np.log(np.maximum(np.stack(bands, axis=1), 1e-300))
+        inside = np.stack([(k >= low) & (k < high) for low, high in self._ends], axis=1)
+        return np.log(np.maximum(power @ (inside / inside.sum(axis=0)), 1e-300))
 
     @property
     def _wave_numbers(self) -> FloatArray:

@@ -6,7 +6,7 @@ from sbi_inn.flows.channels import ChannelMixing, ChannelNorm
 from sbi_inn.flows.convnet import ConvNet
 from sbi_inn.flows.coupling import Affine, Coupling, Elementwise
 from sbi_inn.flows.dropout import Dropout
-from sbi_inn.flows.field_flow import FieldFlow
+from sbi_inn.flows.field_flow import FieldFlow, level_sizes, wavelets
 from sbi_inn.flows.flow import MIXINGS, TRANSFORMS, coupling_flow
 from sbi_inn.flows.gaussian_start import GaussianStart
 from sbi_inn.flows.haar import Haar
@@ -50,4 +50,6 @@ __all__ = [
     "Regression",
     "Stack",
     "coupling_flow",
+    "level_sizes",
+    "wavelets",
 ]

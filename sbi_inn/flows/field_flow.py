@@ -89,7 +89,7 @@ class FieldFlow:
         return self._level(sides, maps, generator)
 
     def _level(self, sides: Sides, maps: Maps, generator: torch.Generator) -> Bijection:
-        if min(sides) < SMALLEST_SIDE or any(side % 2 for side in sides):
+        if not _splits(sides):
             return self._end(sides, maps, generator)
         kinds, halved = 2 ** len(sides), tuple(side // 2 for side in sides)
         pixels = math.prod(halved)
@@ -133,6 +133,42 @@ class FieldFlow:
             clamp=self.clamp,
             bins=self.bins,
         )
+
+
+def wavelets(sides: Sides) -> Bijection:
+    """Give the wavelet transform of a field of one channel, level by level, and nothing else.
+
+    Its latents are ordered as those of a `FieldFlow`; it is orthonormal.
+
+    Examples
+    --------
+    >>> import torch
+    >>> z, _ = wavelets((8, 8))(torch.ones(1, 64), torch.zeros(1, 0))
+    >>> z[0, :5].tolist()
+    [4.0, 4.0, 4.0, 4.0, 0.0]
+    """
+    halved = tuple(side // 2 for side in sides)
+    inner = [OnPart(math.prod(halved), wavelets(halved))] if _splits(halved) else []
+    return Stack([Haar(1, sides), *inner])
+
+
+def level_sizes(sides: Sides) -> list[int]:
+    """Count the latents of each level of a `FieldFlow`, which stand in this order, coarsest first.
+
+    Examples
+    --------
+    >>> level_sizes((32, 32)), level_sizes((12,))
+    ([4, 12, 48, 192, 768], [3, 3, 6])
+    """
+    if not _splits(sides):
+        return [math.prod(sides)]
+    halved = tuple(side // 2 for side in sides)
+    return [*level_sizes(halved), math.prod(sides) - math.prod(halved)]
+
+
+def _splits(sides: Sides) -> bool:
+    """Whether a field of these sides has a coarser level."""
+    return min(sides) >= SMALLEST_SIDE and not any(side % 2 for side in sides)
 
 
 class _DenseNet(nn.Module):

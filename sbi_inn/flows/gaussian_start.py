@@ -18,6 +18,10 @@ MOST = 9.0
 MOST_PAIRED = 10
 # Observables up to which a quadratic function of the parameters is learned.
 MOST_EMULATED = 200
+# How far beyond the largest first prediction that was seen the emulator is asked.
+BEYOND = 2.0
+# Rows for each feature, with an emulator: fewer are known by heart, and widths come out too small.
+ROWS_A_FEATURE = 10
 # Standard errors by which rows left out have to be likelier with an emulator.
 SURE = 1.0
 # One row in so many is left out for that, of so many rows at most.
@@ -118,12 +122,12 @@ class GaussianStart(Bijection):
 
     def _read(self, context: Tensor) -> Tensor:
         """Add the products of a first prediction to the context, and what it does not explain."""
-        found = torch.addmm(self.first_offset, context, self.first)
-        found = torch.clamp(found, -self.first_most, self.first_most)
-        products = _products(found)
+        first = torch.addmm(self.first_offset, context, self.first)
+        products = _products(torch.clamp(first, -self.first_most, self.first_most))
         if self.emulator is None:
             return torch.cat([context, products], dim=1)
-        left = self.emulator(torch.cat([found, products], dim=1), context[:, : self.own])
+        first = torch.clamp(first, -BEYOND * self.first_most, BEYOND * self.first_most)
+        left = self.emulator(torch.cat([first, _products(first)], dim=1), context[:, : self.own])
         return torch.cat([context, products, self.emulating * left], dim=1)
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
@@ -190,6 +194,8 @@ class GaussianStart(Bijection):
 
         They are left out of everything, as an emulator knows a little of its own rows.
         """
+        if len(x) < ROWS_A_FEATURE * len(self.slope):
+            return False
         held = torch.zeros(min(len(x), MOST_TRIED), dtype=torch.bool)
         held[::HELD] = True
         x, context = x[: len(held)], context[: len(held)]

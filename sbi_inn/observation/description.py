@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sbi_inn.errors import ShapeError
-from sbi_inn.observation.image import Grid
+from sbi_inn.observation.image import Channels, Grid
 from sbi_inn.observation.plain import plain
 from sbi_inn.typing import AnyArray
 
@@ -42,7 +42,9 @@ class Description:
         Which of the lengths in `sets` are those of time series. One that is no given is the same
         in every simulation, and among the constants.
     images : tuple of str
-        Which observables are images.
+        Which observables and givens are images or profiles.
+    channels : {"first", "last"} or None
+        Which axis of images holds their channels, where there may be more than three.
     """
 
     observables: dict[str, Shape]
@@ -54,6 +56,7 @@ class Description:
     missing: dict[str, float] = field(default_factory=dict)
     series: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
+    channels: Channels | None = None
 
     @property
     def paired(self) -> dict[str, str]:
@@ -95,14 +98,24 @@ class Description:
 
     @property
     def grids(self) -> dict[str, Grid]:
-        """Where the pixels of the images are, by name."""
+        """Where the pixels of the images are, by name: of observables, then of givens."""
         found, start = {}, 0
-        for name in self.fixed:
-            shape = self.observables[name]
+        for name in (*self.fixed, *self.givens):
+            shape = self.shape(name)
             if name in self.images:
-                found[name] = Grid(shape, start)
+                found[name] = Grid(shape, start, self.channels)
             start += math.prod(shape)
         return found
+
+    @property
+    def seen_grids(self) -> dict[str, Grid]:
+        """Where the pixels of the observables that are images are, by name."""
+        return {name: grid for name, grid in self.grids.items() if name in self.observables}
+
+    @property
+    def plain_givens(self) -> tuple[str, ...]:
+        """The givens that are no images."""
+        return tuple(name for name in self.givens if name not in self.images)
 
     @property
     def lengths(self) -> dict[str, int]:

@@ -45,6 +45,7 @@ class Schema(Description):
             missing=config["missing"],
             series=tuple(config["series"]),
             images=tuple(config["images"]),
+            channels=config.get("channels"),
         )
 
     def read(self, y: Any) -> Observations:
@@ -192,10 +193,12 @@ class Schema(Description):
         first, names = self.observable_columns(), self.given_columns
         seen = {n: observations.vector[:, first + i] for i, n in enumerate(names)}
         seen |= {n: s.sizes for n, s in observations.sets.items()}
-        sentences = []
+        sentences, pictures = [], set()
         for name, (low, high) in self.trained.items():
             out = seen[name][(seen[name] < low) | (seen[name] > high)]
-            if out.size:
+            picture = name.partition("[")[0]
+            if out.size and picture not in pictures:  # one pixel of an image is enough
+                pictures |= {picture} & {*self.images}
                 sentences.append(
                     f"{name} = {out[0]:g} is outside the trained range {low:g} to {high:g}"
                 )

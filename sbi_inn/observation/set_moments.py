@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sbi_inn.observation.batch import PaddedSet
+from sbi_inn.observation.image import Grid
 from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -135,6 +136,8 @@ def order(padded: PaddedSet) -> FloatArray:
 def image(pixels: FloatArray) -> FloatArray:
     """Mean, standard deviation and quantiles of each channel, then its means over 4 x 4 blocks.
 
+    Of a profile, an image of height 1, over its quarters.
+
     NaN where a pixel is missing in what they sum up.
 
     Parameters
@@ -149,7 +152,9 @@ def image(pixels: FloatArray) -> FloatArray:
     flat = pixels.reshape(*pixels.shape[:2], -1)
     quantiles = np.quantile(flat, QUANTILES, axis=2).transpose(1, 0, 2)
     parts = [flat.mean(axis=2), flat.std(axis=2), quantiles.reshape(len(flat), -1)]
-    rows, columns = (np.arange(BLOCKS) * side // BLOCKS for side in pixels.shape[2:])
+    rows, columns = (
+        np.arange(min(BLOCKS, side)) * side // min(BLOCKS, side) for side in pixels.shape[2:]
+    )
     sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=2), columns, axis=3)
     heights, widths = (
         np.diff([*starts, side])
@@ -159,16 +164,21 @@ def image(pixels: FloatArray) -> FloatArray:
     return np.concatenate(parts, axis=1)
 
 
-def image_names(name: str, channels: int) -> tuple[str, ...]:
+def image_names(name: str, grid: Grid) -> tuple[str, ...]:
     """Name each column of `image`.
 
     Examples
     --------
-    >>> image_names("xray", 1)[:2], image_names("sky", 3)[-1]
+    >>> sky = Grid((3, 8, 8))
+    >>> image_names("xray", Grid((8, 8)))[:2], image_names("sky", sky)[-1]
     (('mean of xray', 'sd of xray'), 'mean of block [3,3] of sky[2]')
     """
-    each = [name] if channels == 1 else [f"{name}[{channel}]" for channel in range(channels)]
-    blocks = [f"mean of block [{i},{j}] of" for i, j in np.ndindex(BLOCKS, BLOCKS)]
+    several = grid.channels > 1
+    each = [f"{name}[{channel}]" for channel in range(grid.channels)] if several else [name]
+    places = np.ndindex(min(BLOCKS, grid.height), BLOCKS)
+    blocks = [f"mean of block [{i},{j}] of" for i, j in places]
+    if grid.height == 1:
+        blocks = [f"mean of quarter {i + 1} of" for i in range(BLOCKS)]
     described = [f"{label} {channel}" for label in DESCRIBED for channel in each]
     return (*described, *(f"{block} {channel}" for channel in each for block in blocks))
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from sbi_inn.observation import set_moments as moments
 from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.image import Grid
 from sbi_inn.observation.schema import Schema
 from sbi_inn.typing import FloatArray, IntArray
 
@@ -44,7 +45,7 @@ def statistics(observations: Observations, schema: Schema) -> FloatArray:
         parts.append(moments.describe(padded))
         if length in schema.series:
             parts.append(moments.order(padded))
-    parts += [moments.image(grid.cut(observations.vector)) for grid in schema.grids.values()]
+    parts += [moments.image(g.cut(observations.vector)) for g in schema.seen_grids.values()]
     return np.concatenate(parts, axis=1)
 
 
@@ -75,8 +76,8 @@ def names(schema: Schema) -> tuple[str, ...]:
             continue
         labels = moments.DESCRIBED + (moments.ORDER if length in schema.series else ())
         found += [f"{label} {scalar}" for label in labels for scalar in scalars]
-    for name, grid in schema.grids.items():
-        found += moments.image_names(name, grid.channels)
+    for name, grid in schema.seen_grids.items():
+        found += moments.image_names(name, grid)
     return tuple(found)
 
 
@@ -130,11 +131,40 @@ def described_names(schema: Schema) -> tuple[str, ...]:
 
 
 def described_with_givens(observations: Observations, schema: Schema) -> FloatArray:
-    """Statistics of the observables, then the givens and set sizes, shape (batch, k)."""
-    first = schema.observable_columns()
+    """Statistics of the observables, then the givens and set sizes, shape (batch, k).
+
+    Givens that are images are described as observables are that are images.
+    """
+    vector, plain, pictures = observations.vector, _plain_givens(schema), _given_grids(schema)
     sizes = [padded.sizes[:, None].astype(np.float64) for padded in observations.sets.values()]
-    parts = [described(observations, schema), observations.vector[:, first:], *sizes]
+    images = [moments.image(grid.cut(vector)) for grid in pictures.values()]
+    parts = [described(observations, schema), vector[:, plain], *images, *sizes]
     return np.concatenate(parts, axis=1)
+
+
+def given_names(schema: Schema) -> tuple[str, ...]:
+    """Name what `described_with_givens` has of the givens, without set sizes.
+
+    Examples
+    --------
+    >>> shapes, given = {"sky": (8, 8)}, {"exposure": (8, 8)}
+    >>> schema = Schema(shapes, {}, ("t", "exposure"), {}, {}, given, images=("sky", "exposure"))
+    >>> given_names(schema)[:3]
+    ('t', 'mean of exposure', 'sd of exposure')
+    """
+    pictures = _given_grids(schema).items()
+    plain = (column for name in schema.plain_givens for column in schema.scalars(name))
+    return (*plain, *(n for name, grid in pictures for n in moments.image_names(name, grid)))
+
+
+def given_numbers(observations: Observations, schema: Schema) -> dict[str, FloatArray]:
+    """Give every number that is given, by name, shape (batch,); of an image its mean."""
+    names = [column for name in schema.plain_givens for column in schema.scalars(name)]
+    plain = observations.vector[:, _plain_givens(schema)].T
+    return dict(zip(names, plain, strict=True)) | {
+        f"mean of {name}": grid.cut(observations.vector).mean(axis=(1, 2, 3))
+        for name, grid in _given_grids(schema).items()
+    }
 
 
 def spread(rows: FloatArray) -> FloatArray:
@@ -165,6 +195,21 @@ def spread(rows: FloatArray) -> FloatArray:
     deviation = np.where(deviation > 0, deviation, rows.std(axis=0))
     # What rounding leaves of a constant is no spread.
     return np.where(deviation > 1e-12 * np.abs(center), deviation, 1.0)
+
+
+def _given_grids(schema: Schema) -> dict[str, Grid]:
+    """Where the pixels of the givens that are images are."""
+    return {name: grid for name, grid in schema.grids.items() if name not in schema.observables}
+
+
+def _plain_givens(schema: Schema) -> IntArray:
+    """Find the features of `Observations.vector` that are givens, but no pixels."""
+    first = schema.observable_columns()
+    plain = np.ones(first + len(schema.given_columns), bool)
+    plain[:first] = False
+    for grid in _given_grids(schema).values():
+        plain[grid.features] = False
+    return np.flatnonzero(plain)
 
 
 def _plain(schema: Schema) -> IntArray:

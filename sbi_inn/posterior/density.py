@@ -13,7 +13,7 @@ from scipy.special import logsumexp, ndtri
 from sbi_inn.diagnostics.mode_search import climb, mean_shift
 from sbi_inn.draws import counted
 from sbi_inn.errors import NoDensityError
-from sbi_inn.methods.protocols import Cutter, Fitted, Weigher
+from sbi_inn.methods.protocols import Climber, Cutter, Fitted, Weigher
 from sbi_inn.methods.recalibrated.fitted import draw_rows
 from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
@@ -80,8 +80,12 @@ class Density:
         """Find the parameters of highest density given one observation, each of shape (1, ...).
 
         Values of discrete parameters are tried in turn, the most promising that were drawn. Where
-        the density cannot be evaluated, the mode of the draws' density by mean shift.
+        the density cannot be evaluated, the mode of the draws' density by mean shift. A field is
+        the one of highest density given the other parameters, which are those of highest density
+        by themselves.
         """
+        if isinstance(self.fitted, Climber):
+            return self._highest_field(self.fitted, observation, rng)
         start = self.latent(observation, STARTS, rng)[0]
         rng = rng if isinstance(rng, np.random.Generator) else next(iter(rng))
         try:
@@ -89,6 +93,17 @@ class Density:
         except NoDensityError:
             flat = self.prior.flatten(self.prior.from_latent(start))
             return self.prior.unflatten(densest(flat, self._discrete_columns, rng)[None])
+
+    def _highest_field(
+        self, fitted: Climber, observation: Observations, rng: Random
+    ) -> dict[str, AnyArray]:
+        numbers = np.zeros((1, 0))
+        if fitted.numbers is not None:
+            fields = {place.name for place in self.prior.fields}
+            others = self.prior.marginal([n for n in self.prior.names if n not in fields])
+            found = Density(fitted.numbers, others, self.seen).highest(observation, rng)
+            numbers = others.to_latent(found)
+        return self.prior.from_latent(fitted.top(observation, numbers))
 
     def log_ratio(
         self, flat: FloatArray, observations: Observations, *, normalised: bool

@@ -115,7 +115,8 @@ def _check_prior(core: Core, simulations: Simulations) -> None:
 def _check_schema(core: Core, simulations: Simulations) -> None:
     """Raise SimulationError unless the simulations look like those of the posterior."""
     found, expected = simulations.schema, core.schema
-    kinds = ("observables", "sets", "series", "images", "givens", "given_shapes", "constants")
+    images = ("images", "channels")
+    kinds = ("observables", "sets", "series", *images, "givens", "given_shapes", "constants")
     differ = [
         f"{kind} {getattr(found, kind, None)}, where it was {getattr(expected, kind)}"
         for kind in kinds

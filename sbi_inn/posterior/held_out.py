@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from sbi_inn.errors import LoadError
+from sbi_inn.observation.image import Channels
 from sbi_inn.observation.schema import Schema
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.simulations import OK, Simulations
@@ -62,6 +63,7 @@ def schema(config: Mapping[str, Any]) -> Schema:
         missing=_mapped(config["missing"], _number),
         series=_names(config["series"]),
         images=_names(config["images"]),
+        channels=_axis(config.get("channels")),
     )
 
 
@@ -81,6 +83,12 @@ def _of(kind: type[T], value: object) -> T:
     if not isinstance(value, kind):
         raise TypeError(f"expected a {kind.__name__}; got {value!r:.80}")
     return value
+
+
+def _axis(value: object) -> Channels | None:
+    if value not in (None, "first", "last"):
+        raise TypeError(f"expected the axis of channels; got {value!r:.80}")
+    return cast("Channels | None", value)
 
 
 def _number(value: object) -> Any:

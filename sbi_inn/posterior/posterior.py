@@ -16,6 +16,7 @@ from sbi_inn.posterior import (
     fields,
     figures,
     further,
+    latents,
     planning,
     recalibration,
     refinement,
@@ -151,6 +152,8 @@ class Posterior:
     map_estimate = of_core(sampling.map_estimate)
     reweight = of_core(planning.reweight)
     importance = of_core(weighting.importance)
+    encode = of_core(latents.encode)
+    decode = drawing(latents.decode)
 
     # -- many observations -------------------------------------------------------------------------
 

@@ -72,7 +72,8 @@ def log_prob(
 def map_estimate(core: Core, y: Any, *, seed: int | None = None) -> dict[str, Any]:
     """Find the parameters of highest posterior density (in parameter units, as `log_prob`).
 
-    Starts from 4,096 draws, then climbs, for each of the best values of discrete parameters.
+    Starts from 4,096 draws, then climbs, for each of the best values of discrete parameters. A
+    field is climbed by its gradient, given the best values of the other parameters.
 
     Returns
     -------

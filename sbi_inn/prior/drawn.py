@@ -93,7 +93,7 @@ class DrawnField:
             function asks for what is no earlier parameter.
         """
         where = f"parameter {name!r}"
-        if isinstance(source.source, Tabulated):  # as a file has it
+        if isinstance(source.source, Tabulated):  # as a file or a table has it
             return cls(name, source, (), source.source.shape, _single(source.source))
         parents: tuple[str, ...] = ()
         if callable(source.source):
@@ -121,8 +121,12 @@ class DrawnField:
 
     @property
     def drawable(self) -> bool:
-        """Whether it still knows how to draw: not from a file."""
+        """Whether it still knows how to draw: not from a file or a table."""
         return not isinstance(self.source.source, Tabulated)
+
+    def without_rows(self) -> Drawn:
+        """Give the field as a file or a table has it: its curve alone, which cannot draw."""
+        return Drawn(Tabulated(self.pixel.curves, self.shape, self.support), self.support)
 
     def sample(self, n: int, rng: np.random.Generator, parents: Parents) -> FloatArray:
         """Draw n fields, shape (n, *shape)."""

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sbi_inn.prior.continuous import Continuous
+from sbi_inn.prior.curve import normal_log_density
 from sbi_inn.prior.drawn import DrawnField
 from sbi_inn.prior.gaussian_component import GaussianComponent
 from sbi_inn.prior.joint import Joint
 from sbi_inn.prior.root import Root
+from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.typing import FloatArray, IntArray
 
 
@@ -57,6 +60,22 @@ class FieldPlace:
             return np.zeros((n, *self.shape)), None
         mean, root = component.affine(self._joint.from_latent(latents), n)
         return np.broadcast_to(mean, (n, *self.shape)), root
+
+    @property
+    def pixel(self) -> Continuous | Tabulated | None:
+        """What maps a pixel of the Gaussian field to its own units; None where nothing does."""
+        component = self._joint.components[self.name]
+        if isinstance(component, DrawnField):
+            return component.pixel
+        return component.bend if isinstance(component, GaussianComponent) else None
+
+    def bend(self, fields: FloatArray) -> FloatArray:
+        """Log density of pixels in their own units over that in the Gaussian field's, by pixel."""
+        pixel, flat = self.pixel, fields.reshape(-1, 1)
+        if pixel is None:
+            return np.zeros(fields.shape)
+        change = pixel.log_prob(pixel.from_latent(flat, {}), {}) - normal_log_density(flat[:, 0])
+        return change.reshape(fields.shape)
 
     def gaussian(self, latents: FloatArray) -> FloatArray:
         """Give the Gaussian field at rows of the prior's latents, shape (n, *shape)."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sbi_inn.observation.image import Channels
 from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.covered import missing_of, ranges, shapes_of
 from sbi_inn.simulation.outputs import Kinds, Layout
@@ -38,6 +39,8 @@ class Declared:
     constants : dict of str to float
     ends : dict of str to Ends
         Of the givens that are distributions.
+    channels : {"first", "last"} or None
+        Which of three axes of an image holds its channels.
     """
 
     sets: Mapping[str, Sequence[str]]
@@ -46,6 +49,7 @@ class Declared:
     givens: Sequence[str]
     constants: Mapping[str, float]
     ends: Mapping[str, Ends]
+    channels: Channels | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> Declared:
@@ -63,6 +67,7 @@ class Declared:
             tuple(problem.given),
             problem.constants,
             ends,
+            simulator.channels,
         )
 
     @classmethod
@@ -75,11 +80,13 @@ class Declared:
             tuple(config["givens"]),
             {name: float(value) for name, value in config["constants"].items()},
             {name: Ends(float(e["low"]), float(e["high"])) for name, e in config["ends"].items()},
+            config.get("channels"),
         )
 
     def to_config(self) -> dict[str, Any]:
         """Describe it in numbers, lists and text."""
-        return asdict(self)
+        found = asdict(self)
+        return found if self.channels else {k: v for k, v in found.items() if k != "channels"}
 
     @property
     def ordered(self) -> dict[str, tuple[str, ...]]:
@@ -91,7 +98,8 @@ class Declared:
         """Which observables are more than numbers and vectors."""
         drawn = {n: c for n, c in self.ordered.items() if n in self.givens}
         fixed = {n: c for n, c in self.ordered.items() if n not in self.givens}
-        return Kinds(drawn, fixed, self.images)
+        images = tuple(name for name in self.images if name not in self.givens)
+        return Kinds(drawn, fixed, images, self.channels)
 
     def schema(self, layout: Layout, seen: Mapping[str, AnyArray]) -> Schema:
         """Make the schema, with what rows that succeeded have seen of the givens (rows, ...)."""
@@ -110,4 +118,5 @@ class Declared:
             missing=missing_of(varied),
             series=tuple(self.series),
             images=tuple(self.images),
+            channels=self.channels,
         )

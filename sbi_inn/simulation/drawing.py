@@ -7,6 +7,8 @@ import os
 
 import numpy as np
 
+from sbi_inn.errors import ShapeError
+from sbi_inn.observation.image import Grid
 from sbi_inn.prior import Prior
 from sbi_inn.simulation.failure import SimulationError
 from sbi_inn.simulation.givens import Drawer
@@ -56,7 +58,8 @@ def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
     Raises
     ------
     SimulationError
-        If the length of a set is not an integer of at least 1.
+        If the length of a set is not an integer of at least 1, or a given that `images=` names is
+        no image.
     """
     blocks = -(-n // seeds.block)
     drawer = Drawer(problem.given)
@@ -68,7 +71,7 @@ def draw_inputs(problem: Problem, n: int, seeds: Seeds) -> Inputs:
         {k: np.concatenate([b.parameters[k] for b in drawn]) for k in problem.prior.names},
         {k: np.concatenate([b.givens[k] for b in drawn]) for k in problem.given},
     )
-    check_lengths(problem, inputs)
+    check_givens(problem, inputs)
     return inputs
 
 
@@ -79,8 +82,14 @@ def draw_block(prior: Prior, drawer: Drawer, rows: int, rng: np.random.Generator
     return Inputs(parameters, drawer(parameters, rows, rng))
 
 
-def check_lengths(problem: Problem, inputs: Inputs) -> None:
-    """Raise SimulationError unless the lengths of sets and series are integers of at least 1."""
+def check_givens(problem: Problem, inputs: Inputs) -> None:
+    """Raise SimulationError unless lengths are integers of at least 1, and images are images."""
+    for name in problem.simulator.images:
+        if name in problem.given:
+            try:
+                Grid(inputs.givens[name].shape[1:], axis=problem.simulator.channels)
+            except ShapeError as error:
+                raise SimulationError(f"given {name!r}: {error}") from None
     for length in problem.lengths:
         kind = "set" if length in problem.simulator.sets else "series"
         value = inputs.givens[length]

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from sbi_inn.simulation.drawing import check_lengths, draw_block
+from sbi_inn.simulation.drawing import check_givens, draw_block
 from sbi_inn.simulation.givens import Drawer
 from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.problem import Problem
@@ -47,7 +47,7 @@ class LazyInputs:
     def _draw(self, block: int) -> Inputs:
         rng = self._seeds.inputs(block)
         inputs = draw_block(self._problem.prior, self._drawer, self._seeds.block, rng)
-        check_lengths(self._problem, inputs)
+        check_givens(self._problem, inputs)
         return inputs
 
 

@@ -183,4 +183,4 @@ def _layout(schema: Schema) -> Layout:
         name: (length_of[name], *shape) if name in length_of else shape
         for name, shape in schema.observables.items()
     }
-    return Layout(shapes, Kinds(varying, fixed, schema.images))
+    return Layout(shapes, Kinds(varying, fixed, tuple(schema.seen_grids), schema.channels))

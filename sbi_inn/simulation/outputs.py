@@ -10,7 +10,7 @@ import numpy as np
 
 from sbi_inn.errors import ShapeError
 from sbi_inn.names import check_names
-from sbi_inn.observation.image import Grid
+from sbi_inn.observation.image import Channels, Grid
 from sbi_inn.observation.plain import plain
 from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
@@ -50,11 +50,14 @@ class Kinds:
     fixed_series : dict of str to tuple of str
         The columns of each series that has as many entries in every simulation.
     images : tuple of str
+    channels : {"first", "last"} or None
+        Which of three axes of an image holds its channels.
     """
 
     lengths: Columns
     fixed_series: Columns
     images: Sequence[str]
+    channels: Channels | None = None
 
     def check(self, named: Mapping[Any, Any], row: int) -> None:
         """Raise WrongOutput if an output lacks what was declared."""
@@ -78,7 +81,7 @@ class Kinds:
                 )
         for name in self.images:
             try:
-                Grid(shapes[name])
+                Grid(shapes[name], axis=self.channels)
             except ShapeError as error:
                 raise WrongOutput(row, f"{name}: {error}") from None
 

@@ -109,7 +109,9 @@ class Problem:
     @property
     def kinds(self) -> Kinds:
         """Which observables are more than numbers and vectors."""
-        return Kinds(self.lengths, self.fixed_series, tuple(self.simulator.images))
+        simulator = self.simulator
+        images = tuple(name for name in simulator.images if name not in self.given)
+        return Kinds(self.lengths, self.fixed_series, images, simulator.channels)
 
     @property
     def constants(self) -> dict[str, float]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import table
 from sbi_inn.simulation.blocks import OK, Call
-from sbi_inn.simulation.drawing import check_lengths, check_memory, draw_inputs
+from sbi_inn.simulation.drawing import check_givens, check_memory, draw_inputs
 from sbi_inn.simulation.execution import Execution
 from sbi_inn.simulation.failure import SimulationError, carry
 from sbi_inn.simulation.filling import run_stored
@@ -303,5 +303,5 @@ def _stated(
         whole = name in problem.simulator.sets or (is_whole(value) and np.isfinite(array).all())
         known[name] = np.rint(array).astype(np.int64) if whole else array
     inputs = Inputs(stated, known)
-    check_lengths(problem, inputs)
+    check_givens(problem, inputs)
     return inputs

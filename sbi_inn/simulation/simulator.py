@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
+from sbi_inn.observation.image import Channels
 from sbi_inn.simulation.failure import SimulationError
 
 
@@ -27,13 +28,16 @@ class Simulator:
         The same for time series, whose entries have an order. A length that is no given is the same
         in every simulation.
     images : tuple of str
-        Observables that are images, of shape (height, width), (channels, height, width) or (height,
-        width, channels) with 1 to 3 channels.
+        Observables and givens that are images, of shape (height, width), (channels, height, width)
+        or (height, width, channels), or profiles of shape (length,).
+    channels : {"first", "last"} or None
+        Which of three axes holds the channels; if nobody says so, 1 to 3 of them.
 
     Raises
     ------
     SimulationError
-        If the function cannot be called, or an observable is of two kinds.
+        If the function cannot be called, an observable is of two kinds, or `channels` is none of
+        these.
     """
 
     function: Callable[..., Any]
@@ -41,6 +45,7 @@ class Simulator:
     sets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     series: Mapping[str, Sequence[str]] = field(default_factory=dict)
     images: Sequence[str] = ()
+    channels: Channels | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -51,6 +56,8 @@ class Simulator:
             object.__setattr__(self, kind, _columns(kind, getattr(self, kind)))
         images = (self.images,) if isinstance(self.images, str) else tuple(self.images)
         object.__setattr__(self, "images", images)
+        if self.channels not in (None, "first", "last"):
+            raise SimulationError(f'channels= must be "first" or "last"; got {self.channels!r}')
         lengths = [*self.sets, *self.series]
         names = [*(c for columns in self.ordered.values() for c in columns), *images]
         twice = [name for name, count in Counter((*lengths, *names)).items() if count > 1]
@@ -93,6 +100,7 @@ def simulator(
     sets: Columns | None = ...,
     series: Columns | None = ...,
     images: Sequence[str] = ...,
+    channels: Channels | None = ...,
 ) -> Simulator: ...
 @overload
 def simulator(
@@ -102,6 +110,7 @@ def simulator(
     sets: Columns | None = ...,
     series: Columns | None = ...,
     images: Sequence[str] = ...,
+    channels: Channels | None = ...,
 ) -> Callable[[Callable[..., Any]], Simulator]: ...
 def simulator(
     function: Callable[..., Any] | None = None,
@@ -110,6 +119,7 @@ def simulator(
     sets: Columns | None = None,
     series: Columns | None = None,
     images: Sequence[str] = (),
+    channels: Channels | None = None,
 ) -> Simulator | Callable[[Callable[..., Any]], Simulator]:
     """Declare what a simulator's signature cannot say; works as `@simulator` and `@simulator(...)`.
 
@@ -125,8 +135,10 @@ def simulator(
     series : mapping of str to sequence of str, optional
         The same for time series. Where all have the same length, it need not be a given.
     images : sequence of str, optional
-        Observables that are images, of shape (height, width), (channels, height, width) or (height,
-        width, channels), with 1 to 3 channels and sides of at least 4 pixels.
+        Observables and givens that are images, of shape (height, width), (channels, height, width)
+        or (height, width, channels), or profiles of shape (length,); sides have at least 4 pixels.
+    channels : {"first", "last"}, optional
+        Which of three axes holds the channels. Without it there may be 1 to 3 of them.
 
     Examples
     --------
@@ -138,8 +150,8 @@ def simulator(
     {'n_trials': ('rt', 'choice')}
     """
     if function is not None:
-        return Simulator(function, batched, sets or {}, series or {}, images)
-    return lambda function: Simulator(function, batched, sets or {}, series or {}, images)
+        return Simulator(function, batched, sets or {}, series or {}, images, channels)
+    return lambda function: Simulator(function, batched, sets or {}, series or {}, images, channels)
 
 
 def as_simulator(function: Callable[..., Any] | Simulator) -> Simulator:

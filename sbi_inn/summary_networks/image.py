@@ -35,6 +35,7 @@ class ImageNet(nn.Module):
     Parameters
     ----------
     channels, height, width : int
+        A profile is an image of height 1.
     features : int
         Number of features learned beside the statistics.
     hidden : int
@@ -75,8 +76,9 @@ class ImageNet(nn.Module):
         sides, layers, inside = (height, width), [], (2 if gaps else 1) * channels
         while not layers or max(sides) > 2 * COARSEST:
             patch = _patch(max(sides))
-            layers.append(_Patches(inside, hidden, patch))
-            sides, inside = (-(-sides[0] // patch), -(-sides[1] // patch)), hidden
+            tall = 1 if height == 1 else patch
+            layers.append(_Patches(inside, hidden, tall, patch))
+            sides, inside = (-(-sides[0] // tall), -(-sides[1] // patch)), hidden
         self.patches = nn.Sequential(*layers)
         self.blocks = nn.Sequential(*(_Residual(hidden) for _ in range(BLOCKS)))
         self.score = nn.Linear(hidden, HEADS)
@@ -119,17 +121,17 @@ class ImageNet(nn.Module):
 class _Patches(nn.Module):
     """Read patches that do not overlap: (batch, height, width, n_in) to a coarser grid."""
 
-    def __init__(self, n_in: int, hidden: int, patch: int) -> None:
+    def __init__(self, n_in: int, hidden: int, tall: int, wide: int) -> None:
         super().__init__()
-        self.patch = patch
-        self.read = nn.Linear(n_in * patch**2, hidden)
+        self.patch = tall, wide
+        self.read = nn.Linear(n_in * tall * wide, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        p = self.patch
+        p, q = self.patch
         _, height, width, _ = x.shape
         # An incomplete patch at the border is filled with zeros, which is the median pixel.
-        x = nn.functional.pad(x, (0, 0, 0, -width % p, 0, -height % p))
-        x = x.unflatten(2, (-(-width // p), p)).unflatten(1, (-(-height // p), p)).transpose(2, 3)
+        x = nn.functional.pad(x, (0, 0, 0, -width % q, 0, -height % p))
+        x = x.unflatten(2, (-(-width // q), q)).unflatten(1, (-(-height // p), p)).transpose(2, 3)
         return nn.functional.silu(self.read(x.flatten(3)))
 
 

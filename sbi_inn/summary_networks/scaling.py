@@ -21,6 +21,7 @@ from sbi_inn.typing import AnyArray, FloatArray, IntArray
 SET = "set:"
 GAPS = "gaps:"
 GRID = "grid:"
+AXIS = "channels last:"
 IMAGE_GAPS = "image gaps:"
 CONDENSED = "condensed:"
 SIZES = "log sizes:"
@@ -165,6 +166,7 @@ class Scaling:
             parts = vars(columns.scores).items()
             found |= {f"{ENTRIES}{part}:{name}": value for part, value in parts}
         found |= {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
+        found |= {AXIS + n: np.array(g.last) for n, g in self.grids.items() if g.axis}
         for prefix, part in ((SIZES, self.sizes), (EXACT, self.exact)):
             if part is not None:
                 found |= prefixed(prefix, part.to_arrays())
@@ -185,12 +187,22 @@ class Scaling:
             read,
             Columns(vector[:, read], Scores(**named(SCORES, arrays)), arrays["gaps"]),
             {n: Columns(v, scores(n), arrays[GAPS + n]) for n, v in named(SET, arrays).items()},
-            {n: Grid(tuple(map(int, v[1:])), int(v[0])) for n, v in named(GRID, arrays).items()},
+            _grids(arrays),
             tuple(named(IMAGE_GAPS, arrays)),
             tuple(named(CONDENSED, arrays)),
             Columns.from_arrays(sizes) if sizes else None,
             Exact.from_arrays(exact) if exact else None,
         )
+
+
+def _grids(arrays: Mapping[str, AnyArray]) -> dict[str, Grid]:
+    """Read back where images are, and which axis holds the channels where that was stated."""
+    found, last = {}, named(AXIS, arrays)
+    for name, numbers in named(GRID, arrays).items():
+        start, *shape = map(int, numbers)
+        axis = ("last" if last[name] else "first") if name in last else None
+        found[name] = Grid(tuple(shape), start, axis)
+    return found
 
 
 def _log_sizes(observations: Observations, names: Sequence[str]) -> FloatArray:

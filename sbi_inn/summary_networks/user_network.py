@@ -62,7 +62,7 @@ class Parts:
             {name: schema.shape(name) for name in schema.givens},
             {n: {c: shapes[c] for c in columns} for n, columns in schema.sets.items()},
             {
-                name: 0 if len(grid.shape) == 2 else -1 if grid.last else 1
+                name: 0 if len(grid.shape) < 3 else -1 if grid.last else 1
                 for name, grid in schema.grids.items()
             },
         )
@@ -168,7 +168,7 @@ def reset(module: nn.Module) -> None:
 def _as_simulated(planes: Tensor, shape: Dims, axis: int) -> Tensor:
     """Put the channels of an image where `Parts.channels` says; flags of missing pixels go."""
     if not axis:
-        return planes[:, 0]
+        return planes[:, 0].reshape(-1, *shape)
     return planes[:, : shape[0]] if axis > 0 else planes[:, : shape[-1]].permute(0, 2, 3, 1)
 
 

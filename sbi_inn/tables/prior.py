@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from scipy import stats
 
+from sbi_inn.diagnostics.field_quantities import Quantities
 from sbi_inn.errors import PriorError
 from sbi_inn.prior import Prior
+from sbi_inn.prior.drawn import Drawn, DrawnField
 from sbi_inn.prior.tabulated import Tabulated
 from sbi_inn.simulation.simulations import Simulations
-from sbi_inn.typing import AnyArray
+from sbi_inn.typing import AnyArray, IntArray
 
 Bounds = Mapping[str, tuple[float, float]]
 
 PRIOR_DRAWS = 50_000
 """Draws of a stated prior that a table is compared with: their error is a tenth of `distance`."""
+
+PRIOR_NUMBERS = 5_000_000
+"""Numbers in these draws, at most."""
 
 QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
 """Of the table and of the prior, in the message."""
@@ -38,18 +44,25 @@ class _Limits:
 LIMITS = _Limits()
 
 
-def read_off(parameters: Mapping[str, AnyArray], bounds: Bounds | None = None) -> Prior:
-    """Make a prior of the columns of a table, each by itself.
+def read_off(
+    parameters: Mapping[str, AnyArray],
+    bounds: Bounds | None = None,
+    fields: Collection[str] = (),
+) -> Prior:
+    """Make a prior of the columns of a table, each by itself; of a field one of all pixels.
 
     Parameters
     ----------
-    parameters : mapping of str to array, shape (rows,) or (rows, k)
+    parameters : mapping of str to array, shape (rows,) or (rows, k), or (rows, h, w) of a field
     bounds : mapping of str to (low, high), optional
+    fields : collection of str
+        Which of them are profiles or maps.
 
     Raises
     ------
     PriorError
-        If bounds name no parameter, are no interval, or rows lie outside them.
+        If bounds name no parameter, are no interval, or rows lie outside them; if fields are too
+        small, of odd sides, or all the same.
     """
     bounds = dict(bounds or {})
     unknown = [name for name in bounds if name not in parameters]
@@ -60,8 +73,15 @@ def read_off(parameters: Mapping[str, AnyArray], bounds: Bounds | None = None) -
     for name, pair in bounds.items():
         if np.shape(pair) != (2,):
             raise PriorError(f"parameter {name!r}: expected bounds (low, high); got {pair!r}")
-    anywhere = (-np.inf, np.inf)
-    return Prior({n: Tabulated.fit(n, v, bounds.get(n, anywhere)) for n, v in parameters.items()})
+
+    def fitted(name: str, values: AnyArray) -> Drawn | Tabulated:
+        within = bounds.get(name, (-np.inf, np.inf))
+        if name in fields:
+            # Rows that are drawn again would be test simulations that training has seen.
+            return DrawnField.of(name, Drawn(values, within), {}).without_rows()
+        return Tabulated.fit(name, values, within)
+
+    return Prior({name: fitted(name, values) for name, values in parameters.items()})
 
 
 def with_prior(simulations: Simulations, prior: Prior) -> Simulations:
@@ -84,7 +104,7 @@ def with_prior(simulations: Simulations, prior: Prior) -> Simulations:
 
 
 def check_stated(prior: Prior, parameters: Mapping[str, AnyArray]) -> None:
-    """Compare a stated prior with the parameters of a table.
+    """Compare a stated prior with the parameters of a table; of a field, what sums it up.
 
     Raises
     ------
@@ -109,14 +129,35 @@ def check_stated(prior: Prior, parameters: Mapping[str, AnyArray]) -> None:
     outside = ~np.isfinite(prior.log_prob(parameters))
     if outside.any():
         raise PriorError(_outside(prior, flat, outside))
-    drawn = prior.flatten(prior.sample(PRIOR_DRAWS, np.random.default_rng(0)))
-    latent = prior.to_latent(parameters)
-    tests = prior.dim + latent.shape[1] * (latent.shape[1] - 1) // 2
-    for i, column in enumerate(prior.columns):
-        found = stats.ks_2samp(flat[:, i], drawn[:, i], method="asymp")
+    n = min(PRIOR_DRAWS, PRIOR_NUMBERS // prior.dim)
+    drawn = _looked_at(prior, prior.flatten(prior.sample(n, np.random.default_rng(0))))
+    loose = _numbers(prior, "latents")
+    tests = len(drawn) + len(loose) * (len(loose) - 1) // 2
+    for column, values in _looked_at(prior, flat).items():
+        found = stats.ks_2samp(values, drawn[column], method="asymp")
         if found.pvalue * tests < LIMITS.p_value and found.statistic >= LIMITS.distance:
-            warnings.warn(_mismatch(column, flat[:, i], drawn[:, i]), stacklevel=4)
-    _warn_correlated(prior, latent, tests)
+            warnings.warn(_mismatch(column, values, drawn[column]), stacklevel=4)
+    _warn_correlated(prior, prior.to_latent(parameters), loose, tests)
+
+
+def _numbers(prior: Prior, side: Literal["latents", "columns"]) -> IntArray:
+    """Say which latents or columns of a prior are no pixels."""
+    every = np.arange(prior.latent_dim if side == "latents" else prior.dim)
+    return np.delete(
+        every, np.concatenate([every[:0], *(every[getattr(p, side)] for p in prior.fields)])
+    )
+
+
+def _looked_at(prior: Prior, flat: AnyArray) -> dict[str, AnyArray]:
+    """Name what is compared of flat parameters (rows, dim): numbers, and what sums up a field."""
+    found = {prior.columns[i]: flat[:, i] for i in _numbers(prior, "columns")}
+    if not prior.drawable:
+        return found  # what is known of a field are its pixels, one at a time
+    for place in prior.fields:
+        quantities = Quantities(place.name, place.shape)
+        each = quantities(flat[:, place.columns].reshape(-1, *place.shape))
+        found |= dict(zip(quantities.names, each.T, strict=True))
+    return found
 
 
 def _outside(prior: Prior, flat: AnyArray, outside: AnyArray) -> str:
@@ -147,12 +188,12 @@ def _mismatch(column: str, table: AnyArray, drawn: AnyArray) -> str:
     )
 
 
-def _warn_correlated(prior: Prior, latent: AnyArray, tests: int) -> None:
+def _warn_correlated(prior: Prior, latent: AnyArray, loose: IntArray, tests: int) -> None:
     """Warn of what moves together on the side where the prior is N(0, I)."""
     if len(prior.columns) != latent.shape[1]:
         return  # a dirichlet has fewer latents than columns: they have no names
-    for i in range(latent.shape[1]):
-        for j in range(i):
+    for place, i in enumerate(loose):
+        for j in loose[:place]:
             found = stats.spearmanr(latent[:, i], latent[:, j])
             if found.pvalue * tests < LIMITS.p_value and abs(found.statistic) >= LIMITS.correlation:
                 warnings.warn(

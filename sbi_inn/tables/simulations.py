@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ def read_simulations(
     observables: Spec | str | None = None,
     given: Spec | str | None = None,
     sets: Sets | None = None,
+    fields: Sequence[str] | str = (),
     by: str | None = None,
     prior: Prior | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
@@ -65,6 +66,10 @@ def read_simulations(
     sets : mapping of str to list of str, optional
         Exchangeable measurements: the name of their number, and the observables that are paired
         columns. In a Dataset these have an axis of entries, padded with NaN.
+    fields : list of str, optional
+        Parameters of one axis beside the rows that are profiles: their entries are neighbours.
+        Parameters of two axes, as a Dataset has them, are maps in any case. The posterior is then
+        one of fields (docs/fields.md).
     by : str, optional
         One row a measurement: the column that says which rows are one simulation.
     prior : Prior, optional
@@ -91,11 +96,12 @@ def read_simulations(
     ------
     ShapeError
         If a column is missing, comes twice or holds text; a parameter is the same in every row;
-        or rows of one simulation disagree.
+        or rows of one simulation disagree; if `fields` names what is no profile.
     SimulationError
         If there are fewer than 20 rows without NaN.
     PriorError
-        If rows lie outside the support of the prior or the bounds, or both are given.
+        If rows lie outside the support of the prior or the bounds, or both are given; if a field
+        has sides that are odd or below 4 pixels.
     LoadError, ImportError
         If a file cannot be read; if a package to read it with is missing.
 
@@ -124,7 +130,7 @@ def read_simulations(
       observation: an array of shape (2,)
     """
     if isinstance(table, str | Path) and is_store(table):
-        asked = (parameters, observables, given, sets, by, bounds, labels, units)
+        asked = (parameters, observables, given, sets, fields or None, by, bounds, labels, units)
         return _read_store(table, asked, prior, progress)
     if parameters is None:
         raise ShapeError("expected parameters=: which columns are parameters?")
@@ -137,7 +143,12 @@ def read_simulations(
     if progress:
         print(said(source, wanted, unused(source, wanted), len(found.index)))
     ok, reasons = _finite(found, wanted)
-    simulations = _assemble(source, wanted, found, ok, labels or {}, units or {}, prior, bounds)
+    shown = labels or {}, units or {}
+    maps = _fields(found, wanted, [fields] if isinstance(fields, str) else list(fields))
+    if prior is not None and (bounds or fields):
+        what = "bounds" if bounds else "fields"
+        raise PriorError(f"expected {what}= or prior=, which has {what} of its own; got both")
+    simulations = _assemble(source, wanted, found, ok, *shown, prior, bounds, maps)
     if progress and reasons:
         print(f"{(~ok).sum():,} rows hold NaN or infinity and are left out: {reasons}")
     return simulations
@@ -164,6 +175,7 @@ def _assemble(
     units: Mapping[str, str],
     prior: Prior | None,
     bounds: Mapping[str, tuple[float, float]] | None,
+    fields: list[str],
 ) -> Simulations:
     """Put what was read together."""
     attrs = {}
@@ -176,7 +188,9 @@ def _assemble(
     _check_known("labels", labels, [*attrs, *wanted.sets])
     _check_known("units", units, [*attrs, *wanted.sets])
     variables = {
-        name: variable(name, values, **attrs[name], length=wanted.length_of(name))
+        name: variable(
+            name, values, **attrs[name], length=wanted.length_of(name), parameter=name in fields
+        )
         for name, values in found.values.items()
     }
     variables |= {
@@ -192,14 +206,25 @@ def _assemble(
             f"fit; got {ok.sum()} of {len(ok):,}"
         )
     good = {name: found.values[name][ok] for name in wanted.parameters}
-    _check_vary(good, source.title)
+    _check_vary({n: v for n, v in good.items() if n not in fields}, source.title)
     if prior is None:
-        prior = read_off(good, bounds)
-    elif bounds:
-        raise PriorError("expected bounds= or prior=, which has bounds of its own; got both")
+        prior = read_off(good, bounds, fields)
     else:
         check_stated(prior, good)
     return Simulations(dataset, prior, _schema(found, wanted, ok), failures)
+
+
+def _fields(found: Contents, wanted: Wanted, profiles: list[str]) -> list[str]:
+    """Name the parameters that are fields: all maps, and the profiles that are named."""
+    axes = {name: found.values[name].ndim - 1 for name in wanted.parameters}
+    wrong = [name for name in profiles if axes.get(name) not in (1, 2)]
+    if wrong:
+        several = [name for name, k in axes.items() if k]
+        raise ShapeError(
+            f"fields= names {wrong[0]!r}; expected parameters of more than a number, of which "
+            f"there are: {', '.join(several) or 'none'}"
+        )
+    return [name for name, k in axes.items() if k > 1 or name in profiles]
 
 
 def _check_known(what: str, given: Mapping[str, str], names: list[str]) -> None:

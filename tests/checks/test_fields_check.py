@@ -117,6 +117,13 @@ def test_a_whole_check_of_a_fitted_field():
     strange = np.where(np.isnan(table["seen"].values[0]), np.nan, 50.0)
     assert posterior.check({"seen": strange}, progress=False).verdict == "do not trust"
     assert posterior.calibration().columns[0].startswith("sky in rows 1-4")
+    recovery = posterior.recovery()
+    assert recovery.table.index[0] == "sky in rows 1-4, columns 1-4 (upper left)"
+    assert recovery.table.loc[recovery.columns[0].name, "R2"] > 0.8
+    assert len(recovery.columns) == len(Quantities("sky", (SIDE, SIDE)).names)
+    # A mean over unseen pixels is known less well than the prior by little only.
+    assert 0 < recovery.table["contraction"].min() < recovery.table["contraction"].max() < 1
+    assert posterior.plot_recovery().axes
     assert covariance().shape == (64, 64)
 
 
@@ -133,3 +140,4 @@ def test_derived_quantities_of_a_field_are_drawn_and_checked():
     draws = posterior.sample({"seen": np.zeros((SIDE, SIDE))}, 50)
     assert np.allclose(draws.flux, draws.sky.sum(("sky_y", "sky_x")))
     assert posterior.calibration().columns[0] == "flux"
+    assert posterior.recovery().table.index[0] == "flux"

@@ -115,7 +115,7 @@ def density(start, x, c):
     return (log_det - 0.5 * z.square().sum(dim=1)).double().mean().item()
 
 
-@pytest.mark.parametrize("n", [600, 6_000])
+@pytest.mark.parametrize("n", [1_500, 6_000])
 def test_an_emulator_sees_what_bends_and_how_large_the_noise_is(n):
     plain, told = GaussianStart(3, 30), GaussianStart(3, 30, 30)
     x, c = bent(n, 1)
@@ -127,12 +127,12 @@ def test_an_emulator_sees_what_bends_and_how_large_the_noise_is(n):
     assert density(told, *fresh) > density(plain, *fresh) + 0.15
     z, _ = told(*fresh)
     low, high = z.quantile(torch.tensor([0.16, 0.84]), dim=0)
-    np.testing.assert_allclose((high - low) / 2, 1, atol=0.05 if n > 1_000 else 0.2)
+    np.testing.assert_allclose((high - low) / 2, 1, atol=0.05 if n > 2_000 else 0.1)
 
 
 def test_an_emulator_of_nothing_is_left_out():
     draw = torch.Generator().manual_seed(3)
-    x, c, fresh, other = (torch.randn(400, k, generator=draw) for k in (2, 40, 2, 40))
+    x, c, fresh, other = (torch.randn(1_500, k, generator=draw) for k in (2, 40, 2, 40))
     told, plain = GaussianStart(2, 40, 40), GaussianStart(2, 40)
     told.fit(x, c, 40)
     plain.fit(x, c, 40)

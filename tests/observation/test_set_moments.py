@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sbi_inn.observation import set_moments as moments
 from sbi_inn.observation.batch import PaddedSet
+from sbi_inn.observation.image import Grid
 from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import SHORT, described, described_names, names, statistics
 
@@ -59,7 +60,7 @@ def test_constant_and_shortest_series_have_no_autocorrelation():
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 14), (2, 4, 5)])
 def test_images(shape):
     pixels = np.random.default_rng(1).normal(size=(5, *shape))
-    found, labels = moments.image(pixels), moments.image_names("sky", shape[0])
+    found, labels = moments.image(pixels), moments.image_names("sky", Grid(shape, axis="first"))
     assert found.shape == (5, len(labels)) == (5, 23 * shape[0])
     last = "sky" if shape[0] == 1 else f"sky[{shape[0] - 1}]"
     for label, expected in (

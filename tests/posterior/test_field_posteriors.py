@@ -1,5 +1,7 @@
 """What a posterior of a field gives: maps, figures, files; and what it says to wrong input."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import scipy.stats as st
@@ -19,6 +21,20 @@ def hole():
 def seen():
     table = si.simulate(HOLE, n=1, seed=5, n_jobs=1, progress=False).as_observed()
     return {"seen": table["seen"].values[0]}
+
+
+@cache
+def with_flow():
+    return si.fit_posterior(
+        si.simulator(images=["seen"])(squared),
+        si.Prior(sky=FIELD),
+        n_simulations=800,
+        method=si.FieldCINN(hidden=4, features=4),
+        training=si.Training(epochs=2),
+        n_jobs=1,
+        seed=1,
+        progress=False,
+    )
 
 
 def test_a_field_is_fitted_without_a_word_on_the_method():
@@ -66,21 +82,8 @@ def test_a_saved_posterior_gives_the_same_draws(kind, hole, seen, tmp_path):
     if kind == "textures":
         posterior, y = quick(TEXTURES, 800), {"seen": np.zeros((8, 8))}
     if kind == "flow":
-        training = si.Training(epochs=2)
-        method = si.FieldCINN(hidden=4, features=4)
-        simulator, prior = si.simulator(images=["seen"])(squared), si.Prior(sky=FIELD)
-        posterior = si.fit_posterior(
-            simulator,
-            prior,
-            n_simulations=800,
-            method=method,
-            training=training,
-            n_jobs=1,
-            seed=1,
-            progress=False,
-        )
+        posterior, y = with_flow(), {"seen": np.ones((8, 8))}
         assert "wavelets" in repr(posterior)
-        y = {"seen": np.ones((8, 8))}
     posterior.save(tmp_path / "field.sbi")
     again = si.load_posterior(tmp_path / "field.sbi")
     one, other = posterior.sample(y, 20), again.sample(y, 20)
@@ -116,6 +119,69 @@ def test_other_parameters_beside_a_field(tmp_path):
     # Where the level is drawn too high, the map is drawn too low.
     assert np.corrcoef(draws.brightness, draws.sky.mean(("sky_y", "sky_x")))[0, 1] < -0.3
     assert np.isfinite(posterior.log_prob(draws, y)).all()
+    top = posterior.map_estimate(y)
+    assert abs(top["brightness"] - draws.brightness.mean()) < 2 * draws.brightness.std()
+    assert np.isfinite(top["sky"]).all()
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_latents_of_a_field(flow, hole, seen):
+    posterior, y = hole, seen
+    if flow:
+        posterior, y = with_flow(), {"seen": np.ones((8, 8))}
+    draws = posterior.sample(y, 200)
+    latents = posterior.encode(draws, y)
+    assert latents.dims == ("draw", "latent")
+    assert np.allclose(posterior.decode(latents, y).sky, draws.sky, atol=1e-3)
+    assert abs(float(latents.std()) - 1) < 0.05
+    assert np.allclose(posterior.decode(latents, y, levels=[0, 1, 2]).sky, draws.sky, atol=1e-3)
+    coarse = posterior.decode(latents, y, levels=[0]).sky - posterior.decode(0 * latents, y).sky
+    fine = posterior.decode(latents, y, levels=[-1]).sky - posterior.decode(0 * latents, y).sky
+    rough = [float(np.square(np.diff(one, axis=2)).mean() / one.var()) for one in (coarse, fine)]
+    assert rough[0] < rough[1] / 2
+    if not flow:  # at temperature 0 there is the mean alone, and in between all goes in proportion
+        mean = posterior.decode(latents[:1], y, temperature=0).sky
+        half = posterior.decode(latents, y, temperature=0.5).sky
+        assert np.allclose(half, mean.values + (draws.sky - mean.values) / 2, atol=1e-4)
+
+
+def test_the_field_of_highest_density(hole, seen):
+    found = hole.map_estimate(seen)["sky"]
+    mean = hole.decode(np.zeros(64), seen).sky.values[0]
+    assert np.allclose(found, mean, atol=1e-5)
+    posterior, y = with_flow(), {"seen": np.ones((8, 8))}
+    best = posterior.log_prob(posterior.map_estimate(y), y).item()
+    assert best > posterior.log_prob(posterior.sample(y, 200), y).max()
+    assert best > posterior.log_prob(posterior.decode(np.zeros(64), y), y).item()
+
+
+def test_the_highest_density_of_a_field_that_is_bent():
+    spread = 0.5
+
+    def logged(sky, rng):
+        return {"seen": np.log(sky) / spread + rng.normal(0, 0.3, sky.shape)}
+
+    field = si.GaussianField((8, 8), power=FIELD.power, marginal=st.lognorm(spread))
+    posterior = quick(si.Problem(si.simulator(images=["seen"])(logged), si.Prior(sky=field)), 600)
+    y = {"seen": np.ones((8, 8))}
+    found = np.log(posterior.map_estimate(y)["sky"]).ravel() / spread
+    # log exp(spread f) of a Gaussian f is linear: the mode moves by the covariance times -spread.
+    straight = [
+        np.log(posterior.decode(z, y).sky.values).reshape(-1, 64) / spread
+        for z in (np.zeros((1, 64)), np.eye(64))
+    ]
+    slopes = straight[1] - straight[0]
+    expected = straight[0][0] - spread * (slopes.T @ slopes).sum(axis=1)
+    assert np.allclose(found, expected, atol=1e-3)
+
+
+def test_latents_that_do_not_fit(hole, seen):
+    with pytest.raises(si.ShapeError, match=r"shape \(draws, 64\); got shape \(1, 3\)"):
+        hole.decode(np.zeros(3), seen)
+    with pytest.raises(ValueError, match="temperature of 0 or more; got -1"):
+        hole.decode(np.zeros(64), seen, temperature=-1)
+    with pytest.raises(ValueError, match="levels among 0 to 2, 0 the coarsest; got 3"):
+        hole.decode(np.zeros(64), seen, levels=[3])
 
 
 # -- wrong input -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as fields_of
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
+from sbi_inn.flows import Bijection, level_sizes, wavelets
 from sbi_inn.methods.fields.gaussian import LOG_2_PI, GaussianPosterior
 from sbi_inn.methods.fields.inputs import Inputs
 from sbi_inn.methods.fields.network import FieldNetwork, FieldPairs, FieldShape
+from sbi_inn.methods.fields.top import top
 from sbi_inn.observation.batch import Observations
 from sbi_inn.prior import FieldPlace
 from sbi_inn.summary_networks import Batch, Scaling
@@ -117,13 +120,16 @@ class FittedField:
     def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
         """Find the parameters (n, dim) that latents (n, dim) stand for, at one observation.
 
-        Of a mixture, in the field of largest weight.
+        Of a mixture, in the field of largest weight. Without a flow the latents of the field are
+        the wavelets of the white noise, so that they have the same levels.
         """
         numbers = latent[:, self.others]
         if self.numbers is not None:
             numbers = self.numbers.decode(observation, numbers)
         which = self._likeliest(observation, numbers)
-        left = latent[:, self._field].astype(np.float32)
+        left = latent[:, self._field]
+        if self.parts is None:
+            left = self._waves.inverse(torch.from_numpy(left), torch.zeros(1, 0))[0].numpy()
         return self._joined(numbers, self._coloured(observation, left, numbers, which))
 
     def encode(
@@ -136,7 +142,9 @@ class FittedField:
         cells = self._cells(numbers, len(fields), which)
         left, more = self.start.whiten(fields, seen, cells)
         log_det = log_det + more
-        if self.parts is not None:
+        if self.parts is None:
+            left = self._waves(torch.from_numpy(left), torch.zeros(1, 0))[0].numpy()
+        else:
             context = self._context(observation, cells, numbers)
             with torch.inference_mode():
                 z, of_flow = self.parts[0].flow(_tensor(left), context)
@@ -146,6 +154,36 @@ class FittedField:
             found[:, self.others], of_numbers = self.numbers.encode(observation, numbers)
             log_det = log_det + of_numbers
         return found, log_det
+
+    def top(self, observation: Observations, numbers: FloatArray) -> FloatArray:
+        """Find the field of highest density, in its own units, given other latents (1, numbers).
+
+        Of a mixture, the best of each field's own tops.
+
+        Returns
+        -------
+        array, shape (1, dim)
+            Latents of all parameters.
+        """
+        assert self.place is not None
+        place, seen = self.place, self.start.read(observation, numbers)
+        found, heights = [], []
+        for component in range(self.start.log_weights(seen).shape[1]):
+            cell = self._cells(numbers, 1, component)
+            flow = None
+            if self.parts is not None:
+                network, context = self.parts[0], self._context(observation, cell, numbers).clone()
+                flow = partial(network.log_density, context=context)
+            field = top(
+                lambda left, cell=cell: self.start.colour(left, seen, cell.repeat(len(left))),
+                self.pixels,
+                flow,
+                None if place.pixel is None else place.bend,
+            )
+            height = self._log_density(field, numbers, observation)[0]
+            heights.append(height + place.bend(field).sum())
+            found.append(field)
+        return self._joined(numbers, found[int(np.argmax(heights))])
 
     # -- what it is --------------------------------------------------------------------------------
 
@@ -158,6 +196,12 @@ class FittedField:
     def pixels(self) -> int:
         """Of the field."""
         return int(np.prod(self.start.sides))
+
+    @property
+    def levels(self) -> tuple[IntArray, ...]:
+        """Which latents of the field belong to each level, coarsest first."""
+        ends = np.cumsum(level_sizes(self.start.sides))
+        return tuple(np.split(self._field, ends[:-1]))
 
     @property
     def latent_dim(self) -> int:
@@ -207,6 +251,10 @@ class FittedField:
         return config, groups
 
     # -- parts -------------------------------------------------------------------------------------
+
+    @property
+    def _waves(self) -> Bijection:
+        return wavelets(self.start.sides)
 
     @property
     def _field(self) -> IntArray:

@@ -198,9 +198,11 @@ def _parts(
 
 
 def shapes_of(observations: Observations) -> dict[str, tuple[int, ...]]:
-    """Give the shapes of the observables in `Observations.vector`, in their order."""
+    """Give the shapes of observables and givens in `Observations.vector`, in their order."""
     schema = observations.schema
-    return {name: schema.observables[name] for name in schema.fixed} if schema else {}
+    if schema is None:
+        return {}
+    return {name: schema.shape(name) for name in (*schema.fixed, *schema.givens)}
 
 
 def pixel_maps(shape: tuple[int, ...], sides: tuple[int, ...]) -> list[IntArray]:

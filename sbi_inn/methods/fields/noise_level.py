@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks import not_pixels
 from sbi_inn.typing import FloatArray, IntArray
 
 STEPS = 30
@@ -25,9 +26,9 @@ SMALLEST = 1e-10
 class NoiseLevel:
     """log variance = base of each observable + rates @ features of the givens.
 
-    The features are each given, its square, and its logarithm where it is always positive, so that
-    a stated error bar is followed exactly. A generalised linear model of the squared residuals,
-    gamma with a logarithmic link, which is the likelihood of Gaussian noise.
+    The features are each given that is no image, its square, and its logarithm where it is always
+    positive, so that a stated error bar is followed exactly. A generalised linear model of the
+    squared residuals, gamma with a logarithmic link, which is the likelihood of Gaussian noise.
 
     Attributes
     ----------
@@ -69,6 +70,7 @@ class NoiseLevel:
         k, total = observations.givens, observations.vector.shape[1]
         numbers = observations.vector[train, total - k :]
         fine = np.isfinite(numbers).all(axis=0) & (np.ptp(numbers, axis=0) > 0)
+        fine &= np.isin(np.arange(total - k, total), not_pixels(observations))
         givens = total - k + np.flatnonzero(fine)
         positive = total - k + np.flatnonzero(fine & (numbers > 0).all(axis=0))
         raw = _features(observations.vector[train], givens, positive)
