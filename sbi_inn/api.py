@@ -69,70 +69,72 @@ def fit_posterior(
     Parameters
     ----------
     simulator : callable, Problem, str, Simulations or table
-        A callable with its prior, a Problem, the name of a registered one, or simulations
-        already done: those of `read_simulations`, or with their prior a DataFrame, a Dataset or
-        the path of a table, whose other columns of numbers are observables then; or the path of
-        what `simulate(..., store=)` has written, which has its prior with it.
+        A callable (with its prior), a Problem, or the name of a registered one. Or simulations
+        already done: those of `read_simulations`; a DataFrame, a Dataset or the path of a table
+        (with its prior), whose other numerical columns are then the observables; or the path of a
+        store that `simulate(..., store=)` has written, which holds its prior.
     prior : Prior or mapping, optional
-        Named scipy distributions; needed with a callable and with a bare table. With simulations
-        it states what they were drawn from, and is compared with them.
+        Named scipy distributions; needed with a callable and with a bare table. For simulations
+        already done it states the distribution they were drawn from, and is compared with them.
     n_simulations : int, optional
-        Default 10,000, if that takes less than ten minutes; with `until`, those of the first stage,
-        1,000.
+        Default 10,000, if that takes less than ten minutes. With `until`, the number of the first
+        stage, 1,000 by default.
     method : CINN, FieldCINN, INN or str
         Settings of the method; "cinn" is short for `CINN()`, or for `FieldCINN()` where the prior
-        has a field, "inn" for `INN()`. One of your own needs a `label` and a `fit` like theirs.
+        has a field, "inn" for `INN()`. A method of your own has a `label` and a `fit` like these.
     training : Training, optional
-        How long and how to train; what is not said follows from the simulations.
+        How long and how to train; settings left out depend on the simulations.
     summary : "auto" or torch.nn.Module
-        A network of your own that sums up observations, in place of ours (method "cinn"). Its
-        `forward` gets one argument and returns features of shape (batch, features). Where there is
-        one observable, of fixed shape, and no given that varies, the argument is a float32 tensor
-        of shape ``(batch, *shape)``; else a dict of such tensors by name: (batch,) for a number or
-        a given that varies; ``(batch, longest, *entry)`` for a column of a set or series, padded
-        with zeros; and under the name of each length the mask of the entries, bool of shape (batch,
-        longest). Everything is scaled to median 0 and a spread of 1, pixels by channel; beyond 5 it
-        grows like a logarithm; a missing value is 0. Networks are trained on copies, whose layers
-        get new weights from their `reset_parameters`, as all of torch's have it; frozen ones keep
-        theirs.
+        A network of your own that reads observations, in place of ours (method "cinn"). Its
+        `forward` takes one argument and returns features of shape (batch, features). If there is
+        one observable, of fixed shape, and no varying given, the argument is a float32 tensor of
+        shape ``(batch, *shape)``. Otherwise it is a dict of such tensors by name: (batch,) for a
+        number or a varying given; ``(batch, longest, *entry)`` for a column of a set or series,
+        padded with zeros; and under the name of each length the mask of the entries, bool of shape
+        (batch, longest). Everything is scaled to median 0 and a spread of 1, pixels by channel;
+        beyond 5, values grow like a logarithm; a missing value is 0. Each network of an ensemble
+        trains a copy, whose layers draw new weights by `reset_parameters`, which all layers of
+        torch have; frozen layers keep their weights.
     infer : sequence of str, optional
-        The parameters to infer. The others are nuisances: drawn and simulated, and averaged over.
-        With a dependent parameter come those that its distribution follows from. What simulates
-        again at the posterior needs all parameters and is skipped.
+        The parameters to infer. The others are nuisances: drawn, simulated and averaged over. A
+        dependent parameter includes those that its distribution depends on. Re-simulation needs
+        all parameters, and is skipped.
     given : mapping, optional
-        What is known and not inferred: numbers, or what is drawn for every simulation: frozen scipy
-        distributions, such as `{"n_trials": st.randint(80, 901)}`; arrays whose rows are drawn,
-        such as the error bars of a catalogue; functions of parameters, earlier givens and `rng`,
-        called with arrays.
+        Quantities that are known and not inferred. A number is constant; others are drawn for
+        every simulation: frozen scipy distributions, such as `{"n_trials": st.randint(80, 901)}`;
+        arrays whose rows are drawn, such as the error bars of a catalogue; functions of
+        parameters, earlier givens and `rng`, called with arrays.
     noise : callable, optional
-        What happens to the observables after the simulator, such as measurement errors and gaps:
-        from observables, parameters, givens and `rng`, those that its signature names, to the
-        observables that it changes, one simulation at a time (`@si.simulator(batched=True)`: many).
-        NaN is a missing value. It is drawn anew in every pass over the simulations.
+        A function applied after the simulator, for measurement errors and gaps. Its signature
+        names what it needs of observables, parameters, givens and `rng`; it returns the
+        observables that it changes, for one simulation at a time (with
+        `@si.simulator(batched=True)`, for many). NaN is a missing value. Every pass over the
+        simulations draws the noise anew.
     derived : mapping of str to callable, optional
-        What follows from the parameters and matters too, such as `{"r0": lambda beta, gamma: beta /
-        gamma}`: functions of parameters by name, called with arrays of many draws. Draws, summaries
-        and corner plots show them, and every check looks at them beside the parameters.
+        Quantities of interest that are functions of the parameters, such as `{"r0": lambda beta,
+        gamma: beta / gamma}`; they are called with arrays of many draws. Draws, summaries and
+        corner plots show them, and every check treats them like parameters.
     ensemble : int, optional
         How many networks to train; the posterior is their mixture. By default 4 with method
         "cinn", and else 1.
     until : "trust", optional
-        Double the simulations until `check()` says "trust" and twice as many would hardly help, or
-        only the latter, or a budget is spent: `posterior.growth` says which.
+        Double the simulations until `check()` says "trust" and twice as many would hardly help.
+        Stop also if twice as many would not help in two stages, or if a budget is spent;
+        `posterior.growth` says why it stopped.
     max_simulations : int, optional
-        With `until`: all that may be simulated, by default 200,000.
+        With `until`: the largest number of simulations, by default 200,000.
     max_seconds : float, optional
-        With `until`: a stage is not begun if it would end later, going by the last one.
+        With `until`: no stage begins that would end later, judging by the last one.
     y : one observation, optional
-        With `until`: what is asked for is that `check(y)` says "trust".
+        With `until`: stop when `check(y)`, not `check()`, says "trust".
     online : bool
-        Simulate while training: every pass but the first sees fresh simulations, as many as the
-        first, so that nothing is learned by heart. For fast simulators, method "cinn", and with
+        Simulate while training: every pass after the first uses as many fresh simulations, so
+        that the network learns none by heart. For fast simulators, with method "cinn" and
         `Training(max_seconds=...)` or `Training(epochs=...)`. Each network of an ensemble has its
-        own. They are not kept; `posterior.n_simulations` counts them.
+        own simulations. They are not kept; `posterior.n_simulations` counts them.
     client : dask.distributed.Client, optional
-        Simulate on its workers, in place of the cores of this machine, with the same result; with
-        `until` all stages, whose checks simulate here.
+        Simulate on its workers instead of the cores of this machine, with the same result. With
+        `until`, every stage does so; its checks simulate here.
     n_jobs : int
         Processes to simulate and to train an ensemble on; -1 for all cores. It does not change the
         result.
@@ -148,15 +150,15 @@ def fit_posterior(
     Raises
     ------
     PriorError
-        If the prior is missing or cannot be used, `infer` names what is no parameter, or a derived
-        quantity cannot be computed.
+        If the prior is missing or cannot be used, if `infer` names something that is not a
+        parameter, or if a derived quantity cannot be computed.
     SimulationError
         If the simulator cannot be used, too few simulations succeed, or the method does not take
         such observations.
     TypeError, ValueError
-        If a setting cannot be: before anything is simulated.
+        If a setting is invalid; raised before anything is simulated.
 
-    Whatever is raised once there are simulations, Ctrl-C included, has them as `.simulations`.
+    Every later exception, Ctrl-C included, carries the simulations as `.simulations`.
 
     Examples
     --------
@@ -242,15 +244,15 @@ def compare_models(
         have the same observables and the same givens, whose distributions agree; parameters may
         differ.
     n_simulations : int, optional
-        Of each model. By default 10,000, if that takes less than ten minutes, and 30,000 where
-        these are done in seconds.
+        Of each model. By default 10,000, if that takes less than ten minutes, and 30,000 if that
+        takes seconds.
     prior : mapping of str to float, optional
         Prior probabilities of the models; by default they are equal. Others may be stated
         afterwards.
     method : IBINN, optional
         Settings of the networks.
     training : Training, optional
-        How long and how to train; what is not said follows from the simulations.
+        How long and how to train; settings left out depend on the simulations.
     ensemble : int
         How many networks to train.
     n_jobs : int
@@ -267,14 +269,14 @@ def compare_models(
     Raises
     ------
     ComparisonError
-        If there are fewer than two models, their observables or givens differ, or prior
-        probabilities are none.
+        If there are fewer than two models, if their observables or givens differ, or if the prior
+        probabilities are not probabilities.
     SimulationError
         If a model cannot be simulated, or too few of its simulations succeed.
     TypeError, ValueError
-        If a setting cannot be.
+        If a setting is invalid.
 
-    Whatever is raised once there are simulations has them as `.simulations`, by model.
+    Every later exception carries the simulations as `.simulations`, by model.
 
     Examples
     --------

@@ -75,7 +75,7 @@ class CredibleRegion:
 
 
 def intervals(subject: Subject, y: Any, level: float = 0.9) -> pd.DataFrame:
-    """Give central intervals of each parameter that hold the truth at least so often.
+    """Give central intervals of each parameter with a guaranteed coverage.
 
     Locally conformal sets, calibrated by the test simulations. If (truth, observation) is drawn
     like these, an interval holds the truth with a probability of at least `level`, whatever the
@@ -110,9 +110,9 @@ def intervals(subject: Subject, y: Any, level: float = 0.9) -> pd.DataFrame:
 
 
 def regions(subject: Subject, y: Any, level: float = 0.9, n: int = 1000) -> CredibleRegion:
-    """Give the region of highest density of all parameters together that holds it so often.
+    """Give the region of highest density of all parameters together, with a guaranteed coverage.
 
-    Guaranteed as `intervals` are.
+    The guarantee is that of `intervals`.
 
     Returns
     -------

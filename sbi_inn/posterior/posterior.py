@@ -166,10 +166,10 @@ class Posterior:
     def check(self, y: Any = None, *, progress: bool = True) -> Check:
         """Say whether to trust the posterior, in general or at an observation.
 
-        In general: are intervals and regions as wide as they should be, do draws land on the
-        observation when they are simulated again? With `y` also: could the simulations have
-        produced it, do draws at y, simulated again, look like it, does the posterior there agree
-        with itself? What each check does and from when on it objects: docs/checks.md.
+        In general: are intervals and regions as wide as they should be? Do draws, simulated again,
+        land on the observation? With `y` also: could the simulations have produced y? Do draws at
+        y, simulated again, look like it? Does the posterior there agree with itself? What each
+        check does and when it objects: docs/checks.md.
 
         Returns
         -------
@@ -187,9 +187,9 @@ class Posterior:
         return checking.check(self.core, self._subject(), observation, progress=progress)
 
     def verify(self, *, progress: bool = True) -> Verification:
-        """Compute the numbers of the last check again, and say whether they come out.
+        """Compute the numbers of the last check again, and say whether they are reproduced.
 
-        With the simulator, if there is one; else on the held-out simulations, which are all in
+        Uses the simulator if there is one, and otherwise the held-out simulations, which are in
         the file.
 
         Returns
@@ -200,7 +200,7 @@ class Posterior:
         Raises
         ------
         LoadError
-            If there are none: it was not checked before it was saved.
+            If there are no numbers, because it was not checked before it was saved.
         """
         again = self.problem is not None and bool(self.last_numbers)
         general = checking.check(self.core, self._subject(), progress=progress) if again else None

@@ -62,15 +62,15 @@ def refine(
     n_jobs: int = -1,
     progress: bool = True,
 ) -> Core:
-    """Learn the posterior anew for the neighbourhood of an observation.
+    """Spend fresh simulations on one observation, and learn a sharper posterior there.
 
     Parameters
     ----------
     y : one observation
     n_simulations : int
-        Fresh simulations of all rounds together, at parameters that the posterior thinks possible.
+        Fresh simulations in all rounds together, at parameters that are possible given y.
     rounds : int, optional
-        By default until the region has settled.
+        By default until the region stops shrinking.
     seed : int, optional
     n_jobs : int
         Processes to simulate and train on; -1 for all cores.
@@ -79,7 +79,7 @@ def refine(
     Returns
     -------
     Posterior
-        For y and its neighbourhood; this one stays as it is.
+        Valid for y and its neighbourhood. The present posterior is not changed.
 
     Raises
     ------

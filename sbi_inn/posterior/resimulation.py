@@ -37,11 +37,11 @@ def resimulate(
     n : int
         Number of draws.
     given : mapping, optional
-        Givens by name, in place of the observation's own, within the trained range or not: a
-        later last day, as in `{"days": 150}`, makes it a forecast, if what is random in the
-        simulator is only the noise of each day. `error` and `scaled_error` are left out then.
+        Other givens than those of the observation, by name, inside or outside the trained range.
+        A later last day, as in `{"days": 150}`, gives a forecast, if only the noise of each day is
+        random in the simulator. The result then has no `error` and `scaled_error`.
     emulator : bool
-        Use the forward network (method "inn") in place of the simulator.
+        Use the forward network (method "inn") instead of the simulator.
     seed : int, optional
 
     Returns
@@ -58,7 +58,7 @@ def resimulate(
     SimulationError
         If there is no simulator, or some parameters were not inferred.
     ShapeError
-        If `given` holds what is no given, or is no value of it.
+        If `given` names something that is not a given, or has a value that does not fit.
     TypeError
         If an emulator is asked for, and the method has none.
     ValueError

@@ -48,7 +48,7 @@ def log_prob(
     Parameters
     ----------
     parameters : Dataset with dim "draw", DataFrame, or dict of scalars or arrays
-        Variables that are no parameters, such as derived ones, are passed over.
+        Variables that are not parameters, such as derived ones, are ignored.
     y : one observation
 
     Returns
@@ -61,7 +61,7 @@ def log_prob(
     PriorError
         If a parameter is missing.
     NoDensityError
-        If the method can be drawn from only, or there are more than eight discrete parameters.
+        If the method has no density, or there are more than eight discrete parameters.
     """
     observation = core.read(y)
     named = labelled.by_name(parameters, core.prior.names)

@@ -30,7 +30,7 @@ Numbers = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Verification:
-    """Whether the numbers of the last check come out again.
+    """Whether the numbers of the last check are reproduced.
 
     Attributes
     ----------

@@ -71,20 +71,20 @@ def simulate(
         observables that it changes. The table keeps them without noise too: training draws it anew
         in every pass.
     store : path, optional
-        A folder, such as "runs/arm.zarr", into which simulations are written as they come. A second
-        call goes on where the first stopped, however it did; with a larger `n` it adds to it; of
-        another problem or seed it is refused. The table is read from there row by row. Needs
+        A folder, such as "runs/arm.zarr", into which each simulation is written once it is done. A
+        second call resumes where the first stopped, and adds simulations if `n` is larger; a call
+        with another problem or seed is refused. The table is read from there row by row. Needs
         `pip install 'sbi-inn[scale]'`.
     part : (int, int), optional
-        Simulate part i of k alone, such as (17, 60): parts may run at the same time, anywhere where
-        the folder can be reached, and make the same table together.
+        Simulate only part i of k, such as (17, 60). Parts may run at the same time, on any machine
+        that reaches the folder; together they make the same table.
     timeout : float, optional
-        Seconds for one call of the simulator. Simulations run in processes of their own then: one
-        that hangs is ended with its process, and has the status "timeout".
+        Seconds for one call of the simulator. Simulations then run in separate processes: one that
+        hangs is ended with its process, and gets the status "timeout".
     retries : int
-        How often one is tried again that took too long, or whose process died ("lost").
+        How often a simulation is tried again if it took too long or its process died ("lost").
     client : dask.distributed.Client, optional
-        Simulate on its workers, in place of the cores of this machine, with the same result.
+        Simulate on its workers instead of the cores of this machine, with the same result.
     n_jobs : int
         Processes; -1 for all cores. It does not change the result.
     seed : int, optional
