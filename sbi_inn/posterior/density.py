@@ -13,7 +13,8 @@ from scipy.special import logsumexp, ndtri
 from sbi_inn.diagnostics.mode_search import climb, mean_shift
 from sbi_inn.draws import counted
 from sbi_inn.errors import NoDensityError
-from sbi_inn.methods.protocols import Climber, Cutter, Fitted, Weigher
+from sbi_inn.methods.abilities import Climber
+from sbi_inn.methods.protocols import Cutter, Fitted, Weigher
 from sbi_inn.methods.recalibrated.fitted import draw_rows
 from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations

@@ -13,7 +13,8 @@ import xarray as xr
 from sbi_inn import draws as labelled
 from sbi_inn.errors import ShapeError
 from sbi_inn.methods import Decoder
-from sbi_inn.methods.protocols import Encoder, Levelled
+from sbi_inn.methods.abilities import Levelled
+from sbi_inn.methods.protocols import Encoder
 from sbi_inn.posterior.core import Core
 
 

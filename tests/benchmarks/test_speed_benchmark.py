@@ -330,7 +330,8 @@ def test_sizes_are_run_once_each(monkeypatch):
 def test_the_command_keeps_rows_and_prints_tables(tmp_path, monkeypatch, capsys):
     rows = pd.DataFrame([{"network": "ours", "task": "step", "ms": 1.23456}])
     known = Section("What it is.", lambda options: rows, lambda rows: rows)
-    monkeypatch.setattr(command, "SECTIONS", {"core": known, "spline": known})
+    for name in ("SECTIONS", "ALL"):
+        monkeypatch.setattr(command, name, {"core": known, "spline": known})
     where = ["--threads", "1", "--out", str(tmp_path)]
     monkeypatch.setattr("sys.argv", ["speed.py", "core", *where])
     command.main()

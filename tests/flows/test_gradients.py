@@ -66,7 +66,7 @@ def test_subnets_with_dropout_differentiate():
     }
 
     mask = dropout.mask(6, 9)
-    dropout.mask = lambda rows, width: mask  # the same units every time
+    dropout.mask = lambda rows, width, device: mask  # the same units every time
 
     def call(x, c, *values):
         named = dict(zip(weights, values, strict=True))

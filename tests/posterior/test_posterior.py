@@ -574,6 +574,7 @@ PUBLIC = {
     *("recalibrate", "intervals", "regions", "information"),
     *("sample", "sample_each", "summary", "summary_each", "log_prob", "map_estimate"),
     *("at_tolerance", "importance", "reweight", "emulate", "resimulate", "rejection_abc"),
+    *("encode", "decode", "to"),
     *("check", "calibration", "recovery", "learning_curve", "plan", "refine"),
     *("intervals", "regions", "recalibrate"),
     *("goodness_of_fit", "goodness_of_fit_each", "goodness_of_fit_together"),
