@@ -20,8 +20,8 @@ MOST_PAIRED = 10
 MOST_EMULATED = 200
 # How far beyond the largest first prediction that was seen the emulator is asked.
 BEYOND = 2.0
-# Rows for each feature, with an emulator: fewer are known by heart, and widths come out too small.
-ROWS_A_FEATURE = 10
+# Rows for each feature, with an emulator: too few to leave some out are too few to learn from.
+ROWS_A_FEATURE = 3
 # Standard errors by which rows left out have to be likelier with an emulator.
 SURE = 1.0
 # One row in so many is left out for that, of so many rows at most.
