@@ -37,7 +37,8 @@ class GaussianStart(Bijection):
     """z = W (V x - m(c)) / s(c), with m and log s found in closed form.
 
     They are linear in the context c and in the squares and products of a first linear prediction of
-    x, which follow what bends.
+    x, which follow what bends. Where rows that are left out become likelier by it, they are also
+    linear in what an `Emulator` leaves of the observables at this prediction.
 
     Where observables are a linear function of parameters, this is the posterior even if their
     noise is unknown and spans decades: log s reads it off the residuals that whitened observables
@@ -163,7 +164,7 @@ class GaussianStart(Bijection):
         more = self._more_by_a_first(x, c, own)
         mean, width = _in_turn(x, c, own, more)
         found = torch.cat([mean.slope, width.slope], dim=1)
-        self.slope[: len(found)] = found  # what an emulator left aside would say has none
+        self.slope.zero_()[: len(found)] = found  # what an emulator left aside would say has none
         self.offset.copy_(torch.cat([mean.offset, width.offset]))
         self._bound(context[:ENOUGH])
         colour = _colour(mean.residual * torch.exp(-_said(mean, width)))
@@ -180,13 +181,11 @@ class GaussianStart(Bijection):
         self.first_offset.copy_((found.offset - centre) / spread)
         self.first_most.copy_(scaled.abs().amax(dim=0))
         products = _products(scaled)
-        if self.emulator is None:
+        if self.emulator is None or not self.emulating:
             return products
         true = (x - centre) / spread
         true = torch.cat([true, _products(true)], dim=1)
         first = torch.cat([scaled, products], dim=1)
-        if not self.emulating:
-            return products
         return torch.cat([products, self.emulator.fit(true, first, c[:, : self.own])], dim=1)
 
     def _emulator_helps(self, x: Tensor, context: Tensor, own: int) -> bool:
