@@ -82,7 +82,7 @@ class Training:
     gradient_clip: float = 5.0
     averaging: float = 0.99
     checkpoint: str | Path | None = None
-    device: str = "auto"
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         check_fields(
