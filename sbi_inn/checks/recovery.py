@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sbi_inn.checks.fields import Summed, field_survey
+from sbi_inn.checks.fields import FieldSurvey, Summed, field_survey
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import percent
 from sbi_inn.checks.record import Finding, Limits, Record
 from sbi_inn.checks.subject import Subject
+from sbi_inn.checks.survey import Survey
 from sbi_inn.diagnostics.recovery import (
     contraction,
     nrmse,
@@ -127,16 +128,7 @@ def check_recovery(subject: Subject) -> Recovery:
     if subject.sampler.prior.fields:
         return _of_field(subject)
     found, prior = subject.survey(), subject.simulations.prior_draws
-    return Recovery(
-        found.truth,
-        found.mean,
-        found.sd,
-        found.median,
-        found.low,
-        found.high,
-        flat(prior)[1].std(axis=0),
-        columns_of(prior),
-    )
+    return _made(found, flat(prior)[1], columns_of(prior))
 
 
 def _of_field(subject: Subject) -> Recovery:
@@ -144,16 +136,14 @@ def _of_field(subject: Subject) -> Recovery:
     found, names = field_survey(subject), subject.sampler.prior.names
     drawn = subject.simulations.prior_draws.isel(draw=slice(FIELDS))
     flat_prior = subject.sampler.prior.flatten({name: drawn[name].values for name in names})
-    return Recovery(
-        found.truth,
-        found.mean,
-        found.sd,
-        found.median,
-        found.low,
-        found.high,
-        Summed(subject.sampler)(flat_prior).std(axis=0),
-        tuple(Column(name, name, name, "", np.nan) for name in found.names),
-    )
+    columns = tuple(Column(name, name, name, "", np.nan) for name in found.names)
+    return _made(found, Summed(subject.sampler)(flat_prior), columns)
+
+
+def _made(found: Survey | FieldSurvey, prior: FloatArray, columns: tuple[Column, ...]) -> Recovery:
+    """Compare what was found with draws of the prior, shape (draws, dim)."""
+    estimates = (found.truth, found.mean, found.sd, found.median, found.low, found.high)
+    return Recovery(*estimates, prior.std(axis=0), columns)
 
 
 RECOVERY = CheckKind(

@@ -12,8 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# Parts that the rows are cut into; each is compared with what the others expect.
-PARTS = 10
+from sbi_inn.flows.left_out import left_out
+
 # Strength of the ridge, as a share of the rows: only what is not determined is held.
 RIDGE = 1e-6
 # What is left counts up to so many times its usual size.
@@ -56,11 +56,9 @@ class Emulator(nn.Module):
         observables : Tensor, shape (rows, observables)
         """
         left = torch.empty_like(observables)
-        for part in range(PARTS):
-            seen = torch.ones(len(true), dtype=torch.bool)
-            seen[part::PARTS] = False
-            slope, offset = _regressed(true[seen], observables[seen])
-            left[part::PARTS] = (observables - offset - first @ slope)[part::PARTS]
+        for part, others in left_out(len(true)):
+            slope, offset = _regressed(true[others], observables[others])
+            left[part] = observables[part] - offset - first[part] @ slope
         size = left.square().mean(dim=0).sqrt()
         size = torch.where(size > 0, size, 1.0)
         for kept, value in zip(

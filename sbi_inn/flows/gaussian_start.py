@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.emulator import Emulator
+from sbi_inn.flows.left_out import left_out
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 from sbi_inn.flows.ridge import Ridge, linear, ridge
 
@@ -27,8 +28,6 @@ SURE = 1.0
 # One row in so many is left out for that, of so many rows at most.
 HELD = 4
 MOST_TRIED = 6_000
-# Parts that the rows are cut into; the others give each of them its first prediction.
-PARTS = 10
 # Rows that the regressions look at: more would not change what a few hundred features predict.
 ENOUGH = 20_000
 
@@ -263,10 +262,8 @@ def _by_others(x: Tensor, c: Tensor, own: int) -> Tensor:
     its own residual, and a regression that reads both would read that off.
     """
     predicted = torch.empty_like(x)
-    for part in range(PARTS):
-        seen = torch.ones(len(x), dtype=torch.bool)
-        seen[part::PARTS] = False
-        predicted[part::PARTS] = linear(x[seen], c[seen], own)(c[part::PARTS])
+    for part, others in left_out(len(x)):
+        predicted[part] = linear(x[others], c[others], own)(c[part])
     return predicted
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sbi_inn.flows.left_out import left_out
+
 # Shares of the covariance beside the diagonal that are kept.
 KEPT = (0.0, 0.1, 0.4, 0.8)
-# Parts that the rows are cut into; each is predicted by the others.
-PARTS = 10
 # Share of each column's variance that is added to that of its noise.
 FLOOR = 1e-6
 
@@ -39,13 +39,9 @@ def inverse_regression(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     >>> round(torch.corrcoef(torch.cat([x, predicted], dim=1).T)[0, 1].item(), 2)
     0.98
     """
-    rows = torch.arange(len(x), device=x.device)
-    left_out = [rows[part::PARTS] for part in range(PARTS)]
     predicted = torch.stack([torch.zeros_like(x) for _ in KEPT])
-    for part in left_out:
-        seen = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        seen[part] = False
-        predicted[:, part] = c[part] @ _slopes(x[seen], c[seen])
+    for part, others in left_out(len(x)):
+        predicted[:, part] = c[part] @ _slopes(x[others], c[others])
     error = (predicted - x).sub((predicted - x).mean(dim=1, keepdim=True)).square().mean(dim=1)
     best = int(error.log().sum(dim=1).argmin())
     return predicted[best], _slopes(x, c)[best]
