@@ -67,7 +67,7 @@ class Grid:
     def _wanted(self) -> str:
         """Say how many channels there may be, and where."""
         if self.axis is not None:
-            return f"any number of ({self.axis})"
+            return self.axis
         return f'1 to {MOST_CHANNELS} (more with channels="first" or "last")'
 
     @property
