@@ -23,7 +23,7 @@ MOST_EMULATED = 200
 BEYOND = 2.0
 # Rows for each feature, with an emulator: too few to leave some out are too few to learn from.
 ROWS_A_FEATURE = 3
-# Standard errors by which rows left out have to be likelier with an emulator.
+# Standard errors by which rows left out have to be likelier, for more to be read.
 SURE = 1.0
 # One row in so many is left out for that, of so many rows at most.
 HELD = 4
@@ -188,23 +188,11 @@ class GaussianStart(Bijection):
         return torch.cat([products, self.emulator.fit(true, first, c[:, : self.own])], dim=1)
 
     def _emulator_helps(self, x: Tensor, context: Tensor, own: int) -> bool:
-        """Say whether rows left out are likelier with an emulator: few may be too few for it.
-
-        They are left out of everything, as an emulator knows a little of its own rows.
-        """
+        """Say whether rows left out are likelier with an emulator: few may be too few for it."""
         if len(x) < ROWS_A_FEATURE * len(self.slope):
             return False
-        held = torch.zeros(min(len(x), MOST_TRIED), dtype=torch.bool)
-        held[::HELD] = True
-        x, context = x[: len(held)], context[: len(held)]
-        surprise = []
-        for emulated in (0, self.own):
-            start = GaussianStart(self.dim, context.shape[1], emulated)
-            start._solve(x[~held], context[~held], own)
-            z, log_det = start(x[held], context[held])
-            surprise.append((0.5 * z.square().sum(dim=1) - log_det).double())
-        gain = surprise[0] - surprise[1]
-        return bool(gain.mean() > SURE * gain.std() / len(gain) ** 0.5)
+        without, with_it = (left_out_loss(x, context, own, n) for n in (0, self.own))
+        return surely_less(with_it, without)
 
     def _bound(self, context: Tensor) -> None:
         """Let predictions go no further than those for rows that were seen, and means a little."""
@@ -218,6 +206,28 @@ class GaussianStart(Bijection):
     def _log_det(self) -> Tensor:
         """Log |det| of turning and whitening, the same for all rows."""
         return torch.cat([self.turn.diagonal(), self.whiten.diagonal()]).abs().log().sum()
+
+
+@torch.no_grad()
+def left_out_loss(x: Tensor, context: Tensor, own: int, emulated: int = 0) -> Tensor:
+    """Give the loss of rows (rows, dim) that a start has not seen, one in four, but for a constant.
+
+    They are left out of everything, as an emulator, of the first `emulated` columns of the context
+    (rows, n_context), knows a little of its own rows. The first `own` are observables as they are.
+    """
+    held = torch.zeros(min(len(x), MOST_TRIED), dtype=torch.bool)
+    held[::HELD] = True
+    x, context = x[: len(held)], context[: len(held)]
+    start = GaussianStart(x.shape[1], context.shape[1], emulated)
+    start._solve(x[~held], context[~held], own)
+    z, log_det = start(x[held], context[held])
+    return (0.5 * z.square().sum(dim=1) - log_det).double()
+
+
+def surely_less(less: Tensor, more: Tensor) -> bool:
+    """Say whether losses of the same rows are smaller by more than their standard error."""
+    gain = more - less
+    return bool(gain.mean() > SURE * gain.std() / len(gain) ** 0.5)
 
 
 def _pairs(dim: int) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ mind, and finds in them how large the noise is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,13 @@ import numpy.typing as npt
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.columns import Columns, named, prefixed
 from sbi_inn.summary_networks.described import described_sets
+from sbi_inn.summary_networks.neighbours import Neighbours
 from sbi_inn.summary_networks.whitening import Whitened
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 # How the names of the arrays of `Whitened` begin in files.
 WHITENED = "whitened:"
+NEIGHBOURS = "neighbours:"  # those of `Neighbours`
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,14 @@ class Exact:
         Which features of `Observations.vector` are among them.
     columns : Columns
     whitened : Whitened
+    neighbours : Neighbours or None
+        What they say comes last.
     """
 
     read: IntArray
     columns: Columns
     whitened: Whitened
+    neighbours: Neighbours | None = None
 
     @classmethod
     def fit(cls, observations: Observations, read: IntArray) -> Exact:
@@ -44,13 +49,20 @@ class Exact:
         table = _table(observations, read)
         return cls(read, Columns.fit(table, scores=True), Whitened.fit(table))
 
+    def with_neighbours(self, latents: FloatArray, observations: Observations) -> Exact:
+        """Add what neighbours say among rows of parameters, on the latent side, and observations."""
+        first, whitened = self._parts(observations)
+        neighbours = Neighbours.of(first, self._components(whitened), latents)
+        return replace(self, neighbours=neighbours)
+
     @property
     def width(self) -> int:
         """How many features it gives."""
         whitened = self.whitened
         parts = (whitened.components, whitened.scores.columns[None], whitened.sizes)
         parts += (whitened.size_scores.columns[None],)
-        return self.own + sum(part.shape[1] for part in parts)
+        heard = 0 if self.neighbours is None else self.neighbours.width
+        return self.own + sum(part.shape[1] for part in parts) + heard
 
     @property
     def own(self) -> int:
@@ -61,19 +73,35 @@ class Exact:
 
     def __call__(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Give the features, shape (batch, ...)."""
+        first, whitened = self._parts(observations)
+        parts = [first, whitened]
+        if self.neighbours is not None:
+            parts.append(self.neighbours(first, self._components(whitened)))
+        return np.hstack(parts)
+
+    def _parts(self, observations: Observations) -> tuple[AnyArray, AnyArray]:
+        """Give columns as they are, and what was made of them by whitening."""
         table = _table(observations, self.read)
-        return np.hstack([self.columns(table), self.whitened(table)]).astype(np.float32)
+        return self.columns(table), self.whitened(table).astype(np.float32)
+
+    def _components(self, whitened: AnyArray) -> AnyArray:
+        return whitened[:, : self.whitened.components.shape[1]]
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Give everything as named arrays."""
         whitened = prefixed(WHITENED, self.whitened.to_arrays())
-        return {"read": self.read} | self.columns.to_arrays() | whitened
+        found = {"read": self.read} | self.columns.to_arrays() | whitened
+        if self.neighbours is not None:
+            found |= prefixed(NEIGHBOURS, self.neighbours.to_arrays())
+        return found
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Exact:
         """Read back what `to_arrays` gave."""
         whitened = Whitened.from_arrays(named(WHITENED, arrays))
-        return cls(arrays["read"], Columns.from_arrays(arrays), whitened)
+        kept = named(NEIGHBOURS, arrays)
+        neighbours = Neighbours.from_arrays(kept) if kept else None
+        return cls(arrays["read"], Columns.from_arrays(arrays), whitened, neighbours)
 
 
 def _table(observations: Observations, read: IntArray) -> FloatArray:

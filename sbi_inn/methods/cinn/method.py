@@ -13,7 +13,8 @@ from torch import nn
 from sbi_inn.errors import LoadError
 from sbi_inn.methods.cinn.fitted import FittedCINN
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
-from sbi_inn.methods.cinn.settings import ROWS_A_FEATURE, CINNSettings
+from sbi_inn.methods.cinn.exact_start import as_rows_allow
+from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.cinn.training import learn
 from sbi_inn.methods.protocols import Groups, TrainingData
 from sbi_inn.summary_networks import OwnNet, Parts, Scaling, informative, not_pixels
@@ -99,9 +100,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             plain = not_pixels(seen)
             read = plain[informative(data.latents[data.train], seen.vector[:, plain])]
         scaling = Scaling.fit(seen, read, scores=not own, exact=self._may_start_exact(data))
-        if scaling.exact and scaling.exact.width * ROWS_A_FEATURE > len(seen):
-            return replace(scaling, exact=None)
-        return scaling
+        return replace(scaling, exact=scaling.exact and as_rows_allow(scaling.exact, data))
 
     def _may_start_exact(self, data: TrainingData) -> bool:
         """Whether a start in closed form is wanted, and parameters and observables allow it."""

@@ -16,8 +16,6 @@ from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_choice, check_fields
 
 STARTS = ("auto", "trained", "exact")
-# Training rows for each feature that an exact start reads, at least.
-ROWS_A_FEATURE = 1
 # Training rows at which what follows was chosen, over the tasks of the public benchmark at once.
 ROWS = 8_000
 # Steps of the optimiser.
