@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sbi_inn.observation.batch import Observations
-from sbi_inn.summary_networks.condensed import condensed
+from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.summary_networks.scaling import Scaling
 
 
@@ -55,9 +54,9 @@ class Batch:
     Attributes
     ----------
     vector : Tensor, shape (batch, features)
-        Scaled, and the normal scores of some features beside them; no pixels.
+        Scaled, and the normal scores of some features beside them; statistics of sets; no pixels.
     sets : mapping of str to SetBatch
-        Sets and series.
+        Sets and series that are read entry by entry.
     images : mapping of str to Tensor, shape (batch, planes, height, width)
         Channels, and flags of missing pixels where `Scaling.image_gaps` says so.
     exact : Tensor or None, shape (batch, features)
@@ -79,7 +78,8 @@ class Batch:
     @classmethod
     def of(cls, observations: Observations, scaling: Scaling) -> Batch:
         """Scale observations and make them tensors."""
-        sets = {name: _set(scaling, observations, name) for name in observations.sets}
+        read = (name for name in observations.sets if name not in scaling.condensed)
+        sets = {name: _set(scaling, observations.sets[name], name) for name in read}
         images = {n: torch.from_numpy(scaling.pixels(observations, n)) for n in scaling.grids}
         vector = torch.from_numpy(scaling.features(observations))
         if scaling.exact is None:
@@ -104,9 +104,6 @@ class Batch:
         return Batch(self.vector.to(device), sets, images, exact)
 
 
-def _set(scaling: Scaling, observations: Observations, name: str) -> SetBatch:
-    """Scale a set or series; a large set of single numbers is read as its quantiles."""
-    padded = observations.sets[name]
-    if name in scaling.condensed:
-        padded = condensed(padded)
+def _set(scaling: Scaling, padded: PaddedSet, name: str) -> SetBatch:
+    """Scale the entries of a set or series."""
     return SetBatch(torch.from_numpy(scaling.entries(padded, name)), torch.from_numpy(padded.sizes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from sbi_inn.observation import set_moments
@@ -17,4 +19,14 @@ def described_sets(observations: Observations) -> FloatArray:
         parts += [set_moments.together(entries), np.log1p(entries.sizes)[:, None]]
         if name in observations.series:
             parts.append(set_moments.order(entries))
+    return np.hstack(parts)
+
+
+def profiled_sets(observations: Observations, names: Iterable[str]) -> FloatArray:
+    """Give all that tells the law of a column: its place, its width and its shape, (batch, k)."""
+    parts = []
+    for name in names:
+        entries = observations.sets[name]
+        parts += [set_moments.describe(entries), set_moments.shape(entries)]
+        parts += [set_moments.profile(entries), np.log1p(entries.sizes)[:, None]]
     return np.hstack(parts)

@@ -50,7 +50,7 @@ class Exact:
         return cls(read, Columns.fit(table, scores=True), Whitened.fit(table))
 
     def with_neighbours(self, latents: FloatArray, observations: Observations) -> Exact:
-        """Add what neighbours say among rows of parameters, on the latent side, and observations."""
+        """Add what neighbours say, among rows of latents (rows, dim) and observations."""
         first, whitened = self._parts(observations)
         neighbours = Neighbours.of(first, self._components(whitened), latents)
         return replace(self, neighbours=neighbours)

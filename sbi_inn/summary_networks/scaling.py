@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.observation.image import Grid
 from sbi_inn.summary_networks.columns import SCORES, Columns, named, prefixed
 from sbi_inn.summary_networks.condensed import condensable
+from sbi_inn.summary_networks.described import profiled_sets
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.location import LINEAR, location_scale, squash, thinned
 from sbi_inn.summary_networks.scores import Scores
@@ -24,7 +25,7 @@ GRID = "grid:"
 AXIS = "channels last:"
 IMAGE_GAPS = "image gaps:"
 CONDENSED = "condensed:"
-SIZES = "log sizes:"
+STATISTICS = "statistics:"
 EXACT = "exact:"
 ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
 
@@ -50,9 +51,9 @@ class Scaling:
         Images of which training has seen missing pixels. Each channel of theirs has a second plane,
         of flags.
     condensed : tuple of str
-        Sets that are read as their quantiles.
-    sizes : Columns or None
-        How it reads their log sizes, which the quantiles do not tell.
+        Sets that are read by their statistics alone.
+    statistics : Columns or None
+        How it reads these (`profiled_sets`).
     exact : Exact or None
         What a regression in closed form reads, if there is one.
 
@@ -74,7 +75,7 @@ class Scaling:
     grids: dict[str, Grid] = field(default_factory=dict)
     image_gaps: tuple[str, ...] = ()
     condensed: tuple[str, ...] = ()
-    sizes: Columns | None = None
+    statistics: Columns | None = None
     exact: Exact | None = None
 
     @classmethod
@@ -94,7 +95,8 @@ class Scaling:
         read : array of int, optional
             By default all features but pixels are read.
         scores : bool
-            Look for features whose law is far from normal.
+            Look for features whose law is far from normal, and read large sets of single numbers
+            by their statistics alone.
         exact : bool
             Prepare also what a `GaussianStart` reads.
         """
@@ -117,7 +119,7 @@ class Scaling:
             grids,
             tuple(n for n, grid in grids.items() if np.isnan(vector[:, grid.features]).any()),
             large,
-            Columns.fit(_log_sizes(observations, large), scores=False) if large else None,
+            Columns.fit(profiled_sets(observations, large), scores=True) if large else None,
             Exact.fit(observations, read) if exact else None,
         )
 
@@ -126,11 +128,14 @@ class Scaling:
         return squash(observations.vector, self.vector)
 
     def features(self, observations: Observations) -> npt.NDArray[np.float32]:
-        """Give the features of fixed shape that are read: scaled, normal scores, and flags."""
+        """Give the features of fixed shape that are read: scaled, normal scores, and flags.
+
+        Then statistics of sets of which no entries are read, in the same way.
+        """
         fixed = self.fixed(observations.vector[:, self.read])
-        if self.sizes is None:
+        if self.statistics is None:
             return fixed
-        return np.hstack([fixed, self.sizes(_log_sizes(observations, self.condensed))])
+        return np.hstack([fixed, self.statistics(profiled_sets(observations, self.condensed))])
 
     def unscale(self, vectors: AnyArray) -> FloatArray:
         """Undo `vectors` for its first features, shape (batch, as many as are given)."""
@@ -167,7 +172,7 @@ class Scaling:
             found |= {f"{ENTRIES}{part}:{name}": value for part, value in parts}
         found |= {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
         found |= {AXIS + n: np.array(g.last) for n, g in self.grids.items() if g.axis}
-        for prefix, part in ((SIZES, self.sizes), (EXACT, self.exact)):
+        for prefix, part in ((STATISTICS, self.statistics), (EXACT, self.exact)):
             if part is not None:
                 found |= prefixed(prefix, part.to_arrays())
         found |= {CONDENSED + name: np.array(True) for name in self.condensed}
@@ -181,7 +186,7 @@ class Scaling:
             return Scores(*(arrays[f"{ENTRIES}{f.name}:{name}"] for f in fields(Scores)))
 
         vector, read = arrays["vector"], arrays["read"]
-        sizes, exact = named(SIZES, arrays), named(EXACT, arrays)
+        statistics, exact = named(STATISTICS, arrays), named(EXACT, arrays)
         return cls(
             vector,
             read,
@@ -190,7 +195,7 @@ class Scaling:
             _grids(arrays),
             tuple(named(IMAGE_GAPS, arrays)),
             tuple(named(CONDENSED, arrays)),
-            Columns.from_arrays(sizes) if sizes else None,
+            Columns.from_arrays(statistics) if statistics else None,
             Exact.from_arrays(exact) if exact else None,
         )
 
@@ -203,10 +208,6 @@ def _grids(arrays: Mapping[str, AnyArray]) -> dict[str, Grid]:
         axis = ("last" if last[name] else "first") if name in last else None
         found[name] = Grid(tuple(shape), start, axis)
     return found
-
-
-def _log_sizes(observations: Observations, names: Sequence[str]) -> FloatArray:
-    return np.log1p(np.stack([observations.sets[name].sizes for name in names], axis=1))
 
 
 def not_pixels(observations: Observations) -> IntArray:

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from sbi_inn.errors import LoadError
+from sbi_inn.methods.cinn.exact_start import as_rows_allow
 from sbi_inn.methods.cinn.fitted import FittedCINN
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
-from sbi_inn.methods.cinn.exact_start import as_rows_allow
 from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.cinn.training import learn
 from sbi_inn.methods.protocols import Groups, TrainingData
