@@ -117,3 +117,30 @@ def test_names_fit_the_statistics(length):
     assert len(set(described_names(schema))) == everything.shape[1]
     back = schema.unstack(schema.read(y), 0)
     assert all(np.array_equal(back[name], y[name]) for name in y)
+
+
+def test_a_profile_has_one_shape_at_every_place_and_width():
+    rng = np.random.default_rng(6)
+    values = rng.gamma(2, size=(4, 60, 2))
+    there = moments.profile(PaddedSet(values, np.full(4, 60)))
+    moved = moments.profile(PaddedSet(5 + 1e-3 * values, np.full(4, 60)))
+    np.testing.assert_allclose(moved[:, :2], 5 + 1e-3 * there[:, :2])
+    np.testing.assert_allclose(moved[:, 2:4], there[:, 2:4] + np.log(1e-3))
+    np.testing.assert_allclose(moved[:, 4:], there[:, 4:], atol=1e-8)
+
+
+def test_a_profile_is_made_of_quantiles_of_what_is_there():
+    values = np.random.default_rng(7).normal(size=(1, 90, 1))
+    values[0, 40:50] = np.nan
+    found = moments.profile(PaddedSet(values, np.array([80])))[0]
+    there = np.concatenate([values[0, :40, 0], values[0, 50:80, 0]])
+    quantiles = np.quantile(there, (np.arange(16) + 0.5) / 16)
+    middle, spread = np.median(quantiles), quantiles.std()
+    np.testing.assert_allclose(found, [middle, np.log(spread), *(quantiles - middle) / spread])
+
+
+def test_profiles_of_constant_and_of_empty_sets():
+    found = moments.profile(PaddedSet(np.full((2, 9, 1), 3.0), np.array([9, 0])))
+    assert np.isfinite(found[0]).all()
+    assert (found[0, 2:] == 0).all()
+    assert np.isnan(found[1]).all()
