@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sbi_inn.observation.batch import Observations, PaddedSet
+from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks.condensed import condensed
 from sbi_inn.summary_networks.scaling import Scaling
 
 
@@ -78,8 +79,7 @@ class Batch:
     @classmethod
     def of(cls, observations: Observations, scaling: Scaling) -> Batch:
         """Scale observations and make them tensors."""
-        read = (name for name in observations.sets if name not in scaling.condensed)
-        sets = {name: _set(scaling, observations.sets[name], name) for name in read}
+        sets = {name: _set(scaling, observations, name) for name in scaling.entrywise}
         images = {n: torch.from_numpy(scaling.pixels(observations, n)) for n in scaling.grids}
         vector = torch.from_numpy(scaling.features(observations))
         if scaling.exact is None:
@@ -104,6 +104,9 @@ class Batch:
         return Batch(self.vector.to(device), sets, images, exact)
 
 
-def _set(scaling: Scaling, padded: PaddedSet, name: str) -> SetBatch:
-    """Scale the entries of a set or series."""
+def _set(scaling: Scaling, observations: Observations, name: str) -> SetBatch:
+    """Scale a set or series; a large set of single numbers is read as its quantiles."""
+    padded = observations.sets[name]
+    if name in scaling.condensed:
+        padded = condensed(padded)
     return SetBatch(torch.from_numpy(scaling.entries(padded, name)), torch.from_numpy(padded.sizes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -25,6 +25,7 @@ GRID = "grid:"
 AXIS = "channels last:"
 IMAGE_GAPS = "image gaps:"
 CONDENSED = "condensed:"
+SIZES = "log sizes:"
 STATISTICS = "statistics:"
 EXACT = "exact:"
 ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
@@ -51,9 +52,10 @@ class Scaling:
         Images of which training has seen missing pixels. Each channel of theirs has a second plane,
         of flags.
     condensed : tuple of str
-        Sets that are read by their statistics alone.
-    statistics : Columns or None
-        How it reads these (`profiled_sets`).
+        Large sets of single numbers, which are read as quantiles or by statistics alone.
+    sizes, statistics : Columns or None
+        How it reads their log sizes beside quantiles; or, without these, their statistics
+        (`profiled_sets`).
     exact : Exact or None
         What a regression in closed form reads, if there is one.
 
@@ -75,6 +77,7 @@ class Scaling:
     grids: dict[str, Grid] = field(default_factory=dict)
     image_gaps: tuple[str, ...] = ()
     condensed: tuple[str, ...] = ()
+    sizes: Columns | None = None
     statistics: Columns | None = None
     exact: Exact | None = None
 
@@ -86,6 +89,7 @@ class Scaling:
         *,
         scores: bool = True,
         exact: bool = False,
+        statistics: bool = False,
     ) -> Scaling:
         """Learn centre and scale from a batch of observations.
 
@@ -95,14 +99,16 @@ class Scaling:
         read : array of int, optional
             By default all features but pixels are read.
         scores : bool
-            Look for features whose law is far from normal, and read large sets of single numbers
-            by their statistics alone.
+            Look for features whose law is far from normal, and condense large sets.
         exact : bool
             Prepare also what a `GaussianStart` reads.
+        statistics : bool
+            Read large sets of single numbers by their statistics alone, not as quantiles.
         """
         vector, grids, plain = observations.vector, observations.grids, not_pixels(observations)
         read = plain if read is None else read
         large = condensable(observations) if scores else ()
+        by_statistics = bool(large) and statistics
         fixed, others = Columns.fit(vector[:, read], scores=scores), np.setdiff1d(plain, read)
         scale = np.empty((2, vector.shape[1]))
         scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
@@ -119,7 +125,10 @@ class Scaling:
             grids,
             tuple(n for n, grid in grids.items() if np.isnan(vector[:, grid.features]).any()),
             large,
-            Columns.fit(profiled_sets(observations, large), scores=True) if large else None,
+            Columns.fit(_log_sizes(observations, large), scores=False)
+            if large and not by_statistics
+            else None,
+            Columns.fit(profiled_sets(observations, large), scores=True) if by_statistics else None,
             Exact.fit(observations, read) if exact else None,
         )
 
@@ -130,12 +139,20 @@ class Scaling:
     def features(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Give the features of fixed shape that are read: scaled, normal scores, and flags.
 
-        Then statistics of sets of which no entries are read, in the same way.
+        Then, in the same way, what is told of large sets.
         """
-        fixed = self.fixed(observations.vector[:, self.read])
-        if self.statistics is None:
-            return fixed
-        return np.hstack([fixed, self.statistics(profiled_sets(observations, self.condensed))])
+        parts = [self.fixed(observations.vector[:, self.read])]
+        if self.sizes is not None:
+            parts.append(self.sizes(_log_sizes(observations, self.condensed)))
+        if self.statistics is not None:
+            parts.append(self.statistics(profiled_sets(observations, self.condensed)))
+        return np.hstack(parts)
+
+    @property
+    def entrywise(self) -> tuple[str, ...]:
+        """Sets and series whose entries, or quantiles, are read one by one."""
+        left_out = () if self.statistics is None else self.condensed
+        return tuple(name for name in self.sets if name not in left_out)
 
     def unscale(self, vectors: AnyArray) -> FloatArray:
         """Undo `vectors` for its first features, shape (batch, as many as are given)."""
@@ -172,7 +189,8 @@ class Scaling:
             found |= {f"{ENTRIES}{part}:{name}": value for part, value in parts}
         found |= {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
         found |= {AXIS + n: np.array(g.last) for n, g in self.grids.items() if g.axis}
-        for prefix, part in ((STATISTICS, self.statistics), (EXACT, self.exact)):
+        parts = {SIZES: self.sizes, STATISTICS: self.statistics, EXACT: self.exact}
+        for prefix, part in parts.items():
             if part is not None:
                 found |= prefixed(prefix, part.to_arrays())
         found |= {CONDENSED + name: np.array(True) for name in self.condensed}
@@ -186,7 +204,8 @@ class Scaling:
             return Scores(*(arrays[f"{ENTRIES}{f.name}:{name}"] for f in fields(Scores)))
 
         vector, read = arrays["vector"], arrays["read"]
-        statistics, exact = named(STATISTICS, arrays), named(EXACT, arrays)
+        sizes, statistics = named(SIZES, arrays), named(STATISTICS, arrays)
+        exact = named(EXACT, arrays)
         return cls(
             vector,
             read,
@@ -195,6 +214,7 @@ class Scaling:
             _grids(arrays),
             tuple(named(IMAGE_GAPS, arrays)),
             tuple(named(CONDENSED, arrays)),
+            Columns.from_arrays(sizes) if sizes else None,
             Columns.from_arrays(statistics) if statistics else None,
             Exact.from_arrays(exact) if exact else None,
         )
@@ -208,6 +228,10 @@ def _grids(arrays: Mapping[str, AnyArray]) -> dict[str, Grid]:
         axis = ("last" if last[name] else "first") if name in last else None
         found[name] = Grid(tuple(shape), start, axis)
     return found
+
+
+def _log_sizes(observations: Observations, names: Sequence[str]) -> FloatArray:
+    return np.log1p(np.stack([observations.sets[name].sizes for name in names], axis=1))
 
 
 def not_pixels(observations: Observations) -> IntArray:

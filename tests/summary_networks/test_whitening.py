@@ -4,7 +4,7 @@ import numpy as np
 
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.summary_networks import Batch, Scaling
-from sbi_inn.summary_networks.condensed import LARGE
+from sbi_inn.summary_networks.condensed import LARGE, QUANTILES, condensed
 from sbi_inn.summary_networks.described import profiled_sets
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.whitening import Whitened
@@ -66,6 +66,7 @@ def test_files_hold_all_of_it():
     assert other.exact is not None
     assert np.array_equal(one.exact, other.exact)
     assert np.array_equal(one.vector, other.vector)
+    assert np.array_equal(one.sets["n"].entries, other.sets["n"].entries)
 
 
 def large_sets(n):
@@ -75,9 +76,32 @@ def large_sets(n):
     return PaddedSet(values, sizes)
 
 
+def test_large_sets_are_their_quantiles_and_small_ones_stay():
+    padded = large_sets(50)
+    found = condensed(padded)
+    small = padded.sizes <= LARGE
+    assert np.array_equal(found.sizes, np.where(small, padded.sizes, QUANTILES))
+    assert small.any()
+    for row in range(50):
+        entries = padded.values[row, : padded.sizes[row], 0]
+        read = found.values[row, : found.sizes[row], 0]
+        if small[row]:
+            assert np.array_equal(read, entries)
+        else:
+            np.testing.assert_allclose(read, np.quantile(entries, np.linspace(0, 1, QUANTILES)))
+
+
+def test_sizes_are_told_beside_the_quantiles():
+    observations = Observations(np.empty((50, 0)), {"n": large_sets(50)})
+    batch = Batch.of(observations, Scaling.fit(observations))
+    assert batch.vector.shape == (50, 1)
+    order = np.argsort(observations.sets["n"].sizes)
+    assert (np.diff(batch.vector[order, 0].numpy()) >= 0).all()
+
+
 def test_large_sets_of_single_numbers_are_read_by_their_statistics_alone():
     observations = Observations(np.empty((50, 0)), {"n": large_sets(50)})
-    scaling = Scaling.fit(observations)
+    scaling = Scaling.fit(observations, statistics=True)
     batch = Batch.of(observations, scaling)
     assert not batch.sets
     assert batch.vector.shape[1] >= profiled_sets(observations, ["n"]).shape[1]
@@ -94,7 +118,7 @@ def test_the_order_of_a_large_set_says_nothing():
         Observations(np.empty((50, 0)), {"n": PaddedSet(values, padded.sizes)})
         for values in (padded.values, turned)
     )
-    scaling = Scaling.fit(there)
+    scaling = Scaling.fit(there, statistics=True)
     read, again = (Batch.of(each, scaling).vector.numpy() for each in (there, back))
     np.testing.assert_allclose(read, again, atol=1e-4)
 
@@ -104,6 +128,6 @@ def test_small_sets_and_sets_of_pairs_are_read_entry_by_entry():
     for values in (rng.normal(size=(20, LARGE, 1)), rng.normal(size=(20, 2 * LARGE, 2))):
         sets = {"n": PaddedSet(values, np.full(20, values.shape[1]))}
         observations = Observations(np.empty((20, 0)), sets)
-        batch = Batch.of(observations, Scaling.fit(observations))
+        batch = Batch.of(observations, Scaling.fit(observations, statistics=True))
         assert batch.sets["n"].entries.shape[0] == values.shape[0] * values.shape[1]
         assert batch.vector.shape[1] == 0

@@ -99,7 +99,13 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         if self.screening and not own:
             plain = not_pixels(seen)
             read = plain[informative(data.latents[data.train], seen.vector[:, plain])]
-        scaling = Scaling.fit(seen, read, scores=not own, exact=self._may_start_exact(data))
+        scaling = Scaling.fit(
+            seen,
+            read,
+            scores=not own,
+            exact=self._may_start_exact(data),
+            statistics=self.reads_statistics,
+        )
         return replace(scaling, exact=scaling.exact and as_rows_allow(scaling.exact, data))
 
     def _may_start_exact(self, data: TrainingData) -> bool:

@@ -129,6 +129,15 @@ class CINNSettings:
         """Whether an exact start is wanted: by "auto" of the second network of four."""
         return self.start == "exact" or (self.start == "auto" and self.place % 4 == 1)
 
+    @property
+    def reads_statistics(self) -> bool:
+        """Whether large sets of single numbers are read by statistics: by the last two of four.
+
+        Which is better depends on the law: its place, width and shape are soon learned from
+        statistics, heavy tails and counts from entries. Stacking decides.
+        """
+        return self.place % 4 in (2, 3)
+
     def resolve(self, n_train: int, dim: int, *, sets: bool = False) -> Self:
         """Fill in what is None.
 
