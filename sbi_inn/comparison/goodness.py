@@ -82,8 +82,11 @@ class NoneOfThem(Record):
 
     @property
     def _by(self) -> str:
-        p_values = [float(self.tests.loc[test]) for test in DECIDING]  # pyright: ignore[reportArgumentType]
-        name, _ = DECIDING[int(np.argmin(p_values))]
+        weighed = {
+            test: float(self.tests.loc[test]) / weight  # pyright: ignore[reportArgumentType]
+            for test, weight in DECIDING.items()
+        }
+        name, _ = min(weighed, key=lambda test: weighed[test])
         if name == DISTANCE:
             return f"{self.distance.sticks_out} sticks out most"
         return f"by its {name}" if name != TOTAL else self._side

@@ -28,8 +28,14 @@ DISTANCE = "distance"
 SCORES = (TOTAL, CLASS, STYLE, WAIC)
 ONE_TAILED, TYPICALITY, TWO_TAILED = "one-tailed", "typicality", "two-tailed"
 TESTS = (ONE_TAILED, TYPICALITY, TWO_TAILED)
-# Tests that decide together; the others are shown beside them.
-DECIDING = ((TOTAL, TWO_TAILED), (WAIC, ONE_TAILED), (CLASS, ONE_TAILED), (DISTANCE, TWO_TAILED))
+# Tests that decide together, and how much each counts; the others are shown beside them. Distances
+# and what is learned of the classes see what likelihoods of features forget, and little else.
+DECIDING = {
+    (TOTAL, TWO_TAILED): 1.0,
+    (WAIC, ONE_TAILED): 1.0,
+    (CLASS, ONE_TAILED): 0.25,
+    (DISTANCE, TWO_TAILED): 0.25,
+}
 
 
 @dataclass(frozen=True)
@@ -103,8 +109,8 @@ class Strangeness:
     def p_value(self, scored: Scored) -> FloatArray:
         """Give the p-value of all deciding tests together, shape (rows,).
 
-        The smallest of theirs, ranked among those that simulations have: the tests look at much
-        the same, and a correction for their number would be too careful.
+        The smallest of theirs, each over its weight, ranked among those that simulations have: the
+        tests look at much the same, and a correction for their number would be too careful.
         """
         mine = _smallest(scored.p_values(self.usual))
         return tail_p_value(-np.log(mine), self._usual_smallest)
@@ -158,4 +164,4 @@ def score(
 
 
 def _smallest(p_values: Mapping[tuple[str, str], FloatArray]) -> FloatArray:
-    return np.min([p_values[test] for test in DECIDING], axis=0)
+    return np.min([p_values[test] / weight for test, weight in DECIDING.items()], axis=0)
