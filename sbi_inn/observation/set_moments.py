@@ -52,11 +52,12 @@ def describe(padded: PaddedSet) -> FloatArray:
 
 
 def profile(padded: PaddedSet) -> FloatArray:
-    """Median and log spread of 16 quantiles of each column, then these, less the median, over it.
+    """Place, log width and shape of the law of each column, shape (batch, 18 * columns).
 
-    Shape (batch, 18 * columns). The spread is their standard deviation. A set in
-    other units, or somewhere else, has the same shape: networks need not learn that at each place
-    and width anew. NaN where nothing is there.
+    Of 16 evenly spaced quantiles: the place is their median, the width their standard deviation,
+    and the shape are the quantiles less the place, over the width. A set in other units, or
+    somewhere else, has the same shape: networks need not learn it at each place and width anew.
+    NaN where nothing is there.
 
     Examples
     --------

@@ -108,7 +108,11 @@ class Scaling:
         vector, grids, plain = observations.vector, observations.grids, not_pixels(observations)
         read = plain if read is None else read
         large = condensable(observations) if scores else ()
-        by_statistics = bool(large) and statistics
+        sizes = told = None
+        if large and statistics:
+            told = Columns.fit(profiled_sets(observations, large), scores=True)
+        elif large:
+            sizes = Columns.fit(_log_sizes(observations, large), scores=False)
         fixed, others = Columns.fit(vector[:, read], scores=scores), np.setdiff1d(plain, read)
         scale = np.empty((2, vector.shape[1]))
         scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
@@ -125,10 +129,8 @@ class Scaling:
             grids,
             tuple(n for n, grid in grids.items() if np.isnan(vector[:, grid.features]).any()),
             large,
-            Columns.fit(_log_sizes(observations, large), scores=False)
-            if large and not by_statistics
-            else None,
-            Columns.fit(profiled_sets(observations, large), scores=True) if by_statistics else None,
+            sizes,
+            told,
             Exact.fit(observations, read) if exact else None,
         )
 
