@@ -85,6 +85,7 @@ def test_there_are_notebooks() -> None:
         "12-which-simulator",
         "13-dose-response",
         "14-coal-mines",
+        "15-velocities",
     ]
 
 

@@ -97,7 +97,7 @@ def test_thumbnails_are_pictures_of_the_notebooks() -> None:
         assert png[int(match["number"])].startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("number", [13, 14])
+@pytest.mark.parametrize("number", [13, 14, 15])
 def test_tutorials_with_real_data_say_what_a_reader_wants_to_know(number: int) -> None:
     (path,) = (ROOT / "notebooks").glob(f"{number}-*.ipynb")
     cells = nbformat.read(path, as_version=4).cells
