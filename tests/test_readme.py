@@ -145,7 +145,7 @@ def test_verdicts_are_quoted_as_the_notebook_prints_them() -> None:
     said = " ".join(printed(ROOT / "notebooks" / "03-trust.ipynb").split())
     assert len(quotes) == 3
     for quote in quotes:
-        assert " ".join(quote.replace("> ", "").split()) in said
+        assert " ".join(quote.replace("> ", "").split()).removesuffix(" ...") in said
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -28,6 +28,7 @@ LABELS = {
 }
 UNITS = {"height": "m", "shoulder": "rad", "elbow": "rad", "wrist": "rad", "across": "m", "up": "m"}
 ABC_SIMULATIONS = 200_000  # twenty times the network's: enough for contours
+QUOTED = 320  # characters of a verdict that README quotes; longer ones end in " ..."
 
 
 def example() -> dict[str, Any]:
@@ -38,6 +39,14 @@ def example() -> dict[str, Any]:
     names: dict[str, Any] = {}
     exec(f"{before}\n{y}", names)
     return names
+
+
+def shortened(verdict: str) -> str:
+    """Leave out the last reasons of a long verdict."""
+    if len(verdict) <= QUOTED:
+        return verdict
+    ends = [m.start() for m in re.finditer(r"; |[.] (?=[A-Z])", verdict) if m.start() <= QUOTED]
+    return verdict[: ends[-1]] + " ..."
 
 
 def quote() -> None:
@@ -53,7 +62,7 @@ def quote() -> None:
     for old, new in zip(
         re.findall(r"(?:^> .*\n)+", text, re.MULTILINE), (good, bad, strange), strict=True
     ):
-        text = text.replace(old, textwrap.indent(textwrap.fill(new, 118), "> ") + "\n")
+        text = text.replace(old, textwrap.indent(textwrap.fill(shortened(new), 118), "> ") + "\n")
     README.write_text(text, encoding="utf-8")
 
 
