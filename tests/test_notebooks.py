@@ -12,8 +12,6 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 # Their last cells, which check the posterior, were added after they ran: to be run again.
 NOT_RUN_AGAIN = {
-    "06-ricker",
-    "07-sir-stochastic",
     "08-levy-flight",
     "09-covid",
     "10-star-counts",
