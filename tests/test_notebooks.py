@@ -12,7 +12,6 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 # Their last cells, which check the posterior, were added after they ran: to be run again.
 NOT_RUN_AGAIN = {
-    "08-levy-flight",
     "09-covid",
     "10-star-counts",
     "11-xray-pose",
