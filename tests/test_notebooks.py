@@ -14,7 +14,6 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 NOT_RUN_AGAIN = {
     "09-covid",
     "10-star-counts",
-    "11-xray-pose",
 }
 
 # Takes the place of the first code cell, which says how much is simulated.
