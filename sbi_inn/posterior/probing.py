@@ -181,9 +181,7 @@ def _searched(
     return pool, found, BATCHES
 
 
-def _around(
-    latents: FloatArray, parents: IntArray, n: int, rng: np.random.Generator
-) -> FloatArray:
+def _around(latents: FloatArray, parents: IntArray, n: int, rng: np.random.Generator) -> FloatArray:
     """Draw n places around some of the draws (m, d).
 
     A step goes along the difference between two draws, so that it has their spreads and their
@@ -310,6 +308,6 @@ def _log_variances(
 def _log_likelihood(
     expected: FloatArray, log_variance: FloatArray, row: FloatArray, times: float
 ) -> FloatArray:
-    """Normal log-likelihood of a row (k,) at each draw, (n,), with its variance so many times."""
+    """Give the normal log-likelihood of a row (k,) at each draw, (n,), its variance so many times."""
     squares = (row - expected) ** 2 * np.exp(-log_variance) / times
     return -0.5 * (squares + log_variance).sum(axis=1)
