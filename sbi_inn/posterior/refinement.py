@@ -23,6 +23,7 @@ from sbi_inn.methods import fitting
 from sbi_inn.methods.ensemble.folds import in_folds
 from sbi_inn.methods.fitting import Split
 from sbi_inn.observation.batch import Observations
+from sbi_inn.posterior import probing
 from sbi_inn.posterior.core import STRANGE, Core, Refined
 from sbi_inn.posterior.region import Region, region
 from sbi_inn.simulation.joining import join
@@ -41,6 +42,9 @@ LOOK = 0.1
 
 LAST = 0.25
 """Share of the simulations that is kept for the last round."""
+
+PROBED = 0.05
+"""Share of the simulations that asks which draws are likely, before a round."""
 
 MOST_ROUNDS = 10
 """Rounds at most, unless a number is asked for."""
@@ -93,15 +97,19 @@ def refine(
     study = _study(core, y, n_simulations, rounds, seed, n_jobs, progress)
     _warn_if_strange(core, study.observation)
     stages = Stages.of(replace(core.simulations, prior=study.problem.prior))
-    left, look, number, current = study.n, study.look, 0, core
+    left, look, number, current, broad = study.n, study.look, 0, core, True
     while left:
         number += 1
         with _carrying(stages):
-            found = region(current, study.observation, study.rng(number))
+            probe = study.probe(current, number, left) if broad else None
+            broad = probe is not None and probe.share < probing.ENOUGH
+            left -= 0 if probe is None else probe.n_simulations
+            likely = probe.latents if probe is not None and broad else None
+            found = region(current, study.observation, study.rng(number), likely)
             look *= 2 if _settled(found, current) else 1
             last = study.ends(number, left, look)
             n = left if last else study.fits(number, left, look)
-            study.say(number, found, n)
+            study.say(number, found, n, probe)
             stages, table = _simulated(study, stages, found, number, n)
             current = _trained(study, current, table, number, last=last)
         left -= n
@@ -132,6 +140,16 @@ class _Study:
         words = sequence(self.seed, Stream.REFINED_SIMULATIONS, number).generate_state(1)
         return int(words[0])
 
+    def probe(self, core: Core, number: int, left: int) -> probing.Probe | None:
+        """Ask which draws of a posterior are likely, if that leaves enough for the rounds."""
+        n = round(PROBED * self.n / 2)
+        rounds = FEWEST * (1 if self.rounds is None else self.rounds - number + 1)
+        enough = left - probing.dearest(n) >= max(rounds, LAST * self.n)
+        if n < probing.FEWEST or core.nuisances or not enough:
+            return None
+        rng = generator(self.seed, Stream.PROBED, number)
+        return probing.probe(core, self.problem, self.observation, n, rng, self.n_jobs)
+
     def ends(self, number: int, left: int, look: int) -> bool:
         """Say whether this round is the last, with all simulations that are left."""
         if self.rounds is not None:
@@ -142,10 +160,14 @@ class _Study:
         """Give the simulations of a round, so that enough are left for the others."""
         return look if self.rounds is None else min(look, left - FEWEST * (self.rounds - number))
 
-    def say(self, number: int, found: Region, n: int) -> None:
+    def say(self, number: int, found: Region, n: int, probe: probing.Probe | None) -> None:
         """Say what a round begins with."""
         if not self.progress:
             return
+        if probe is not None:
+            print(
+                f"{probe.share:.0%} of the draws are likely, by {probe.n_simulations:,} simulations"
+            )
         missed = f", wider for {found.missed} simulations that it missed" if found.missed else ""
         cut = ", opened where the one before cut some off" if found.cut else ""
         print(

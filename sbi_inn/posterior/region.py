@@ -30,6 +30,9 @@ MARGIN = 0.08
 UNSURE = 0.4
 """What is added to that, over the root of the number of simulations behind the posterior."""
 
+FEW = 1.0
+"""What is added besides, over the root of the number of likely draws, where only these count."""
+
 NEIGHBOURS = 50
 """Simulations like the observation, at which the posterior is compared with the truth."""
 
@@ -66,8 +69,13 @@ class Region:
     cut: bool
 
 
-def region(core: Core, observation: Observations, rng: np.random.Generator) -> Region:
-    """Put a box around the posterior at an observation.
+def region(
+    core: Core,
+    observation: Observations,
+    rng: np.random.Generator,
+    likely: FloatArray | None = None,
+) -> Region:
+    """Put a box around the posterior at an observation, or around its likely draws (n, d) alone.
 
     It holds all but `OUTSIDE` of the draws, in each of its axes, which are their principal ones. It
     also holds the parameters of simulations like the observation, moved as the posterior moves from
@@ -75,12 +83,14 @@ def region(core: Core, observation: Observations, rng: np.random.Generator) -> R
     a spread that it takes for smaller than it is, show there. And where draws have piled up at the
     edge of an earlier box it is opened.
     """
-    rows = _to_whole(core, core.fitted.sample(observation, DRAWS, rng)[0])
+    rows = core.fitted.sample(observation, DRAWS, rng)[0] if likely is None else likely
+    rows = _to_whole(core, rows)
     turned = ~core.prior.discrete_latents
     flat = turned & (not declared(core.fitted.settings, "uses_prior"))
     axes = _axes(rows, turned)
     along = rows @ axes
-    margin = MARGIN + UNSURE / math.sqrt(core.n_simulations)
+    few = FEW / math.sqrt(len(rows)) if likely is not None else 0.0
+    margin = MARGIN + UNSURE / math.sqrt(core.n_simulations) + few
     low, high = np.quantile(along, _tails(axes), axis=0)
     low, high = _with_margin(low, high, margin)
     beside = _moved(core, observation, axes, along, rng)

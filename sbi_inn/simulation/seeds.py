@@ -68,6 +68,7 @@ class Stream(IntEnum):
     FURTHER_TRAINING = auto()
     STREAMED_NOISE = auto()
     STREAMED_SAMPLE = auto()
+    PROBED = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:
