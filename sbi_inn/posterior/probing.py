@@ -308,6 +308,6 @@ def _log_variances(
 def _log_likelihood(
     expected: FloatArray, log_variance: FloatArray, row: FloatArray, times: float
 ) -> FloatArray:
-    """Give the normal log-likelihood of a row (k,) at each draw, (n,), its variance so many times."""
+    """Give the normal log-likelihood of a row (k,) at each draw, shape (n,)."""
     squares = (row - expected) ** 2 * np.exp(-log_variance) / times
     return -0.5 * (squares + log_variance).sum(axis=1)
