@@ -72,3 +72,10 @@ def test_learned_summaries_are_looked_at_too(posterior):
     assert found.p_value == min(1.0, 2 * least)
     assert found.table["p_value"][found.strangest] == least
     assert found.plot().axes
+
+
+def test_of_two_looks_one_can_still_object(posterior):
+    """A p-value of few repetitions, corrected for two looks, could not fall below the limit."""
+    found = look(posterior, 5.0, sampler=Learned(posterior.schema))
+    assert len(found.tests) == 2
+    assert found.verdict == "do not trust"
