@@ -1,14 +1,11 @@
-"""Which draws of a posterior an observation speaks for: each of them is simulated twice.
+"""Which draws of a posterior an observation speaks for, and others that it does where few are.
 
 A network that has seen few simulations may read a parameter badly: it gives some of its mass to
-every period of a planet, say, so that no region is small that holds nearly all of it. Two
-simulations at a draw say what is expected there, and how large the noise is. Over all draws that
-makes a likelihood of the observation (a synthetic one: Wood 2010, doi:10.1038/nature09319), rough,
-but enough to tell right periods from wrong ones by many nats. By how much a right draw may fall
-short of the best one is seen at the simulations themselves, each made at a draw that is known.
-
-Where few draws are likely, others are tried around the best: by differential evolution (Storn and
-Price 1997, doi:10.1023/A:1008202821328).
+every period of a planet, say, so that no region is small that holds nearly all of it. Draws are
+simulated again and judged by a rough likelihood (judging.py). Where few of them are likely, others
+are tried around the best: by differential evolution (Storn and Price 1997,
+doi:10.1023/A:1008202821328), until those that are likely fill a region. Then draws beyond that
+region get the same chance, so that another mode is found.
 """
 
 from __future__ import annotations
@@ -17,11 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2
 
+from sbi_inn.methods.latents import latents as latents_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import filled, statistics
 from sbi_inn.posterior.core import Core
+from sbi_inn.posterior.judging import ALIKE, Judged, Pool, judged
 from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.seeds import Stream
@@ -33,26 +31,53 @@ FEWEST = 100
 ENOUGH = 0.25
 """Share of likely draws, from which on a posterior needs no help."""
 
-BATCHES = 6
-"""Batches of draws around the best ones, at most, each half as large as the first batch."""
+BATCH = 0.5
+"""New draws in a batch of the search, in draws of the posterior."""
 
-PARENTS = 20
-"""Draws that others are drawn around: so many of the likeliest, and so many of the nearest."""
+PARENTS = 1 / 3
+"""Draws that others are drawn around, in draws of a batch: so many likely, so many near ones."""
 
 WANTED = 50
 """Likely draws, with which the search may end."""
 
-SETTLED = 3.0
-"""Nats: the search goes on while a batch has found a draw that is likelier by more."""
+GROWN = 1.1
+"""The likely draws fill their region, once a batch widens none of their spreads by more."""
 
-KEPT = 20
-"""The likeliest draws are kept in any case, so that a region has some width."""
+SETTLED = 3.0
+"""Nats: a batch has found something where a draw is likelier by more,"""
+
+NEARER = 0.1
+"""or nearer by this share of the distance."""
+
+STALLED = 2
+"""Batches in a row without a find, after which the search around the best ends,"""
+
+STALLED_BEYOND = 3
+"""and the search beyond them."""
+
+BEYOND = 2.0
+"""Draws are beyond the likely ones, outside of their box, so many times as wide."""
 
 NEAREST = 0.01
 """The shortest step from a draw to a new one, in differences between two draws."""
 
 SOME = 0.5
 """Share of the new draws that differ in some latents only, and of the latents that then do."""
+
+WITHIN = 0.5
+"""Share of the new draws that are drawn among likely ones."""
+
+SPREAD = 2
+"""Likely draws in the number of latents, from which on they have spreads."""
+
+STRIDE = (0.3, 1.5)
+"""The shortest and the longest of these steps, in differences between two likely draws."""
+
+CROSSED = 0.25
+"""Share of the new draws beyond the likely ones that have some latents of a likely one."""
+
+KNOWN = 20_000
+"""Simulations that the posterior was trained on and that are judged too, at most."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +86,23 @@ class Probe:
 
     Attributes
     ----------
-    latents : array, shape (k, d)
-        Of the likely draws, where the method was trained.
+    latents : array, shape (k, d), or None
+        Of the likely draws, where the method was trained. None where there was nothing to judge by,
+        or the search has found no region that they fill.
     share : float
         How many of the posterior's own draws are likely.
     n_simulations : int
         What it cost.
     """
 
-    latents: FloatArray
+    latents: FloatArray | None
     share: float
     n_simulations: int
+
+    @property
+    def few(self) -> bool:
+        """Whether so few draws are likely that a region around all would be too wide."""
+        return self.share < ENOUGH
 
 
 def probe(
@@ -79,60 +110,34 @@ def probe(
     problem: Problem,
     observation: Observations,
     n: int,
+    most: int,
     rng: np.random.Generator,
     n_jobs: int,
-) -> Probe | None:
+) -> Probe:
     """Find the likely ones of n draws at an observation, or others where these are few.
 
-    None where too many simulations fail, or the simulator has no noise that a likelihood needs.
+    It takes `most` simulations at most. Where too many of them fail, or the simulator has no noise
+    that a likelihood needs, all draws count as likely.
     """
 
-    def twice(latents: FloatArray) -> Twice:
-        return _simulated(core, problem, observation, latents, rng, n_jobs)
+    def simulate(latents: FloatArray, times: int) -> list[FloatArray]:
+        return _simulated(core, problem, observation, latents, times, rng, n_jobs)
 
-    pool = twice(np.asarray(core.fitted.sample(observation, n, rng)[0], float))
-    if len(pool.latents) < FEWEST or not pool.noisy.any():
-        return None
+    own = np.asarray(core.fitted.sample(observation, n, rng)[0], float)
+    first, second = simulate(own, 2)
+    ok = np.isfinite(first[:, 0]) & np.isfinite(second[:, 0])
+    pool = Pool(own[ok], first[ok], second[ok], int(ok.sum()))
+    if pool.own < FEWEST or not pool.noisy.any():
+        return Probe(None, 1.0, 2 * n)
     one = filled(statistics(observation, core.schema), pool.first)[0]
-    found = judged(pool, one, len(pool.latents))
+    found = judged(pool, one)
     share = float(found.likely.mean())
-    if share < ENOUGH:
-        pool, found, batches = _searched(pool, found, one, n // 2, twice, rng)
-        n += batches * (n // 2)
-    kept = found.likely.copy()
-    kept[np.argsort(-found.log_likelihood)[:KEPT]] = True
-    return Probe(pool.latents[kept], share, 2 * n)
-
-
-def dearest(n: int) -> int:
-    """How many simulations n draws may cost, with the search."""
-    return 2 * (n + BATCHES * (n // 2))
-
-
-@dataclass(frozen=True)
-class Twice:
-    """Draws, and the statistics of two simulations at each.
-
-    Attributes
-    ----------
-    latents : array, shape (n, d)
-    first, second : array, shape (n, k)
-    """
-
-    latents: FloatArray
-    first: FloatArray
-    second: FloatArray
-
-    @property
-    def noisy(self) -> BoolArray:
-        """Which statistics differ between two simulations at the same draw, shape (k,)."""
-        both = np.concatenate([self.first, self.second])
-        return ((self.first - self.second) ** 2).mean(axis=0) / 2 > QUIETEST * both.var(axis=0)
-
-    def and_those(self, other: Twice) -> Twice:
-        """Put others behind them."""
-        names = ("latents", "first", "second")
-        return Twice(*(np.concatenate([getattr(self, n), getattr(other, n)]) for n in names))
+    if share >= ENOUGH:
+        return Probe(pool.latents[found.likely], share, 2 * n)
+    search = Search(simulate, _with_table(core, pool), one, most - 2 * n, rng)
+    settled = search.run()
+    latents = search.pool.latents[search.found.likely] if settled else None
+    return Probe(latents, share, 2 * n + search.cost)
 
 
 def _simulated(
@@ -140,174 +145,188 @@ def _simulated(
     problem: Problem,
     observation: Observations,
     latents: FloatArray,
+    times: int,
     rng: np.random.Generator,
     n_jobs: int,
-) -> Twice:
-    """Simulate twice at latents (n, d); those where a simulation failed are left out."""
-    flat = core.prior.flatten(core.prior.from_latent(latents))
+) -> list[FloatArray]:
+    """Simulate so many times at latents (n, d), and give statistics (n, k); NaN where it failed."""
     n = len(latents)
     _, again, ok = observe_again(
         problem,
         core.schema,
-        np.tile(flat, (2, 1)),
-        observation[np.zeros(2 * n, np.int64)],
+        np.tile(core.prior.flatten(core.prior.from_latent(latents)), (times, 1)),
+        observation[np.zeros(times * n, np.int64)],
         seed=int(rng.integers(2**63)),
         stream=Stream.PROBED,
         n_jobs=n_jobs,
     )
     described = statistics(again, core.schema)
-    rows = np.empty((2 * n, described.shape[1]))
+    rows = np.full((times * n, described.shape[1]), np.nan)
     rows[ok] = filled(described, described)
-    both = ok[:n] & ok[n:]
-    return Twice(latents[both], rows[:n][both], rows[n:][both])
+    return np.split(rows, times)
 
 
-def _searched(
-    pool: Twice,
-    found: Judged,
-    one: FloatArray,
-    n: int,
-    twice: Callable[[FloatArray], Twice],
-    rng: np.random.Generator,
-) -> tuple[Twice, Judged, int]:
-    """Add batches of n draws around the best; give all, what is said of them, and how many."""
-    own, best = len(pool.latents), -np.inf
-    for batch in range(BATCHES):
-        if found.likely.sum() >= WANTED and found.log_likelihood.max() < best + SETTLED:
-            return pool, found, batch
-        best = found.log_likelihood.max()
-        pool = pool.and_those(twice(_around(pool.latents, found.best, n, rng)))
-        found = judged(pool, one, own)
-    return pool, found, BATCHES
+def _with_table(core: Core, pool: Pool) -> Pool:
+    """Add simulations that were made already, where givens and sizes are always the same."""
+    schema = core.schema
+    if schema.givens or set(schema.sets) - set(schema.lengths):
+        return pool
+    rows = core.simulations.ok[:KNOWN]
+    described = statistics(core.simulations.observations(rows), schema)
+    latents = latents_of(core.simulations, rows, seed=core.seed)
+    return pool.with_more(latents, filled(described, described))
 
 
-def _around(latents: FloatArray, parents: IntArray, n: int, rng: np.random.Generator) -> FloatArray:
-    """Draw n places around some of the draws (m, d).
+class Search:
+    """Draws that are tried around the best ones, batch by batch.
+
+    Parameters
+    ----------
+    simulate : callable
+        Of latents (n, d) and a number of times: statistics (n, k), so many times.
+    pool : Pool
+        The posterior's own draws first.
+    one : array, shape (k,)
+        Statistics of the observation.
+    most : int
+        Simulations at most.
+    rng : numpy.random.Generator
+    """
+
+    def __init__(
+        self,
+        simulate: Callable[[FloatArray, int], list[FloatArray]],
+        pool: Pool,
+        one: FloatArray,
+        most: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self.simulate, self.one, self.most, self.rng = simulate, one, most, rng
+        self.pool, self.found, self.cost = pool, judged(pool, one), 0
+        self.n = round(BATCH * pool.own)
+
+    def run(self) -> bool:
+        """Search until the likely draws fill a region, and none is found beyond it.
+
+        False where simulations did not last so long.
+        """
+        while self._filled():
+            if not self._found_beyond():
+                return self._pays
+        return False
+
+    @property
+    def _pays(self) -> bool:
+        """Whether another batch can be paid for."""
+        return self.cost + self.n + ALIKE <= self.most
+
+    def _filled(self) -> bool:
+        """Search around the best, until the likely draws fit and get no wider."""
+        finds, spread = _Finds(), None
+        while self._pays:
+            self._try(np.ones(len(self.pool.latents), bool))
+            finds.see(self.found.log_likelihood.max(), self.found.distance.min())
+            likely = self.found.likely
+            before = spread
+            spread = self.pool.latents[likely].std(axis=0) if likely.sum() >= WANTED else None
+            if before is None or spread is None or (spread > GROWN * before).any():
+                continue
+            if finds.stalled >= STALLED and self.found.fits[likely].mean() > 0.5:
+                return True
+        return False
+
+    def _found_beyond(self) -> bool:
+        """Search beyond the likely draws, until one there is likely or the search is stuck."""
+        finds = _Finds()
+        while self._pays and finds.stalled < STALLED_BEYOND:
+            self._try(_beyond(self.pool, self.found))
+            beyond = _beyond(self.pool, self.found)
+            finds.see(
+                self.found.log_likelihood[beyond].max(initial=-np.inf),
+                self.found.distance[beyond].min(initial=np.inf),
+            )
+            if (self.found.likely & beyond).any():
+                return True
+        return False
+
+    def _try(self, among: BoolArray) -> None:
+        """Simulate new draws once, and the likeliest of all a second time."""
+        fresh = _around(self.pool, self.found, among, self.n, self.rng)
+        (first,) = self.simulate(fresh, 1)
+        ok = np.isfinite(first[:, 0])
+        self.pool = self.pool.with_more(fresh[ok], first[ok])
+        self.found = judged(self.pool, self.one)
+        top = np.argsort(-self.found.log_likelihood)[:ALIKE]
+        top = top[~self.pool.paired[top]]
+        self.cost += self.n + len(top)
+        if len(top):
+            (second,) = self.simulate(self.pool.latents[top], 1)
+            self.pool = self.pool.with_second(top, second)
+            self.found = judged(self.pool, self.one)
+
+
+class _Finds:
+    """For how many batches in a row nothing has been found."""
+
+    def __init__(self) -> None:
+        self.likeliest, self.nearest, self.stalled = -np.inf, np.inf, 0
+
+    def see(self, likeliest: float, nearest: float) -> None:
+        """Take in the best of a batch."""
+        found = likeliest > self.likeliest + SETTLED or nearest < (1 - NEARER) * self.nearest
+        self.stalled = 0 if found else self.stalled + 1
+        self.likeliest = max(self.likeliest, likeliest)
+        self.nearest = min(self.nearest, nearest)
+
+
+def _beyond(pool: Pool, found: Judged) -> BoolArray:
+    """Say which draws lie outside of a wide box around the likely ones, shape (n,)."""
+    likely = pool.latents[found.likely]
+    centred = likely - likely.mean(axis=0)
+    axes = np.linalg.eigh(centred.T @ centred)[1]
+    low, high = np.quantile(likely @ axes, [0, 1], axis=0)
+    return (abs(pool.latents @ axes - (low + high) / 2) > BEYOND * (high - low) / 2).any(axis=1)
+
+
+def _around(
+    pool: Pool, found: Judged, among: BoolArray, n: int, rng: np.random.Generator
+) -> FloatArray:
+    """Draw n places around the best of some draws.
 
     A step goes along the difference between two draws, so that it has their spreads and their
-    correlations, or along some axes of it, and is as long or much shorter.
+    correlations, or along some axes of it, and is as long or much shorter. Steps between likely
+    draws have their spreads. Places beyond the likely draws may share some latents with one.
     """
+    latents = pool.latents
+    parents = found.best(max(round(PARENTS * n), 5), among)
     start = rng.choice(parents, n)
     one, other = rng.integers(len(latents), size=(2, n))
     length = NEAREST ** rng.random((n, 1))
     some = rng.random((n, 1)) < SOME
     moved = ~some | (rng.random((n, latents.shape[1])) < SOME)
     fresh = latents[start] + length * moved * (latents[one] - latents[other])
+    within, crossed = rng.random((2, n)) < [[WITHIN], [CROSSED]]
+    fresh[within] = _strides(latents, _likely(latents, found, among, parents), within.sum(), rng)
+    shared = found.likely & ~among
+    if shared.any():
+        fresh[crossed] = _crossed(pool, np.flatnonzero(shared), crossed.sum(), rng)
     return np.clip(fresh, latents.min(axis=0), latents.max(axis=0))
 
 
-# -- the likelihood --------------------------------------------------------------------------------
-
-ALIKE = 50
-"""The likeliest draws, whose own simulations say by how much a right draw falls short."""
-
-SURE = 0.999
-"""Share of right draws that are likely where noise is normal and its variance is known."""
-
-RIDGE = 10.0
-"""Weight of the penalty on slopes of log variances, in draws."""
-
-PASSES = 20
-"""Steps of Fisher scoring for the log variances."""
-
-STEEPEST = 3.0
-"""A step changes a log variance by so much at most."""
-
-FARTHEST = 2.5
-"""Standard deviations of the posterior's draws, up to which variances follow a latent."""
-
-RARE = 0.02
-"""Share of the posterior's draws that have smaller variances than are used, and share of larger."""
-
-QUIETEST = 1e-6
-"""Variance of noise, in that of the statistic, up to which a statistic counts as without noise."""
+def _likely(latents: FloatArray, found: Judged, among: BoolArray, parents: IntArray) -> IntArray:
+    """Give the likely ones of some draws, or the best where they are too few to have spreads."""
+    likely = np.flatnonzero(found.likely & among)
+    return likely if len(likely) >= SPREAD * latents.shape[1] else parents
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What an observation says of draws.
-
-    Attributes
-    ----------
-    log_likelihood : array, shape (n,)
-    distance : array, shape (n,)
-        Squared, between the observation and what is expected, in units of the mean noise. While no
-        draw is right, large noises are likeliest, whatever is expected; by distance they are not.
-    likely : array of bool, shape (n,)
-    """
-
-    log_likelihood: FloatArray
-    distance: FloatArray
-    likely: BoolArray
-
-    @property
-    def best(self) -> IntArray:
-        """The likeliest draws, and the nearest."""
-        orders = np.argsort(-self.log_likelihood), np.argsort(self.distance)
-        return np.concatenate([order[:PARENTS] for order in orders])
+def _strides(latents: FloatArray, likely: IntArray, n: int, rng: np.random.Generator) -> FloatArray:
+    """Step from likely draws by differences between two of them."""
+    start, one, other = rng.choice(likely, (3, n))
+    return latents[start] + rng.uniform(*STRIDE, (n, 1)) * (latents[one] - latents[other])
 
 
-def judged(pool: Twice, one: FloatArray, own: int) -> Judged:
-    """Judge draws, of which the first `own` are the posterior's, by one row (k,) of statistics.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(1)
-    >>> place = rng.uniform(-10, 10, (400, 1))
-    >>> first, second = place + rng.normal(0, 0.5, (2, 400, 1))
-    >>> found = judged(Twice(place, first, second), np.array([3.0]), 400)
-    >>> place[found.likely].mean().round(), (abs(place[found.likely] - 3) < 3).all()
-    (np.float64(3.0), np.True_)
-    """
-    first, second, one = _turned(pool, one)
-    log_variance = _log_variances(pool.latents, first, second, own)
-    # Two simulations are known a mean by, or one: its own variance adds to that of the noise.
-    here = _log_likelihood((first + second) / 2, log_variance, one, 1.5)
-    short = [chi2.ppf(SURE, pool.latents.shape[1]) / 2]
-    for row in np.argsort(-here)[:ALIKE]:
-        there = _log_likelihood(first, log_variance, second[row], 2.0)
-        short.append(there.max() - there[row])
-    distance = (one - (first + second) / 2) ** 2 / np.exp(log_variance).mean(axis=0)
-    return Judged(here, distance.sum(axis=1), here >= here.max() - max(short))
-
-
-def _turned(pool: Twice, one: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Turn noisy statistics to axes along which their noises are uncorrelated over all draws."""
-    noisy = pool.noisy
-    scale = np.concatenate([pool.first, pool.second])[:, noisy].std(axis=0)
-    first, second, one = (rows[..., noisy] / scale for rows in (pool.first, pool.second, one))
-    axes = np.linalg.eigh((first - second).T @ (first - second))[1]
-    return first @ axes, second @ axes, one @ axes
-
-
-def _log_variances(
-    latents: FloatArray, first: FloatArray, second: FloatArray, own: int
-) -> FloatArray:
-    """Fit the log variance of each noise as a quadratic of the latents, shape (n, k).
-
-    Halves of squared differences are a variance times chi-square of one degree of freedom: a gamma
-    regression with a logarithmic link. Beyond what the posterior's own draws show it is level.
-    """
-    squares = (first - second) ** 2 / 2
-    usual = latents[:own]
-    spread = np.maximum(usual.std(axis=0), np.finfo(float).tiny)
-    score = np.clip((latents - usual.mean(axis=0)) / spread, -FARTHEST, FARTHEST)
-    upper = np.triu_indices(score.shape[1])
-    bent = (score[:, :, None] * score[:, None, :])[:, *upper]
-    design = np.column_stack([np.ones(len(score)), score, bent])
-    penalty = RIDGE * np.diag((np.arange(design.shape[1]) > 0).astype(float))
-    solve = np.linalg.solve(design.T @ design + penalty, design.T)
-    found = np.broadcast_to(np.log(squares.mean(axis=0)), squares.shape)
-    for _ in range(PASSES):
-        step = np.clip(squares * np.exp(-found) - 1, -1, np.exp(STEEPEST))
-        fitted = design @ (solve @ (found + step))
-        found = np.clip(fitted, found - STEEPEST, found + STEEPEST)
-    return np.clip(found, *np.quantile(found[:own], [RARE, 1 - RARE], axis=0))
-
-
-def _log_likelihood(
-    expected: FloatArray, log_variance: FloatArray, row: FloatArray, times: float
-) -> FloatArray:
-    """Give the normal log-likelihood of a row (k,) at each draw, shape (n,)."""
-    squares = (row - expected) ** 2 * np.exp(-log_variance) / times
-    return -0.5 * (squares + log_variance).sum(axis=1)
+def _crossed(pool: Pool, likely: IntArray, n: int, rng: np.random.Generator) -> FloatArray:
+    """Give likely draws with some latents of the posterior's own draws, few of them or many."""
+    swapped = rng.random((n, pool.latents.shape[1])) < rng.random((n, 1))
+    own = pool.latents[rng.integers(pool.own, size=n)]
+    return np.where(swapped, own, pool.latents[rng.choice(likely, n)])

@@ -46,6 +46,9 @@ LAST = 0.25
 PROBED = 0.05
 """Share of the simulations that asks which draws are likely, before a round."""
 
+SEARCHED = 0.35
+"""Share of the simulations that it may take with the search for others, where few are likely."""
+
 MOST_ROUNDS = 10
 """Rounds at most, unless a number is asked for."""
 
@@ -102,7 +105,7 @@ def refine(
         number += 1
         with _carrying(stages):
             probe = study.probe(current, number, left) if broad else None
-            broad = probe is not None and probe.share < probing.ENOUGH
+            broad = probe is not None and probe.few
             left -= 0 if probe is None else probe.n_simulations
             likely = probe.latents if probe is not None and broad else None
             found = region(current, study.observation, study.rng(number), likely)
@@ -144,11 +147,12 @@ class _Study:
         """Ask which draws of a posterior are likely, if that leaves enough for the rounds."""
         n = round(PROBED * self.n / 2)
         rounds = FEWEST * (1 if self.rounds is None else self.rounds - number + 1)
-        enough = left - probing.dearest(n) >= max(rounds, LAST * self.n)
-        if n < probing.FEWEST or core.nuisances or not enough:
+        most = left - max(rounds, round((LOOK + LAST) * self.n))
+        if n < probing.FEWEST or core.nuisances or most < SEARCHED / 2 * self.n:
             return None
         rng = generator(self.seed, Stream.PROBED, number)
-        return probing.probe(core, self.problem, self.observation, n, rng, self.n_jobs)
+        most = min(most, round(SEARCHED * self.n))
+        return probing.probe(core, self.problem, self.observation, n, most, rng, self.n_jobs)
 
     def ends(self, number: int, left: int, look: int) -> bool:
         """Say whether this round is the last, with all simulations that are left."""
@@ -165,9 +169,9 @@ class _Study:
         if not self.progress:
             return
         if probe is not None:
-            print(
-                f"{probe.share:.0%} of the draws are likely, by {probe.n_simulations:,} simulations"
-            )
+            lost = "; others were looked for in vain" if probe.few and probe.latents is None else ""
+            cost = f"by {probe.n_simulations:,} simulations"
+            print(f"{probe.share:.0%} of the draws are likely, {cost}{lost}")
         missed = f", wider for {found.missed} simulations that it missed" if found.missed else ""
         cut = ", opened where the one before cut some off" if found.cut else ""
         print(

@@ -6,7 +6,7 @@ import scipy.stats as st
 
 import sbi_inn as si
 from sbi_inn.posterior import probing
-from sbi_inn.posterior.probing import Twice, judged
+from sbi_inn.posterior.judging import Pool, judged
 
 TIMES = np.array([0, 2.9, 7.3, 12.1, 24.9, 33.0, 47.2, 60.3, 63.7, 71.5, 80.1, 97.0])
 
