@@ -37,6 +37,9 @@ FARTHEST = 2.5
 RARE = 0.02
 """Share of the posterior's draws that have smaller variances than are used, and share of larger."""
 
+FAR_OFF = 1e9
+"""Spreads: statistics beyond stand here, so that their squares are numbers."""
+
 QUIETEST = 1e-6
 """Variance of noise, in that of the statistic, up to which a statistic counts as without noise."""
 
@@ -164,9 +167,14 @@ def _turned(pool: Pool, one: FloatArray) -> tuple[FloatArray, FloatArray, FloatA
     """Turn noisy statistics to axes along which their noises are uncorrelated over all draws."""
     noisy, own = pool.noisy, pool.own
     scale = np.concatenate([pool.first[:own], pool.second[:own]])[:, noisy].std(axis=0)
-    first, second, one = (rows[..., noisy] / scale for rows in (pool.first, pool.second, one))
+    first, second, one = (
+        np.clip(rows[..., noisy] / scale, -FAR_OFF, FAR_OFF)
+        for rows in (pool.first, pool.second, one)
+    )
     apart = (first - second)[:own]
-    axes = np.linalg.eigh(apart.T @ apart)[1]
+    strength, axes = np.linalg.eigh(apart.T @ apart)
+    # A statistic that follows from others has no noise of its own, and says nothing.
+    axes = axes[:, strength > QUIETEST * strength.max()]
     return first @ axes, second @ axes, one @ axes
 
 

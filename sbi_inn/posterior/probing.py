@@ -17,7 +17,9 @@ import numpy as np
 
 from sbi_inn.methods.latents import latents as latents_of
 from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.statistics import filled, statistics
+from sbi_inn.observation.schema import Schema
+from sbi_inn.observation.set_moments import profile
+from sbi_inn.observation.statistics import SHORT, described, filled
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.judging import ALIKE, Judged, Pool, judged
 from sbi_inn.simulation.again import observe_again
@@ -28,7 +30,7 @@ from sbi_inn.typing import BoolArray, FloatArray, IntArray
 FEWEST = 100
 """Draws, below which noise cannot be told from what a draw expects."""
 
-ENOUGH = 0.25
+ENOUGH = 0.75
 """Share of likely draws, from which on a posterior needs no help."""
 
 BATCH = 0.5
@@ -129,7 +131,7 @@ def probe(
     pool = Pool(own[ok], first[ok], second[ok], int(ok.sum()))
     if pool.own < FEWEST or not pool.noisy.any():
         return Probe(None, 1.0, 2 * n)
-    one = filled(statistics(observation, core.schema), pool.first)[0]
+    one = filled(_told(observation, core.schema), pool.first)[0]
     found = judged(pool, one)
     share = float(found.likely.mean())
     if share >= ENOUGH:
@@ -160,10 +162,17 @@ def _simulated(
         stream=Stream.PROBED,
         n_jobs=n_jobs,
     )
-    described = statistics(again, core.schema)
+    described = _told(again, core.schema)
     rows = np.full((times * n, described.shape[1]), np.nan)
     rows[ok] = filled(described, described)
     return np.split(rows, times)
+
+
+def _told(observations: Observations, schema: Schema) -> FloatArray:
+    """Write statistics, and of sets and long series the shape of their law, shape (batch, k)."""
+    sets = [observations.sets[n] for n in schema.sets if schema.lengths.get(n, SHORT + 1) > SHORT]
+    parts = [described(observations, schema), *(profile(padded) for padded in sets)]
+    return np.concatenate(parts, axis=1)
 
 
 def _with_table(core: Core, pool: Pool) -> Pool:
@@ -172,7 +181,7 @@ def _with_table(core: Core, pool: Pool) -> Pool:
     if schema.givens or set(schema.sets) - set(schema.lengths):
         return pool
     rows = core.simulations.ok[:KNOWN]
-    described = statistics(core.simulations.observations(rows), schema)
+    described = _told(core.simulations.observations(rows), schema)
     latents = latents_of(core.simulations, rows, seed=core.seed)
     return pool.with_more(latents, filled(described, described))
 

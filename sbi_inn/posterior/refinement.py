@@ -49,6 +49,15 @@ PROBED = 0.05
 SEARCHED = 0.35
 """Share of the simulations that it may take with the search for others, where few are likely."""
 
+WORTH = 0.1
+"""A region around likely draws alone is taken if it has less than this share of the mass.
+
+It is not as sure to hold the posterior.
+"""
+
+NONE = probing.Probe(None, 1.0, 0)
+"""No draw was simulated again: all count as likely."""
+
 MOST_ROUNDS = 10
 """Rounds at most, unless a number is asked for."""
 
@@ -100,15 +109,16 @@ def refine(
     study = _study(core, y, n_simulations, rounds, seed, n_jobs, progress)
     _warn_if_strange(core, study.observation)
     stages = Stages.of(replace(core.simulations, prior=study.problem.prior))
-    left, look, number, current, broad = study.n, study.look, 0, core, True
+    left, look, number, current = study.n, study.look, 0, core
+    probe, found = None, None
     while left:
         number += 1
         with _carrying(stages):
-            probe = study.probe(current, number, left) if broad else None
-            broad = probe is not None and probe.few
-            left -= 0 if probe is None else probe.n_simulations
-            likely = probe.latents if probe is not None and broad else None
-            found = region(current, study.observation, study.rng(number), likely)
+            narrow = found is not None and found.narrow
+            asks = probe is None or (probe.few and (narrow or probe.latents is None))
+            probe = study.probe(current, number, left, search=not narrow) if asks else NONE
+            left -= probe.n_simulations
+            found = _region(study, current, number, probe, narrow=narrow)
             look *= 2 if _settled(found, current) else 1
             last = study.ends(number, left, look)
             n = left if last else study.fits(number, left, look)
@@ -143,15 +153,16 @@ class _Study:
         words = sequence(self.seed, Stream.REFINED_SIMULATIONS, number).generate_state(1)
         return int(words[0])
 
-    def probe(self, core: Core, number: int, left: int) -> probing.Probe | None:
+    def probe(self, core: Core, number: int, left: int, *, search: bool) -> probing.Probe:
         """Ask which draws of a posterior are likely, if that leaves enough for the rounds."""
         n = round(PROBED * self.n / 2)
         rounds = FEWEST * (1 if self.rounds is None else self.rounds - number + 1)
         most = left - max(rounds, round((LOOK + LAST) * self.n))
-        if n < probing.FEWEST or core.nuisances or most < SEARCHED / 2 * self.n:
-            return None
+        least = round(SEARCHED / 2 * self.n) if search else 2 * n
+        if n < probing.FEWEST or core.nuisances or most < least:
+            return NONE
         rng = generator(self.seed, Stream.PROBED, number)
-        most = min(most, round(SEARCHED * self.n))
+        most = min(most, round(SEARCHED * self.n)) if search else 0
         return probing.probe(core, self.problem, self.observation, n, most, rng, self.n_jobs)
 
     def ends(self, number: int, left: int, look: int) -> bool:
@@ -164,14 +175,13 @@ class _Study:
         """Give the simulations of a round, so that enough are left for the others."""
         return look if self.rounds is None else min(look, left - FEWEST * (self.rounds - number))
 
-    def say(self, number: int, found: Region, n: int, probe: probing.Probe | None) -> None:
+    def say(self, number: int, found: Region, n: int, probe: probing.Probe) -> None:
         """Say what a round begins with."""
         if not self.progress:
             return
-        if probe is not None:
-            lost = "; others were looked for in vain" if probe.few and probe.latents is None else ""
+        if probe.n_simulations:
             cost = f"by {probe.n_simulations:,} simulations"
-            print(f"{probe.share:.0%} of the draws are likely, {cost}{lost}")
+            print(f"{probe.share:.0%} of the draws are likely, {cost}")
         missed = f", wider for {found.missed} simulations that it missed" if found.missed else ""
         cut = ", opened where the one before cut some off" if found.cut else ""
         print(
@@ -224,6 +234,23 @@ def _warn_if_strange(core: Core, observation: Observations) -> None:
     found = core.familiar.compare(core, observation)[0]
     if found.p_value < STRANGE:
         warnings.warn(f"{found.worst.words}; a posterior refined there is hardly one", stacklevel=4)
+
+
+def _region(
+    study: _Study, core: Core, number: int, probe: probing.Probe, *, narrow: bool
+) -> Region:
+    """Put a region around the posterior, or around likely draws alone where few of its own are.
+
+    Where it has been put around these before, and few draws are likely still, it may shrink only:
+    a network that knows so little has no reason to widen it.
+    """
+    whole, box = region(core, study.observation, study.rng(number)), core.prior.box
+    if probe.few and narrow and box is not None and box.mass < whole.box.mass:
+        return Region(box, 0, cut=False, narrow=True)
+    if not probe.few or probe.latents is None:
+        return replace(whole, narrow=narrow)
+    found = region(core, study.observation, study.rng(number), probe.latents)
+    return found if found.box.mass < WORTH * whole.box.mass else whole
 
 
 def _settled(found: Region, before: Core) -> bool:

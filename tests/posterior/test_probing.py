@@ -1,4 +1,4 @@
-"""Which draws are likely, and a region around these alone."""
+"""Which draws are likely, the search for others, and a region around these alone."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ import scipy.stats as st
 import sbi_inn as si
 from sbi_inn.posterior import probing
 from sbi_inn.posterior.judging import Pool, judged
+from sbi_inn.posterior.probing import Search
 
 TIMES = np.array([0, 2.9, 7.3, 12.1, 24.9, 33.0, 47.2, 60.3, 63.7, 71.5, 80.1, 97.0])
 
@@ -20,7 +21,7 @@ def _pool(rng, n=400):
     period[:20] = 11.3 + rng.normal(0, 0.05, 20)
     mean = _wave(period, amplitude)
     first, second = mean + noise[:, None] * rng.normal(size=(2, n, len(TIMES)))
-    return Twice(np.column_stack([period, amplitude, noise]), first, second)
+    return Pool(np.column_stack([period, amplitude, noise]), first, second, n)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -28,16 +29,83 @@ def test_likely_draws_have_the_right_period(seed):
     rng = np.random.default_rng(seed)
     pool = _pool(rng)
     one = _wave(np.array([11.3]), np.array([10.0]))[0] + rng.normal(0, 1, len(TIMES))
-    found = judged(pool, one, len(pool.latents))
+    found = judged(pool, one)
     assert abs(pool.latents[found.likely, 0] - 11.3).max() < 1
     assert found.likely[:20].any()
+    assert found.fits[found.likely].mean() > 0.8
 
 
 def test_where_all_are_right_nearly_all_are_likely():
     rng = np.random.default_rng(1)
     noise = rng.normal(size=(3, 400, 6))
-    pool = Twice(rng.normal(size=(400, 2)), noise[0], noise[1])
-    assert judged(pool, noise[2, 0], 400).likely.mean() > 0.95
+    pool = Pool(rng.normal(size=(400, 2)), noise[0], noise[1], 400)
+    found = judged(pool, noise[2, 0])
+    assert found.likely.mean() > 0.95
+    assert found.fits.mean() > 0.95
+
+
+def test_draws_that_were_simulated_once_are_judged_as_surely():
+    rng = np.random.default_rng(1)
+    pool = _pool(rng)
+    noise = rng.normal(size=(50, len(TIMES)))
+    near = np.column_stack([rng.normal(11.3, 0.02, 50), rng.normal(10, 0.2, 50), np.ones(50)])
+    more = pool.with_more(near, _wave(near[:, 0], near[:, 1]) + noise)
+    one = _wave(np.array([11.3]), np.array([10.0]))[0] + rng.normal(0, 1, len(TIMES))
+    found = judged(more, one)
+    assert found.likely[400:].mean() > 0.9
+    second = _wave(near[:, 0], near[:, 1]) + rng.normal(size=noise.shape)
+    twice = judged(more.with_second(np.arange(400, 450), second), one)
+    assert twice.likely[400:].mean() > 0.9
+
+
+def _orbits(rng):
+    """A period over a decade, and an amplitude whose sign the phase takes back: two equal modes."""
+
+    def simulate(latents, times):
+        period, amplitude = 10 * np.exp(0.7 * latents[:, 0]), 40 * latents[:, 1]
+        angle = 2 * np.pi * TIMES / period[:, None] + np.pi * latents[:, 2:]
+        mean = amplitude[:, None] * np.cos(angle)
+        return list(mean + 3 * rng.normal(size=(times, *mean.shape)))
+
+    return simulate
+
+
+MODES = np.array([[0.2, 0.7, 0.3], [0.2, -0.7, -0.7]])
+
+
+def _search(seed, most, places=MODES, n=200):
+    rng = np.random.default_rng(seed)
+    simulate = _orbits(rng)
+    one = simulate(MODES[:1], 1)[0][0]
+    vague = places[rng.integers(len(places), size=n)] + rng.normal(0, [0.3, 0.2, 0.2], (n, 3))
+    return Search(simulate, Pool(vague, *simulate(vague, 2), n), one, most, rng)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_search_finds_a_narrow_posterior_with_both_its_modes(seed):
+    search = _search(seed, 4_000)
+    assert search.run()
+    assert search.cost <= 4_000
+    likely = search.pool.latents[search.found.likely]
+    for mode in MODES:
+        near = likely[abs(likely[:, 1] - mode[1]) < 0.5]
+        off = abs(near - mode)
+        assert len(near) >= 10
+        assert (off.max(axis=0) < [0.1, 0.6, 0.6]).all()
+        assert (off.min(axis=0) < [0.01, 0.1, 0.1]).all()
+
+
+def test_a_search_says_so_where_simulations_do_not_last():
+    search = _search(0, 400)
+    assert not search.run()
+    assert search.cost <= 400
+
+
+def test_a_search_says_so_where_nothing_fits():
+    search = _search(0, 2_500)
+    search.one = search.one + 100
+    search.found = judged(search.pool, search.one)
+    assert not search.run()
 
 
 def test_a_simulator_without_noise_is_not_probed():
@@ -51,8 +119,7 @@ def test_a_simulator_without_noise_is_not_probed():
     )
     core = posterior.core
     y, rng = core.schema.read({"y": [0.5, 0.25]}), np.random.default_rng(1)
-    assert probing.probe(core, core.simulator("to probe"), y, 150, rng, 1) is None
-
-
-def test_the_search_costs_what_it_may():
-    assert probing.dearest(250) == 2 * (250 + probing.BATCHES * 125)
+    found = probing.probe(core, core.simulator("to probe"), y, 150, 1_000, rng, 1)
+    assert found.latents is None
+    assert not found.few
+    assert found.n_simulations == 300
