@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
 from numbers import Real
 
 from sbi_inn.errors import PriorError
@@ -37,7 +37,8 @@ class Problem:
     noise : Noise or None
         What happens to the observables after the simulator: measurement errors, gaps.
     labels, units : dict of str to str
-        For figures and tables; of parameters, givens and observables.
+        For figures and tables; of parameters, givens and observables, and of the quantities that
+        `fit_posterior(..., derived=)` names.
     source : str
         Where the problem comes from.
     name : str
@@ -88,6 +89,14 @@ class Problem:
                 f"given={{{missing[0]!r}: st.randint(1, 101)}}, or a number"
             )
         _ = self.binding
+
+    def without_words(self, names: Iterable[str]) -> Problem:
+        """Leave out the labels and units of some names."""
+        labels, units = dict(self.labels), dict(self.units)
+        for name in names:
+            labels.pop(name, None)
+            units.pop(name, None)
+        return replace(self, labels=labels, units=units)
 
     @property
     def binding(self) -> Binding:
