@@ -284,7 +284,7 @@ class Record(ABC):
             return f"{limits.measure} {worst.effect:.2g} above {limit:.2g}"
         if self._blind:
             return "too few test simulations"
-        above = worst.effect > limits.caution
+        above = self.measure == limits.measure and worst.effect > limits.caution
         return "above the limit, as chance makes it" if above else "within the limit"
 
     @property
@@ -326,6 +326,16 @@ class Record(ABC):
     @property
     def hint(self) -> str:
         """What else could be done, whatever the verdict; mostly nothing."""
+        return ""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether what is wrong is wrong at other observations than the one that is asked about."""
+        return False
+
+    @property
+    def first(self) -> str:
+        """What has to be said first where there is an objection; mostly nothing."""
         return ""
 
     @property
