@@ -27,7 +27,7 @@ from sbi_inn.simulation.derived import Derived
 from sbi_inn.simulation.execution import Execution
 from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.noise import Noise
-from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.problem import Problem, without_words
 from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.run import run
 from sbi_inn.simulation.seeds import fresh_seed
@@ -346,7 +346,7 @@ def _told_apart(
     derived = Derived.of(
         functions, _inferred(problem, infer), labels=problem.labels, units=problem.units
     )
-    return (problem, None) if derived is None else (problem.without_words(derived.widths), derived)
+    return (problem, None) if derived is None else (without_words(problem, derived.widths), derived)
 
 
 def _inferred(problem: Problem, infer: Sequence[str] | None) -> Prior:

@@ -28,7 +28,7 @@ from sbi_inn.prior.box import Box
 from sbi_inn.prior.fingerprint import check_fingerprint
 from sbi_inn.simulation.derived import Derived
 from sbi_inn.simulation.noise import Noise, as_noise
-from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.problem import Problem, without_words
 from sbi_inn.simulation.registry import get
 from sbi_inn.simulation.simulator import as_simulator
 from sbi_inn.training.settings import Training
@@ -111,7 +111,7 @@ def load_posterior(
     if problem is not None:
         problem = problem if noise is None else replace(problem, noise=as_noise(noise))
         _check_fits(problem, core, nuisances, noise=bool(config["noise"]))
-        problem = problem.without_words({*had, *(derived or {})})
+        problem = without_words(problem, {*had, *(derived or {})})
     core = _deriving(core, derived, had, words)
     with _damage(path):
         _check_summaries(core, saved, path)

@@ -90,14 +90,6 @@ class Problem:
             )
         _ = self.binding
 
-    def without_words(self, names: Iterable[str]) -> Problem:
-        """Leave out the labels and units of some names."""
-        labels, units = dict(self.labels), dict(self.units)
-        for name in names:
-            labels.pop(name, None)
-            units.pop(name, None)
-        return replace(self, labels=labels, units=units)
-
     @property
     def binding(self) -> Binding:
         """How the simulator's arguments are filled."""
@@ -126,3 +118,12 @@ class Problem:
     def constants(self) -> dict[str, float]:
         """The givens that have one value."""
         return {n: float(v) for n, v in self.given.items() if isinstance(v, Real)}
+
+
+def without_words(problem: Problem, names: Iterable[str]) -> Problem:
+    """Leave out the labels and units of some names."""
+    labels, units = dict(problem.labels), dict(problem.units)
+    for name in names:
+        labels.pop(name, None)
+        units.pop(name, None)
+    return replace(problem, labels=labels, units=units)
