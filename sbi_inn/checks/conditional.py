@@ -63,15 +63,15 @@ class Conditional(Record):
     predictors : Predictors
     design : Design
         Features of the predictors.
-    here : array, shape (p,), or None
-        The predictors at the observation that is asked about.
+    elsewhere : bool
+        Whether the observation that is asked about lies outside the part that the sentence names.
     """
 
     scores: FloatArray
     about: tuple[Score, ...]
     predictors: Predictors
     design: Design
-    here: FloatArray | None = None
+    elsewhere: bool = False
 
     @cached_property
     def windows(self) -> Windows:
@@ -118,16 +118,15 @@ class Conditional(Record):
         in_part = [Sight("", s, limits, n, decides=False) for limits, s in parts.items()]
         return (Sight(what, smallest, PREDICTED, n), *in_part)
 
-    @property
-    def elsewhere(self) -> bool:
-        """Whether the observation lies outside the part of which the sentence speaks."""
-        if self.here is None or not self.worst.level:
+    def misses(self, row: FloatArray) -> bool:
+        """Say whether what is wrong is wrong in a part without this observation, a row (p,)."""
+        if not self.worst.level:
             return False
         score = next(i for i, f in enumerate(self.findings) if f is self.worst) // 2
         column, rows = self._rows(score)
         if not self.worst.words.startswith(self._window(score)):
             return False
-        y, known = self.here[column], rows[np.isfinite(rows)]
+        y, known = row[column], rows[np.isfinite(rows)]
         if np.isnan(y) or not known.size:
             return bool(np.isnan(y) != np.isnan(rows).any())
         return not known.min() <= y <= known.max()

@@ -149,8 +149,9 @@ def _read_better(needless: float, width: float) -> str:
 
 
 def seen_from(general: Conditional, here: Here) -> Conditional:
-    """Let the check in general know of which observation is asked."""
-    return replace(general, here=columns_at(here, _drawn(here)))
+    """Let the check in general say so, where what it objects to does not concern y."""
+    elsewhere = general.misses(columns_at(here, _drawn(here)))
+    return replace(general, elsewhere=True) if elsewhere else general
 
 
 def _drawn(here: Here) -> FloatArray:

@@ -211,6 +211,7 @@ class Record(ABC):
     """What a check has found: many findings, of which the worst decides."""
 
     remedy: ClassVar[str] = MORE  # what to do where not all is well
+    elsewhere: bool = False  # whether this concerns other observations than the one asked about
 
     @property
     @abstractmethod
@@ -327,11 +328,6 @@ class Record(ABC):
     def hint(self) -> str:
         """What else could be done, whatever the verdict; mostly nothing."""
         return ""
-
-    @property
-    def elsewhere(self) -> bool:
-        """Whether what is wrong is wrong at other observations than the one that is asked about."""
-        return False
 
     @property
     def first(self) -> str:

@@ -123,7 +123,7 @@ class Check:
         strange = self.records.get(GOODNESS_OF_FIT.name)
         if strange is not None and not strange.passed:
             # Of what the simulator cannot make, more simulations make no better posterior.
-            told = [strange.advice]
+            told = [strange.advice, *(told if strange.verdict != self.verdict else [])]
         told += [OUTSIDE] if self.notes else []
         hints = [r.hint for r in self.records.values() if r.hint]
         return " ".join(dict.fromkeys([*(told if self.verdict != "trust" else []), *hints]))

@@ -274,4 +274,7 @@ def test_of_what_the_simulator_cannot_make_advice_is_about_the_model():
     hinting = Found("trust", "y taught 3 nats", hint="posterior.refine(y) would help.")
     check = Check({"one": BAD, "goodness of fit": strange, "two": WORSE})
     assert check.advice == "Look at the model."
+    odd = Found("caution", "odd", "Look at the model.")
+    both = Check({"one": BAD, "goodness of fit": odd})
+    assert both.advice == "Look at the model. Simulate more."
     assert "refine" in Check({"one": BAD, "two": hinting}).advice
