@@ -27,7 +27,7 @@ from sbi_inn.simulation.derived import Derived
 from sbi_inn.simulation.execution import Execution
 from sbi_inn.simulation.failure import carry
 from sbi_inn.simulation.noise import Noise
-from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.problem import Problem, without_words
 from sbi_inn.simulation.registry import as_problem
 from sbi_inn.simulation.run import run
 from sbi_inn.simulation.seeds import fresh_seed
@@ -113,7 +113,8 @@ def fit_posterior(
     derived : mapping of str to callable, optional
         Quantities of interest that are functions of the parameters, such as `{"r0": lambda beta,
         gamma: beta / gamma}`; they are called with arrays of many draws. Draws, summaries and
-        corner plots show them, and every check treats them like parameters.
+        corner plots show them, with the `Problem`'s labels and units, and every check treats them
+        like parameters.
     ensemble : int, optional
         How many networks to train; the posterior is their mixture. By default 4 with method
         "cinn", and else 1.
@@ -181,29 +182,33 @@ def fit_posterior(
     done = is_done(source := cast(Any, simulator))
     training = endless(training, chosen, done=done) if online else training
     seed = fresh_seed(seed)
+    labelled: Derived | Mapping[str, Callable[..., Any]] | None = derived
     if done:
         simulations, problem = taken(source, prior, given, noise, seed=seed, progress=progress)
         chosen = for_prior(chosen, simulations.inferring(infer).prior)
     else:
-        problem = as_problem(source, prior, given, noise)
-        chosen = _prepared(chosen, problem, infer, derived, training, n_simulations or DEFAULT)
+        problem, labelled = _told_apart(as_problem(source, prior, given, noise), infer, derived)
+        chosen = _prepared(chosen, problem, infer, training, n_simulations or DEFAULT)
         if limits is not None:
             study = Study(problem, infer, chosen, training, n_jobs, seed, progress, client=client)
-            return _grown(study, limits, y, derived)
+            return _grown(study, limits, y, labelled)
         how = Execution(n_jobs, client=client)
         simulations = run(problem, n=n_simulations, how=how, seed=seed, progress=progress)
     if limits is not None:
         raise SimulationError("until= simulates as many as it takes; got a table", simulations)
     try:
         study = Study(problem, infer, chosen, training, n_jobs, seed, progress, online)
-        return Posterior(study.fit(simulations.inferring(infer).deriving(derived)))
+        return Posterior(study.fit(simulations.inferring(infer).deriving(labelled)))
     except BaseException as error:
         carry(error, simulations)
         raise
 
 
 def _grown(
-    study: Study, limits: Limits, y: Any, derived: Mapping[str, Callable[..., Any]] | None
+    study: Study,
+    limits: Limits,
+    y: Any,
+    derived: Derived | Mapping[str, Callable[..., Any]] | None,
 ) -> Posterior:
     """Simulate and fit until it is enough."""
     core, found = study.grown(limits, y)
@@ -322,16 +327,30 @@ def _prepared(
     method: Method,
     problem: Problem,
     infer: Sequence[str] | None,
-    derived: Any,
     training: Training,
     n: int,
 ) -> Method:
-    """Choose for a prior: a wrong name, function or method shows before anything is simulated."""
-    inferred = problem.prior if infer is None else problem.prior.marginal(infer)
-    Derived.of(derived, inferred)
-    chosen = for_prior(method, inferred)
+    """Choose for a prior: a wrong name or method shows before anything is simulated."""
+    chosen = for_prior(method, _inferred(problem, infer))
     declared(chosen, "prepare")(training, n)
     return chosen
+
+
+def _told_apart(
+    problem: Problem, infer: Sequence[str] | None, functions: Any
+) -> tuple[Problem, Derived | None]:
+    """Give derived quantities their labels and units, which no simulation knows.
+
+    A function that is wrong shows before anything is simulated.
+    """
+    derived = Derived.of(
+        functions, _inferred(problem, infer), labels=problem.labels, units=problem.units
+    )
+    return (problem, None) if derived is None else (without_words(problem, derived.widths), derived)
+
+
+def _inferred(problem: Problem, infer: Sequence[str] | None) -> Prior:
+    return problem.prior if infer is None else problem.prior.marginal(infer)
 
 
 def _checked(training: Training | None, n_simulations: Any, seed: Any) -> Training:

@@ -17,6 +17,7 @@ import sbi_inn as si
 
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
+HOME = HERE.parent / "index.md"
 NOTEBOOK = HERE.parents[1] / "notebooks" / "03-trust.ipynb"
 FIT = "posterior = si.fit_posterior("  # the line of the example with which computing begins
 
@@ -28,7 +29,6 @@ LABELS = {
 }
 UNITS = {"height": "m", "shoulder": "rad", "elbow": "rad", "wrist": "rad", "across": "m", "up": "m"}
 ABC_SIMULATIONS = 200_000  # twenty times the network's: enough for contours
-QUOTED = 320  # characters of a verdict that README quotes; longer ones end in " ..."
 
 
 def example() -> dict[str, Any]:
@@ -41,29 +41,25 @@ def example() -> dict[str, Any]:
     return names
 
 
-def shortened(verdict: str) -> str:
-    """Leave out the last reasons of a long verdict."""
-    if len(verdict) <= QUOTED:
-        return verdict
-    ends = [m.start() for m in re.finditer(r"; |[.] (?=[A-Z])", verdict) if m.start() <= QUOTED]
-    return verdict[: ends[-1]] + " ..."
+def first_sentence(verdict: str) -> str:
+    """Give the first sentence, which is the verdict with its reasons, whole."""
+    return re.split(r"(?<=[.]) (?=[A-Z])", verdict)[0]
 
 
 def quote() -> None:
-    """Copy into README what the notebook says of a good fit, a bad one, and a strange star."""
-    text = README.read_text(encoding="utf-8")
+    """Copy what the notebook says of a good fit, into README, and of a strange star."""
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     texts = ["".join(o.get("text") or o.get("data", {}).get("text/plain", "")) for o in outputs]
     said = [t.splitlines()[0] for t in texts if re.match(r"(Trust|Caution|Do not trust)\b", t)]
-    good, _, strange, bad = (
-        said  # in the order of the notebook: the second is the good fit at a star
-    )
-    for old, new in zip(
-        re.findall(r"(?:^> .*\n)+", text, re.MULTILINE), (good, bad, strange), strict=True
-    ):
-        text = text.replace(old, textwrap.indent(textwrap.fill(shortened(new), 118), "> ") + "\n")
-    README.write_text(text, encoding="utf-8")
+    good, _, strange, _ = said  # the others are the good fit at a star, and a careless one
+    for page, verdicts in ((README, (good, strange)), (HOME, (strange,))):
+        text = page.read_text(encoding="utf-8")
+        quoted = re.findall(r"(?:^> .*\n)+", text, re.MULTILINE)
+        for old, new in zip(quoted, verdicts, strict=True):
+            lines = textwrap.fill(first_sentence(new), 118)
+            text = text.replace(old, textwrap.indent(lines, "> ") + "\n")
+        page.write_text(text, encoding="utf-8")
 
 
 def main() -> None:

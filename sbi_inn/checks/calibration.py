@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -50,6 +51,7 @@ FEWEST_TOGETHER = 3  # parameters, of which a combination can be off and each of
 REPETITIONS = 4_000  # test sets that tell what chance does, at most
 COUNTED = 160_000  # of these times parameters at most: 130 MB
 
+FURTHER = r" over \d| \(|; |: "  # with these begin details of a finding, which a title leaves out
 LEVELS_SAID = np.array([0.5, 0.68, 0.95])  # probabilities of the intervals that sentences speak of
 
 
@@ -155,9 +157,16 @@ class Calibration(Record):
             self.columns,
             floor=self.floor,
             limit=self.threshold,
+            objection=self._objection,
             width_mm=width_mm,
             fig=fig,
         )
+
+    @property
+    def _objection(self) -> str:
+        """Say in a line what is wrong, for the title of the figure; empty if nothing is."""
+        said = re.split(FURTHER, self.worst.words)[0]
+        return f"{self.verdict}: {said}" if self.worst.level else ""
 
     @property
     def _parts(self) -> dict[str, BoolArray]:

@@ -14,6 +14,7 @@ from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import number, percent
 from sbi_inn.checks.predictors import (
     DEPENDENCE,
+    LEARNED,
     LOCATION,
     WIDTH,
     Predictors,
@@ -62,12 +63,15 @@ class Conditional(Record):
     predictors : Predictors
     design : Design
         Features of the predictors.
+    elsewhere : bool
+        Whether the observation that is asked about lies outside the part that the sentence names.
     """
 
     scores: FloatArray
     about: tuple[Score, ...]
     predictors: Predictors
     design: Design
+    elsewhere: bool = False
 
     @cached_property
     def windows(self) -> Windows:
@@ -113,6 +117,25 @@ class Conditional(Record):
         }
         in_part = [Sight("", s, limits, n, decides=False) for limits, s in parts.items()]
         return (Sight(what, smallest, PREDICTED, n), *in_part)
+
+    def misses(self, row: FloatArray) -> bool:
+        """Say whether what is wrong is wrong in a part without this observation, a row (p,)."""
+        if not self.worst.level:
+            return False
+        score = next(i for i, f in enumerate(self.findings) if f is self.worst) // 2
+        column, rows = self._rows(score)
+        if not self.worst.words.startswith(self._window(score)):
+            return False
+        y, known = row[column], rows[np.isfinite(rows)]
+        if np.isnan(y) or not known.size:
+            return bool(np.isnan(y) != np.isnan(rows).any())
+        return not known.min() <= y <= known.max()
+
+    @property
+    def sentence(self) -> str:
+        """Say it in plain words; of another part of the observations say that it is another."""
+        said = super().sentence
+        return f"elsewhere, {said}" if self.elsewhere else said
 
     @property
     def well(self) -> str:
@@ -180,13 +203,17 @@ class Conditional(Record):
         return float(self.windows.mean[self._best(i), i])
 
     def _window(self, i: int) -> str:
+        column, rows = self._rows(i)
+        share = percent(len(rows) / len(self.scores))
+        return f"where {self.predictors.where(column, rows)}, {share} of the observations"
+
+    def _rows(self, i: int) -> tuple[int, FloatArray]:
+        """Give the column in whose window a score strays furthest, and its values there."""
         best = self._best(i)
         column = int(self.windows.columns[best])
         low, high = self.windows.low[best, i], self.windows.high[best, i]
         order = np.argsort(self.design.columns[:, column], kind="stable")
-        rows = self.predictors.columns[order[low:high], column]
-        share = percent((high - low) / len(order))
-        return f"where {self.predictors.where(column, rows)}, {share} of the observations"
+        return column, self.predictors.columns[order[low:high], column]
 
     def _place(self, i: int) -> tuple[str, float]:
         """Say where a score strays furthest, and by how much: by one column, two, or none alone."""
@@ -216,7 +243,10 @@ class Conditional(Record):
         column = int(self.windows.columns[self._best(i)])
         if column >= self.predictors.read:
             return ""
-        return f": the network has not read all that {self.predictors.names[column]} says"
+        name = self.predictors.names[column]
+        if name.startswith(LEARNED):
+            return ": the posterior leaves out a part of what this feature says"
+        return f": the network has not read all that {name} says"
 
 
 def check_conditional(subject: Subject) -> Conditional:

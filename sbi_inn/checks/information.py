@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
+from sbi_inn.checks.goodness import goodness_of_fit
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import number
 from sbi_inn.checks.record import Finding, Record
@@ -25,6 +26,7 @@ from sbi_inn.typing import FloatArray
 DRAWS = 1_000
 FEWEST = 200  # draws that are simulated again, at least
 WORTHWHILE = 1.3  # times that a posterior could be narrower, from which on it is said
+FAR_TOO_WIDE = 2.0  # the same, from which on an objection begins with it
 VAGUE = (
     30.0  # times that a prior is as wide as the posterior, from which on it says next to nothing
 )
@@ -50,6 +52,9 @@ class Information(Record):
     attainable : array, shape (dim,), or None
         How many times narrower the posterior could be at least, by what its own draws give when
         they are simulated again; None where they cannot be.
+    covered : bool
+        Whether the simulations cover the observation. If not, nothing makes the posterior right
+        but another model, and how sharp it could be is not worth saying.
     """
 
     narrower: FloatArray
@@ -58,6 +63,7 @@ class Information(Record):
     nats_error: float
     columns: tuple[str, ...]
     attainable: FloatArray | None = None
+    covered: bool = True
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -83,9 +89,20 @@ class Information(Record):
         return f"For this observation, {self._sharper}{vague}."
 
     @property
+    def first(self) -> str:
+        """Say of which parameter the posterior is far too wide at y, if of any."""
+        if not self._sharper or self.attainable is None or self.attainable.max() < FAR_TOO_WIDE:
+            return ""
+        most = int(self.attainable.argmax())
+        return (
+            f"at this observation the posterior of {self.columns[most]} is at least "
+            f"{number(float(self.attainable[most]))} times as wide as it need be"
+        )
+
+    @property
     def _sharper(self) -> str:
         """Say of which parameter more could be known, if of any."""
-        if self.attainable is None or self.attainable.max() < WORTHWHILE:
+        if self.attainable is None or not self.covered or self.attainable.max() < WORTHWHILE:
             return ""
         most = int(self.attainable.argmax())
         times = number(float(self.attainable[most]))
@@ -138,6 +155,7 @@ def check_information(here: Here) -> Information:
         float(stats.sem(gained)),
         sampler.columns,
         _attainable(here, prior) if _simulates(here.subject) else None,
+        goodness_of_fit(here.subject, here.observation)[0].passed,
     )
 
 

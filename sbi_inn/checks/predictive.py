@@ -68,6 +68,34 @@ class Predictive(Record):
         """One for each statistic."""
         return tuple(map(self._finding, range(len(self.names))))
 
+    @cached_property
+    def worst(self) -> Finding:
+        """The finding that decides: of statistics that are not rare, the rarest.
+
+        Of one whose re-simulations scatter widely, even a large distance is no news.
+        """
+        return max(self.findings, key=lambda f: (f.level, f.share if f.level else -f.p_value))
+
+    @property
+    def measure(self) -> str:
+        """What `value` is: the distance decides only where the p-value is small enough."""
+        return super().measure if self.worst.level else "p-value"
+
+    @property
+    def value(self) -> float:
+        """The distance of a statistic that is objected to; else the smallest p-value."""
+        return super().value if self.worst.level else self.p_value
+
+    @property
+    def error(self) -> float:
+        """How far chance alone takes the distance."""
+        return super().error if self.worst.level else 0.0
+
+    @property
+    def threshold(self) -> float:
+        """Distance above which, or p-value below which, there is a reason for caution."""
+        return super().threshold if self.worst.level else RARE
+
     @property
     def well(self) -> str:
         """What to say where all is well."""

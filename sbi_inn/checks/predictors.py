@@ -20,12 +20,14 @@ from sbi_inn.diagnostics.conditional_ranks import (
     width_scores,
 )
 from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import described_with_givens, given_names
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import FloatArray, IntArray
 
 LOCATION, WIDTH, DEPENDENCE = "location", "width", "dependence"
 _GAP = "a gap in "
+LEARNED = "a feature that the network learned from"  # with this its name begins
 
 
 @dataclass(frozen=True)
@@ -145,10 +147,15 @@ def _predictors(subject: Subject) -> tuple[Predictors, Design]:
 def row_of(here: Here, draws: FloatArray) -> FloatArray:
     """Give the normal scores of the predictors at an observation with these draws, shape (p,)."""
     predictors, _ = predictors_of(here.subject)
+    return predictors.scores(columns_at(here, draws)[None])[0]
+
+
+def columns_at(here: Here, draws: FloatArray) -> FloatArray:
+    """Give the predictors at an observation with these draws, in their own units, shape (p,)."""
+    predictors, _ = predictors_of(here.subject)
     read, _ = _read(here.subject.sampler, here.observation)
     own = np.concatenate([draws.mean(axis=0), _log(draws.var(axis=0))])
-    row = np.concatenate([read[0], np.isnan(read[0]), own])[predictors.kept]
-    return predictors.scores(row[None])[0]
+    return np.concatenate([read[0], np.isnan(read[0]), own])[predictors.kept]
 
 
 def weights_by_givens(here: Here, draws: FloatArray) -> dict[str, FloatArray]:
@@ -172,8 +179,16 @@ def _read(sampler: Sampler, observations: Observations) -> tuple[FloatArray, tup
     if not (schema.sets or schema.images):
         return columns, labels
     learned = sampler.features(observations)
-    named = (f"number {i} that the network has learned" for i in range(1, learned.shape[1] + 1))
+    what = f"{LEARNED} {_what_is_read(schema)}"
+    named = (f"{what} (number {i})" for i in range(1, learned.shape[1] + 1))
     return np.concatenate([columns, learned], axis=1), (*labels, *named)
+
+
+def _what_is_read(schema: Schema) -> str:
+    """Say from what features are learned, where that is of one kind."""
+    kinds = {"series" if length in schema.series else "set" for length in schema.sets}
+    kinds |= {"image"} if schema.images else set()
+    return f"the {kinds.pop()}" if len(kinds) == 1 else "the observation"
 
 
 def own_names(sampler: Sampler) -> tuple[str, ...]:

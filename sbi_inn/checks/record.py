@@ -211,6 +211,7 @@ class Record(ABC):
     """What a check has found: many findings, of which the worst decides."""
 
     remedy: ClassVar[str] = MORE  # what to do where not all is well
+    elsewhere: bool = False  # whether this concerns other observations than the one asked about
 
     @property
     @abstractmethod
@@ -284,7 +285,7 @@ class Record(ABC):
             return f"{limits.measure} {worst.effect:.2g} above {limit:.2g}"
         if self._blind:
             return "too few test simulations"
-        above = worst.effect > limits.caution
+        above = self.measure == limits.measure and worst.effect > limits.caution
         return "above the limit, as chance makes it" if above else "within the limit"
 
     @property
@@ -326,6 +327,11 @@ class Record(ABC):
     @property
     def hint(self) -> str:
         """What else could be done, whatever the verdict; mostly nothing."""
+        return ""
+
+    @property
+    def first(self) -> str:
+        """What has to be said first where there is an objection; mostly nothing."""
         return ""
 
     @property

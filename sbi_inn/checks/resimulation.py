@@ -48,8 +48,9 @@ FEWEST_AT_Y = 50  # draws at the user's own observation that are simulated again
 
 FAILS = "Look at the simulator: posterior.resimulate(y) says how it fails."
 EXPLAIN = (
-    "Look at the observation: units, calibration, outliers, a part of the process that the "
-    "simulator leaves out. The posterior is that of the closest thing the simulator can do."
+    "Look at the observation: units, calibration, outliers. Then look at the model: a part of the "
+    "process that the simulator leaves out, a prior that is too narrow, noise that is too small. "
+    "The posterior is that of the closest thing the simulator can do."
 )
 
 

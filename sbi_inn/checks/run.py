@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sbi_inn.checks.calibration import CALIBRATION
-from sbi_inn.checks.conditional import CONDITIONAL
-from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y
+from sbi_inn.checks.conditional import CONDITIONAL, Conditional
+from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y, seen_from
 from sbi_inn.checks.dependence import DEPENDENCE
 from sbi_inn.checks.fields import COVERAGE_MAP, FIELD_CALIBRATION
 from sbi_inn.checks.goodness import GOODNESS_OF_FIT
@@ -75,6 +75,9 @@ def run_checks(
     if observation is not None:
         here = Here(subject, observation)
         found |= {check.name: check.at(here) for check in CHECKS if check.at_observation}
+        general = found[CONDITIONAL.name]
+        if isinstance(general, Conditional):
+            found[CONDITIONAL.name] = seen_from(general, here)
     return _sorted(found)
 
 

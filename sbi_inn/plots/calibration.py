@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,6 +33,7 @@ def plot_calibration(
     *,
     floor: CalibrationFloor | None = None,
     limit: float | None = None,
+    objection: str = "",
     confidence: float = 0.95,
     width_mm: float = DOUBLE_COLUMN_MM,
     fig: Canvas | None = None,
@@ -57,7 +59,10 @@ def plot_calibration(
     floor : CalibrationFloor, optional
         The error of an exact posterior, to be written beside the error found.
     limit : float, optional
-        The calibration error, as a fraction, up to which it is too small to matter.
+        The calibration error of all parameters together, as a fraction, up to which it is too small
+        to matter.
+    objection : str
+        What is too large to matter in a single parameter, for the title.
     confidence : float
         Of the band.
     width_mm : float
@@ -101,7 +106,11 @@ def plot_calibration(
         if limit is not None:
             handles.insert(1, _draw_limit(left, limit))
         between = "\n" if stacked else "; "
-        figure.suptitle(_verdict(ranks, floor, limit, bool(farthest.any()), between))
+        said = _errors(ranks, floor, between)
+        if limit is not None:
+            judged = _judgement(ranks, columns, limit, bool(farthest.any()), objection)
+            said = f"{said}\n{textwrap.fill(judged, 45 if stacked else 100)}"
+        figure.suptitle(said)
         add_legend(figure, handles)
     return figure
 
@@ -116,30 +125,33 @@ def _draw_limit(ax: Axes, limit: float) -> Artist:
     return line
 
 
-def _verdict(
-    ranks: FloatArray,
-    floor: CalibrationFloor | None,
-    limit: float | None,
-    outside: bool,
-    between: str,
-) -> str:
-    """Say the calibration error beside that of an exact posterior, and whether it matters."""
+def _errors(ranks: FloatArray, floor: CalibrationFloor | None, between: str) -> str:
+    """Say the calibration error of all parameters together beside that of an exact posterior."""
     error = calibration_error(ranks).pooled
     lines = [f"calibration error {_percent(error)} at {len(ranks):,} observations"]
     if floor is not None:
         names = ("median" if q == 0.5 else f"{100 * q:g} % quantile" for q in floor.quantiles)
         exact = zip(floor.pooled, names, strict=True)
         lines.append("exact: " + ", ".join(f"{_percent(e)} ({name})" for e, name in exact))
-    if limit is None:
-        return between.join(lines)
+    return between.join(lines)
+
+
+def _judgement(
+    ranks: FloatArray, columns: Sequence[str], limit: float, outside: bool, objection: str
+) -> str:
+    """Say whether the calibration error matters, of all parameters together and of the worst."""
+    found = calibration_error(ranks)
+    worst = int(found.per_parameter.argmax())
     beyond = "half of the points lie beyond the limit"
-    if error > limit:
-        meaning = f"too large: over {beyond}"
-    elif outside:
-        meaning = f"outside the band, yet too small to matter:{between[-1]}less than {beyond}"
-    else:
-        meaning = f"inside the band: less than {beyond}"
-    return f"{between.join(lines)}\n{meaning}"
+    if found.pooled > limit:
+        return f"too large: over {beyond}"
+    if objection:
+        return objection
+    if not outside:
+        return f"inside the band: less than {beyond}"
+    if found.per_parameter[worst] > limit:
+        return f"outside the band: of {columns[worst]}, over {beyond}"
+    return f"outside the band, yet too small to matter: less than {beyond}"
 
 
 def _percent(share: float) -> str:

@@ -101,8 +101,8 @@ def intervals(subject: Subject, y: Any, level: float = 0.9) -> pd.DataFrame:
     _check_level(level)
     core = _core(subject)
     low, high = interval_ends(core, subject, core.read(y), level)
-    about = core.simulations.attrs(core.prior.names)
-    units = [about.get(column.split("[")[0], {}).get("units", "") for column in core.columns]
+    known = core.simulations.units
+    units = [known.get(column.split("[")[0], "") for column in core.columns]
     columns = pd.Index(core.columns, name="parameter")
     table = pd.DataFrame({"units": units, "low": low[0], "high": high[0]}, index=columns)
     table.attrs = {"level": level, "tests": _calibrated(core, subject).fewest()}

@@ -31,6 +31,7 @@ class Last:
 def save(core: Core, path: str | Path, last: Last) -> None:
     """Write method, weights, prior, schema and held-out simulations to one file."""
     method, arrays = to_arrays(core.fitted)
+    derived = core.simulations.derived
     rows = core.test_rows[:FIELDS] if core.prior.fields else core.test_rows
     held_out = core.simulations.as_observed().isel(simulation=rows)
     variables = {str(n): v for n, v in held_out.data_vars.items() if n != "status"}
@@ -47,7 +48,10 @@ def save(core: Core, path: str | Path, last: Last) -> None:
         "attrs": held_out.attrs,
         "seed": core.seed,
         "n_simulations": core.n_simulations,
-        "derived": [] if core.simulations.derived is None else [*core.simulations.derived.widths],
+        "derived": [] if derived is None else [*derived.widths],
+        "derived_words": {}
+        if derived is None
+        else {"labels": dict(derived.labels), "units": dict(derived.units)},
         "refined": core.refined and core.refined.to_config(),
         "training": asdict(core.training),
         "provenance": core.provenance.to_config(),

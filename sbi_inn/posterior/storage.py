@@ -26,8 +26,9 @@ from sbi_inn.posterior.verification import read as read_numbers
 from sbi_inn.prior import Prior
 from sbi_inn.prior.box import Box
 from sbi_inn.prior.fingerprint import check_fingerprint
+from sbi_inn.simulation.derived import Derived
 from sbi_inn.simulation.noise import Noise, as_noise
-from sbi_inn.simulation.problem import Problem
+from sbi_inn.simulation.problem import Problem, without_words
 from sbi_inn.simulation.registry import get
 from sbi_inn.simulation.simulator import as_simulator
 from sbi_inn.training.settings import Training
@@ -104,12 +105,14 @@ def load_posterior(
         nuisances = tuple(map(str, config["nuisances"]))
         saved = arrays["reference"].get("summaries")
         had = tuple(map(str, config.get("derived", ())))
+        words = _words_of_derived(config, problem)
     if not isinstance(simulator, Problem | str | None):
         problem = _bind(simulator, core.prior, core.schema, nuisances)
     if problem is not None:
         problem = problem if noise is None else replace(problem, noise=as_noise(noise))
         _check_fits(problem, core, nuisances, noise=bool(config["noise"]))
-    core = _deriving(core, derived, had)
+        problem = without_words(problem, {*had, *(derived or {})})
+    core = _deriving(core, derived, had, words)
     with _damage(path):
         _check_summaries(core, saved, path)
         posterior = Posterior(
@@ -193,17 +196,31 @@ def _about(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _deriving(
-    core: Core, derived: Mapping[str, Callable[..., Any]] | None, saved: Sequence[str]
+    core: Core,
+    functions: Mapping[str, Callable[..., Any]] | None,
+    saved: Sequence[str],
+    words: tuple[dict[str, str], dict[str, str]],
 ) -> Core:
     """Put derived quantities on the posterior, or say that those of the file are missing."""
-    missing = [name for name in saved if name not in (derived or {})]
+    missing = [name for name in saved if name not in (functions or {})]
     if missing:
         warnings.warn(
             f"the posterior was saved with derived quantities ({', '.join(missing)}), functions "
             "that no file holds: pass them again, load_posterior(path, derived={...})",
             stacklevel=3,
         )
+    labels, units = words
+    derived = Derived.of(functions, core.prior, labels=labels, units=units)
     return replace(core, simulations=core.simulations.deriving(derived))
+
+
+def _words_of_derived(
+    config: Mapping[str, Any], problem: Problem | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Give labels and units: those of the problem, over which the file's own go."""
+    saved = config.get("derived_words", {})  # files of before have none
+    labels = dict(problem.labels if problem else {}) | dict(saved.get("labels", {}))
+    return labels, dict(problem.units if problem else {}) | dict(saved.get("units", {}))
 
 
 def _check_summaries(core: Core, saved: FloatArray | None, path: str | Path) -> None:

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sbi_inn.checks.goodness import GOODNESS_OF_FIT
 from sbi_inn.checks.posterior_sbc import CALIBRATION_AT_Y, TOO_FEW
 from sbi_inn.checks.record import VERDICTS, Record, Verdict
+from sbi_inn.checks.run import CHECKS
 from sbi_inn.plots.style import kept_from_pyplot
 from sbi_inn.report.page import page
 
@@ -23,7 +25,9 @@ MEANING = {
     "do not trust": "Do not trust this {}",
 }
 
-WORTH_SAYING = ("goodness of fit", "information at y")
+WORTH_SAYING = (GOODNESS_OF_FIT.name, "information at y")
+AT_Y = {check.name for check in CHECKS if check.at_observation}
+OBJECTIONS = ("caution", "do not trust")
 REASONS = 3  # that are told in the sentence
 OUTSIDE = "Widen the prior of what is given, so that training covers the observation."
 
@@ -67,13 +71,27 @@ class Check:
     @property
     def reasons(self) -> str:
         """The reasons for the verdict, with effect sizes."""
-        decisive = [r.sentence for r in self.records.values() if r.verdict == self.verdict]
         if self.verdict == "trust":
             told, others = self._well()
             agree = "1 other check agrees" if others == 1 else f"{others} other checks agree"
             return "; ".join([*told, *([agree] if others else [])])
+        decisive = self._decisive()
         told, more = decisive[:REASONS], len(decisive[REASONS:])
         return "; ".join([*told, *([f"and {more} more"] if more else []), *self.notes])
+
+    def _decisive(self) -> list[str]:
+        """Give the sentences that decide: what is wrong at the observation itself comes first.
+
+        Where what decides is wrong at other observations only, lesser objections go before it.
+        """
+        by_place = sorted(self.records.items(), key=lambda named: named[0] not in AT_Y)
+        decisive = [record for _, record in by_place if record.verdict == self.verdict]
+        if decisive and all(record.elsewhere for record in decisive):
+            lesser = [r for _, r in by_place if r.verdict == "caution" and not r.elsewhere]
+            decisive = [*lesser, *decisive]
+        first = [r.first for r in self.records.values() if r.first and self.verdict in OBJECTIONS]
+        decisive = sorted(decisive, key=lambda record: record.elsewhere)
+        return [*first, *(record.sentence for record in decisive)]
 
     @property
     def sentence(self) -> str:
@@ -102,6 +120,10 @@ class Check:
     def advice(self) -> str:
         """What to do about it; at "trust", only how more could be learned, if it could."""
         told = [r.advice for r in self.records.values() if r.verdict == self.verdict]
+        strange = self.records.get(GOODNESS_OF_FIT.name)
+        if strange is not None and not strange.passed:
+            # Of what the simulator cannot make, more simulations make no better posterior.
+            told = [strange.advice, *(told if strange.verdict != self.verdict else [])]
         told += [OUTSIDE] if self.notes else []
         hints = [r.hint for r in self.records.values() if r.hint]
         return " ".join(dict.fromkeys([*(told if self.verdict != "trust" else []), *hints]))

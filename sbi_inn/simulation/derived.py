@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class Derived:
         at once; gives an array (n,) or (n, k).
     widths : mapping of str to int
         k of a vector; 0 of a number.
+    labels, units : mapping of str to str
+        For figures and tables, of those that have any.
 
     Examples
     --------
@@ -40,10 +42,21 @@ class Derived:
 
     functions: Mapping[str, Callable[..., Any]]
     widths: Mapping[str, int]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, functions: Mapping[str, Callable[..., Any]] | None, prior: Prior) -> Derived | None:
+    def of(
+        cls,
+        functions: Mapping[str, Callable[..., Any]] | None,
+        prior: Prior,
+        *,
+        labels: Mapping[str, str] | None = None,
+        units: Mapping[str, str] | None = None,
+    ) -> Derived | None:
         """Try functions with draws of the prior; None where there is none.
+
+        `labels` and `units` may be those of a whole study: others are left out.
 
         Raises
         ------
@@ -55,7 +68,12 @@ class Derived:
             return None
         check_names([*prior.names, *functions], role="derived quantity", error=PriorError)
         draws = prior.sample(TRIED, np.random.default_rng(0))
-        return cls(dict(functions), {name: _width(name, f, draws) for name, f in functions.items()})
+        widths = {name: _width(name, f, draws) for name, f in functions.items()}
+        words = (
+            {name: str(said[name]) for name in widths if name in said}
+            for said in (labels or {}, units or {})
+        )
+        return cls(dict(functions), widths, *words)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
 from numbers import Real
 
 from sbi_inn.errors import PriorError
@@ -37,7 +37,8 @@ class Problem:
     noise : Noise or None
         What happens to the observables after the simulator: measurement errors, gaps.
     labels, units : dict of str to str
-        For figures and tables; of parameters, givens and observables.
+        For figures and tables; of parameters, givens and observables, and of the quantities that
+        `fit_posterior(..., derived=)` names.
     source : str
         Where the problem comes from.
     name : str
@@ -117,3 +118,12 @@ class Problem:
     def constants(self) -> dict[str, float]:
         """The givens that have one value."""
         return {n: float(v) for n, v in self.given.items() if isinstance(v, Real)}
+
+
+def without_words(problem: Problem, names: Iterable[str]) -> Problem:
+    """Leave out the labels and units of some names."""
+    labels, units = dict(problem.labels), dict(problem.units)
+    for name in names:
+        labels.pop(name, None)
+        units.pop(name, None)
+    return replace(problem, labels=labels, units=units)

@@ -247,7 +247,8 @@ def _check_words(problem: Problem, pilot: Pilot) -> None:
         if strange:
             raise SimulationError(
                 f"{argument}= names {', '.join(map(str, strange))}, which is no parameter, given "
-                f"or observable (known: {', '.join(known)})"
+                f"or observable (known: {', '.join(known)}); a quantity that follows from "
+                "parameters is known to fit_posterior(..., derived=) alone"
             )
 
 

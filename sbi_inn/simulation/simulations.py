@@ -223,6 +223,17 @@ class Simulations:
         """Label and units of each name, as stored with its variable."""
         return {name: {k: str(v) for k, v in self.dataset[name].attrs.items()} for name in names}
 
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of the parameters, then those of derived quantities that have any."""
+        return self._words("units")
+
+    def _words(self, kind: str) -> dict[str, str]:
+        own = {name: attrs[kind] for name, attrs in self.attrs(self.prior.names).items()}
+        if self.derived is None:
+            return own
+        return own | dict(self.derived.labels if kind == "label" else self.derived.units)
+
     def warn_units(self, ys: Any) -> None:
         """Warn where observations, as a Dataset, carry other units than the simulations."""
         if not isinstance(ys, xr.Dataset) or self.schema is None:
@@ -247,12 +258,11 @@ class Simulations:
         attrs : mapping, optional
             What belongs to all draws.
         """
-        about = self.attrs(self.prior.names)
         named = {name: np.asarray(value) for name, value in parameters.items()}
         return make_draws(
             self._with_derived(named),
-            labels={name: attrs["label"] for name, attrs in about.items()},
-            units={name: attrs["units"] for name, attrs in about.items()},
+            labels=self._words("label"),
+            units=self.units,
             prior_widths=self._prior_widths,
             attrs=attrs,
         )

@@ -93,6 +93,10 @@ def test_one_wrong_parameter_among_many_is_found():
     assert found.verdict == "do not trust"
     assert "p3" in found.sentence
     assert "too wide" in found.sentence
+    title = found.plot().get_suptitle()
+    assert "too small to matter" not in title
+    assert "do not trust: " in title
+    assert "p3" in title
 
 
 def test_ranks_of_many_draws_are_the_quantiles_of_the_posterior():

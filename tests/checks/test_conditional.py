@@ -10,7 +10,7 @@ from studies import LINE, MIX, SPREAD, ExactLine, ExactSample, briefly, exact_po
 
 import sbi_inn as si
 from sbi_inn.checks.conditional import CONDITIONAL
-from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y
+from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y, seen_from
 from sbi_inn.checks.predictors import Predictors, Score, predictors_of, scores_of
 from sbi_inn.checks.subject import Here
 from sbi_inn.errors import NoDensityError
@@ -23,6 +23,15 @@ class Nothing(ExactLine):
 
     def sample(self, observations, n, rng):
         return rng.standard_normal((len(observations), n, 2))
+
+
+@dataclass(frozen=True)
+class Reading(ExactSample):
+    """Sums up a set in two features."""
+
+    def summarise(self, observations):
+        centre, _, _, rate = self.law(observations)
+        return np.column_stack([centre, np.log(rate)])
 
 
 @dataclass(frozen=True)
@@ -210,3 +219,21 @@ def test_figures_and_tables():
     rows = ["location of a", "location of b", "width of a", "width of b", "dependence of a and b"]
     assert found.table.index.to_list() == near.table.index.to_list() == rows
     plt.close("all")
+
+
+def test_what_is_wrong_elsewhere_is_said_to_be_elsewhere():
+    wrong = subject(ExactLine(shift=1.0, beyond=4.3), n=5_000)
+    general = CONDITIONAL.record(wrong)
+    for y, elsewhere in (([0.5, -1.0], True), ([5.0, 0.0], False)):
+        found = seen_from(general, Here(wrong, wrong.sampler.schema.read(y)))
+        assert found.elsewhere == elsewhere
+        assert found.verdict == general.verdict
+        assert found.sentence.startswith("elsewhere, where y[0] is") == elsewhere
+    assert not general.elsewhere
+
+
+def test_learned_features_have_plain_names():
+    found = subject(Reading(), problem=SAMPLE)
+    predictors, _ = predictors_of(found)
+    assert "a feature that the network learned from the set (number 2)" in predictors.names
+    assert all("number" not in name.split("(")[0] for name in predictors.names)

@@ -71,3 +71,12 @@ def test_how_much_sharper_it_could_be():
     assert exact_one.attainable == pytest.approx([1, 1], abs=0.1)
     assert exact_one.hint == ""
     assert "refine" not in exact_one.sentence
+
+
+def test_what_the_simulations_do_not_cover_is_not_refined():
+    subject = subject_of(exact_posterior(fitted=Wide()))
+    for y, covered in (([0.5, -1.0], True), ([40.0, 40.0], False)):
+        found = check_information(Here(subject, subject.sampler.schema.read(y)))
+        assert found.covered == covered
+        assert ("refine" in found.hint) == covered
+        assert ("times as wide as it need be" in found.first) == covered

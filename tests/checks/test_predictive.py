@@ -99,3 +99,16 @@ def test_the_statistic_that_is_off_is_named_with_its_numbers():
     row = found.table.loc["s2", ["observed", "median", "low95", "high95"]]
     assert row.to_numpy() == pytest.approx([12, 3, 3 - 1.96, 3 + 1.96], abs=0.15)
     assert found.plot().axes
+
+
+def test_a_wide_scatter_is_no_distance():
+    # Most simulations end at zero: the spread is small beside what this posterior allows.
+    again = np.random.default_rng(1).normal(5, 3, (1_000, 5))
+    found = Predictive(again, np.full(5, 2.0), np.full(5, 0.1), NAMES)
+    assert found.verdict == "trust"
+    assert (found.measure, found.threshold) == ("p-value", 0.01)
+    assert found.value == found.p_value > 0.01
+    assert found.decided == "within the limit"
+    far = Predictive(again, np.array([2.0, 40, 2, 2, 2]), np.full(5, 0.1), NAMES)
+    assert far.measure == "distance, in spreads"
+    assert far.decided.startswith("distance, in spreads 3")

@@ -12,7 +12,7 @@ from studies import briefly, exact_posterior
 from sbi_inn.checks.record import SIGNIFICANCE, VERDICTS, Finding, Limits, Record, Sight, deviation
 from sbi_inn.plots.style import SINGLE_COLUMN_MM
 
-NO_ERROR = {"recovery", "goodness of fit", "information at y"}
+NO_ERROR = {"recovery", "goodness of fit", "information at y", "posterior predictive"}
 LIMITS = Limits("length", caution=0.1, distrust=0.3)
 
 

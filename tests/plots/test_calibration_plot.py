@@ -100,3 +100,15 @@ def test_nothing_leaves_the_page_and_lines_differ(width_mm, d):
 def test_columns_must_fit_the_ranks(ranks):
     with pytest.raises(ShapeError, match=r"\(n, 3\).*got \(500, 2\)"):
         plot_calibration(ranks, ["a", "b", "c"])
+
+
+def test_what_is_wrong_with_one_parameter_is_not_called_too_small():
+    u = (np.arange(4_000) + 0.5) / 4_000
+    wide = (1 + np.sign(2 * u - 1) * np.abs(2 * u - 1) ** 1.3) / 2
+    ranks = np.column_stack([u, u, u, u, wide])
+    names = ["a", "b", "c", "d", "period"]
+    title = plot_calibration(ranks, names, limit=0.02).get_suptitle()
+    assert "outside the band: of period, over half of the points lie beyond the limit" in title
+    said = "caution: the calibration error of period is 4.6 %"
+    title = plot_calibration(ranks, names, limit=0.02, objection=said).get_suptitle()
+    assert title.endswith(f"\n{said}")

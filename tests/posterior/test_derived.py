@@ -128,3 +128,34 @@ def test_vectors_and_kwargs():
     made = Derived.of(functions, prior)
     assert made.columns == ("norm", "n")
     assert made.flat({"theta": np.ones((3, 2)), "k": np.arange(3)}).shape == (3, 2)
+
+
+def throw(speed, angle, rng):
+    return {"reach": speed**2 * np.sin(2 * angle) / 9.81 + rng.normal(0, 0.1)}
+
+
+def test_a_problem_says_their_labels_and_units(tmp_path):
+    prior = si.Prior(speed=st.uniform(1, 9), angle=st.uniform(0.2, 1.1))
+    units, labels = {"speed": "m/s", "top": "m"}, {"top": "largest height"}
+    problem = si.Problem(throw, prior, units=units, labels=labels)
+    derived = {"top": lambda speed, angle: (speed * np.sin(angle)) ** 2 / 19.62}
+    posterior = quick_fit(problem, derived=derived, n=300)
+    y = {"reach": 4.0}
+    assert posterior.sample(y, 5)["top"].attrs["units"] == "m"
+    assert posterior.summary(y).loc["top", "units"] == "m"
+    assert posterior.intervals(y).loc["top", "units"] == "m"
+    assert "largest height [m]" in posterior.latex_table(y)
+    si.simulate(posterior.core.problem, n=10, progress=False)  # as refine does
+    path = tmp_path / "throw.sbi"
+    posterior.save(path)
+    for simulator in (None, problem):
+        again = si.load_posterior(path, simulator=simulator, derived=derived)
+        assert again.sample(y, 5)["top"].attrs["label"] == "largest height"
+        assert again.summary(y)["units"].to_list() == ["m/s", "", "m"]
+
+
+def test_units_of_what_nobody_derives_are_an_error():
+    prior = si.Prior(speed=st.uniform(1, 9), angle=st.uniform(0.2, 1.1))
+    problem = si.Problem(throw, prior, units={"top": "m"})
+    with pytest.raises(si.SimulationError, match="units= names top.*derived="):
+        quick_fit(problem, n=300)

@@ -20,6 +20,8 @@ class Found:
     sentence: str
     advice: str = ""
     hint: str = ""
+    first: str = ""
+    elsewhere: bool = False
     value: float = 0.01
     error: float = 0.002
     threshold: float = 0.02
@@ -252,3 +254,27 @@ def test_the_verdict_says_that_posterior_sbc_could_not_run():
     # Without a simulator many checks are missing, which the list of what was skipped says.
     other = Check({"calibration": GOOD}, skipped={"calibration at y": "no simulator"})
     assert "not checked" not in other.sentence
+
+
+def test_what_is_wrong_at_the_observation_comes_first():
+    elsewhere = Found("do not trust", "elsewhere, far off", elsewhere=True)
+    lesser = Found("caution", "too wide")
+    assert Check(named(elsewhere, lesser)).reasons == "too wide; elsewhere, far off"
+    at_y = {"calibration": BAD, "re-simulation at y": WORSE}
+    assert Check(at_y).reasons == "far off too; far <off>"
+    wide = Found("trust", "y taught 3 nats", first="at this observation too wide")
+    assert Check({"a": BAD, "information at y": wide}).reasons == (
+        "at this observation too wide; far <off>"
+    )
+    assert "too wide" not in Check({"a": GOOD, "information at y": wide}).reasons
+
+
+def test_of_what_the_simulator_cannot_make_advice_is_about_the_model():
+    strange = Found("do not trust", "strange", "Look at the model.")
+    hinting = Found("trust", "y taught 3 nats", hint="posterior.refine(y) would help.")
+    check = Check({"one": BAD, "goodness of fit": strange, "two": WORSE})
+    assert check.advice == "Look at the model."
+    odd = Found("caution", "odd", "Look at the model.")
+    both = Check({"one": BAD, "goodness of fit": odd})
+    assert both.advice == "Look at the model. Simulate more."
+    assert "refine" in Check({"one": BAD, "two": hinting}).advice

@@ -45,12 +45,15 @@ class FittedEnsemble:
     history : History
         Of the member of largest weight, but for `seconds`, which all of them took, and
         "interrupted", if any was.
+    trained : int
+        How many networks were trained: of these, some may have no weight, and are no members.
     """
 
     settings: Any
     members: tuple[Any, ...]
     weights: FloatArray
     history: History
+    trained: int
 
     @property
     def best(self) -> Any:
@@ -124,8 +127,10 @@ class FittedEnsemble:
         return replace(self, members=tuple(moved(member, device) for member in self.members))
 
     def describe(self) -> str:
-        """Say what it is in half a line."""
-        return f"ensemble of {len(self.members)}: {self.best.describe()}"
+        """Say what it is in half a line, and how many networks were trained for it."""
+        kept = len(self.members)
+        count = f"{kept} of {self.trained} networks" if kept < self.trained else f"{kept}"
+        return f"ensemble of {count}: {self.best.describe()}"
 
     def to_arrays(self) -> tuple[dict[str, Any], Groups]:
         """Give settings as JSON would hold them, and arrays in named groups."""
@@ -133,6 +138,7 @@ class FittedEnsemble:
         config = {
             "name": self.settings.name,
             "asked": self.settings.members,
+            "trained": self.trained,
             "seconds": self.history.seconds,
             "interrupted": self.history.stopped == "interrupted",
             "members": [one for one, _ in written],
@@ -231,6 +237,7 @@ def mixture(
     *,
     seconds: float,
     interrupted: bool,
+    trained: int,
 ) -> FittedEnsemble:
     """Mix trained networks; the mixture can do what all of them can."""
 
@@ -244,7 +251,7 @@ def mixture(
     history = replace(members[int(weights.argmax())].history, seconds=seconds)
     if interrupted:
         history = replace(history, stopped="interrupted")
-    return kind(settings, members, weights, history)
+    return kind(settings, members, weights, history, trained)
 
 
 def _counts(weights: FloatArray, n: int, chance: FloatArray) -> IntArray:

@@ -100,6 +100,7 @@ class Folds:
             weights,
             seconds=time.perf_counter() - start,
             interrupted=interrupted,
+            trained=len(jobs),
         )
 
     @property

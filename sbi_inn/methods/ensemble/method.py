@@ -168,6 +168,7 @@ class Ensemble:
             stacked(density[chosen]),
             seconds=time.perf_counter() - start,
             interrupted=interrupted,
+            trained=len(jobs),
         )
 
     @classmethod
@@ -191,6 +192,7 @@ class Ensemble:
             weights,
             seconds=config["seconds"],
             interrupted=config["interrupted"],
+            trained=int(config.get("trained", len(members))),  # files of before do not say it
         )
 
     def member_at(self, place: int) -> Any:

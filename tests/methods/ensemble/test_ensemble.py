@@ -60,7 +60,7 @@ class Gaussian:
 def mixed(*means, weights):
     members = tuple(Gaussian(mean) for mean in means)
     settings = Ensemble(TINY, len(means))
-    return mixture(settings, members, np.array(weights), seconds=1.0, interrupted=False)
+    return mixture(settings, members, np.array(weights), seconds=1.0, interrupted=False, trained=2)
 
 
 def study(columns=2):
@@ -211,6 +211,7 @@ def test_what_an_ensemble_of_cinns_can(fitted):
     assert np.allclose(heaviest.encode(observations[:1], expected)[0], z, atol=1e-4)
     assert fitted.describe() == f"ensemble of 2: {fitted.members[0].describe()}"
     assert not isinstance(mixed(0.0, weights=[1.0]), Decoder | Summariser)
+    assert mixed(0.0, weights=[1.0]).describe() == "ensemble of 1 of 2 networks: a Gaussian"
 
 
 def test_what_an_ensemble_of_inns_can():
