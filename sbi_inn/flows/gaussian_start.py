@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows.bijection import Bijection
-from sbi_inn.flows.emulator import Emulator
-from sbi_inn.flows.left_out import left_out
+from sbi_inn.flows.prediction import Prediction, pairs
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 from sbi_inn.flows.ridge import Ridge, linear, ridge
 
@@ -15,12 +14,10 @@ from sbi_inn.flows.ridge import Ridge, linear, ridge
 ROUNDS = 3
 # Largest log weight of a row over the median row's: how much one sharp row may count.
 MOST = 9.0
-# Dimensions up to which all products of a first prediction are read, not only the squares.
-MOST_PAIRED = 10
 # Observables up to which a quadratic function of the parameters is learned.
 MOST_EMULATED = 200
-# How far beyond the largest first prediction that was seen the emulator is asked.
-BEYOND = 2.0
+# Predictions at which the emulator is asked: the second reads what the first one left.
+PASSES = 2
 # Rows for each feature, with an emulator: too few to leave some out are too few to learn from.
 ROWS_A_FEATURE = 3
 # Standard errors by which rows left out have to be likelier, for more to be read.
@@ -37,7 +34,8 @@ class GaussianStart(Bijection):
 
     They are linear in the context c and in the squares and products of a first linear prediction of
     x, which follow what bends. Where rows that are left out become likelier by it, they are also
-    linear in what an `Emulator` leaves of the observables at this prediction.
+    linear in what an `Emulator` leaves of the observables at this prediction, or at a second one
+    that has read what the first one left.
 
     Where observables are a linear function of parameters, this is the posterior even if their
     noise is unknown and spans decades: log s reads it off the residuals that whitened observables
@@ -83,24 +81,17 @@ class GaussianStart(Bijection):
     turn_back: Tensor
     lowest: Tensor
     highest: Tensor
-    first: Tensor
-    first_offset: Tensor
-    first_most: Tensor
-    emulating: Tensor
+    passes: Tensor
 
     def __init__(self, dim: int, n_context: int, own: int = 0) -> None:
         super().__init__()
         self.dim = dim
         self.own = own if own <= MOST_EMULATED else 0
-        # A first prediction, in units of its spread, and how large it was.
-        self.register_buffer("first", torch.zeros(n_context, dim))
-        self.register_buffer("first_offset", torch.zeros(dim))
-        self.register_buffer("first_most", torch.full((dim,), torch.inf))
-        products = len(_pairs(dim))
-        self.emulator = Emulator(dim + products, self.own) if self.own else None
-        n_context += products + 2 * self.own
+        self.first = Prediction(n_context, dim, self.own)
+        n_context += len(pairs(dim)) + 2 * self.own
         if self.own:
-            self.register_buffer("emulating", torch.ones(()))
+            self.second = Prediction(n_context, dim, self.own)
+            self.register_buffer("passes", torch.full((), PASSES))
         # Means beside log widths: one product finds both.
         self.register_buffer("slope", torch.zeros(n_context, 2 * dim))
         self.register_buffer("offset", torch.zeros(2 * dim))
@@ -121,14 +112,19 @@ class GaussianStart(Bijection):
         return mean, width
 
     def _read(self, context: Tensor) -> Tensor:
-        """Add the products of a first prediction to the context, and what it does not explain."""
-        first = torch.addmm(self.first_offset, context, self.first)
-        products = _products(torch.clamp(first, -self.first_most, self.first_most))
-        if self.emulator is None:
-            return torch.cat([context, products], dim=1)
-        first = torch.clamp(first, -BEYOND * self.first_most, BEYOND * self.first_most)
-        left = self.emulator(torch.cat([first, _products(first)], dim=1), context[:, : self.own])
-        return torch.cat([context, products, self.emulating * left], dim=1)
+        """Add the products of a prediction to the context, and what it does not explain."""
+        if not self.own:
+            return torch.cat([context, self.first(context, None)], dim=1)
+        observables = context[:, : self.own]
+        if not self.passes:
+            said = self.first(context, None)
+            return torch.cat([context, said, said.new_zeros(len(said), 2 * self.own)], dim=1)
+        read = torch.cat([context, self.first(context, observables)], dim=1)
+        return (
+            read
+            if self.passes < PASSES
+            else torch.cat([context, self.second(read, observables)], dim=1)
+        )
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take the residual in units of its width, and whiten it."""
@@ -150,7 +146,7 @@ class GaussianStart(Bijection):
         """
         own = context.shape[1] if own is None else own
         if self.own:
-            self.emulating.fill_(self._emulator_helps(x, context, own))
+            self.passes.fill_(self._passes_that_help(x, context, own))
         self._solve(x, context, own)
 
     def _solve(self, x: Tensor, context: Tensor, own: int) -> None:
@@ -160,7 +156,7 @@ class GaussianStart(Bijection):
         self.turn.copy_(turn)
         self.turn_back.copy_(back)
         x = x @ turn
-        more = self._more_by_a_first(x, c, own)
+        more = self._more(x, c, own)
         mean, width = _in_turn(x, c, own, more)
         found = torch.cat([mean.slope, width.slope], dim=1)
         self.slope.zero_()[: len(found)] = found  # what an emulator left aside would say has none
@@ -170,29 +166,29 @@ class GaussianStart(Bijection):
         self.colour.copy_(colour.T)
         self.whiten.copy_(torch.linalg.inv(colour).T)
 
-    def _more_by_a_first(self, x: Tensor, c: Tensor, own: int) -> Tensor:
-        """Keep a first prediction, and give what `_read` adds by what it says of rows left out."""
-        found, predicted = linear(x, c, own), _by_others(x, c, own)
-        centre = predicted.mean(dim=0)
-        spread = predicted.std(dim=0).clamp(min=SMALLEST_VARIANCE)
-        scaled = (predicted - centre) / spread
-        self.first.copy_(found.slope / spread)
-        self.first_offset.copy_((found.offset - centre) / spread)
-        self.first_most.copy_(scaled.abs().amax(dim=0))
-        products = _products(scaled)
-        if self.emulator is None or not self.emulating:
-            return products
-        true = (x - centre) / spread
-        true = torch.cat([true, _products(true)], dim=1)
-        first = torch.cat([scaled, products], dim=1)
-        return torch.cat([products, self.emulator.fit(true, first, c[:, : self.own])], dim=1)
+    def _more(self, x: Tensor, c: Tensor, own: int) -> Tensor:
+        """Keep predictions, and give what `_read` adds by what they say of rows left out."""
+        observables = c[:, : self.own] if self.own and self.passes else None
+        more = self.first.fit(x, c, own, c[:, :0], observables)
+        if observables is None or self.passes < PASSES:
+            return more
+        return self.second.fit(x, c, own, more, observables)
 
-    def _emulator_helps(self, x: Tensor, context: Tensor, own: int) -> bool:
-        """Say whether rows left out are likelier with an emulator: few may be too few for it."""
+    def _passes_that_help(self, x: Tensor, context: Tensor, own: int) -> int:
+        """Say at how many predictions an emulator makes rows left out likelier.
+
+        Few rows may be too few for it.
+        """
         if len(x) < ROWS_A_FEATURE * len(self.slope):
-            return False
-        without, with_it = (left_out_loss(x, context, own, n) for n in (0, self.own))
-        return surely_less(with_it, without)
+            return 0
+        losses = [
+            left_out_loss(x, context, own, self.own if n else 0, n) for n in range(PASSES + 1)
+        ]
+        best = 0
+        for passes in range(1, PASSES + 1):
+            if surely_less(losses[passes], losses[best]):
+                best = passes
+        return best
 
     def _bound(self, context: Tensor) -> None:
         """Let predictions go no further than those for rows that were seen, and means a little."""
@@ -209,7 +205,9 @@ class GaussianStart(Bijection):
 
 
 @torch.no_grad()
-def left_out_loss(x: Tensor, context: Tensor, own: int, emulated: int = 0) -> Tensor:
+def left_out_loss(
+    x: Tensor, context: Tensor, own: int, emulated: int = 0, passes: int = PASSES
+) -> Tensor:
     """Give the loss of rows (rows, dim) that a start has not seen, one in four, but for a constant.
 
     They are left out of everything, as an emulator, of the first `emulated` columns of the context
@@ -219,6 +217,8 @@ def left_out_loss(x: Tensor, context: Tensor, own: int, emulated: int = 0) -> Te
     held[::HELD] = True
     x, context = x[: len(held)], context[: len(held)]
     start = GaussianStart(x.shape[1], context.shape[1], emulated)
+    if emulated:
+        start.passes.fill_(passes)
     start._solve(x[~held], context[~held], own)
     z, log_det = start(x[held], context[held])
     return (0.5 * z.square().sum(dim=1) - log_det).double()
@@ -228,18 +228,6 @@ def surely_less(less: Tensor, more: Tensor) -> bool:
     """Say whether losses of the same rows are smaller by more than their standard error."""
     gain = more - less
     return bool(gain.mean() > SURE * gain.std() / len(gain) ** 0.5)
-
-
-def _pairs(dim: int) -> list[tuple[int, int]]:
-    """Give the places whose product is read: all, or of many dimensions the squares."""
-    if dim > MOST_PAIRED:
-        return [(i, i) for i in range(dim)]
-    return [(i, j) for i in range(dim) for j in range(i, dim)]
-
-
-def _products(first: Tensor) -> Tensor:
-    left, right = zip(*_pairs(first.shape[1]), strict=True)
-    return first[:, left] * first[:, right]
 
 
 def _axes(x: Tensor, c: Tensor, own: int) -> tuple[Tensor, Tensor]:
@@ -263,18 +251,6 @@ def _colour(residual: Tensor) -> Tensor:
 def _widths(residual: Tensor, c: Tensor) -> Ridge:
     """Regress log sizes of residuals on c; these are so noisy that the plainest will do."""
     return ridge(_log_size(residual), c, plainest=True)
-
-
-def _by_others(x: Tensor, c: Tensor, own: int) -> Tensor:
-    """Predict each row by other rows, in a few parts.
-
-    What each row would have been without itself alone differs from what all rows say by a share of
-    its own residual, and a regression that reads both would read that off.
-    """
-    predicted = torch.empty_like(x)
-    for part, others in left_out(len(x)):
-        predicted[part] = linear(x[others], c[others], own)(c[part])
-    return predicted
 
 
 def _in_turn(x: Tensor, c: Tensor, own: int, more: Tensor) -> tuple[Ridge, Ridge]:

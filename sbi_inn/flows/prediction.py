@@ -1,0 +1,109 @@
+"""A linear prediction of the parameters, and what more can be read with its help."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sbi_inn.flows.emulator import Emulator
+from sbi_inn.flows.left_out import left_out
+from sbi_inn.flows.regression import SMALLEST_VARIANCE
+from sbi_inn.flows.ridge import linear
+
+# Dimensions up to which all products of a prediction are read, not only the squares.
+MOST_PAIRED = 10
+# How far beyond the largest prediction that was seen the emulator is asked.
+BEYOND = 2.0
+
+
+class Prediction(nn.Module):
+    """A linear prediction, its squares and products, and what an `Emulator` leaves at it.
+
+    Parameters
+    ----------
+    n_read : int
+        Columns that it predicts by.
+    dim : int
+        Of what is predicted.
+    own : int
+        Observables that the emulator explains; 0 for none.
+    """
+
+    slope: Tensor
+    offset: Tensor
+    most: Tensor
+
+    def __init__(self, n_read: int, dim: int, own: int) -> None:
+        super().__init__()
+        # In units of the prediction's spread, and how large it was.
+        self.register_buffer("slope", torch.zeros(n_read, dim))
+        self.register_buffer("offset", torch.zeros(dim))
+        self.register_buffer("most", torch.full((dim,), torch.inf))
+        self.emulator = Emulator(dim + len(pairs(dim)), own) if own else None
+
+    def forward(self, read: Tensor, observables: Tensor | None) -> Tensor:
+        """Give products, and where there are observables what is left of them."""
+        said = torch.addmm(self.offset, read, self.slope)
+        found = products(torch.clamp(said, -self.most, self.most))
+        if self.emulator is None or observables is None:
+            return found
+        said = torch.clamp(said, -BEYOND * self.most, BEYOND * self.most)
+        left = self.emulator(torch.cat([said, products(said)], dim=1), observables)
+        return torch.cat([found, left], dim=1)
+
+    def fit(
+        self, x: Tensor, c: Tensor, own: int, more: Tensor, observables: Tensor | None
+    ) -> Tensor:
+        """Learn from rows, and give what `forward` would say of rows left out.
+
+        Parameters
+        ----------
+        x : Tensor, shape (rows, dim)
+        c : Tensor, shape (rows, n_context)
+            The first `own` columns are observables as they are.
+        own : int
+        more : Tensor, shape (rows, m)
+            What is read besides, m = n_read - n_context.
+        observables : Tensor, shape (rows, observables), or None
+            Those that the emulator explains.
+        """
+        found, predicted = linear(x, c, own, more=more), _by_others(x, c, own, more)
+        centre = predicted.mean(dim=0)
+        spread = predicted.std(dim=0).clamp(min=SMALLEST_VARIANCE)
+        scaled = (predicted - centre) / spread
+        self.slope.copy_(found.slope / spread)
+        self.offset.copy_((found.offset - centre) / spread)
+        self.most.copy_(scaled.abs().amax(dim=0))
+        bent = products(scaled)
+        if self.emulator is None or observables is None:
+            return bent
+        true = (x - centre) / spread
+        true = torch.cat([true, products(true)], dim=1)
+        left = self.emulator.fit(true, torch.cat([scaled, bent], dim=1), observables)
+        return torch.cat([bent, left], dim=1)
+
+
+def pairs(dim: int) -> list[tuple[int, int]]:
+    """Give the places whose product is read: all, or of many dimensions the squares."""
+    if dim > MOST_PAIRED:
+        return [(i, i) for i in range(dim)]
+    return [(i, j) for i in range(dim) for j in range(i, dim)]
+
+
+def products(first: Tensor) -> Tensor:
+    """Multiply columns of (rows, dim)."""
+    left, right = zip(*pairs(first.shape[1]), strict=True)
+    return first[:, left] * first[:, right]
+
+
+def _by_others(x: Tensor, c: Tensor, own: int, more: Tensor) -> Tensor:
+    """Predict each row by other rows, in a few parts.
+
+    What each row would have been without itself alone differs from what all rows say by a share of
+    its own residual, and a regression that reads both would read that off.
+    """
+    predicted = torch.empty_like(x)
+    for part, others in left_out(len(x)):
+        found = linear(x[others], c[others], own, more=more[others])
+        predicted[part] = found(torch.cat([c[part], more[part]], dim=1))
+    return predicted
