@@ -2,7 +2,7 @@
 
     make figures        or: python docs/figures/make.py
 
-Takes about a minute on two cores. It prints the verdicts, with which the pictures are to agree.
+Takes some minutes on two cores. It prints the verdicts, with which the pictures are to agree.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def quote() -> None:
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     texts = ["".join(o.get("text") or o.get("data", {}).get("text/plain", "")) for o in outputs]
-    said = [t.splitlines()[0] for t in texts if re.match(r"(Trust|Caution|Do not trust)\b", t)]
+    said = [t.splitlines()[0] for t in texts if re.match(r"(Trust|Use|Do not trust) this ", t)]
     good, _, strange, _ = said  # the others are the good fit at a star, and a careless one
     for page, verdicts in ((README, (good, strange)), (HOME, (strange,))):
         text = page.read_text(encoding="utf-8")
