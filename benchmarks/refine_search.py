@@ -169,11 +169,17 @@ class Asked:
     study: object
     posterior: object
 
+    @cached_property
+    def references(self):
+        """Reference draws at each observation, where the prior is N(0, I)."""
+        prior = self.study.problem.prior
+        draws = [self.study.reference(number) for number in range(3)]
+        return [prior.to_latent(prior.unflatten(one)) for one in draws]
+
     def measure(self, number, seed):
         """Search once, and give a row."""
-        core, prior = self.posterior.core, self.study.problem.prior
+        core, latents = self.posterior.core, self.references[number]
         observation = core.schema.read(self.study.observations[number])
-        latents = prior.to_latent(prior.unflatten(self.study.reference(number)))
         rng = np.random.default_rng(seed)
         found = probing.probe(core, self.study.problem, observation, PAIRED, MOST, rng, 1)
         whole = region(core, observation, rng)

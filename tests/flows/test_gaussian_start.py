@@ -99,14 +99,14 @@ def test_what_bends_is_followed():
     torch.testing.assert_close(found, places + 0.5 * places**2, atol=0.1, rtol=0)
 
 
-def bent(n, seed):
+def bent(n, seed, curve=0.4, size=0.3):
     """Two numbers of which thirty observables are quadratic functions; the third is their noise."""
     draw = torch.Generator().manual_seed(seed)
     x = torch.randn(n, 3, generator=draw)
     slopes = torch.randn(5, 30, generator=torch.Generator().manual_seed(0))
     a, b = x[:, :1], x[:, 1:2]
-    mean = torch.cat([a, b, 0.4 * a**2, 0.4 * a * b, 0.4 * b**2], dim=1) @ slopes
-    noise = 0.3 * torch.exp(0.3 * x[:, 2:])
+    mean = torch.cat([a, b, curve * a**2, curve * a * b, curve * b**2], dim=1) @ slopes
+    noise = size * torch.exp(0.3 * x[:, 2:])
     return x, mean + noise * torch.randn(n, 30, generator=draw)
 
 
@@ -128,6 +128,33 @@ def test_an_emulator_sees_what_bends_and_how_large_the_noise_is(n):
     z, _ = told(*fresh)
     low, high = z.quantile(torch.tensor([0.16, 0.84]), dim=0)
     np.testing.assert_allclose((high - low) / 2, 1, atol=0.05 if n > 2_000 else 0.1)
+
+
+def test_a_second_prediction_knows_the_size_of_the_noise_where_the_first_cannot():
+    told = GaussianStart(3, 30, 30)
+    x, c = bent(3_000, 1, curve=1.0, size=0.1)
+    told._solve(x, c, 30)
+    fresh, seen = bent(4_000, 2, curve=1.0, size=0.1)
+    read = torch.cat([seen, told.first(seen, seen)], dim=1)
+    first = torch.addmm(told.first.offset, seen, told.first.slope)
+    second = torch.addmm(told.second.offset, read, told.second.slope)
+    noise = fresh[:, 2:]
+    missed = [
+        (noise - said @ torch.linalg.lstsq(said, noise).solution).std() for said in (first, second)
+    ]
+    assert missed[0] > 0.9
+    assert missed[1] < 0.7
+
+
+def test_a_second_prediction_is_read_where_rows_left_out_become_likelier():
+    one, two = GaussianStart(3, 30, 30), GaussianStart(3, 30, 30)
+    x, c = bent(1_500, 1, curve=0.7, size=0.1)
+    two.fit(x, c, 30)
+    assert two.passes == 2
+    one.passes.fill_(1)
+    one._solve(x, c, 30)
+    fresh = bent(4_000, 2, curve=0.7, size=0.1)
+    assert density(two, *fresh) > density(one, *fresh)
 
 
 def test_an_emulator_of_nothing_is_left_out():
