@@ -30,7 +30,7 @@ from sbi_inn.posterior.region import region
 
 N = 10_000  # simulations of the fit, and those that refine would have
 PAIRED = N // 40  # draws that are simulated twice
-MOST = int(0.35 * N)  # simulations that the search may take
+MOST = int(0.6 * N)  # simulations that the search may take
 REAL = ("radial_velocity", "predator_prey", "pharmacokinetics", "epidemic", "mixture")
 FEW = EPOCHS[[0, 3, 7, 11, 14, 18, 24, 28]]
 KEY = ("problem", "observation")

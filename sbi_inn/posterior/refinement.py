@@ -46,7 +46,7 @@ LAST = 0.25
 PROBED = 0.05
 """Share of the simulations that asks which draws are likely, before a round."""
 
-SEARCHED = 0.35
+SEARCHED = 0.6
 """Share of the simulations that it may take with the search for others, where few are likely."""
 
 WORTH = 0.1
