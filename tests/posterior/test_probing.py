@@ -1,13 +1,17 @@
 """Which draws are likely, the search for others, and a region around these alone."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.posterior import probing
+from sbi_inn.posterior import probing, refinement
 from sbi_inn.posterior.judging import Pool, judged
-from sbi_inn.posterior.probing import Search
+from sbi_inn.posterior.probing import Probe, Search
+from sbi_inn.posterior.region import Region
+from sbi_inn.prior.box import Box
 
 TIMES = np.array([0, 2.9, 7.3, 12.1, 24.9, 33.0, 47.2, 60.3, 63.7, 71.5, 80.1, 97.0])
 
@@ -123,3 +127,54 @@ def test_a_simulator_without_noise_is_not_probed():
     assert found.latents is None
     assert not found.few
     assert found.n_simulations == 300
+
+
+# -- which region a round takes --------------------------------------------------------------------
+
+
+class _Boxed:
+    """What a round knows: the present posterior's box, and a region around its draws."""
+
+    def __init__(self, monkeypatch, before, whole, narrow):
+        def around(_core, _observation, _rng, likely=None):
+            half = whole if likely is None else narrow
+            return Region(_box(half), 0, cut=False, narrow=likely is not None)
+
+        monkeypatch.setattr(refinement, "region", around)
+        self.prior = SimpleNamespace(box=None if before is None else _box(before))
+        self.observation = None
+
+    def rng(self, _number):
+        return None
+
+    def takes(self, probe, *, narrow):
+        return refinement._region(self, self, 1, probe, narrow=narrow)
+
+
+def _box(half):
+    return Box(np.eye(1), np.array([-half]), np.array([half]), np.zeros(1, bool))
+
+
+FEW = Probe(np.zeros((60, 1)), 0.1, 0)
+MANY = Probe(np.zeros((60, 1)), 0.9, 0)
+LOST = Probe(None, 0.1, 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "whole", "narrow", "probe", "was_narrow", "taken"),
+    [
+        (None, 2.0, 0.05, FEW, False, 0.05),  # ten times smaller: worth it
+        (None, 2.0, 1.0, FEW, False, 2.0),  # hardly smaller
+        (None, 2.0, 0.05, MANY, False, 2.0),  # nothing to mend
+        (None, 2.0, 0.05, LOST, False, 2.0),  # the search did not settle
+        (0.1, 0.5, 0.01, LOST, True, 0.1),  # a poor network does not widen it again
+        (0.1, 0.05, 0.01, LOST, True, 0.05),  # but may shrink it
+        (0.1, 0.5, 0.01, MANY, True, 0.5),  # and a good one may open it
+    ],
+)
+def test_a_round_takes_the_region_that_it_may_trust(
+    monkeypatch, before, whole, narrow, probe, was_narrow, taken
+):
+    found = _Boxed(monkeypatch, before, whole, narrow).takes(probe, narrow=was_narrow)
+    assert found.box.high[0] == taken
+    assert found.narrow == (was_narrow or taken == narrow)
