@@ -27,6 +27,8 @@ class Found:
     sentence: str = "intervals hold the truth as often as they say"
     advice: str = ""
     hint: str = ""
+    first: str = ""
+    elsewhere: bool = False
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"gap": [0.123456]}, ["a"]))
 
     more: tuple[str, ...] = ()
