@@ -345,7 +345,7 @@ def killed_at_random(script, store, part, moments):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faulty")
-    text = FAULTY.replace("HANGS", "0.025").replace("TIMEOUT", "0.3").replace("JOBS", "2")
+    text = FAULTY.replace("HANGS", "0.025").replace("TIMEOUT", "0.8").replace("JOBS", "2")
     (folder / "faulty.py").write_text(text.replace("n=N", "n=1500"))
     subprocess.run([sys.executable, folder / "faulty.py", folder / "one.zarr", "-"], check=True)
     return folder
