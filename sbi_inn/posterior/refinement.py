@@ -180,8 +180,10 @@ class _Study:
         if not self.progress:
             return
         if probe.n_simulations:
+            lost = probe.few and probe.latents is None and not found.narrow
+            end = "; the search for others did not settle" if lost else ""
             cost = f"by {probe.n_simulations:,} simulations"
-            print(f"{probe.share:.0%} of the draws are likely, {cost}")
+            print(f"{probe.share:.0%} of the draws are likely, {cost}{end}")
         missed = f", wider for {found.missed} simulations that it missed" if found.missed else ""
         cut = ", opened where the one before cut some off" if found.cut else ""
         print(
