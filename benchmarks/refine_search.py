@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 import scipy.stats as st
 from real.problems import load
-from real.problems.radial_velocity import EPOCHS, ERRORS, orbit
+from real.problems.radial_velocity import EPOCHS, radial_velocity
 from records import Records, add_options, headed
 
 import sbi_inn as si
@@ -36,19 +36,17 @@ FEW = EPOCHS[[0, 3, 7, 11, 14, 18, 24, 28]]
 KEY = ("problem", "observation")
 
 
+def expected(period, amplitude, phase):
+    """Give the eight velocities without noise, shape (n, 8)."""
+    angle = 2 * np.pi * FEW / period[:, None] + phase[:, None]
+    return amplitude[:, None] * np.cos(angle)
+
+
 @si.simulator(batched=True)
 def few_velocities(period, amplitude, phase, rng):
     """Eight velocities, which several periods explain."""
-    angle = 2 * np.pi * FEW / period[:, None] + phase[:, None]
-    mean = amplitude[:, None] * np.cos(angle)
+    mean = expected(period, amplitude, phase)
     return {"velocity": mean + 3 * rng.normal(size=mean.shape)}
-
-
-@si.simulator(batched=True)
-def either_sign(period, amplitude, phase, offset, jitter, rng):
-    """The 30 velocities of benchmarks/real, with an amplitude of either sign."""
-    mean = orbit(period, amplitude, phase, offset)
-    return {"velocity": mean + np.hypot(ERRORS, jitter[:, None]) * rng.normal(size=mean.shape)}
 
 
 class FewVelocities:
@@ -78,9 +76,7 @@ class FewVelocities:
         y = self.observations[number]["velocity"]
 
         def log_likelihood(cube):
-            period, amplitude, phase = self.unfolded(cube).T
-            angle = 2 * np.pi * FEW / period[:, None] + phase[:, None]
-            return -0.5 * ((y - amplitude[:, None] * np.cos(angle)) ** 2).sum(axis=1) / 9
+            return -0.5 * ((y - expected(*self.unfolded(cube).T)) ** 2).sum(axis=1) / 9
 
         return self.unfolded(tempered(log_likelihood, 3, np.random.default_rng(5)))[:5_000]
 
@@ -92,7 +88,7 @@ class EitherSign:
     """Its posterior from that of `radial_velocity`: weighed by the other prior, and mirrored."""
 
     problem = si.Problem(
-        either_sign,
+        radial_velocity,
         si.Prior(
             period=st.loguniform(1, 100),
             amplitude=st.norm(0, 50),

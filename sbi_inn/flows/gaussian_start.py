@@ -120,11 +120,9 @@ class GaussianStart(Bijection):
             said = self.first(context, None)
             return torch.cat([context, said, said.new_zeros(len(said), 2 * self.own)], dim=1)
         read = torch.cat([context, self.first(context, observables)], dim=1)
-        return (
-            read
-            if self.passes < PASSES
-            else torch.cat([context, self.second(read, observables)], dim=1)
-        )
+        if self.passes < PASSES:
+            return read
+        return torch.cat([context, self.second(read, observables)], dim=1)
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take the residual in units of its width, and whiten it."""
@@ -181,9 +179,7 @@ class GaussianStart(Bijection):
         """
         if len(x) < ROWS_A_FEATURE * len(self.slope):
             return 0
-        losses = [
-            left_out_loss(x, context, own, self.own if n else 0, n) for n in range(PASSES + 1)
-        ]
+        losses = [left_out_loss(x, context, own, self.own, n) for n in range(PASSES + 1)]
         best = 0
         for passes in range(1, PASSES + 1):
             if surely_less(losses[passes], losses[best]):
@@ -212,6 +208,7 @@ def left_out_loss(
 
     They are left out of everything, as an emulator, of the first `emulated` columns of the context
     (rows, n_context), knows a little of its own rows. The first `own` are observables as they are.
+    `passes` is the number of predictions at which the emulator is asked.
     """
     held = torch.zeros(min(len(x), MOST_TRIED), dtype=torch.bool)
     held[::HELD] = True

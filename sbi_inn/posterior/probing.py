@@ -46,19 +46,19 @@ GROWN = 1.1
 """The likely draws fill their region, once a batch widens none of their spreads by more."""
 
 SETTLED = 3.0
-"""Nats: a batch has found something where a draw is likelier by more,"""
+"""Nats: a batch has found something if one of its draws is likelier than all before by more."""
 
 NEARER = 0.1
-"""or nearer by this share of the distance."""
+"""A batch has also found something if the smallest distance shrinks by more than this share."""
 
 STALLED = 2
-"""Batches in a row without a find, after which the search around the best ends,"""
+"""The search around the best draws ends after so many batches in a row that found nothing."""
 
 STALLED_BEYOND = 3
-"""and the search beyond them."""
+"""The search beyond the likely draws ends after so many."""
 
 BEYOND = 2.0
-"""Draws are beyond the likely ones, outside of their box, so many times as wide."""
+"""A draw is beyond the likely ones if it lies outside of their box, made so many times as wide."""
 
 NEAREST = 0.01
 """The shortest step from a draw to a new one, in differences between two draws."""
@@ -69,11 +69,11 @@ SOME = 0.5
 WITHIN = 0.5
 """Share of the new draws that are drawn among likely ones."""
 
-SPREAD = 2
-"""Likely draws in the number of latents, from which on they have spreads."""
-
 STRIDE = (0.3, 1.5)
 """The shortest and the longest of these steps, in differences between two likely draws."""
+
+SPREAD = 2
+"""Likely draws for each latent, at least, whose differences may be such steps."""
 
 CROSSED = 0.25
 """Share of the new draws beyond the likely ones that have some latents of a likely one."""
@@ -90,7 +90,7 @@ class Probe:
     ----------
     latents : array, shape (k, d), or None
         Of the likely draws, where the method was trained. None where there was nothing to judge by,
-        or the search has found no region that they fill.
+        no search was made, or it has found no region that they fill.
     share : float
         How many of the posterior's own draws are likely.
     n_simulations : int
@@ -118,8 +118,9 @@ def probe(
 ) -> Probe:
     """Find the likely ones of n draws at an observation, or others where these are few.
 
-    It takes `most` simulations at most. Where too many of them fail, or the simulator has no noise
-    that a likelihood needs, all draws count as likely.
+    The n draws are simulated twice; with a search it takes `most` simulations at most, and none is
+    made where `most` leaves nothing for it. Where too many simulations fail, or the simulator has
+    no noise that a likelihood needs, all draws count as likely.
     """
 
     def simulate(latents: FloatArray, times: int) -> list[FloatArray]:
@@ -136,6 +137,8 @@ def probe(
     share = float(found.likely.mean())
     if share >= ENOUGH:
         return Probe(pool.latents[found.likely], share, 2 * n)
+    if most <= 2 * n:
+        return Probe(None, share, 2 * n)
     search = Search(simulate, _with_table(core, pool), one, most - 2 * n, rng)
     settled = search.run()
     latents = search.pool.latents[search.found.likely] if settled else None
@@ -162,9 +165,9 @@ def _simulated(
         stream=Stream.PROBED,
         n_jobs=n_jobs,
     )
-    described = _told(again, core.schema)
-    rows = np.full((times * n, described.shape[1]), np.nan)
-    rows[ok] = filled(described, described)
+    told = _told(again, core.schema)
+    rows = np.full((times * n, told.shape[1]), np.nan)
+    rows[ok] = filled(told, told)
     return np.split(rows, times)
 
 
@@ -181,9 +184,9 @@ def _with_table(core: Core, pool: Pool) -> Pool:
     if schema.givens or set(schema.sets) - set(schema.lengths):
         return pool
     rows = core.simulations.ok[:KNOWN]
-    described = _told(core.simulations.observations(rows), schema)
+    told = _told(core.simulations.observations(rows), schema)
     latents = latents_of(core.simulations, rows, seed=core.seed)
-    return pool.with_more(latents, filled(described, described))
+    return pool.with_more(latents, filled(told, told))
 
 
 class Search:

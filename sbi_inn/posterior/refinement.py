@@ -44,10 +44,10 @@ LAST = 0.25
 """Share of the simulations that is kept for the last round."""
 
 PROBED = 0.05
-"""Share of the simulations that asks which draws are likely, before a round."""
+"""Share of the simulations that are spent before a round, to ask which draws are likely."""
 
 SEARCHED = 0.6
-"""Share of the simulations that it may take with the search for others, where few are likely."""
+"""Share of the simulations that may be spent so with a search for others, where few are likely."""
 
 WORTH = 0.1
 """A region around likely draws alone is taken if it has less than this share of the mass.
@@ -55,8 +55,8 @@ WORTH = 0.1
 It is not as sure to hold the posterior.
 """
 
-NONE = probing.Probe(None, 1.0, 0)
-"""No draw was simulated again: all count as likely."""
+UNASKED = probing.Probe(None, 1.0, 0)
+"""Where no draw is simulated again, all count as likely."""
 
 MOST_ROUNDS = 10
 """Rounds at most, unless a number is asked for."""
@@ -116,7 +116,7 @@ def refine(
         with _carrying(stages):
             narrow = found is not None and found.narrow
             asks = probe is None or (probe.few and (narrow or probe.latents is None))
-            probe = study.probe(current, number, left, search=not narrow) if asks else NONE
+            probe = study.probe(current, number, left, search=not narrow) if asks else UNASKED
             left -= probe.n_simulations
             found = _region(study, current, number, probe, narrow=narrow)
             look *= 2 if _settled(found, current) else 1
@@ -160,7 +160,7 @@ class _Study:
         most = left - max(rounds, round((LOOK + LAST) * self.n))
         least = round(SEARCHED / 2 * self.n) if search else 2 * n
         if n < probing.FEWEST or core.nuisances or most < least:
-            return NONE
+            return UNASKED
         rng = generator(self.seed, Stream.PROBED, number)
         most = min(most, round(SEARCHED * self.n)) if search else 0
         return probing.probe(core, self.problem, self.observation, n, most, rng, self.n_jobs)
