@@ -61,12 +61,10 @@ class Emulator(nn.Module):
             left[part] = observables[part] - offset - first[part] @ slope
         size = left.square().mean(dim=0).sqrt()
         size = torch.where(size > 0, size, 1.0)
-        for kept, value in zip(
-            (self.slope, self.offset, self.size),
-            (*_regressed(true, observables), size),
-            strict=True,
-        ):
-            kept.copy_(value)
+        slope, offset = _regressed(true, observables)
+        self.slope.zero_()[: len(slope)] = slope
+        self.offset.copy_(offset)
+        self.size.copy_(size)
         return _described(left / size)
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.prediction import Prediction, pairs
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
-from sbi_inn.flows.ridge import Ridge, linear, ridge
+from sbi_inn.flows.ridge import Ridge, linear, ridge, turned_round
 
 # How often means are regressed again with the widths found, and widths with the means found.
 ROUNDS = 3
 # Largest log weight of a row over the median row's: how much one sharp row may count.
 MOST = 9.0
+# Usual sizes up to which what is left of a row counts where axes are whitened: a single row of a
+# tail would make all others too wide.
+OUTLYING = 10.0
+# Usual size of a normal number in units of its median absolute value.
+USUAL = 1.4826
 # Observables up to which a quadratic function of the parameters is learned.
 MOST_EMULATED = 200
-# Predictions at which the emulator is asked: the second reads what the first one left.
+# Predictions at which an emulator is asked, at most: the second reads what the first one left.
 PASSES = 2
 # Rows for each feature, with an emulator: too few to leave some out are too few to learn from.
 ROWS_A_FEATURE = 3
@@ -27,6 +34,25 @@ HELD = 4
 MOST_TRIED = 6_000
 # Rows that the regressions look at: more would not change what a few hundred features predict.
 ENOUGH = 20_000
+
+
+class Reading(NamedTuple):
+    """How observables are read with the help of an `Emulator`.
+
+    Attributes
+    ----------
+    passes : int
+        Predictions at which it is asked.
+    degree : int
+        Of its polynomials at the last one of two: 2 or 3.
+    """
+
+    passes: int
+    degree: int = 2
+
+
+# What is tried, from plain to rich.
+READINGS = (Reading(0), Reading(1), Reading(2), Reading(2, degree=3))
 
 
 class GaussianStart(Bijection):
@@ -90,7 +116,7 @@ class GaussianStart(Bijection):
         self.first = Prediction(n_context, dim, self.own)
         n_context += len(pairs(dim)) + 2 * self.own
         if self.own:
-            self.second = Prediction(n_context, dim, self.own)
+            self.second = Prediction(n_context, dim, self.own, degree=3)
             self.register_buffer("passes", torch.full((), PASSES))
         # Means beside log widths: one product finds both.
         self.register_buffer("slope", torch.zeros(n_context, 2 * dim))
@@ -137,24 +163,28 @@ class GaussianStart(Bijection):
         return x, (width.sum(dim=1) - self._log_det()).expand(len(z))
 
     @torch.no_grad()
-    def fit(self, x: Tensor, context: Tensor, own: int | None = None) -> None:
+    def fit(
+        self, x: Tensor, context: Tensor, own: int | None = None, reading: Reading | None = None
+    ) -> None:
         """Fit to rows of x (rows, dim) and context (rows, n_context).
 
-        The first `own` columns are observables as they are; the others were made of them.
+        The first `own` columns are observables as they are; the others were made of them. Which of
+        READINGS is best is decided by rows left out, if it is not given.
         """
         own = context.shape[1] if own is None else own
         if self.own:
-            self.passes.fill_(self._passes_that_help(x, context, own))
-        self._solve(x, context, own)
+            reading = reading or self._reading_that_helps(x, context, own)
+            self.passes.fill_(reading.passes)
+        self._solve(x, context, own, reading.degree if reading else 2)
 
-    def _solve(self, x: Tensor, context: Tensor, own: int) -> None:
+    def _solve(self, x: Tensor, context: Tensor, own: int, degree: int) -> None:
         """Regress means and widths in turn, and whiten what is left."""
         x, c = x[:ENOUGH].double(), context[:ENOUGH].double()
         turn, back = _axes(x, c, own)
         self.turn.copy_(turn)
         self.turn_back.copy_(back)
         x = x @ turn
-        more = self._more(x, c, own)
+        more = self._more(x, c, own, degree)
         mean, width = _in_turn(x, c, own, more)
         found = torch.cat([mean.slope, width.slope], dim=1)
         self.slope.zero_()[: len(found)] = found  # what an emulator left aside would say has none
@@ -164,27 +194,24 @@ class GaussianStart(Bijection):
         self.colour.copy_(colour.T)
         self.whiten.copy_(torch.linalg.inv(colour).T)
 
-    def _more(self, x: Tensor, c: Tensor, own: int) -> Tensor:
+    def _more(self, x: Tensor, c: Tensor, own: int, degree: int) -> Tensor:
         """Keep predictions, and give what `_read` adds by what they say of rows left out."""
         observables = c[:, : self.own] if self.own and self.passes else None
         more = self.first.fit(x, c, own, c[:, :0], observables)
         if observables is None or self.passes < PASSES:
             return more
-        return self.second.fit(x, c, own, more, observables)
+        return self.second.fit(x, c, own, more, observables, degree)
 
-    def _passes_that_help(self, x: Tensor, context: Tensor, own: int) -> int:
-        """Say at how many predictions an emulator makes rows left out likelier.
-
-        Few rows may be too few for it.
-        """
+    def _reading_that_helps(self, x: Tensor, context: Tensor, own: int) -> Reading:
+        """Find the one of READINGS that makes rows left out likeliest; of few rows the plainest."""
         if len(x) < ROWS_A_FEATURE * len(self.slope):
-            return 0
-        losses = [left_out_loss(x, context, own, self.own, n) for n in range(PASSES + 1)]
+            return READINGS[0]
+        losses = [left_out_loss(x, context, own, self.own, reading) for reading in READINGS]
         best = 0
-        for passes in range(1, PASSES + 1):
-            if surely_less(losses[passes], losses[best]):
-                best = passes
-        return best
+        for place in range(1, len(READINGS)):
+            if surely_less(losses[place], losses[best]):
+                best = place
+        return READINGS[best]
 
     def _bound(self, context: Tensor) -> None:
         """Let predictions go no further than those for rows that were seen, and means a little."""
@@ -202,21 +229,23 @@ class GaussianStart(Bijection):
 
 @torch.no_grad()
 def left_out_loss(
-    x: Tensor, context: Tensor, own: int, emulated: int = 0, passes: int = PASSES
+    x: Tensor,
+    context: Tensor,
+    own: int,
+    emulated: int = 0,
+    reading: Reading = READINGS[0],
 ) -> Tensor:
     """Give the loss of rows (rows, dim) that a start has not seen, one in four, but for a constant.
 
     They are left out of everything, as an emulator, of the first `emulated` columns of the context
     (rows, n_context), knows a little of its own rows. The first `own` are observables as they are.
-    `passes` is the number of predictions at which the emulator is asked.
+    `reading` is one of READINGS.
     """
     held = torch.zeros(min(len(x), MOST_TRIED), dtype=torch.bool)
     held[::HELD] = True
     x, context = x[: len(held)], context[: len(held)]
     start = GaussianStart(x.shape[1], context.shape[1], emulated)
-    if emulated:
-        start.passes.fill_(passes)
-    start._solve(x[~held], context[~held], own)
+    start.fit(x[~held], context[~held], own, reading)
     z, log_det = start(x[held], context[held])
     return (0.5 * z.square().sum(dim=1) - log_det).double()
 
@@ -240,6 +269,9 @@ def _axes(x: Tensor, c: Tensor, own: int) -> tuple[Tensor, Tensor]:
 
 def _colour(residual: Tensor) -> Tensor:
     """Cholesky factor of the covariance of rows, which a floor keeps invertible."""
+    most = OUTLYING * USUAL * residual.abs().median(dim=0).values
+    most = torch.where(most > 0, most, torch.inf)
+    residual = torch.clamp(residual, -most, most)
     covariance = residual.T @ residual / len(residual)
     floor = SMALLEST_VARIANCE * covariance.diagonal().mean().clamp(min=1e-12)
     return torch.linalg.cholesky(covariance + torch.diag(floor.expand(len(covariance))))
@@ -254,8 +286,9 @@ def _in_turn(x: Tensor, c: Tensor, own: int, more: Tensor) -> tuple[Ridge, Ridge
     """Regress x, and the log sizes of what is left, in turn."""
     read = torch.cat([c, more], dim=1)
     mean = linear(x, c, own, more=more)
+    turned = [turned_round(column, c, own) for column in x.T[:, :, None]]
     for _ in range(ROUNDS):
-        mean = _weighted(x, c, own, _widths(mean.residual, read)(read), more)
+        mean = _weighted(x, c, own, _widths(mean.residual, read)(read), more, turned)
     return mean, _widths(mean.residual, read)
 
 
@@ -268,10 +301,17 @@ def _log_size(residual: Tensor) -> Tensor:
     return 0.5 * (residual.square() + SMALLEST_VARIANCE).log()
 
 
-def _weighted(x: Tensor, c: Tensor, own: int, width: Tensor, more: Tensor) -> Ridge:
+def _weighted(
+    x: Tensor,
+    c: Tensor,
+    own: int,
+    width: Tensor,
+    more: Tensor,
+    turned: list[tuple[Tensor, Tensor] | None],
+) -> Ridge:
     """Regress each column of x with rows weighed by 1 / s^2, where log s is (rows, dim)."""
     found = []
-    for column, w in enumerate(width.T):
+    for column, w, known in zip(x.T[:, :, None], width.T, turned, strict=True):
         weights = (2 * (w.median() - w)).clamp(max=MOST).exp()
-        found.append(linear(x[:, column : column + 1], c, own, weights, more))
+        found.append(linear(column, c, own, weights, more, known))
     return Ridge(*(torch.cat(parts, dim=-1) for parts in zip(*found, strict=True)))

@@ -39,27 +39,45 @@ def inverse_regression(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     >>> round(torch.corrcoef(torch.cat([x, predicted], dim=1).T)[0, 1].item(), 2)
     0.98
     """
+    x, c = x - x.mean(dim=0), c - c.mean(dim=0)
+    *of_others, of_all = zip(
+        *_slopes(_covariances(torch.cat([x, c], dim=1)), x.shape[1]), strict=True
+    )
     predicted = torch.stack([torch.zeros_like(x) for _ in KEPT])
-    for part, others in left_out(len(x)):
-        predicted[:, part] = c[part] @ _slopes(x[others], c[others])
+    for (part, _), slopes in zip(left_out(len(x)), of_others, strict=True):
+        predicted[:, part] = c[part] @ torch.stack(slopes)
     error = (predicted - x).sub((predicted - x).mean(dim=1, keepdim=True)).square().mean(dim=1)
     best = int(error.log().sum(dim=1).argmin())
-    return predicted[best], _slopes(x, c)[best]
+    return predicted[best], of_all[best]
 
 
-def _slopes(x: Tensor, c: Tensor) -> Tensor:
-    """Slopes from c to x for each share that is kept, shape (shares, columns, dim)."""
-    x, c = x - x.mean(dim=0), c - c.mean(dim=0)
-    spread = x.T @ x / len(x)
-    spread.diagonal().add_(FLOOR * spread.diagonal().mean() + FLOOR**2)
-    slope = torch.linalg.solve(spread, x.T @ c / len(x))
-    left = c - x @ slope
-    noise = left.T @ left / len(x)
-    own = noise.diagonal() + FLOOR * c.square().mean(dim=0) + FLOOR**2
+def _covariances(columns: Tensor) -> Tensor:
+    """Covariances of all rows but those of a part, for each part; the last one of all rows."""
+    parts = [columns[part] for part, _ in left_out(len(columns))]
+    parts.append(columns[:0])
+    rows = len(columns) - columns.new_tensor([len(part) for part in parts])
+    mean = (columns.sum(dim=0) - torch.stack([part.sum(dim=0) for part in parts])) / rows[:, None]
+    square = columns.T @ columns - torch.stack([part.T @ part for part in parts])
+    return square / rows[:, None, None] - mean[:, :, None] * mean[:, None]
+
+
+def _slopes(covariance: Tensor, dim: int) -> list[Tensor]:
+    """Slopes from c to x for each share that is kept, shape (batch, columns, dim) each.
+
+    `covariance` (batch, dim + columns, dim + columns) is that of x beside c.
+    """
+    spread, together = covariance[:, :dim, :dim].clone(), covariance[:, :dim, dim:]
+    own = spread.diagonal(dim1=1, dim2=2)
+    own += FLOOR * own.mean(dim=1, keepdim=True) + FLOOR**2
+    slope = torch.linalg.solve(spread, together)
+    explained = slope.mT @ together
+    noise = covariance[:, dim:, dim:] - explained - explained.mT + slope.mT @ spread @ slope
+    size = covariance[:, dim:, dim:].diagonal(dim1=1, dim2=2)
+    own = noise.diagonal(dim1=1, dim2=2).clamp(min=0) + FLOOR * size + FLOOR**2
     found = []
     for kept in KEPT:
-        covariance = kept * noise
-        covariance.diagonal().copy_(own)
-        told = torch.linalg.solve(covariance, slope.T)
+        mixed = kept * noise
+        mixed.diagonal(dim1=1, dim2=2).copy_(own)
+        told = torch.linalg.solve(mixed, slope.mT)
         found.append(told @ torch.linalg.inv(slope @ told + torch.linalg.inv(spread)))
-    return torch.stack(found)
+    return found

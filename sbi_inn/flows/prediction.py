@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,8 @@ from sbi_inn.flows.ridge import linear
 
 # Dimensions up to which all products of a prediction are read, not only the squares.
 MOST_PAIRED = 10
+# Dimensions up to which an emulator may also read products of three.
+MOST_TRIPLED = 8
 # How far beyond the largest prediction that was seen the emulator is asked.
 BEYOND = 2.0
 
@@ -27,19 +31,22 @@ class Prediction(nn.Module):
         Of what is predicted.
     own : int
         Observables that the emulator explains; 0 for none.
+    degree : int
+        Of the emulator's polynomials: 2 or 3.
     """
 
     slope: Tensor
     offset: Tensor
     most: Tensor
 
-    def __init__(self, n_read: int, dim: int, own: int) -> None:
+    def __init__(self, n_read: int, dim: int, own: int, degree: int = 2) -> None:
         super().__init__()
+        self.degree = degree
         # In units of the prediction's spread, and how large it was.
         self.register_buffer("slope", torch.zeros(n_read, dim))
         self.register_buffer("offset", torch.zeros(dim))
         self.register_buffer("most", torch.full((dim,), torch.inf))
-        self.emulator = Emulator(dim + len(pairs(dim)), own) if own else None
+        self.emulator = Emulator(dim + n_products(dim, degree), own) if own else None
 
     def forward(self, read: Tensor, observables: Tensor | None) -> Tensor:
         """Give products, and where there are observables what is left of them."""
@@ -48,11 +55,17 @@ class Prediction(nn.Module):
         if self.emulator is None or observables is None:
             return found
         said = torch.clamp(said, -BEYOND * self.most, BEYOND * self.most)
-        left = self.emulator(torch.cat([said, products(said)], dim=1), observables)
+        left = self.emulator(powers(said, self.degree), observables)
         return torch.cat([found, left], dim=1)
 
     def fit(
-        self, x: Tensor, c: Tensor, own: int, more: Tensor, observables: Tensor | None
+        self,
+        x: Tensor,
+        c: Tensor,
+        own: int,
+        more: Tensor,
+        observables: Tensor | None,
+        degree: int = 2,
     ) -> Tensor:
         """Learn from rows, and give what `forward` would say of rows left out.
 
@@ -66,6 +79,8 @@ class Prediction(nn.Module):
             What is read besides, m = n_read - n_context.
         observables : Tensor, shape (rows, observables), or None
             Those that the emulator explains.
+        degree : int
+            Of its polynomials, if that is less than they may have.
         """
         found, predicted = linear(x, c, own, more=more), _by_others(x, c, own, more)
         centre = predicted.mean(dim=0)
@@ -77,9 +92,8 @@ class Prediction(nn.Module):
         bent = products(scaled)
         if self.emulator is None or observables is None:
             return bent
-        true = (x - centre) / spread
-        true = torch.cat([true, products(true)], dim=1)
-        left = self.emulator.fit(true, torch.cat([scaled, bent], dim=1), observables)
+        true = powers((x - centre) / spread, degree)
+        left = self.emulator.fit(true, powers(scaled, degree), observables)
         return torch.cat([bent, left], dim=1)
 
 
@@ -94,6 +108,25 @@ def products(first: Tensor) -> Tensor:
     """Multiply columns of (rows, dim)."""
     left, right = zip(*pairs(first.shape[1]), strict=True)
     return first[:, left] * first[:, right]
+
+
+def triples(dim: int) -> list[tuple[int, int, int]]:
+    """Give the places whose product of three is read: all, or of many dimensions none."""
+    return list(combinations_with_replacement(range(dim), 3)) if dim <= MOST_TRIPLED else []
+
+
+def n_products(dim: int, degree: int) -> int:
+    """Count the products that `powers` adds."""
+    return len(pairs(dim)) + (len(triples(dim)) if degree > 2 else 0)
+
+
+def powers(first: Tensor, degree: int) -> Tensor:
+    """Give columns of (rows, dim), their products of two, and those of three if asked for."""
+    found = [first, products(first)]
+    if degree > 2 and (places := triples(first.shape[1])):
+        a, b, c = zip(*places, strict=True)
+        found.append(first[:, a] * first[:, b] * first[:, c])
+    return torch.cat(found, dim=1)
 
 
 def _by_others(x: Tensor, c: Tensor, own: int, more: Tensor) -> Tensor:

@@ -49,17 +49,19 @@ def linear(
     own: int,
     weights: Tensor | None = None,
     more: Tensor | None = None,
+    turned: tuple[Tensor, Tensor] | None = None,
 ) -> Ridge:
     """Regress x (rows, dim) on c (rows, n_context) in the way that predicts rows left out best.
 
     On all of c, on its first `own` columns alone, or on these by `inverse_regression`: observables
     as they are, of which there are fewest and whose noises may be independent. The columns of
     `more` (rows, k), whose slopes come after those of c, are added; where rows are not weighed, it
-    is tried without them, too. Of many rows all columns are read.
+    is tried without them, too. Of many rows all columns are read. `turned` is what `turned_round`
+    gives of x, c and own, if that is known.
     """
     more = c[:, :0] if more is None else more
     few = len(x) < MANY
-    turned = inverse_regression(x, c[:, :own]) if few and 0 < own <= MOST_TURNED else None
+    turned = turned_round(x, c, own) if turned is None else turned
     found = []
     for extra in (c[:, :0], more) if few and more.shape[1] and weights is None else (more,):
         for first in sorted({own if few else c.shape[1], c.shape[1]}):
@@ -74,6 +76,12 @@ def linear(
     slope[: len(of_context)] = of_context
     slope[c.shape[1] : c.shape[1] + len(of_more)] = of_more
     return best._replace(slope=slope)
+
+
+def turned_round(x: Tensor, c: Tensor, own: int) -> tuple[Tensor, Tensor] | None:
+    """Give `inverse_regression` on the first `own` columns of c, or None where it is not tried."""
+    tried = len(x) < MANY and 0 < own <= MOST_TURNED
+    return inverse_regression(x, c[:, :own]) if tried else None
 
 
 def _error(residual: Tensor, weights: Tensor | None) -> float:
@@ -116,38 +124,36 @@ def ridge(
     plain = ones if free is None else torch.cat([ones, free], dim=1)
     basis = torch.linalg.qr(root * plain).Q
     target, rows = (root * t - basis @ (basis.T @ (root * t)) for t in (x, c))
-    tried = _tried(target, rows, 1 - basis.square().sum(dim=1))
-    slope, residual = tried[_chosen([r for _, r in tried], plainest=plainest)]
+    slopes, residuals = _tried(target, rows, 1 - basis.square().sum(dim=1))
+    best = _chosen(residuals, plainest=plainest)
+    slope, residual = slopes[best], residuals[best]
     rest = torch.linalg.lstsq(root * plain, root * (x - c @ slope)).solution
     return Ridge(torch.cat([slope, rest[1:]]), rest[0], residual / root)
 
 
-def _tried(target: Tensor, rows: Tensor, others: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Give slopes and residuals of each ridge; `others` is 1 less what a row has in itself."""
+def _tried(target: Tensor, rows: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Give slopes (ridges, columns, dim) and residuals (ridges, rows, dim) of each ridge.
+
+    `others` is 1 less what a row has in itself.
+    """
     if not rows.shape[1]:
-        return [(rows.new_zeros(0, target.shape[1]), target / others.clamp(min=OTHERS)[:, None])]
+        residual = target / others.clamp(min=OTHERS)[:, None]
+        return rows.new_zeros(1, 0, target.shape[1]), residual[None]
     size, axes = torch.linalg.eigh(rows.T @ rows)
     turned = rows @ axes
-    moment, squares = turned.T @ target, turned.square()
     unit = size.mean().clamp(min=1e-12)
-    found = []
-    for strength in RIDGES:
-        shrunk = 1 / (size.clamp(min=0) + strength * unit)
-        slope = shrunk[:, None] * moment
-        left = (others - squares @ shrunk).clamp(min=OTHERS)
-        found.append((axes @ slope, (target - turned @ slope) / left[:, None]))
-    return found
+    shrunk = 1 / (size.clamp(min=0) + size.new_tensor(RIDGES)[:, None] * unit)
+    slopes = shrunk[:, :, None] * (turned.T @ target)
+    left = (others - shrunk @ turned.square().T).clamp(min=OTHERS)
+    return axes @ slopes, (target - turned @ slopes) / left[:, :, None]
 
 
-def _chosen(residuals: list[Tensor], *, plainest: bool) -> int:
+def _chosen(residuals: Tensor, *, plainest: bool) -> int:
     """Find the ridge that leaves least, or the strongest that leaves hardly more."""
-    best = int(torch.tensor([_error(residual, None) for residual in residuals]).argmin())
+    squares = residuals.square()
+    best = int(squares.mean(dim=1).log().sum(dim=1).argmin())
     if not plainest:
         return best
-    least = residuals[best].square()
-    size = least.mean(dim=0)
-    for place in range(len(residuals) - 1, best, -1):
-        more = ((residuals[place].square() - least) / size).sum(dim=1)
-        if more.mean() <= more.std() / len(more) ** 0.5:
-            return place
-    return best
+    more = ((squares - squares[best]) / squares[best].mean(dim=0)).sum(dim=2)
+    enough = more.mean(dim=1) <= more.std(dim=1) / more.shape[1] ** 0.5
+    return max(best, int(enough.nonzero().max()) if enough.any() else best)

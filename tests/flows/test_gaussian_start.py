@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from sbi_inn.flows import GaussianStart
+from sbi_inn.flows.gaussian_start import Reading
+from sbi_inn.flows.inverse_regression import inverse_regression
 
 
 def rows(n, seed):
@@ -133,7 +135,7 @@ def test_an_emulator_sees_what_bends_and_how_large_the_noise_is(n):
 def test_a_second_prediction_knows_the_size_of_the_noise_where_the_first_cannot():
     told = GaussianStart(3, 30, 30)
     x, c = bent(3_000, 1, curve=1.0, size=0.1)
-    told._solve(x, c, 30)
+    told.fit(x, c, 30, Reading(2))
     fresh, seen = bent(4_000, 2, curve=1.0, size=0.1)
     read = torch.cat([seen, told.first(seen, seen)], dim=1)
     first = torch.addmm(told.first.offset, seen, told.first.slope)
@@ -151,8 +153,7 @@ def test_a_second_prediction_is_read_where_rows_left_out_become_likelier():
     x, c = bent(1_500, 1, curve=0.7, size=0.1)
     two.fit(x, c, 30)
     assert two.passes == 2
-    one.passes.fill_(1)
-    one._solve(x, c, 30)
+    one.fit(x, c, 30, Reading(1))
     fresh = bent(4_000, 2, curve=0.7, size=0.1)
     assert density(two, *fresh) > density(one, *fresh)
 
@@ -164,3 +165,44 @@ def test_an_emulator_of_nothing_is_left_out():
     told.fit(x, c, 40)
     plain.fit(x, c, 40)
     assert density(told, fresh, other) > density(plain, fresh, other) - 0.02
+
+
+def test_a_cubic_emulator_is_taken_where_observables_are_cubic():
+    def twisted(n, seed):
+        x, c = bent(n, seed, curve=0.7, size=0.1)
+        slopes = torch.randn(2, 30, generator=torch.Generator().manual_seed(5))
+        return x, c + 0.3 * x[:, :2] ** 3 @ slopes
+
+    cubic, quadratic = GaussianStart(3, 30, 30), GaussianStart(3, 30, 30)
+    x, c = twisted(3_000, 1)
+    cubic.fit(x, c, 30)
+    quadratic.fit(x, c, 30, Reading(2))
+    x, c = twisted(4_000, 2)
+    # Of the usual row: some in the tails are far off with either of them.
+    z, found = zip(*(start(x, c) for start in (cubic, quadratic)), strict=True)
+    log_prob = torch.stack(found) - 0.5 * torch.stack(z).square().sum(dim=2)
+    assert log_prob[0].median() > log_prob[1].median() + 0.5
+    n_quadratic = 3 + 6
+    assert cubic.second.emulator.slope[n_quadratic:].abs().max() > 0
+    assert quadratic.second.emulator.slope[n_quadratic:].abs().max() == 0
+
+
+def test_one_row_far_out_does_not_make_all_others_wide():
+    x, context, *_ = rows(4_000, 1)
+    fresh = rows(4_000, 2)[:2]
+    fitted, spoilt = GaussianStart(2, 3), GaussianStart(2, 3)
+    fitted.fit(x, context)
+    x = x.clone()
+    x[0, 0] += 300
+    spoilt.fit(x, context)
+    assert density(spoilt, *fresh) > density(fitted, *fresh) - 0.05
+
+
+def test_offsets_of_columns_do_not_matter_to_a_regression_turned_round():
+    draw = torch.Generator().manual_seed(1)
+    x = torch.randn(60, 1, generator=draw).double()
+    c = x + torch.randn(60, 30, generator=draw)
+    predicted, slope = inverse_regression(x, c)
+    moved, same = inverse_regression(x + 2, c + 1e4)
+    torch.testing.assert_close(moved, predicted, atol=1e-8, rtol=0)
+    torch.testing.assert_close(same, slope, atol=1e-8, rtol=0)
