@@ -1,10 +1,13 @@
 """The notebooks run, at small size, and are stored with outputs that anyone may read."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client import AsyncKernelManager
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
@@ -16,9 +19,11 @@ NOT_RUN_AGAIN = {
     "10-star-counts",
 }
 
-# Takes the place of the first code cell, which says how much is simulated.
 BAR = re.compile(r"[\w ]+: +\d+%\|")
+# Takes the place of the first code cell, which says how much is simulated.
 SMALL = """
+%reset -f
+import os
 import warnings
 import sbi_inn
 from sbi_inn.checks import subject
@@ -31,8 +36,10 @@ warnings.simplefilter("error")
 warnings.filterwarnings("ignore", "the forward network misses")  # trained this little, it does
 warnings.filterwarnings("ignore", "the last check of this posterior said")
 n_simulations = 500
-fit, small = sbi_inn.fit_posterior, {"blocks": 2, "hidden": 16}
-compare = sbi_inn.compare_models
+small = {"blocks": 2, "hidden": 16}
+# The kernel may have run another notebook, which left these.
+fit = getattr(sbi_inn.fit_posterior, "whole", sbi_inn.fit_posterior)
+compare = getattr(sbi_inn.compare_models, "whole", sbi_inn.compare_models)
 kinds = {"cinn": sbi_inn.CINN(**small), "inn": sbi_inn.INN(**small)}
 
 
@@ -47,9 +54,20 @@ def compare_small(models, **options):
     return compare(models, **options)
 
 
+fit_small.whole, compare_small.whole = fit, compare
 sbi_inn.fit_posterior = fit_small
 sbi_inn.compare_models = compare_small
+os.chdir({folder!r})
 """
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[AsyncKernelManager]:
+    """One for all, which loads the libraries once; each notebook begins with no names."""
+    manager = AsyncKernelManager(kernel_name="python3")
+    run_sync(manager.start_kernel)()
+    yield manager
+    run_sync(manager.shutdown_kernel)(now=True)
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -85,16 +103,17 @@ def test_there_are_notebooks() -> None:
     ]
 
 
-def test_it_runs(notebook: nbformat.NotebookNode, tmp_path: Path) -> None:
+def test_it_runs(
+    notebook: nbformat.NotebookNode, kernel: AsyncKernelManager, tmp_path: Path
+) -> None:
     first = code_cells(notebook)[0]
     assert re.fullmatch(r"n_simulations = [\d_]+", first.source)
-    first.source = SMALL
-    NotebookClient(
-        notebook,
-        timeout=300,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(tmp_path)}},
-    ).execute()  # raises where a cell does
+    first.source = SMALL.replace("{folder!r}", repr(str(tmp_path)))
+    client = NotebookClient(notebook, km=kernel, timeout=300)
+    try:
+        client.execute()  # raises where a cell does
+    finally:
+        client.kc.stop_channels()
     told = "".join(o.text for o in outputs(notebook) if o.get("name") == "stderr")
     # On a slow machine bars appear, of what takes longer than two seconds.
     said = [line for line in re.split(r"[\r\n]+", told) if line and not BAR.match(line)]
