@@ -18,6 +18,8 @@ from sbi_inn.typing import FloatArray, IntArray
 # Two counts as unlikely as each other must be told apart by their probability, not by rounding.
 _ROUNDING = 1 + 1e-9
 _RAREST = 1e-100  # below, Bonferroni's bound will do, and scipy finds no quantiles
+# Standard deviations from the mean of a Poisson count beyond which it is rarer than that.
+_BEYOND = 40
 _BISECTIONS = 14  # of an interval of width log(99): the pointwise level to 3 parts in 10,000
 _SMALLEST_RANK = 2.0**-50  # ranks of exactly 0 and 1 have no normal score
 
@@ -142,7 +144,9 @@ def _first_escapes(n: int, levels: FloatArray, low: IntArray, high: IntArray) ->
         rest = _poisson(n - counts, n * (1 - level)) / _poisson(n, n)
         step = (following - level) / (1 - level)
         yield float((weights * rest) @ _tails(least - counts, most - counts, n - counts, step))
-        increments = _poisson(np.arange(most - first + 1), n * (following - level))
+        mean = n * (following - level)
+        reached = min(most - first, int(mean + _BEYOND * (np.sqrt(mean) + 1)))
+        increments = _poisson(np.arange(reached + 1), mean)
         weights = np.convolve(weights, increments)[least - first : most - first + 1]
         first, level = least, following
 
