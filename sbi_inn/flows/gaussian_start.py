@@ -152,13 +152,19 @@ class GaussianStart(Bijection):
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take the residual in units of its width, and whiten it."""
-        mean, width = self.predict(context)
-        z = ((x @ self.turn - mean) * torch.exp(-width)) @ self.whiten
-        return z, (self._log_det() - width.sum(dim=1)).expand(len(x))
+        return self.whitened(x, *self.predict(context))
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Undo the whitening, and add the mean again."""
-        mean, width = self.predict(context)
+        return self.coloured(z, *self.predict(context))
+
+    def whitened(self, x: Tensor, mean: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
+        """Do as `forward`, with the means and log widths of `predict`."""
+        z = ((x @ self.turn - mean) * torch.exp(-width)) @ self.whiten
+        return z, (self._log_det() - width.sum(dim=1)).expand(len(x))
+
+    def coloured(self, z: Tensor, mean: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
+        """Do as `inverse`, with the means and log widths of `predict`."""
         x = ((z @ self.colour) * torch.exp(width) + mean) @ self.turn_back
         return x, (width.sum(dim=1) - self._log_det()).expand(len(z))
 

@@ -74,9 +74,7 @@ class FittedCINN:
     @torch.inference_mode()
     def summarise(self, observations: Observations) -> FloatArray:
         """Give the learned summaries of observations, shape (batch, features)."""
-        context = self._context(observations)
-        found = to_numpy(context[:, : context.shape[1] - self.shape.exact])
-        return found.astype(np.float64)
+        return to_numpy(self._context(observations)).astype(np.float64)
 
     def _batch(self, observations: Observations) -> Batch:
         """Scale observations, where the network is."""

@@ -214,7 +214,7 @@ class Network(nn.Module):
         """Make blocks after a start in closed form, whose means and widths they are told."""
         assert self.start is not None
         blocks = self._blocks(settings, shape.dim, self.summary.features + 2 * shape.dim)
-        return Informed(self.start, blocks, shape.exact)
+        return Informed(self.start, blocks)
 
     def _blocks(self, settings: CINNSettings, dim: int, context: int) -> Bijection:
         assert settings.blocks is not None
@@ -247,7 +247,7 @@ class Network(nn.Module):
         if self.start is None:
             return features
         assert batch.exact is not None
-        return torch.cat([features, *self.start.predict(batch.exact), batch.exact], dim=1)
+        return torch.cat([features, *self.start.predict(batch.exact)], dim=1)
 
     def _linear(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Give what is regressed, and on what: all that is smooth, on pieces and the vector."""
