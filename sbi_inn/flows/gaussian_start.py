@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sbi_inn.flows.bijection import Bijection
-from sbi_inn.flows.prediction import Prediction, pairs
+from sbi_inn.flows.prediction import Foreseen, Prediction, foresee, pairs
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 from sbi_inn.flows.ridge import Ridge, linear, ridge, turned_round
 
 # How often means are regressed again with the widths found, and widths with the means found.
 ROUNDS = 3
+# The same where starts are only compared: the first round changes most.
+ROUNDS_TRIED = 1
 # Largest log weight of a row over the median row's: how much one sharp row may count.
 MOST = 9.0
 # Usual sizes up to which what is left of a row counts where axes are whitened: a single row of a
@@ -178,41 +182,38 @@ class GaussianStart(Bijection):
         READINGS is best is decided by rows left out, if it is not given.
         """
         own = context.shape[1] if own is None else own
-        if self.own:
-            reading = reading or self._reading_that_helps(x, context, own)
-            self.passes.fill_(reading.passes)
-        self._solve(x, context, own, reading.degree if reading else 2)
+        if self.own and reading is None:
+            reading = self._reading_that_helps(x, context, own)
+        self._solve(_Rows(x, context, own), reading or READINGS[0])
 
-    def _solve(self, x: Tensor, context: Tensor, own: int, degree: int) -> None:
+    def _solve(self, rows: _Rows, reading: Reading, rounds: int = ROUNDS) -> None:
         """Regress means and widths in turn, and whiten what is left."""
-        x, c = x[:ENOUGH].double(), context[:ENOUGH].double()
-        turn, back = _axes(x, c, own)
-        self.turn.copy_(turn)
-        self.turn_back.copy_(back)
-        x = x @ turn
-        more = self._more(x, c, own, degree)
-        mean, width = _in_turn(x, c, own, more)
+        if self.own:
+            self.passes.fill_(reading.passes)
+        self.turn.copy_(rows.turn)
+        self.turn_back.copy_(rows.back)
+        mean, width = _in_turn(rows, self._more(rows, reading), rounds)
         found = torch.cat([mean.slope, width.slope], dim=1)
         self.slope.zero_()[: len(found)] = found  # what an emulator left aside would say has none
         self.offset.copy_(torch.cat([mean.offset, width.offset]))
-        self._bound(context[:ENOUGH])
+        self._bound(rows.context)
         colour = _colour(mean.residual * torch.exp(-_said(mean, width)))
         self.colour.copy_(colour.T)
         self.whiten.copy_(torch.linalg.inv(colour).T)
 
-    def _more(self, x: Tensor, c: Tensor, own: int, degree: int) -> Tensor:
+    def _more(self, rows: _Rows, reading: Reading) -> Tensor:
         """Keep predictions, and give what `_read` adds by what they say of rows left out."""
-        observables = c[:, : self.own] if self.own and self.passes else None
-        more = self.first.fit(x, c, own, c[:, :0], observables)
-        if observables is None or self.passes < PASSES:
+        observables = rows.c[:, : self.own] if self.own and reading.passes else None
+        more = self.first.fit(rows.x, rows.first, observables)
+        if observables is None or reading.passes < PASSES:
             return more
-        return self.second.fit(x, c, own, more, observables, degree)
+        return self.second.fit(rows.x, rows.second(more), observables, reading.degree)
 
     def _reading_that_helps(self, x: Tensor, context: Tensor, own: int) -> Reading:
         """Find the one of READINGS that makes rows left out likeliest; of few rows the plainest."""
         if len(x) < ROWS_A_FEATURE * len(self.slope):
             return READINGS[0]
-        losses = [left_out_loss(x, context, own, self.own, reading) for reading in READINGS]
+        losses = left_out_losses(x, context, own, self.own, READINGS)
         best = 0
         for place in range(1, len(READINGS)):
             if surely_less(losses[place], losses[best]):
@@ -233,27 +234,51 @@ class GaussianStart(Bijection):
         return torch.cat([self.turn.diagonal(), self.whiten.diagonal()]).abs().log().sum()
 
 
+class _Rows:
+    """Rows that starts are fitted to, and what these share, however observables are read."""
+
+    def __init__(self, x: Tensor, context: Tensor, own: int) -> None:
+        self.context, self.own = context[:ENOUGH], own
+        x, self.c = x[:ENOUGH].double(), self.context.double()
+        self.turn, self.back = _axes(x, self.c, own)
+        self.x = x @ self.turn
+        self._second: Foreseen | None = None
+
+    @cached_property
+    def first(self) -> Foreseen:
+        """What the context says of x."""
+        return foresee(self.x, self.c, self.own, self.c[:, :0])
+
+    def second(self, more: Tensor) -> Foreseen:
+        """Give the same of a context that holds what the first prediction left, in all readings."""
+        self._second = self._second or foresee(self.x, self.c, self.own, more)
+        return self._second
+
+
 @torch.no_grad()
-def left_out_loss(
+def left_out_losses(
     x: Tensor,
     context: Tensor,
     own: int,
     emulated: int = 0,
-    reading: Reading = READINGS[0],
-) -> Tensor:
+    readings: Iterable[Reading] = READINGS[:1],
+) -> list[Tensor]:
     """Give the loss of rows (rows, dim) that a start has not seen, one in four, but for a constant.
 
     They are left out of everything, as an emulator, of the first `emulated` columns of the context
     (rows, n_context), knows a little of its own rows. The first `own` are observables as they are.
-    `reading` is one of READINGS.
+    One tensor for each of the `readings`.
     """
     held = torch.zeros(min(len(x), MOST_TRIED), dtype=torch.bool)
     held[::HELD] = True
     x, context = x[: len(held)], context[: len(held)]
-    start = GaussianStart(x.shape[1], context.shape[1], emulated)
-    start.fit(x[~held], context[~held], own, reading)
-    z, log_det = start(x[held], context[held])
-    return (0.5 * z.square().sum(dim=1) - log_det).double()
+    rows, losses = _Rows(x[~held], context[~held], own), []
+    for reading in readings:
+        start = GaussianStart(x.shape[1], context.shape[1], emulated)
+        start._solve(rows, reading, ROUNDS_TRIED)
+        z, log_det = start(x[held], context[held])
+        losses.append((0.5 * z.square().sum(dim=1) - log_det).double())
+    return losses
 
 
 def surely_less(less: Tensor, more: Tensor) -> bool:
@@ -288,13 +313,27 @@ def _widths(residual: Tensor, c: Tensor) -> Ridge:
     return ridge(_log_size(residual), c, plainest=True)
 
 
-def _in_turn(x: Tensor, c: Tensor, own: int, more: Tensor) -> tuple[Ridge, Ridge]:
+def _in_turn(rows: _Rows, more: Tensor, rounds: int) -> tuple[Ridge, Ridge]:
     """Regress x, and the log sizes of what is left, in turn."""
+    x, c, own = rows.x, rows.c, rows.own
     read = torch.cat([c, more], dim=1)
     mean = linear(x, c, own, more=more)
-    turned = [turned_round(column, c, own) for column in x.T[:, :, None]]
-    for _ in range(ROUNDS):
-        mean = _weighted(x, c, own, _widths(mean.residual, read)(read), more, turned)
+    columns = x.T[:, :, None]
+    known = [(turned_round(column, c, own), None) for column in columns]
+    for _ in range(rounds):
+        width = _widths(mean.residual, read)(read)
+        weights = (2 * (width.median(dim=0).values - width)).clamp(max=MOST).exp()
+        # Each row is weighed by 1 / s^2, which is another one for each column.
+        found = [
+            linear(column, c, own, w, more, turned, way)
+            for column, w, (turned, way) in zip(columns, weights.T, known, strict=True)
+        ]
+        known = [(turned, one.way) for (turned, _), one in zip(known, found, strict=True)]
+        mean = Ridge(
+            torch.cat([one.slope for one in found], dim=1),
+            torch.cat([one.offset for one in found]),
+            torch.cat([one.residual for one in found], dim=1),
+        )
     return mean, _widths(mean.residual, read)
 
 
@@ -305,19 +344,3 @@ def _said(mean: Ridge, width: Ridge) -> Tensor:
 
 def _log_size(residual: Tensor) -> Tensor:
     return 0.5 * (residual.square() + SMALLEST_VARIANCE).log()
-
-
-def _weighted(
-    x: Tensor,
-    c: Tensor,
-    own: int,
-    width: Tensor,
-    more: Tensor,
-    turned: list[tuple[Tensor, Tensor] | None],
-) -> Ridge:
-    """Regress each column of x with rows weighed by 1 / s^2, where log s is (rows, dim)."""
-    found = []
-    for column, w, known in zip(x.T[:, :, None], width.T, turned, strict=True):
-        weights = (2 * (w.median() - w)).clamp(max=MOST).exp()
-        found.append(linear(column, c, own, weights, more, known))
-    return Ridge(*(torch.cat(parts, dim=-1) for parts in zip(*found, strict=True)))

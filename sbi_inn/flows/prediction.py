@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations_with_replacement
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from sbi_inn.flows.emulator import Emulator
 from sbi_inn.flows.left_out import left_out
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
-from sbi_inn.flows.ridge import linear
+from sbi_inn.flows.ridge import Ridge, linear
 
 # Dimensions up to which all products of a prediction are read, not only the squares.
 MOST_PAIRED = 10
@@ -59,30 +60,21 @@ class Prediction(nn.Module):
         return torch.cat([found, left], dim=1)
 
     def fit(
-        self,
-        x: Tensor,
-        c: Tensor,
-        own: int,
-        more: Tensor,
-        observables: Tensor | None,
-        degree: int = 2,
+        self, x: Tensor, foreseen: Foreseen, observables: Tensor | None, degree: int = 2
     ) -> Tensor:
         """Learn from rows, and give what `forward` would say of rows left out.
 
         Parameters
         ----------
         x : Tensor, shape (rows, dim)
-        c : Tensor, shape (rows, n_context)
-            The first `own` columns are observables as they are.
-        own : int
-        more : Tensor, shape (rows, m)
-            What is read besides, m = n_read - n_context.
+        foreseen : Foreseen
+            What `foresee` gives of x.
         observables : Tensor, shape (rows, observables), or None
             Those that the emulator explains.
         degree : int
             Of its polynomials, if that is less than they may have.
         """
-        found, predicted = linear(x, c, own, more=more), _by_others(x, c, own, more)
+        found, predicted = foreseen
         centre = predicted.mean(dim=0)
         spread = predicted.std(dim=0).clamp(min=SMALLEST_VARIANCE)
         scaled = (predicted - centre) / spread
@@ -95,6 +87,33 @@ class Prediction(nn.Module):
         true = powers((x - centre) / spread, degree)
         left = self.emulator.fit(true, powers(scaled, degree), observables)
         return torch.cat([bent, left], dim=1)
+
+
+class Foreseen(NamedTuple):
+    """A regression, and what it says of rows left out.
+
+    Attributes
+    ----------
+    found : Ridge
+    predicted : Tensor, shape (rows, dim)
+    """
+
+    found: Ridge
+    predicted: Tensor
+
+
+def foresee(x: Tensor, c: Tensor, own: int, more: Tensor) -> Foreseen:
+    """Regress x (rows, dim) on c (rows, n_context) and on `more` (rows, k).
+
+    The first `own` columns of c are observables as they are. Each row is predicted by other rows,
+    in a few parts. What each row would have been without itself alone differs from what all rows
+    say by a share of its own residual, and a regression that reads both would read that off.
+    """
+    found, predicted = linear(x, c, own, more=more), torch.empty_like(x)
+    for part, others in left_out(len(x)):
+        one = linear(x[others], c[others], own, more=more[others], way=found.way)
+        predicted[part] = one(torch.cat([c[part], more[part]], dim=1))
+    return Foreseen(found, predicted)
 
 
 def pairs(dim: int) -> list[tuple[int, int]]:
@@ -127,16 +146,3 @@ def powers(first: Tensor, degree: int) -> Tensor:
         a, b, c = zip(*places, strict=True)
         found.append(first[:, a] * first[:, b] * first[:, c])
     return torch.cat(found, dim=1)
-
-
-def _by_others(x: Tensor, c: Tensor, own: int, more: Tensor) -> Tensor:
-    """Predict each row by other rows, in a few parts.
-
-    What each row would have been without itself alone differs from what all rows say by a share of
-    its own residual, and a regression that reads both would read that off.
-    """
-    predicted = torch.empty_like(x)
-    for part, others in left_out(len(x)):
-        found = linear(x[others], c[others], own, more=more[others])
-        predicted[part] = found(torch.cat([c[part], more[part]], dim=1))
-    return predicted

@@ -24,6 +24,24 @@ MANY = 5_000
 OTHERS = 1e-9
 
 
+class Way(NamedTuple):
+    """What a regression reads.
+
+    Attributes
+    ----------
+    columns : int
+        The first so many of the context.
+    turned : bool
+        By `inverse_regression`.
+    more : bool
+        Whether further columns are read besides.
+    """
+
+    columns: int
+    turned: bool
+    more: bool
+
+
 class Ridge(NamedTuple):
     """x = c slope + offset, and what each row, left out, differs from it by.
 
@@ -32,11 +50,14 @@ class Ridge(NamedTuple):
     slope : Tensor, shape (n_context, dim)
     offset : Tensor, shape (dim,)
     residual : Tensor, shape (rows, dim)
+    way : Way, optional
+        Which one `linear` took.
     """
 
     slope: Tensor
     offset: Tensor
     residual: Tensor
+    way: Way | None = None
 
     def __call__(self, c: Tensor) -> Tensor:
         """Predict x (rows, dim) at contexts (rows, n_context)."""
@@ -50,32 +71,59 @@ def linear(
     weights: Tensor | None = None,
     more: Tensor | None = None,
     turned: tuple[Tensor, Tensor] | None = None,
+    way: Way | None = None,
 ) -> Ridge:
     """Regress x (rows, dim) on c (rows, n_context) in the way that predicts rows left out best.
 
     On all of c, on its first `own` columns alone, or on these by `inverse_regression`: observables
     as they are, of which there are fewest and whose noises may be independent. The columns of
     `more` (rows, k), whose slopes come after those of c, are added; where rows are not weighed, it
-    is tried without them, too. Of many rows all columns are read. `turned` is what `turned_round`
-    gives of x, c and own, if that is known.
+    is tried without them, too. Of many rows all columns are read.
+
+    `turned` is what `turned_round` gives of x, c and own, and `way` is the way to take, where these
+    are known.
     """
     more = c[:, :0] if more is None else more
-    few = len(x) < MANY
-    turned = turned_round(x, c, own) if turned is None else turned
-    found = []
-    for extra in (c[:, :0], more) if few and more.shape[1] and weights is None else (more,):
-        for first in sorted({own if few else c.shape[1], c.shape[1]}):
-            one = ridge(x, torch.cat([c[:, :first], extra], dim=1), weights)
-            found.append((one, one.slope[:first], one.slope[first:]))
-        if turned is not None:
-            one = ridge(x, extra, weights, turned[0])
-            rest, free = one.slope[: extra.shape[1]], one.slope[extra.shape[1] :]
-            found.append((one, turned[1] @ free, rest))
-    best, of_context, of_more = min(found, key=lambda one: _error(one[0].residual, weights))
+    ways = (way,) if way else _ways(len(x), own, c, more, weights)
+    if turned is None and any(one.turned for one in ways):
+        turned = inverse_regression(x, c[:, :own])
+    found = [_by(one, x, c, weights, more, turned) for one in ways]
+    return min(found, key=lambda one: _error(one.residual, weights))
+
+
+def _ways(rows: int, own: int, c: Tensor, more: Tensor, weights: Tensor | None) -> tuple[Way, ...]:
+    """Give those that are tried."""
+    if rows >= MANY:
+        return (Way(c.shape[1], turned=False, more=True),)
+    extras = (False, True) if more.shape[1] and weights is None else (True,)
+    columns = {own, c.shape[1]}
+    plain = [Way(first, turned=False, more=m) for m in extras for first in sorted(columns)]
+    turned = [Way(own, turned=True, more=m) for m in extras if 0 < own <= MOST_TURNED]
+    return (*plain, *turned)
+
+
+def _by(
+    way: Way,
+    x: Tensor,
+    c: Tensor,
+    weights: Tensor | None,
+    more: Tensor,
+    turned: tuple[Tensor, Tensor] | None,
+) -> Ridge:
+    """Regress in one way; slopes of what is not read are zero."""
+    extra = more if way.more else more[:, :0]
+    if way.turned:
+        assert turned is not None
+        one = ridge(x, extra, weights, turned[0])
+        of_more, free = one.slope.split([extra.shape[1], len(one.slope) - extra.shape[1]])
+        of_context = turned[1] @ free
+    else:
+        one = ridge(x, torch.cat([c[:, : way.columns], extra], dim=1), weights)
+        of_context, of_more = one.slope.split([way.columns, extra.shape[1]])
     slope = x.new_zeros(c.shape[1] + more.shape[1], x.shape[1])
     slope[: len(of_context)] = of_context
     slope[c.shape[1] : c.shape[1] + len(of_more)] = of_more
-    return best._replace(slope=slope)
+    return one._replace(slope=slope, way=way)
 
 
 def turned_round(x: Tensor, c: Tensor, own: int) -> tuple[Tensor, Tensor] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sbi_inn.flows.gaussian_start import left_out_loss, surely_less
+from sbi_inn.flows.gaussian_start import left_out_losses, surely_less
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.summary_networks.exact import Exact
 
@@ -25,8 +25,8 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
     if not _enough(more, data):
         return exact
     x = torch.from_numpy(latents.astype(np.float32))
-    asked, others = (
-        left_out_loss(x, torch.from_numpy(each(seen)), exact.own) for each in (more, exact)
+    (asked,), (others,) = (
+        left_out_losses(x, torch.from_numpy(each(seen)), exact.own) for each in (more, exact)
     )
     return more if surely_less(asked, others) else exact
 
