@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,11 +19,13 @@ from sbi_inn.checks.predictors import (
     WIDTH,
     Predictors,
     Score,
+    columns_at,
+    drawn_at,
     predictors_of,
     scores_of,
 )
 from sbi_inn.checks.record import SIGNIFICANCE, Finding, Limits, Record, Sight, corrected, deviation
-from sbi_inn.checks.subject import Subject
+from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.diagnostics.conditional_ranks import (
     SCORE_OF_CORRELATION,
     Design,
@@ -249,6 +251,12 @@ class Conditional(Record):
         return f": the network has not read all that {name} says"
 
 
+def seen_from(general: Conditional, here: Here) -> Conditional:
+    """Let the check in general say so, where what it objects to does not concern y."""
+    elsewhere = general.misses(columns_at(here, drawn_at(here)))
+    return replace(general, elsewhere=True) if elsewhere else general
+
+
 def check_conditional(subject: Subject) -> Conditional:
     """Look whether observations predict ranks, over the test simulations."""
     scores, about = scores_of(subject)
@@ -261,4 +269,5 @@ CONDITIONAL = CheckKind(
     explanation="Where a truth lies among its draws must not be predictable from the observation: "
     "otherwise the observation says more than the posterior.",
     run=check_conditional,
+    told_at=seen_from,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from sbi_inn.checks.conditional import Conditional
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import number
 from sbi_inn.checks.predictors import (
@@ -18,7 +17,7 @@ from sbi_inn.checks.predictors import (
     LOCATION,
     WIDTH,
     Score,
-    columns_at,
+    drawn_at,
     predictors_of,
     row_of,
     scores_of,
@@ -39,7 +38,6 @@ WIDTH_AT = Limits(
 CORRELATION_AT = Limits("difference of correlations", caution=0.25, distrust=0.6)
 
 LIMITS = {LOCATION: SHIFT_AT, WIDTH: WIDTH_AT, DEPENDENCE: CORRELATION_AT}
-DRAWS = 200  # at y, for their mean and width
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,22 +146,11 @@ def _read_better(needless: float, width: float) -> str:
     return f"; if all of it were read, they could be {number(needless)} times as narrow"
 
 
-def seen_from(general: Conditional, here: Here) -> Conditional:
-    """Let the check in general say so, where what it objects to does not concern y."""
-    elsewhere = general.misses(columns_at(here, _drawn(here)))
-    return replace(general, elsewhere=True) if elsewhere else general
-
-
-def _drawn(here: Here) -> FloatArray:
-    sampler = here.subject.sampler
-    return sampler.extended(sampler.draw(here.observation, DRAWS, here.subject.rng())[0])
-
-
 def check_conditional_at(here: Here) -> ConditionalAt:
     """Look whether an observation predicts where the truth lies among its draws."""
     subject = here.subject
     scores, about = scores_of(subject)
-    drawn = _drawn(here)
+    drawn = drawn_at(here)
     _, design = predictors_of(subject)
     weights = design.weights(row_of(here, drawn)) | weights_by_givens(here, drawn)
     return ConditionalAt(scores, about, weights, design.residuals(scores))

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from sbi_inn.checks.goodness import goodness_of_fit
+from sbi_inn.checks.goodness import GOODNESS_OF_FIT
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import number
 from sbi_inn.checks.record import Finding, Record
@@ -138,6 +138,7 @@ class Information(Record):
 def check_information(here: Here) -> Information:
     """Compare the posterior at an observation with the prior."""
     sampler = here.subject.sampler
+    fits = GOODNESS_OF_FIT.at(here)
     drawn = sampler.draw(here.observation, DRAWS, here.subject.rng())[0]
     shown = sampler.extended(drawn)
     prior = flat(here.subject.simulations.prior_draws)[1]
@@ -155,7 +156,7 @@ def check_information(here: Here) -> Information:
         float(stats.sem(gained)),
         sampler.columns,
         _attainable(here, prior) if _simulates(here.subject) else None,
-        goodness_of_fit(here.subject, here.observation)[0].passed,
+        isinstance(fits, str) or fits.passed,
     )
 
 

@@ -77,6 +77,8 @@ class CheckKind(Generic[R]):
         In this order: the first that is missing is why the check is skipped.
     at_observation : bool
         Whether it is about one observation.
+    told_at : callable
+        Given a record in general and a `Here`: what it is to who asks at that observation.
     """
 
     name: str
@@ -85,14 +87,18 @@ class CheckKind(Generic[R]):
     run: Callable[[Any], R | str]
     needs: tuple[Need, ...] = ()
     at_observation: bool = False
+    told_at: Callable[[R, Here], R] = lambda record, _: record
 
     def of(self, subject: Shared) -> R | str:
         """Check a posterior in general, once: the record, or why there is none."""
         return subject.once(self.name, lambda: self._found(subject, subject))
 
     def at(self, here: Here) -> R | str:
-        """Check a posterior at one observation: the record, or why there is none."""
-        return self._found(here.subject, here)
+        """Check a posterior at one observation, once: the record, or why there is none."""
+        if self.at_observation:
+            return here.once(self.name, lambda: self._found(here.subject, here))
+        found = self.of(here.subject)
+        return found if isinstance(found, str) else self.told_at(found, here)
 
     def record(self, subject: Shared) -> R:
         """Check a posterior in general.

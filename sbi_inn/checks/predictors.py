@@ -25,6 +25,7 @@ from sbi_inn.observation.statistics import described_with_givens, given_names
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import FloatArray, IntArray
 
+DRAWS = 200  # at one observation, for their mean and width
 LOCATION, WIDTH, DEPENDENCE = "location", "width", "dependence"
 _GAP = "a gap in "
 LEARNED = "a feature that the network learned from"  # with this its name begins
@@ -142,6 +143,15 @@ def _predictors(subject: Subject) -> tuple[Predictors, Design]:
     )
     rng = generator(subject.seed, Stream.CONDITIONAL_RANKS)
     return predictors, Design.of(predictors.scores(), rng)
+
+
+def drawn_at(here: Here) -> FloatArray:
+    """Draw at an observation, with what is derived, for means and widths; shape (DRAWS, d)."""
+    sampler = here.subject.sampler
+    return here.once(
+        "draws for conditional ranks",
+        lambda: sampler.extended(sampler.draw(here.observation, DRAWS, here.subject.rng())[0]),
+    )
 
 
 def row_of(here: Here, draws: FloatArray) -> FloatArray:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sbi_inn.checks.calibration import CALIBRATION
-from sbi_inn.checks.conditional import CONDITIONAL, Conditional
-from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y, seen_from
+from sbi_inn.checks.conditional import CONDITIONAL
+from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y
 from sbi_inn.checks.dependence import DEPENDENCE
 from sbi_inn.checks.fields import COVERAGE_MAP, FIELD_CALIBRATION
 from sbi_inn.checks.goodness import GOODNESS_OF_FIT
@@ -66,27 +66,29 @@ def run_checks(
     if subject.sampler.prior.fields:
         return _sorted(_of_field(subject, observation))
     survey = subject.survey(progress=progress)
-    found = {check.name: check.of(subject) for check in CHECKS if not check.at_observation}
+    found = _walk(CHECKS, subject, observation)
     if survey.why_no_density:
         found["regions of highest density"] = survey.why_no_density
     if len(survey.tests) < len(subject.tests):
         looked = f"looked at {len(survey.tests):,} of {len(subject.tests):,}"
         found["some test simulations"] = f"{looked}, for the time it takes"
-    if observation is not None:
-        here = Here(subject, observation)
-        found |= {check.name: check.at(here) for check in CHECKS if check.at_observation}
-        general = found[CONDITIONAL.name]
-        if isinstance(general, Conditional):
-            found[CONDITIONAL.name] = seen_from(general, here)
     return _sorted(found)
+
+
+def _walk(
+    checks: Iterable[CheckKind[Any]], subject: Subject, observation: Observations | None
+) -> dict[str, Record | str]:
+    """Run those in general, and at an observation all of them."""
+    if observation is None:
+        return {check.name: check.of(subject) for check in checks if not check.at_observation}
+    here = Here(subject, observation)
+    in_order = sorted(checks, key=lambda check: check.at_observation)
+    return {check.name: check.at(here) for check in in_order}
 
 
 def _of_field(subject: Subject, observation: Observations | None) -> dict[str, Record | str]:
     """Run the checks of fields."""
-    found = {check.name: check.of(subject) for check in FIELD_CHECKS if not check.at_observation}
-    if observation is not None:
-        here = Here(subject, observation)
-        found |= {check.name: check.at(here) for check in FIELD_CHECKS if check.at_observation}
+    found = _walk(FIELD_CHECKS, subject, observation)
     why = "of a field, what sums it up is looked at instead: its pixels are too many"
     left_out = (check.name for check in CHECKS if not check.at_observation)
     return found | {name: why for name in left_out if name not in found}

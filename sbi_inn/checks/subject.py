@@ -189,6 +189,13 @@ class Here:
 
     subject: Subject
     observation: Observations
+    _known: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """Give what `make` returns, as `Subject.once` does."""
+        if name not in self._known:
+            self._known[name] = make()
+        return self._known[name]
 
     @cached_property
     def again(self) -> FloatArray:

@@ -239,8 +239,9 @@ class Novelty:
     def _usual_gaps(self) -> FloatArray:
         """Root mean square of the gaps of fitted rows, those that shaped the whitening, (k,)."""
         some = self.rows[:: 2 * -(-len(self.rows) // (2 * _GAPS_OF))]
-        usual = np.sqrt(np.mean(self._gaps(some, apart_from=1) ** 2, axis=0))
-        return np.maximum(usual, _FLATTEST * self.whitening.scale)
+        scale = self.whitening.scale
+        gaps = np.clip(self._gaps(some, apart_from=1) / scale, -_FARTHEST, _FARTHEST)
+        return scale * np.maximum(np.sqrt(np.mean(gaps**2, axis=0)), _FLATTEST)
 
     def _gaps(self, rows: FloatArray, apart_from: int) -> FloatArray:
         """Rows (m, k) minus the mean of their neighbours, leaving out so many of the nearest."""

@@ -9,8 +9,8 @@ import scipy.stats as st
 from studies import LINE, MIX, SPREAD, ExactLine, ExactSample, briefly, exact_posterior, subject_of
 
 import sbi_inn as si
-from sbi_inn.checks.conditional import CONDITIONAL
-from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y, seen_from
+from sbi_inn.checks.conditional import CONDITIONAL, seen_from
+from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y
 from sbi_inn.checks.predictors import Predictors, Score, predictors_of, scores_of
 from sbi_inn.checks.subject import Here
 from sbi_inn.errors import NoDensityError
