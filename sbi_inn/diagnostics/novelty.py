@@ -19,7 +19,7 @@ from sbi_inn.errors import ShapeError
 from sbi_inn.observation.statistics import spread
 from sbi_inn.typing import FloatArray
 
-_CLIP = 10.0  # spreads, for the covariance: one wild row shall not decide it
+_CLIP = 10.0  # spreads, for the covariance and for usual gaps: one wild row shall not decide them
 _FLATTEST = 1e-3  # sd of a direction, at least, in that of the widest
 _DIRECTIONS = 60  # searched for neighbours one by one; of the others the distance only
 _FARTHEST = 1e100  # spreads, so that their squares are finite
@@ -240,7 +240,7 @@ class Novelty:
         """Root mean square of the gaps of fitted rows, those that shaped the whitening, (k,)."""
         some = self.rows[:: 2 * -(-len(self.rows) // (2 * _GAPS_OF))]
         scale = self.whitening.scale
-        gaps = np.clip(self._gaps(some, apart_from=1) / scale, -_FARTHEST, _FARTHEST)
+        gaps = np.clip(self._gaps(some, apart_from=1) / scale, -_CLIP, _CLIP)
         return scale * np.maximum(np.sqrt(np.mean(gaps**2, axis=0)), _FLATTEST)
 
     def _gaps(self, rows: FloatArray, apart_from: int) -> FloatArray:

@@ -192,7 +192,8 @@ def spread(rows: FloatArray) -> FloatArray:
         return np.concatenate([spread(k[:, None]) if len(k) else np.ones(1) for k in known])
     center = np.median(rows, axis=0)
     deviation = 1.4826 * np.median(np.abs(rows - center), axis=0)
-    deviation = np.where(deviation > 0, deviation, rows.std(axis=0))
+    flat = deviation == 0
+    deviation[flat] = rows[:, flat].std(axis=0)
     # What rounding leaves of a constant is no spread.
     return np.where(deviation > 1e-12 * np.abs(center), deviation, 1.0)
 

@@ -172,3 +172,12 @@ def test_rows_that_do_not_fit_the_fitted(rows):
     for method in (novelty.score, novelty.p_value, novelty.sticking_out):
         with pytest.raises(ShapeError, match=r"shape \(m, 2\); got \("):
             method(rows)
+
+
+def test_a_row_whose_square_is_no_number_hides_nothing():
+    rows = np.random.default_rng(1).normal(size=(201, 2))
+    rows[0, 1] = 1e200
+    fitted = Novelty.fit(rows)
+    assert np.isfinite(fitted.own_largest).all()
+    near, far = fitted.largest(np.array([[0.0, 0.0], [0.0, 30.0]]))
+    assert near < np.log(5) < np.log(10) < far

@@ -174,6 +174,12 @@ def test_an_outlier_does_not_change_the_spread():
     np.testing.assert_allclose(spread(spoilt), spread(rows), rtol=0.01)
 
 
+def test_numbers_whose_square_is_none_are_no_trouble():
+    rows = np.linspace(-1, 1, 101)[:, None]
+    far = np.concatenate([rows, [[1e200]]])
+    assert spread(far) == pytest.approx(spread(rows), rel=0.05)
+
+
 @pytest.mark.parametrize("value", [0.0, 0.1, -7.0, 1e9, 1e-30])
 def test_a_constant_column_has_spread_one(value):
     assert spread(np.full((3, 1), value)).tolist() == [1.0]
