@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_client import AsyncKernelManager
+from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 
@@ -57,7 +57,6 @@ def compare_small(models, **options):
 fit_small.whole, compare_small.whole = fit, compare
 sbi_inn.fit_posterior = fit_small
 sbi_inn.compare_models = compare_small
-os.chdir({folder!r})
 """
 
 
@@ -108,7 +107,7 @@ def test_it_runs(
 ) -> None:
     first = code_cells(notebook)[0]
     assert re.fullmatch(r"n_simulations = [\d_]+", first.source)
-    first.source = SMALL.replace("{folder!r}", repr(str(tmp_path)))
+    first.source = f"{SMALL}os.chdir({str(tmp_path)!r})\n"
     client = NotebookClient(notebook, km=kernel, timeout=300)
     try:
         client.execute()  # raises where a cell does

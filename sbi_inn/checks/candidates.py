@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from sbi_inn.checks.once import Once
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import FloatArray, IntArray
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
+class Candidates(Once):
     """The comparison that is checked, at simulations that training has never seen.
 
     Attributes
@@ -65,13 +63,6 @@ class Candidates:
     features: FloatArray
     usual: int
     seed: int
-    _known: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
-
-    def once(self, name: Hashable, make: Callable[[], T]) -> T:
-        """Give what `make` returns; it is called only where the name is asked for first."""
-        if name not in self._known:
-            self._known[name] = make()
-        return self._known[name]
 
     def rng(self, check: int) -> np.random.Generator:
         """Make the generator of a check."""

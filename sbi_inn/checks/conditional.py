@@ -252,7 +252,7 @@ class Conditional(Record):
 
 
 def seen_from(general: Conditional, here: Here) -> Conditional:
-    """Let the check in general say so, where what it objects to does not concern y."""
+    """Mark the record as one of other observations, where what it objects to is not true of y."""
     elsewhere = general.misses(columns_at(here, drawn_at(here)))
     return replace(general, elsewhere=True) if elsewhere else general
 

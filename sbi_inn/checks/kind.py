@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
+from sbi_inn.checks.once import Once
 from sbi_inn.checks.record import Record
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.errors import NoDensityError
@@ -50,14 +51,6 @@ TWO_PARAMETERS = Need(
 )
 
 
-class Shared(Protocol):
-    """What the checks of one thing share: a `Subject`, or the `Candidates` of a comparison."""
-
-    def once(self, name: Hashable, make: Callable[[], Any]) -> Any:
-        """Give what `make` returns, which is called only once."""
-        ...
-
-
 @dataclass(frozen=True)
 class CheckKind(Generic[R]):
     """One kind of check.
@@ -78,7 +71,8 @@ class CheckKind(Generic[R]):
     at_observation : bool
         Whether it is about one observation.
     told_at : callable
-        Given a record in general and a `Here`: what it is to who asks at that observation.
+        Of a check in general: given its record and a `Here`, the record for somebody who asks at
+        that observation. By default it is the same.
     """
 
     name: str
@@ -89,7 +83,7 @@ class CheckKind(Generic[R]):
     at_observation: bool = False
     told_at: Callable[[R, Here], R] = lambda record, _: record
 
-    def of(self, subject: Shared) -> R | str:
+    def of(self, subject: Once) -> R | str:
         """Check a posterior in general, once: the record, or why there is none."""
         return subject.once(self.name, lambda: self._found(subject, subject))
 
@@ -100,7 +94,7 @@ class CheckKind(Generic[R]):
         found = self.of(here.subject)
         return found if isinstance(found, str) else self.told_at(found, here)
 
-    def record(self, subject: Shared) -> R:
+    def record(self, subject: Once) -> R:
         """Check a posterior in general.
 
         Raises
@@ -113,7 +107,7 @@ class CheckKind(Generic[R]):
             raise ValueError(f"no {self.name}: {found}")
         return found
 
-    def _found(self, subject: Any, what: Shared | Here) -> R | str:
+    def _found(self, subject: Any, what: Once | Here) -> R | str:
         reasons = (need.missing(subject) for need in self.needs)
         try:
             return next(filter(None, reasons), "") or self.run(what)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
 
 import numpy as np
 
 from sbi_inn.checks.held_out import TestSet
+from sbi_inn.checks.once import Once
 from sbi_inn.checks.record import Sampler
 from sbi_inn.checks.survey import Survey, affordable, survey
 from sbi_inn.observation.batch import Observations
@@ -22,8 +21,6 @@ from sbi_inn.training.progress import bar
 from sbi_inn.training.workers import cores
 from sbi_inn.typing import BoolArray, FloatArray
 
-T = TypeVar("T")
-
 SECONDS = 10.0  # s that simulating for one check may take, on every core
 NUMBERS = 50_000_000  # numbers that may be simulated for one check: 15 s to describe, and 400 MB
 DRAWING = 25.0  # s that drawing may take, if 500 test simulations were looked at
@@ -35,7 +32,7 @@ NO_VOLUME = "the simulator has no noise, so that exact regions have no volume"
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Subject(Once):
     """The posterior that is checked, and what its checks have in common.
 
     Attributes
@@ -65,16 +62,6 @@ class Subject:
     seconds: float
     seed: int
     why_not_again: str = ""
-    _known: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
-
-    def once(self, name: Hashable, make: Callable[[], T]) -> T:
-        """Give what `make` returns; it is called only where the name is asked for the first time.
-
-        A changed copy (`dataclasses.replace`) begins anew.
-        """
-        if name not in self._known:
-            self._known[name] = make()
-        return self._known[name]
 
     def survey(self, *, progress: bool = False) -> Survey:
         """Draw at the test simulations, once."""
@@ -177,7 +164,7 @@ class Subject:
 
 
 @dataclass(frozen=True, eq=False)
-class Here:
+class Here(Once):
     """One observation, at which a posterior is checked.
 
     Attributes
@@ -189,13 +176,6 @@ class Here:
 
     subject: Subject
     observation: Observations
-    _known: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
-
-    def once(self, name: Hashable, make: Callable[[], T]) -> T:
-        """Give what `make` returns, as `Subject.once` does."""
-        if name not in self._known:
-            self._known[name] = make()
-        return self._known[name]
 
     @cached_property
     def again(self) -> FloatArray:
