@@ -23,7 +23,7 @@ SMALLEST = 1e-2
 
 
 class Emulator(nn.Module):
-    """Observables as a quadratic function of parameters, and what is left of them.
+    """Observables as a polynomial of parameters, and what is left of them.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Emulator(nn.Module):
         size = left.square().mean(dim=0).sqrt()
         size = torch.where(size > 0, size, 1.0)
         slope, offset = _regressed(true, observables)
-        self.slope.zero_()[: len(slope)] = slope
+        self.slope.zero_()[: len(slope)] = slope  # of fewer features the others have none
         self.offset.copy_(offset)
         self.size.copy_(size)
         return _described(left / size)

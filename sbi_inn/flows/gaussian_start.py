@@ -12,7 +12,7 @@ from torch import Tensor
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.prediction import Foreseen, Prediction, foresee, pairs
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
-from sbi_inn.flows.ridge import Ridge, linear, ridge, turned_round
+from sbi_inn.flows.ridge import Ridge, Way, linear, ridge
 
 # How often means are regressed again with the widths found, and widths with the means found.
 ROUNDS = 3
@@ -65,7 +65,7 @@ class GaussianStart(Bijection):
     They are linear in the context c and in the squares and products of a first linear prediction of
     x, which follow what bends. Where rows that are left out become likelier by it, they are also
     linear in what an `Emulator` leaves of the observables at this prediction, or at a second one
-    that has read what the first one left.
+    that has read what the first one left, and whose emulator may be cubic.
 
     Where observables are a linear function of parameters, this is the posterior even if their
     noise is unknown and spans decades: log s reads it off the residuals that whitened observables
@@ -246,11 +246,14 @@ class _Rows:
 
     @cached_property
     def first(self) -> Foreseen:
-        """What the context says of x."""
+        """A prediction from the context."""
         return foresee(self.x, self.c, self.own, self.c[:, :0])
 
     def second(self, more: Tensor) -> Foreseen:
-        """Give the same of a context that holds what the first prediction left, in all readings."""
+        """Give a prediction from the context and what the first one left, `more`.
+
+        All readings with two predictions have the same `more`: only the first call computes.
+        """
         self._second = self._second or foresee(self.x, self.c, self.own, more)
         return self._second
 
@@ -319,16 +322,16 @@ def _in_turn(rows: _Rows, more: Tensor, rounds: int) -> tuple[Ridge, Ridge]:
     read = torch.cat([c, more], dim=1)
     mean = linear(x, c, own, more=more)
     columns = x.T[:, :, None]
-    known = [(turned_round(column, c, own), None) for column in columns]
+    ways: list[Way | None] = [None] * len(columns)
     for _ in range(rounds):
         width = _widths(mean.residual, read)(read)
         weights = (2 * (width.median(dim=0).values - width)).clamp(max=MOST).exp()
         # Each row is weighed by 1 / s^2, which is another one for each column.
         found = [
-            linear(column, c, own, w, more, turned, way)
-            for column, w, (turned, way) in zip(columns, weights.T, known, strict=True)
+            linear(column, c, own, w, more, way)
+            for column, w, way in zip(columns, weights.T, ways, strict=True)
         ]
-        known = [(turned, one.way) for (turned, _), one in zip(known, found, strict=True)]
+        ways = [one.way for one in found]
         mean = Ridge(
             torch.cat([one.slope for one in found], dim=1),
             torch.cat([one.offset for one in found]),

@@ -70,7 +70,6 @@ def linear(
     own: int,
     weights: Tensor | None = None,
     more: Tensor | None = None,
-    turned: tuple[Tensor, Tensor] | None = None,
     way: Way | None = None,
 ) -> Ridge:
     """Regress x (rows, dim) on c (rows, n_context) in the way that predicts rows left out best.
@@ -78,15 +77,11 @@ def linear(
     On all of c, on its first `own` columns alone, or on these by `inverse_regression`: observables
     as they are, of which there are fewest and whose noises may be independent. The columns of
     `more` (rows, k), whose slopes come after those of c, are added; where rows are not weighed, it
-    is tried without them, too. Of many rows all columns are read.
-
-    `turned` is what `turned_round` gives of x, c and own, and `way` is the way to take, where these
-    are known.
+    is tried without them, too. Of many rows all columns are read. If a `way` is given, it is taken.
     """
     more = c[:, :0] if more is None else more
     ways = (way,) if way else _ways(len(x), own, c, more, weights)
-    if turned is None and any(one.turned for one in ways):
-        turned = inverse_regression(x, c[:, :own])
+    turned = inverse_regression(x, c[:, :own]) if any(one.turned for one in ways) else None
     found = [_by(one, x, c, weights, more, turned) for one in ways]
     return min(found, key=lambda one: _error(one.residual, weights))
 
@@ -124,12 +119,6 @@ def _by(
     slope[: len(of_context)] = of_context
     slope[c.shape[1] : c.shape[1] + len(of_more)] = of_more
     return one._replace(slope=slope, way=way)
-
-
-def turned_round(x: Tensor, c: Tensor, own: int) -> tuple[Tensor, Tensor] | None:
-    """Give `inverse_regression` on the first `own` columns of c, or None where it is not tried."""
-    tried = len(x) < MANY and 0 < own <= MOST_TURNED
-    return inverse_regression(x, c[:, :own]) if tried else None
 
 
 def _error(residual: Tensor, weights: Tensor | None) -> float:
