@@ -11,6 +11,7 @@ from sbi_inn.flows.flow import MIXINGS, TRANSFORMS, coupling_flow
 from sbi_inn.flows.gaussian_start import GaussianStart
 from sbi_inn.flows.haar import Haar
 from sbi_inn.flows.informed import Informed
+from sbi_inn.flows.laplace_start import LaplaceStart
 from sbi_inn.flows.latent import Mixture, Normal
 from sbi_inn.flows.maps import Maps
 from sbi_inn.flows.mixing import Orthogonal, Permutation
@@ -47,6 +48,7 @@ __all__ = [
     "RationalQuadraticSpline",
     "GaussianStart",
     "Informed",
+    "LaplaceStart",
     "Regression",
     "Stack",
     "coupling_flow",

@@ -57,18 +57,18 @@ class Emulator(nn.Module):
         """
         left = torch.empty_like(observables)
         for part, others in left_out(len(true)):
-            slope, offset = _regressed(true[others], observables[others])
+            slope, offset = regressed(true[others], observables[others])
             left[part] = observables[part] - offset - first[part] @ slope
         size = left.square().mean(dim=0).sqrt()
         size = torch.where(size > 0, size, 1.0)
-        slope, offset = _regressed(true, observables)
+        slope, offset = regressed(true, observables)
         self.slope.zero_()[: len(slope)] = slope  # of fewer features the others have none
         self.offset.copy_(offset)
         self.size.copy_(size)
         return _described(left / size)
 
 
-def _regressed(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def regressed(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Give slopes and offset of y on x."""
     centre, middle = x.mean(dim=0), y.mean(dim=0)
     x, y = x - centre, y - middle

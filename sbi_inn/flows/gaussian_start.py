@@ -93,11 +93,11 @@ class GaussianStart(Bijection):
     >>> noise = torch.randn(1000, 1, generator=generator)
     >>> x = 3 * c[:, :1] + (c[:, 1:] - 4).exp() * noise
     >>> start = GaussianStart(1, 2)
-    >>> start.fit(x, c)
+    >>> said = start.fit(x, c)
     >>> contexts = torch.tensor([[1.0, 0.0], [1.0, 2.0]])
     >>> start.inverse(torch.zeros(2, 1), contexts)[0][:, 0].round()  # where z = 0 is: the means
     tensor([3., 3.])
-    >>> start.predict(contexts)[1].diff(dim=0)[0].round()  # log widths
+    >>> start.predict(contexts)[:, 1].diff().round()  # log widths
     tensor([2.])
     >>> start(x, c)[0].std().round(decimals=1)
     tensor(1.)
@@ -115,7 +115,7 @@ class GaussianStart(Bijection):
 
     def __init__(self, dim: int, n_context: int, own: int = 0) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim, self.reading = dim, READINGS[0]
         self.own = own if own <= MOST_EMULATED else 0
         self.first = Prediction(n_context, dim, self.own)
         n_context += len(pairs(dim)) + 2 * self.own
@@ -135,11 +135,15 @@ class GaussianStart(Bijection):
         self.register_buffer("whiten", torch.eye(dim))
         self.register_buffer("colour", torch.eye(dim))
 
-    def predict(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Give mean and log width of x in turned axes, for each context; (batch, dim) each."""
+    @property
+    def told(self) -> int:
+        """How many of the columns of `predict`, the first ones, are of use to others: all."""
+        return 2 * self.dim
+
+    def predict(self, context: Tensor) -> Tensor:
+        """Give means and log widths of x in turned axes, for each context; (batch, 2 dim)."""
         found = torch.addmm(self.offset, self._read(context), self.slope)
-        mean, width = torch.clamp(found, self.lowest, self.highest).chunk(2, dim=1)
-        return mean, width
+        return torch.clamp(found, self.lowest, self.highest)
 
     def _read(self, context: Tensor) -> Tensor:
         """Add the products of a prediction to the context, and what it does not explain."""
@@ -156,27 +160,29 @@ class GaussianStart(Bijection):
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take the residual in units of its width, and whiten it."""
-        return self.whitened(x, *self.predict(context))
+        return self.whitened(x, self.predict(context))
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Undo the whitening, and add the mean again."""
-        return self.coloured(z, *self.predict(context))
+        return self.coloured(z, self.predict(context))
 
-    def whitened(self, x: Tensor, mean: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
-        """Do as `forward`, with the means and log widths of `predict`."""
+    def whitened(self, x: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
+        """Do as `forward`, with what `predict` says."""
+        mean, width = said.chunk(2, dim=1)
         z = ((x @ self.turn - mean) * torch.exp(-width)) @ self.whiten
         return z, (self._log_det() - width.sum(dim=1)).expand(len(x))
 
-    def coloured(self, z: Tensor, mean: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
-        """Do as `inverse`, with the means and log widths of `predict`."""
+    def coloured(self, z: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
+        """Do as `inverse`, with what `predict` says."""
+        mean, width = said.chunk(2, dim=1)
         x = ((z @ self.colour) * torch.exp(width) + mean) @ self.turn_back
         return x, (width.sum(dim=1) - self._log_det()).expand(len(z))
 
     @torch.no_grad()
     def fit(
         self, x: Tensor, context: Tensor, own: int | None = None, reading: Reading | None = None
-    ) -> None:
-        """Fit to rows of x (rows, dim) and context (rows, n_context).
+    ) -> Tensor:
+        """Fit to rows of x (rows, dim) and context (rows, n_context), and `predict` of them.
 
         The first `own` columns are observables as they are; the others were made of them. Which of
         READINGS is best is decided by rows left out, if it is not given.
@@ -184,7 +190,20 @@ class GaussianStart(Bijection):
         own = context.shape[1] if own is None else own
         if self.own and reading is None:
             reading = self._reading_that_helps(x, context, own)
-        self._solve(_Rows(x, context, own), reading or READINGS[0])
+        self.reading = reading or READINGS[0]
+        self._solve(_Rows(x, context, own), self.reading)
+        return self.predict(context)
+
+    @torch.no_grad()
+    def try_out(self, x: Tensor, context: Tensor, own: int, reading: Reading = READINGS[0]) -> None:
+        """Fit as `fit` does, but with fewer rounds: enough to compare starts."""
+        self._solve(_Rows(x, context, own), reading, ROUNDS_TRIED)
+
+    @torch.no_grad()
+    def losses(self, x: Tensor, context: Tensor) -> Tensor:
+        """Give the negative log density of rows, but for a constant; (rows,), double precision."""
+        z, log_det = self(x, context)
+        return (0.5 * z.square().sum(dim=1) - log_det).double()
 
     def _solve(self, rows: _Rows, reading: Reading, rounds: int = ROUNDS) -> None:
         """Regress means and widths in turn, and whiten what is left."""
@@ -279,8 +298,7 @@ def left_out_losses(
     for reading in readings:
         start = GaussianStart(x.shape[1], context.shape[1], emulated)
         start._solve(rows, reading, ROUNDS_TRIED)
-        z, log_det = start(x[held], context[held])
-        losses.append((0.5 * z.square().sum(dim=1) - log_det).double())
+        losses.append(start.losses(x[held], context[held]))
     return losses
 
 

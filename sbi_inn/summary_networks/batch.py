@@ -62,6 +62,8 @@ class Batch:
         Channels, and flags of missing pixels where `Scaling.image_gaps` says so.
     exact : Tensor or None, shape (batch, features)
         What a regression in closed form reads, where `Scaling.exact` says what.
+    said : Tensor or None, shape (batch, ...)
+        What a start made of that, where it was asked before.
 
     Examples
     --------
@@ -75,6 +77,7 @@ class Batch:
     sets: Mapping[str, SetBatch]
     images: Mapping[str, Tensor] = field(default_factory=dict)
     exact: Tensor | None = None
+    said: Tensor | None = None
 
     @classmethod
     def of(cls, observations: Observations, scaling: Scaling) -> Batch:
@@ -93,15 +96,15 @@ class Batch:
         """Choose observations by index, in any order."""
         sets = {name: s[rows] for name, s in self.sets.items()}
         images = {n: i[rows] for n, i in self.images.items()}
-        exact = None if self.exact is None else self.exact[rows]
-        return Batch(self.vector[rows], sets, images, exact)
+        exact, said = (None if t is None else t[rows] for t in (self.exact, self.said))
+        return Batch(self.vector[rows], sets, images, exact, said)
 
     def to(self, device: torch.device) -> Batch:
         """Give them on a device."""
         sets = {name: s.to(device) for name, s in self.sets.items()}
         images = {n: i.to(device) for n, i in self.images.items()}
-        exact = None if self.exact is None else self.exact.to(device)
-        return Batch(self.vector.to(device), sets, images, exact)
+        exact, said = (None if t is None else t.to(device) for t in (self.exact, self.said))
+        return Batch(self.vector.to(device), sets, images, exact, said)
 
 
 def _set(scaling: Scaling, observations: Observations, name: str) -> SetBatch:

@@ -71,6 +71,14 @@ class Exact:
         parts = (columns.scale, columns.scores.columns[None], columns.gaps[None])
         return sum(part.shape[1] for part in parts)
 
+    @property
+    def observables(self) -> tuple[int, ...]:
+        """Which of them are of the columns, each once: the normal score of those that have one."""
+        columns = self.columns
+        found = np.arange(columns.scale.shape[1])
+        found[columns.scores.columns] = len(found) + np.arange(len(columns.scores.columns))
+        return tuple(found.tolist())
+
     def __call__(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Give the features, shape (batch, ...)."""
         first, whitened = self._parts(observations)

@@ -21,6 +21,7 @@ from sbi_inn.flows import (
     GaussianStart,
     Haar,
     Informed,
+    LaplaceStart,
     Maps,
     OnPart,
     Orthogonal,
@@ -99,7 +100,18 @@ def gaussian_start(dim, n_context=CONTEXT):
 
 def informed(dim):
     """Take the end of the context for what the start says; blocks see all of it."""
-    return Informed(gaussian_start(dim), flow(dim, "mixed"))
+    return Informed(gaussian_start(dim), CONTEXT - 2 * dim, flow(dim, "mixed"))
+
+
+def laplace_start(dim):
+    """Fit it to rows that are bent, and noisier in some places than in others."""
+    x = torch.randn(600, dim)
+    noise = torch.randn(600, CONTEXT) * torch.exp(0.5 * x[:, :1])
+    context = torch.sinh(x @ torch.randn(dim, CONTEXT)) + 0.1 * noise
+    fitted = LaplaceStart(dim, CONTEXT, CONTEXT, tuple(range(CONTEXT)))
+    fitted.fit(x, context)
+    assert fitted.inverts
+    return fitted
 
 
 def convolution(sides, transform, maps=MAPS[0], **settings):
@@ -138,6 +150,8 @@ BIJECTIONS = {
     "gaussian-start-1": (1, partial(gaussian_start, 1)),
     "gaussian-start-4": (4, partial(gaussian_start, 4)),
     "informed-1": (1, partial(informed, 1)),
+    "laplace-start-1": (1, partial(laplace_start, 1)),
+    "laplace-start-2": (2, partial(laplace_start, 2)),
     "actnorm-before-data": (4, lambda: ActNorm(4)),
     "actnorm-after-data": (4, lambda: seen(ActNorm(4))),
     "stack-empty": (2, lambda: Stack([])),

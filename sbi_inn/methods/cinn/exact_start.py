@@ -6,11 +6,14 @@ import numpy as np
 import torch
 
 from sbi_inn.flows.gaussian_start import left_out_losses, surely_less
+from sbi_inn.flows.laplace_start import MOST_OBSERVABLES, MOST_PARAMETERS
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.summary_networks.exact import Exact
 
 # Training rows for each feature that an exact start reads, at least.
 ROWS_A_FEATURE = 1
+# Training rows from which on a likelihood is learned.
+FEWEST_ROWS = 300
 
 
 def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
@@ -29,6 +32,18 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
         left_out_losses(x, torch.from_numpy(each(seen)), exact.own) for each in (more, exact)
     )
     return more if surely_less(asked, others) else exact
+
+
+def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
+    """Give the features of which a likelihood may be learned; none where it cannot be afforded.
+
+    What it says of a row takes many steps: rows that are made anew for each pass are too many.
+    """
+    found = exact.observables
+    many = data.dim > MOST_PARAMETERS or len(found) > MOST_OBSERVABLES
+    if data.renew or data.fresh or data.stream or many or len(data.train) < FEWEST_ROWS:
+        return ()
+    return found
 
 
 def _enough(exact: Exact, data: TrainingData) -> bool:

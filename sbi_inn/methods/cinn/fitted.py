@@ -116,7 +116,7 @@ class FittedCINN:
         """
         network, settings = deepcopy(self.network), self.settings
         seen, held_out = (
-            Pairs.of(data.latents[part], data.observations[part], self.scaling)
+            network.asked(Pairs.of(data.latents[part], data.observations[part], self.scaling))
             for part in (data.train, data.validation)
         )
         rate = training.learning_rate or LEARNING_RATE * GENTLY

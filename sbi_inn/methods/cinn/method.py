@@ -60,7 +60,8 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             for part in (data.train, data.validation)
         )
         network, shape = settings._network(data, seen, scaling, seed)
-        network.start_from(seen, scaling.exact and scaling.exact.own)
+        seen = network.start_from(seen, scaling.exact and scaling.exact.own)
+        held_out = network.asked(held_out)
         history = learn(
             network,
             seen.streamed(data, scaling),
@@ -117,7 +118,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
     def _network(
         self, data: TrainingData, seen: Pairs, scaling: Scaling, seed: int
     ) -> tuple[Network, Shape]:
-        shape, net = Shape.of(seen, data.observations, data.cuts, scaling), None
+        shape, net = Shape.of(seen, data, scaling), None
         with seeded(seed):
             if self.summary != "auto":
                 net = OwnNet.fresh(self.summary, Parts.of(data.observations), seen.batch)

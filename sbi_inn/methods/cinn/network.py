@@ -17,6 +17,7 @@ from sbi_inn.flows import (
     Dropout,
     GaussianStart,
     Informed,
+    LaplaceStart,
     Normal,
     Pieces,
     Regression,
@@ -25,6 +26,7 @@ from sbi_inn.flows import (
 )
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.methods.blur import blurred
+from sbi_inn.methods.cinn.exact_start import emulated
 from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.protocols import Cuts, TrainingData
 from sbi_inn.methods.streaming import StreamedRows
@@ -62,6 +64,8 @@ class Shape(Widths):
         Features that a start in closed form reads; 0 where there is none.
     exact_own : int
         How many of these, the first ones, are observables that it explains by an emulator.
+    emulated : tuple of int
+        Those of which a likelihood is learned; none where there are too many, or too few rows.
     """
 
     dim: int
@@ -70,17 +74,19 @@ class Shape(Widths):
     cuts: Cuts = ()
     exact: int = 0
     exact_own: int = 0
+    emulated: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, pairs: Pairs, observations: Observations, cuts: Cuts, scaling: Scaling) -> Shape:
+    def of(cls, pairs: Pairs, data: TrainingData, scaling: Scaling) -> Shape:
         """Read them off rows."""
         exact = pairs.batch.exact
         return cls(
             dim=pairs.latent.shape[1],
-            cuts=cuts,
+            cuts=data.cuts,
             exact=0 if exact is None else exact.shape[1],
             exact_own=0 if scaling.exact is None else scaling.exact.own,
-            **vars(Widths.read_off(pairs.batch, scaling, observations.series)),
+            emulated=() if scaling.exact is None else emulated(scaling.exact, data),
+            **vars(Widths.read_off(pairs.batch, scaling, data.observations.series)),
         )
 
     @classmethod
@@ -90,6 +96,7 @@ class Shape(Widths):
         changed = {
             "own": None if own is None else Parts.from_config(own),
             "cuts": tuple((axis, tuple(ends)) for axis, ends in config["cuts"]),
+            "emulated": tuple(config.get("emulated", ())),
         }
         return super().from_config({**config, **changed})
 
@@ -192,8 +199,7 @@ class Network(nn.Module):
         self.dropout = Dropout(seed)
         # A summary of ours begins with the vector itself, which is what the regression reads.
         self.read = 0 if own else shape.vector
-        exact = (shape.dim, shape.exact, shape.exact_own)
-        self.start = GaussianStart(*exact) if shape.exact else None
+        self.start = _start(shape) if shape.exact else None
         self.flow = self._informed(settings, shape) if self.start else self._flow(settings, shape)
         self.latent = Normal(shape.dim)
 
@@ -213,8 +219,9 @@ class Network(nn.Module):
     def _informed(self, settings: CINNSettings, shape: Shape) -> Bijection:
         """Make blocks after a start in closed form, whose means and widths they are told."""
         assert self.start is not None
-        blocks = self._blocks(settings, shape.dim, self.summary.features + 2 * shape.dim)
-        return Informed(self.start, blocks)
+        features = self.summary.features
+        blocks = self._blocks(settings, shape.dim, features + self.start.told)
+        return Informed(self.start, features, blocks)
 
     def _blocks(self, settings: CINNSettings, dim: int, context: int) -> Bijection:
         assert settings.blocks is not None
@@ -230,24 +237,37 @@ class Network(nn.Module):
             bins=settings.bins,
         )
 
-    def start_from(self, train: Pairs, own: int | None = None) -> None:
-        """Fit what is known in closed form, before training.
+    def start_from(self, train: Pairs, own: int | None = None) -> Pairs:
+        """Fit what is known in closed form, before training; give the rows with what it says.
 
         The first `own` features that an exact start reads are observables as they are.
         """
         if self.start is None:
             self.regression.fit(*self._linear(train))
-            return
+            return train
         assert train.batch.exact is not None
-        self.start.fit(train.latent, train.batch.exact, own)
+        said = self.start.fit(train.latent, train.batch.exact, own)
+        return replace(train, batch=replace(train.batch, said=said))
 
     def context(self, batch: Batch) -> Tensor:
         """Sum up observations, as the flow reads them, shape (batch, ...)."""
         features = self.summary(batch)
         if self.start is None:
             return features
-        assert batch.exact is not None
-        return torch.cat([features, *self.start.predict(batch.exact)], dim=1)
+        said = batch.said
+        if said is None:
+            assert batch.exact is not None
+            said = self.start.predict(batch.exact)
+        return torch.cat([features, said], dim=1)
+
+    @torch.no_grad()
+    def asked(self, pairs: Pairs) -> Pairs:
+        """Ask the start what it says of rows, once for all passes over them."""
+        exact = pairs.batch.exact
+        if self.start is None or exact is None:
+            return pairs
+        said = [self.start.predict(part) for part in exact.split(AT_ONCE)]
+        return replace(pairs, batch=replace(pairs.batch, said=torch.cat(said)))
 
     def _linear(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Give what is regressed, and on what: all that is smooth, on pieces and the vector."""
@@ -282,6 +302,12 @@ class Network(nn.Module):
         device, each = device_of(self), torch.arange(len(pairs)).split(AT_ONCE)
         parts = [self.score(on(pairs[rows], device)) for rows in each]
         return torch.cat(parts).double().mean().item()
+
+
+def _start(shape: Shape) -> GaussianStart | LaplaceStart:
+    """Make what the blocks start from, in closed form."""
+    exact = (shape.dim, shape.exact, shape.exact_own)
+    return LaplaceStart(*exact, shape.emulated) if shape.emulated else GaussianStart(*exact)
 
 
 def _subnet(settings: CINNSettings) -> partial[MLP]:

@@ -1,0 +1,258 @@
+"""A normal posterior by a learned likelihood, with widths and correlations of each observation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sbi_inn.flows.bijection import Bijection
+from sbi_inn.flows.gaussian_start import READINGS, GaussianStart, surely_less
+from sbi_inn.flows.laplace import Box, Mode, modes
+from sbi_inn.flows.likelihood import Likelihood, learned, parts_of
+
+# Parameters up to which a likelihood is learned: precisions have as many numbers squared.
+MOST_PARAMETERS = 20
+# Observables up to which it is.
+MOST_OBSERVABLES = 200
+# Widths that are added to those of the normal law, in spreads of the parameters: how far a mode
+# is off where the likelihood is not learned well. Rows left out say which one is kept.
+FLOORS = (0.01, 0.05, 0.15)
+# How the plain start reads, which the search of a mode begins with.
+FIRST = READINGS[1]
+# Rows that the choice looks at, and one in so many that is left out for it.
+MOST_TRIED, HELD = 4_000, 5
+# Nats that a row may cost where the choice is made: tails are what the blocks are for.
+WORST = 25.0
+
+
+class Seen(NamedTuple):
+    """A normal law of the parameters at each observation.
+
+    Attributes
+    ----------
+    place : Tensor, shape (batch, dim)
+    factor : Tensor, shape (batch, dim, dim)
+        Lower triangular; its product with its transpose is the precision.
+    told : Tensor, shape (batch, 2 dim + 2)
+        Place, log widths, and log misfit with its square.
+    """
+
+    place: Tensor
+    factor: Tensor
+    told: Tensor
+
+
+class LaplaceStart(Bijection):
+    """z = G(L(c)' (x - m(c))), with m and L by Laplace's approximation, and G a `GaussianStart`.
+
+    m is the mode of the posterior by a learned `Likelihood`, and L L' its precision there. G mends,
+    in closed form, means and widths that are off, as far as they follow from what is seen. Where
+    rows left out are no likelier by all that, L is the identity, m is 0, and G reads the context
+    alone.
+
+    Parameters
+    ----------
+    dim : int
+        Number of dimensions of x.
+    n_context : int
+    own : int
+        As of a `GaussianStart`.
+    emulated : tuple of int
+        Columns of the context, among the first `own`, of which the likelihood is learned: each
+        observable once.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.flows import LaplaceStart
+    >>> generator = torch.Generator().manual_seed(1)
+    >>> x = torch.randn(2000, 2, generator=generator)
+    >>> noise = torch.randn(2000, 3, generator=generator)
+    >>> c = torch.stack([x[:, 0].sinh(), x[:, 1] ** 3, x[:, 0] * x[:, 1]], dim=1) + 0.1 * noise
+    >>> start = LaplaceStart(2, 3, 3, (0, 1, 2))
+    >>> said = start.fit(x, c)
+    >>> bool(start.inverts)
+    True
+    >>> z, log_det = start(x, c)
+    >>> bool((start.inverse(z, c)[0] - x).abs().max() < 1e-3)
+    True
+    """
+
+    inverts: Tensor
+    floor: Tensor
+    mean: Tensor
+    lowest: Tensor
+    highest: Tensor
+    precision: Tensor
+
+    def __init__(self, dim: int, n_context: int, own: int, emulated: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dim, self.own, self.emulated = dim, own, list(emulated)
+        self.plain = GaussianStart(dim, n_context, own)
+        self.likelihood = Likelihood(dim, len(emulated))
+        self.rest = GaussianStart(dim, n_context + 2 * dim + 2)
+        self.register_buffer("inverts", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("floor", torch.zeros((), dtype=torch.float64))
+        for name in ("mean", "lowest", "highest"):
+            self.register_buffer(name, torch.zeros(dim, dtype=torch.float64))
+        self.register_buffer("precision", torch.eye(dim, dtype=torch.float64))
+
+    @property
+    def told(self) -> int:
+        """How many of the columns of `predict`, the first ones, are of use to others."""
+        return 4 * self.dim + 2
+
+    def predict(self, context: Tensor) -> Tensor:
+        """Give what there is to know of each context: means, widths, `Seen`; (batch, ...)."""
+        if self.inverts:
+            return self._said(context, self._seen(context, self._modes(context)))
+        said = self.plain.predict(context)
+        seen = self._nothing(said)
+        return torch.cat([said, seen.told, seen.factor.flatten(1)], dim=1)
+
+    def whitened(self, x: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
+        """Do as `forward`, with what `predict` says."""
+        own, place, factor = self._parted(said)
+        if not self.inverts:
+            return self.plain.whitened(x, own)
+        z = ((x - place)[:, None] @ factor)[:, 0]
+        z, log_det = self.rest.whitened(z, own)
+        return z, log_det + _log_det(factor)
+
+    def coloured(self, z: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
+        """Do as `inverse`, with what `predict` says."""
+        own, place, factor = self._parted(said)
+        if not self.inverts:
+            return self.plain.coloured(z, own)
+        x, log_det = self.rest.coloured(z, own)
+        x = torch.linalg.solve_triangular(factor.mT, x[:, :, None], upper=True)[:, :, 0]
+        return x + place, log_det - _log_det(factor)
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Take what is left of x in units of the normal law."""
+        return self.whitened(x, self.predict(context))
+
+    def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Undo it."""
+        return self.coloured(z, self.predict(context))
+
+    @torch.no_grad()
+    def fit(self, x: Tensor, context: Tensor, own: int | None = None) -> Tensor:
+        """Fit to rows of x (rows, dim) and context (rows, n_context), as a `GaussianStart` is.
+
+        Returns what `predict` would say of these rows if each had been left out.
+        """
+        own = context.shape[1] if own is None else own
+        self.plain.fit(x, context, own, FIRST)
+        self._look_at(x.double())
+        y = context[:, self.emulated].double()
+        self.likelihood, folds = learned(x.double(), y)
+        mode = self._modes_of_others(context, folds)
+        losses, floor = self._tried(x, context, own, mode)
+        plain = self._plain_losses(x, context, own)
+        self.inverts.fill_(surely_less(losses.clamp(max=WORST), plain.clamp(max=WORST)))
+        if not self.inverts:
+            self.plain.fit(x, context, own)
+            return self.predict(context)
+        self.floor.fill_(floor)
+        seen = self._seen(context, mode)
+        read = self._read(context, seen)
+        self.rest.fit(self._left(x, seen), read, own + seen.told.shape[1])
+        return self._said(context, seen)
+
+    def _look_at(self, x: Tensor) -> None:
+        """Learn the normal law, and the range, of x."""
+        self.mean.copy_(x.mean(dim=0))
+        self.lowest.copy_(x.amin(dim=0))
+        self.highest.copy_(x.amax(dim=0))
+        spread = torch.cov(x.T).reshape(self.dim, self.dim)
+        self.precision.copy_(torch.linalg.inv(spread))
+
+    def _said(self, context: Tensor, seen: Seen) -> Tensor:
+        """Put what the mending start says before what there is to know of the normal law."""
+        said = self.rest.predict(self._read(context, seen))
+        return torch.cat([said, seen.told, seen.factor.flatten(1)], dim=1)
+
+    def _modes(self, context: Tensor, likelihood: Likelihood | None = None) -> Mode:
+        """Find the modes at contexts, from what the plain start says, and from the middle."""
+        zero = context.new_zeros(len(context), self.dim)
+        first, _ = self.plain.inverse(zero, context)
+        box = Box(self.mean, self.lowest, self.highest, self.precision)
+        first = torch.clamp(first.double(), self.lowest, self.highest)
+        y = context[:, self.emulated].double()
+        starts = (first, self.mean.expand_as(first))
+        return modes(likelihood or self.likelihood, box, y, starts)
+
+    def _modes_of_others(self, context: Tensor, folds: list[Likelihood]) -> Mode:
+        """Find the modes of rows by likelihoods that have not seen them."""
+        found = None
+        for (part, _), fold in zip(parts_of(len(context)), folds, strict=True):
+            mode = self._modes(context[part], fold)
+            found = found or Mode(*(p.new_empty(len(context), *p.shape[1:]) for p in mode))
+            for whole, piece in zip(found, mode, strict=True):
+                whole[part] = piece
+        assert found is not None
+        return found
+
+    def _seen(self, context: Tensor, mode: Mode, floor: Tensor | float | None = None) -> Seen:
+        """Give the normal law at modes, with a floor under its widths."""
+        floor = self.floor if floor is None else floor
+        covariance = torch.linalg.inv(mode.precision)
+        covariance = 0.5 * (covariance + covariance.mT)  # symmetric to the last bit
+        covariance = covariance + torch.diag((floor * self.likelihood.spread) ** 2)
+        width = 0.5 * covariance.diagonal(dim1=1, dim2=2).log()
+        misfit = mode.misfit.log()
+        told = torch.cat([mode.place, width, misfit, misfit.square()], dim=1)
+        factor = torch.linalg.cholesky(torch.linalg.inv(covariance))
+        return Seen(*(part.to(context.dtype) for part in (mode.place, factor, told)))
+
+    def _nothing(self, said: Tensor) -> Seen:
+        """Give the identity, of which there is nothing to tell."""
+        zero = said.new_zeros(len(said), self.told - 2 * self.dim)
+        factor = torch.eye(self.dim, dtype=said.dtype, device=said.device)
+        return Seen(zero[:, : self.dim], factor.expand(len(said), -1, -1), zero)
+
+    def _parted(self, said: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Take what `predict` gives apart: of a plain start, place, factor."""
+        own, place = said[:, : 2 * self.dim], said[:, 2 * self.dim : 3 * self.dim]
+        return own, place, said[:, self.told :].unflatten(1, (self.dim, self.dim))
+
+    @staticmethod
+    def _read(context: Tensor, seen: Seen) -> Tensor:
+        """Put what is told of the normal law before the context."""
+        return torch.cat([seen.told, context], dim=1)
+
+    @staticmethod
+    def _left(x: Tensor, seen: Seen) -> Tensor:
+        """Give x in units of the normal law."""
+        return ((x - seen.place)[:, None] @ seen.factor)[:, 0]
+
+    def _tried(self, x: Tensor, context: Tensor, own: int, mode: Mode) -> tuple[Tensor, float]:
+        """Give the losses of rows left out by the best of FLOORS, and that floor."""
+        held = torch.arange(min(len(x), MOST_TRIED)) % HELD == 0
+        x, context = x[: len(held)], context[: len(held)]
+        mode = Mode(*(part[: len(held)] for part in mode))
+        found = []
+        for floor in FLOORS:
+            seen = self._seen(context, mode, floor)
+            read, left = self._read(context, seen), self._left(x, seen)
+            start = GaussianStart(self.dim, read.shape[1])
+            start.try_out(left[~held], read[~held], own + seen.told.shape[1])
+            found.append(start.losses(left[held], read[held]) - _log_det(seen.factor[held]))
+        best = min(range(len(found)), key=lambda place: found[place].clamp(max=WORST).mean())
+        return found[best], FLOORS[best]
+
+    def _plain_losses(self, x: Tensor, context: Tensor, own: int) -> Tensor:
+        """Give the losses of the same rows by a plain start that has not seen them."""
+        held = torch.arange(min(len(x), MOST_TRIED)) % HELD == 0
+        x, context = x[: len(held)], context[: len(held)]
+        start = GaussianStart(self.dim, context.shape[1], self.own)
+        start.try_out(x[~held], context[~held], own, FIRST)
+        return start.losses(x[held], context[held])
+
+
+def _log_det(factor: Tensor) -> Tensor:
+    """Log determinant of lower triangular matrices (batch, dim, dim)."""
+    return factor.diagonal(dim1=1, dim2=2).log().sum(dim=1)

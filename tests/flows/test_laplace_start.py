@@ -1,0 +1,148 @@
+"""A likelihood that is learned, its modes, and a start from them, against known laws."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sbi_inn.flows import GaussianStart, LaplaceStart
+from sbi_inn.flows.laplace import Box, modes
+from sbi_inn.flows.likelihood import Likelihood, learned, parts_of
+
+VALUES = 24
+EACH = tuple(range(VALUES))
+
+
+def decay(x):
+    """Expected values of a decay whose rate spans a factor of fifty."""
+    times = torch.linspace(0.1, 4, VALUES, dtype=x.dtype)
+    return (0.5 * x[:, :1]).exp() * torch.exp(-times * x[:, 1:2].exp())
+
+
+def rows(n, seed):
+    """Parameters (size, rate, noise) and noisy values; log noise is one of the parameters."""
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 3, generator=draw)
+    noise = torch.exp(0.7 * x[:, 2:] - 3)
+    return x, decay(x) + noise * torch.randn(n, VALUES, generator=draw)
+
+
+@pytest.fixture(scope="module")
+def likelihoods():
+    x, y = rows(6_000, 1)
+    return learned(x.double(), y.double())
+
+
+def test_a_likelihood_expects_what_the_simulator_gives(likelihoods):
+    x, _ = rows(2_000, 2)
+    expected = likelihoods[0](x.double())
+    away = (expected.mean - decay(x.double())).abs()
+    size = (0.5 * expected.log_variance).exp()
+    # In units of the noise, which is .05 of the values' own size.
+    assert (away / size).median() < 0.4
+    noise = torch.exp(0.7 * x[:, 2:].double() - 3)
+    assert (size / noise).log().abs().median() < math.log(1.2)
+
+
+def test_slopes_are_those_of_what_is_expected(likelihoods):
+    x = rows(20, 3)[0].double().requires_grad_()
+    likelihood = likelihoods[0]
+    for name in ("mean", "log_variance"):
+        by_hand = getattr(likelihood(x), f"{name}_slope").detach()
+        summed = torch.autograd.functional.jacobian(
+            lambda x, name=name: getattr(likelihood(x), name).sum(dim=0), x
+        )
+        assert torch.allclose(by_hand, summed.permute(1, 2, 0), atol=1e-9)
+
+
+def test_what_is_said_of_rows_left_out_is_as_wide_as_they_are(likelihoods):
+    x, y = (part.double() for part in rows(6_000, 1))
+    whole, folds = likelihoods
+    for (part, _), fold in zip(parts_of(len(x)), folds, strict=True):
+        expected = fold(x[part])
+        left = (y[part] - expected.mean) * torch.exp(-0.5 * expected.log_variance)
+        # 1,500 rows of 24 values; rows in tails are cut off where noise is learned.
+        assert 0.95 < left.clamp(-4, 4).square().mean().sqrt() < 1.05
+        assert not torch.equal(fold.last, whole.last)
+
+
+def test_a_mode_is_where_a_linear_problem_has_it():
+    draw = torch.Generator().manual_seed(1)
+    x = torch.randn(4_000, 2, generator=draw).double()
+    slope = torch.randn(2, 8, generator=draw).double()
+    y = x @ slope + 0.5 * torch.randn(4_000, 8, generator=draw).double()
+    likelihood, _ = learned(x, y)
+    zero, eye = torch.zeros(2).double(), torch.eye(2).double()
+    found = modes(likelihood, Box(zero, zero - 6, zero + 6, eye), y[:500], (0 * x[:500],))
+    precision = slope @ slope.T / 0.25 + eye
+    exact = y[:500] @ slope.T @ torch.linalg.inv(precision) / 0.25
+    width = torch.linalg.inv(precision).diagonal().sqrt()
+    assert ((found.place - exact) / width).square().mean().sqrt() < 0.25
+    sizes = torch.linalg.inv(found.precision).diagonal(dim1=1, dim2=2).sqrt()
+    np.testing.assert_allclose((sizes / width).log().mean(dim=0).exp(), 1, atol=0.1)
+
+
+def test_the_likelier_of_two_modes_is_taken():
+    zero, one = torch.zeros(1).double(), torch.eye(1).double()
+    likelihood = Likelihood(1, 1)  # y = x^2, as features x and x^2
+    likelihood.slope.copy_(torch.tensor([[0.0], [1.0]]).double())
+    likelihood.size.fill_(0.1)
+    box = Box(zero + 0.5, zero - 3, zero + 3, one)
+    y = torch.tensor([[1.0]]).double()
+    starts = (zero[None] - 1, zero[None] + 1)
+    for order in (starts, starts[::-1]):
+        assert modes(likelihood, box, y, order).place.item() == pytest.approx(1, abs=0.05)
+
+
+def test_a_start_from_modes_is_likelier_where_observables_bend_and_noise_is_unknown():
+    x, c = rows(4_000, 1)
+    plain, told = GaussianStart(3, VALUES, VALUES), LaplaceStart(3, VALUES, VALUES, EACH)
+    plain.fit(x, c)
+    told.fit(x, c)
+    assert told.inverts
+    fresh = rows(4_000, 2)
+    gain = plain.losses(*fresh) - torch.cat(
+        [0.5 * z.square().sum(dim=1) - d for z, d in [told(*fresh)]]
+    )
+    assert gain.median() > 0.5
+    assert gain.clamp(-25, 25).mean() > 0.5
+
+
+def test_rows_are_told_what_others_say_of_them():
+    x, c = rows(2_000, 1)
+    start = LaplaceStart(3, VALUES, VALUES, EACH)
+    of_rows = start.fit(x, c)
+    assert start.inverts
+    fresh, seen = rows(4_000, 2)
+    own, _ = start.whitened(x, of_rows)
+    new, _ = start(fresh, seen)
+    in_hindsight, _ = start(x, c)
+    sizes = [z.abs().quantile(0.68).item() for z in (own, new, in_hindsight)]
+    assert sizes[0] == pytest.approx(sizes[1], abs=0.1)
+    assert sizes[2] < sizes[0] - 0.02
+
+
+def test_where_nothing_is_to_be_learned_the_plain_start_stays():
+    draw = torch.Generator().manual_seed(3)
+    x, c = (torch.randn(1_000, k, generator=draw) for k in (2, 10))
+    start = LaplaceStart(2, 10, 10, tuple(range(10)))
+    start.fit(x, c)
+    assert not start.inverts
+    said = start.predict(c)
+    z, log_det = start.whitened(x, said)
+    alone, det_alone = start.plain(x, c)
+    assert torch.equal(z, alone)
+    assert torch.equal(log_det, det_alone)
+    assert (said[:, 4 : start.told] == 0).all()
+
+
+def test_nobody_draws_from_torchs_own_generator():
+    x, c = rows(1_000, 1)
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        start = LaplaceStart(3, VALUES, VALUES, EACH)
+        start.fit(x, c)
+        found.append(start.predict(c[:50]))
+    assert torch.equal(*found)
