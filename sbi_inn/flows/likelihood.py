@@ -8,6 +8,7 @@ left completes a normal law (a synthetic likelihood; Wood 2010, doi:10.1038/natu
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -20,8 +21,10 @@ from sbi_inn.flows.regression import SMALLEST_VARIANCE
 
 # Width of the two hidden layers.
 HIDDEN = 64
-# Steps of the optimiser, and those before its rate is at the peak.
-STEPS, WARM_UP = 1_500, 50
+# Steps of the optimiser at so many rows, which grow like the root of the rows; their range.
+STEPS, ROWS, FEWEST_STEPS = 1_500, 8_000, 400
+# Steps before its rate is at the peak.
+WARM_UP = 50
 # Peak of the learning rate, and weight decay, of AdamW.
 RATE, DECAY = 5e-3, 1e-4
 # Rows of a batch, at most, and the least number of batches in a pass.
@@ -239,11 +242,12 @@ def _trained(x: Tensor, y: Tensor, rows: list[Tensor], held: list[Tensor]) -> li
     generator = torch.Generator().manual_seed(0)
     weights = _drawn(len(rows), x.shape[1], 2 * y.shape[2], generator)
     batch = min(BATCH, max(1, min(map(len, rows)) // BATCHES))
+    steps = int(min(STEPS, max(FEWEST_STEPS, STEPS * (len(x) / ROWS) ** 0.5)))
     optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=DECAY, foreach=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rate, steps=steps))
     best, kept = math.inf, weights
     each = torch.arange(len(rows))[:, None]
-    for step in range(STEPS):
+    for step in range(steps):
         chosen = [mine[torch.randint(len(mine), (batch,), generator=generator)] for mine in rows]
         places = torch.stack(chosen)
         optimiser.zero_grad()
@@ -251,16 +255,16 @@ def _trained(x: Tensor, y: Tensor, rows: list[Tensor], held: list[Tensor]) -> li
         nn.utils.clip_grad_norm_(weights, STEEPEST * len(rows) ** 0.5)
         optimiser.step()
         schedule.step()
-        if step % LOOK == LOOK - 1 and step > FIRST_LOOK * STEPS:
+        if step % LOOK == LOOK - 1 and step > FIRST_LOOK * steps:
             now = _held_loss(weights, x, y, held)
             if now < best:
                 best, kept = now, [weight.detach().clone() for weight in weights]
     return kept
 
 
-def _rate(step: int) -> float:
+def _rate(step: int, steps: int) -> float:
     """Give the share of the peak of the learning rate: a warm-up, and half a cosine."""
-    return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+    return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def _drawn(networks: int, n_in: int, n_out: int, generator: torch.Generator) -> list[Tensor]:

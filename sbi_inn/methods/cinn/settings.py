@@ -68,11 +68,12 @@ class CINNSettings:
     start : {"auto", "trained", "exact"}
         What the coupling blocks start from. "trained": a linear regression that is trained on with
         them. "exact": a Gaussian posterior in closed form (`sbi_inn.flows.GaussianStart`) that is
-        kept, on whitened observables. It is far sharper where observables are nearly a linear
-        function of the parameters, however vague the prior, and blunter elsewhere. It needs
-        continuous parameters, no images, no summary network of your own, and more simulations
-        than features that it reads; else the start is trained. "auto": trained in a single network;
-        in an ensemble one of four is exact.
+        kept, on whitened observables; or, where rows left out are likelier by it, from the mode of
+        a likelihood that is learned (`sbi_inn.flows.LaplaceStart`). It is far sharper where
+        observables are a smooth function of the parameters, however vague the prior, and blunter
+        elsewhere. It needs continuous parameters, no images, no summary network of your own, and
+        more simulations than features that it reads; else the start is trained. "auto": trained in
+        a single network; in an ensemble one of four is exact.
     summary : "auto" or torch.nn.Module
         A summary network of your own, in place of those for vectors, sets, series and images; see
         `fit_posterior`.
