@@ -43,6 +43,7 @@ def test_errors_are_those_that_were_made():
     assert found["shift of"] == "a"
     assert found["shift"] == pytest.approx(0.2, abs=0.02)
     assert found["bias"] == pytest.approx(0.2, abs=0.02)
+    assert found["shift of most"] == pytest.approx(0.2, abs=0.02)
     assert found["far"] == 0
     assert found["width of"] == "b"
     assert found["ratio"] == pytest.approx(0.8, abs=0.02)
@@ -70,7 +71,14 @@ def test_classes(errors, expected):
 
 def test_tables():
     about = {"commit": "abc", "date": "2026-11-27", "cores": 2, "threads": 1}
-    right = {"shift": 0.05, "width": 0.02, "correlation": 0.01, "verdict": "trust", "by": None}
+    right = {
+        "shift": 0.05,
+        "shift of most": 0.04,
+        "width": 0.02,
+        "correlation": 0.01,
+        "verdict": "trust",
+        "by": None,
+    }
     wrong = right | {"shift": 0.4}
     warned = right | {"verdict": "caution", "by": "calibration"}
     mended = {"error.before": 0.1, "error.after": 0.01, "gain": 0.2, "noise": 0.01, "said": "all"}
@@ -79,7 +87,8 @@ def test_tables():
         for seed, found in ((1, right | mended), (2, wrong), (3, warned))
     ]
     said = command.table(pd.DataFrame(rows))
-    assert "caution was deserved: 1 of 1. An objection where nothing was wrong: 1 of 2." in said
+    assert "caution was deserved: 1 of 1. An objection where nothing was wrong: 1 of 2. " in said
+    assert "caution was deserved: 0 of 0. An objection where nothing was wrong: 1 of 3." in said
     assert "| all | nothing wrong | 2 | 1 | 0 | 1 | 0 |" in said
-    assert "| decay | 500 | 0.05 to 0.40 | 2 % | 0.01 |" in said
+    assert "| decay | 500 | 0.05 to 0.40 | 0.04 | 2 % | 0.01 |" in said
     assert "| decay | 1 | 10.0 % | 1.0 % | +0.200 +- 0.010 | all |" in said
