@@ -190,7 +190,7 @@ def table_of_fits(rows):
                     "correlation off by": _range(here["correlation"], "{:.2f}"),
                     "deserved": _listed(here["class"]),
                     "verdict": _listed(here["verdict"]),
-                    "objecting": _listed(here["by"].dropna()) or "-",
+                    "objecting": _checks(here["by"]),
                 }
             )
     return pd.DataFrame(lines)
@@ -199,6 +199,12 @@ def table_of_fits(rows):
 def _range(values, form):
     ends = [form.format(end) for end in (values.min(), values.max())]
     return "-" if values.isna().all() else " to ".join(dict.fromkeys(ends))
+
+
+def _checks(values):
+    """Name each check that objected to one of the fits."""
+    names = [name for value in values.dropna() for name in value.split(", ")]
+    return ", ".join(sorted(set(names))) or "-"
 
 
 def _listed(values):
@@ -258,8 +264,8 @@ def table(rows):
         headed(rows, table_of_verdicts(rows), shares(rows)),
         headed(rows, table_of_fits(rows)),
     ]
-    mended = rows[rows["error.after"].notna()]
-    written.append(headed(mended, table_of_recalibrated(mended), kept(mended)))
+    if "error.after" in rows and len(mended := rows[rows["error.after"].notna()]):
+        written.append(headed(mended, table_of_recalibrated(mended), kept(mended)))
     return "\n\n".join(written)
 
 
