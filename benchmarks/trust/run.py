@@ -13,6 +13,9 @@ Parts
     strange    observations that the simulator does not make: how often check(y) objects
     fits       what fits with default settings, and a bad one, are told; how long check(y) takes
 
+Trained networks whose exact posterior is known are a command of their own, as each fit is a row
+that is kept as it ends: benchmarks/trust/trained.py.
+
 All but the fits repeat with other simulations by themselves (`--repetitions`) and are measured with
 the first seed alone; the fits are made with every seed.
 """
