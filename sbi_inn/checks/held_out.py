@@ -16,7 +16,12 @@ from sbi_inn.simulation.seeds import Stream
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.typing import FloatArray
 
-SECONDS = 10.0  # what they may take
+# What they may take.
+SECONDS = 10.0
+# Share of those that are missing, which is worth it.
+WORTHWHILE = 0.1
+# A simulation takes no less, whatever was measured.
+SHORTEST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class TestSet:
         schema: Schema,
         infer: Sequence[str] | None = None,
     ) -> TestSet:
-        """Add fresh simulations up to `n` where a simulator is at hand and cheap.
+        """Add fresh simulations up to `n`, as many as ten seconds allow, where that is many enough.
 
         Parameters
         ----------
@@ -77,11 +82,12 @@ class TestSet:
             If the simulator returns something else.
         """
         missing = n - len(self)
-        if missing <= 0 or problem is None or missing * seconds > SECONDS:
+        affordable = min(missing, int(SECONDS / max(seconds, SHORTEST)))
+        if problem is None or affordable < max(1, WORTHWHILE * missing):
             return self
         try:
             table = run(
-                problem, n=missing, seed=seed, progress=False, stream=Stream.TEST_SIMULATIONS
+                problem, n=affordable, seed=seed, progress=False, stream=Stream.TEST_SIMULATIONS
             )
         except SimulationError as error:
             table = error.simulations

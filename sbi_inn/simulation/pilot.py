@@ -89,8 +89,8 @@ def run_pilot(engine: Engine, call: Call, inputs: Drawn, start: int = 0) -> Pilo
     if not _worked(first):
         pointless = tried == min(WRONG, len(places))
         return Pilot(seconds / step, layout, True, wrong if pointless else "")
-    second, seconds = _run(engine, inputs, place, step)
-    seconds /= step
+    second, again = _run(engine, inputs, place, step)
+    seconds = min(seconds, again) / step
     if step == 1 and seconds < CHEAP:
         seconds = _time(engine, inputs, start)
     worked = next((block for block in first if (block.status == OK).any()), None)

@@ -34,4 +34,7 @@ def test_topped_up_with_fresh_simulations_where_that_is_cheap(simulations):
     assert (
         held_out.topped_up(400, None, seconds=1e-6, seed=5, schema=simulations.schema) is held_out
     )
+    some = held_out.topped_up(400, LINE, seconds=0.05, seed=5, schema=simulations.schema)
+    assert len(some) == 300  # as many as ten seconds allow
+    assert np.array_equal(some.truth, more.truth[:300])
     assert held_out.topped_up(50, LINE, seconds=1e-6, seed=5, schema=simulations.schema) is held_out
