@@ -182,17 +182,20 @@ class GaussianStart(Bijection):
     def fit(
         self, x: Tensor, context: Tensor, own: int | None = None, reading: Reading | None = None
     ) -> Tensor:
-        """Fit to rows of x (rows, dim) and context (rows, n_context), and `predict` of them.
+        """Fit to rows of x (rows, dim) and context (rows, n_context).
 
-        The first `own` columns are observables as they are; the others were made of them. Which of
-        READINGS is best is decided by rows left out, if it is not given.
+        Returns what `predict` would say of each row if it had been left out. The first `own`
+        columns are observables as they are; the others were made of them. Which of READINGS is best
+        is decided by rows left out, if it is not given.
         """
         own = context.shape[1] if own is None else own
         if self.own and reading is None:
             reading = self._reading_that_helps(x, context, own)
         self.reading = reading or READINGS[0]
-        self._solve(_Rows(x, context, own), self.reading)
-        return self.predict(context)
+        of_others = self._solve(_Rows(x, context, own), self.reading)
+        said = self.predict(context)
+        said[: len(of_others)] = torch.clamp(of_others.to(said), self.lowest, self.highest)
+        return said
 
     @torch.no_grad()
     def try_out(self, x: Tensor, context: Tensor, own: int, reading: Reading = READINGS[0]) -> None:
@@ -205,8 +208,11 @@ class GaussianStart(Bijection):
         z, log_det = self(x, context)
         return (0.5 * z.square().sum(dim=1) - log_det).double()
 
-    def _solve(self, rows: _Rows, reading: Reading, rounds: int = ROUNDS) -> None:
-        """Regress means and widths in turn, and whiten what is left."""
+    def _solve(self, rows: _Rows, reading: Reading, rounds: int = ROUNDS) -> Tensor:
+        """Regress means and widths in turn, and whiten what is left.
+
+        Returns means and log widths of each row by all others.
+        """
         if self.own:
             self.passes.fill_(reading.passes)
         self.turn.copy_(rows.turn)
@@ -216,9 +222,11 @@ class GaussianStart(Bijection):
         self.slope.zero_()[: len(found)] = found  # what an emulator left aside would say has none
         self.offset.copy_(torch.cat([mean.offset, width.offset]))
         self._bound(rows.context)
-        colour = _colour(mean.residual * torch.exp(-_said(mean, width)))
+        widths = _said(mean, width)
+        colour = _colour(mean.residual * torch.exp(-widths))
         self.colour.copy_(colour.T)
         self.whiten.copy_(torch.linalg.inv(colour).T)
+        return torch.cat([rows.x - mean.residual, widths], dim=1)
 
     def _more(self, rows: _Rows, reading: Reading) -> Tensor:
         """Keep predictions, and give what `_read` adds by what they say of rows left out."""

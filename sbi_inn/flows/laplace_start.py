@@ -107,10 +107,10 @@ class LaplaceStart(Bijection):
     def predict(self, context: Tensor) -> Tensor:
         """Give what there is to know of each context: means, widths, `Seen`; (batch, ...)."""
         if self.inverts:
-            return self._said(context, self._seen(context, self._modes(context)))
+            seen = self._seen(context, self._modes(context))
+            return self._with(self.rest.predict(self._read(context, seen)), seen)
         said = self.plain.predict(context)
-        seen = self._nothing(said)
-        return torch.cat([said, seen.told, seen.factor.flatten(1)], dim=1)
+        return self._with(said, self._nothing(said))
 
     def whitened(self, x: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
         """Do as `forward`, with what `predict` says."""
@@ -154,13 +154,13 @@ class LaplaceStart(Bijection):
         plain = self._plain_losses(x, context, own)
         self.inverts.fill_(surely_less(losses.clamp(max=WORST), plain.clamp(max=WORST)))
         if not self.inverts:
-            self.plain.fit(x, context, own)
-            return self.predict(context)
+            said = self.plain.fit(x, context, own)
+            return self._with(said, self._nothing(said))
         self.floor.fill_(floor)
         seen = self._seen(context, mode)
         read = self._read(context, seen)
-        self.rest.fit(self._left(x, seen), read, own + seen.told.shape[1])
-        return self._said(context, seen)
+        said = self.rest.fit(self._left(x, seen), read, own + seen.told.shape[1])
+        return self._with(said, seen)
 
     def _look_at(self, x: Tensor) -> None:
         """Learn the normal law, and the range, of x."""
@@ -170,9 +170,9 @@ class LaplaceStart(Bijection):
         spread = torch.cov(x.T).reshape(self.dim, self.dim)
         self.precision.copy_(torch.linalg.inv(spread))
 
-    def _said(self, context: Tensor, seen: Seen) -> Tensor:
-        """Put what the mending start says before what there is to know of the normal law."""
-        said = self.rest.predict(self._read(context, seen))
+    @staticmethod
+    def _with(said: Tensor, seen: Seen) -> Tensor:
+        """Put what a plain start says before what there is to know of the normal law."""
         return torch.cat([said, seen.told, seen.factor.flatten(1)], dim=1)
 
     def _modes(self, context: Tensor, likelihood: Likelihood | None = None) -> Mode:
