@@ -23,6 +23,8 @@ FLOORS = (0.01, 0.05, 0.15)
 FIRST = READINGS[1]
 # Rows that the choice looks at, and one in so many that is left out for it.
 MOST_TRIED, HELD = 4_000, 5
+# A mean square that is nothing, before its logarithm is taken.
+SMALLEST_MISFIT = 1e-6
 # Nats that a row may cost where the choice is made: tails are what the blocks are for.
 WORST = 25.0
 
@@ -203,7 +205,7 @@ class LaplaceStart(Bijection):
         covariance = 0.5 * (covariance + covariance.mT)  # symmetric to the last bit
         covariance = covariance + torch.diag((floor * self.likelihood.spread) ** 2)
         width = 0.5 * covariance.diagonal(dim1=1, dim2=2).log()
-        misfit = mode.misfit.log()
+        misfit = mode.misfit.clamp(min=SMALLEST_MISFIT).log()
         told = torch.cat([mode.place, width, misfit, misfit.square()], dim=1)
         factor = torch.linalg.cholesky(torch.linalg.inv(covariance))
         return Seen(*(part.to(context.dtype) for part in (mode.place, factor, told)))
