@@ -49,6 +49,8 @@ class TrainingData:
     stream : Streamed or None
         All training rows, where the table is on disk; `train` is then a sample of them. Only for
         methods that declare `takes_stream`.
+    in_folds : bool
+        Whether other networks like this one validate on other rows, as they do in a region.
     """
 
     latents: FloatArray
@@ -60,6 +62,7 @@ class TrainingData:
     fields: tuple[FieldPlace, ...] = ()
     fresh: Fresh | None = None
     stream: Streamed | None = None
+    in_folds: bool = False
 
     @property
     def rows(self) -> int:

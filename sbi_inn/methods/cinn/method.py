@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from sbi_inn.errors import LoadError
-from sbi_inn.methods.cinn.exact_start import as_rows_allow
+from sbi_inn.methods.cinn.exact_start import as_rows_allow, emulated
 from sbi_inn.methods.cinn.fitted import FittedCINN
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
 from sbi_inn.methods.cinn.settings import CINNSettings
@@ -115,10 +115,19 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             return False
         return not data.observations.grids
 
+    def _emulated(self, data: TrainingData, scaling: Scaling) -> tuple[int, ...]:
+        """Give the features of which a likelihood is learned.
+
+        Not in a default ensemble: its other networks are wider, and mixed with them it makes
+        posteriors that are too wide.
+        """
+        wanted = self.start == "exact" or data.in_folds
+        return emulated(scaling.exact, data) if scaling.exact and wanted else ()
+
     def _network(
         self, data: TrainingData, seen: Pairs, scaling: Scaling, seed: int
     ) -> tuple[Network, Shape]:
-        shape, net = Shape.of(seen, data, scaling), None
+        shape, net = Shape.of(seen, data, scaling, self._emulated(data, scaling)), None
         with seeded(seed):
             if self.summary != "auto":
                 net = OwnNet.fresh(self.summary, Parts.of(data.observations), seen.batch)

@@ -26,7 +26,6 @@ from sbi_inn.flows import (
 )
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.methods.blur import blurred
-from sbi_inn.methods.cinn.exact_start import emulated
 from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.protocols import Cuts, TrainingData
 from sbi_inn.methods.streaming import StreamedRows
@@ -77,7 +76,9 @@ class Shape(Widths):
     emulated: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, pairs: Pairs, data: TrainingData, scaling: Scaling) -> Shape:
+    def of(
+        cls, pairs: Pairs, data: TrainingData, scaling: Scaling, emulated: tuple[int, ...] = ()
+    ) -> Shape:
         """Read them off rows."""
         exact = pairs.batch.exact
         return cls(
@@ -85,7 +86,7 @@ class Shape(Widths):
             cuts=data.cuts,
             exact=0 if exact is None else exact.shape[1],
             exact_own=0 if scaling.exact is None else scaling.exact.own,
-            emulated=() if scaling.exact is None else emulated(scaling.exact, data),
+            emulated=emulated,
             **vars(Widths.read_off(pairs.batch, scaling, data.observations.series)),
         )
 

@@ -73,7 +73,7 @@ class CINNSettings:
         observables are a smooth function of the parameters, however vague the prior, and blunter
         elsewhere. It needs continuous parameters, no images, no summary network of your own, and
         more simulations than features that it reads; else the start is trained. "auto": trained in
-        a single network; in an ensemble one of four is exact.
+        a single network; in an ensemble one of four is exact, but learns no likelihood.
     summary : "auto" or torch.nn.Module
         A summary network of your own, in place of those for vectors, sets, series and images; see
         `fit_posterior`.

@@ -137,7 +137,7 @@ def _without(data: TrainingData, fold: IntArray) -> TrainingData:
     if renew is not None:
         assert not len(data.validation)
         renew = partial(_renewed, renew, np.delete(np.arange(len(rows)), fold))
-    return replace(data, train=train, validation=rows[fold], renew=renew)
+    return replace(data, train=train, validation=rows[fold], renew=renew, in_folds=True)
 
 
 def _renewed(renew: Renew, rows: IntArray, rng: np.random.Generator) -> Observations:
