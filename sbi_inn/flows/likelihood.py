@@ -273,7 +273,8 @@ def _drawn(networks: int, n_in: int, n_out: int, generator: torch.Generator) -> 
     for wide, narrow in ((n_in, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, n_out)):
         bound = wide**-0.5
         for rows in (wide, 1):
-            uniform = torch.rand(networks, rows, narrow, generator=generator)
+            shape = (networks, rows, narrow)
+            uniform = torch.rand(shape, generator=generator, dtype=torch.float32)
             found.append((2 * uniform - 1) * bound)
     found[-2] *= SMALL
     found[-1] *= 0

