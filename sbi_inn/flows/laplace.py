@@ -11,10 +11,14 @@ from sbi_inn.flows.likelihood import Likelihood
 
 # Steps from each place that is started from.
 STEPS = 8
-# Damping of the first step, and its range.
-DAMPING, DAMPED = 1e-3, (1e-6, 1e4)
-# By what it is multiplied after a step that helped, and after one that did not.
-EASED, STIFFENED = 0.2, 10.0
+# Damping of the first step.
+DAMPING = 1e-3
+# Smallest and largest damping.
+DAMPED = (1e-6, 1e4)
+# By what it is multiplied after a step that helped.
+EASED = 0.2
+# By what, after one that did not.
+STIFFENED = 10.0
 # A step changes a parameter by so many of its spreads at most: beyond, all is different.
 FARTHEST = 1.0
 # Observations that are looked at at once.

@@ -21,8 +21,10 @@ MOST_OBSERVABLES = 200
 FLOORS = (0.01, 0.05, 0.15)
 # How the plain start reads, which the search of a mode begins with.
 FIRST = READINGS[1]
-# Rows that the choice looks at, and one in so many that is left out for it.
-MOST_TRIED, HELD = 4_000, 5
+# Rows that the choice looks at.
+MOST_TRIED = 4_000
+# One in so many of these is left out for it.
+HELD = 5
 # A mean square that is nothing, before its logarithm is taken.
 SMALLEST_MISFIT = 1e-6
 # Nats that a row may cost where the choice is made: tails are what the blocks are for.

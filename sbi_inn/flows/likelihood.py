@@ -21,26 +21,38 @@ from sbi_inn.flows.regression import SMALLEST_VARIANCE
 
 # Width of the two hidden layers.
 HIDDEN = 64
-# Steps of the optimiser at so many rows, which grow like the root of the rows; their range.
-STEPS, ROWS, FEWEST_STEPS = 1_500, 8_000, 400
+# Steps of the optimiser, at most.
+STEPS = 1_500
+# Rows from which on there are so many; of fewer, they grow like the root of the rows.
+ROWS = 8_000
+# Steps, at least.
+FEWEST_STEPS = 400
 # Steps before its rate is at the peak.
 WARM_UP = 50
-# Peak of the learning rate, and weight decay, of AdamW.
-RATE, DECAY = 5e-3, 1e-4
-# Rows of a batch, at most, and the least number of batches in a pass.
-BATCH, BATCHES = 256, 4
+# Peak of the learning rate of AdamW.
+RATE = 5e-3
+# Its weight decay.
+DECAY = 1e-4
+# Rows of a batch, at most.
+BATCH = 256
+# Batches in a pass, at least.
+BATCHES = 4
 # Largest norm of a gradient.
 STEEPEST = 5.0
 # Names of the layers of the network.
 LAYERS = ("first", "second", "last")
 # Parts that rows are cut into; what is said of each is learned from the others.
 FOLDS = 4
-# Steps between looks at these rows, and the share of all steps before the first one.
-LOOK, FIRST_LOOK = 50, 1 / 3
+# Steps between looks at rows that were left out.
+LOOK = 50
+# Share of all steps before the first one.
+FIRST_LOOK = 1 / 3
 # Size of the last layer's first weights, in the usual one.
 SMALL = 0.1
-# Range of a log variance, in that of what a quadratic function leaves.
-LOWEST, HIGHEST = -12.0, 6.0
+# Smallest log of a variance, in that of what a quadratic function leaves.
+LOWEST = -12.0
+# Largest.
+HIGHEST = 6.0
 # Widths beyond which what is left says no more about correlations.
 OUTLYING = 4.0
 # Share of the correlations that is not believed.
