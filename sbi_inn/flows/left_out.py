@@ -11,7 +11,7 @@ from torch import Tensor
 PARTS = 10
 
 
-def left_out(rows: int) -> Iterator[tuple[Tensor, Tensor]]:
+def left_out(rows: int, parts: int = PARTS) -> Iterator[tuple[Tensor, Tensor]]:
     """Give the places of each part, and of all other rows.
 
     Examples
@@ -21,6 +21,6 @@ def left_out(rows: int) -> Iterator[tuple[Tensor, Tensor]]:
     ([0, 10], 10)
     """
     places = torch.arange(rows)
-    for first in range(PARTS):
-        inside = places % PARTS == first
+    for first in range(parts):
+        inside = places % parts == first
         yield places[inside], places[~inside]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sbi_inn.flows.emulator import regressed
+from sbi_inn.flows.left_out import left_out
 from sbi_inn.flows.prediction import n_products, pairs, powers
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 
@@ -211,9 +212,7 @@ def learned(x: Tensor, y: Tensor) -> tuple[Likelihood, list[Likelihood]]:
 
 def parts_of(rows: int) -> list[tuple[Tensor, Tensor]]:
     """Give the places of each part of so many rows, and of all others."""
-    places = torch.arange(rows)
-    cut = [places % FOLDS == part for part in range(FOLDS)]
-    return [(places[inside], places[~inside]) for inside in cut]
+    return list(left_out(rows, FOLDS))
 
 
 def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, held: list[Tensor]) -> None:
