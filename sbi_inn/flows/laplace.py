@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -60,8 +61,14 @@ class Box(NamedTuple):
     precision: Tensor
 
 
-def modes(likelihood: Likelihood, prior: Box, y: Tensor, starts: tuple[Tensor, ...]) -> Mode:
-    """Find the likeliest parameters of observations (batch, observables).
+def modes(
+    likelihood: Likelihood,
+    prior: Box,
+    y: Tensor,
+    starts: tuple[Tensor, ...],
+    given: Tensor | None = None,
+) -> Mode:
+    """Find the likeliest parameters of observations (batch, observables), at givens (batch, k).
 
     From each of the starts, (batch, dim) each, by steps of Levenberg and Marquardt with Fisher's
     information in place of second derivatives; the likeliest of what is found.
@@ -82,9 +89,10 @@ def modes(likelihood: Likelihood, prior: Box, y: Tensor, starts: tuple[Tensor, .
     >>> found.precision.median().rsqrt().round(decimals=1)
     tensor(0.1000, dtype=torch.float64)
     """
-    parts = []
+    given, parts = y[:, :0] if given is None else given, []
     for rows in torch.arange(len(y), device=y.device).split(AT_ONCE):
-        found = [_climbed(likelihood, prior, y[rows], start[rows]) for start in starts]
+        climb = partial(_climbed, likelihood, prior, y[rows], given[rows])
+        found = [climb(start[rows]) for start in starts]
         best = found[0]
         for other in found[1:]:
             better = other.loss < best.loss
@@ -98,18 +106,19 @@ def modes(likelihood: Likelihood, prior: Box, y: Tensor, starts: tuple[Tensor, .
     return Mode(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _climbed(likelihood: Likelihood, prior: Box, y: Tensor, x: Tensor) -> Mode:
+def _climbed(likelihood: Likelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor) -> Mode:
     """Go on from x to a place of lowest loss."""
-    here = _Here(likelihood, prior, y, x)
+    here = _Here(likelihood, prior, y, given, x)
     damping = torch.full_like(here.loss, DAMPING)
     for _ in range(STEPS):
         stiff = here.precision + torch.diag_embed(
             damping[:, None] * here.precision.diagonal(dim1=1, dim2=2)
         )
         step = torch.linalg.solve(stiff, here.uphill[:, :, None])[:, :, 0]
-        most = FARTHEST * likelihood.spread
+        most = FARTHEST * likelihood.spreads
         x = here.x + torch.clamp(step, -most, most)
-        there = _Here(likelihood, prior, y, torch.clamp(x, prior.lowest, prior.highest))
+        x = torch.clamp(x, prior.lowest, prior.highest)
+        there = _Here(likelihood, prior, y, given, x)
         helped = there.loss < here.loss
         here = here.where(helped, there)
         damping = torch.where(helped, EASED * damping, STIFFENED * damping).clamp(*DAMPED)
@@ -119,8 +128,10 @@ def _climbed(likelihood: Likelihood, prior: Box, y: Tensor, x: Tensor) -> Mode:
 class _Here:
     """Loss, its slope and its curvature at parameters."""
 
-    def __init__(self, likelihood: Likelihood, prior: Box, y: Tensor, x: Tensor) -> None:
-        expected = likelihood(x)
+    def __init__(
+        self, likelihood: Likelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor
+    ) -> None:
+        expected = likelihood(x, given)
         per_width = torch.exp(-0.5 * expected.log_variance)
         left = (y - expected.mean) * per_width
         freed = left @ likelihood.inverse

@@ -66,6 +66,8 @@ class LaplaceStart(Bijection):
     emulated : tuple of int
         Columns of the context, among the first `own`, of which the likelihood is learned: each
         observable once.
+    givens : tuple of int
+        Columns of it that the likelihood depends on, beside the parameters.
 
     Examples
     --------
@@ -91,11 +93,18 @@ class LaplaceStart(Bijection):
     highest: Tensor
     precision: Tensor
 
-    def __init__(self, dim: int, n_context: int, own: int, emulated: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        dim: int,
+        n_context: int,
+        own: int,
+        emulated: tuple[int, ...],
+        givens: tuple[int, ...] = (),
+    ) -> None:
         super().__init__()
-        self.dim, self.own, self.emulated = dim, own, list(emulated)
+        self.dim, self.own, self.emulated, self.givens = dim, own, list(emulated), list(givens)
         self.plain = GaussianStart(dim, n_context, own)
-        self.likelihood = Likelihood(dim, len(emulated))
+        self.likelihood = Likelihood(dim, len(emulated), len(givens))
         self.rest = GaussianStart(dim, n_context + 2 * dim + 2)
         self.register_buffer("inverts", torch.zeros((), dtype=torch.bool))
         self.register_buffer("floor", torch.zeros((), dtype=torch.float64))
@@ -151,8 +160,7 @@ class LaplaceStart(Bijection):
         own = context.shape[1] if own is None else own
         self.plain.fit(x, context, own, FIRST)
         self._look_at(x.double())
-        y = context[:, self.emulated].double()
-        self.likelihood, folds = learned(x.double(), y)
+        self.likelihood, folds = learned(x.double(), *self._known(context))
         mode = self._modes_of_others(context, folds)
         losses, floor = self._tried(x, context, own, mode)
         plain = self._plain_losses(x, context, own)
@@ -185,9 +193,13 @@ class LaplaceStart(Bijection):
         first, _ = self.plain.inverse(zero, context)
         box = Box(self.mean, self.lowest, self.highest, self.precision)
         first = torch.clamp(first.double(), self.lowest, self.highest)
-        y = context[:, self.emulated].double()
+        y, given = self._known(context)
         starts = (first, self.mean.expand_as(first))
-        return modes(likelihood or self.likelihood, box, y, starts)
+        return modes(likelihood or self.likelihood, box, y, starts, given)
+
+    def _known(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Take out of contexts what the likelihood is of, and what it depends on."""
+        return context[:, self.emulated].double(), context[:, self.givens].double()
 
     def _modes_of_others(self, context: Tensor, folds: list[Likelihood]) -> Mode:
         """Find the modes of rows by likelihoods that have not seen them."""
@@ -205,7 +217,7 @@ class LaplaceStart(Bijection):
         floor = self.floor if floor is None else floor
         covariance = torch.linalg.inv(mode.precision)
         covariance = 0.5 * (covariance + covariance.mT)  # symmetric to the last bit
-        covariance = covariance + torch.diag((floor * self.likelihood.spread) ** 2)
+        covariance = covariance + torch.diag((floor * self.likelihood.spreads) ** 2)
         width = 0.5 * covariance.diagonal(dim1=1, dim2=2).log()
         misfit = mode.misfit.clamp(min=SMALLEST_MISFIT).log()
         told = torch.cat([mode.place, width, misfit, misfit.square()], dim=1)

@@ -87,6 +87,9 @@ class Likelihood(nn.Module):
     dim : int
         Number of parameters.
     n_observables : int
+    n_givens : int
+        Number of what is known of an experiment beside its observables. The law is that of the
+        observables given these, too.
 
     Examples
     --------
@@ -119,16 +122,16 @@ class Likelihood(nn.Module):
     correlation: Tensor
     inverse: Tensor
 
-    def __init__(self, dim: int, n_observables: int) -> None:
+    def __init__(self, dim: int, n_observables: int, n_givens: int = 0) -> None:
         super().__init__()
-        k = n_observables
+        self.dim, k, wide = dim, n_observables, dim + n_givens
         shapes = {
-            "centre": (dim,),
-            "spread": (dim,),
-            "slope": (dim + n_products(dim, 2), k),
+            "centre": (wide,),
+            "spread": (wide,),
+            "slope": (wide + n_products(wide, 2), k),
             "offset": (k,),
             "size": (k,),
-            "first": (HIDDEN, dim),
+            "first": (HIDDEN, wide),
             "first_bias": (HIDDEN,),
             "second": (HIDDEN, HIDDEN),
             "second_bias": (HIDDEN,),
@@ -143,18 +146,24 @@ class Likelihood(nn.Module):
         self.register_buffer("correlation", torch.eye(k, dtype=torch.float64))
         self.register_buffer("inverse", torch.eye(k, dtype=torch.float64))
 
-    def forward(self, x: Tensor) -> Expected:
-        """Give what is expected at parameters (batch, dim)."""
-        scaled = (x - self.centre) / self.spread
+    @property
+    def spreads(self) -> Tensor:
+        """Those of the parameters, shape (dim,)."""
+        return self.spread[: self.dim]
+
+    def forward(self, x: Tensor, given: Tensor | None = None) -> Expected:
+        """Give what is expected at parameters (batch, dim) and givens (batch, n_givens)."""
+        scaled = self._scaled(x if given is None else torch.cat([x, given], dim=1))
         (weight, bias), *rest = ((getattr(self, n), getattr(self, f"{n}_bias")) for n in LAYERS)
-        found, slope = F.linear(scaled, weight, bias), (weight / self.spread).T
+        found = F.linear(scaled, weight, bias)
+        slope = (weight[:, : self.dim] / self.spreads).T
         for weight, bias in rest:
             gate = torch.sigmoid(found)
             slope = slope * (gate * (1 + found * (1 - gate)))[:, None] @ weight.T
             found = F.linear(found * gate, weight, bias)
         (added, log_variance), (added_slope, log_slope) = found.chunk(2, 1), slope.chunk(2, 2)
         inside = (log_variance > LOWEST) & (log_variance < HIGHEST)
-        bent = _slopes(scaled) / self.spread[:, None] @ self.slope
+        bent = _slopes(scaled, self.dim) / self.spreads[:, None] @ self.slope
         return Expected(
             self.offset + powers(scaled, 2) @ self.slope + added * self.size,
             log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log(),
@@ -162,22 +171,26 @@ class Likelihood(nn.Module):
             log_slope * inside[:, None],
         )
 
+    def _scaled(self, x: Tensor) -> Tensor:
+        """Scale parameters and givens, side by side."""
+        return (x - self.centre) / self.spread
+
     def _bend(self, x: Tensor, y: Tensor) -> None:
         """Regress y on a quadratic function of x."""
-        features = powers((x - self.centre) / self.spread, 2)
-        slope, offset = regressed(features, y)
+        slope, offset = regressed(powers(self._scaled(x), 2), y)
         self.slope.copy_(slope)
         self.offset.copy_(offset)
 
     def _left(self, x: Tensor, y: Tensor) -> Tensor:
         """Give what the quadratic function leaves, scaled."""
-        features = powers((x - self.centre) / self.spread, 2)
-        return (y - self.offset - features @ self.slope) / self.size
+        return (y - self.offset - powers(self._scaled(x), 2) @ self.slope) / self.size
 
 
 @torch.no_grad()
-def learned(x: Tensor, y: Tensor) -> tuple[Likelihood, list[Likelihood]]:
-    """Learn from parameters (rows, dim) and observables (rows, observables).
+def learned(
+    x: Tensor, y: Tensor, given: Tensor | None = None
+) -> tuple[Likelihood, list[Likelihood]]:
+    """Learn from parameters (rows, dim), observables (rows, observables) and givens (rows, givens).
 
     Returns
     -------
@@ -187,8 +200,10 @@ def learned(x: Tensor, y: Tensor) -> tuple[Likelihood, list[Likelihood]]:
         Of all but those of a part, for each of the parts that `parts_of` gives: what is said of
         rows by one that was learned from them is too good to be true.
     """
-    parts = parts_of(len(x))
-    members = [Likelihood(x.shape[1], y.shape[1]) for _ in range(1 + len(parts))]
+    parts, dim = parts_of(len(x)), x.shape[1]
+    x = x if given is None else torch.cat([x, given], dim=1)
+    n_givens = x.shape[1] - dim
+    members = [Likelihood(dim, y.shape[1], n_givens) for _ in range(1 + len(parts))]
     rows = [torch.arange(len(x)), *(others for _, others in parts)]
     whole, *folds = members
     centre, spread = x.mean(dim=0), x.std(dim=0).clamp(min=SMALLEST_VARIANCE)
@@ -219,7 +234,7 @@ def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, held: list[Tenso
     """Learn how large what is left of rows left out is, and how it goes together."""
     left = torch.empty_like(y)
     for member, part in zip(members[1:], held, strict=True):
-        expected = member(x[part])
+        expected = member(*x[part].tensor_split([member.dim], dim=1))
         left[part] = (y[part] - expected.mean) * torch.exp(-0.5 * expected.log_variance)
     left = left.clamp(-OUTLYING, OUTLYING)
     together = left.T @ left / len(left)
@@ -232,15 +247,15 @@ def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, held: list[Tenso
         member.inverse.copy_(torch.linalg.inv(correlation))
 
 
-def _slopes(x: Tensor) -> Tensor:
-    """Give how `powers` of degree 2 change with x (batch, dim): (batch, dim, features)."""
-    dim = x.shape[1]
-    found = x.new_zeros(len(x), dim, dim + n_products(dim, 2))
-    found[:, :, :dim] = torch.eye(dim, dtype=x.dtype, device=x.device)
-    for place, (i, j) in enumerate(pairs(dim), dim):
+def _slopes(x: Tensor, dim: int) -> Tensor:
+    """Give how `powers` of degree 2 change with the first columns of x, (batch, dim, features)."""
+    wide = x.shape[1]
+    found = x.new_zeros(len(x), wide, wide + n_products(wide, 2))
+    found[:, :, :wide] = torch.eye(wide, dtype=x.dtype, device=x.device)
+    for place, (i, j) in enumerate(pairs(wide), wide):
         found[:, i, place] += x[:, j]
         found[:, j, place] += x[:, i]
-    return found
+    return found[:, :dim]
 
 
 @torch.enable_grad()

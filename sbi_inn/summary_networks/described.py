@@ -8,18 +8,39 @@ import numpy as np
 
 from sbi_inn.observation import set_moments
 from sbi_inn.observation.batch import Observations
-from sbi_inn.typing import FloatArray
+from sbi_inn.typing import FloatArray, IntArray
+
+# Entries of a set from which on the quantiles of its columns tell their law.
+LARGE = 50
 
 
-def described_sets(observations: Observations) -> FloatArray:
-    """Give moments, quantiles, regressions of columns on each other, and order, (batch, k)."""
-    parts = [np.empty((len(observations), 0))]
+def described_sets(
+    observations: Observations, profiled: Iterable[str] = ()
+) -> tuple[FloatArray, IntArray]:
+    """Give moments, quantiles, regressions of columns on each other, and order, (batch, k).
+
+    Of the sets that are `profiled`, place, width and shape of the law of each column, too. The
+    second array says which columns are log sizes.
+    """
+    parts, sizes, width = [np.empty((len(observations), 0))], [], 0
     for name, entries in observations.sets.items():
-        parts += [set_moments.describe(entries), set_moments.shape(entries)]
-        parts += [set_moments.together(entries), np.log1p(entries.sizes)[:, None]]
+        told = [set_moments.describe(entries), set_moments.shape(entries)]
+        told.append(set_moments.together(entries))
+        sizes.append(width + sum(part.shape[1] for part in told))
+        told.append(np.log1p(entries.sizes)[:, None])
         if name in observations.series:
-            parts.append(set_moments.order(entries))
-    return np.hstack(parts)
+            told.append(set_moments.order(entries))
+        if name in profiled:
+            told.append(set_moments.profile(entries))
+        parts += told
+        width += sum(part.shape[1] for part in told)
+    return np.hstack(parts), np.array(sizes, dtype=np.int64)
+
+
+def large_sets(observations: Observations) -> tuple[str, ...]:
+    """Name the sets that never have few entries."""
+    sets = observations.sets.items()
+    return tuple(name for name, entries in sets if (entries.sizes >= LARGE).all())
 
 
 def profiled_sets(observations: Observations, names: Iterable[str]) -> FloatArray:

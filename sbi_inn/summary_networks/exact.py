@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.columns import Columns, named, prefixed
-from sbi_inn.summary_networks.described import described_sets
+from sbi_inn.summary_networks.described import described_sets, large_sets
 from sbi_inn.summary_networks.neighbours import Neighbours
 from sbi_inn.summary_networks.whitening import Whitened
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
@@ -22,6 +22,7 @@ from sbi_inn.typing import AnyArray, FloatArray, IntArray
 # How the names of the arrays of `Whitened` begin in files.
 WHITENED = "whitened:"
 NEIGHBOURS = "neighbours:"  # those of `Neighbours`
+PROFILED = "profiled:"  # of empty arrays, before the name of a set
 
 
 @dataclass(frozen=True)
@@ -34,20 +35,28 @@ class Exact:
         Which features of `Observations.vector` are among them.
     columns : Columns
     whitened : Whitened
+    givens : array of int
+        Which of the columns are givens and log sizes of sets.
     neighbours : Neighbours or None
         What they say comes last.
+    profiled : tuple of str
+        Sets that are also read by the quantiles of their columns.
     """
 
     read: IntArray
     columns: Columns
     whitened: Whitened
+    givens: IntArray
     neighbours: Neighbours | None = None
+    profiled: tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, observations: Observations, read: IntArray) -> Exact:
-        """Learn it from a batch of observations."""
-        table = _table(observations, read)
-        return cls(read, Columns.fit(table, scores=True), Whitened.fit(table))
+    def fit(cls, observations: Observations, read: IntArray, *, profiles: bool = False) -> Exact:
+        """Learn it from a batch of observations; with profiles of their large sets."""
+        profiled = large_sets(observations) if profiles else ()
+        table, givens = _table(observations, read, profiled)
+        columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
+        return cls(read, columns, whitened, givens, profiled=profiled)
 
     def with_neighbours(self, latents: FloatArray, observations: Observations) -> Exact:
         """Add what neighbours say, among rows of latents (rows, dim) and observations."""
@@ -73,11 +82,11 @@ class Exact:
 
     @property
     def observables(self) -> tuple[int, ...]:
-        """Which of them are of the columns, each once: the normal score of those that have one."""
+        """Which of them are of observables, each once: the normal score of those that have one."""
         columns = self.columns
         found = np.arange(columns.scale.shape[1])
         found[columns.scores.columns] = len(found) + np.arange(len(columns.scores.columns))
-        return tuple(found.tolist())
+        return tuple(np.delete(found, self.givens).tolist())
 
     def __call__(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Give the features, shape (batch, ...)."""
@@ -89,7 +98,7 @@ class Exact:
 
     def _parts(self, observations: Observations) -> tuple[AnyArray, AnyArray]:
         """Give columns as they are, and what was made of them by whitening."""
-        table = _table(observations, self.read)
+        table, _ = _table(observations, self.read, self.profiled)
         return self.columns(table), self.whitened(table).astype(np.float32)
 
     def _components(self, whitened: AnyArray) -> AnyArray:
@@ -98,7 +107,8 @@ class Exact:
     def to_arrays(self) -> dict[str, AnyArray]:
         """Give everything as named arrays."""
         whitened = prefixed(WHITENED, self.whitened.to_arrays())
-        found = {"read": self.read} | self.columns.to_arrays() | whitened
+        found = {"read": self.read, "givens": self.givens} | self.columns.to_arrays() | whitened
+        found |= {PROFILED + name: np.empty(0) for name in self.profiled}
         if self.neighbours is not None:
             found |= prefixed(NEIGHBOURS, self.neighbours.to_arrays())
         return found
@@ -109,8 +119,21 @@ class Exact:
         whitened = Whitened.from_arrays(named(WHITENED, arrays))
         kept = named(NEIGHBOURS, arrays)
         neighbours = Neighbours.from_arrays(kept) if kept else None
-        return cls(arrays["read"], Columns.from_arrays(arrays), whitened, neighbours)
+        return cls(
+            arrays["read"],
+            Columns.from_arrays(arrays),
+            whitened,
+            arrays["givens"],
+            neighbours,
+            tuple(named(PROFILED, arrays)),
+        )
 
 
-def _table(observations: Observations, read: IntArray) -> FloatArray:
-    return np.hstack([observations.vector[:, read], described_sets(observations)])
+def _table(
+    observations: Observations, read: IntArray, profiled: tuple[str, ...]
+) -> tuple[FloatArray, IntArray]:
+    """Give the columns, and the places of givens and log sizes among them."""
+    told, sizes = described_sets(observations, profiled)
+    first = observations.vector.shape[1] - observations.givens
+    table = np.hstack([observations.vector[:, read], told])
+    return table, np.concatenate([np.flatnonzero(read >= first), len(read) + sizes])

@@ -89,6 +89,7 @@ class Scaling:
         *,
         scores: bool = True,
         exact: bool = False,
+        profiles: bool = False,
         statistics: bool = False,
     ) -> Scaling:
         """Learn centre and scale from a batch of observations.
@@ -102,6 +103,8 @@ class Scaling:
             Look for features whose law is far from normal, and condense large sets.
         exact : bool
             Prepare also what a `GaussianStart` reads.
+        profiles : bool
+            Let that read the quantiles of large sets, too.
         statistics : bool
             Read large sets of single numbers by their statistics alone, not as quantiles.
         """
@@ -131,7 +134,7 @@ class Scaling:
             large,
             sizes,
             told,
-            Exact.fit(observations, read) if exact else None,
+            Exact.fit(observations, read, profiles=profiles) if exact else None,
         )
 
     def vectors(self, observations: Observations) -> npt.NDArray[np.float32]:

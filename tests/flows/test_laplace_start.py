@@ -147,3 +147,25 @@ def test_nobody_draws_from_torchs_own_generator():
         start.fit(x, c)
         found.append(start.predict(c[:50]))
     assert torch.equal(*found)
+
+
+def test_a_likelihood_knows_its_givens():
+    draw = torch.Generator().manual_seed(4)
+    x, given = torch.randn(2, 3_000, 1, generator=draw).double()
+    noise = torch.exp(0.5 * given - 2)
+    y = (1 + given) * x + noise * torch.randn(3_000, 4, generator=draw).double()
+    likelihood, _ = learned(x, y, given)
+    there = likelihood(x[:1_000], given[:1_000])
+    assert ((there.mean - ((1 + given) * x)[:1_000]).abs() / noise[:1_000]).median() < 0.4
+    sizes = (0.5 * there.log_variance).exp() / noise[:1_000]
+    assert sizes.log().abs().median() < math.log(1.2)
+    # The slope is that of the parameter alone.
+    assert there.mean_slope.shape == (1_000, 1, 4)
+    slope = there.mean_slope[:, 0].mean(dim=1)
+    assert (slope - (1 + given[:1_000, 0])).abs().median() < 0.2
+    zero, one = torch.zeros(1).double(), torch.eye(1).double()
+    box = Box(zero, zero - 4, zero + 4, one)
+    found = modes(likelihood, box, y[:1_000], (0 * x[:1_000],), given[:1_000])
+    exact = 1 + 4 * ((1 + given) / noise)[:1_000].square()
+    ratio = found.precision[:, :, 0] / exact
+    assert ratio.log().abs().median() < math.log(1.3)

@@ -59,7 +59,9 @@ def test_missing_values_and_constants_stay_finite():
 def test_files_hold_all_of_it():
     table, _ = lines(200, 1)
     observations = Observations(table, {"n": large_sets(200)})
-    scaling = Scaling.fit(observations, exact=True)
+    scaling = Scaling.fit(observations, exact=True, profiles=True)
+    assert scaling.exact is not None
+    assert scaling.exact.profiled == ("n",)
     again = Scaling.from_arrays(scaling.to_arrays())
     one, other = (Batch.of(observations, s) for s in (scaling, again))
     assert one.exact is not None
@@ -67,6 +69,33 @@ def test_files_hold_all_of_it():
     assert np.array_equal(one.exact, other.exact)
     assert np.array_equal(one.vector, other.vector)
     assert np.array_equal(one.sets["n"].entries, other.sets["n"].entries)
+
+
+def test_givens_and_sizes_are_no_observables():
+    table, _ = lines(200, 1)
+    observations = Observations(table, {"n": large_sets(200)}, givens=2)
+    exact = Exact.fit(observations, np.arange(40))
+    features = exact(observations)
+    # Beside the last two of the vector the log size, which follows 11 statistics.
+    assert exact.givens.tolist() == [38, 39, 51]
+    sizes = np.log(observations.sets["n"].sizes)
+    assert np.corrcoef(features[:, 51], sizes)[0, 1] > 0.99
+    columns = exact.columns
+    hidden = set(exact.givens) | {
+        len(columns.scale[0]) + place
+        for place, column in enumerate(columns.scores.columns)
+        if column in exact.givens
+    }
+    assert len(exact.observables) == 40 - 2 + 11
+    assert not hidden & set(exact.observables)
+
+
+def test_few_entries_have_no_profile():
+    table, _ = lines(200, 1)
+    few = PaddedSet(np.ones((200, 8, 1)), np.full(200, 8))
+    observations = Observations(table, {"n": few, "many": large_sets(200)})
+    exact = Exact.fit(observations, np.arange(40), profiles=True)
+    assert exact.profiled == ("many",)
 
 
 def large_sets(n):

@@ -40,7 +40,7 @@ def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
     What it says of a row takes many steps: rows that are made anew for each pass are too many.
     """
     found = exact.observables
-    many = data.dim > MOST_PARAMETERS or len(found) > MOST_OBSERVABLES
+    many = data.dim + len(exact.givens) > MOST_PARAMETERS or len(found) > MOST_OBSERVABLES
     if data.renew or data.fresh or data.stream or many or len(data.train) < FEWEST_ROWS:
         return ()
     return found

@@ -105,6 +105,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             read,
             scores=not own,
             exact=self._may_start_exact(data),
+            profiles=self._learns_likelihood(data),
             statistics=self.reads_statistics,
         )
         return replace(scaling, exact=scaling.exact and as_rows_allow(scaling.exact, data))
@@ -115,19 +116,20 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             return False
         return not data.observations.grids
 
-    def _emulated(self, data: TrainingData, scaling: Scaling) -> tuple[int, ...]:
-        """Give the features of which a likelihood is learned.
+    def _learns_likelihood(self, data: TrainingData) -> bool:
+        """Whether a start in closed form learns a likelihood.
 
-        Not in a default ensemble: its other networks are wider, and mixed with them it makes
+        Not in a default ensemble: its other networks are wider, and mixed with it they make
         posteriors that are too wide.
         """
-        wanted = self.start == "exact" or data.in_folds
-        return emulated(scaling.exact, data) if scaling.exact and wanted else ()
+        return self.start == "exact" or data.in_folds
 
     def _network(
         self, data: TrainingData, seen: Pairs, scaling: Scaling, seed: int
     ) -> tuple[Network, Shape]:
-        shape, net = Shape.of(seen, data, scaling, self._emulated(data, scaling)), None
+        exact, net = scaling.exact, None
+        likely = emulated(exact, data) if exact and self._learns_likelihood(data) else ()
+        shape = Shape.of(seen, data, scaling, likely)
         with seeded(seed):
             if self.summary != "auto":
                 net = OwnNet.fresh(self.summary, Parts.of(data.observations), seen.batch)

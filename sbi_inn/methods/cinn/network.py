@@ -65,6 +65,8 @@ class Shape(Widths):
         How many of these, the first ones, are observables that it explains by an emulator.
     emulated : tuple of int
         Those of which a likelihood is learned; none where there are too many, or too few rows.
+    givens : tuple of int
+        Those that it depends on.
     """
 
     dim: int
@@ -74,6 +76,7 @@ class Shape(Widths):
     exact: int = 0
     exact_own: int = 0
     emulated: tuple[int, ...] = ()
+    givens: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -87,6 +90,7 @@ class Shape(Widths):
             exact=0 if exact is None else exact.shape[1],
             exact_own=0 if scaling.exact is None else scaling.exact.own,
             emulated=emulated,
+            givens=tuple(scaling.exact.givens.tolist()) if scaling.exact and emulated else (),
             **vars(Widths.read_off(pairs.batch, scaling, data.observations.series)),
         )
 
@@ -98,6 +102,7 @@ class Shape(Widths):
             "own": None if own is None else Parts.from_config(own),
             "cuts": tuple((axis, tuple(ends)) for axis, ends in config["cuts"]),
             "emulated": tuple(config.get("emulated", ())),
+            "givens": tuple(config.get("givens", ())),
         }
         return super().from_config({**config, **changed})
 
@@ -308,7 +313,11 @@ class Network(nn.Module):
 def _start(shape: Shape) -> GaussianStart | LaplaceStart:
     """Make what the blocks start from, in closed form."""
     exact = (shape.dim, shape.exact, shape.exact_own)
-    return LaplaceStart(*exact, shape.emulated) if shape.emulated else GaussianStart(*exact)
+    return (
+        LaplaceStart(*exact, shape.emulated, shape.givens)
+        if shape.emulated
+        else GaussianStart(*exact)
+    )
 
 
 def _subnet(settings: CINNSettings) -> partial[MLP]:
