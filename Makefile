@@ -1,4 +1,4 @@
-# make demo | test | lint | docs | figures | bench | clean: each does its whole set-up on a machine with make and
+# make demo | test | test-all | lint | docs | figures | bench | clean: each does its whole set-up on a machine with make and
 # Python 3.11 or newer. Nothing is installed twice: stamps in .venv say what is there already.
 
 VENV := .venv
@@ -10,12 +10,15 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c '$(USABLE)' >/dev/null 2>&1 && echo $$python && break; done)
 
-.PHONY: demo test lint docs figures bench clean
+.PHONY: demo test test-all lint docs figures bench clean
 
 demo: $(VENV)/.package
 	$(BIN)/python -m sbi_inn fit inverse_kinematics --out demo/
 
 test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev

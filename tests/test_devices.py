@@ -153,6 +153,7 @@ def same(one, other, rounding=0.0):
         assert np.allclose(value, other[name], rtol=rounding, atol=rounding, equal_nan=True), name
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the forward network misses")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_is_trained_and_used_on_a_device_and_says_the_same(kind, tmp_path):
@@ -179,6 +180,7 @@ def test_a_network_is_trained_and_used_on_a_device_and_says_the_same(kind, tmp_p
         assert np.allclose(draws[name], wanted[f"{name} of one"], atol=max(rounding, 1e-5))
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_trained_on_a_device_one_after_another():
     table = simulated(si.Problem(vector, PRIOR))
     with elsewhere() as device:

@@ -29,6 +29,7 @@ def star(a, rng):
     return {"spectrum": a * np.exp(-((np.arange(40) - 15) ** 2) / 20) + 0.3 * rng.normal(size=40)}
 
 
+@pytest.mark.slow
 def test_a_profile_is_read_as_an_image_of_height_one(tmp_path):
     posterior = fitted(star, training=si.Training(epochs=30))
     y = {"spectrum": np.exp(-((np.arange(40) - 15) ** 2) / 20)}
@@ -70,6 +71,7 @@ def camera(a, exposure, rng):
     return {"photons": a * exposure + 0.3 * rng.normal(size=(8, 8))}
 
 
+@pytest.mark.slow
 def test_a_given_image_is_a_channel_and_no_loose_numbers(tmp_path):
     posterior = fitted(camera, given={"exposure": EXPOSURES, "t": st.uniform(1, 2)})
     scaling = posterior.core.fitted.best.scaling

@@ -87,6 +87,7 @@ assert plt.get_fignums() == []  # pyplot would keep them until they are closed
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [ALL_NAMES, CHECK], ids=["every name", "check"])
 def test_use_changes_no_global_state(code: str, tmp_path: Path) -> None:
     assert run_python(GLOBAL_STATE % code, tmp_path) == "[]"

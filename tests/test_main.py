@@ -80,6 +80,7 @@ def test_fit_by_another_method(capsys) -> None:
     assert "choose from" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fit_prints_the_comparison_and_writes_the_figures(tmp_path: Path, capsys) -> None:
     out = tmp_path / "made" / "here"
     arguments = ["fit", "two_moons", "--simulations", "300", "--out", str(out), "--seed", "1"]
@@ -153,6 +154,7 @@ def test_a_problem_in_a_file(tmp_path: Path, capsys) -> None:
     assert "written to" not in said
 
 
+@pytest.mark.slow
 def test_a_table_of_simulations(tmp_path: Path, capsys) -> None:
     rng = np.random.default_rng(1)
     height = rng.uniform(1, 10, size=400)

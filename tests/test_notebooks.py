@@ -102,6 +102,7 @@ def test_there_are_notebooks() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_it_runs(
     notebook: nbformat.NotebookNode, kernel: AsyncKernelManager, tmp_path: Path
 ) -> None:

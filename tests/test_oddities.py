@@ -37,6 +37,7 @@ def with_simulator(simulator, n=200):
     return si.Posterior(replace(good.core, problem=si.Problem(simulator, LINE.prior)))
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_simulated_again_there_is_no_trust():
     check = with_simulator(broken).check(Y, progress=False)
     assert check.verdict == "do not trust"
@@ -48,6 +49,7 @@ def test_where_nothing_can_be_simulated_again_there_is_no_trust():
     assert all("\n" not in why for why in check.skipped.values())
 
 
+@pytest.mark.slow
 def test_a_simulator_of_other_observables_is_an_error_that_names_them():
     with pytest.raises(si.SimulationError, match=r"\{'y': \(2,\)\}.*got \{'z': \(\)\}"):
         with_simulator(other).check(progress=False)
@@ -212,6 +214,7 @@ STUDIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", STUDIES.values(), ids=list(STUDIES))
 def test_every_number_is_finite_and_every_figure_drawn(study):
     given = {"given": study.given} if study.given else {}
@@ -233,6 +236,7 @@ def test_what_is_simulated_again_fits_into_memory():
     assert replace(judge, tests=replace(judge.tests, observations=large)).affordable <= 500
 
 
+@pytest.mark.slow
 def test_a_constant_that_differs_is_not_covered_up():
     study = STUDIES["discrete, constant and rare"]
     posterior = briefly(quick_fit(study.simulator, study.prior, method=TINY))

@@ -41,6 +41,7 @@ def options(tmp_path, *simulations, steps=4):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.problem)
 def test_one_small_run(study, tmp_path):
     fewest = {"n1": 50, "n2": 50}  # trials; many of them take long to simulate

@@ -118,6 +118,7 @@ def test_a_loop_that_does_not_call_the_loss_once_a_step_is_not_timed(monkeypatch
         ours.Ours("affine").step(2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transform", ["affine", "spline"])
 def test_our_draws_have_the_density_that_is_timed(transform):
     """The mean of 1 / density over draws, outside a box taken as 0, is the volume of the box: 1."""
@@ -352,6 +353,7 @@ def test_the_command_keeps_rows_and_prints_tables(tmp_path, monkeypatch, capsys)
 # -- on a device -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_task_is_timed_on_a_device(monkeypatch):
     small = {name: (kind, size // 64) for name, (kind, size) in device.TASKS.items()}
     monkeypatch.setattr(device, "TASKS", small)

@@ -11,6 +11,7 @@ import trained as command
 import sbi_inn as si
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", known.KNOWN)
 def test_posteriors_are_exact(name):
     """Ranks of truths among exact draws are uniform: in place, in width and in shape."""

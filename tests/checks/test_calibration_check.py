@@ -132,6 +132,7 @@ def sample_calibration(fitted, n=900):
     return posterior.calibration()
 
 
+@pytest.mark.slow
 def test_a_posterior_that_is_wrong_for_small_sets_only():
     found = sample_calibration(ExactSample(width=0.6, below=4))
     whole = Calibration(found.ranks, found.columns)
@@ -177,6 +178,7 @@ def test_a_mode_of_one_per_cent_that_is_missing_lies_on_one_side():
     assert "truths lie below the 99 % intervals of b 3" in missing.sentence
 
 
+@pytest.mark.slow
 def test_many_parameters_that_are_each_hardly_off():
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(2_000, 20))

@@ -124,6 +124,7 @@ def test_a_simulator_without_noise_has_no_product_scores():
     assert len(scores_of(subject(ExactLine()))[1]) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1.0, 2.0])
 def test_sets_are_read_by_their_statistics(width):
     found = subject(ExactSample(width=width, below=100), problem=SAMPLE)

@@ -82,6 +82,7 @@ def test_right_marginals_where_all_truths_are_off_alike():
     assert np.allclose(with_right_marginals(excess, alike, pairs), 1 - 6)
 
 
+@pytest.mark.slow
 def test_many_small_correlations_together():
     rng = np.random.default_rng(0)
     names = [f"x{i}" for i in range(20)]

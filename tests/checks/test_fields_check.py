@@ -61,6 +61,7 @@ def looked(change, seed):
     return FieldCalibration(found.ranks, found.names), CoverageMap(found.inside, found.place)
 
 
+@pytest.mark.slow
 def test_an_exact_posterior_passes():
     for seed in range(4):
         calibration, pixels = looked(lambda d: d, seed)
@@ -69,6 +70,7 @@ def test_an_exact_posterior_passes():
         assert pixels.within > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_posteriors_are_found_and_named(name):
     change, word = WRONG[name]
@@ -107,6 +109,7 @@ def test_quantities_of_maps_and_profiles():
     assert profile(np.arange(10.0)[None])[0, :3].tolist() == [1.5, 5.5, 8.5]
 
 
+@pytest.mark.slow
 def test_a_whole_check_of_a_fitted_field():
     posterior = quick(HOLE, 1_500)
     check = posterior.check(progress=False)
@@ -127,6 +130,7 @@ def test_a_whole_check_of_a_fitted_field():
     assert covariance().shape == (64, 64)
 
 
+@pytest.mark.slow
 def test_derived_quantities_of_a_field_are_drawn_and_checked():
     posterior = si.fit_posterior(
         HOLE,

@@ -65,6 +65,7 @@ def stored(table, tmp_path):
     return on_disk(table, tmp_path / "line.zarr")
 
 
+@pytest.mark.slow
 def test_a_table_on_disk_is_as_good_as_one_in_memory(table, stored):
     assert stored.on_disk
     assert not table.on_disk
@@ -74,6 +75,7 @@ def test_a_table_on_disk_is_as_good_as_one_in_memory(table, stored):
     assert from_disk.n_simulations == 8_000
 
 
+@pytest.mark.slow
 def test_it_stays_on_disk(stored):
     posterior = fitted(stored, epochs=1)
     posterior.sample([1.0, 0.0], 10)
@@ -83,6 +85,7 @@ def test_it_stays_on_disk(stored):
     assert posterior.simulations.on_disk
 
 
+@pytest.mark.slow
 def test_it_is_saved_and_read_back(stored, tmp_path):
     posterior = fitted(stored, epochs=1)
     posterior.save(tmp_path / "line.sbi")
@@ -91,6 +94,7 @@ def test_it_is_saved_and_read_back(stored, tmp_path):
     assert not loaded.simulations.on_disk
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_two_on_two_processes_reads_the_store(stored, monkeypatch):
     monkeypatch.setattr("sbi_inn.methods.ensemble.method.WORTH_IT", 0.0)
     one, two = (
@@ -157,6 +161,7 @@ def test_a_sample_is_learned_from(stored, monkeypatch):
     assert data.rows > 6_000
 
 
+@pytest.mark.slow
 def test_failed_rows_sets_givens_and_discrete_parameters(tmp_path):
     def trial(mean, kind, n, rng):
         if mean > 1.5:
@@ -174,6 +179,7 @@ def test_failed_rows_sets_givens_and_discrete_parameters(tmp_path):
     assert posterior.n_simulations < 600
 
 
+@pytest.mark.slow
 def test_noise_is_drawn_anew_in_every_pass(table, tmp_path):
     noisy = si.Problem(
         si.simulator(lambda a, b: {"y": np.stack([a + b, a - b], axis=1)}, batched=True),
@@ -200,6 +206,7 @@ class Killed(BaseException):
     pass
 
 
+@pytest.mark.slow
 def test_a_training_from_disk_goes_on_from_its_checkpoint(stored, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     monkeypatch.setattr(checkpoint, "SHARE", 1e9)

@@ -31,6 +31,7 @@ def measured(law, *, noise=0.0, seed=0, counts=COUNTS):
 # -- the law ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("power", [0.3, 0.5, 1.0])
 @pytest.mark.parametrize("noise", [0.003, 0.02])
 def test_the_interval_of_a_prediction_covers_what_comes(power, noise):
@@ -197,6 +198,7 @@ def test_the_last_point_is_the_finished_fit(simulations, tests):
     assert found.predicted[0].tolist() == [2_000, 4_000]
 
 
+@pytest.mark.slow
 def test_a_curve_of_short_fits(simulations):
     """At 1,000 simulations the network has more of what there is to know than at 125.
 

@@ -193,6 +193,7 @@ def test_a_single_value():
     assert tick_texts(ax) == ["200"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_mm", [85, 180])
 @pytest.mark.parametrize("d", [1, 4, 12])
 def test_plan_panels_are_equal_and_nothing_leaves_the_page(width_mm, d):

@@ -60,6 +60,7 @@ def test_regions_are_smooth_along_the_other_axis(ax):
     assert runs[filled.any(axis=1)].tolist() == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_corner_with_integers_truth_and_prior():
     draws = make_draws({"k": K, "x": RNG.normal(size=len(K)), "j": K > 2})
     figure = corner(

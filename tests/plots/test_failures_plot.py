@@ -26,6 +26,7 @@ def simulated(n=4_000):
     return si.simulate(problem, n=n, seed=1, n_jobs=1, progress=False)
 
 
+@pytest.mark.slow
 def test_what_matters_comes_first_and_shares_are_right():
     figure = simulated().plot_failures()
     first = figure.axes[0]

@@ -34,6 +34,7 @@ def test_each_object_has_a_row_and_each_parameter_a_panel():
     assert texts == ["median", "68 % intervals", "95 %", "truth"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_mm", [85, 180])
 def test_sixty_objects_fit_a_page(width_mm):
     names = [f"HD {i}" for i in range(MOST_OBJECTS)]

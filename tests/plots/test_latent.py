@@ -118,6 +118,7 @@ def test_far_from_its_category_a_point_is_dark_and_keeps_its_hue():
     assert 0.2 <= share[0] < 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_mm", [85, 180])
 @pytest.mark.parametrize("n", [1, 2, 4, 7])
 @pytest.mark.parametrize("dtype", [float, int])

@@ -91,6 +91,7 @@ def test_scores_that_are_all_the_same():
     assert low < 0 < high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_mm", [85, 180])
 @pytest.mark.parametrize("m", [1, 5, 200])
 def test_nothing_leaves_the_page(width_mm, m):

@@ -25,6 +25,7 @@ def legend_of(labels, width_mm=180.0):
     return figure.legends[0], 25.4 * figure.get_figheight() - 60.0
 
 
+@pytest.mark.slow
 def test_a_legend_makes_the_figure_grow_by_its_own_height():
     legend, grown = legend_of(["a", "b"])
     height = 25.4 * legend.get_window_extent().height / legend.figure.dpi
@@ -52,6 +53,7 @@ def test_titles_are_broken_between_words():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "most", "shape"), [(1, 4, [1]), (5, 4, [3, 2]), (8, 4, [4, 4])])
 def test_rows_of_a_grid_are_of_about_equal_length(n, most, shape):
     with panel_grid(n, most, None, 180.0) as (figure, panels, width_pt):

@@ -67,6 +67,7 @@ def inside(figure: Figure, part) -> bool:
     return all(np.all(box.min >= low - 1) and np.all(box.max <= high + 1) for box in boxes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", [*SINGLE.values(), *SEVERAL.values()], ids=[*SINGLE, *SEVERAL])
 def test_a_part_of_a_figure_holds_it_all_and_the_rest_is_left_alone(plot, page):
     figure, left, right = page
@@ -79,6 +80,7 @@ def test_a_part_of_a_figure_holds_it_all_and_the_rest_is_left_alone(plot, page):
     assert dict(matplotlib.rcParams) == settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", SINGLE.values(), ids=SINGLE)
 def test_axes_that_a_user_brought_keep_their_settings(plot):
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")

@@ -34,6 +34,7 @@ def error_and_log_score(posterior):
     return calibration_error(found).pooled, score
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -110,6 +110,7 @@ def test_fit_posterior_takes_a_client(client):
     xr.testing.assert_equal(posterior.simulations.dataset, calm.dataset)
 
 
+@pytest.mark.slow
 def test_the_stages_of_growing_simulations_take_a_client(client):
     how = dict(method=Regression(), n_simulations=100, max_simulations=400, seed=1, progress=False)
 

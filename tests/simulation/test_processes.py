@@ -27,6 +27,7 @@ ENDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "batched"), [("exit", False), ("segfault", False), ("kill", False), ("exit", True)]
 )
@@ -71,6 +72,7 @@ def test_a_process_killed_from_outside_costs_nothing(tmp_path, monkeypatch):
     xr.testing.assert_equal(table.dataset, calm.dataset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batched", [False, True])
 def test_a_simulation_that_never_returns_is_ended(batched):
     def hangs(a, rng):
@@ -161,6 +163,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     script, pids = tmp_path / "parent.py", tmp_path / "pids"
     script.write_text(PARENT)

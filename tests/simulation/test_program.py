@@ -61,6 +61,7 @@ def gone(pid):
     return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
 
 
+@pytest.mark.slow
 def test_a_program_is_a_simulator(blade):
     simulator = make(blade, timeout=1.5, keep="failed")
     table = si.simulate(simulator, PRIOR, n=15, seed=1, n_jobs=1, progress=False)

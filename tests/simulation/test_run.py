@@ -71,6 +71,7 @@ def test_a_longer_run_begins_with_the_shorter_one(function):
     assert not short.equals(table(function, 300, seed=4))
 
 
+@pytest.mark.slow
 @parametrize
 def test_workers_and_tasks_change_nothing(function, monkeypatch):
     alone = simulate(function, PRIOR, n=600, given=GIVEN, n_jobs=1, seed=3, progress=False)
@@ -317,6 +318,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_function_of_a_notebook_that_mentions_si_reaches_the_workers(tmp_path):
     script = tmp_path / "notebook.py"
     script.write_text(NOTEBOOK)

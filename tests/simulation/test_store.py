@@ -74,6 +74,7 @@ def table(function, n, store=None, **settings):
     return simulate(function, PRIOR, n=n, store=store, **settings)
 
 
+@pytest.mark.slow
 @parametrize
 def test_a_store_holds_the_table_that_memory_would(function, tmp_path):
     stored = table(function, 600, tmp_path / "a.zarr")
@@ -85,6 +86,7 @@ def test_a_store_holds_the_table_that_memory_would(function, tmp_path):
     assert manifest["seed"] == 3
 
 
+@pytest.mark.slow
 @parametrize
 def test_extended_or_in_parts_it_is_the_same(function, tmp_path):
     whole = table(function, 1000)
@@ -221,6 +223,7 @@ def test_two_runs_into_one_store(tmp_path):
     table(by_row, 300, tmp_path / "a.zarr")
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
     put, left = local._put, [40]
 
@@ -351,6 +354,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [1, 4])
 def test_killed_three_times_it_ends_with_the_same_table(parts, undisturbed, tmp_path):
     script, store = undisturbed / "faulty.py", tmp_path / "two.zarr"
@@ -370,6 +374,7 @@ def test_killed_three_times_it_ends_with_the_same_table(parts, undisturbed, tmp_
     np.testing.assert_array_equal(one.failures["simulation"], np.flatnonzero(expected != "ok"))
 
 
+@pytest.mark.slow
 def test_a_store_is_read_and_fitted_by_its_path(tmp_path):
     path = tmp_path / "a.zarr"
     stored = si.simulate(by_row, PRIOR, n=300, store=path, given=GIVEN, seed=3, progress=False)

@@ -40,6 +40,7 @@ def posterior():
     return quick_fit(problem, n=3_000, epochs=15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seen", [1, 4, 9, 18, 36])
 def test_a_posterior_is_as_wide_as_the_pixels_that_are_there_allow(posterior, seen):
     rng = np.random.default_rng(seen)

@@ -282,6 +282,7 @@ def test_a_learned_forward_network_goes_on_too(tmp_path, monkeypatch):
 # -- killed by the system --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", checkpoints.KINDS)
 def test_weights_after_sigkill_are_those_of_a_fit_left_alone(tmp_path, kind):
     folder = tmp_path / "kept"

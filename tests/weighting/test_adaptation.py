@@ -109,6 +109,7 @@ def test_what_lies_in_the_tails_is_not_missed():
     assert not len(missed(Round.of(whole, target, 4_000, rng), whole, seen)[0])
 
 
+@pytest.mark.slow
 def test_the_evidence_is_right_on_average_and_so_is_its_error():
     """Over repetitions, an estimate that is off by 1 in 3 of its errors would show."""
     target = mixture_target(TWO)

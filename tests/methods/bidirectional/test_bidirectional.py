@@ -76,6 +76,7 @@ def test_checks_say_the_tolerance(posterior):
 # -- padding ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_padded_network_has_no_density(padded):
     assert padded.core.fitted.network.sides.padded
     with pytest.raises(TypeError, match='padding there is no density .*method="cinn"'):

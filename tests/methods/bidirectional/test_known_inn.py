@@ -39,6 +39,7 @@ def noisy():
 # -- exactly at the observation --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("y", OBSERVATIONS, ids=["usual", "in the tails"])
 def test_moments_of_weighted_draws(deterministic, y):
     mean, covariance = exact_linear(y)

@@ -50,6 +50,7 @@ def second(first):
     return first.train_more(table(2_000), training=MORE, progress=False)
 
 
+@pytest.mark.slow
 def test_it_predicts_better_and_draws_nearer(first, second):
     assert error(second) < 0.6 * error(first)
     assert second.n_simulations == 2_400
@@ -71,6 +72,7 @@ def test_the_first_one_stays_as_it_is(first):
     assert first.sample(0.3, 50).identical(before)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_and_a_file_holds_it(first, second, tmp_path):
     again = first.train_more(table(2_000), training=MORE, progress=False)
     assert again.sample(0.3, 20).identical(second.sample(0.3, 20))

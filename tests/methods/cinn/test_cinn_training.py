@@ -43,6 +43,7 @@ def regressions(monkeypatch):
     return found
 
 
+@pytest.mark.slow
 def test_features_of_images_predict_the_parameters_before_the_likelihood_is_trained(
     sky, regressions
 ):

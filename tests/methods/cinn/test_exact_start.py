@@ -41,6 +41,7 @@ def fitted(n, *, hidden=8, epochs):
     )
 
 
+@pytest.mark.slow
 def test_a_posterior_a_thousand_times_narrower_than_the_prior():
     posterior = fitted(6_000, hidden=16, epochs=8)
     rng = np.random.default_rng(2)
@@ -84,6 +85,7 @@ def test_too_few_simulations_start_as_before():
     assert "closed form" not in repr(posterior)
 
 
+@pytest.mark.slow
 def test_it_is_saved_and_read_back(tmp_path):
     posterior = fitted(3_000, epochs=1)
     assert "after a Gaussian in closed form" in repr(posterior)
