@@ -7,6 +7,7 @@ import torch
 from sbi_inn.flows import GaussianStart
 from sbi_inn.flows.gaussian_start import Reading
 from sbi_inn.flows.inverse_regression import inverse_regression
+from sbi_inn.flows.ridge import ridge
 
 
 def rows(n, seed):
@@ -205,3 +206,19 @@ def test_offsets_of_columns_do_not_matter_to_a_regression_turned_round():
     moved, same = inverse_regression(x + 2, c + 1e4)
     torch.testing.assert_close(moved, predicted, atol=1e-8, rtol=0)
     torch.testing.assert_close(same, slope, atol=1e-8, rtol=0)
+
+
+def test_memory_that_was_used_before_changes_nothing():
+    draw = torch.Generator().manual_seed(5)
+    x, c, free = torch.randn(3, 100, 3, generator=draw, dtype=torch.float64)
+    free[:, 0] = 2.0  # says nothing beside the offset
+    found = []
+    for _ in range(20):
+        junk = [torch.randint(1, 9, (k,), dtype=torch.int32) for k in range(1, 100)]
+        del junk
+        found.append(ridge(x, c[:, :0], free=free))
+    assert all(torch.equal(one.slope, found[0].slope) for one in found)
+    assert all(torch.equal(one.offset, found[0].offset) for one in found)
+    # Also exact: of what x is regressed on, nothing is left in the residuals.
+    left = x - free @ found[0].slope - found[0].offset
+    np.testing.assert_allclose(free.T @ left, 0, atol=1e-9)
