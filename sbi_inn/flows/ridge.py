@@ -164,8 +164,8 @@ def ridge(
     slopes, residuals = _tried(target, rows, 1 - basis.square().sum(dim=1))
     best = _chosen(residuals, plainest=plainest)
     slope, residual = slopes[best], residuals[best]
-    # torch's usual driver, gelsy, reads memory that was never written to (pytorch issue 187411): its
-    # results differ from run to run, and can be wrong.
+    # The usual driver, gelsy, reads memory that was never written to (pytorch issue 187411): what
+    # comes of it differs from run to run, and can be wrong.
     rest = torch.linalg.lstsq(root * plain, root * (x - c @ slope), driver="gelsd").solution
     return Ridge(torch.cat([slope, rest[1:]]), rest[0], residual / root)
 
