@@ -51,6 +51,14 @@ def test_readers_find_their_answer_within_two_clicks(question: str) -> None:
     assert answer in text(DOCS / (second or first))
 
 
+def test_what_shows_the_claims_of_the_first_page_is_there() -> None:
+    text = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    table = text.partition("## What the first page says")[2].partition("\n## ")[0]
+    named = re.findall(r"(?:tests|benchmarks)/[\w/.]*", table)
+    assert len(named) > 10
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
 def test_every_notebook_is_a_tutorial() -> None:
     pages = text(DOCS / "tutorials.md") + text(DOCS / "start.md")
     shown = set(re.findall(r"^(?:[^\n<]+<)?tutorials/([\w-]+)>?$", pages, re.MULTILINE))
