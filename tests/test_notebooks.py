@@ -13,12 +13,6 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
-# Their last cells, which check the posterior, were added after they ran: to be run again.
-NOT_RUN_AGAIN = {
-    "09-covid",
-    "10-star-counts",
-}
-
 BAR = re.compile(r"[\w ]+: +\d+%\|")
 # Takes the place of the first code cell, which says how much is simulated.
 SMALL = """
@@ -120,15 +114,6 @@ def test_it_runs(
     assert not said
 
 
-@pytest.mark.parametrize(
-    "notebook",
-    [
-        pytest.param(path, marks=pytest.mark.xfail if path.stem in NOT_RUN_AGAIN else ())
-        for path in NOTEBOOKS
-    ],
-    ids=lambda path: path.stem,
-    indirect=True,
-)
 def test_it_is_stored_as_it_ran_from_top_to_bottom(notebook: nbformat.NotebookNode) -> None:
     counts = [cell.execution_count for cell in code_cells(notebook)]
     assert counts == list(range(1, len(counts) + 1))

@@ -256,6 +256,12 @@ class GaussianStart(Bijection):
         self.lowest.copy_(lowest - beyond)
         self.highest.copy_(highest + beyond)
 
+    def bounded(self, said: Tensor, lowest: Tensor, highest: Tensor) -> Tensor:
+        """Let log widths (dim,) go no further from now on; give what is said of rows so."""
+        self.lowest[self.dim :].clamp_(min=lowest)
+        self.highest[self.dim :].clamp_(max=highest)
+        return torch.clamp(said, self.lowest, self.highest)
+
     def _log_det(self) -> Tensor:
         """Log |det| of turning and whitening, the same for all rows."""
         return torch.cat([self.turn.diagonal(), self.whiten.diagonal()]).abs().log().sum()

@@ -8,6 +8,7 @@ import torch
 
 from sbi_inn.flows import GaussianStart, LaplaceStart
 from sbi_inn.flows.laplace import Box, modes
+from sbi_inn.flows.laplace_start import MENDED
 from sbi_inn.flows.likelihood import Likelihood, learned, parts_of
 
 VALUES = 24
@@ -111,6 +112,14 @@ def test_a_start_from_modes_is_likelier_where_observables_bend_and_noise_is_unkn
     gain = plain.losses(*fresh) - (0.5 * z.square().sum(dim=1) - log_det)
     assert gain.median() > 0.5
     assert gain.clamp(-25, 25).mean() > 0.5
+
+
+def test_rows_unlike_all_others_are_not_made_sure_by_it(started):
+    start, of_rows = started
+    far = 30 * rows(200, 5)[1]
+    said = torch.cat([of_rows, start.predict(far)])
+    widths = said[:, 3:6]
+    assert (widths.amax(dim=0) - widths.amin(dim=0)).max() < 2 * MENDED + 1e-3
 
 
 def test_rows_are_told_what_others_say_of_them(started):
