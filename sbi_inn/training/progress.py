@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -36,6 +38,7 @@ def bar(
     a widget leaves behind says nothing where the notebook is exported.
     """
     return tqdm(
+        file=_Output() if _in_notebook() else None,
         total=total,
         desc=description,
         unit=unit,
@@ -45,6 +48,33 @@ def bar(
         leave=False,
         bar_format=bar_format,
     )
+
+
+class _Output(io.TextIOBase):
+    """One output of a cell, which holds the line as it is; none where nothing was ever written.
+
+    Of what goes to the standard error each state of the line stays in the notebook's file.
+    """
+
+    def __init__(self) -> None:
+        self.handle: Any = None
+
+    def write(self, text: str) -> int:
+        """Show a line in place of the one before."""
+        line = {"text/plain": text.strip()}
+        if self.handle is not None:
+            self.handle.update(line, raw=True)
+        elif line["text/plain"]:
+            from IPython.display import display  # a notebook has it
+
+            self.handle = display(line, raw=True, display_id=True)
+        return len(text)
+
+
+def _in_notebook() -> bool:
+    """Whether this is a Jupyter kernel."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
 
 
 @contextmanager
