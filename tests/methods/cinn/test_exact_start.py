@@ -5,6 +5,10 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
+from sbi_inn.methods.cinn.exact_start import as_rows_allow
+from sbi_inn.methods.protocols import TrainingData
+from sbi_inn.observation.batch import Observations, PaddedSet
+from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.training.settings import Training
 
 X = np.linspace(-5, 9, 40)
@@ -95,3 +99,19 @@ def test_it_is_saved_and_read_back(tmp_path):
     one, other = posterior.sample(y, 10), again.sample(y, 10)
     np.testing.assert_array_equal(one["a"], other["a"])
     np.testing.assert_allclose(posterior.log_prob(one, y), again.log_prob(one, y), rtol=1e-6)
+
+
+def test_of_few_simulations_the_quantiles_of_sets_are_left_out():
+    rng = np.random.default_rng(1)
+    sets = {"n": PaddedSet(rng.normal(size=(400, 60, 3)), np.full(400, 60))}
+    whole = Observations(np.empty((400, 0)), sets)
+    for rows, profiled, started in ((400, ("n",), True), (200, (), True), (50, (), False)):
+        data = TrainingData(
+            rng.normal(size=(400, 1)), whole, np.arange(rows), np.arange(0), in_folds=True
+        )
+        exact = Exact.fit(whole[:rows], np.arange(0), profiles=True)
+        assert exact.profiled == ("n",)
+        allowed = as_rows_allow(exact, data)
+        assert (allowed is not None) == started
+        if allowed is not None:
+            assert allowed.profiled == profiled
