@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+import matplotlib
 import pytest
 from hypothesis import settings
 
@@ -14,6 +15,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # The same examples every time, and no failure because the machine was busy.
 settings.register_profile("house", derandomize=True, deadline=None)
 settings.load_profile("house")
+
+
+# A test may draw more than twenty figures; pyplot, where an earlier test has loaded it, keeps them
+# until the test is over, and would warn.
+matplotlib.rcParams["figure.max_open_warning"] = 0
 
 
 @pytest.fixture(autouse=True)
