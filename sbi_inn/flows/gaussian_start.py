@@ -256,8 +256,11 @@ class GaussianStart(Bijection):
         self.lowest.copy_(lowest - beyond)
         self.highest.copy_(highest + beyond)
 
-    def bounded(self, said: Tensor, lowest: Tensor, highest: Tensor) -> Tensor:
-        """Let log widths (dim,) go no further from now on; give what is said of rows so."""
+    def bound_widths(self, said: Tensor, lowest: Tensor, highest: Tensor) -> Tensor:
+        """Bound all log widths from now on, and those of `said` (rows, 2 dim), which it gives back.
+
+        The bounds have shape (dim,).
+        """
         self.lowest[self.dim :].clamp_(min=lowest)
         self.highest[self.dim :].clamp_(max=highest)
         return torch.clamp(said, self.lowest, self.highest)

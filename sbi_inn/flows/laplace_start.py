@@ -176,7 +176,7 @@ class LaplaceStart(Bijection):
         read = self._read(context, seen)
         said = self.rest.fit(self._left(x, seen), read, own + seen.told.shape[1])
         usual = said[:, self.dim :].median(dim=0).values
-        return self._with(self.rest.bounded(said, usual - MENDED, usual + MENDED), seen)
+        return self._with(self.rest.bound_widths(said, usual - MENDED, usual + MENDED), seen)
 
     def _look_at(self, x: Tensor) -> None:
         """Learn the normal law, and the range, of x."""
