@@ -3,12 +3,15 @@
     python benchmarks/streaming.py [--rows 500000 ...] [--seconds 600] [--store /tmp/tables]
     python benchmarks/streaming.py --table              the table of the results page
 
-A cheap problem of three parameters and five observables is written to a Zarr store, and one network
-is trained on it for a pass: from disk, and up to `--memory` rows also from memory. Each run has a
-process of its own with one thread, and ends after `--seconds`, within its pass where that is long.
-Throughput counts seconds of the processor, so that other work on the machine matters little; the
-seconds of the clock are there too. Losses are of the same 5,000 simulations, which no network has
-seen.
+    python benchmarks/streaming.py --networks 4         an ensemble, on two processes
+
+A cheap problem of three parameters and five observables is written to a Zarr store, and networks
+are trained on it for a pass: from disk, and up to `--memory` rows also from memory. A run of one
+network has one process with one thread; one of several networks starts two more. A run ends after
+`--seconds`, within its pass where that is long. Throughput counts seconds of the processor, of all
+processes, so that other work on the machine matters little; the seconds of the clock are there too.
+Memory is that of all processes together; what they share counts once. Losses are of the same 5,000
+simulations, which no network has seen.
 """
 
 from __future__ import annotations
@@ -18,21 +21,26 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import scipy.stats as st
 import xarray as xr
 from records import SOURCE, Records, add_options, headed
 
 import sbi_inn as si
 
-RECORDS = Records("streaming", ("rows", "from"))
+RECORDS = Records("streaming", ("rows", "from", "networks"))
 PART, CHUNK = 2**18, 2**15  # rows that are simulated, and stored, at once
 TESTS = 5_000
+PROCESSES = 2  # that several networks train on
+LOOK = 0.5  # seconds between two looks at the processes
 MIX = np.random.default_rng(0).normal(size=(3, 5))
 
 
@@ -76,36 +84,76 @@ def opened(path, rows, *, memory):
     return replace(sample, dataset=dataset.load() if memory else dataset)
 
 
-def peak():
-    """Return the peak memory of this process so far, in GB."""
-    text = Path("/proc/self/status").read_text()
-    return int(text.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
+class Watched:
+    """Processor time and peak memory of this process and of those that it starts."""
+
+    def __init__(self):
+        self.seconds, self.most, self.ended = {}, 0.0, threading.Event()
+        self.look()
+        self.before = self.most
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+
+    def look(self):
+        """Add up what all processes hold; the time of one that has ended is kept."""
+        held = 0
+        this = psutil.Process()
+        for process in (this, *this.children(recursive=True)):
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                self.seconds[process.pid] = times.user + times.system
+                held += process.memory_full_info().pss
+        self.most = max(self.most, held / 1e9)
+
+    def watch(self):
+        while not self.ended.wait(LOOK):
+            self.look()
+
+    def __enter__(self):
+        self.start = sum(self.seconds.values())
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self.ended.set()
+        self.thread.join()
+        self.look()
+
+    @property
+    def cpu(self):
+        """Seconds of the processor while it watched."""
+        return sum(self.seconds.values()) - self.start
 
 
-def measure(path, rows, *, memory, seconds):
-    """Train one network, and say what it took."""
-    before = peak()
-    table = opened(path, rows, memory=memory)
+def measure(path, rows, networks, *, memory, seconds):
+    """Train networks, and say what it took."""
     training = si.Training(epochs=1, max_seconds=seconds, early_stopping=False)
-    cpu, clock = time.process_time(), time.perf_counter()
-    posterior = si.fit_posterior(
-        table, training=training, ensemble=1, n_jobs=1, seed=1, progress=False
-    )
-    cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
-    trained = posterior.history.epoch[-1] * (rows - len(posterior.core.test_rows) - TESTS)
+    watched, clock = Watched(), time.perf_counter()
+    with watched:
+        posterior = si.fit_posterior(
+            opened(path, rows, memory=memory),
+            training=training,
+            ensemble=networks,
+            n_jobs=1 if networks == 1 else PROCESSES,
+            seed=1,
+            progress=False,
+        )
+    clock = time.perf_counter() - clock
+    seen = rows - len(posterior.core.test_rows) - TESTS
+    trained = networks * posterior.history.epoch[-1] * seen
     tests = simulated(TESTS, seed=2**40)
     latents = tests.prior.to_latent(tests.parameters(), np.empty((TESTS, 0)))
     loss = -posterior.core.fitted.log_prob(latents, tests.observations()).mean()
     return {
         "rows": rows,
         "from": "memory" if memory else "disk",
-        "passes": round(trained / rows, 3),
-        "rows a second of processor": round(trained / cpu),
-        "processor [s]": round(cpu, 1),
+        "networks": networks,
+        "passes": round(trained / networks / rows, 3),
+        "rows a second of processor": round(trained / watched.cpu),
+        "processor [s]": round(watched.cpu, 1),
         "clock [s]": round(clock, 1),
         "loss [nats]": round(float(loss), 4),
-        "peak memory [GB]": round(peak(), 2),
-        "of which before [GB]": round(before, 2),
+        "peak memory [GB]": round(watched.most, 2),
+        "of which before [GB]": round(watched.before, 2),
     }
 
 
@@ -123,7 +171,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=3_600)
     parser.add_argument("--store", type=Path, default=Path(tempfile.gettempdir()) / "tables")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--one", nargs=4, metavar=("PATH", "ROWS", "FROM", "SECONDS"))
+    parser.add_argument("--networks", type=int, default=1)
+    parser.add_argument("--one", nargs=5, metavar=("PATH", "ROWS", "NETWORKS", "FROM", "SECONDS"))
     add_options(parser)
     options = parser.parse_args()
     records = replace(RECORDS, folder=options.out)
@@ -131,8 +180,10 @@ def main():
         rows = records.read()
         print(headed(rows, rows.drop(columns=list(SOURCE))))
     elif options.one:
-        path, rows, where, seconds = options.one
-        found = measure(Path(path), int(rows), memory=where == "memory", seconds=float(seconds))
+        path, rows, networks, where, seconds = options.one
+        found = measure(
+            Path(path), int(rows), int(networks), memory=where == "memory", seconds=float(seconds)
+        )
         print(json.dumps(found))
     else:
         found = []
@@ -140,7 +191,7 @@ def main():
             path = options.store / f"bend-{rows}.zarr"
             write(path, rows)
             for where in ("memory", "disk") if rows <= options.memory else ("disk",):
-                found.append(alone(path, rows, where, options.seconds))
+                found.append(alone(path, rows, options.networks, where, options.seconds))
                 print(pd.DataFrame(found[-1:]).to_string(index=False), flush=True)
         records.add(found, seed=1, threads=1)
         if options.json:

@@ -139,11 +139,16 @@ class StreamedRows(Generic[T]):
         """
         self._noise = int(torch.randint(2**62, (1,), generator=generator))
         self._plan(torch.randperm(len(self.streamed.counts), generator=generator).numpy())
-        parts = []
-        for start, stop in zip(self.ends[:-1].tolist(), self.ends[1:].tolist(), strict=True):
-            rows = torch.randperm(stop - start, generator=generator)
-            parts.append(rows[: len(rows) // batch_size * batch_size] + start)
-        return torch.cat(parts)
+        starts, stops = self.ends[:-1].tolist(), self.ends[1:].tolist()
+        whole = [
+            (stop - start) // batch_size * batch_size
+            for start, stop in zip(starts, stops, strict=True)
+        ]
+        # Of ten million rows, eight bytes a place and a second copy would be worth a buffer.
+        order = torch.empty(sum(whole), dtype=torch.int32 if len(self) < 2**31 else torch.int64)
+        for start, stop, part in zip(starts, stops, order.split(whole), strict=True):
+            part.copy_(torch.randperm(stop - start, generator=generator)[: len(part)] + start)
+        return order
 
     def __getitem__(self, rows: Tensor) -> Any:
         """Give rows of one buffer, by their places in the plan."""
