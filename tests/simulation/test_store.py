@@ -325,11 +325,11 @@ if __name__ == "__main__":
     part = None if part == "-" else tuple(map(int, part.split("/")))
     prior = si.Prior(a=st.norm(), u=st.uniform())
     si.simulate(
-        faulty, prior, n=N, seed=5, store=store, part=part, timeout=TIMEOUT, n_jobs=JOBS,
+        faulty, prior, n=5000, seed=5, store=store, part=part, timeout=TIMEOUT, n_jobs=JOBS,
         progress=False,
     )
 """
-"""Of all simulations 2 % raise, some never return, and 1 % or more return NaN."""
+"""Of all simulations 2 % raise, 1 % never return, and 1 % return NaN."""
 
 
 def killed_at_random(script, store, part, moments):
@@ -348,8 +348,8 @@ def killed_at_random(script, store, part, moments):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faulty")
-    text = FAULTY.replace("HANGS", "0.025").replace("TIMEOUT", "0.8").replace("JOBS", "2")
-    (folder / "faulty.py").write_text(text.replace("n=N", "n=1500"))
+    text = FAULTY.replace("HANGS", "0.03").replace("TIMEOUT", "0.8").replace("JOBS", "4")
+    (folder / "faulty.py").write_text(text)
     subprocess.run([sys.executable, folder / "faulty.py", folder / "one.zarr", "-"], check=True)
     return folder
 
@@ -360,14 +360,14 @@ def test_killed_three_times_it_ends_with_the_same_table(parts, undisturbed, tmp_
     script, store = undisturbed / "faulty.py", tmp_path / "two.zarr"
     rng = np.random.default_rng(parts)
     for i in range(1, parts + 1):
-        moments = rng.uniform(1, 4, 3) if i == 1 else []
+        moments = rng.uniform(1, 8, 3) if i == 1 else []
         killed_at_random(script, store, "-" if parts == 1 else f"{i}/{parts}", moments)
     one, two = (read_store(path, progress=False) for path in (undisturbed / "one.zarr", store))
     one.dataset.load()
     alike(one, two)
     u = one.dataset["u"].values
     expected = np.select(
-        [u < 0.02, u < 0.025, u < 0.04], ["failed", "timeout", "invalid"], default="ok"
+        [u < 0.02, u < 0.03, u < 0.04], ["failed", "timeout", "invalid"], default="ok"
     )
     np.testing.assert_array_equal(one.dataset["status"], expected)
     assert set(expected) == {"failed", "timeout", "invalid", "ok"}
