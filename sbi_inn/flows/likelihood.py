@@ -171,6 +171,35 @@ class Likelihood(nn.Module):
             log_slope * inside[:, None],
         )
 
+    def law(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Give means and log variances at parameters (batch, dim), (batch, observables) each.
+
+        As `forward` does, without slopes.
+        """
+        scaled = self._scaled(x if given is None else torch.cat([x, given], dim=1))
+        h = F.silu(F.linear(scaled, self.first, self.first_bias))
+        h = F.silu(F.linear(h, self.second, self.second_bias))
+        added, log_variance = F.linear(h, self.last, self.last_bias).chunk(2, 1)
+        return (
+            self.offset + powers(scaled, 2) @ self.slope + added * self.size,
+            log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log(),
+        )
+
+    def compare(self, x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Compare observables (batch, k) with what parameters (batch, dim) lead to.
+
+        Returns
+        -------
+        Tensor, shape (batch,)
+            Mean square of what is left, in units of its noise.
+        Tensor, shape (batch,)
+            Log density of the observables, but for a constant.
+        """
+        mean, log_variance = self.law(x, given)
+        left = (y - mean) * torch.exp(-0.5 * log_variance)
+        square = (left @ self.inverse * left).sum(dim=1)
+        return square / left.shape[1], -0.5 * (square + log_variance.sum(dim=1))
+
     def _scaled(self, x: Tensor) -> Tensor:
         """Scale parameters and givens, side by side."""
         return (x - self.centre) / self.spread

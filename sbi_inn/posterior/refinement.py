@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,9 @@ from sbi_inn.methods import fitting
 from sbi_inn.methods.ensemble.folds import in_folds
 from sbi_inn.methods.fitting import Split
 from sbi_inn.observation.batch import Observations
-from sbi_inn.posterior import probing
 from sbi_inn.posterior.core import STRANGE, Core, Refined
-from sbi_inn.posterior.region import Region, region
+from sbi_inn.posterior.region import Region
+from sbi_inn.posterior.scouting import Scout
 from sbi_inn.simulation.joining import join
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
@@ -42,21 +43,6 @@ LOOK = 0.1
 
 LAST = 0.25
 """Share of the simulations that is kept for the last round."""
-
-PROBED = 0.05
-"""Share of the simulations that are spent before a round, to ask which draws are likely."""
-
-SEARCHED = 0.6
-"""Share of the simulations that may be spent so with a search for others, where few are likely."""
-
-WORTH = 0.1
-"""A region around likely draws alone is taken if it has less than this share of the mass.
-
-It is not as sure to hold the posterior.
-"""
-
-UNASKED = probing.Probe(None, 1.0, 0)
-"""Where no draw is simulated again, all count as likely."""
 
 MOST_ROUNDS = 10
 """Rounds at most, unless a number is asked for."""
@@ -110,19 +96,17 @@ def refine(
     _warn_if_strange(core, study.observation)
     stages = Stages.of(replace(core.simulations, prior=study.problem.prior))
     left, look, number, current = study.n, study.look, 0, core
-    probe, found = None, None
+    scout = study.scout()
     while left:
         number += 1
         with _carrying(stages):
-            narrow = found is not None and found.narrow
-            asks = probe is None or (probe.few and (narrow or probe.latents is None))
-            probe = study.probe(current, number, left, search=not narrow) if asks else UNASKED
-            left -= probe.n_simulations
-            found = _region(study, current, number, probe, narrow=narrow)
+            most = study.spare(number, left)
+            found, cost, said = scout.look(current, number, most)
+            left -= cost
             look *= 2 if _settled(found, current) else 1
             last = study.ends(number, left, look)
             n = left if last else study.fits(number, left, look)
-            study.say(number, found, n, probe)
+            study.say(number, found, n, said)
             stages, table = _simulated(study, stages, found, number, n)
             current = _trained(study, current, table, number, last=last)
         left -= n
@@ -153,17 +137,15 @@ class _Study:
         words = sequence(self.seed, Stream.REFINED_SIMULATIONS, number).generate_state(1)
         return int(words[0])
 
-    def probe(self, core: Core, number: int, left: int, *, search: bool) -> probing.Probe:
-        """Ask which draws of a posterior are likely, if that leaves enough for the rounds."""
-        n = round(PROBED * self.n / 2)
+    def scout(self) -> Scout:
+        """Give what finds the region of each round."""
+        rng = partial(generator, self.seed)
+        return Scout(self.problem, self.observation, self.n, self.n_jobs, rng)
+
+    def spare(self, number: int, left: int) -> int:
+        """Give the simulations that may be spent before a round, so that the rounds have enough."""
         rounds = FEWEST * (1 if self.rounds is None else self.rounds - number + 1)
-        most = left - max(rounds, round((LOOK + LAST) * self.n))
-        least = round(SEARCHED / 2 * self.n) if search else 2 * n
-        if n < probing.FEWEST or core.nuisances or most < least:
-            return UNASKED
-        rng = generator(self.seed, Stream.PROBED, number)
-        most = min(most, round(SEARCHED * self.n)) if search else 0
-        return probing.probe(core, self.problem, self.observation, n, most, rng, self.n_jobs)
+        return left - max(rounds, round((LOOK + LAST) * self.n))
 
     def ends(self, number: int, left: int, look: int) -> bool:
         """Say whether this round is the last, with all simulations that are left."""
@@ -175,15 +157,12 @@ class _Study:
         """Give the simulations of a round, so that enough are left for the others."""
         return look if self.rounds is None else min(look, left - FEWEST * (self.rounds - number))
 
-    def say(self, number: int, found: Region, n: int, probe: probing.Probe) -> None:
+    def say(self, number: int, found: Region, n: int, said: str) -> None:
         """Say what a round begins with."""
         if not self.progress:
             return
-        if probe.n_simulations:
-            lost = probe.few and probe.latents is None and not found.narrow
-            end = "; the search for others did not settle" if lost else ""
-            cost = f"by {probe.n_simulations:,} simulations"
-            print(f"{probe.share:.0%} of the draws are likely, {cost}{end}")
+        if said:
+            print(said)
         missed = f", wider for {found.missed} simulations that it missed" if found.missed else ""
         cut = ", opened where the one before cut some off" if found.cut else ""
         print(
@@ -236,23 +215,6 @@ def _warn_if_strange(core: Core, observation: Observations) -> None:
     found = core.familiar.compare(core, observation)[0]
     if found.p_value < STRANGE:
         warnings.warn(f"{found.worst.words}; a posterior refined there is hardly one", stacklevel=4)
-
-
-def _region(
-    study: _Study, core: Core, number: int, probe: probing.Probe, *, narrow: bool
-) -> Region:
-    """Put a region around the posterior, or around likely draws alone where few of its own are.
-
-    Where it has been put around these before, and few draws are likely still, it may shrink only:
-    a network that knows so little has no reason to widen it.
-    """
-    whole, box = region(core, study.observation, study.rng(number)), core.prior.box
-    if probe.few and narrow and box is not None and box.mass < whole.box.mass:
-        return Region(box, 0, cut=False, narrow=True)
-    if not probe.few or probe.latents is None:
-        return replace(whole, narrow=narrow)
-    found = region(core, study.observation, study.rng(number), probe.latents)
-    return found if found.box.mass < WORTH * whole.box.mass else whole
 
 
 def _settled(found: Region, before: Core) -> bool:

@@ -78,7 +78,9 @@ def region(
     rng: np.random.Generator,
     likely: FloatArray | None = None,
 ) -> Region:
-    """Put a box around the posterior at an observation, or around its likely draws (n, d) alone.
+    """Put a box around the posterior at an observation, or around likely draws alone.
+
+    These, (n, d), are in latents of the whole prior.
 
     It holds all but `OUTSIDE` of the draws, in each of its axes, which are their principal ones. It
     also holds the parameters of simulations like the observation, moved as the posterior moves from
@@ -86,8 +88,9 @@ def region(
     a spread that it takes for smaller than it is, show there. And where draws have piled up at the
     edge of an earlier box it is opened.
     """
-    rows = core.fitted.sample(observation, DRAWS, rng)[0] if likely is None else likely
-    rows = _to_whole(core, rows)
+    rows = likely
+    if rows is None:
+        rows = to_whole(core, core.fitted.sample(observation, DRAWS, rng)[0])
     turned = ~core.prior.discrete_latents
     flat = turned & (not declared(core.fitted.settings, "uses_prior"))
     axes = _axes(rows, turned)
@@ -106,7 +109,7 @@ def region(
     return Region(box, int(missed.sum()), cut=len(beyond) > 0, narrow=likely is not None)
 
 
-def _to_whole(core: Core, latents: FloatArray) -> FloatArray:
+def to_whole(core: Core, latents: FloatArray) -> FloatArray:
     """Map latents (n, d) where a method was trained to those of the prior without truncation."""
     box = core.prior.box
     return np.asarray(latents, float) if box is None else box.from_latent(latents)
@@ -146,8 +149,8 @@ def _moved(
     near = nearest(core, observation, NEIGHBOURS)
     truth = latents(core.simulations, near, seed=core.seed)
     drawn = core.fitted.sample(core.simulations.observations(near), DRAWS_EACH, rng)
-    drawn = np.stack([_to_whole(core, rows) @ axes for rows in drawn])
-    score = (_to_whole(core, truth) @ axes - drawn.mean(axis=1)) / drawn.std(axis=1)
+    drawn = np.stack([to_whole(core, rows) @ axes for rows in drawn])
+    score = (to_whole(core, truth) @ axes - drawn.mean(axis=1)) / drawn.std(axis=1)
     return along.mean(axis=0) + along.std(axis=0) * score
 
 

@@ -69,6 +69,7 @@ class Stream(IntEnum):
     STREAMED_NOISE = auto()
     STREAMED_SAMPLE = auto()
     PROBED = auto()
+    CLOSED_IN = auto()
 
 
 def sequence(seed: int, stream: Stream, *keys: int) -> np.random.SeedSequence:

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.posterior import probing, refinement
+from sbi_inn.posterior import probing, scouting
 from sbi_inn.posterior.judging import Pool, judged
 from sbi_inn.posterior.probing import Probe, Search
 from sbi_inn.posterior.region import Region
@@ -132,23 +132,18 @@ def test_a_simulator_without_noise_is_not_probed():
 # -- which region a round takes --------------------------------------------------------------------
 
 
-class _Boxed:
-    """What a round knows: the present posterior's box, and a region around its draws."""
+def _taken(monkeypatch, before, whole, narrow, probe, *, was_narrow):
+    """Let a scout choose between the region of all draws, that of likely ones, and the last box."""
 
-    def __init__(self, monkeypatch, before, whole, narrow):
-        def around(_core, _observation, _rng, likely=None):
-            half = whole if likely is None else narrow
-            return Region(_box(half), 0, cut=False, narrow=likely is not None)
+    def region(half, *, narrow):
+        return Region(_box(half), 0, cut=False, narrow=narrow)
 
-        monkeypatch.setattr(refinement, "region", around)
-        self.prior = SimpleNamespace(box=None if before is None else _box(before))
-        self.observation = None
-
-    def rng(self, _number):
-        return None
-
-    def takes(self, probe, *, narrow):
-        return refinement._region(self, self, 1, probe, narrow=narrow)
+    monkeypatch.setattr(scouting, "region", lambda *_: region(narrow, narrow=True))
+    monkeypatch.setattr(scouting, "to_whole", lambda _, latents: latents)
+    core = SimpleNamespace(prior=SimpleNamespace(box=None if before is None else _box(before)))
+    scout = scouting.Scout(None, None, 10_000, 1, lambda *_: None)
+    scout.narrow = was_narrow
+    return scout._probed_region(core, 1, region(whole, narrow=False), probe)
 
 
 def _box(half):
@@ -175,6 +170,6 @@ LOST = Probe(None, 0.1, 0)
 def test_a_round_takes_the_region_that_it_may_trust(
     monkeypatch, before, whole, narrow, probe, was_narrow, taken
 ):
-    found = _Boxed(monkeypatch, before, whole, narrow).takes(probe, narrow=was_narrow)
+    found = _taken(monkeypatch, before, whole, narrow, probe, was_narrow=was_narrow)
     assert found.box.high[0] == taken
     assert found.narrow == (was_narrow or taken == narrow)

@@ -1,0 +1,262 @@
+"""Draws of a posterior by a likelihood that is learned where the posterior lies.
+
+A network that serves all observations knows little of one. For one observation the law of a
+simulator is needed only where it is likely. It is learned from simulations there, a walk draws from
+its posterior, some of these draws are simulated, and it is learned again, until the draws fill no
+smaller place (sequential neural likelihood: Papamakarios, Sterratt & Murray 2019, arXiv:1805.07226;
+the law is a normal one here, for which few simulations are enough).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import emcee
+import numpy as np
+import torch
+from torch import Tensor
+
+from sbi_inn.flows.laplace_start import MOST_OBSERVABLES, MOST_PARAMETERS
+from sbi_inn.flows.likelihood import learned
+from sbi_inn.flows.prediction import n_products
+from sbi_inn.observation.batch import Observations, join
+from sbi_inn.prior.box import Box
+from sbi_inn.summary_networks import not_pixels
+from sbi_inn.summary_networks.exact import Exact
+from sbi_inn.training.side_by_side import one_thread
+from sbi_inn.typing import BoolArray, FloatArray, IntArray
+
+FEWEST = 300
+"""Simulations below which no likelihood is learned."""
+
+INSIDE = 150
+"""Simulations in a box that it is learned from, at least: the nearest ones where fewer are inside.
+
+No more than are needed: what lies far outside is of another scale.
+"""
+
+INSIDE_EACH = 12
+"""The same, for each term of a quadratic function of the parameters."""
+
+MOST = 10_000
+"""Simulations that it is learned from, at most."""
+
+OUTSIDE = 1e-3
+"""Share of the draws outside of a box around them, in each of its axes."""
+
+MARGIN = 0.15
+"""What is added at either end of an axis, as a share of the box's width."""
+
+WARM = 1.5
+"""The log-likelihood is divided by this, so that a place it is a little wrong about is kept."""
+
+WALKERS = 200
+"""Walkers that draw together."""
+
+STEPS = 300
+"""Steps of each; those of the first half are not kept."""
+
+EVERY = 10
+"""Steps between two that are kept."""
+
+SPREAD = 1e-2
+"""What walkers begin apart, in spreads of the draws that they begin at."""
+
+SHRINKS = 0.7
+"""A box with less than this share of the smallest mass so far is a step forward."""
+
+STALLED = 3
+"""Batches in a row without one, after which the draws have settled."""
+
+EXPLAINED = 0.99
+"""An observation is explained if so many of the fresh simulations fit no worse, or more."""
+
+Simulate = Callable[[FloatArray], tuple[Observations, BoolArray]]
+"""Of latents (n, d): what was observed where it did not fail, and where that is, shape (n,)."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Simulations: latents of the whole prior (n, d), and what was observed."""
+
+    latents: FloatArray
+    observations: Observations
+
+    def with_more(self, other: Rows) -> Rows:
+        """Put others behind."""
+        return Rows(
+            np.concatenate([self.latents, other.latents]),
+            join([self.observations, other.observations]),
+        )
+
+
+@dataclass(frozen=True)
+class Closed:
+    """Where it ended.
+
+    Attributes
+    ----------
+    latents : array, shape (k, d), or None
+        Draws by the likelihood, in latents of the whole prior; None where it does not explain the
+        observation, or cannot be learned.
+    rows : Rows or None
+        The fresh simulations.
+    n_simulations : int
+        How many there were, those that failed too.
+    """
+
+    latents: FloatArray | None
+    rows: Rows | None = None
+    n_simulations: int = 0
+
+
+def close_in(
+    known: Rows,
+    observation: Observations,
+    draws: FloatArray,
+    simulate: Simulate,
+    batch: int,
+    most: int,
+    rng: np.random.Generator,
+) -> Closed:
+    """Draw from a posterior that is learned around draws of another one, (n, d).
+
+    Parameters
+    ----------
+    known : Rows
+        Simulations that exist already.
+    observation : Observations
+        A batch of one.
+    draws : array, shape (n, d)
+        In latents of the whole prior, as all latents here.
+    simulate : callable
+    batch, most : int
+        Fresh simulations at a time, and in all.
+    rng : numpy.random.Generator
+    """
+    if not readable(known.observations, known.latents.shape[1]):
+        return Closed(None)
+    box, cost, stalled, explained, fresh = _around(draws), 0, 0, True, None
+    smallest = box.mass
+    while True:
+        rows = known if fresh is None else known.with_more(fresh)
+        emulated = Emulated(rows, box)
+        draws = emulated.draws(observation, draws, rng)
+        box = _around(draws)
+        stalled = stalled + 1 if box.mass > SHRINKS * smallest else 0
+        smallest = min(smallest, box.mass)
+        if stalled >= STALLED or cost + batch > most:
+            return Closed(draws if explained else None, fresh, cost)
+        chosen = draws[rng.choice(len(draws), batch, replace=False)]
+        again, ok = simulate(chosen)
+        cost += batch
+        more = Rows(chosen[ok], again)
+        explained = emulated.explains(observation, draws, more)
+        fresh = more if fresh is None else fresh.with_more(more)
+
+
+def readable(observations: Observations, dim: int) -> bool:
+    """Say whether a likelihood can be learned of such observations: few numbers, no gaps."""
+    if len(observations) < FEWEST or observations.grids or np.isnan(observations.vector).any():
+        return False
+    some = observations[np.arange(FEWEST)]
+    read = Exact.fit(some, not_pixels(some), profiles=True)
+    wide = dim + len(read.givens)
+    return wide <= MOST_PARAMETERS and 0 < len(read.observables) <= MOST_OBSERVABLES
+
+
+class Emulated:
+    """A posterior by a likelihood that is learned from simulations in a box.
+
+    Parameters
+    ----------
+    rows : Rows
+    box : Box
+    """
+
+    def __init__(self, rows: Rows, box: Box) -> None:
+        self.box = box
+        self.middle, self.half = (box.high + box.low) / 2, (box.high - box.low) / 2
+        near = _nearest(self._inside(rows.latents))
+        seen = rows.observations[near]
+        self.read = Exact.fit(seen, not_pixels(seen), profiles=True)
+        with one_thread():
+            inside = torch.from_numpy(self._inside(rows.latents[near]))
+            self.likelihood, _ = learned(inside, *self._told(seen))
+
+    def explains(self, observation: Observations, draws: FloatArray, fresh: Rows) -> bool:
+        """Say whether an observation fits at draws (n, d) as simulations at some of them do."""
+        usual = self._misfit(fresh.latents, fresh.observations)
+        some = draws[:: max(1, len(draws) // len(usual))]
+        here = self._misfit(some, observation[np.zeros(len(some), np.int64)])
+        return bool(np.median(here) <= np.quantile(usual, EXPLAINED))
+
+    def draws(
+        self, observation: Observations, start: FloatArray, rng: np.random.Generator
+    ) -> FloatArray:
+        """Draw latents (n, d) from the posterior in the box, beginning at likely ones of others."""
+        y, given = self._told(observation)
+
+        def log_density(u: FloatArray) -> FloatArray:
+            n = len(u)
+            _, likely = self.likelihood.compare(
+                torch.from_numpy(u), y.expand(n, -1), given.expand(n, -1)
+            )
+            # Turned axes leave the length of a latent as it is.
+            prior = -0.5 * ((self.middle + self.half * u) ** 2).sum(axis=1)
+            inside = (abs(u) <= 1).all(axis=1)
+            return np.where(inside, likely.numpy() / WARM + prior, -np.inf)
+
+        with one_thread():
+            walkers = _likely(np.clip(self._inside(start), -1, 1), log_density, rng)
+            sampler = emcee.EnsembleSampler(
+                WALKERS,
+                walkers.shape[1],
+                log_density,
+                moves=[(emcee.moves.DEMove(), 0.5), (emcee.moves.StretchMove(), 0.5)],
+                vectorize=True,
+            )
+            state = np.random.RandomState(int(rng.integers(2**32))).get_state()
+            sampler.run_mcmc(emcee.State(walkers, random_state=state), STEPS)
+        found = np.asarray(sampler.get_chain(discard=STEPS // 2, thin=EVERY, flat=True))
+        return (self.middle + self.half * found) @ self.box.axes.T
+
+    def _misfit(self, latents: FloatArray, observations: Observations) -> FloatArray:
+        inside = torch.from_numpy(self._inside(latents))
+        return self.likelihood.compare(inside, *self._told(observations))[0].numpy()
+
+    def _inside(self, latents: FloatArray) -> FloatArray:
+        """Map the box to a cube from -1 to 1."""
+        return (latents @ self.box.axes - self.middle) / self.half
+
+    def _told(self, observations: Observations) -> tuple[Tensor, Tensor]:
+        told = torch.from_numpy(self.read(observations).astype(float))
+        return told[:, list(self.read.observables)], told[:, self.read.givens]
+
+
+def _around(draws: FloatArray) -> Box:
+    """Put a box around draws (n, d), along their principal axes."""
+    axes = np.linalg.svd(draws - draws.mean(axis=0), full_matrices=False)[2].T
+    low, high = np.quantile(draws @ axes, [OUTSIDE / 2, 1 - OUTSIDE / 2], axis=0)
+    margin = MARGIN * (high - low)
+    return Box(axes, low - margin, high + margin, np.zeros(len(axes), bool))
+
+
+def _nearest(inside: FloatArray) -> IntArray:
+    """Choose rows in a cube from -1 to 1, or the nearest where they are few."""
+    beyond, dim = abs(inside).max(axis=1), inside.shape[1]
+    terms = 1 + dim + n_products(dim, 2)
+    wanted = np.clip((beyond <= 1).sum(), max(INSIDE, INSIDE_EACH * terms), MOST)
+    return np.argsort(beyond, kind="stable")[:wanted]
+
+
+def _likely(
+    places: FloatArray, log_density: Callable[[FloatArray], FloatArray], rng: np.random.Generator
+) -> FloatArray:
+    """Let walkers begin near the likely ones of some places (n, d)."""
+    density = log_density(places)
+    weight = np.exp(density - density.max())
+    chosen = places[rng.choice(len(places), WALKERS, p=weight / weight.sum())]
+    apart = SPREAD * places.std(axis=0) * rng.normal(size=chosen.shape)
+    return np.clip(chosen + apart, -1, 1)

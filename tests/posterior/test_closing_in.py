@@ -1,0 +1,173 @@
+"""A likelihood that closes in on one observation, beside posteriors that are known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import scipy.stats as st
+
+import sbi_inn as si
+from sbi_inn.posterior import scouting
+from sbi_inn.posterior.closing_in import WARM, Closed, Rows, close_in
+from sbi_inn.posterior.probing import Probe
+from sbi_inn.posterior.region import Region
+from sbi_inn.prior.box import Box
+from sbi_inn.simulation.again import observe_again
+from sbi_inn.simulation.seeds import Stream
+
+PRIOR = si.Prior(a=st.norm(), b=st.norm())
+NOISE = 0.05
+
+
+@si.simulator(batched=True)
+def line(a, b, rng):
+    """Four points of a line, with noise."""
+    t = np.array([-1.0, 0.0, 1.0, 2.0])
+    return {"y": a[:, None] + b[:, None] * t + NOISE * rng.normal(size=(len(a), 4))}
+
+
+@si.simulator(batched=True)
+def square(a, b, rng):
+    """The sign of a is not seen."""
+    mean = np.column_stack([a**2, b])
+    return {"y": mean + NOISE * rng.normal(size=mean.shape)}
+
+
+class Study:
+    """Simulations of a problem, and what makes more of them at one observation."""
+
+    def __init__(self, simulator, y, n=2_000, **how):
+        self.problem = si.Problem(simulator, PRIOR, **how)
+        self.table = si.simulate(self.problem, n=n, seed=1, n_jobs=1, progress=False)
+        self.observation = self.table.schema.read({"y": y})
+        self.simulated = 0
+
+    def simulate(self, latents):
+        self.simulated += len(latents)
+        _, again, ok = observe_again(
+            self.problem,
+            self.table.schema,
+            PRIOR.flatten(PRIOR.from_latent(latents)),
+            self.observation[np.zeros(len(latents), np.int64)],
+            seed=self.simulated,
+            stream=Stream.PROBED,
+            n_jobs=1,
+        )
+        return again, ok
+
+    def close_in(self, most=1_500):
+        rows = self.table.ok
+        latents = PRIOR.to_latent(self.table.parameters(rows))
+        known = Rows(latents, self.table.observations(rows))
+        rng = np.random.default_rng(1)
+        start = rng.normal(size=(2_000, 2))  # a posterior that knows nothing
+        return close_in(known, self.observation, start, self.simulate, 100, most, rng)
+
+
+@pytest.fixture(scope="module")
+def closed():
+    study = Study(line, [0.5, 1.5, 2.5, 3.5])
+    return study, study.close_in()
+
+
+def test_draws_are_those_of_the_exact_posterior_with_its_likelihood_tempered(closed):
+    _, found = closed
+    t = np.array([-1.0, 0.0, 1.0, 2.0])
+    design = np.column_stack([np.ones(4), t])
+    precision = np.eye(2) + design.T @ design / NOISE**2 / WARM
+    covariance = np.linalg.inv(precision)
+    mean = covariance @ design.T @ [0.5, 1.5, 2.5, 3.5] / NOISE**2 / WARM
+    sd = np.sqrt(np.diag(covariance))
+    assert abs((found.latents.mean(axis=0) - mean) / sd).max() < 0.4  # of few simulations
+    np.testing.assert_allclose(found.latents.std(axis=0) / sd, 1, atol=0.25)
+    correlation = covariance[0, 1] / sd.prod()
+    assert np.corrcoef(found.latents.T)[0, 1] == pytest.approx(correlation, abs=0.15)
+
+
+def test_it_counts_what_it_simulates_and_gives_it(closed):
+    study, found = closed
+    assert found.n_simulations == study.simulated == len(found.rows.latents)
+    assert len(found.rows.observations) == study.simulated
+    assert 300 <= study.simulated <= 1_500
+
+
+def test_both_modes_are_kept():
+    found = Study(square, [1.0, 0.3]).close_in()
+    positive = (found.latents[:, 0] > 0).mean()
+    assert 0.25 < positive < 0.75  # walkers, not draws, choose a side
+    np.testing.assert_allclose(abs(found.latents[:, 0]).mean(), 1, atol=0.05)
+
+
+def test_an_observation_that_nothing_explains_has_no_draws():
+    assert Study(line, [3.0, -3.0, 3.0, -3.0]).close_in().latents is None
+
+
+def test_the_same_seed_gives_the_same_draws(closed):
+    again = Study(line, [0.5, 1.5, 2.5, 3.5]).close_in()
+    np.testing.assert_array_equal(again.latents, closed[1].latents)
+
+
+def test_without_simulations_to_spend_it_reads_those_that_exist():
+    study = Study(line, [0.5, 1.5, 2.5, 3.5])
+    found = study.close_in(most=0)
+    assert study.simulated == found.n_simulations == 0
+    assert found.latents.std(axis=0).max() < 0.5
+
+
+def test_too_few_simulations_and_gaps_are_left_alone():
+    few = Study(line, [0.5, 1.5, 2.5, 3.5], n=250)
+    assert few.close_in() == Closed(None)
+
+    def gaps(y, rng):
+        return {"y": np.where(rng.random(4) < 0.1, np.nan, y)}
+
+    noisy = Study(line, [0.5, 1.5, 2.5, 3.5], noise=gaps)
+    assert noisy.close_in() == Closed(None)
+    assert not few.simulated
+    assert not noisy.simulated
+
+
+# -- which region a round takes --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "small", "taken"),
+    [
+        (2, 0.05, "closed"),  # ten times smaller
+        (2, 1.5, "whole"),  # hardly smaller
+        (1, 0.05, "whole"),  # the first round has yet to tell where
+    ],
+)
+def test_a_likelihood_takes_over_where_it_closes_in(monkeypatch, number, small, taken):
+    def region(_core, _observation, _rng, likely=None):
+        return Region(_box(2.0 if likely is None else small), 0, cut=False, narrow=False)
+
+    monkeypatch.setattr(scouting, "region", region)
+    scout = scouting.Scout(None, None, 10_000, 1, lambda *_: None)
+    scout.probe = Probe(None, 1.0, 0)
+    closed = Closed(np.zeros((50, 1)), None, 900)
+    monkeypatch.setattr(scout, "_close_in", lambda *_: closed)
+    core = SimpleNamespace(prior=SimpleNamespace(box=None))
+    found = scout.look(core, number, 5_000)
+    assert found.region.box.high[0] == (small if taken == "closed" else 2.0)
+    assert found.n_simulations == (0 if number == 1 else 900)
+    assert scout.closed == (taken == "closed")
+
+
+def test_once_closed_in_the_smaller_region_is_taken(monkeypatch):
+    halves = iter([2.0, 1.5, 1.0, 1.5])
+
+    def region(*_):
+        return Region(_box(next(halves)), 0, cut=False, narrow=False)
+
+    monkeypatch.setattr(scouting, "region", region)
+    scout = scouting.Scout(None, None, 10_000, 1, lambda *_: None)
+    scout.closed = True
+    monkeypatch.setattr(scout, "_close_in", lambda *_: Closed(np.zeros((50, 1))))
+    core = SimpleNamespace(prior=SimpleNamespace(box=None))
+    assert scout.look(core, 3, 5_000).region.box.high[0] == 1.5  # of 2 and 1.5
+    assert scout.look(core, 4, 5_000).region.box.high[0] == 1.0  # of 1 and 1.5
+
+
+def _box(half):
+    return Box(np.eye(1), np.array([-half]), np.array([half]), np.zeros(1, bool))
