@@ -66,7 +66,7 @@ SPREAD = 1e-2
 SHRINKS = 0.7
 """A box with less than this share of the smallest mass so far is a step forward."""
 
-STALLED = 3
+STALLED = 2
 """Batches in a row without one, after which the draws have settled."""
 
 EXPLAINED = 0.99

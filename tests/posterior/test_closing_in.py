@@ -88,7 +88,7 @@ def test_it_counts_what_it_simulates_and_gives_it(closed):
     study, found = closed
     assert found.n_simulations == study.simulated == len(found.rows.latents)
     assert len(found.rows.observations) == study.simulated
-    assert 300 <= study.simulated <= 600
+    assert 100 <= study.simulated <= 600
 
 
 def test_both_modes_are_kept():
