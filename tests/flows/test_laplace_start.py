@@ -64,6 +64,24 @@ def test_slopes_are_those_of_what_is_expected(likelihoods):
         assert torch.allclose(by_hand, summed.permute(1, 2, 0), atol=1e-9)
 
 
+def test_it_says_the_same_without_slopes(likelihoods):
+    x = rows(20, 3)[0].double()
+    expected, (mean, log_variance) = likelihoods[0](x), likelihoods[0].law(x)
+    assert torch.allclose(mean, expected.mean)
+    assert torch.allclose(log_variance, expected.log_variance)
+
+
+def test_rows_are_compared_by_its_normal_law(likelihoods):
+    x, y = (part.double() for part in rows(1_000, 4))
+    misfit, density = likelihoods[0].compare(x, y)
+    mean, log_variance = likelihoods[0].law(x)
+    width = (0.5 * log_variance).exp()
+    covariance = width[:, :, None] * likelihoods[0].correlation * width[:, None]
+    exact = torch.distributions.MultivariateNormal(mean, covariance).log_prob(y)
+    assert torch.allclose(density - density[0], exact - exact[0])
+    assert 0.9 < misfit.median() < 1.1  # 24 values a row
+
+
 def test_what_is_said_of_rows_left_out_is_as_wide_as_they_are(likelihoods):
     x, y = (part.double() for part in rows(3_000, 1))
     whole, folds = likelihoods
