@@ -21,7 +21,8 @@ from sbi_inn.flows.laplace_start import MOST_OBSERVABLES, MOST_PARAMETERS
 from sbi_inn.flows.likelihood import learned
 from sbi_inn.flows.prediction import n_products
 from sbi_inn.observation.batch import Observations, join
-from sbi_inn.prior.box import Box
+from sbi_inn.prior.box import THINNEST, Box
+from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.summary_networks import not_pixels
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.training.side_by_side import one_thread
@@ -135,7 +136,7 @@ def close_in(
         Fresh simulations at a time, and in all.
     rng : numpy.random.Generator
     """
-    if not readable(known.observations, known.latents.shape[1]):
+    if not readable(known.observations, observation, known.latents.shape[1]):
         return Closed(None)
     box, cost, stalled, explained, fresh = _around(draws), 0, 0, True, None
     smallest = box.mass
@@ -149,16 +150,21 @@ def close_in(
         if stalled >= STALLED or cost + batch > most:
             return Closed(draws if explained else None, fresh, cost)
         chosen = draws[rng.choice(len(draws), batch, replace=False)]
-        again, ok = simulate(chosen)
         cost += batch
+        try:
+            again, ok = simulate(chosen)
+        except SimulationError:  # every one failed: nothing to learn from there
+            return Closed(None, fresh, cost)
         more = Rows(chosen[ok], again)
         explained = emulated.explains(observation, draws, more)
         fresh = more if fresh is None else fresh.with_more(more)
 
 
-def readable(observations: Observations, dim: int) -> bool:
+def readable(observations: Observations, one: Observations, dim: int) -> bool:
     """Say whether a likelihood can be learned of such observations: few numbers, no gaps."""
-    if len(observations) < FEWEST or observations.grids or np.isnan(observations.vector).any():
+    if len(observations) < FEWEST or observations.grids:
+        return False
+    if np.isnan(observations.vector).any() or np.isnan(one.vector).any():
         return False
     some = observations[np.arange(FEWEST)]
     read = Exact.fit(some, not_pixels(some), profiles=True)
@@ -239,7 +245,7 @@ def _around(draws: FloatArray) -> Box:
     """Put a box around draws (n, d), along their principal axes."""
     axes = np.linalg.svd(draws - draws.mean(axis=0), full_matrices=False)[2].T
     low, high = np.quantile(draws @ axes, [OUTSIDE / 2, 1 - OUTSIDE / 2], axis=0)
-    margin = MARGIN * (high - low)
+    margin = np.maximum(MARGIN * (high - low), THINNEST)
     return Box(axes, low - margin, high + margin, np.zeros(len(axes), bool))
 
 

@@ -14,6 +14,7 @@ from sbi_inn.posterior.region import Region
 from sbi_inn.prior.box import Box
 from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.seeds import Stream
+from sbi_inn.simulation.simulations import SimulationError
 
 PRIOR = si.Prior(a=st.norm(), b=st.norm())
 NOISE = 0.05
@@ -122,6 +123,18 @@ def test_too_few_simulations_and_gaps_are_left_alone():
     assert noisy.close_in() == Closed(None)
     assert not few.simulated
     assert not noisy.simulated
+
+
+def test_it_ends_where_all_simulations_fail():
+    study = Study(line, [0.5, 1.5, 2.5, 3.5])
+
+    def fails(latents):
+        raise SimulationError("none succeeded")
+
+    study.simulate = fails
+    found = study.close_in()
+    assert found.latents is None
+    assert found.n_simulations == 100
 
 
 # -- which region a round takes --------------------------------------------------------------------
