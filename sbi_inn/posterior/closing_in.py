@@ -61,13 +61,20 @@ STEPS = 300
 EVERY = 10
 """Steps between two that are kept."""
 
+SHORT = 8.0
+"""Nats by which a place may fall short of the likeliest one, for walkers to begin there.
+
+Not in proportion to what the likelihood says: a mode that it is somewhat wrong about would get
+fewer walkers batch by batch, and be lost.
+"""
+
 SPREAD = 1e-2
 """What walkers begin apart, in spreads of the draws that they begin at."""
 
 SHRINKS = 0.7
 """A box with less than this share of the smallest mass so far is a step forward."""
 
-STALLED = 2
+STALLED = 3
 """Batches in a row without one, after which the draws have settled."""
 
 EXPLAINED = 0.99
@@ -262,7 +269,6 @@ def _likely(
 ) -> FloatArray:
     """Let walkers begin near the likely ones of some places (n, d)."""
     density = log_density(places)
-    weight = np.exp(density - density.max())
-    chosen = places[rng.choice(len(places), WALKERS, p=weight / weight.sum())]
+    chosen = places[rng.choice(np.flatnonzero(density >= density.max() - SHORT), WALKERS)]
     apart = SPREAD * places.std(axis=0) * rng.normal(size=chosen.shape)
     return np.clip(chosen + apart, -1, 1)

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.posterior import scouting
+from sbi_inn.posterior import closing_in, scouting
 from sbi_inn.posterior.closing_in import WARM, Closed, Rows, close_in
 from sbi_inn.posterior.probing import Probe
 from sbi_inn.posterior.region import Region
@@ -97,6 +97,26 @@ def test_both_modes_are_kept():
     positive = (found.latents[:, 0] > 0).mean()
     assert 0.25 < positive < 0.75  # walkers, not draws, choose a side
     np.testing.assert_allclose(abs(found.latents[:, 0]).mean(), 1, atol=0.05)
+
+
+def test_walkers_begin_at_all_modes_though_one_looks_a_little_likelier():
+    places = np.repeat([[-0.5], [0.5]], 500, axis=0)
+
+    def log_density(places):
+        return np.where(places[:, 0] > 0, 0.0, -5.0)
+
+    walkers = closing_in._likely(places, log_density, np.random.default_rng(1))
+    assert 0.35 < (walkers > 0).mean() < 0.65
+
+
+def test_walkers_leave_a_place_that_is_far_less_likely():
+    places = np.repeat([[-0.5], [0.5]], 500, axis=0)
+
+    def log_density(places):
+        return np.where(places[:, 0] > 0, 0.0, -20.0)
+
+    walkers = closing_in._likely(places, log_density, np.random.default_rng(1))
+    assert (walkers > 0).all()
 
 
 def test_an_observation_that_nothing_explains_has_no_draws():
