@@ -8,6 +8,7 @@ from itertools import pairwise
 from math import ceil, floor, log10
 
 from matplotlib.axis import Axis, XAxis
+from matplotlib.ticker import FuncFormatter
 
 from sbi_inn.draws import Column
 from sbi_inn.plots.style import SMALL_PT, TEXT_PT
@@ -56,6 +57,24 @@ def dress_axis(axis: Axis, span: Span, room_pt: float, column: Column) -> None:
     axis.set_tick_params(rotation=90 if turned else 0)
     axis.set_ticks([offset + tick * 10.0**order for tick in ticks], labels=list(ticks.values()))
     _set_label(axis, axis_label(column, offset, order, room_pt), room_pt)
+
+
+def shorten_numbers(axis: Axis, column: Column) -> None:
+    """Leave the ticks of an axis as they are, and move the power of ten of its numbers to its label.
+
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+        Of x or y, with its limits; one that is not linear keeps its numbers.
+    column : Column
+        What it shows.
+    """
+    order = scale_of(axis.get_view_interval())[1] if axis.get_scale() == "linear" else 0
+    if order:
+        axis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value / 10.0**order:g}".replace("-", "−"))
+        )
+    axis.set_label_text(axis_label(column, order=order))
 
 
 def _set_label(axis: Axis, text: str, room_pt: float) -> None:

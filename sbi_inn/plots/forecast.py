@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from sbi_inn.draws import Column
 from sbi_inn.errors import ShapeError
+from sbi_inn.plots.axes import axis_label, shorten_numbers
 from sbi_inn.plots.panels import add_legend, figure_of, single_panel
 from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas
 from sbi_inn.typing import FloatArray
@@ -34,8 +36,8 @@ def plot_forecast(
     observed: ArrayLike,
     *,
     later: ArrayLike | None = None,
-    across: str = "",
-    up: str = "",
+    across: Column | None = None,
+    up: Column | None = None,
     log: bool = False,
     width_mm: float = DOUBLE_COLUMN_MM,
     ax: Axes | None = None,
@@ -51,8 +53,8 @@ def plot_forecast(
         Their first k entries, as they were observed; NaN (missing) is left out.
     later : array, shape (l,), optional
         The entries that followed, as far as they are known.
-    across, up : str
-        Labels of the axes: what is counted from 1, and what is observed.
+    across, up : Column, optional
+        Labels and units of the axes: what is counted from 1, and what is observed.
     log : bool
         Draw what is observed on a logarithmic scale; values of less than 1 are drawn at 0, below
         it, so that it suits counts.
@@ -69,7 +71,8 @@ def plot_forecast(
     Examples
     --------
     >>> again = np.random.default_rng(0).poisson(np.arange(1, 31), (500, 30))
-    >>> figure = plot_forecast(again, again[0, :20], across="day", up="cases")
+    >>> cases = Column("cases", "cases", "reported cases", "", np.nan)
+    >>> figure = plot_forecast(again, again[0, :20], up=cases)
     >>> [text.get_text() for text in figure.legends[0].get_texts()]
     ['50 % of re-simulations', '90 %', 'observed']
     """
@@ -92,7 +95,10 @@ def plot_forecast(
         if log:
             ax.set_yscale("symlog", linthresh=1, linscale=0.4)
         ax.set_ylim(bottom=0 if good.min() >= 0 else None)
-        ax.set(xlabel=across, ylabel=up)
+        if across:
+            ax.set_xlabel(axis_label(across))
+        if up:
+            shorten_numbers(ax.yaxis, up)
         add_legend(home, handles)
     return figure_of(ax)
 

@@ -18,7 +18,6 @@ from sbi_inn.errors import ShapeError
 from sbi_inn.methods import Decoder
 from sbi_inn.plots import corner as corner_plot
 from sbi_inn.plots import forecast, forest, latent, training
-from sbi_inn.plots.axes import axis_label
 from sbi_inn.plots.marginals import LEVELS
 from sbi_inn.plots.style import Canvas
 from sbi_inn.posterior.catalogue import summary_each
@@ -187,8 +186,8 @@ def plot_forecast(
         again.values,
         observed,
         later=later,
-        across=axis_label(_column(known[name], length)),
-        up=axis_label(_column(name, again.attrs)),
+        across=_column(known[name], length),
+        up=_column(name, again.attrs),
         log=log,
         width_mm=width_mm,
         ax=ax,

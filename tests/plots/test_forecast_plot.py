@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sbi_inn.draws import Column
 from sbi_inn.errors import ShapeError
 from sbi_inn.plots.forecast import plot_forecast
 
@@ -41,6 +42,18 @@ def test_counts_on_a_logarithmic_scale_start_at_zero():
     assert ax.get_yscale() == "symlog"
     assert ax.get_ylim()[0] == 0
     assert ax.get_ylim()[1] > counts.max() / 2
+
+
+def test_large_numbers_are_counted_in_the_label():
+    cases = Column("cases", "cases", "reported cases", "persons", np.nan)
+    ax = plot_forecast(1e4 * AGAIN, [], up=cases).axes[0]
+    ax.figure.canvas.draw()
+    assert ax.get_ylabel() == "reported cases [$10^{6}$ persons]"
+    assert ax.yaxis.get_offset_text().get_text() == ""
+    texts = {tick.get_text() for tick in ax.get_yticklabels()}
+    assert {"0.4", "1"} <= texts, texts
+    ax = plot_forecast(1e4 * AGAIN, [], up=cases, log=True).axes[0]
+    assert ax.get_ylabel() == "reported cases [persons]"
 
 
 def test_below_zero_there_is_room():
