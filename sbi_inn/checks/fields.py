@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from sbi_inn.checks.held_out import TestSet
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import share
 from sbi_inn.checks.record import Finding, Limits, Record, Sampler
+from sbi_inn.checks.stopwatch import Stopwatch
 from sbi_inn.checks.subject import Subject
 from sbi_inn.checks.survey import moments_of
 from sbi_inn.diagnostics.calibration import ranks
@@ -114,12 +114,12 @@ def survey_field(
     tests : TestSet
     rng : numpy.random.Generator
     seconds : float
-        After these it stops, if 200 test simulations were looked at.
+        Of work of this process, after which it stops, if 200 test simulations were looked at.
     """
     summed = Summed(sampler)
     place = summed.place
-    began, parts, done = perf_counter(), [], 0
-    while done < len(tests) and (done < FEWEST or perf_counter() - began < seconds):
+    watch, parts, done = Stopwatch(), [], 0
+    while done < len(tests) and (done < FEWEST or watch.seconds < seconds):
         here = slice(done, done + PIECE)
         truth = tests.truth[here]
         drawn = sampler.draw(tests.observations[here], DRAWS, rng)

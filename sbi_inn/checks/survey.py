@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 
 from sbi_inn.checks.held_out import TestSet
 from sbi_inn.checks.record import Sampler
+from sbi_inn.checks.stopwatch import Stopwatch
 from sbi_inn.diagnostics.calibration import ranks
 from sbi_inn.diagnostics.dependence import choose_pairs, product_ranks, with_right_marginals
 from sbi_inn.diagnostics.joint import density_ranks, tarp_ranks
@@ -102,7 +102,7 @@ def survey(
     why_no_density : str
         Why densities are not to be looked at, if so.
     seconds : float
-        After these it stops, if 500 test simulations were looked at.
+        Of work of this process, after which it stops, if 500 test simulations were looked at.
     tick : callable
         Told, after each piece of the work, which share of it that was.
     """
@@ -110,8 +110,8 @@ def survey(
     pairs = choose_pairs(dim, PAIRS, rng)
     piece = max(1, min(len(tests) // 10, PIECE // (draws * max(dim, len(pairs) // 2))))
     scale = spread(tests.truth)
-    started, done, parts, why = perf_counter(), 0, [], why_no_density
-    while done < len(tests) and (done < FEWEST or perf_counter() - started < seconds):
+    watch, done, parts, why = Stopwatch(), 0, [], why_no_density
+    while done < len(tests) and (done < FEWEST or watch.seconds < seconds):
         here = slice(done, done + piece)
         truth, seen = tests.truth[here], tests.observations[here]
         drawn = sampler.draw(seen, draws, rng)
