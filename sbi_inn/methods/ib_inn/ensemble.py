@@ -79,9 +79,11 @@ class FittedClassifiers:
         if len(self.members) > 1:
             spread = self.calibration(each) - log
             parts.append(spread / np.sqrt(len(spread) - 1))
-        drawn = next(iter(self.members)).drawn(observations)
-        if drawn is not None and self.settings.probabilities == "classifier":
-            start = self.calibration.powers[0] * (drawn - mean[None, :, 0])
+        begun = [member for member in self.members if member.start is not None]
+        if begun and self.settings.probabilities == "classifier":
+            share = len(begun) / len(self.members)
+            drawn = begun[0].drawn(observations)
+            start = self.calibration.powers[0] * (share * drawn - mean[None, :, 0])
             parts.append(start / np.sqrt(len(start)))
         return Evidence(log - self.log_weights, np.concatenate(parts))
 

@@ -93,10 +93,9 @@ class FittedIBINN:
         return torch.cat(found).double().numpy()
 
     @torch.inference_mode()
-    def drawn(self, observations: Observations) -> FloatArray | None:
-        """Give the logits of the start by other weights, (draws, rows, classes); None without."""
-        if self.start is None:
-            return None
+    def drawn(self, observations: Observations) -> FloatArray:
+        """Give the logits of the start by other weights, shape (draws, rows, classes)."""
+        assert self.start is not None
         columns = [columns_of(batch) for batch in self._batches(observations)]
         parts = [self.start.drawn(c) for c in columns if c is not None]
         return torch.cat(parts, dim=1).double().numpy()

@@ -66,9 +66,17 @@ class IBINN(IBINNSettings):  # noqa: D101 (that of its settings)
             training = replace(training, max_seconds=training.max_seconds / turns)
         seeds = [sequence(seed, Stream.ENSEMBLE_MEMBERS, i) for i in range(members)]
         names = [f"member{place}" for place in range(members)]
+        # A start is exact far out, and its noise is common to all that begin with it: half do.
         jobs = [
-            partial(train, settings, data, prepared, own, int(s.generate_state(1)[0]))
-            for own, s in zip(map(training.below, names), seeds, strict=True)
+            partial(
+                train,
+                settings,
+                data,
+                prepared if place % 2 == 0 else replace(prepared, start=None),
+                training.below(name),
+                int(own.generate_state(1)[0]),
+            )
+            for place, (name, own) in enumerate(zip(names, seeds, strict=True))
         ]
         trained = train_all(jobs, processes, progress=progress)
         fitted = tuple(one.fitted for one in trained if not one.diverged) or tuple(

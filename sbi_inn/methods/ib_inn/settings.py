@@ -72,7 +72,7 @@ class IBINNSettings:
     pooling : {"mean", "attention"}
         How a set of measurements is summed up.
     start : bool
-        Let the classifier begin with a quadratic logistic regression in closed form.
+        Let every other classifier begin with a quadratic logistic regression in closed form.
     """
 
     name: ClassVar[str] = "ib_inn"
