@@ -60,7 +60,7 @@ def dress_axis(axis: Axis, span: Span, room_pt: float, column: Column) -> None:
 
 
 def shorten_numbers(axis: Axis, column: Column) -> None:
-    """Leave the ticks of an axis as they are, and move the power of ten of its numbers to its label.
+    """Move the power of ten of the numbers on an axis to its label, and leave its ticks alone.
 
     Parameters
     ----------

@@ -62,14 +62,11 @@ class Region:
         such a box around the posterior of theirs would not hold.
     cut : bool
         Whether draws have piled up at the edge of an earlier box.
-    narrow : bool
-        Whether this box, or an earlier one around it, was put around likely draws alone.
     """
 
     box: Box
     missed: int
     cut: bool
-    narrow: bool
 
 
 def region(
@@ -106,7 +103,7 @@ def region(
     low = np.minimum(low, wider.min(axis=0, initial=np.inf))
     high = np.maximum(high, wider.max(axis=0, initial=-np.inf))
     box = _to_whole_values(core, Box(axes, low, high, flat))
-    return Region(box, int(missed.sum()), cut=len(beyond) > 0, narrow=likely is not None)
+    return Region(box, int(missed.sum()), cut=len(beyond) > 0)
 
 
 def to_whole(core: Core, latents: FloatArray) -> FloatArray:

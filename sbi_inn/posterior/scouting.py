@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -102,7 +101,7 @@ class Scout:
                 self.closed = True
                 return Scouted(small, found.n_simulations, _closed(found, taken=True))
         if self.closed:
-            return Scouted(replace(whole, narrow=True), found.n_simulations, "")
+            return Scouted(whole, found.n_simulations, "")
         probe = self._probe(core, number, most - found.n_simulations)
         said = [_closed(found, taken=False), _probed(probe, lost=not self.narrow)]
         taken = self._probed_region(core, number, whole, probe)
@@ -171,9 +170,9 @@ class Scout:
         """
         box = core.prior.box
         if probe.few and self.narrow and box is not None and box.mass < whole.box.mass:
-            return Region(box, 0, cut=False, narrow=True)
+            return Region(box, 0, cut=False)
         if not probe.few or probe.latents is None:
-            return replace(whole, narrow=self.narrow)
+            return whole
         found = self._around(core, number, to_whole(core, probe.latents))
         self.narrow = found.box.mass < WORTH * whole.box.mass
         return found if self.narrow else whole

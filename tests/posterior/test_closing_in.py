@@ -170,7 +170,7 @@ def test_it_ends_where_all_simulations_fail():
 )
 def test_a_likelihood_takes_over_where_it_closes_in(monkeypatch, number, small, taken):
     def region(_core, _observation, _rng, likely=None):
-        return Region(_box(2.0 if likely is None else small), 0, cut=False, narrow=False)
+        return Region(_box(2.0 if likely is None else small), 0, cut=False)
 
     monkeypatch.setattr(scouting, "region", region)
     scout = scouting.Scout(None, None, 10_000, 1, lambda *_: None)
@@ -188,7 +188,7 @@ def test_once_closed_in_the_smaller_region_is_taken(monkeypatch):
     halves = iter([2.0, 1.5, 1.0, 1.5])
 
     def region(*_):
-        return Region(_box(next(halves)), 0, cut=False, narrow=False)
+        return Region(_box(next(halves)), 0, cut=False)
 
     monkeypatch.setattr(scouting, "region", region)
     scout = scouting.Scout(None, None, 10_000, 1, lambda *_: None)

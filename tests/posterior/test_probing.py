@@ -133,17 +133,22 @@ def test_a_simulator_without_noise_is_not_probed():
 
 
 def _taken(monkeypatch, before, whole, narrow, probe, *, was_narrow):
-    """Let a scout choose between the region of all draws, that of likely ones, and the last box."""
+    """Let a scout choose between the region of all draws, that of likely ones, and the last box.
 
-    def region(half, *, narrow):
-        return Region(_box(half), 0, cut=False, narrow=narrow)
+    Returns
+    -------
+    Region, and whether it is around likely draws alone
+    """
 
-    monkeypatch.setattr(scouting, "region", lambda *_: region(narrow, narrow=True))
+    def region(half):
+        return Region(_box(half), 0, cut=False)
+
+    monkeypatch.setattr(scouting, "region", lambda *_: region(narrow))
     monkeypatch.setattr(scouting, "to_whole", lambda _, latents: latents)
     core = SimpleNamespace(prior=SimpleNamespace(box=None if before is None else _box(before)))
     scout = scouting.Scout(None, None, 10_000, 1, lambda *_: None)
     scout.narrow = was_narrow
-    return scout._probed_region(core, 1, region(whole, narrow=False), probe)
+    return scout._probed_region(core, 1, region(whole), probe), scout.narrow
 
 
 def _box(half):
@@ -170,6 +175,6 @@ LOST = Probe(None, 0.1, 0)
 def test_a_round_takes_the_region_that_it_may_trust(
     monkeypatch, before, whole, narrow, probe, was_narrow, taken
 ):
-    found = _taken(monkeypatch, before, whole, narrow, probe, was_narrow=was_narrow)
+    found, is_narrow = _taken(monkeypatch, before, whole, narrow, probe, was_narrow=was_narrow)
     assert found.box.high[0] == taken
-    assert found.narrow == (was_narrow or taken == narrow)
+    assert is_narrow == (was_narrow or taken == narrow)
