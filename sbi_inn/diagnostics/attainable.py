@@ -10,11 +10,22 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from sbi_inn.diagnostics.conditional_ranks import column_scores
 from sbi_inn.flows.ridge import ridge
 from sbi_inn.typing import FloatArray
 
 ROWS_A_FEATURE = 5
 """Draws for each feature that the regression reads, at least."""
+
+LEAST = 0.5
+"""Precision along any direction, at least, where that of the draws is 1.
+
+Of some a linear regression says nothing: parameters that are not linear in the data, quantities
+that follow from others. By chance they seem to go a little with the rest, and must not blur it.
+"""
+
+INTERVAL_68 = (0.16, 0.5, 0.84)
+"""Quantiles by which widths are measured: tails do not move them."""
 
 SMALLEST = 1e-9
 """Variance that counts as none, where the largest is 1."""
@@ -25,7 +36,9 @@ def attainable(draws: FloatArray, data: FloatArray, prior: FloatArray) -> FloatA
 
     Where the draws have covariance S, and a linear regression leaves R of them, data as informative
     as these add the precision R^-1 - S^-1 to that of the prior. What is not linear adds more,
-    so that this is the least that can be gained. Of an exact Gaussian posterior it gives 1.
+    so that this is the least that can be gained. Of an exact Gaussian posterior it gives 1. Draws
+    and data are read as normal scores, so that a few that lie far away hide nothing: a width is
+    that of the central 68 %.
 
     Parameters
     ----------
@@ -52,17 +65,21 @@ def attainable(draws: FloatArray, data: FloatArray, prior: FloatArray) -> FloatA
     if good.sum() < ROWS_A_FEATURE * (draws.shape[1] + 1):
         return np.ones(draws.shape[1])
     draws, data = draws[good], data[good]
-    scale = draws.std(axis=0)
+    low, middle, high = np.quantile(draws, INTERVAL_68, axis=0)
+    scale = (high - low) / 2
     if not (scale > np.finfo(float).eps * np.abs(draws).max(axis=0)).all():
         return np.ones(draws.shape[1])  # a point: nothing is narrower
-    own = _covariance(draws / scale)
+    prior = (prior - middle) / scale
+    draws, data = column_scores(draws, draws), column_scores(data, data)
+    own = _covariance(draws)
     root = np.linalg.cholesky(own)
-    white = np.linalg.solve(root, (draws - draws.mean(axis=0)).T / scale[:, None]).T
+    white = np.linalg.solve(root, (draws - draws.mean(axis=0)).T).T
     left = ridge(*(torch.from_numpy(x) for x in (white, _components(data)))).residual.numpy()
     sizes, axes = np.linalg.eigh(left.T @ left / len(left))
     added = axes * np.maximum(1 / np.maximum(sizes, SMALLEST) - 1, 0) @ axes.T
-    precision = added + root.T @ np.linalg.inv(_covariance(prior / scale)) @ root
-    possible = root @ np.linalg.inv(precision) @ root.T
+    precision = added + root.T @ np.linalg.inv(_covariance(prior)) @ root
+    sizes, axes = np.linalg.eigh(precision)
+    possible = root @ axes / np.maximum(sizes, LEAST) @ axes.T @ root.T
     return np.maximum(np.sqrt(np.diag(own) / np.diag(possible)), 1.0)
 
 

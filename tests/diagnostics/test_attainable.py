@@ -24,6 +24,27 @@ def test_a_posterior_that_is_too_wide(times):
     assert attainable(*study(times)) == pytest.approx([times, times], rel=0.1)
 
 
+def test_far_draws_hide_nothing():
+    draws, data, prior = study(5.0)
+    rng = np.random.default_rng(4)
+    far = rng.random(N) < 0.005
+    draws[far] = prior[far]  # the tail of a posterior: a few draws are those of the prior,
+    data[far] = rng.normal(0, 1e3, (far.sum(), 3))  # and what they give is anything
+    found = attainable(draws, data, prior)
+    assert ((found > 3) & (found < 5.5)).all()  # a lower bound of 5
+
+
+def test_what_follows_from_parameters_does_not_blur_them():
+    rng = np.random.default_rng(5)
+    prior = np.column_stack([100 * rng.normal(size=N), 50 * rng.normal(size=(N, 2))])
+    exact = np.array([1.0, 0.7, 0.7])
+    draws = [0, 52, -20] + [5, 1, 1] * exact * rng.normal(size=(N, 3))  # one of three too wide
+    data = draws + exact * rng.normal(size=(N, 3))
+    with_length = (np.column_stack([x, np.hypot(*x.T[1:])]) for x in (draws, prior))
+    draws, prior = with_length
+    assert attainable(draws, data, prior) == pytest.approx([5, 1, 1, 1], rel=0.15)
+
+
 def test_one_that_is_too_narrow_is_not_said_to_be_too_wide():
     assert attainable(*study(0.5)) == pytest.approx([1, 1], abs=0.1)
 
