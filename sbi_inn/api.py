@@ -249,8 +249,8 @@ def compare_models(
         have the same observables and the same givens, whose distributions agree; parameters may
         differ.
     n_simulations : int, optional
-        Of each model. By default 10,000, if that takes less than ten minutes, and 30,000 if that
-        takes seconds.
+        Of each model. By default 10,000, if that takes less than ten minutes; 30,000 or 100,000,
+        if that takes less than twenty seconds.
     prior : mapping of str to float, optional
         Prior probabilities of the models; by default they are equal. Others may be stated
         afterwards.

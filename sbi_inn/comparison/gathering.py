@@ -19,8 +19,11 @@ from sbi_inn.simulation.stated import DEFAULT
 NONE = "none of them"
 """What the last row of a table is called, and so no model may be."""
 
-MORE = 30_000
-"""Simulations of each model, where no number is asked for and they are cheap."""
+MORE = (100_000, 30_000)
+"""Simulations of each model, where no number is asked for: the first that are cheap.
+
+Errors of log Bayes factors fall as one over the root of this number.
+"""
 
 SECONDS = 20.0
 """What these may take, for each model."""
@@ -129,9 +132,10 @@ def _simulated(
         return table
     seconds = float(table.dataset.attrs["seconds_per_simulation"])
     size = table.dataset.nbytes / 8 / max(len(table), 1)
-    if MORE * seconds > SECONDS or MORE * size > NUMBERS or len(table) < DEFAULT:
+    cheap = [k for k in MORE if k * seconds <= SECONDS and k * size <= NUMBERS]
+    if not cheap or len(table) < DEFAULT:
         return table
-    return run(problem, n=MORE, n_jobs=n_jobs, seed=seed, progress=progress)
+    return run(problem, n=cheap[0], n_jobs=n_jobs, seed=seed, progress=progress)
 
 
 def _check_enough(name: str, table: Simulations) -> None:
