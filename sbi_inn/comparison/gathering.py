@@ -28,7 +28,7 @@ Errors of log Bayes factors fall as one over the root of this number.
 SECONDS = 20.0
 """What these may take, for each model."""
 
-NUMBERS = 30_000_000
+NUMBERS = 10_000_000
 """Numbers that they may have together, for each model."""
 
 Model = Problem | Simulations | str

@@ -361,6 +361,8 @@ OPTIONAL: Mapping[str, Any] = {
     "takes_stream": False,
     "schedule": _as_stated,
     "member": None,
+    "late": False,
+    "calls": False,
     "prepare": _nothing,
 }
 

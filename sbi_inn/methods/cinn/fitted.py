@@ -149,6 +149,14 @@ class FittedCINN:
         return self.shape.cuts
 
     @property
+    def kind(self) -> str:
+        """What it may be mixed with: where a likelihood is learned, posteriors are narrower.
+
+        Mixed with wider ones they would be too wide.
+        """
+        return "likelihood" if self.shape.emulated else ""
+
+    @property
     def latent_dim(self) -> int:
         """How many latents a draw comes from."""
         return self.shape.dim

@@ -117,12 +117,8 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         return not data.observations.grids
 
     def _learns_likelihood(self, data: TrainingData) -> bool:
-        """Whether a start in closed form learns a likelihood.
-
-        Not in a default ensemble: its other networks are wider, and mixed with it they make
-        posteriors that are too wide.
-        """
-        return self.start == "exact" or data.in_folds
+        """Whether a start in closed form learns a likelihood."""
+        return self.learns_likelihood or data.in_folds
 
     def _network(
         self, data: TrainingData, seen: Pairs, scaling: Scaling, seed: int

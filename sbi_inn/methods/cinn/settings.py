@@ -73,7 +73,9 @@ class CINNSettings:
         observables are a smooth function of the parameters, however vague the prior, and blunter
         elsewhere. It needs continuous parameters, no images, no summary network of your own, and
         more simulations than features that it reads; else the start is trained. "auto": trained in
-        a single network; in an ensemble one of four is exact, but learns no likelihood.
+        a single network. In an ensemble the second of four is exact, but learns no likelihood. If
+        that one is worth its place, the fourth is trained, which learns one; it takes the place of
+        the others, or is left out.
     summary : "auto" or torch.nn.Module
         A summary network of your own, in place of those for vectors, sets, series and images; see
         `fit_posterior`.
@@ -127,17 +129,32 @@ class CINNSettings:
 
     @property
     def starts_exact(self) -> bool:
-        """Whether an exact start is wanted: by "auto" of the second network of four."""
-        return self.start == "exact" or (self.start == "auto" and self.place % 4 == 1)
+        """Whether an exact start is wanted: by "auto" of the second and the fourth network."""
+        return self.start == "exact" or (self.start == "auto" and self.place % 4 in (1, 3))
+
+    @property
+    def learns_likelihood(self) -> bool:
+        """Whether such a start learns a likelihood: by "auto" of the fourth network alone."""
+        return self.start == "exact" or self.late
+
+    @property
+    def late(self) -> bool:
+        """Whether it waits for the others: by "auto" the fourth network."""
+        return self.start == "auto" and self.place % 4 == 3
+
+    @property
+    def calls(self) -> bool:
+        """Whether those that wait are worth training if it is: the one with an exact start."""
+        return self.start == "auto" and self.place % 4 == 1
 
     @property
     def reads_statistics(self) -> bool:
-        """Whether large sets of single numbers are read by statistics: by the last two of four.
+        """Whether large sets of single numbers are read by statistics: by the third of four.
 
         Which is better depends on the law: its place, width and shape are soon learned from
         statistics, heavy tails and counts from entries. Stacking decides.
         """
-        return self.place % 4 in (2, 3)
+        return self.place % 4 == 2
 
     def resolve(self, n_train: int, dim: int, *, sets: bool = False) -> Self:
         """Fill in what is None.

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
-
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
-from sbi_inn.methods.ensemble.training import converged, stacked, train, worthwhile
+from sbi_inn.methods.ensemble.training import Member, train, weighed
 from sbi_inn.methods.protocols import Fitted, Further, Groups, TrainingData, declared
 from sbi_inn.simulation.seeds import Stream, sequence
 from sbi_inn.training.device import placed
@@ -108,7 +106,7 @@ class Ensemble:
         """Train the members, and weigh them by their densities of the validation rows.
 
         Members whose loss turned non-finite are left out, unless all did, and those that the others
-        make superfluous.
+        make superfluous. Those that are late are trained where one of the others calls for them.
 
         Parameters
         ----------
@@ -157,18 +155,24 @@ class Ensemble:
             partial(train, one, data, shared.below(f"member{place}"), s)
             for place, (one, s) in enumerate(zip(methods, seeds, strict=True))
         ]
-        trained = train_all(jobs, processes, progress=progress)
-        interrupted = len(trained) < len(jobs) or any(one.interrupted for one in trained)
-        kept = converged(trained)
-        density = np.stack([one.log_density for one in kept])
-        chosen = worthwhile(density)
+        late = [bool(declared(one, "late")) for one in methods]
+        trained: list[Member] = []
+        asked, interrupted = 0, False
+        for wait in (False, True):
+            some = [job for job, waits in zip(jobs, late, strict=True) if waits == wait]
+            if not some or interrupted or (wait and trained and not _called(trained)):
+                continue
+            trained += train_all(some, processes, progress=progress)
+            asked += len(some)
+            interrupted = len(trained) < asked or any(one.interrupted for one in trained)
+        members, weights = weighed(trained)
         return mixture(
-            replace(self, method=kept[chosen[0]].fitted.settings),
-            tuple(kept[place].fitted for place in chosen),
-            stacked(density[chosen]),
+            replace(self, method=members[0].fitted.settings),
+            tuple(one.fitted for one in members),
+            weights,
             seconds=time.perf_counter() - start,
             interrupted=interrupted,
-            trained=len(jobs),
+            trained=asked,
         )
 
     @classmethod
@@ -214,6 +218,12 @@ class Ensemble:
         seconds = self.members * steps * (STEP + ROW * filled.batch_size)
         seconds = min(seconds, filled.max_seconds or math.inf)
         return 1 if seconds < WORTH_IT else min(cores(self.n_jobs), self.members)
+
+
+def _called(trained: list[Member]) -> bool:
+    """Whether a network that calls for others is worth its place."""
+    members, _ = weighed(trained)
+    return any(declared(one.fitted.settings, "calls") for one in members)
 
 
 def seeds_of(seed: int, members: int) -> list[int]:

@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
 from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.protocols import Fitted, Method, TrainingData, takes_integral
@@ -92,6 +92,32 @@ def worthwhile(log_density: FloatArray) -> IntArray:
     """
     weights = stacked(log_density)
     return np.flatnonzero(weights >= WORTHWHILE / len(weights))
+
+
+def weighed(trained: list[Member]) -> tuple[list[Member], FloatArray]:
+    """Choose the networks that are mixed, and their weights."""
+    kept = alike(converged(trained))
+    density = np.stack([one.log_density for one in kept])
+    chosen = worthwhile(density)
+    return [kept[place] for place in chosen], stacked(density[chosen])
+
+
+def alike(members: list[Member]) -> list[Member]:
+    """Keep the networks of the kind whose mixture gives most density to validation rows.
+
+    Narrow and wide posteriors together are too wide, even if truths are likelier by them.
+    """
+    kinds: dict[str, list[Member]] = {}
+    for one in members:
+        kinds.setdefault(getattr(one.fitted, "kind", ""), []).append(one)
+    return max(kinds.values(), key=_together)
+
+
+def _together(members: list[Member]) -> float:
+    """Mean log density of the validation rows under the mixture."""
+    density = np.stack([one.log_density for one in members])
+    found = logsumexp(density, axis=0, b=stacked(density)[:, None])
+    return float(np.where(np.isnan(found), -np.inf, found).mean())
 
 
 def _score(fitted: Fitted, latent: FloatArray, observations: Observations) -> FloatArray:
