@@ -149,22 +149,21 @@ class Ensemble:
     ) -> FittedEnsemble:
         start = time.perf_counter()
         processes = self.processes(training, data.rows)
-        shared = share_of(training, math.ceil(len(methods) / processes))
+        late = [bool(declared(one, "late")) for one in methods]
+        turns = [math.ceil(late.count(waits) / processes) for waits in (False, True)]
+        shared = share_of(training, sum(turns))
         seeds = seeds_of(seed, len(methods))
         jobs = [
             partial(train, one, data, shared.below(f"member{place}"), s)
             for place, (one, s) in enumerate(zip(methods, seeds, strict=True))
         ]
-        late = [bool(declared(one, "late")) for one in methods]
-        trained: list[Member] = []
-        asked, interrupted = 0, False
-        for wait in (False, True):
-            some = [job for job, waits in zip(jobs, late, strict=True) if waits == wait]
-            if not some or interrupted or (wait and trained and not _called(trained)):
-                continue
-            trained += train_all(some, processes, progress=progress)
-            asked += len(some)
-            interrupted = len(trained) < asked or any(one.interrupted for one in trained)
+        first = [job for job, waits in zip(jobs, late, strict=True) if not waits]
+        trained = train_all(first, processes, progress=progress)
+        asked, interrupted = len(first), _interrupted(trained, len(first))
+        if len(first) < len(jobs) and not interrupted and _called(trained):
+            rest = [job for job, waits in zip(jobs, late, strict=True) if waits]
+            trained += train_all(rest, processes, progress=progress)
+            asked, interrupted = len(jobs), _interrupted(trained, len(jobs))
         members, weights = weighed(trained)
         return mixture(
             replace(self, method=members[0].fitted.settings),
@@ -218,6 +217,11 @@ class Ensemble:
         seconds = self.members * steps * (STEP + ROW * filled.batch_size)
         seconds = min(seconds, filled.max_seconds or math.inf)
         return 1 if seconds < WORTH_IT else min(cores(self.n_jobs), self.members)
+
+
+def _interrupted(trained: list[Member], asked: int) -> bool:
+    """Whether not all networks were trained to their end."""
+    return len(trained) < asked or any(one.interrupted for one in trained)
 
 
 def _called(trained: list[Member]) -> bool:

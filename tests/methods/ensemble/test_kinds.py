@@ -56,15 +56,20 @@ def test_a_late_network_is_trained_where_it_is_called_for(monkeypatch, second, t
     """The fourth of a default ensemble, if the second one is worth its place."""
     history = History((1.0,), (2.0,), (2.5,), 1.0, "finished", 7, 3.0)
 
+    seconds = []
+
     def train(method, data, training, seed):
+        seconds.append(training.max_seconds)
         fitted = SimpleNamespace(settings=method, history=history)
         return Member(fitted, np.full(300, second if method.place == 1 else 0.0))
 
     monkeypatch.setattr(ensemble, "train", train)
     monkeypatch.setattr(ensemble, "train_all", lambda jobs, *_, **__: [job() for job in jobs])
     monkeypatch.setattr(ensemble, "mixture", lambda *_, **about: about["trained"])
-    data = SimpleNamespace(rows=300)
-    assert Ensemble(CINN(), 4, n_jobs=1).fit(data, si.Training(epochs=1), seed=1) == trained
+    monkeypatch.setattr(Ensemble, "processes", lambda *_: 2)
+    data, budget = SimpleNamespace(rows=300), si.Training(max_seconds=30)
+    assert Ensemble(CINN(), 4).fit(data, budget, seed=1) == trained
+    assert seconds == [10] * trained  # two networks after each other, and then the late one
 
 
 @pytest.mark.slow
