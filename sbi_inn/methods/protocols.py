@@ -362,7 +362,8 @@ OPTIONAL: Mapping[str, Any] = {
     "schedule": _as_stated,
     "member": None,
     "late": False,
-    "calls": False,
+    "tries": False,
+    "advised": None,
     "prepare": _nothing,
 }
 

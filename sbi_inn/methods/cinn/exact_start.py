@@ -14,6 +14,8 @@ from sbi_inn.summary_networks.exact import Exact
 ROWS_A_FEATURE = 1
 # Training rows from which on a likelihood is learned.
 FEWEST_ROWS = 300
+# Training rows that are looked at to see what values an observable takes.
+LOOKED_AT = 1_000
 
 
 def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
@@ -42,13 +44,22 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
 def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
     """Give the features of which a likelihood may be learned; none where it cannot be afforded.
 
-    What it says of a row takes many steps: rows that are made anew for each pass are too many.
+    What it says of a row takes many steps: rows that are made anew for each pass are too many. And
+    a normal law says little of yes and no.
     """
     found = exact.observables
     many = data.dim + len(exact.givens) > MOST_PARAMETERS or len(found) > MOST_OBSERVABLES
-    if data.renew or data.fresh or data.stream or many or len(data.train) < FEWEST_ROWS:
+    few = len(data.train) < FEWEST_ROWS
+    if data.renew or data.fresh or data.stream or many or few or _yes_or_no(data):
         return ()
     return found
+
+
+def _yes_or_no(data: TrainingData) -> bool:
+    """Whether most observables of fixed shape take two values."""
+    rows = np.sort(data.observations.vector[data.train[:LOOKED_AT]], axis=0)
+    values = 1 + (np.diff(rows, axis=0) > 0).sum(axis=0)
+    return 2 * int((values == 2).sum()) > rows.shape[1]
 
 
 def _enough(exact: Exact, data: TrainingData) -> bool:

@@ -74,8 +74,8 @@ class CINNSettings:
         elsewhere. It needs continuous parameters, no images, no summary network of your own, and
         more simulations than features that it reads; else the start is trained. "auto": trained in
         a single network. In an ensemble the second of four is exact, but learns no likelihood. If
-        that one is worth its place, the fourth is trained, which learns one; it takes the place of
-        the others, or is left out.
+        that one is worth its place, the fourth learns one; it takes the place of the others, or is
+        left out.
     summary : "auto" or torch.nn.Module
         A summary network of your own, in place of those for vectors, sets, series and images; see
         `fit_posterior`.
@@ -135,26 +135,33 @@ class CINNSettings:
     @property
     def learns_likelihood(self) -> bool:
         """Whether such a start learns a likelihood: by "auto" of the fourth network alone."""
-        return self.start == "exact" or self.late
+        return self.start == "exact" or (self.start == "auto" and self.place % 4 == 3)
 
     @property
     def late(self) -> bool:
-        """Whether it waits for the others: by "auto" the fourth network."""
-        return self.start == "auto" and self.place % 4 == 3
+        """Whether it is trained after others of its ensemble: the last two of four."""
+        return self.start == "auto" and self.place % 4 in (2, 3)
 
     @property
-    def calls(self) -> bool:
-        """Whether those that wait are worth training if it is: the one with an exact start."""
+    def tries(self) -> bool:
+        """Whether it tries what late ones may do, too: the one with an exact start."""
         return self.start == "auto" and self.place % 4 == 1
+
+    def advised(self, worth: bool) -> Self:
+        """Give the settings of a late network, when it is known whether an exact start is worth it.
+
+        If not, the fourth network starts as the third does.
+        """
+        return self if worth or not self.learns_likelihood else replace(self, start="trained")
 
     @property
     def reads_statistics(self) -> bool:
-        """Whether large sets of single numbers are read by statistics: by the third of four.
+        """Whether large sets of single numbers are read by statistics: by the last two of four.
 
         Which is better depends on the law: its place, width and shape are soon learned from
         statistics, heavy tails and counts from entries. Stacking decides.
         """
-        return self.place % 4 == 2
+        return self.place % 4 == 2 or (self.place % 4 == 3 and not self.learns_likelihood)
 
     def resolve(self, n_train: int, dim: int, *, sets: bool = False) -> Self:
         """Fill in what is None.

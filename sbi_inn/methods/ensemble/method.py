@@ -106,7 +106,7 @@ class Ensemble:
         """Train the members, and weigh them by their densities of the validation rows.
 
         Members whose loss turned non-finite are left out, unless all did, and those that the others
-        make superfluous. Those that are late are trained where one of the others calls for them.
+        make superfluous. Those that are late are trained after the others, and take their advice.
 
         Parameters
         ----------
@@ -150,20 +150,24 @@ class Ensemble:
         start = time.perf_counter()
         processes = self.processes(training, data.rows)
         late = [bool(declared(one, "late")) for one in methods]
-        turns = [math.ceil(late.count(waits) / processes) for waits in (False, True)]
-        shared = share_of(training, sum(turns))
-        seeds = seeds_of(seed, len(methods))
-        jobs = [
-            partial(train, one, data, shared.below(f"member{place}"), s)
-            for place, (one, s) in enumerate(zip(methods, seeds, strict=True))
+        stages = [
+            [place for place, waits in enumerate(late) if waits == wait] for wait in (False, True)
         ]
-        first = [job for job, waits in zip(jobs, late, strict=True) if not waits]
-        trained = train_all(first, processes, progress=progress)
-        asked, interrupted = len(first), _interrupted(trained, len(first))
-        if len(first) < len(jobs) and not interrupted and _called(trained):
-            rest = [job for job, waits in zip(jobs, late, strict=True) if waits]
-            trained += train_all(rest, processes, progress=progress)
-            asked, interrupted = len(jobs), _interrupted(trained, len(jobs))
+        shared = share_of(training, sum(math.ceil(len(stage) / processes) for stage in stages))
+        seeds = seeds_of(seed, len(methods))
+
+        def trained_at(places: Sequence[int], methods: Sequence[Any]) -> list[Member]:
+            jobs = [
+                partial(train, methods[place], data, shared.below(f"member{place}"), seeds[place])
+                for place in places
+            ]
+            return train_all(jobs, processes, progress=progress) if jobs else []
+
+        trained = trained_at(stages[0], methods)
+        if not _interrupted(trained, len(stages[0])):
+            worth = _worth(trained)
+            trained += trained_at(stages[1], [_advised(one, worth) for one in methods])
+        interrupted = _interrupted(trained, len(methods))
         members, weights = weighed(trained)
         return mixture(
             replace(self, method=members[0].fitted.settings),
@@ -171,7 +175,7 @@ class Ensemble:
             weights,
             seconds=time.perf_counter() - start,
             interrupted=interrupted,
-            trained=asked,
+            trained=len(methods),
         )
 
     @classmethod
@@ -224,10 +228,16 @@ def _interrupted(trained: list[Member], asked: int) -> bool:
     return len(trained) < asked or any(one.interrupted for one in trained)
 
 
-def _called(trained: list[Member]) -> bool:
-    """Whether a network that calls for others is worth its place."""
+def _worth(trained: list[Member]) -> bool:
+    """Whether a network that tries something is worth its place."""
     members, _ = weighed(trained)
-    return any(declared(one.fitted.settings, "calls") for one in members)
+    return any(declared(one.fitted.settings, "tries") for one in members)
+
+
+def _advised(method: Any, worth: bool) -> Any:
+    """Give the settings of a late network, where it is known whether what was tried is worth it."""
+    advised = declared(method, "advised")
+    return method if advised is None else advised(worth)
 
 
 def seeds_of(seed: int, members: int) -> list[int]:

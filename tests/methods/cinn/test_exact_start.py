@@ -5,7 +5,7 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.methods.cinn.exact_start import as_rows_allow
+from sbi_inn.methods.cinn.exact_start import as_rows_allow, emulated
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.summary_networks.exact import Exact
@@ -78,7 +78,7 @@ def test_its_latents_are_those_of_its_own_start():
 def test_an_ensemble_has_both_starts_unless_one_is_asked_for():
     exact = [si.CINN().member(place).starts_exact for place in range(4)]
     assert exact == [False, True, False, True]
-    assert [si.CINN().member(place).late for place in range(4)] == [False, False, False, True]
+    assert [si.CINN().member(place).late for place in range(4)] == [False, False, True, True]
     assert si.CINN(start="exact").member(0).starts_exact
     assert not si.CINN(start="trained").member(1).starts_exact
     with pytest.raises(ValueError, match="start"):
@@ -116,3 +116,13 @@ def test_of_few_simulations_the_quantiles_of_sets_are_left_out():
         assert (allowed is not None) == started
         if allowed is not None:
             assert allowed.profiled == profiled
+
+
+def test_of_yes_and_no_no_likelihood_is_learned():
+    rng = np.random.default_rng(1)
+    numbers, coins = rng.normal(size=(400, 3)), rng.integers(0, 2, (400, 4)).astype(float)
+    for vector, learned in ((numbers, 3), (np.hstack([numbers, coins[:, :2]]), 5), (coins, 0)):
+        seen = Observations(vector, {})
+        data = TrainingData(rng.normal(size=(400, 1)), seen, np.arange(400), np.arange(0))
+        exact = Exact.fit(seen, np.arange(vector.shape[1]))
+        assert len(emulated(exact, data)) == learned

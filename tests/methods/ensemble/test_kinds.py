@@ -51,15 +51,17 @@ def test_the_likelier_kind_is_kept_and_nothing_is_left_out_of_it():
 # -- which are trained -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("second", "trained"), [(0.0, 4), (-9.0, 3)])
-def test_a_late_network_is_trained_where_it_is_called_for(monkeypatch, second, trained):
-    """The fourth of a default ensemble, if the second one is worth its place."""
+@pytest.mark.parametrize(("second", "learns"), [(0.0, True), (-9.0, False)])
+def test_the_fourth_network_learns_a_likelihood_where_an_exact_start_is_worth_it(
+    monkeypatch, second, learns
+):
     history = History((1.0,), (2.0,), (2.5,), 1.0, "finished", 7, 3.0)
 
-    seconds = []
+    seconds, last = [], []
 
     def train(method, data, training, seed):
         seconds.append(training.max_seconds)
+        last[:] = [method]
         fitted = SimpleNamespace(settings=method, history=history)
         return Member(fitted, np.full(300, second if method.place == 1 else 0.0))
 
@@ -68,8 +70,10 @@ def test_a_late_network_is_trained_where_it_is_called_for(monkeypatch, second, t
     monkeypatch.setattr(ensemble, "mixture", lambda *_, **about: about["trained"])
     monkeypatch.setattr(Ensemble, "processes", lambda *_: 2)
     data, budget = SimpleNamespace(rows=300), si.Training(max_seconds=30)
-    assert Ensemble(CINN(), 4).fit(data, budget, seed=1) == trained
-    assert seconds == [10] * trained  # two networks after each other, and then the late one
+    assert Ensemble(CINN(), 4).fit(data, budget, seed=1) == 4
+    assert seconds == [15] * 4  # two networks after each other
+    assert last[0].place == 3
+    assert last[0].learns_likelihood == learns
 
 
 @pytest.mark.slow
