@@ -361,9 +361,9 @@ OPTIONAL: Mapping[str, Any] = {
     "takes_stream": False,
     "schedule": _as_stated,
     "member": None,
-    "late": False,
-    "tries": False,
-    "advised": None,
+    "late": False,  # whether it is trained after others of its ensemble
+    "tries": False,  # whether it tries something that late ones may do, too
+    "advised": None,  # gives a late one's settings, where what was tried is worth it or not
     "prepare": _nothing,
 }
 
