@@ -42,17 +42,20 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
 
 
 def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
-    """Give the features of which a likelihood may be learned; none where it cannot be afforded.
+    """Give the features of which a likelihood may be learned; none where it cannot be afforded."""
+    found = exact.observables
+    many = data.dim + len(exact.givens) > MOST_PARAMETERS or len(found) > MOST_OBSERVABLES
+    return found if may_learn(data) and not many else ()
+
+
+def may_learn(data: TrainingData) -> bool:
+    """Whether a likelihood may be learned from such rows.
 
     What it says of a row takes many steps: rows that are made anew for each pass are too many. And
     a normal law says little of yes and no.
     """
-    found = exact.observables
-    many = data.dim + len(exact.givens) > MOST_PARAMETERS or len(found) > MOST_OBSERVABLES
-    few = len(data.train) < FEWEST_ROWS
-    if data.renew or data.fresh or data.stream or many or few or _yes_or_no(data):
-        return ()
-    return found
+    anew = data.renew or data.fresh or data.stream
+    return not anew and len(data.train) >= FEWEST_ROWS and not _yes_or_no(data)
 
 
 def _yes_or_no(data: TrainingData) -> bool:
