@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
-from sbi_inn.methods.ensemble.training import Member, train, weighed
+from sbi_inn.methods.ensemble.training import Member, converged, finite, train, weighed
 from sbi_inn.methods.protocols import Fitted, Further, Groups, TrainingData, declared
 from sbi_inn.simulation.seeds import Stream, sequence
 from sbi_inn.training.device import placed
@@ -168,7 +168,7 @@ class Ensemble:
             worth = _worth(trained)
             trained += trained_at(stages[1], [_advised(one, worth) for one in methods])
         interrupted = _interrupted(trained, len(methods))
-        members, weights = weighed(trained)
+        members, weights = weighed(converged(trained))
         return mixture(
             replace(self, method=members[0].fitted.settings),
             tuple(one.fitted for one in members),
@@ -230,7 +230,7 @@ def _interrupted(trained: list[Member], asked: int) -> bool:
 
 def _worth(trained: list[Member]) -> bool:
     """Whether a network that tries something is worth its place."""
-    members, _ = weighed(trained)
+    members, _ = weighed(finite(trained))
     return any(declared(one.fitted.settings, "tries") for one in members)
 
 

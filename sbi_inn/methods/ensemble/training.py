@@ -94,9 +94,9 @@ def worthwhile(log_density: FloatArray) -> IntArray:
     return np.flatnonzero(weights >= WORTHWHILE / len(weights))
 
 
-def weighed(trained: list[Member]) -> tuple[list[Member], FloatArray]:
+def weighed(members: list[Member]) -> tuple[list[Member], FloatArray]:
     """Choose the networks that are mixed, and their weights."""
-    kept = alike(converged(trained))
+    kept = alike(members)
     density = np.stack([one.log_density for one in kept])
     chosen = worthwhile(density)
     return [kept[place] for place in chosen], stacked(density[chosen])
@@ -132,11 +132,16 @@ def _score(fitted: Fitted, latent: FloatArray, observations: Observations) -> Fl
 
 def converged(trained: list[Member]) -> list[Member]:
     """Leave out members whose loss turned non-finite, unless all of them did."""
-    kept = [one for one in trained if one.fitted.history.stopped != "diverged"]
-    if kept and len(kept) < len(trained):
+    kept = finite(trained)
+    if len(kept) < len(trained):
         warnings.warn(
             f"the loss of {len(trained) - len(kept)} of {len(trained)} networks turned non-finite: "
             "they are left out. A smaller Training(learning_rate=...) may help",
             stacklevel=3,
         )
-    return kept or trained
+    return kept
+
+
+def finite(trained: list[Member]) -> list[Member]:
+    """Give the members whose loss stayed finite; all, if none has."""
+    return [one for one in trained if one.fitted.history.stopped != "diverged"] or trained
