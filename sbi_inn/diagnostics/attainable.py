@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from sbi_inn.diagnostics.conditional_ranks import column_scores
+from sbi_inn.draws import INTERVAL_68
 from sbi_inn.flows.ridge import ridge
 from sbi_inn.typing import FloatArray
 
@@ -23,9 +24,6 @@ LEAST = 0.5
 Of some a linear regression says nothing: parameters that are not linear in the data, quantities
 that follow from others. By chance they seem to go a little with the rest, and must not blur it.
 """
-
-INTERVAL_68 = (0.16, 0.5, 0.84)
-"""Quantiles by which widths are measured: tails do not move them."""
 
 SMALLEST = 1e-9
 """Variance that counts as none, where the largest is 1."""
@@ -65,11 +63,11 @@ def attainable(draws: FloatArray, data: FloatArray, prior: FloatArray) -> FloatA
     if good.sum() < ROWS_A_FEATURE * (draws.shape[1] + 1):
         return np.ones(draws.shape[1])
     draws, data = draws[good], data[good]
-    low, middle, high = np.quantile(draws, INTERVAL_68, axis=0)
+    low, high = np.quantile(draws, INTERVAL_68, axis=0)  # which tails do not move
     scale = (high - low) / 2
     if not (scale > np.finfo(float).eps * np.abs(draws).max(axis=0)).all():
         return np.ones(draws.shape[1])  # a point: nothing is narrower
-    prior = (prior - middle) / scale
+    prior = prior / scale
     draws, data = column_scores(draws, draws), column_scores(data, data)
     own = _covariance(draws)
     root = np.linalg.cholesky(own)
