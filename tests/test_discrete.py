@@ -178,6 +178,7 @@ def trained():
     return quick_fit(TOSSES, n=8000, epochs=25)
 
 
+@pytest.mark.slow
 def test_a_trained_posterior_knows_the_probabilities():
     errors = []
     for heads, hint in ((0, 1.0), (1, 2.5), (2, 3.0), (4, 4.5), (5, 6.0)):

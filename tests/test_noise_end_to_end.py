@@ -46,6 +46,7 @@ def test_error_bars_and_gaps(posterior, y, sigma):
     assert draws.std() == pytest.approx(sd, rel=0.15)
 
 
+@pytest.mark.slow
 def test_checks_know_of_gaps(posterior):
     check = posterior.check()
     assert check.verdict != "do not trust"
@@ -80,6 +81,7 @@ def test_more_is_missing_than_training_has_seen(posterior):
     assert any(seen in note for note in check.notes)
 
 
+@pytest.mark.slow
 def test_everything_missing_gives_the_prior_back_where_training_has_seen_it():
     @si.simulator(batched=True)
     def gaps(flux, rng):

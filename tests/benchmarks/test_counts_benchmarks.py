@@ -51,6 +51,7 @@ def options(tests):
     return SimpleNamespace(tests=tests, seed=1)
 
 
+@pytest.mark.slow
 def test_an_exact_posterior_of_the_stars_is_off_by_chance_alone():
     found = stars.measured(ExactStars(), options(20))
     # A share of 10,000 draws has a standard error of .005 at most; three of them are looked at.
