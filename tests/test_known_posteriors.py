@@ -125,6 +125,7 @@ def test_one_parameter():
     assert list(posterior.map_estimate(1.0)) == ["mass"]
 
 
+@pytest.mark.slow
 def test_a_vector_of_means():
     posterior = quick_fit("gaussian_linear", n=2_000, epochs=10)
     y = np.linspace(-0.5, 0.5, 10)

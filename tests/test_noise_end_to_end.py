@@ -70,6 +70,7 @@ def test_a_gap_where_none_was_trained(posterior):
         fitted.sample({"flux": [0.1, np.nan]})
 
 
+@pytest.mark.slow
 def test_more_is_missing_than_training_has_seen(posterior):
     nothing = {"flux": [np.nan, np.nan], "sigma": [0.5, 0.5]}
     seen = "100% of the flux is missing, where training has seen at most 50% missing"

@@ -262,6 +262,7 @@ class TestVerdicts:
         assert found.verdict == "cannot tell"
         assert "too few draws to judge the weights by: 50 weighted draws" in found.sentence
 
+    @pytest.mark.slow
     def test_weights_that_are_too_uneven(self):
         """A ring of a thousandth of its radius, by a network that knows nothing."""
         problem = nothing(si.Prior(a=st.norm(), b=st.norm()))
