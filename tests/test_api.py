@@ -56,6 +56,7 @@ def test_a_method_by_name_and_by_settings():
         quick_fit(LINE, method="flow")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_draws_whatever_the_number_of_workers(monkeypatch):
     monkeypatch.setattr(pool, "WORTH_IT", 0.0)  # or one process would do it all
     one, two = (quick_fit(scalar, PRIOR, n_jobs=n) for n in (1, 2))

@@ -231,7 +231,7 @@ def test_rows_are_streamed_to_a_device(tmp_path):
     same(numbers(fitted(table, method, "cpu")), found)
 
 
-@pytest.mark.parametrize("reads", ["observables", "features"])
+@pytest.mark.parametrize("reads", ["observables", pytest.param("features", marks=pytest.mark.slow)])
 def test_models_are_compared_on_a_device(reads):
     def wide(a, b, c, rng):
         return {"x": np.array([a + b, b * c, c - a]) + rng.normal(size=3)}

@@ -175,13 +175,14 @@ def exact(heads, hint):
 
 @cache
 def trained():
-    return quick_fit(TOSSES, n=8000, epochs=25)
+    return quick_fit(TOSSES)
 
 
+@pytest.mark.slow
 def test_a_trained_posterior_knows_the_probabilities():
-    errors = []
+    posterior, errors = quick_fit(TOSSES, n=8000, epochs=25), []
     for heads, hint in ((0, 1.0), (1, 2.5), (2, 3.0), (4, 4.5), (5, 6.0)):
-        draws = trained().sample({"heads": heads, "hint": hint}, 4000)
+        draws = posterior.sample({"heads": heads, "hint": hint}, 4000)
         found = np.bincount(draws["n"].values, minlength=6)[1:] / 4000
         errors.append(np.abs(found - exact(heads, hint)).max())
     assert np.mean(errors) < 0.06, errors

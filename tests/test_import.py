@@ -93,6 +93,7 @@ def test_use_changes_no_global_state(code: str, tmp_path: Path) -> None:
     assert run_python(GLOBAL_STATE % code, tmp_path) == "[]"
 
 
+@pytest.mark.slow
 def test_a_change_of_global_state_would_be_seen(tmp_path: Path) -> None:
     code = "torch.set_default_dtype(torch.float64); numpy.random.seed(0); matplotlib.use('svg')"
     found = run_python(GLOBAL_STATE % code, tmp_path)

@@ -64,7 +64,9 @@ STUDIES = {
 }
 
 
-@pytest.mark.parametrize("kind", STUDIES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow if k == "fused" else ()) for k in STUDIES]
+)
 def test_from_the_simulator_to_the_checks_and_back(kind, tmp_path):
     problem = STUDIES[kind]
     posterior = quick_fit(problem, method=TINY, n=300)

@@ -18,7 +18,7 @@ def line():
 
 @pytest.fixture(scope="module")
 def moons():
-    return quick_fit("two_moons", n=2_000, epochs=15)
+    return quick_fit("two_moons", n=500)  # what is asked of it holds after any training
 
 
 @pytest.mark.parametrize("y", OBSERVATIONS)
@@ -93,6 +93,7 @@ class TestTwoMoons:
         assert np.isfinite(moons.log_prob(moons.sample(self.y, 10_000), self.y)).all()
 
 
+@pytest.mark.slow
 def test_one_network_serves_sets_of_every_size():
     posterior = quick_fit("normal_sample", n=4_000, epochs=15)
     rng = np.random.default_rng(1)
@@ -124,6 +125,7 @@ def test_one_parameter():
     assert list(posterior.map_estimate(1.0)) == ["mass"]
 
 
+@pytest.mark.slow
 def test_a_vector_of_means():
     posterior = quick_fit("gaussian_linear", n=2_000, epochs=10)
     y = np.linspace(-0.5, 0.5, 10)

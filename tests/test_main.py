@@ -177,6 +177,7 @@ def test_a_table_of_simulations(tmp_path: Path, capsys) -> None:
     assert "did you mean 'height'?" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_where_givens_vary_abc_is_left_out_and_that_is_said(tmp_path: Path, capsys) -> None:
     file = tmp_path / "falls.py"
     file.write_text(

@@ -46,6 +46,7 @@ def test_error_bars_and_gaps(posterior, y, sigma):
     assert draws.std() == pytest.approx(sd, rel=0.15)
 
 
+@pytest.mark.slow
 def test_checks_know_of_gaps(posterior):
     check = posterior.check()
     assert check.verdict != "do not trust"
@@ -69,6 +70,7 @@ def test_a_gap_where_none_was_trained(posterior):
         fitted.sample({"flux": [0.1, np.nan]})
 
 
+@pytest.mark.slow
 def test_more_is_missing_than_training_has_seen(posterior):
     nothing = {"flux": [np.nan, np.nan], "sigma": [0.5, 0.5]}
     seen = "100% of the flux is missing, where training has seen at most 50% missing"
@@ -80,6 +82,7 @@ def test_more_is_missing_than_training_has_seen(posterior):
     assert any(seen in note for note in check.notes)
 
 
+@pytest.mark.slow
 def test_everything_missing_gives_the_prior_back_where_training_has_seen_it():
     @si.simulator(batched=True)
     def gaps(flux, rng):

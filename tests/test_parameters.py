@@ -79,7 +79,9 @@ def test_summaries_corners_and_tables(kind):
     assert np.isfinite(posterior.log_prob(found, Y)).all()
 
 
-@every
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow if k == "mixture" else ()) for k in KINDS]
+)
 def test_an_exact_posterior_is_calibrated(kind):
     width = KINDS[kind].latent_dim
     fitted = Normals((0.0,) * width, (1.0,) * width)

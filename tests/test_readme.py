@@ -83,15 +83,8 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 # Of fits this small, too, sampling rightly warns once they were checked.
 @pytest.mark.filterwarnings("ignore:the last check of this posterior said")
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(p, marks=pytest.mark.slow if p.parent != ROOT else ())
-        for p in PAGES
-        if blocks(p)
-    ],
-    ids=name,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)
 def test_every_block_runs(page: Path) -> None:
     namespace: dict[str, object] = {}
     for line, text in blocks(page):

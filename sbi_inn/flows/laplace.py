@@ -79,7 +79,7 @@ def modes(
     >>> from sbi_inn.flows.laplace import Box, modes
     >>> from sbi_inn.flows.likelihood import learned
     >>> generator = torch.Generator().manual_seed(1)
-    >>> x, noise = torch.randn(2, 2000, 1, generator=generator).double()
+    >>> x, noise = torch.randn(2, 600, 1, generator=generator).double()
     >>> y = x.sinh() + 0.1 * noise
     >>> likelihood, _ = learned(x, y)
     >>> zero, one = torch.zeros(1).double(), torch.eye(1).double()

@@ -77,8 +77,8 @@ class LaplaceStart(Bijection):
     >>> import torch
     >>> from sbi_inn.flows import LaplaceStart
     >>> generator = torch.Generator().manual_seed(1)
-    >>> x = torch.randn(2000, 2, generator=generator)
-    >>> noise = torch.randn(2000, 3, generator=generator)
+    >>> x = torch.randn(600, 2, generator=generator)
+    >>> noise = torch.randn(600, 3, generator=generator)
     >>> c = torch.stack([x[:, 0].sinh(), x[:, 1] ** 3, x[:, 0] * x[:, 1]], dim=1) + 0.1 * noise
     >>> start = LaplaceStart(2, 3, 3, (0, 1, 2))
     >>> said = start.fit(x, c)

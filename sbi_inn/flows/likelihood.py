@@ -96,8 +96,8 @@ class Likelihood(nn.Module):
     >>> import torch
     >>> from sbi_inn.flows.likelihood import learned
     >>> generator = torch.Generator().manual_seed(1)
-    >>> x = torch.randn(2000, 1, generator=generator).double()
-    >>> noise = torch.randn(2000, 1, generator=generator).double()
+    >>> x = torch.randn(1200, 1, generator=generator).double()
+    >>> noise = torch.randn(1200, 1, generator=generator).double()
     >>> y = x.exp() + 0.1 * (0.5 * x).exp() * noise
     >>> likelihood, _ = learned(x, y)
     >>> there = likelihood(torch.tensor([[0.0], [1.0]]).double())

@@ -183,8 +183,9 @@ def plan(
     ...     measure,
     ...     si.Prior(height=st.norm(0, 1)),
     ...     given={"sigma": st.uniform(0.1, 0.9)},
-    ...     n_simulations=1_000,
+    ...     n_simulations=500,
     ...     training=si.Training(epochs=5),
+    ...     ensemble=1,
     ...     seed=1,
     ...     progress=False,
     ... )

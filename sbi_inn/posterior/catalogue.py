@@ -77,6 +77,7 @@ def summary_each(
     ...     "two_moons",
     ...     n_simulations=500,
     ...     training=si.Training(epochs=2),
+    ...     ensemble=1,
     ...     seed=1,
     ...     progress=False,
     ... )

@@ -111,6 +111,7 @@ def test_jobs_are_planned_for_whom_they_are_for():
     ]
 
 
+@pytest.mark.slow
 def test_a_job_leaves_its_draws_and_results(settings):
     ours, exact = (Job(TASK, 500, 1, method) for method in ("ours", "exact"))
     for job in (ours, exact):
@@ -205,6 +206,7 @@ def test_ranks_are_those_of_the_diagnostics():
 # -- scores ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_scores_of_known_draws(settings):
     job = Job(TASK, 500, 1, "exact")
     with np.load(tasks.reference_file(TASK, settings.reference)) as file:
@@ -418,6 +420,7 @@ def test_the_command_runs_what_is_missing_and_no_more(settings, monkeypatch, cap
     assert row["date"] == records.today()
 
 
+@pytest.mark.slow
 def test_results_and_scores_stay_valid_without_their_draws(settings, monkeypatch, capsys):
     arguments = ["--budgets", "200", "--peers", "exact", "--no-ours"]
     call(monkeypatch, settings, *arguments)

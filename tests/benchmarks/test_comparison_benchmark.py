@@ -52,6 +52,7 @@ def test_no_test_beats_the_best_possible_one():
     assert 0.9 < tailed <= best
 
 
+@pytest.mark.slow
 def test_planted_temperatures_change_what_the_checks_say(monkeypatch):
     monkeypatch.setattr(measures, "REPETITIONS", 3)
     rows = {row["temperature"]: row for row in measures.planted(1)}

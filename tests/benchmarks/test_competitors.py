@@ -64,9 +64,16 @@ def fitted(request):
     return fit(SMALL[request.param], **TRAINING.get(request.param, {}))
 
 
+@pytest.fixture(scope="module", params=SMALL)
+def briefly(request):
+    """For what holds of a network that has learned next to nothing, too."""
+    return fit(SMALL[request.param], steps=45)
+
+
 # -- what they draw --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("y", [-1.5, 0.0, 1.5])
 def test_the_mean_of_a_gaussian(fitted, y):
     """The posterior of x1 is N(y / (1 + .25), .25 / (1 + .25)); that of x2 is the prior."""
@@ -86,7 +93,10 @@ def share_of_modes(draws, y):
     return [((place > a) & (place < b)).mean() for a, b in ((-1.5, -0.5), (-0.5, 0.5), (0.5, 1.5))]
 
 
-@pytest.mark.parametrize(("name", "rate"), [("cVAE-IAF", None), ("generator with MMD", 1e-2)])
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [pytest.param("cVAE-IAF", None, marks=pytest.mark.slow), ("generator with MMD", 1e-2)],
+)
 def test_two_modes(name, rate):
     fitted = fit(SMALL[name], "square", steps=1_000, learning_rate=rate)
     left, between, right = share_of_modes(draws_at(fitted, 1.5), 1.5)
@@ -101,13 +111,13 @@ def test_a_dropout_network_shows_no_two_modes():
     assert between > 0.3 > max(left, right)
 
 
-def test_shapes_and_seeds_of_draws(fitted):
+def test_shapes_and_seeds_of_draws(briefly):
     observations = table("line")[1][:4]
-    draws = fitted.sample(observations, 7, np.random.default_rng(1))
+    draws = briefly.sample(observations, 7, np.random.default_rng(1))
     assert draws.shape == (4, 7, 2)
     assert draws.dtype == np.float64
-    assert np.array_equal(draws, fitted.sample(observations, 7, np.random.default_rng(1)))
-    assert not np.array_equal(draws, fitted.sample(observations, 7, np.random.default_rng(2)))
+    assert np.array_equal(draws, briefly.sample(observations, 7, np.random.default_rng(1)))
+    assert not np.array_equal(draws, briefly.sample(observations, 7, np.random.default_rng(2)))
     assert len(np.unique(draws[..., 0])) == 28
 
 
@@ -123,11 +133,11 @@ def test_the_seed_decides_and_global_randomness_is_left_alone(name):
     assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
 
 
-def test_validation_sees_the_same_noise(fitted):
+def test_validation_sees_the_same_noise(briefly):
     latent, observations = table("line")
     data = TrainingData(latent, observations, np.arange(2_000), np.arange(2_000, ROWS))
     validation = Study.of(data).validation
-    loss = getattr(fitted.network, "loss", None)
+    loss = getattr(briefly.network, "loss", None)
     if loss is not None:
         assert torch.equal(loss(validation), loss(validation))
         assert not torch.equal(
@@ -155,17 +165,17 @@ def test_an_ordinary_posterior():
         posterior.log_prob({n: 0.0 for n in posterior.prior.names}, y)
 
 
-def test_neither_density_nor_file(fitted):
+def test_neither_density_nor_file(briefly):
     observation = table("line")[1][:1]
-    with pytest.raises(TypeError, match=f"{fitted.settings.label} has no density"):
-        fitted.log_prob(np.zeros((1, 2)), observation)
-    with pytest.raises(TypeError, match=f"{fitted.settings.label} .*cannot be saved"):
-        fitted.to_arrays()
+    with pytest.raises(TypeError, match=f"{briefly.settings.label} has no density"):
+        briefly.log_prob(np.zeros((1, 2)), observation)
+    with pytest.raises(TypeError, match=f"{briefly.settings.label} .*cannot be saved"):
+        briefly.to_arrays()
 
 
-def test_the_number_of_weights_is_said(fitted):
-    weights = sum(p.numel() for p in fitted.network.parameters())
-    assert fitted.describe() == f"{fitted.settings.label} of {weights:,} weights"
+def test_the_number_of_weights_is_said(briefly):
+    weights = sum(p.numel() for p in briefly.network.parameters())
+    assert briefly.describe() == f"{briefly.settings.label} of {weights:,} weights"
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def options(tests):
     return SimpleNamespace(tests=tests, seed=1)
 
 
+@pytest.mark.slow
 def test_an_exact_posterior_of_the_stars_is_off_by_chance_alone():
     found = stars.measured(ExactStars(), options(20))
     # A share of 10,000 draws has a standard error of .005 at most; three of them are looked at.
@@ -62,7 +63,7 @@ def test_an_exact_posterior_of_the_stars_is_off_by_chance_alone():
 
 
 def test_a_wrong_one_is_found_out():
-    found = stars.measured(ExactStars(believes=0.2), options(20))
+    found = stars.measured(ExactStars(believes=0.2), options(8))
     assert found["largest error of a probability, mean"] > 0.08
     assert found["modes of age, off by [sd]"][0] > 0.1  # old clouds among the single ones
 

@@ -26,11 +26,11 @@ def made(originals, n, seed, kinds=None):
 
 
 def test_a_damaged_or_edited_file_is_refused_or_changes_nothing(originals, tmp_path):
-    rows = fuzz_files.run(originals, made(originals, 300, seed=20), tmp_path)
+    rows = fuzz_files.run(originals, made(originals, 150, seed=20), tmp_path)
     assert not len(rows[rows["outcome"] == "WRONG"])
     counts = fuzz_files.summed(rows).set_index("kind")
     assert len(counts) >= 8
-    assert counts["refused"].sum() > 150
+    assert counts["refused"].sum() > 75
     assert counts.loc["truncated", "refused"] == counts.loc["truncated", "files"]
 
 
@@ -131,6 +131,7 @@ assert not found, found
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_unpickled(tmp_path):
     paths = list(map(str, sorted(DATA.glob("*.sbi"))))
     done = subprocess.run([sys.executable, "-c", PICKLED, *paths], capture_output=True, text=True)

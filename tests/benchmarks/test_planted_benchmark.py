@@ -93,6 +93,7 @@ def test_its_test_simulations_are_as_many_as_asked_for():
 # -- the sections ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_power_counts_objections(monkeypatch):
     chosen = ("exact", "shift of .3 sd", "correlation .5, claims 0")
     monkeypatch.setattr(sections, "POWER", {name: sections.POWER[name] for name in chosen})

@@ -52,7 +52,9 @@ def scores(real, shift, n=150):
     return np.concatenate([slopes(references.densities(real, y)[0], truth, scale) for y in each])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "predator_prey" else ()) for n in NAMES]
+)
 def test_the_simulator_is_that_of_the_likelihood(name):
     """The mean slope of the log-likelihood is zero at the parameters that have made the data."""
     assert far_from(scores(load(name), 0.0), 0.0).max() < 4.5
@@ -151,6 +153,7 @@ def orbit_fit(module, y, period):
     return max(found)
 
 
+@pytest.mark.slow
 def test_references_are_made_and_kept(tmp_path):
     records = references.replace(references.RECORDS, folder=tmp_path)
     references.make("line", records, tmp_path, steps=500, burn_in=200, particles=300)
@@ -315,6 +318,7 @@ def test_no_rows_make_no_table():
     assert report.table(run.RECORDS.read()[:0], NAMES, 20_000) == ""
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_by_default_settings(monkeypatch):
     monkeypatch.setattr(run, "told_apart", lambda reference, draws, n, seed: 0.5)
     real = load("line")

@@ -158,10 +158,10 @@ def test_log_scores_at_the_ends():
 def test_the_interval_of_the_temperature_covers_as_often_as_it_says():
     rng = np.random.default_rng(8)
     inside = []
-    for _ in range(300):
+    for _ in range(150):
         found = fitted_temperature(*exact_case(rng, 400, 3), level=0.8)
         inside.append(found.low < 1 < found.high)
-    assert abs(np.mean(inside) - 0.8) < 4 * np.sqrt(0.16 / 300)
+    assert abs(np.mean(inside) - 0.8) < 4 * np.sqrt(0.16 / 150)
 
 
 def test_the_temperature_of_hopeless_and_perfect_classifiers_ends_at_a_limit():

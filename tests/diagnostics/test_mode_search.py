@@ -171,6 +171,7 @@ def test_mean_shift_of_mostly_tied_draws():
     np.testing.assert_allclose(shifted(draws), [0], rtol=0, atol=0.1)
 
 
+@pytest.mark.slow
 def test_mean_shift_of_many_draws_uses_a_random_choice():
     draws = np.random.default_rng(9).normal(size=(20_000, 1))
     assert np.array_equal(shifted(draws), shifted(draws))

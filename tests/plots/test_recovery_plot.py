@@ -121,7 +121,7 @@ def test_a_constant_parameter_has_axes_around_it():
 
 
 @pytest.mark.parametrize("width_mm", [85, 180])
-@pytest.mark.parametrize("d", [1, 4, 12, 15, 20])
+@pytest.mark.parametrize("d", [1, 4, 12, pytest.param(15, marks=pytest.mark.slow), 20])
 def test_panels_are_square_and_nothing_leaves_the_page(width_mm, d):
     figure = recovery(d, width_mm=width_mm, scale=1e-4)
     assert len(figure.axes) == (15 if (d, width_mm) == (20, 85) else d)

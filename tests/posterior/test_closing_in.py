@@ -92,6 +92,7 @@ def test_it_counts_what_it_simulates_and_gives_it(closed):
     assert 100 <= study.simulated <= 600
 
 
+@pytest.mark.slow
 def test_both_modes_are_kept():
     found = Study(square, [1.0, 0.3]).close_in()
     positive = (found.latents[:, 0] > 0).mean()
@@ -119,10 +120,12 @@ def test_walkers_leave_a_place_that_is_far_less_likely():
     assert (walkers > 0).all()
 
 
+@pytest.mark.slow
 def test_an_observation_that_nothing_explains_has_no_draws():
     assert Study(line, [3.0, -3.0, 3.0, -3.0]).close_in().latents is None
 
 
+@pytest.mark.slow
 def test_without_simulations_to_spend_it_reads_those_that_exist():
     study = Study(line, [0.5, 1.5, 2.5, 3.5])
     found = study.close_in(most=0)

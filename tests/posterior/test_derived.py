@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats as st
-from studies import LINE, SMALL, ExactLine, exact_posterior, quick_fit
+from studies import LINE, SMALL, ExactLine, briefly, exact_posterior, quick_fit
 
 import sbi_inn as si
 from sbi_inn.errors import PriorError
@@ -43,6 +43,7 @@ def test_draws_have_them(fitted):
     assert each.total.dims == ("observation", "draw")
 
 
+@pytest.mark.slow
 def test_so_do_summaries_tables_and_figures(fitted):
     summary = fitted.summary(Y)
     assert tuple(summary.index) == COLUMNS
@@ -56,6 +57,7 @@ def test_so_do_summaries_tables_and_figures(fitted):
     fitted.log_prob(fitted.sample(Y, 5), Y)
 
 
+@pytest.mark.slow
 def test_every_check_looks_at_them(fitted):
     check = fitted.check(Y, progress=False)
     assert set(COLUMNS) <= set(check.records["calibration"].table.index)
@@ -130,8 +132,9 @@ def test_vectors_and_kwargs():
     assert made.flat({"theta": np.ones((3, 2)), "k": np.arange(3)}).shape == (3, 2)
 
 
+@si.simulator(batched=True)
 def throw(speed, angle, rng):
-    return {"reach": speed**2 * np.sin(2 * angle) / 9.81 + rng.normal(0, 0.1)}
+    return {"reach": speed**2 * np.sin(2 * angle) / 9.81 + rng.normal(0, 0.1, len(speed))}
 
 
 def test_a_problem_says_their_labels_and_units(tmp_path):
@@ -139,7 +142,7 @@ def test_a_problem_says_their_labels_and_units(tmp_path):
     units, labels = {"speed": "m/s", "top": "m"}, {"top": "largest height"}
     problem = si.Problem(throw, prior, units=units, labels=labels)
     derived = {"top": lambda speed, angle: (speed * np.sin(angle)) ** 2 / 19.62}
-    posterior = quick_fit(problem, derived=derived, n=300)
+    posterior = briefly(quick_fit(problem, derived=derived), 100)
     y = {"reach": 4.0}
     assert posterior.sample(y, 5)["top"].attrs["units"] == "m"
     assert posterior.summary(y).loc["top", "units"] == "m"

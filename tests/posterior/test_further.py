@@ -57,6 +57,7 @@ def test_the_first_one_stays_as_it_is(first):
     assert again.n_simulations == 700
 
 
+@pytest.mark.slow
 def test_it_has_the_rows_of_both(first, second):
     assert second.n_simulations == 2_400
     assert len(second.simulations) == 2_400

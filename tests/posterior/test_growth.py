@@ -85,6 +85,7 @@ def test_time_ends_it():
     assert grow(wave, n_simulations=200, max_seconds=1e-3).growth.stopped == "max_seconds"
 
 
+@pytest.mark.slow
 def test_at_an_observation(trusted):
     here = grow(y=Y)
     assert here.growth.stopped == "trust"
@@ -157,6 +158,7 @@ def test_what_an_observation_taught(trusted):
     assert "y taught" in curve.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_stages_are_simulated_on_a_cluster_with_the_same_result():
     few = {"max_simulations": 400, "n_simulations": 200}

@@ -182,6 +182,7 @@ def test_a_page_is_written(tmp_path):
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_an_arm_that_does_not_reach():
     posterior = briefly(quick_fit("inverse_kinematics", n=2_000, epochs=20))
     reachable = posterior.check({"across": 1.6, "up": 0.1}, progress=False)

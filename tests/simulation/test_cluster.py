@@ -136,6 +136,7 @@ def test_clients_that_are_none(client):
         si.simulate(lambda a: a, PRIOR, n=5, client=other, progress=False)
 
 
+@pytest.mark.slow
 def test_a_client_closed_on_the_way_keeps_the_table(client):
     def slow(a):
         time.sleep(0.02)

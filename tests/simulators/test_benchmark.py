@@ -156,13 +156,21 @@ class TestSteinsIdentity:
                 return False
         return True
 
-    @pytest.mark.parametrize("task", LIKELIHOODS)
+    @pytest.mark.parametrize(
+        "task",
+        [
+            "slcp",
+            "bernoulli_glm_raw",
+            "sir",
+            pytest.param("lotka_volterra", marks=pytest.mark.slow),
+        ],
+    )
     def test_at_the_reference_draws(self, task):
         arrays = reference(task)
         for y, theta in zip(arrays["observation"], arrays["reference_posterior"], strict=True):
             assert self.holds(task, self.LIKELIHOODS[task], y, theta[:2500])
 
-    @pytest.mark.parametrize("wrong", [0.09, 0.11])
+    @pytest.mark.parametrize("wrong", [0.09, pytest.param(0.11, marks=pytest.mark.slow)])
     def test_an_error_that_is_slightly_wrong_does_not_pass(self, wrong):
         arrays = reference("lotka_volterra")
         y, theta = arrays["observation"][0], arrays["reference_posterior"][0]

@@ -78,7 +78,7 @@ def test_a_delay_between_two_days_shares_the_reports():
 
 
 def test_mean_and_variance_of_the_counts():
-    rng, n = np.random.default_rng(1), 200_000
+    rng, n = np.random.default_rng(1), 50_000
     ones = np.ones(n)
     given = {name: value * ones for name, value in CALM.items()}
     days = np.full(n, 30)

@@ -7,6 +7,7 @@ from sbi_inn.simulators import (
     gaussian_linear,
     inverse_kinematics,
     inverse_kinematics_cumulative,
+    levy_flight,
     normal_sample,
     two_moons,
 )
@@ -56,7 +57,8 @@ def simulated(name, n, **settings):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_problem_runs_and_is_described(name):
+def test_every_problem_runs_and_is_described(name, monkeypatch):
+    monkeypatch.setattr(levy_flight, "MOST_STEPS", 20)  # the last of many walks takes long
     simulations = simulated(name, 300)
     assert len(simulations.ok) == 300
     assert len(simulations.observations()) == 300

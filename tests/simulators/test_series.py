@@ -223,6 +223,7 @@ class TestLevyFlight:
         assert st.ks_2samp(seen["rt1"].ravel(), -seen["rt2"].ravel()).pvalue > 1e-3
         assert (np.abs(seen["rt1"]) > 0.4).all()
 
+    @pytest.mark.slow
     def test_sizes_vary_by_condition_and_nearly_all_trials_end(self):
         table = simulated("levy_flight", 100)
         values, sets = table.parameters(), table.observations().sets
@@ -248,7 +249,8 @@ def decision(v, alpha, x, a, rng):
 
 
 @pytest.mark.parametrize("name", ["ricker", "sir_stochastic", "levy_flight"])
-def test_every_parameter_and_observable_has_a_label(name):
+def test_every_parameter_and_observable_has_a_label(name, monkeypatch):
+    monkeypatch.setattr(levy_flight, "MOST_STEPS", 20)  # the last of many walks takes long
     problem = get(name)
-    table = simulated(name, 256)
+    table = simulated(name, 20)
     assert {*problem.prior.names, *table.dataset.data_vars} - {"status"} <= {*problem.labels}

@@ -33,11 +33,14 @@ def exact(image):
     return st.gamma(SHAPE + np.nansum(image), scale=1 / (RATE + np.isfinite(image).sum()))
 
 
+PROBLEM = si.Problem(
+    photons, si.Prior(brightness=st.gamma(SHAPE, scale=1 / RATE)), noise=dead_pixels
+)
+
+
 @pytest.fixture(scope="module")
 def posterior():
-    prior = si.Prior(brightness=st.gamma(SHAPE, scale=1 / RATE))
-    problem = si.Problem(photons, prior, noise=dead_pixels)
-    return quick_fit(problem, n=3_000, epochs=15)
+    return quick_fit(PROBLEM, n=3_000, epochs=15)
 
 
 @pytest.mark.slow
@@ -112,7 +115,8 @@ def test_networks_of_ones_own_see_the_channels_alone(colours):
     torch.testing.assert_close(given["x"], batch.images["x"][:, :2])
 
 
-def test_a_study_with_missing_pixels_is_saved_and_loaded(posterior, tmp_path):
+def test_a_study_with_missing_pixels_is_saved_and_loaded(tmp_path):
+    posterior = quick_fit(PROBLEM)
     posterior.save(tmp_path / "pixels.sbi")
     loaded = si.load_posterior(tmp_path / "pixels.sbi")
     image = np.ones((SIDE, SIDE))

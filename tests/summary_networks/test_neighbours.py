@@ -99,6 +99,7 @@ def test_they_are_asked_where_that_helps_and_kept_in_files():
     assert chosen(*waves(3_000, 4), renew=lambda rng: None)[1].neighbours is None
 
 
+@pytest.mark.slow
 def test_a_posterior_that_asks_them_is_saved_and_read(tmp_path):
     @si.simulator(batched=True)
     def wave(frequency, phase, rng):

@@ -43,7 +43,15 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(
+            case, marks=pytest.mark.slow if case == "independent columns, no prior" else ()
+        )
+        for case in CASES
+    ],
+)
 def study(request):
     covariance, prior = CASES[request.param]
     simulations = si.read_simulations(table(covariance), prior=prior, **OPTIONS)

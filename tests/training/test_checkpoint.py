@@ -156,6 +156,7 @@ def test_patience_and_landing_are_kept(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_time_that_was_spent_counts(tmp_path):
     budget = Training(epochs=10**6, max_seconds=3.0, checkpoint=tmp_path)
     rows = torch.randn(64, 1, generator=torch.Generator().manual_seed(1))

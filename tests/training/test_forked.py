@@ -36,6 +36,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
 def test_a_forked_process_does_not_wait_for_threads_that_it_has_not(tmp_path):
     fit(1).save(tmp_path / "line.sbi")

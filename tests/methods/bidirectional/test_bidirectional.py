@@ -28,7 +28,7 @@ BOX = si.Prior(a=st.uniform(0, 1), b=st.uniform(-1, 2))
 INSIDE = {"y": 0.3, "v": 0.5, "w": 0.8}
 
 
-@pytest.fixture(scope="module", params=["likelihood", "mmd"])
+@pytest.fixture(scope="module", params=["likelihood", pytest.param("mmd", marks=pytest.mark.slow)])
 def padded(request):
     settings = si.INN(loss=request.param, blocks=3, hidden=32, depth=1, width=8)
     with warnings.catch_warnings():

@@ -23,7 +23,7 @@ def with_candidates(posterior, candidates):
     return si.Posterior(replace(posterior.core, fitted=fitted))
 
 
-@pytest.fixture(scope="module", params=["likelihood", "mmd"])
+@pytest.fixture(scope="module", params=["likelihood", pytest.param("mmd", marks=pytest.mark.slow)])
 def deterministic(request):
     if request.param == "likelihood":
         return quick_fit(linear(), method=LIKELIHOOD, n=2_000, epochs=25)

@@ -39,7 +39,7 @@ def quietly(make):
         return make()
 
 
-@pytest.fixture(scope="module", params=["likelihood", "mmd"])
+@pytest.fixture(scope="module", params=["likelihood", pytest.param("mmd", marks=pytest.mark.slow)])
 def first(request):
     method = si.INN(loss=request.param, blocks=4, hidden=32, depth=1)
     return quietly(lambda: quick_fit(bend, PRIOR, method=method, n=400, epochs=8))

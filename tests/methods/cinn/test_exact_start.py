@@ -59,6 +59,7 @@ def test_a_posterior_a_thousand_times_narrower_than_the_prior():
         np.testing.assert_allclose(found.std(axis=0) / sd, 1, atol=0.2)
 
 
+@pytest.mark.slow
 def test_its_latents_are_those_of_its_own_start():
     """Weighting goes through the latents: from draws back to them, and by the exact likelihood."""
     posterior = fitted(2_000, epochs=2)

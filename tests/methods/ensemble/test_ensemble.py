@@ -237,6 +237,7 @@ def test_what_an_ensemble_of_inns_can():
 # -- training --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_always_workers")
 def test_the_number_of_processes_changes_nothing(fitted):
     threads = torch.get_num_threads()

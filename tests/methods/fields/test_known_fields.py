@@ -75,6 +75,7 @@ def test_one_network_for_every_noise_and_hole():
     assert sds[0] < 0.7 * sds[1]
 
 
+@pytest.mark.slow
 def test_a_prior_that_is_only_drawn_is_learned_as_a_mixture():
     posterior = quick(TEXTURES, 3_000)
     assert "2 Gaussian fields" in repr(posterior)

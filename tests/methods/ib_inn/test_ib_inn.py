@@ -117,6 +117,7 @@ def test_counts_are_dequantised_and_constants_left_out():
     assert not readable(rows(np.where(table == 7, np.nan, table)))
 
 
+@pytest.mark.slow
 def test_the_density_of_counts_has_a_bound():
     rng = np.random.default_rng(2)
     data = labelled(rng.poisson([[3.0], [6.0]], (2, 1_500)).reshape(-1, 1))
@@ -202,6 +203,7 @@ def shrunk(one, steps=150):
     return losses
 
 
+@pytest.mark.slow
 def test_a_density_that_reaches_the_summary_is_caught():
     from copy import deepcopy
 
