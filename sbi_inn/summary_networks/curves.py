@@ -71,9 +71,19 @@ def places_of_curves(observations: Observations) -> dict[str, IntArray]:
         places = np.arange(start, start + math.prod(shape))
         start += len(places)
         long = len(shape) == 1 and len(places) >= SHORTEST and name not in schema.images
-        if long and neighbours_go_together(observations.vector[:LOOKED_AT, places]):
+        if long and _curved(observations.vector[:LOOKED_AT, places]):
             by_length.setdefault(len(places), {})[name] = places
     return {next(iter(same)): np.stack([*same.values()], axis=1) for same in by_length.values()}
+
+
+def _curved(values: FloatArray) -> bool:
+    """Whether rows are curves: what is just yes or no was better read as a vector."""
+    return not _two_valued(values) and neighbours_go_together(values)
+
+
+def _two_valued(values: FloatArray) -> bool:
+    """Whether there are no more than two values."""
+    return len(np.unique(values[~np.isnan(values)])) <= 2
 
 
 def neighbours_go_together(values: FloatArray) -> bool:

@@ -74,12 +74,13 @@ def test_curves_of_one_length_are_one_series():
     assert np.array_equal(found["other"][:, 0], 3 + 2 * LENGTH + np.arange(20))
 
 
-def test_short_ones_images_and_tables_are_no_curves():
+def test_short_ones_images_tables_and_answers_are_no_curves():
     short = walks(length=SHORTEST - 1)
     pairs = walks(length=40).reshape(N, 20, 2)
     assert places_of_curves(observations(short=short, pairs=pairs)) == {}
     assert places_of_curves(observations(profile=walks(), images=("profile",))) == {}
     assert places_of_curves(Observations(walks(), {})) == {}
+    assert places_of_curves(observations(answers=walks() > 0)) == {}
 
 
 def test_they_are_read_as_series_and_not_as_features():
