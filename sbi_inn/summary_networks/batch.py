@@ -57,7 +57,7 @@ class Batch:
     vector : Tensor, shape (batch, features)
         Scaled, and the normal scores of some features beside them; statistics of sets; no pixels.
     sets : mapping of str to SetBatch
-        Sets and series that are read entry by entry.
+        Sets and series that are read entry by entry, and curves.
     images : mapping of str to Tensor, shape (batch, planes, height, width)
         Channels, and flags of missing pixels where `Scaling.image_gaps` says so.
     exact : Tensor or None, shape (batch, features)
@@ -83,6 +83,7 @@ class Batch:
     def of(cls, observations: Observations, scaling: Scaling) -> Batch:
         """Scale observations and make them tensors."""
         sets = {name: _set(scaling, observations, name) for name in scaling.entrywise}
+        sets |= {name: _curves(scaling, observations, name) for name in scaling.curves}
         images = {n: torch.from_numpy(scaling.pixels(observations, n)) for n in scaling.grids}
         vector = torch.from_numpy(scaling.features(observations))
         if scaling.exact is None:
@@ -113,3 +114,10 @@ def _set(scaling: Scaling, observations: Observations, name: str) -> SetBatch:
     if name in scaling.condensed:
         padded = condensed(padded)
     return SetBatch(torch.from_numpy(scaling.entries(padded, name)), torch.from_numpy(padded.sizes))
+
+
+def _curves(scaling: Scaling, observations: Observations, name: str) -> SetBatch:
+    """Scale curves of one length, and give them as one series."""
+    curves = scaling.curves[name]
+    sizes = torch.full((len(observations),), len(curves.places))
+    return SetBatch(torch.from_numpy(curves(observations)), sizes)

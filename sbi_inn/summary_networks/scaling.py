@@ -12,6 +12,7 @@ from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.observation.image import Grid
 from sbi_inn.summary_networks.columns import SCORES, Columns, named, prefixed
 from sbi_inn.summary_networks.condensed import condensable
+from sbi_inn.summary_networks.curves import Curves, places_of_curves
 from sbi_inn.summary_networks.described import profiled_sets
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.location import LINEAR, location_scale, squash, thinned
@@ -28,6 +29,8 @@ CONDENSED = "condensed:"
 SIZES = "log sizes:"
 STATISTICS = "statistics:"
 EXACT = "exact:"
+PLACES = "places"
+CURVES = "curves:"  # with the name of the first, and what is kept of them
 ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
 
 
@@ -41,7 +44,8 @@ class Scaling:
         Median and spread of each feature of `Observations.vector`; of pixels, those of their
         channel, so that an image keeps its contrasts.
     read : array of int, shape (k,)
-        Which features of `Observations.vector` a conditioning network reads as they are: no pixels.
+        Which features of `Observations.vector` a conditioning network reads as they are: no pixels,
+        and no entries of curves.
     fixed : Columns
         How it reads these.
     sets : dict of str to Columns
@@ -58,6 +62,8 @@ class Scaling:
         (`profiled_sets`).
     exact : Exact or None
         What a regression in closed form reads, if there is one.
+    curves : dict of str to Curves
+        Those that are read as series, by the name of the first of each length.
 
     Examples
     --------
@@ -80,6 +86,7 @@ class Scaling:
     sizes: Columns | None = None
     statistics: Columns | None = None
     exact: Exact | None = None
+    curves: dict[str, Curves] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -91,6 +98,7 @@ class Scaling:
         exact: bool = False,
         profiles: bool = False,
         statistics: bool = False,
+        curves: bool = False,
     ) -> Scaling:
         """Learn centre and scale from a batch of observations.
 
@@ -107,9 +115,14 @@ class Scaling:
             Let that read the quantiles of large sets, too.
         statistics : bool
             Read large sets of single numbers by their statistics alone, not as quantiles.
+        curves : bool
+            Read curves as series alone, not as features of fixed shape.
         """
         vector, grids, plain = observations.vector, observations.grids, not_pixels(observations)
         read = plain if read is None else read
+        drawn = places_of_curves(observations) if curves else {}
+        for places in drawn.values():
+            read = np.setdiff1d(read, places)
         large = condensable(observations) if scores else ()
         sizes = told = None
         if large and statistics:
@@ -135,6 +148,7 @@ class Scaling:
             sizes,
             told,
             Exact.fit(observations, read, profiles=profiles) if exact else None,
+            {name: Curves.fit(observations, places) for name, places in drawn.items()},
         )
 
     def vectors(self, observations: Observations) -> npt.NDArray[np.float32]:
@@ -198,6 +212,9 @@ class Scaling:
         for prefix, part in parts.items():
             if part is not None:
                 found |= prefixed(prefix, part.to_arrays())
+        for name, curves in self.curves.items():
+            kept = {PLACES: curves.places} | curves.entries.to_arrays()
+            found |= prefixed(f"{CURVES}{name}:", kept)
         found |= {CONDENSED + name: np.array(True) for name in self.condensed}
         return found | {IMAGE_GAPS + name: np.array(True) for name in self.image_gaps}
 
@@ -222,7 +239,18 @@ class Scaling:
             Columns.from_arrays(sizes) if sizes else None,
             Columns.from_arrays(statistics) if statistics else None,
             Exact.from_arrays(exact) if exact else None,
+            _curves(named(CURVES, arrays)),
         )
+
+
+def _curves(arrays: Mapping[str, AnyArray]) -> dict[str, Curves]:
+    """Read back how curves are read, by name."""
+    found = {}
+    for key, places in arrays.items():
+        name, _, part = key.rpartition(":")
+        if part == PLACES:
+            found[name] = Curves(places, Columns.from_arrays(named(f"{name}:", arrays)))
+    return found
 
 
 def _grids(arrays: Mapping[str, AnyArray]) -> dict[str, Grid]:

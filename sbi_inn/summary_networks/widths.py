@@ -20,7 +20,7 @@ class Widths:
     vector : int
         Features of fixed shape.
     sets : dict of str to int
-        Columns of each set and series.
+        Columns of each set and series, and of curves that are read as a series.
     series : dict of str to int
         Which of them are series, and the entries from one window to the next of each.
     images : dict of str to (channels, height, width)
@@ -47,11 +47,12 @@ class Widths:
 
     @staticmethod
     def read_off(batch: Batch, scaling: Scaling, series: tuple[str, ...]) -> Widths:
-        """Read them off rows, the names of series being known."""
+        """Read them off rows, the names of series being known; curves are series, too."""
+        ordered = (*series, *scaling.curves)
         return Widths(
             vector=batch.vector.shape[1],
             sets={name: s.entries.shape[1] for name, s in batch.sets.items()},
-            series={name: patch_of(int(batch.sets[name].sizes.max())) for name in series},
+            series={name: patch_of(int(batch.sets[name].sizes.max())) for name in ordered},
             images={name: (g.channels, g.height, g.width) for name, g in scaling.grids.items()},
             image_gaps=scaling.image_gaps,
         )

@@ -107,6 +107,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             exact=self._may_start_exact(data),
             profiles=self._learns_likelihood(data),
             statistics=self.reads_statistics,
+            curves=self.reads_curves and not own,
         )
         return replace(scaling, exact=scaling.exact and as_rows_allow(scaling.exact, data))
 

@@ -163,6 +163,16 @@ class CINNSettings:
         """
         return self.place % 4 == 2 or (self.place % 4 == 3 and not self.learns_likelihood)
 
+    @property
+    def reads_curves(self) -> bool:
+        """Whether curves, such as spectra, are read as series: by those, with a trained start.
+
+        Which is better depends on the curve: what may be anywhere, such as a line or a pulse, and
+        what follows from the entries before, is soon learned from windows; what each entry means by
+        itself, from a vector. Stacking decides.
+        """
+        return self.reads_statistics and not self.starts_exact
+
     def resolve(self, n_train: int, dim: int, *, sets: bool = False) -> Self:
         """Fill in what is None.
 
