@@ -49,10 +49,8 @@ def gamma_figure(rows, every):
         for line, data in zip(axes, kinds, strict=True):
             here, all_here = rows[rows["data"] == data], every[every["data"] == data]
             lines(line[0], here, "gamma", "error", color=COLOURS[0])
-            for place, (error, label) in enumerate(
-                {"geometric mean": "geometric mean", "ECE": "ECE"}.items()
-            ):
-                lines(line[1], here, "gamma", error, color=COLOURS[place], label=label)
+            for place, error in enumerate(("geometric mean", "ECE"), len(UNLIKE)):
+                lines(line[1], here, "gamma", error, color=COLOURS[place], label=error)
                 floor = here.groupby("gamma")[f"{error}, floor"].median()
                 line[1].plot(floor.index, floor, ":", color=COLOURS[place])
             for ax, name in ((line[0], "error"), (line[1], "geometric mean")):
@@ -95,9 +93,12 @@ def losses_figure(rows, every):
             pairs += ((line[1], middle["bits/dim"], 1 - middle["error"], "bits/dim"),)
             for ax, x, y, name in pairs:
                 ax.plot(x, y, "o-", color=COLOURS[0], ms=3)
+                falls = y.diff() < 0
                 for gamma in middle.index:
+                    # Where accuracy falls, the label above would meet that of the one before.
+                    beside = (9, -3) if name == "bits/dim" and falls[gamma] else (3, 3)
                     place = (x[gamma], y[gamma])
-                    ax.annotate(f"{gamma:g}", place, (3, 3), textcoords="offset points")
+                    ax.annotate(f"{gamma:g}", place, beside, textcoords="offset points")
                 ax.margins(0.12)
                 if "IB-INN, only L_X" in ends.index:
                     ax.axvline(ends.loc["IB-INN, only L_X", name], color=GREY, ls=":", lw=0.8)

@@ -275,7 +275,7 @@ def keep_latent(options, data, network, pictures):
         points = np.vstack([(means[k] - centre) @ plane.T, mine[:KEPT]])  # the mean comes first
         for axis, column in zip("xy", points.T.round(2).tolist(), strict=True):
             about = {"model": options.part, "data": data, "class": f"{k} {axis}"}
-            kept.append(about | dict(enumerate(column)))
+            kept.append(about | {str(i): value for i, value in enumerate(column)})
     where = {"seed": options.seed, "threads": options.threads}
     replace(LATENT, folder=options.out).add(kept, **where)
 
