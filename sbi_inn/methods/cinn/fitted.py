@@ -150,11 +150,13 @@ class FittedCINN:
 
     @property
     def kind(self) -> str:
-        """What it may be mixed with: where a likelihood is learned, posteriors are narrower.
+        """What it may be mixed with: networks that learn a likelihood, or read curves, are apart.
 
-        Mixed with wider ones they would be too wide.
+        Their posteriors are narrower than those of others, or wider; the mixture is too wide.
         """
-        return "likelihood" if self.shape.emulated else ""
+        if self.shape.emulated:
+            return "likelihood"
+        return "curves" if self.scaling.curves else ""
 
     @property
     def latent_dim(self) -> int:
