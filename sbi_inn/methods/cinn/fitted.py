@@ -150,13 +150,11 @@ class FittedCINN:
 
     @property
     def kind(self) -> str:
-        """What it may be mixed with: networks that learn a likelihood, or read curves, are apart.
+        """What it may be mixed with: where a likelihood is learned, posteriors are narrower.
 
-        Their posteriors are narrower than those of others, or wider; the mixture is too wide.
+        Mixed with wider ones they would be too wide.
         """
-        if self.shape.emulated:
-            return "likelihood"
-        return "curves" if self.scaling.curves else ""
+        return "likelihood" if self.shape.emulated else ""
 
     @property
     def latent_dim(self) -> int:
