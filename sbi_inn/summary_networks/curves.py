@@ -13,8 +13,8 @@ from sbi_inn.summary_networks.columns import Columns
 from sbi_inn.summary_networks.location import location_scale, squash
 from sbi_inn.typing import FloatArray, IntArray
 
-# Entries from which on an observable may be a curve: of fewer, a vector tells as much.
-SHORTEST = 16
+# Entries from which on an observable may be a curve: of 20 a vector told more, of 21 a series.
+SHORTEST = 21
 # Rows that are looked at to see whether neighbours go together.
 LOOKED_AT = 2_000
 # By how much the mean squared correlation of neighbours is above that of entries far apart. Of five

@@ -67,16 +67,16 @@ def test_what_has_no_order_is_no_curve(rows):
 
 
 def test_curves_of_one_length_are_one_series():
-    seen = observations(a=noise(length=3), x=walks(1), v=walks(2), other=walks(3, length=20))
+    seen = observations(a=noise(length=3), x=walks(1), v=walks(2), other=walks(3, length=25))
     found = places_of_curves(seen)
     assert list(found) == ["x", "other"]
     assert np.array_equal(found["x"], np.stack([3 + PLACES, 3 + LENGTH + PLACES], axis=1))
-    assert np.array_equal(found["other"][:, 0], 3 + 2 * LENGTH + np.arange(20))
+    assert np.array_equal(found["other"][:, 0], 3 + 2 * LENGTH + np.arange(25))
 
 
 def test_short_ones_images_tables_and_answers_are_no_curves():
     short = walks(length=SHORTEST - 1)
-    pairs = walks(length=40).reshape(N, 20, 2)
+    pairs = walks(length=50).reshape(N, 25, 2)
     assert places_of_curves(observations(short=short, pairs=pairs)) == {}
     assert places_of_curves(observations(profile=walks(), images=("profile",))) == {}
     assert places_of_curves(Observations(walks(), {})) == {}
@@ -99,7 +99,7 @@ def test_they_are_read_as_series_and_not_as_features():
 
 
 def test_scales_come_back_from_arrays():
-    seen = observations(a=noise(length=3), x=pulses(), v=walks(2), other=walks(3, length=20))
+    seen = observations(a=noise(length=3), x=pulses(), v=walks(2), other=walks(3, length=25))
     scaling = Scaling.fit(seen, curves=True)
     again = Scaling.from_arrays(scaling.to_arrays())
     assert again.curves.keys() == scaling.curves.keys() == {"x", "other"}
