@@ -110,5 +110,5 @@ def _closer(rows: FloatArray) -> float:
     """Compare squared correlations of neighbouring columns and of those half of all apart."""
     with np.errstate(invalid="ignore", divide="ignore"):  # of columns that are constant
         squared = np.nan_to_num(np.corrcoef(rows.T)) ** 2
-    near, far = (np.diagonal(squared, step).mean() for step in (1, len(squared) // 2))
+    near, far = (np.diagonal(squared, step).mean() for step in (1, rows.shape[1] // 2))
     return float(near - far)
