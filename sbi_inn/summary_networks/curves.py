@@ -15,6 +15,8 @@ from sbi_inn.typing import FloatArray, IntArray
 
 # Entries from which on an observable may be a curve: of 20 a vector told more, of 21 a series.
 SHORTEST = 21
+# Entries up to which it may: each takes time in every step of the training.
+LONGEST = 256
 # Rows that are looked at to see whether neighbours go together.
 LOOKED_AT = 2_000
 # By how much the mean squared correlation of neighbours is above that of entries far apart. Of five
@@ -70,8 +72,8 @@ def places_of_curves(observations: Observations) -> dict[str, IntArray]:
         shape = schema.shape(name)
         places = np.arange(start, start + math.prod(shape))
         start += len(places)
-        long = len(shape) == 1 and len(places) >= SHORTEST and name not in schema.images
-        if long and _curved(observations.vector[:LOOKED_AT, places]):
+        fits = len(shape) == 1 and SHORTEST <= len(places) <= LONGEST
+        if fits and name not in schema.images and _curved(observations.vector[:LOOKED_AT, places]):
             by_length.setdefault(len(places), {})[name] = places
     return {next(iter(same)): np.stack([*same.values()], axis=1) for same in by_length.values()}
 

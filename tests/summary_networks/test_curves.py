@@ -11,7 +11,12 @@ import sbi_inn as si
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.summary_networks import Batch, Scaling, Widths
-from sbi_inn.summary_networks.curves import SHORTEST, neighbours_go_together, places_of_curves
+from sbi_inn.summary_networks.curves import (
+    LONGEST,
+    SHORTEST,
+    neighbours_go_together,
+    places_of_curves,
+)
 
 N, LENGTH = 400, 30
 PLACES = np.arange(LENGTH)
@@ -74,10 +79,11 @@ def test_curves_of_one_length_are_one_series():
     assert np.array_equal(found["other"][:, 0], 3 + 2 * LENGTH + np.arange(25))
 
 
-def test_short_ones_images_tables_and_answers_are_no_curves():
+def test_short_and_long_ones_images_tables_and_answers_are_no_curves():
     short = walks(length=SHORTEST - 1)
     pairs = walks(length=50).reshape(N, 25, 2)
     assert places_of_curves(observations(short=short, pairs=pairs)) == {}
+    assert places_of_curves(observations(long=walks(length=LONGEST + 1))) == {}
     assert places_of_curves(observations(profile=walks(), images=("profile",))) == {}
     assert places_of_curves(Observations(walks(), {})) == {}
     assert places_of_curves(observations(answers=walks() > 0)) == {}
