@@ -109,7 +109,7 @@ def neighbours_go_together(values: FloatArray) -> bool:
 
 
 def _closer(rows: FloatArray) -> float:
-    """Compare squared correlations of neighbouring columns and of those half of all apart."""
+    """Compare squared correlations of neighbours with those of entries half the curve apart."""
     with np.errstate(invalid="ignore", divide="ignore"):  # of columns that are constant
         squared = np.nan_to_num(np.corrcoef(rows.T)) ** 2
     near, far = (np.diagonal(squared, step).mean() for step in (1, rows.shape[1] // 2))
