@@ -271,3 +271,16 @@ def filled(rows: FloatArray, usual: FloatArray) -> FloatArray:
         return rows
     middle = [np.median(k) if len(k := c[~np.isnan(c)]) else 0.0 for c in usual.T]
     return np.where(np.isnan(rows), middle, rows)
+
+
+def mostly_two_valued(table: FloatArray) -> bool:
+    """Whether most columns of (rows, columns) take two values, such as yes and no.
+
+    Examples
+    --------
+    >>> mostly_two_valued(np.array([[0.0, 1.0, 5.0], [1.0, 1.0, 6.0], [0.0, 0.0, 7.0]]))
+    True
+    """
+    rows = np.sort(table, axis=0)
+    values = 1 + (np.diff(rows, axis=0) > 0).sum(axis=0)
+    return 2 * int((values == 2).sum()) > rows.shape[1]

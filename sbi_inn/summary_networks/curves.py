@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.statistics import mostly_two_valued
 from sbi_inn.summary_networks.columns import Columns
 from sbi_inn.summary_networks.location import location_scale, squash
 from sbi_inn.typing import FloatArray, IntArray
@@ -65,10 +66,11 @@ def places_of_curves(observations: Observations) -> dict[str, IntArray]:
         Their places in `Observations.vector`, by the name of the first of them.
     """
     schema = observations.schema
+    if schema is None:
+        return {}
     by_length: dict[int, dict[str, IntArray]] = {}
     start = 0
-    for name in schema.fixed if schema else ():
-        assert schema is not None
+    for name in schema.fixed:
         shape = schema.shape(name)
         places = np.arange(start, start + math.prod(shape))
         start += len(places)
@@ -80,12 +82,7 @@ def places_of_curves(observations: Observations) -> dict[str, IntArray]:
 
 def _curved(values: FloatArray) -> bool:
     """Whether rows are curves: what is just yes or no was better read as a vector."""
-    return not _two_valued(values) and neighbours_go_together(values)
-
-
-def _two_valued(values: FloatArray) -> bool:
-    """Whether there are no more than two values."""
-    return len(np.unique(values[~np.isnan(values)])) <= 2
+    return not mostly_two_valued(values) and neighbours_go_together(values)
 
 
 def neighbours_go_together(values: FloatArray) -> bool:

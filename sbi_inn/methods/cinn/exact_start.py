@@ -8,7 +8,9 @@ import torch
 from sbi_inn.flows.gaussian_start import left_out_losses, surely_less
 from sbi_inn.flows.laplace_start import MOST_OBSERVABLES, MOST_PARAMETERS
 from sbi_inn.methods.protocols import TrainingData
+from sbi_inn.observation.statistics import mostly_two_valued
 from sbi_inn.summary_networks.exact import Exact
+from sbi_inn.typing import FloatArray
 
 # Training rows for each feature that an exact start reads, at least.
 ROWS_A_FEATURE = 1
@@ -55,14 +57,12 @@ def may_learn(data: TrainingData) -> bool:
     a normal law says little of yes and no.
     """
     anew = data.renew or data.fresh or data.stream
-    return not anew and len(data.train) >= FEWEST_ROWS and not _yes_or_no(data)
+    return not anew and len(data.train) >= FEWEST_ROWS and not mostly_two_valued(_looked_at(data))
 
 
-def _yes_or_no(data: TrainingData) -> bool:
-    """Whether most observables of fixed shape take two values."""
-    rows = np.sort(data.observations.vector[data.train[:LOOKED_AT]], axis=0)
-    values = 1 + (np.diff(rows, axis=0) > 0).sum(axis=0)
-    return 2 * int((values == 2).sum()) > rows.shape[1]
+def _looked_at(data: TrainingData) -> FloatArray:
+    """Give some rows of the observables of fixed shape."""
+    return data.observations.vector[data.train[:LOOKED_AT]]
 
 
 def _enough(exact: Exact, data: TrainingData) -> bool:

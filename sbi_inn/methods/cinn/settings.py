@@ -165,11 +165,11 @@ class CINNSettings:
 
     @property
     def reads_curves(self) -> bool:
-        """Whether curves, such as spectra, are read as series: by those, with a trained start.
+        """Whether curves are read as series: by the last two of four, unless they start exactly.
 
-        Which is better depends on the curve: what may be anywhere, such as a line or a pulse, and
-        what follows from the entries before, is soon learned from windows; what each entry means by
-        itself, from a vector. Stacking decides.
+        Which is better depends on the curve: what may be anywhere, such as a line in a spectrum,
+        and what follows from the entries before, is soon learned from windows; what each entry
+        means by itself, from a vector. Stacking decides.
         """
         return self.reads_statistics and not self.starts_exact
 
