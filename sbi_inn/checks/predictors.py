@@ -216,7 +216,13 @@ def _pooled(found: Survey) -> FloatArray:
     mean = found.mean + gap / (m + 1)
     variance = m / (m + 1) * (found.sd**2 + gap**2 / (m + 1))
     # Rounded: the last digits of a sum tell which of equal values the truth is.
-    return np.concatenate([mean, _log(variance)], axis=1).astype(np.float32).astype(np.float64)
+    return _rounded(np.concatenate([mean, _log(variance)], axis=1))
+
+
+def _rounded(values: FloatArray) -> FloatArray:
+    """Keep seven digits, also of what single precision has no number for."""
+    digits, exponents = np.frexp(values)
+    return np.ldexp(digits.astype(np.float32).astype(np.float64), exponents)
 
 
 def _log(variance: FloatArray) -> FloatArray:

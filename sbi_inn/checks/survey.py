@@ -16,7 +16,7 @@ from sbi_inn.diagnostics.joint import density_ranks, tarp_ranks
 from sbi_inn.draws import INTERVAL_68
 from sbi_inn.errors import NoDensityError
 from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.statistics import spread
+from sbi_inn.observation.statistics import spread, squarable
 from sbi_inn.typing import FloatArray, IntArray
 
 EVALUATIONS = 1_000_000  # evaluations of the network at most: about 10 s on two cores
@@ -144,7 +144,8 @@ def survey(
 def moments_of(drawn: FloatArray) -> dict[str, FloatArray]:
     """Mean, sd, median and ends of the 68 % interval of draws (n, draws, k), each (n, k)."""
     low, median, high = np.quantile(drawn, [INTERVAL_68[0], 0.5, INTERVAL_68[1]], axis=1)
-    mean, sd = drawn.mean(axis=1), drawn.std(axis=1)
+    near = squarable(drawn)
+    mean, sd = near.mean(axis=1), near.std(axis=1)
     return {"mean": mean, "sd": sd, "median": median, "low": low, "high": high}
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sbi_inn.diagnostics.arguments import truth_and_draws
 from sbi_inn.diagnostics.calibration import ranks
 from sbi_inn.errors import ShapeError
-from sbi_inn.observation.statistics import spread
+from sbi_inn.observation.statistics import spread, squarable
 from sbi_inn.typing import FloatArray
 
 
@@ -116,6 +116,6 @@ def tarp_ranks(
         )
     # Robust: one truth far from all others would take a parameter out.
     unit = spread(truth) if scale is None else np.asarray(scale, dtype=float)
-    distance = np.linalg.norm((truth - references) / unit, axis=1)
-    distances = np.linalg.norm((draws - references[:, None]) / unit, axis=2)
+    distance = np.linalg.norm(squarable((truth - references) / unit), axis=1)
+    distances = np.linalg.norm(squarable((draws - references[:, None]) / unit), axis=2)
     return ranks(distance[:, None], distances[..., None], rng)[:, 0]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows.inverse_regression import inverse_regression
+from sbi_inn.flows.left_out import left_out
 
 # Strengths that are tried, in units of the context's mean square.
 RIDGES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1e4)
@@ -52,12 +53,15 @@ class Ridge(NamedTuple):
     residual : Tensor, shape (rows, dim)
     way : Way, optional
         Which one `linear` took.
+    strength : float
+        Of the ridge, as it is added to the sums of squares.
     """
 
     slope: Tensor
     offset: Tensor
     residual: Tensor
     way: Way | None = None
+    strength: float = 0.0
 
     def __call__(self, c: Tensor) -> Tensor:
         """Predict x (rows, dim) at contexts (rows, n_context)."""
@@ -161,30 +165,62 @@ def ridge(
     plain = ones if free is None else torch.cat([ones, free], dim=1)
     basis = torch.linalg.qr(root * plain).Q
     target, rows = (root * t - basis @ (basis.T @ (root * t)) for t in (x, c))
-    slopes, residuals = _tried(target, rows, 1 - basis.square().sum(dim=1))
+    slopes, residuals, strengths = _tried(target, rows, 1 - basis.square().sum(dim=1))
     best = _chosen(residuals, plainest=plainest)
     slope, residual = slopes[best], residuals[best]
     # The usual driver, gelsy, reads memory that was never written to (pytorch issue 187411): what
     # comes of it differs from run to run, and can be wrong.
     rest = torch.linalg.lstsq(root * plain, root * (x - c @ slope), driver="gelsd").solution
-    return Ridge(torch.cat([slope, rest[1:]]), rest[0], residual / root)
+    slope = torch.cat([slope, rest[1:]])
+    return Ridge(slope, rest[0], residual / root, strength=float(strengths[best]))
 
 
-def _tried(target: Tensor, rows: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """Give slopes (ridges, columns, dim) and residuals (ridges, rows, dim) of each ridge.
+def left_out_in_parts(x: Tensor, c: Tensor, strength: float) -> Tensor:
+    """Predict x (rows, dim) by c (rows, n_context), each part of the rows by all other parts.
+
+    As a ridge of this strength that is fitted to the others would, without fitting any: what is
+    left of the rows of a part is (1 - H)^-1 times what the ridge of all rows leaves of them, with H
+    the part's own block of the hat matrix (Golub, Heath and Wahba 1979, for blocks).
+
+    Examples
+    --------
+    >>> generator = torch.Generator().manual_seed(1)
+    >>> c = torch.randn(50, 2, generator=generator).double()
+    >>> found = left_out_in_parts(c[:, :1] + 3, c, 1e-6)
+    >>> bool((found - c[:, :1] - 3).abs().max() < 1e-6)
+    True
+    """
+    middle, centre = x.mean(dim=0), c.mean(dim=0)
+    target, columns = x - middle, c - centre
+    square = columns.T @ columns
+    square.diagonal().add_(strength)
+    factor = torch.linalg.cholesky(square)
+    turned = torch.linalg.solve_triangular(factor, columns.T, upper=False)
+    residual = target - turned.T @ (turned @ target)
+    found = torch.empty_like(x)
+    for part, _ in left_out(len(x)):
+        here = turned[:, part]
+        unseen = torch.eye(len(part), dtype=x.dtype) - here.T @ here - 1 / len(x)
+        found[part] = x[part] - torch.linalg.solve(unseen, residual[part])
+    return found
+
+
+def _tried(target: Tensor, rows: Tensor, others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Give slopes (ridges, columns, dim), residuals (ridges, rows, dim) and strengths of ridges.
 
     `others` is 1 less what a row has in itself.
     """
     if not rows.shape[1]:
         residual = target / others.clamp(min=OTHERS)[:, None]
-        return rows.new_zeros(1, 0, target.shape[1]), residual[None]
+        return rows.new_zeros(1, 0, target.shape[1]), residual[None], rows.new_zeros(1)
     size, axes = torch.linalg.eigh(rows.T @ rows)
     turned = rows @ axes
     unit = size.mean().clamp(min=1e-12)
-    shrunk = 1 / (size.clamp(min=0) + size.new_tensor(RIDGES)[:, None] * unit)
+    strengths = size.new_tensor(RIDGES) * unit
+    shrunk = 1 / (size.clamp(min=0) + strengths[:, None])
     slopes = shrunk[:, :, None] * (turned.T @ target)
     left = (others - shrunk @ turned.square().T).clamp(min=OTHERS)
-    return axes @ slopes, (target - turned @ slopes) / left[:, :, None]
+    return axes @ slopes, (target - turned @ slopes) / left[:, :, None], strengths
 
 
 def _chosen(residuals: Tensor, *, plainest: bool) -> int:

@@ -10,6 +10,8 @@ from sbi_inn.observation.image import Grid
 from sbi_inn.observation.schema import Schema
 from sbi_inn.typing import FloatArray, IntArray
 
+# Largest number whose square, summed over many, is a number.
+FURTHEST = 1e150
 SHORT = 32
 """Entries of a series of fixed length, up to which they stand as they are."""
 
@@ -237,6 +239,17 @@ def _scalars(schema: Schema, length: str) -> list[str]:
     return [scalar for name in columns for scalar in schema.scalars(name)]
 
 
+def squarable(values: FloatArray) -> FloatArray:
+    """Draw in what is so large that its square would overflow, as of tails over all decades.
+
+    Examples
+    --------
+    >>> squarable(np.array([-1.5, 1e200]))
+    array([-1.5e+000,  1.0e+150])
+    """
+    return np.clip(values, -FURTHEST, FURTHEST)
+
+
 def distance(gap: FloatArray) -> FloatArray:
     """Give the Euclidean length of differences of statistics, over the last axis.
 
@@ -249,7 +262,7 @@ def distance(gap: FloatArray) -> FloatArray:
     """
     known = ~np.isnan(gap)
     counts = known.sum(axis=-1)
-    squares = np.where(known, gap, 0.0) ** 2
+    squares = squarable(np.where(known, gap, 0.0)) ** 2
     share = np.divide(gap.shape[-1], counts, out=np.full(counts.shape, np.nan), where=counts > 0)
     return np.sqrt(squares.sum(axis=-1) * share)
 

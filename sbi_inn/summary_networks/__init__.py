@@ -1,6 +1,7 @@
 """Conditioning networks: from observations to features (dissertation, sec. 3.4)."""
 
 from sbi_inn.summary_networks.batch import Batch, SetBatch
+from sbi_inn.summary_networks.decades import Decades
 from sbi_inn.summary_networks.deepset import POOLINGS, DeepSet, Pooling
 from sbi_inn.summary_networks.fusion import Fusion
 from sbi_inn.summary_networks.image import ImageNet
@@ -15,6 +16,7 @@ from sbi_inn.summary_networks.widths import Widths
 __all__ = [
     "POOLINGS",
     "Batch",
+    "Decades",
     "DeepSet",
     "Fusion",
     "ImageNet",

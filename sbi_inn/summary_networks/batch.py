@@ -82,13 +82,14 @@ class Batch:
     @classmethod
     def of(cls, observations: Observations, scaling: Scaling) -> Batch:
         """Scale observations and make them tensors."""
+        logged = scaling.decades(observations)
         sets = {name: _set(scaling, observations, name) for name in scaling.entrywise}
-        sets |= {name: _curves(scaling, observations, name) for name in scaling.curves}
+        sets |= {name: _curves(scaling, logged, name) for name in scaling.curves}
         images = {n: torch.from_numpy(scaling.pixels(observations, n)) for n in scaling.grids}
         vector = torch.from_numpy(scaling.features(observations))
         if scaling.exact is None:
             return cls(vector, sets, images)
-        return cls(vector, sets, images, torch.from_numpy(scaling.exact(observations)))
+        return cls(vector, sets, images, torch.from_numpy(scaling.exact(logged)))
 
     def __len__(self) -> int:
         return len(self.vector)

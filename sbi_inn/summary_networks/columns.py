@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.summary_networks.location import location_scale, squash, thinned
-from sbi_inn.summary_networks.scores import Scores
+from sbi_inn.summary_networks.scores import ALIKE, Scores
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 # How the names of the arrays of `Scores` begin in files.
@@ -36,11 +36,14 @@ class Columns:
     gaps: IntArray
 
     @classmethod
-    def fit(cls, table: FloatArray, *, scores: bool) -> Columns:
-        """Learn it from (rows, columns), without normal scores if none are wanted."""
-        chosen = thinned(table) if scores else table[:, :0]
+    def fit(cls, table: FloatArray, *, scores: bool, alike: float | FloatArray = ALIKE) -> Columns:
+        """Learn it from (rows, columns), without normal scores if none are wanted.
+
+        `alike` is that of `Scores.fit`.
+        """
+        found = Scores.fit(thinned(table), alike) if scores else Scores.fit(table[:, :0])
         gaps = np.flatnonzero(np.isnan(table).any(axis=0))
-        return cls(location_scale(table), Scores.fit(chosen), gaps)
+        return cls(location_scale(table), found, gaps)
 
     def __call__(self, table: FloatArray) -> npt.NDArray[np.float32]:
         """Give columns, normal scores and flags side by side, shape (rows, ...)."""

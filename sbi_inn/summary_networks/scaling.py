@@ -13,10 +13,11 @@ from sbi_inn.observation.image import Grid
 from sbi_inn.summary_networks.columns import SCORES, Columns, named, prefixed
 from sbi_inn.summary_networks.condensed import condensable
 from sbi_inn.summary_networks.curves import Curves, places_of_curves
+from sbi_inn.summary_networks.decades import Decades
 from sbi_inn.summary_networks.described import profiled_sets
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.location import LINEAR, location_scale, squash, thinned
-from sbi_inn.summary_networks.scores import Scores
+from sbi_inn.summary_networks.scores import ALIKE, Scores
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 # Prefixes of the names in files.
@@ -30,6 +31,8 @@ SIZES = "log sizes:"
 STATISTICS = "statistics:"
 EXACT = "exact:"
 PLACES = "places"
+DECADES = "decades:"
+AS_THEY_ARE = "as they are:"
 CURVES = "curves:"  # with the name of the first, and what is kept of them
 ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
 
@@ -64,6 +67,10 @@ class Scaling:
         What a regression in closed form reads, if there is one.
     curves : dict of str to Curves
         Those that are read as series, by the name of the first of each length.
+    decades : Decades
+        What is read by its logarithm. All of the above is about what that gives.
+    as_they_are : Columns or None
+        How it reads these besides, without a logarithm, if it does.
 
     Examples
     --------
@@ -87,6 +94,8 @@ class Scaling:
     statistics: Columns | None = None
     exact: Exact | None = None
     curves: dict[str, Curves] = field(default_factory=dict)
+    decades: Decades = field(default_factory=Decades.none)
+    as_they_are: Columns | None = None
 
     @classmethod
     def fit(
@@ -99,6 +108,7 @@ class Scaling:
         profiles: bool = False,
         statistics: bool = False,
         curves: bool = False,
+        decades: Decades | None = None,
     ) -> Scaling:
         """Learn centre and scale from a batch of observations.
 
@@ -117,7 +127,11 @@ class Scaling:
             Read large sets of single numbers by their statistics alone, not as quantiles.
         curves : bool
             Read curves as series alone, not as features of fixed shape.
+        decades : Decades, optional
+            By default nothing is read by its logarithm.
         """
+        decades = decades or Decades.none()
+        observations = decades(observations)
         vector, grids, plain = observations.vector, observations.grids, not_pixels(observations)
         read = plain if read is None else read
         drawn = places_of_curves(observations) if curves else {}
@@ -129,7 +143,10 @@ class Scaling:
             told = Columns.fit(profiled_sets(observations, large), scores=True)
         elif large:
             sizes = Columns.fit(_log_sizes(observations, large), scores=False)
-        fixed, others = Columns.fit(vector[:, read], scores=scores), np.setdiff1d(plain, read)
+        # Of decades the logarithm follows the noise, and the normal score resolves the crowd.
+        alike = np.where(np.isin(read, decades.features), 1.0, ALIKE)
+        fixed = Columns.fit(vector[:, read], scores=scores, alike=alike)
+        others = np.setdiff1d(plain, read)
         scale = np.empty((2, vector.shape[1]))
         scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
         for grid in grids.values():
@@ -149,7 +166,21 @@ class Scaling:
             told,
             Exact.fit(observations, read, profiles=profiles) if exact else None,
             {name: Curves.fit(observations, places) for name, places in drawn.items()},
+            decades,
         )
+
+    def with_what_is_logged(self, observations: Observations) -> Scaling | None:
+        """Read as it is, too, what is read by its logarithm; None if there is nothing."""
+        places = self._logged
+        if not len(places):
+            return None
+        columns = Columns.fit(observations.vector[:, places], scores=False)
+        return replace(self, as_they_are=columns)
+
+    @property
+    def _logged(self) -> IntArray:
+        """Which of the features that are read, are so by their logarithms."""
+        return np.intersect1d(self.read, self.decades.features)
 
     def vectors(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Scale the features of fixed shape, shape (batch, features)."""
@@ -160,7 +191,10 @@ class Scaling:
 
         Then, in the same way, what is told of large sets.
         """
-        parts = [self.fixed(observations.vector[:, self.read])]
+        logged = self.decades(observations)
+        parts = [self.fixed(logged.vector[:, self.read])]
+        if self.as_they_are is not None:
+            parts.append(self.as_they_are(observations.vector[:, self._logged]))
         if self.sizes is not None:
             parts.append(self.sizes(_log_sizes(observations, self.condensed)))
         if self.statistics is not None:
@@ -209,9 +243,12 @@ class Scaling:
         found |= {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
         found |= {AXIS + n: np.array(g.last) for n, g in self.grids.items() if g.axis}
         parts = {SIZES: self.sizes, STATISTICS: self.statistics, EXACT: self.exact}
+        parts[AS_THEY_ARE] = self.as_they_are
         for prefix, part in parts.items():
             if part is not None:
                 found |= prefixed(prefix, part.to_arrays())
+        if len(self.decades.features):
+            found |= prefixed(DECADES, self.decades.to_arrays())
         for name, curves in self.curves.items():
             kept = {PLACES: curves.places} | curves.entries.to_arrays()
             found |= prefixed(f"{CURVES}{name}:", kept)
@@ -227,7 +264,7 @@ class Scaling:
 
         vector, read = arrays["vector"], arrays["read"]
         sizes, statistics = named(SIZES, arrays), named(STATISTICS, arrays)
-        exact = named(EXACT, arrays)
+        exact, as_they_are = named(EXACT, arrays), named(AS_THEY_ARE, arrays)
         return cls(
             vector,
             read,
@@ -240,6 +277,8 @@ class Scaling:
             Columns.from_arrays(statistics) if statistics else None,
             Exact.from_arrays(exact) if exact else None,
             _curves(named(CURVES, arrays)),
+            Decades.from_arrays(named(DECADES, arrays)),
+            Columns.from_arrays(as_they_are) if as_they_are else None,
         )
 
 

@@ -43,15 +43,17 @@ class Scores:
     scores: FloatArray
 
     @classmethod
-    def fit(cls, table: FloatArray, alike: float = ALIKE) -> Scores:
+    def fit(cls, table: FloatArray, alike: float | FloatArray = ALIKE) -> Scores:
         """Find which columns of (rows, columns) are far from normal, and their maps.
 
-        Those whose correlation with their normal score is below `alike`.
+        Those whose correlation with their normal score is below `alike`, which may be a number for
+        each column.
         """
         known = [column[~np.isnan(column)] for column in table.T]
         maps = [_map(column) for column in known]
+        least = np.broadcast_to(alike, len(maps))
         chosen = [
-            i for i, m in enumerate(maps) if m is not None and _likeness(known[i], *m) < alike
+            i for i, m in enumerate(maps) if m is not None and _likeness(known[i], *m) < least[i]
         ]
         knots = np.array([maps[i] for i in chosen]).reshape(len(chosen), 2, KNOTS)
         return cls(np.array(chosen, np.int64), knots[:, 0], knots[:, 1])
@@ -62,6 +64,14 @@ class Scores:
         for k, column in enumerate(self.columns):
             found[:, k] = np.interp(table[:, column], self.values[k], self.scores[k])
         return found
+
+
+def alike_normal(table: FloatArray) -> FloatArray:
+    """Correlate each column of (rows, columns) with its normal scores; 1 where it has none."""
+    known = [column[~np.isnan(column)] for column in table.T]
+    maps = map(_map, known)
+    pairs = zip(known, maps, strict=True)
+    return np.array([1.0 if m is None else _likeness(column, *m) for column, m in pairs])
 
 
 def _map(column: FloatArray) -> tuple[FloatArray, FloatArray] | None:

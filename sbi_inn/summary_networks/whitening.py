@@ -125,7 +125,8 @@ def _rotation(scaled: FloatArray) -> FloatArray:
     axes, head = _axes(scaled, weights)
     for _ in range(PASSES):
         left = np.linalg.norm(scaled @ axes[:, head:], axis=1)
-        axes, head = _axes(scaled, 1 / np.maximum(left, LEAST * np.median(left)))
+        usual = np.median(left) or left.mean() or 1.0  # of labels most rows may leave nothing
+        axes, head = _axes(scaled, 1 / np.maximum(left, LEAST * usual))
     return axes
 
 

@@ -7,7 +7,7 @@ import pytest
 from studies import ExactLine, exact, exact_posterior, subject_of
 
 from sbi_inn.checks import subject as shared
-from sbi_inn.checks.survey import affordable, survey
+from sbi_inn.checks.survey import affordable, moments_of, survey
 
 
 @dataclass(frozen=True)
@@ -91,3 +91,11 @@ def test_a_check_that_takes_long_stops(monkeypatch):
     looked = len(check.records["calibration"].ranks)
     assert 500 <= looked <= 700
     assert f"looked at {looked} of 2,000" in check.skipped["some test simulations"]
+
+
+def test_moments_of_tails_over_all_decades_are_numbers():
+    drawn = np.random.default_rng(1).normal(size=(3, 400, 2))
+    drawn[:, 0] = 1e200
+    found = moments_of(drawn)
+    assert all(np.isfinite(value).all() for value in found.values())
+    np.testing.assert_allclose(found["median"], 0, atol=0.25)  # 4 sd of a median of 400

@@ -123,3 +123,11 @@ def test_density_ranks_say_what_does_not_fit(truth, draws, message):
 def test_tarp_ranks_say_what_does_not_fit(truth, draws, references, message):
     with pytest.raises(ShapeError, match=message):
         tarp_ranks(truth, draws, references, np.random.default_rng(0))
+
+
+def test_tarp_ranks_a_draw_whose_square_is_no_number():
+    rng = np.random.default_rng(1)
+    draws = rng.normal(size=(1, 99, 2))
+    draws[0, 0] = 1e200
+    rank = tarp_ranks([[0.0, 0.0]], draws, [[0.0, 0.0]], rng)
+    assert rank[0] < 0.05  # the truth is at the reference: all draws are further

@@ -7,7 +7,8 @@ import torch
 from sbi_inn.flows import GaussianStart
 from sbi_inn.flows.gaussian_start import Reading
 from sbi_inn.flows.inverse_regression import inverse_regression
-from sbi_inn.flows.ridge import ridge
+from sbi_inn.flows.left_out import left_out
+from sbi_inn.flows.ridge import left_out_in_parts, ridge
 
 
 def rows(n, seed):
@@ -222,3 +223,17 @@ def test_memory_that_was_used_before_changes_nothing():
     # Also exact: of what x is regressed on, nothing is left in the residuals.
     left = x - free @ found[0].slope - found[0].offset
     np.testing.assert_allclose(free.T @ left, 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("strength", [1e-3, 50.0])
+def test_parts_are_predicted_as_if_the_others_alone_had_been_fitted(strength):
+    draw = torch.Generator().manual_seed(1)
+    c = 5 + torch.randn(200, 40, generator=draw).double()
+    x = c[:, :2] + torch.randn(200, 2, generator=draw).double()
+    found = left_out_in_parts(x, c, strength)
+    for part, others in left_out(200):
+        centre, middle = c[others].mean(dim=0), x[others].mean(dim=0)
+        columns = c[others] - centre
+        square = columns.T @ columns + strength * torch.eye(40).double()
+        slope = torch.linalg.solve(square, columns.T @ (x[others] - middle))
+        torch.testing.assert_close(found[part], (c[part] - centre) @ slope + middle)

@@ -9,6 +9,7 @@ from sbi_inn.observation.set_moments import QUANTILES
 from sbi_inn.observation.statistics import (
     described,
     described_names,
+    distance,
     names,
     shape_names,
     shapes,
@@ -189,3 +190,8 @@ def test_a_mostly_constant_column_has_its_standard_deviation():
     rows = np.zeros((100, 1))
     rows[:4] = 5
     assert spread(rows) == pytest.approx(rows.std())
+
+
+def test_distances_over_all_decades_are_numbers():
+    gaps = np.array([[1e200, 1.0], [3.0, 4.0]])
+    np.testing.assert_allclose(distance(gaps), [1e150, 5.0])

@@ -160,3 +160,8 @@ def test_small_sets_and_sets_of_pairs_are_read_entry_by_entry():
         batch = Batch.of(observations, Scaling.fit(observations, statistics=True))
         assert batch.sets["n"].entries.shape[0] == values.shape[0] * values.shape[1]
         assert batch.vector.shape[1] == 0
+
+
+def test_labels_of_which_most_leave_nothing_are_whitened():
+    labels = np.eye(4)[np.random.default_rng(4).choice(4, 500, p=[0.7, 0.1, 0.1, 0.1])]
+    assert np.isfinite(Whitened.fit(labels)(labels)).all()

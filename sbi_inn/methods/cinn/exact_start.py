@@ -16,6 +16,8 @@ from sbi_inn.typing import FloatArray
 ROWS_A_FEATURE = 1
 # Training rows from which on a likelihood is learned.
 FEWEST_ROWS = 300
+# Features from which on neighbours are not asked: they would add little, and trying takes long.
+MANY = 600
 # Training rows that are looked at to see what values an observable takes.
 LOOKED_AT = 1_000
 
@@ -30,7 +32,7 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
     if not _enough(exact, data):
         return None
     # A row whose noise is drawn anew would be its own nearest neighbour.
-    if data.renew or data.fresh or data.stream:
+    if data.renew or data.fresh or data.stream or exact.width > MANY:
         return exact
     latents, seen = data.latents[data.train], data.observations[data.train]
     more = exact.with_neighbours(latents, seen)

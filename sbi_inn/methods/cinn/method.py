@@ -14,10 +14,11 @@ from sbi_inn.errors import LoadError
 from sbi_inn.methods.cinn.exact_start import as_rows_allow, emulated, may_learn
 from sbi_inn.methods.cinn.fitted import FittedCINN
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
+from sbi_inn.methods.cinn.readings import best_reading
 from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.cinn.training import learn
 from sbi_inn.methods.protocols import Groups, TrainingData
-from sbi_inn.summary_networks import OwnNet, Parts, Scaling, informative, not_pixels
+from sbi_inn.summary_networks import Decades, OwnNet, Parts, Scaling, informative, not_pixels
 from sbi_inn.training import weights
 from sbi_inn.training.history import History, tupled
 from sbi_inn.training.loop import seeded
@@ -50,8 +51,22 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         ShapeError
             If a summary network of the user's own cannot read the observations.
         """
-        observations, n_train = data.observations, data.rows
+        filled = self.schedule(training, data.rows)
+
+        def learned(scaling: Scaling, training: Training) -> FittedCINN:
+            return self._learned(data, scaling, training, seed, progress)
+
         scaling = self._scaling(data)
+        other = self._other_reading(scaling, data)
+        if other is None:
+            return learned(scaling, filled)
+        return best_reading((scaling, other), learned, filled, progress=progress)
+
+    def _learned(
+        self, data: TrainingData, scaling: Scaling, training: Training, seed: int, progress: bool
+    ) -> FittedCINN:
+        """Train a network that reads observations in one way."""
+        observations, n_train = data.observations, data.rows
         sets = len(observations.sets) > len(observations.series)
         settings = self.resolve(n_train, data.dim, sets=sets)
         assert settings.dropout is not None
@@ -66,7 +81,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             network,
             seen.streamed(data, scaling),
             held_out,
-            self.schedule(training, n_train),
+            training,
             seed=seed,
             augment=DropoutAndBlur(network.dropout, settings.dropout, settings.blur),
             renew=seen.renewed(data, scaling),
@@ -96,20 +111,35 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
 
     def _scaling(self, data: TrainingData) -> Scaling:
         """Learn the scales of what is read from the training rows."""
-        seen, own, read = data.observations[data.train], self.summary != "auto", None
+        own, read = self.summary != "auto", None
+        raw = data.observations[data.train]
+        decades = Decades.none() if own else Decades.fit(raw)
+        data = replace(data, observations=decades(data.observations))
+        seen = data.observations[data.train]
         if self.screening and not own:
             plain = not_pixels(seen)
             read = plain[informative(data.latents[data.train], seen.vector[:, plain])]
         scaling = Scaling.fit(
-            seen,
+            raw,
             read,
             scores=not own,
             exact=self._may_start_exact(data),
             profiles=self._learns_likelihood(data),
             statistics=self.reads_statistics,
             curves=self.reads_curves and not own,
+            decades=decades,
         )
         return replace(scaling, exact=scaling.exact and as_rows_allow(scaling.exact, data))
+
+    def _other_reading(self, scaling: Scaling, data: TrainingData) -> Scaling | None:
+        """Give another way to read that may be better: decades also as they are.
+
+        A start in closed form reads logarithms alone. Rows that are simulated for each pass, or
+        lie on disk, are too dear to try.
+        """
+        if scaling.exact is not None or data.stream is not None or data.fresh is not None:
+            return None
+        return scaling.with_what_is_logged(data.observations[data.train])
 
     def _may_start_exact(self, data: TrainingData) -> bool:
         """Whether a start in closed form is wanted, and parameters and observables allow it."""

@@ -83,13 +83,13 @@ def learn(
         return by_likelihood(training)
     limit = training.max_seconds
     with watching(progress) as watch:
-        with watched(_part(watch, 0.0, FIRST, shown=False)):
+        with watched(part_of(watch, 0.0, FIRST, shown=False)):
             first = regress(network, train, validation, training, seed=seed, renew=renew)
         go_on = first.stopped != "interrupted"
         if limit is not None:
             left = limit - first.seconds
             training = replace(training, max_seconds=max(left, 1e-3))
-        with watched(_part(watch, FIRST, 1.0, go_on=go_on)):
+        with watched(part_of(watch, FIRST, 1.0, go_on=go_on)):
             history = by_likelihood(training)
     return replace(history, seconds=first.seconds + history.seconds)
 
@@ -139,7 +139,7 @@ class _Regression(nn.Module):
         return (self.last(self.summary(pairs.batch)) - pairs.latent).square().sum(dim=1)
 
 
-def _part(
+def part_of(
     watch: Watch, begin: float, end: float, *, shown: bool = True, go_on: bool = True
 ) -> Callable[[float, float], bool]:
     """Tell of a part of the whole; its loss only if it is `shown`."""
