@@ -88,7 +88,7 @@ def keep_figures(options, draws, trained, labels):
     """Keep what the figures show: some draws, and of one method the latent plane."""
     of = {"method": options.part, "simulations": options.simulations, "seconds": options.seconds}
     points = [
-        of | {"label": label, "of": name} | dict(enumerate(column.round(3).tolist()))
+        of | {"label": label, "of": name} | numbered(column.round(3).tolist())
         for label, x in enumerate(draws)
         for name, column in zip(("x1", "x2"), x[:SHOWN].T, strict=True)
     ]
@@ -97,6 +97,11 @@ def keep_figures(options, draws, trained, labels):
     if options.part == "INN by MMD":
         rows = latent_rows(trained, labels)
         replace(LATENT, folder=options.out).add(rows, **where)
+
+
+def numbered(values):
+    """Name numbers by their places, as the files do that are read back."""
+    return {str(place): value for place, value in enumerate(values)}
 
 
 def latent_rows(trained, labels):
@@ -108,7 +113,7 @@ def latent_rows(trained, labels):
         close = np.exp(-0.5 * (distance.min(axis=1) / (2 * SIGMA)) ** 2).round(2)
         for name, values in {"nearest mode": distance.argmin(axis=1), "closeness": close}.items():
             for i, line in enumerate(values.reshape(len(GRID), len(GRID)).tolist()):
-                rows.append({"label": label, "of": name, "row": i} | dict(enumerate(line)))
+                rows.append({"label": label, "of": name, "row": i} | numbered(line))
     return rows
 
 

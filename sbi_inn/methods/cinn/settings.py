@@ -139,8 +139,11 @@ class CINNSettings:
 
     @property
     def late(self) -> bool:
-        """Whether it is trained after others of its ensemble: the last two of four."""
-        return self.start == "auto" and self.place % 4 in (2, 3)
+        """Whether it is trained after others of its ensemble: the first and the last of four.
+
+        The second and the third tell whether an exact start is worth more than series.
+        """
+        return self.start == "auto" and self.place % 4 in (0, 3)
 
     @property
     def tries(self) -> bool:

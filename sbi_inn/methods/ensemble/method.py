@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
+
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
 from sbi_inn.methods.ensemble.training import Member, converged, finite, train, weighed
 from sbi_inn.methods.protocols import Fitted, Further, Groups, TrainingData, declared
@@ -149,10 +151,7 @@ class Ensemble:
     ) -> FittedEnsemble:
         start = time.perf_counter()
         processes = self.processes(training, data.rows)
-        late = [bool(declared(one, "late")) for one in methods]
-        stages = [
-            [place for place, waits in enumerate(late) if waits == wait] for wait in (False, True)
-        ]
+        stages = _stages(methods)
         shared = share_of(training, sum(math.ceil(len(stage) / processes) for stage in stages))
         seeds = seeds_of(seed, len(methods))
 
@@ -167,6 +166,9 @@ class Ensemble:
         if not _interrupted(trained, len(stages[0])):
             worth = _worth(trained)
             trained += trained_at(stages[1], [_advised(one, worth) for one in methods])
+        if len(trained) == len(methods):
+            places = np.argsort([*stages[0], *stages[1]])
+            trained = [trained[i] for i in places]
         interrupted = _interrupted(trained, len(methods))
         members, weights = weighed(converged(trained))
         return mixture(
@@ -226,6 +228,16 @@ class Ensemble:
 def _interrupted(trained: list[Member], asked: int) -> bool:
     """Whether not all networks were trained to their end."""
     return len(trained) < asked or any(one.interrupted for one in trained)
+
+
+def _stages(methods: Sequence[Any]) -> tuple[list[int], list[int]]:
+    """Give the places of those that are trained first, and of those that take their advice.
+
+    A single network says nothing of what is worth more than another: then none waits.
+    """
+    late = [place for place, one in enumerate(methods) if declared(one, "late")]
+    early = [place for place in range(len(methods)) if place not in late]
+    return (early, late) if len(early) > 1 else ([*range(len(methods))], [])
 
 
 def _worth(trained: list[Member]) -> bool:

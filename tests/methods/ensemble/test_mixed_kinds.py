@@ -57,11 +57,11 @@ def test_the_fourth_network_learns_a_likelihood_where_an_exact_start_is_worth_it
 ):
     history = History((1.0,), (2.0,), (2.5,), 1.0, "finished", 7, 3.0)
 
-    seconds, last = [], []
+    seconds, trained = [], []
 
     def train(method, data, training, seed):
         seconds.append(training.max_seconds)
-        last[:] = [method]
+        trained.append(method)
         fitted = SimpleNamespace(settings=method, history=history)
         return Member(fitted, np.full(300, second if method.place == 1 else 0.0))
 
@@ -72,8 +72,14 @@ def test_the_fourth_network_learns_a_likelihood_where_an_exact_start_is_worth_it
     data, budget = SimpleNamespace(rows=300), si.Training(max_seconds=30)
     assert Ensemble(CINN(), 4).fit(data, budget, seed=1) == 4
     assert seconds == [15] * 4  # two networks after each other
-    assert last[0].place == 3
-    assert last[0].learns_likelihood == learns
+    assert [method.place for method in trained] == [1, 2, 0, 3]
+    assert trained[-1].learns_likelihood == learns
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_few_networks_do_not_wait_for_each_other(members):
+    stages = ensemble._stages([CINN().member(place) for place in range(members)])
+    assert stages == ([*range(members)], [])
 
 
 @pytest.mark.slow
