@@ -42,6 +42,10 @@ FEWER_STEPS = {
     "logistic": 2_000,
     "regression": 1_000,
     "schools": 1_000,
+    "counts": 1_500,
+    "survival": 1_500,
+    "returns": 1_500,
+    "gaussian_process": 1_500,
 }
 BALL = 1e-3  # sd, on the latent side, of walkers around the truth
 

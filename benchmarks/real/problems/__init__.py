@@ -33,6 +33,10 @@ NAMES = (
     "regression",
     "logistic",
     "schools",
+    "counts",
+    "survival",
+    "returns",
+    "gaussian_process",
 )
 REFERENCE = Path(__file__).resolve().parent.parent / "reference"
 
