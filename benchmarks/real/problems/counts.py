@@ -1,6 +1,6 @@
 """Pairs of a bird of prey, counted in 40 years: a Poisson regression on a cubic of the year.
 
-The priors are flat and as wide as they come: counts of a simulation may be 0 in all years, or 10^17.
+The priors are flat and wide: counts of a simulation may be 0 in all years, or 10^17.
 """
 
 from __future__ import annotations

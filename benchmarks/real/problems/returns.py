@@ -1,7 +1,7 @@
 """Returns of 200 days whose variance follows itself: GARCH(1, 1).
 
-The variance of a day is a base, a share of the last squared shock, and a share of the last variance:
-of what the shock leaves (Bollerslev 1986, Journal of Econometrics 31, 307).
+The variance of a day is a base, a share of the last squared shock, and of what that share leaves, a
+share of the last variance (Bollerslev 1986, Journal of Econometrics 31, 307).
 """
 
 from __future__ import annotations
