@@ -10,6 +10,7 @@ Parts
     ignorant   posteriors that are calibrated, or nearly so, and wrong: how often check() objects
     alarms     exact posteriors of many kinds: how often check() and check(y) object, or cannot tell
     local      posterior SBC: exact everywhere, and wrong only near y
+    many       posterior SBC alone, in ten and twenty parameters
     strange    observations that the simulator does not make: how often check(y) objects
     fits       what fits with default settings, and a bad one, are told; how long check(y) takes
 
@@ -28,13 +29,14 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import pandas as pd
 from parts import Benchmark, main
 from records import SOURCE, Records, headed
-from sections import alarms, fits, ignorant, local, power, strange
+from sections import alarms, fits, ignorant, local, many, power, strange
 
 SECTIONS = {
     "power": power,
     "ignorant": ignorant,
     "alarms": alarms,
     "local": local,
+    "many": many,
     "strange": strange,
 }
 KEY = ("part", "repetitions", "case")

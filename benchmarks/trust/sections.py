@@ -12,6 +12,8 @@ from planted import Planted, Study, posterior_of
 
 import sbi_inn as si
 from sbi_inn.checks import Familiar
+from sbi_inn.checks.posterior_sbc import check_calibration_at
+from sbi_inn.checks.subject import Here
 
 TESTS = 1_000  # test simulations of each planted posterior
 JOBS = 2
@@ -71,6 +73,42 @@ def _local_objections(seed, wrong, y):
     if "calibration at y" in check.skipped:
         return ["skipped", *below]
     return below if check.records["calibration at y"].passed else ["flagged", *below]
+
+
+# Ten and twenty parameters, and what is wrong at every observation.
+MANY = (Study(10, 0.5), Study(20, 0.3))
+EVERYWHERE = {
+    "exact": {},
+    "shift of .3 sd": {"shift": 0.3},
+    "shift of .5 sd": {"shift": 0.5},
+    "width x .8": {"width": 0.8},
+    "width x 1.3": {"width": 1.3},
+}
+
+
+def many(repetitions):
+    """How often posterior SBC objects where there are many parameters, by itself."""
+    return pd.DataFrame(
+        [
+            {
+                "planted": name,
+                "parameters": study.dim,
+                **_counted(_alone_at, repetitions, study, how),
+            }
+            for study in MANY
+            for name, how in EVERYWHERE.items()
+        ]
+    ).fillna(0)
+
+
+def _alone_at(seed, study, wrong):
+    planted = Planted(study, study.correlation, **wrong)
+    posterior = posterior_of(planted, seed=seed, tests=100)
+    y = np.random.default_rng(seed).normal(size=study.dim)
+    found = check_calibration_at(Here(posterior._subject(), posterior.schema.read({"y": y})))
+    if isinstance(found, str):
+        return ["skipped"]
+    return [] if found.passed else ["flagged"]
 
 
 # -- calibrated, and wrong -------------------------------------------------------------------------

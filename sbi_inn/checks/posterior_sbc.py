@@ -14,13 +14,16 @@ from sbi_inn.checks.phrases import percent, wrong_width
 from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.resimulation import AGAIN_AT_Y, RESIMULATION
 from sbi_inn.checks.subject import Here, Subject
+from sbi_inn.diagnostics.products import ProductLaws
 from sbi_inn.diagnostics.uniformity import shift_and_width, simultaneous_band, uniformity_p_value
 from sbi_inn.diagnostics.weighted import effective_sample_size, weighted_ranks
+from sbi_inn.observation.batch import Observations
 from sbi_inn.plots.ranks import plot_ranks
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
+from sbi_inn.prior import Prior
 from sbi_inn.simulation.seeds import Stream
 from sbi_inn.simulation.simulations import SimulationError
-from sbi_inn.typing import FloatArray
+from sbi_inn.typing import BoolArray, FloatArray
 
 N = 200  # simulations at y
 DRAWS = 200  # draws of either posterior for each simulation
@@ -135,8 +138,9 @@ def check_calibration_at(here: Here) -> LocalCalibration | str:
 
     Parameters theta' are drawn from q(theta | y), and y' is simulated at each. Their rank is taken
     among draws of the augmented posterior p(theta | y, y') = q(theta | y) q(theta | y') / p(theta):
-    draws of both posteriors, half each, weighted by it over their mixture. The rank among draws
-    given y' alone would not be uniform.
+    draws of both posteriors, half each, weighted by it over their mixture. Where too few of these
+    lie in it, as with ten parameters and more, draws of a t law near it join them. The rank among
+    draws given y' alone would not be uniform.
 
     Raises
     ------
@@ -149,28 +153,104 @@ def check_calibration_at(here: Here) -> LocalCalibration | str:
         seen, ok = here.subject.observe(truth, here.repeated(N), stream=Stream.POSTERIOR_SBC)
     except SimulationError:
         return NONE_HERE
-    truth = truth[ok]
-    n = len(truth)
-    drawn_there = sampler.draw(seen, DRAWS, rng)
-    drawn_here = sampler.draw(y, n * DRAWS, rng)[0].reshape(n, DRAWS, -1)
-    # The truth comes first: it needs its own weight among those of the draws.
-    points = np.concatenate([truth[:, None], drawn_there, drawn_here], axis=1)
-    given_seen = sampler.log_ratio(points, seen, normalised=True)
-    in_one = points.reshape(1, -1, points.shape[2])
-    given_y = sampler.log_ratio(in_one, y, normalised=True).reshape(given_seen.shape)
-    # Over the prior's density, target and mixture are a product and a sum of ratios.
-    log_weights = given_y + given_seen - np.logaddexp(given_y, given_seen)
-    own, log_weights = log_weights[:, 0], log_weights[:, 1:]
-    effective = effective_sample_size(log_weights)
-    enough = effective >= ENOUGH
-    if enough.mean() < MOST:
+    mixed = _mixed(here, seen, truth[ok], rng)
+    if not mixed.enough.all() and not sampler.prior.discrete:
+        mixed = _with_products(mixed, here, seen, rng)
+    if mixed.share < MOST:
         return (
-            f"given the observation and a simulation beside it, {percent(1 - enough.mean())} of "
+            f"given the observation and a simulation beside it, {percent(1 - mixed.share)} of "
             f"the posteriors have fewer than {ENOUGH:.0f} {TOO_FEW}"
         )
-    truth, points = sampler.extended(truth), sampler.extended(points)
-    ranks = weighted_ranks(truth, points[:, 1:], log_weights, rng, truth_log_weights=own)
-    return LocalCalibration(ranks[enough], effective, sampler.columns)
+    points, own = sampler.extended(mixed.points), mixed.log_weights[:, 0]
+    ranks = weighted_ranks(
+        points[:, 0], points[:, 1:], mixed.log_weights[:, 1:], rng, truth_log_weights=own
+    )
+    return LocalCalibration(ranks[mixed.enough], mixed.effective, sampler.columns)
+
+
+@dataclass(frozen=True, eq=False)
+class _Mixed:
+    """The posterior given y and a simulation y' beside it, by weights on draws.
+
+    Attributes
+    ----------
+    points : array, shape (n, 1 + m, dim)
+        The truth of each y', and draws: as many of each law that they are drawn from.
+    log_ratios : array, shape (laws, n, 1 + m)
+        Log density of each law over that of the prior; the first two are those given y and y'.
+    """
+
+    points: FloatArray
+    log_ratios: FloatArray
+
+    @cached_property
+    def log_weights(self) -> FloatArray:
+        """Log of the product of the first two laws over the mixture of all, (n, 1 + m)."""
+        return self.log_ratios[:2].sum(axis=0) - np.logaddexp.reduce(self.log_ratios)
+
+    @cached_property
+    def effective(self) -> FloatArray:
+        """Effective number of draws for each y'."""
+        return effective_sample_size(self.log_weights[:, 1:])
+
+    @property
+    def enough(self) -> BoolArray:
+        """Which y' have enough."""
+        return self.effective >= ENOUGH
+
+    @property
+    def share(self) -> float:
+        """How many of all have."""
+        return float(self.enough.mean())
+
+
+def _mixed(here: Here, seen: Observations, truth: FloatArray, rng: np.random.Generator) -> _Mixed:
+    """Draw given y, and given each simulation."""
+    sampler, n = here.subject.sampler, len(truth)
+    there = sampler.draw(seen, DRAWS, rng)
+    at_y = sampler.draw(here.observation, n * DRAWS, rng)[0].reshape(n, DRAWS, -1)
+    points = np.concatenate([truth[:, None], there, at_y], axis=1)
+    return _Mixed(points, _log_ratios(here, seen, points))
+
+
+def _with_products(
+    mixed: _Mixed, here: Here, seen: Observations, rng: np.random.Generator
+) -> _Mixed:
+    """Add draws of laws near the products.
+
+    With many parameters a product is much narrower than the posteriors given y and given y': of
+    their draws hardly one lies in it.
+    """
+    prior = here.subject.sampler.prior
+    latents = _latents(prior, mixed.points)
+    there, at_y = latents[:, 1 : 1 + DRAWS], latents[:, 1 + DRAWS :]
+    laws = ProductLaws(at_y.reshape(-1, prior.latent_dim), there)
+    drawn = laws.draw(DRAWS, rng)
+    latents = np.concatenate([latents, drawn], axis=1)
+    flat = prior.flatten(prior.from_latent(drawn.reshape(-1, prior.latent_dim)))
+    flat = flat.reshape(len(drawn), DRAWS, -1)
+    log_ratios = np.concatenate([mixed.log_ratios, _log_ratios(here, seen, flat)], axis=2)
+    of_prior = prior.log_density(latents.reshape(-1, prior.latent_dim))
+    of_laws = laws.log_density(latents) - of_prior.reshape(latents.shape[:2])
+    return _Mixed(
+        np.concatenate([mixed.points, flat], axis=1),
+        np.concatenate([log_ratios, of_laws[None]]),
+    )
+
+
+def _log_ratios(here: Here, seen: Observations, points: FloatArray) -> FloatArray:
+    """Give the log densities of points (n, m, dim) given y, given y', over the prior's."""
+    sampler = here.subject.sampler
+    given_seen = sampler.log_ratio(points, seen, normalised=True)
+    in_one = points.reshape(1, -1, points.shape[2])
+    given_y = sampler.log_ratio(in_one, here.observation, normalised=True)
+    return np.stack([given_y.reshape(given_seen.shape), given_seen])
+
+
+def _latents(prior: Prior, points: FloatArray) -> FloatArray:
+    """Give the latents of points (n, m, dim), shape (n, m, latents)."""
+    found = prior.to_latent(prior.unflatten(points.reshape(-1, points.shape[2])))
+    return found.reshape(*points.shape[:2], -1)
 
 
 def _why_no_noise(subject: Subject) -> str:

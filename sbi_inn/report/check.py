@@ -103,7 +103,7 @@ class Check:
     def unchecked(self) -> str:
         """Say that the posterior could not be checked against itself at y; empty where it was.
 
-        With many parameters, the product of two posteriors is too narrow to be drawn from either.
+        The product of two posteriors may be too narrow, and too odd in shape, to be drawn from.
         """
         why = self.skipped.get(CALIBRATION_AT_Y.name, "")
         if not why.endswith(TOO_FEW):

@@ -78,9 +78,21 @@ def test_it_objects_to_a_wrong_width(width, words):
     assert words in found.sentence
 
 
-def test_too_few_effective_draws():
-    # Draws a twentieth as wide as they should be: those given y and given y' do not overlap.
+def test_it_objects_where_the_posterior_and_that_of_a_simulation_do_not_overlap():
     found = local(ELSEWHERE, ExactLine(width=0.05))
+    assert found.verdict == "do not trust"
+    assert "too narrow" in found.sentence
+
+
+class Spiky(ExactLine):
+    """Its density is far narrower than its draws."""
+
+    def log_prob(self, latent, observations):
+        return ExactLine(width=1e-3).log_prob(latent, observations)
+
+
+def test_too_few_effective_draws():
+    found = local(ELSEWHERE, Spiky())
     assert isinstance(found, str)
     assert "fewer than 10 effective draws" in found
 
@@ -101,10 +113,27 @@ def test_its_figure():
     assert local(ELSEWHERE).plot().axes
 
 
-def test_of_ten_parameters_and_more_the_verdict_says_that_it_is_missing():
-    y = {"y": np.zeros(10)}
+def at_y(dim, **wrong):
+    posterior = posterior_of(Planted(Study(dim, 0.3), 0.3, **wrong), seed=1, tests=600)
+    y = np.random.default_rng(dim).normal(size=dim)
+    return check_calibration_at(Here(posterior._subject(), posterior.schema.read({"y": y})))
+
+
+@pytest.mark.parametrize("dim", [10, 20])
+def test_of_many_parameters_draws_near_the_product_are_enough(dim):
+    found = at_y(dim)
+    assert found.verdict == "trust"
+    assert len(found.ranks) == N
+    assert np.median(found.effective) > 50
+
+
+@pytest.mark.parametrize("wrong", [{"shift": 0.5}, {"width": 0.7}, {"width": 1.3}], ids=str)
+def test_of_twenty_parameters_it_objects_to_one_that_is_wrong(wrong):
+    assert at_y(20, **wrong).verdict != "trust"
+
+
+def test_a_verdict_of_ten_parameters_contains_it():
     posterior = briefly(posterior_of(Planted(Study(10, 0.0), 0.0), seed=1, tests=600))
-    check = posterior.check(y, progress=False)
+    check = posterior.check({"y": np.zeros(10)}, progress=False)
     assert check.verdict == "trust"
-    assert "effective draws" in check.skipped["calibration at y"]
-    assert "calibrated at this observation itself was not checked" in check.sentence
+    assert check.records["calibration at y"].passed
