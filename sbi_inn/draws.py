@@ -286,14 +286,14 @@ def _own_attrs(name: str, variable: xr.DataArray, draws: xr.Dataset) -> dict[str
 
 
 def summary(draws: xr.Dataset, prior_draws: xr.Dataset | None = None) -> pd.DataFrame:
-    """Summarise draws: one row a scalar parameter.
+    """Summarise draws, one row per scalar parameter.
 
     Parameters
     ----------
     draws : xarray.Dataset
-        Draws of one observation; derived variables are welcome.
+        Draws of one observation; they may include variables derived from the parameters.
     prior_draws : xarray.Dataset, optional
-        Draws of the prior, for `width` where the draws do not say how wide the prior is (derived
+        Draws of the prior, for `width`, if the draws do not say how wide the prior is (derived
         variables, draws from elsewhere).
 
     Returns
@@ -301,9 +301,9 @@ def summary(draws: xr.Dataset, prior_draws: xr.Dataset | None = None) -> pd.Data
     pandas.DataFrame
         Columns ``units``, ``mean``, ``sd``, ``median``; ``low68``, ``high68``, ``low95``,
         ``high95``, the ends of the central 68 % and 95 % intervals; ``width``, the length of
-        the 95 % interval relative to that of the prior (NaN where the prior's is not known, or 0).
-        Where a parameter is discrete (of integers), also ``mode``, its most probable value (NaN for
-        the others); its median and ends are values that it takes.
+        the 95 % interval relative to that of the prior (NaN if the prior's is unknown, or 0).
+        If a parameter is discrete (integers), also ``mode``, its most probable value (NaN for
+        the others); its median and ends are values that occur.
 
     Raises
     ------

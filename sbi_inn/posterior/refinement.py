@@ -64,33 +64,47 @@ def refine(
     n_jobs: int = -1,
     progress: bool = True,
 ) -> Core:
-    """Spend fresh simulations on one observation, and learn a sharper posterior there.
+    """Run new simulations near one observation, and learn a sharper posterior there.
+
+    Each round finds a region around the posterior at y, simulates inside it, and trains new
+    networks.
 
     Parameters
     ----------
     y : one observation
     n_simulations : int
-        Fresh simulations in all rounds together, at parameters that are possible given y.
+        New simulations in all rounds together.
     rounds : int, optional
-        By default until the region stops shrinking.
+        Number of rounds. By default as many as the simulations are enough for, at most ten: a round
+        takes a tenth of them; each time that the region has stopped shrinking, the size of a round
+        is doubled; the last round takes the rest, at least a quarter.
     seed : int, optional
+        By default new for every call.
     n_jobs : int
-        Processes to simulate and train on; -1 for all cores.
+        Processes for simulating and training; -1 uses all cores.
     progress : bool
+        Print a line per round, and show progress bars.
 
     Returns
     -------
     Posterior
-        Valid for y and its neighbourhood. The present posterior is not changed.
+        For observations like y (docs/refine.md). This posterior is not changed.
 
     Raises
     ------
     PriorError
-        If the prior was never stated, or has a field.
+        If the prior was not stated, or has a field.
     SimulationError
-        If there is no simulator, or too few simulations are asked for.
+        If there is no simulator, or `n_simulations` is below 100 for each round.
     ShapeError
-        If y does not fit the observations that were simulated.
+        If y does not fit the simulated observations.
+    ValueError
+        If `rounds` is not a whole number of at least 1.
+
+    Warns
+    -----
+    UserWarning
+        If the simulations do not produce observations like y.
     """
     study = _study(core, y, n_simulations, rounds, seed, n_jobs, progress)
     _warn_if_strange(core, study.observation)
