@@ -196,7 +196,7 @@ def fit_posterior(
         how = Execution(n_jobs, client=client)
         simulations = run(problem, n=n_simulations, how=how, seed=seed, progress=progress)
     if limits is not None:
-        raise SimulationError("until= simulates as many as it takes; got a table", simulations)
+        raise SimulationError("until= needs a simulator; got a table", simulations)
     try:
         study = Study(problem, infer, chosen, training, n_jobs, seed, progress, online)
         return Posterior(study.fit(simulations.inferring(infer).deriving(labelled)))
@@ -220,12 +220,12 @@ def _limits(until: Any, n: Any, most: Any, seconds: Any, y: Any, online: bool) -
     """Look at how far simulations may grow, before anything is simulated."""
     if until is not None:
         if online:
-            raise ValueError("until= keeps what it simulates, and online=True does not: choose one")
+            raise ValueError("until= keeps its simulations, online=True does not: use one of them")
         return Limits.checked(until, n, most, seconds)
     asked = {"max_simulations": most, "max_seconds": seconds, "y": y}
     for name, value in asked.items():
         if value is not None:
-            raise ValueError(f'{name}= belongs to until="trust"; got {name}={value!r:.40} alone')
+            raise ValueError(f'{name}= needs until="trust"; got {name}={value!r:.40} without it')
     return None
 
 

@@ -142,7 +142,9 @@ def _check_shapes(values: Mapping[str, NDArray[Any]]) -> None:
             )
     counts = {name: len(array) for name, array in values.items()}
     if len(set(counts.values())) > 1:
-        raise ShapeError(f"make_draws: every parameter needs as many draws; got {counts}")
+        raise ShapeError(
+            f"make_draws: every parameter must have the same number of draws; got {counts}"
+        )
 
 
 def flat(draws: xr.Dataset) -> tuple[tuple[str, ...], NDArray[np.float64]]:

@@ -299,7 +299,7 @@ def goodness_of_fit(subject: Subject, observations: Observations) -> list[Goodne
 GOODNESS_OF_FIT = CheckKind(
     name="goodness of fit",
     question="Is your observation one that the simulations could have produced?",
-    explanation="It should lie as close to simulated ones as these lie to each other.",
+    explanation="It should be as close to simulated observations as they are to each other.",
     run=lambda here: goodness_of_fit(here.subject, here.observation)[0],
     at_observation=True,
 )

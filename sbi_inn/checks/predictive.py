@@ -148,7 +148,7 @@ def check_predictive(here: Here) -> Predictive | str:
     good = np.isfinite(again).any(axis=1)
     observed = described(here.observation, schema)[0]
     if np.isnan(observed).all():
-        return "everything is missing in the observation"
+        return "all values of the observation are missing"
     shown = np.isfinite(observed) & (np.isfinite(again).sum(axis=0) >= FEWEST)
     if not shown.any():
         return f"{good.sum()} of {len(again)} re-simulations succeeded"

@@ -29,8 +29,8 @@ def rejection_abc(
     """Draw from the posterior by rejection ABC.
 
     The distance is Euclidean, with each observable divided by its robust spread over the
-    simulations. Sets are compared by mean, standard deviation and quantiles. Missing values are
-    replaced by what the other observables say of the distance.
+    simulations. Sets are compared by mean, standard deviation and quantiles. A missing value
+    counts as if it differed by as much as the others do on average.
 
     Parameters
     ----------

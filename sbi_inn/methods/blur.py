@@ -22,7 +22,7 @@ def check_blur(settings: Any) -> None:
     pair = isinstance(blur, tuple | list) and len(blur) == 2
     if blur is not None and not (pair and blur[0] >= blur[1] > 0):
         raise ValueError(
-            f"{type(settings).__name__}(blur=...) must be positive and fall; got {blur!r}"
+            f"{type(settings).__name__}(blur=...) must be positive and not rise; got {blur!r}"
         )
 
 

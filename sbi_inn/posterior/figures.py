@@ -145,7 +145,9 @@ def latent_grid(core: Core, y: Any, axis: FloatArray, axes: tuple[int, int] = (0
         If there are no such axes.
     """
     if not isinstance(core.fitted, Decoder):
-        raise TypeError(f"draws of the method {core.fitted.settings.label} come from no latent")
+        raise TypeError(
+            f"draws of the method {core.fitted.settings.label} do not come from latents"
+        )
     dim = core.fitted.latent_dim
     if len(set(axes)) != 2 or not set(axes) <= set(range(dim)):
         raise ValueError(f"expected two different axes of the {dim} latents; got {axes}")

@@ -61,7 +61,7 @@ def train_more(
     if not isinstance(core.fitted, Trainable):
         raise TypeError(
             'train_more is for method="cinn" and method="inn"; '
-            f"{core.fitted.settings.label} cannot be trained on"
+            f"the training of {core.fitted.settings.label} cannot be continued"
         )
     new = replace(simulations.inferring(core.prior.names), prior=core.prior)
     _check_prior(core, simulations)

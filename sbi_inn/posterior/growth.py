@@ -168,7 +168,7 @@ class Limits:
         first = min(FIRST, most) if first is None else first
         if not FEWEST <= first <= most:
             raise ValueError(
-                f"n_simulations is the first stage here: expected it between {FEWEST} and "
+                f"with until=, n_simulations is the first stage: expected {FEWEST} to "
                 f"max_simulations={most:,}; got {first:,}"
             )
         seconds = math.inf if seconds is None else seconds

@@ -44,7 +44,7 @@ def encode(
     """
     fitted, observation = core.fitted, core.read(y)
     if not isinstance(fitted, Encoder):
-        raise TypeError(f"draws of the method {fitted.settings.label} have no latents of their own")
+        raise TypeError(f"draws of the method {fitted.settings.label} have no unique latents")
     named = labelled.by_name(parameters, core.prior.names)
     latents, _ = fitted.encode(observation, core.prior.to_latent(named))
     return xr.DataArray(latents, dims=("draw", "latent"), name="latents")
@@ -87,7 +87,7 @@ def decode(
     """
     fitted, observation = core.fitted, core.read(y)
     if not isinstance(fitted, Decoder):
-        raise TypeError(f"draws of the method {fitted.settings.label} come from no latent")
+        raise TypeError(f"draws of the method {fitted.settings.label} do not come from latents")
     z = np.atleast_2d(np.asarray(latents, dtype=np.float64))
     if z.ndim != 2 or z.shape[1] != fitted.latent_dim or not np.isfinite(z).all():
         raise ShapeError(

@@ -60,8 +60,8 @@ def learning_curve(
     """
     if not len(core.seen_rows):
         raise SimulationError(
-            "a learning curve trains anew on the simulations, and a posterior that was loaded "
-            "has only those that were held out: ask the one that fit_posterior returned",
+            "a learning curve trains on the simulations again, and a loaded posterior has only "
+            "the held-out ones: use the posterior that fit_posterior returned",
             core.simulations,
         )
     here = "" if y is None else information(checking.subject_of(core), y).well

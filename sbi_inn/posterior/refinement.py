@@ -177,8 +177,8 @@ class _Study:
             return
         if said:
             print(said)
-        missed = f", wider for {found.missed} simulations that it missed" if found.missed else ""
-        cut = ", opened where the one before cut some off" if found.cut else ""
+        missed = f", widened to hold {found.missed} simulations" if found.missed else ""
+        cut = ", extended where the last one cut off draws" if found.cut else ""
         print(
             f"round {number}: a region of {found.box.mass:.2g} of the prior's mass{missed}{cut}; "
             f"{n:,} simulations"
@@ -205,11 +205,11 @@ def _study(
         )
     if core.prior.fields:
         names = ", ".join(place.name for place in core.prior.fields)
-        raise PriorError(f"refine has no regions of fields; the prior has the field {names}")
+        raise PriorError(f"refine cannot be used for fields; the prior has the field {names}")
     problem = core.simulator("to refine")
     if not core.prior.stated:
         raise PriorError(
-            "to refine, parameters have to be drawn from the prior, and that of the table was "
+            "to refine, parameters must be drawn from the prior, and that of the table was "
             "never stated: state it, fit_posterior(simulations, si.Prior(...))"
         )
     return _Study(
@@ -228,7 +228,9 @@ def _study(
 def _warn_if_strange(core: Core, observation: Observations) -> None:
     found = core.familiar.compare(core, observation)[0]
     if found.p_value < STRANGE:
-        warnings.warn(f"{found.worst.words}; a posterior refined there is hardly one", stacklevel=4)
+        warnings.warn(
+            f"{found.worst.words}; a posterior refined there would mean little", stacklevel=4
+        )
 
 
 def _settled(found: Region, before: Core) -> bool:

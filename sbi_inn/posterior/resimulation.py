@@ -65,7 +65,7 @@ def resimulate(
         If both `given` and `emulator` are used.
     """
     if emulator and given:
-        raise ValueError("other givens take the simulator: pass given= or emulator=True")
+        raise ValueError("other givens need the simulator: pass given= or emulator=True, not both")
     observation = core.read(y)
     if emulator:
         again, rows = core.emulation.again(_drawn(core, observation, n, seed), observation)

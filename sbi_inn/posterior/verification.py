@@ -53,7 +53,7 @@ class Verification:
     def sentence(self) -> str:
         """Say it in a line."""
         agree, n = int(self.table["agrees"].sum()), len(self.table)
-        left = f"; not computed again, for want of a simulator: {', '.join(self.skipped)}"
+        left = f"; not computed again without a simulator: {', '.join(self.skipped)}"
         said = "Verified" if self.agrees else "Not verified"
         return f"{said}: {agree:,} of {n:,} numbers agree{left if self.skipped else ''}."
 

@@ -29,7 +29,7 @@ WORTH_SAYING = (GOODNESS_OF_FIT.name, "information at y")
 AT_Y = {check.name for check in CHECKS if check.at_observation}
 OBJECTIONS = ("caution", "do not trust")
 REASONS = 3  # that are told in the sentence
-OUTSIDE = "Widen the prior of what is given, so that training covers the observation."
+OUTSIDE = "Widen the distributions of the givens, so that training covers the observation."
 
 
 @dataclass(frozen=True)

@@ -122,8 +122,8 @@ class Noise:
         taken, strangers = asked(self.function, known)
         if strangers:
             raise SimulationError(
-                f"noise: the argument {', '.join(map(repr, strangers))} is no observable, "
-                f"parameter or given "
+                f"noise: the argument {', '.join(map(repr, strangers))} is not an "
+                f"observable, parameter or given "
                 f"(known: {', '.join((*known, 'rng'))})"
             )
         return taken

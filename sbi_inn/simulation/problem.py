@@ -86,7 +86,7 @@ class Problem:
         missing = [length for length in self.simulator.sets if length not in self.given]
         if missing:
             raise SimulationError(
-                f"sets= names the length {missing[0]!r}, which is no given; add "
+                f"sets= names the length {missing[0]!r}, which is not a given; add "
                 f"given={{{missing[0]!r}: st.randint(1, 101)}}, or a number"
             )
         _ = self.binding

@@ -122,7 +122,7 @@ def simulate(
     if store is not None:
         return run_stored(problem, store, n=n, part=part, how=how, seed=seed, progress=progress)
     if part is not None:
-        raise SimulationError(f"part={part} is of a store: say which, store='runs/name.zarr'")
+        raise SimulationError(f"part={part} needs a store: pass store='runs/name.zarr'")
     return run(problem, n=n, how=how, seed=seed, progress=progress)
 
 
@@ -248,9 +248,9 @@ def _check_words(problem: Problem, pilot: Pilot) -> None:
         strange = [name for name in getattr(problem, argument) if name not in known]
         if strange:
             raise SimulationError(
-                f"{argument}= names {', '.join(map(str, strange))}, which is no parameter, given "
-                f"or observable (known: {', '.join(known)}); a quantity that follows from "
-                "parameters is known to fit_posterior(..., derived=) alone"
+                f"{argument}= names {', '.join(map(str, strange))}, which is not a parameter, "
+                f"given or observable (known: {', '.join(known)}); derived quantities are only "
+                "known to fit_posterior(..., derived=)"
             )
 
 

@@ -244,7 +244,7 @@ class Simulations:
             theirs = ys[name].attrs.get("units", "") if name in ys else ""
             if own and theirs and own != theirs:
                 warnings.warn(
-                    f"{name} is in {theirs}, and was simulated in {own}: nothing is converted",
+                    f"{name} is in {theirs}, and was simulated in {own}: units are not converted",
                     stacklevel=5,  # at the caller of Posterior.sample
                 )
 

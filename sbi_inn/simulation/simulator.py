@@ -63,8 +63,8 @@ class Simulator:
         twice = [name for name, count in Counter((*lengths, *names)).items() if count > 1]
         if twice:
             raise SimulationError(
-                f"sets=, series= and images= name a length or an observable once; got {twice[0]!r} "
-                "twice"
+                "a length or an observable may be named only once in sets=, series= and images=; "
+                f"got {twice[0]!r} twice"
             )
         # `inspect.signature` and `help` see through the record.
         object.__setattr__(self, "__wrapped__", self.function)

@@ -71,7 +71,7 @@ class Store:
         path = Path(path)
         if path.exists() and not is_store(path) and (not path.is_dir() or any(path.iterdir())):
             if not (path / LOCK).exists():
-                raise SimulationError(f"{path} is there already, and is no store of simulations")
+                raise SimulationError(f"{path} exists already, and is not a store of simulations")
         path.mkdir(parents=True, exist_ok=True)
         with manifests.locked(path / LOCK):
             if not is_store(path):

@@ -64,7 +64,7 @@ class Tally:
         counts, first = self.counts, self._first
         assert first is not None
         rare = {
-            "returned what no table can hold": self.wrong,
+            "returned something that does not fit": self.wrong,
             "took too long": counts[TIMEOUT],
             "were lost": counts[LOST],
         }

@@ -71,7 +71,7 @@ def read_observations(
     source = Source.of(table, [*hint, *(c for cs in (sets or {}).values() for c in cs)])
     if index is not None:
         if by is not None:
-            raise ShapeError(f"by={by!r} names the objects; expected no index= beside it")
+            raise ShapeError(f"by={by!r} names the objects: leave out index=")
         source.need([index], "the index")
         names = pd.Index(source.columns[index].to_numpy(), name=index)
         columns = {name: c for name, c in source.columns.items() if name != index}

@@ -159,8 +159,8 @@ def _read_store(
     """Read a store, which says by itself what is asked of other tables."""
     if any(value is not None for value in asked):
         raise ShapeError(
-            f"{path} is a store of simulations, which knows its parameters, givens and labels: "
-            "expected none but prior="
+            f"{path} is a store of simulations, which holds its parameters, givens and labels: "
+            "of these arguments, pass prior= only"
         )
     return read_store(path, prior, progress=progress)
 
@@ -220,7 +220,7 @@ def _fields(found: Contents, wanted: Wanted, profiles: list[str]) -> list[str]:
     if wrong:
         several = [name for name, k in axes.items() if k]
         raise ShapeError(
-            f"fields= names {wrong[0]!r}; expected parameters of more than a number, of which "
+            f"fields= names {wrong[0]!r}; expected parameters that are vectors or maps, of which "
             f"there are: {', '.join(several) or 'none'}"
         )
     return [name for name, k in axes.items() if k > 1 or name in profiles]
@@ -245,8 +245,8 @@ def _check_vary(parameters: Mapping[str, AnyArray], title: str) -> None:
             if different <= FEW_VALUES and len(one) >= 10 * different:
                 warnings.warn(
                     f"{column} has only {different} different values in {len(one):,} rows: it is "
-                    "taken as continuous, and the posterior between them rests on nothing. Draw "
-                    "parameters at random in place of a grid",
+                    "taken as continuous, but nothing is known between these values. Draw "
+                    "parameters at random, not on a grid",
                     stacklevel=4,
                 )
 

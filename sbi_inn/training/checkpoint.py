@@ -150,7 +150,7 @@ def _check_same(saved: Mapping[str, Any], now: Mapping[str, Any], path: Path) ->
     if differ:
         raise LoadError(
             f"{path}: the checkpoint is of another training: {'; '.join(differ)}. Train as before "
-            "to go on, or give another path"
+            "to continue it, or give another path"
         )
 
 

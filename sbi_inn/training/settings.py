@@ -118,7 +118,7 @@ class Training:
             return self
         if seed is None:
             raise ValueError(
-                "a training with a checkpoint goes on where the same seed is stated again: "
+                "a training with a checkpoint needs a seed, so that the same call can continue it: "
                 "fit_posterior(..., seed=1); got seed=None"
             )
         return replace(self, checkpoint=Path(self.checkpoint).resolve())

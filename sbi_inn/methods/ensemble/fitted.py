@@ -119,7 +119,7 @@ class FittedEnsemble:
             If they cannot be trained on.
         """
         if not all(isinstance(member, Trainable) for member in self.members):
-            raise TypeError(f"the method {self.settings.label} cannot be trained on")
+            raise TypeError(f"the training of {self.settings.label} cannot be continued")
         return self.settings.more(self.members, data, training, seed=seed, progress=progress)
 
     def to(self, device: torch.device) -> FittedEnsemble:
