@@ -1,4 +1,4 @@
-"""The front doors: `fit_posterior`, from a simulator to a posterior, and `compare_models`."""
+"""The main functions: `fit_posterior`, from a simulator to a posterior, and `compare_models`."""
 
 from __future__ import annotations
 

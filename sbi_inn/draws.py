@@ -1,4 +1,4 @@
-"""Labelled draws, the currency of the package: build them, lay them flat, summarise them."""
+"""Labelled draws, which the whole package uses: make them, flatten them, summarise them."""
 
 from __future__ import annotations
 

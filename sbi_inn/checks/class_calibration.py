@@ -1,4 +1,4 @@
-"""Are probabilities of models what they say? Of those of 70 %, seven in ten are to be true."""
+"""Check that the probabilities of models are calibrated: of those of 70 %, 70 % are true."""
 
 from __future__ import annotations
 

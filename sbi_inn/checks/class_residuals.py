@@ -1,7 +1,7 @@
-"""Has the classifier read all of the observation? What it says may be calibrated, and say little.
+"""Check that the probabilities of models use all of the observation.
 
-Given the observation, the indicator of a model less its exact probability p has mean 0 and variance
-p (1 - p), whatever was observed: no feature of the observation may predict it.
+Given the observation, the indicator of a model minus its exact probability p has mean 0 and
+variance p (1 - p), whatever was observed: no feature of the observation may predict it.
 """
 
 from __future__ import annotations

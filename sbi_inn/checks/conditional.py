@@ -1,4 +1,4 @@
-"""Whether posteriors read all that the observation says: ranks that it does not predict."""
+"""Check that posteriors use all of the observation: it must not predict ranks of truths."""
 
 from __future__ import annotations
 

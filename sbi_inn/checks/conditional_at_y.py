@@ -1,4 +1,4 @@
-"""Whether the posterior at one observation reads all that it says."""
+"""Check that the posterior at one observation uses all that the observation says."""
 
 from __future__ import annotations
 

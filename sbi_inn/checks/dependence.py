@@ -1,4 +1,4 @@
-"""Whether posteriors get right how parameters go together (Modrak et al. 2023)."""
+"""Check that posteriors show how parameters depend on each other (Modrak et al. 2023)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of posteriors of fields: numbers that sum a field up decide, pixels make a map."""
+"""Check posteriors of fields: by numbers that summarise a field, and by its pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether "none of them" is said as rarely as its p-value states, and densities are densities."""
+"""Check that "none of them" is said as rarely as its p-value says, and that features are kept."""
 
 from __future__ import annotations
 

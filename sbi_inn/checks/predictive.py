@@ -1,4 +1,4 @@
-"""Whether re-simulations at one observation look like it, statistic by statistic."""
+"""Check that re-simulations at one observation look like it, statistic by statistic."""
 
 from __future__ import annotations
 

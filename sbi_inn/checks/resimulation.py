@@ -1,4 +1,4 @@
-"""Whether posterior draws, simulated again, land on the observation (sec. 4.2.2)."""
+"""Check that simulations from posterior draws look like the observation (sec. 4.2.2)."""
 
 from __future__ import annotations
 

@@ -41,16 +41,16 @@ class NoneOfThem(Record):
     Attributes
     ----------
     p_value_together : float
-        Of the deciding tests together.
+        P-value of the deciding tests together.
     tests : DataFrame
         P-values: rows the likelihoods (eqs. 5.31 to 5.34), WAIC and the distance; columns the
         tests.
     each : Series
         P-value under each model, among its own simulations.
     distance : GoodnessOfFit
-        By distance to simulations, without likelihoods: which statistic sticks out.
+        The test by distance to simulations, without likelihoods, and which statistic sticks out.
     score : float
-        Log-likelihood of the observation, and `usual`, of simulations.
+        Log-likelihood of the observation; `usual` has those of simulations.
     """
 
     p_value_together: float

@@ -1,4 +1,4 @@
-"""Read a comparison back from its file, of which no code is run."""
+"""Read a comparison from its file, without running any code."""
 
 from __future__ import annotations
 

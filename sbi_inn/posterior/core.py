@@ -1,4 +1,4 @@
-"""What everything else needs of a posterior: draws and densities in the parameters' own units."""
+"""Draws and densities of a posterior, in the parameters' own units, for all that needs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Held-out simulations and their schema, as a file holds them, held against each other."""
+"""Read held-out simulations and their schema from a file, and compare them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between parameters and the latents that draws come from (dissertation, figs. 3.5 and 3.12)."""
+"""Map between parameters and the latents of draws (dissertation, figs. 3.5 and 3.12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What more simulations or more measurements would make of a posterior."""
+"""What more simulations or more measurements would gain."""
 
 from __future__ import annotations
 

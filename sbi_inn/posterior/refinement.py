@@ -1,11 +1,11 @@
-"""A posterior for the neighbourhood of one observation, from fresh simulations there.
+"""A posterior for the neighbourhood of one observation, from new simulations there.
 
 Truncated sequential neural posterior estimation (Deistler, Goncalves & Macke 2022,
-arXiv:2210.04815). Simulations from the prior, truncated to a region that holds nearly all of the
-posterior's mass at the observation, need no correction of the loss: inside, the prior keeps its
-shape. The region is a box on the latent side of the prior, so that the truncated prior has an exact
-map to N(0, I) of its own, and everything that works on a posterior works on the refined one: its
-draws stay in the region and its density is normalised there.
+arXiv:2210.04815). New simulations are drawn from the prior, truncated to a region that holds nearly
+all of the posterior at the observation. Inside the region the prior keeps its shape, so the loss
+needs no correction. The region is a box in the latent space of the prior. The truncated prior thus
+has an exact map to N(0, I), and everything that works for a posterior works for the refined one:
+its draws stay in the region, and its density is normalised there.
 """
 
 from __future__ import annotations

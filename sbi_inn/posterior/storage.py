@@ -1,4 +1,4 @@
-"""Read a posterior back from its file, of which no code is run."""
+"""Read a posterior from its file, without running any code."""
 
 from __future__ import annotations
 

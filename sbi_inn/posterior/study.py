@@ -1,4 +1,4 @@
-"""One study, from simulations to a trained core, and what there is to say on the way."""
+"""One study, from simulations to a trained posterior, and the messages on the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields whose prior is known by its draws alone: a function that makes one, or rows of them."""
+"""Fields whose prior is known only by draws: a function that makes one, or rows of them."""
 
 from __future__ import annotations
 

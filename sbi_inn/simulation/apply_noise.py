@@ -1,4 +1,4 @@
-"""Simulations that were done already, observed with other givens and noise."""
+"""Simulations that exist already, observed with other givens and noise."""
 
 from __future__ import annotations
 

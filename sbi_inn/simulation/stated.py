@@ -1,4 +1,4 @@
-"""What a run needs to know beforehand."""
+"""Check the arguments of a run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Simulations on disk, written as they come: what was simulated is never simulated again.
+"""Simulations on disk, written as they are done: none is ever simulated twice.
 
-A store is a folder of pieces, each a Zarr group that one run writes, beside a manifest. Rows are
+A store is a folder with a manifest and pieces, each a Zarr group that one run writes. Rows are
 keyed by the seed and their number, so that it does not matter who simulates them, when, or in which
 order.
 """

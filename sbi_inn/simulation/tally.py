@@ -1,4 +1,4 @@
-"""What became of simulations, counted; and when a run is pointless."""
+"""Count the outcomes of simulations, and decide when a run is hopeless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulations that were done elsewhere."""
+"""Read simulations that were made elsewhere."""
 
 from __future__ import annotations
 
