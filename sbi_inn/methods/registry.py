@@ -1,4 +1,4 @@
-"""Methods by name, and the one that a user asks for."""
+"""Methods by name, and the choice of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training run needs to go on where it stopped, in one file that is written whole."""
+"""All that is needed to continue a training, in one file that is written as a whole."""
 
 from __future__ import annotations
 

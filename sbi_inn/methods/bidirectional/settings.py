@@ -1,4 +1,4 @@
-"""What can be chosen of a bidirectional network, and what follows from the simulations."""
+"""Settings of a bidirectional network, and their defaults."""
 
 from __future__ import annotations
 

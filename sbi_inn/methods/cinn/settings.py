@@ -1,4 +1,4 @@
-"""What can be chosen of a cINN, and what follows from the simulations."""
+"""Settings of a cINN, and their defaults."""
 
 from __future__ import annotations
 
@@ -153,13 +153,13 @@ class CINNSettings:
     def advised(self, worth: bool) -> Self:
         """Return the settings of a late network; `worth`: whether an exact start is worth it.
 
-        If it does not, the fourth network starts as the third does.
+        If not, the fourth network starts as the third does.
         """
         return self if worth or not self.learns_likelihood else replace(self, start="trained")
 
     @property
     def reads_statistics(self) -> bool:
-        """Whether large sets of numbers are read by their statistics: by the last two of four.
+        """Whether large sets are read by statistics: third of four; fourth without a likelihood.
 
         Which is better depends on the distribution: location, width and shape are easily learned
         from statistics; heavy tails and counts, from entries. Stacking decides.
@@ -168,7 +168,7 @@ class CINNSettings:
 
     @property
     def reads_curves(self) -> bool:
-        """Whether curves are read as series: by the last two of four, unless they start exactly.
+        """Whether curves are read as series: third of four; fourth if its start is trained.
 
         Which is better depends on the curve. Features at any place, such as a line in a spectrum,
         and dependence on earlier entries are easily learned from windows; the meaning of each

@@ -1,4 +1,4 @@
-"""What an ensemble gives when it is trained: draws and densities of a mixture."""
+"""A trained ensemble: draws and densities of a mixture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be chosen of a cINN of fields, and what follows from the simulations."""
+"""Settings of a cINN of fields, and their defaults."""
 
 from __future__ import annotations
 

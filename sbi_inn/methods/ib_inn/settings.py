@@ -1,4 +1,4 @@
-"""What can be chosen of an IB-INN, and what follows from the simulations."""
+"""Settings of an IB-INN, and their defaults."""
 
 from __future__ import annotations
 
