@@ -251,7 +251,8 @@ def compare_models(
         parameters may differ.
     n_simulations : int, optional
         Number of simulations of each model. Default: 100,000 or 30,000, if they take less than
-        twenty seconds; else 10,000, if they take less than ten minutes.
+        twenty seconds and have at most 10 million numbers; else 10,000, if they take less than ten
+        minutes.
     prior : mapping of str to float, optional
         Prior probabilities of the models; equal by default. The methods of the result take others.
     method : IBINN, optional

@@ -91,7 +91,7 @@ def with_summary(method: Any, summary: Any) -> Any:
         return method
     if not declared(method, "takes_summary"):
         name = type(method).__name__
-        raise ValueError(f'summary= can be used with method="cinn" only; got {name}')
+        raise ValueError(f'summary= is for method="cinn" only; got {name}')
     return replace(method, summary=summary)
 
 

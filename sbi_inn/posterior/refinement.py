@@ -73,7 +73,7 @@ def refine(
     ----------
     y : one observation
     n_simulations : int
-        New simulations in all rounds together.
+        New simulations in all rounds together, including those that search for the region.
     rounds : int, optional
         Number of rounds. By default as many as the simulations are enough for, at most ten: a round
         takes a tenth of them; each time that the region has stopped shrinking, the size of a round

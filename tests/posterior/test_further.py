@@ -169,7 +169,9 @@ def test_simulations_of_another_study(first, name):
 
 def test_a_method_without_networks_cannot_go_on():
     straight = quick_fit(LINE, method=Regression(), epochs=1)
-    with pytest.raises(TypeError, match='train_more is for method="cinn" and method="inn"; regr'):
+    with pytest.raises(
+        TypeError, match='train_more is for method="cinn" and method="inn"; the training of regr'
+    ):
         straight.train_more(more(200))
 
 

@@ -368,7 +368,7 @@ def test_a_refined_posterior_in_a_file_and_back(sharp, tmp_path):
     assert again.problem.prior == sharp.prior
     assert repr(again) == repr(sharp)
     assert refined(again, n=300).prior.whole == BENT.prior
-    with pytest.warns(UserWarning, match="refined for the neighbourhood"):
+    with pytest.warns(UserWarning, match="refined for observations like"):
         again.sample({"y": np.array([3.0, -1.0])}, 5)
 
 

@@ -152,7 +152,7 @@ def test_without_its_simulator_it_judges_a_catalogue(posterior, path):
     assert found.equals(here.goodness_of_fit_each(ys))
     together = loaded.goodness_of_fit_together([Y] * 20)
     assert together.table.equals(here.goodness_of_fit_together([Y] * 20).table)
-    with pytest.raises(si.SimulationError, match="ask the one that fit_posterior returned"):
+    with pytest.raises(si.SimulationError, match="use the posterior that fit_posterior returned"):
         loaded.learning_curve()
 
 
