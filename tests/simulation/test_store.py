@@ -382,7 +382,7 @@ def test_a_store_is_read_and_fitted_by_its_path(tmp_path):
     path = tmp_path / "a.zarr"
     stored = si.simulate(by_row, PRIOR, n=300, store=path, given=GIVEN, seed=3, progress=False)
     alike(stored, si.read_simulations(str(path), progress=False))
-    with pytest.raises(ShapeError, match="which knows its parameters"):
+    with pytest.raises(ShapeError, match="which holds its parameters"):
         si.read_simulations(path, parameters=["a"])
     training = si.Training(epochs=1)
     posterior = si.fit_posterior(path, training=training, ensemble=1, seed=1, progress=False)
