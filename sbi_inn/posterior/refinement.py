@@ -76,8 +76,8 @@ def refine(
         New simulations in all rounds together, including those that search for the region.
     rounds : int, optional
         Number of rounds. By default as many as the simulations are enough for, at most ten: a round
-        takes a tenth of them; each time that the region has stopped shrinking, the size of a round
-        is doubled; the last round takes the rest, at least a quarter.
+        takes a tenth of them, at least 100; each time that the region has stopped shrinking, the
+        size of a round is doubled; the last round takes the rest, at least a quarter.
     seed : int, optional
         By default new for every call.
     n_jobs : int
