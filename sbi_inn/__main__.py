@@ -65,16 +65,18 @@ def _parser() -> argparse.ArgumentParser:
         )
     fit.add_argument("--simulations", type=int, default=DEFAULT, metavar="N", help="default 10,000")
     fit.add_argument("--method", choices=METHODS, default="cinn", help="default cinn")
-    fit.add_argument("--out", type=Path, metavar="DIR", help="where figures and posterior go")
-    fit.add_argument("--seed", type=int, metavar="S", help="default: fresh entropy")
+    fit.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the figures and the posterior"
+    )
+    fit.add_argument("--seed", type=int, metavar="S", help="default: a new one")
     fit.set_defaults(run=_fit)
     _add_simulate(commands)
-    check = commands.add_parser("check", help="say whether to trust a posterior that was saved")
-    check.add_argument("file", type=Path, metavar="FILE", help="what posterior.save wrote")
+    check = commands.add_parser("check", help="check whether a saved posterior can be trusted")
+    check.add_argument("file", type=Path, metavar="FILE", help="a file written by posterior.save")
     check.add_argument(
         "--problem",
         metavar="NAME",
-        help="what to simulate with: a registered problem, or file.py:problem; by default the "
+        help="the simulator: a registered problem, or file.py:problem; by default the "
         "registered one that the file names, if any",
     )
     check.add_argument("--out", type=Path, metavar="HTML", help="write the report here too")
@@ -82,9 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser(
         "verify", help="compute the numbers of a saved posterior's last check again, and compare"
     )
-    verify.add_argument("file", type=Path, metavar="FILE", help="what posterior.save wrote")
+    verify.add_argument("file", type=Path, metavar="FILE", help="a file written by posterior.save")
     verify.add_argument(
-        "--problem", metavar="NAME", help="as for check; without one, what needs none is compared"
+        "--problem", metavar="NAME", help="as for check; without one, only checks that need none"
     )
     verify.set_defaults(run=_verify)
     commands.add_parser("list", help="list the registered problems").set_defaults(run=_list)
@@ -96,10 +98,14 @@ def _add_simulate(commands: Any) -> None:
     parser.add_argument("name", metavar="NAME", help="a registered problem, or file.py:problem")
     parser.add_argument("-n", type=int, metavar="N", help="simulations in all; default 10,000")
     parser.add_argument(
-        "--store", type=Path, required=True, metavar="DIR", help="where they go, as runs/blade.zarr"
+        "--store",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the store, such as runs/blade.zarr",
     )
     parser.add_argument(
-        "--part", type=_part, metavar="I/K", help="simulate part I of K; parts may run side by side"
+        "--part", type=_part, metavar="I/K", help="simulate part I of K; parts may run in parallel"
     )
     parser.add_argument("--seed", type=int, metavar="S", help="default: that of the store")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds for one simulation")
@@ -185,7 +191,7 @@ def _verify(options: argparse.Namespace) -> int:
     print(f"made with:  {made.sentence or '(not recorded)'}")
     print(f"here:       {Provenance.of(posterior.problem).sentence}")
     if posterior.problem is not None and Provenance.of(posterior.problem).source != made.source:
-        print("the source of the simulator is another one")
+        print("the source of the simulator has changed")
     print(f"last check: {posterior.last_check or '(none)'}\n")
     found = posterior.verify()
     print(found)

@@ -1,4 +1,4 @@
-"""The front doors: `fit_posterior`, from a simulator to a posterior, and `compare_models`."""
+"""The main functions: `fit_posterior`, from a simulator to a posterior, and `compare_models`."""
 
 from __future__ import annotations
 
@@ -64,85 +64,86 @@ def fit_posterior(
     seed: int | None = None,
     progress: bool = True,
 ) -> Posterior:
-    """Simulate, train, and hold out a test set.
+    """Fit a posterior: simulate, train networks, and hold out simulations for the checks.
 
     Parameters
     ----------
     simulator : callable, Problem, str, Simulations or table
         A callable (with its prior), a Problem, or the name of a registered one. Or simulations
-        already done: those of `read_simulations`; a DataFrame, a Dataset or the path of a table
-        (with its prior), whose other numerical columns are then the observables; or the path of a
-        store that `simulate(..., store=)` has written, which holds its prior.
+        that exist already: those of `read_simulations`; a DataFrame, a Dataset or the path of a
+        table (with its prior), whose other numerical columns are the observables; or the path of
+        a store written by `simulate(..., store=)`, which holds its prior.
     prior : Prior or mapping, optional
-        Named scipy distributions; needed with a callable and with a bare table. For simulations
-        already done it states the distribution they were drawn from, and is compared with them.
+        Named scipy distributions; required with a callable and with a bare table. For simulations
+        that exist already: the distribution they were drawn from; it is compared with them.
     n_simulations : int, optional
-        Default 10,000, if that takes less than ten minutes. With `until`, the number of the first
-        stage, 1,000 by default.
+        Number of simulations. Default: 10,000, if they take less than ten minutes. With `until`:
+        the number in the first stage, 1,000 by default.
     method : CINN, FieldCINN, INN or str
-        Settings of the method; "cinn" is short for `CINN()`, or for `FieldCINN()` where the prior
-        has a field, "inn" for `INN()`. A method of your own has a `label` and a `fit` like these.
+        Settings of the method. "cinn" stands for `CINN()`, or for `FieldCINN()` if the prior has a
+        field; "inn" stands for `INN()`. A method of your own has a `label` and a `fit` like these.
     training : Training, optional
-        How long and how to train; settings left out depend on the simulations.
+        How long and how to train. Settings left out are chosen from the number of simulations.
     summary : "auto" or torch.nn.Module
-        A network of your own that reads observations, in place of ours (method "cinn"). Its
-        `forward` takes one argument and returns features of shape (batch, features). If there is
-        one observable, of fixed shape, and no varying given, the argument is a float32 tensor of
-        shape ``(batch, *shape)``. Otherwise it is a dict of such tensors by name: (batch,) for a
-        number or a varying given; ``(batch, longest, *entry)`` for a column of a set or series,
-        padded with zeros; and under the name of each length the mask of the entries, bool of shape
-        (batch, longest). Everything is scaled to median 0 and a spread of 1, pixels by channel;
-        beyond 5, values grow like a logarithm; a missing value is 0. Each network of an ensemble
-        trains a copy, whose layers draw new weights by `reset_parameters`, which all layers of
-        torch have; frozen layers keep their weights.
+        A summary network of your own, which turns observations into features, in place of ours
+        (method "cinn"). Its `forward` takes one argument and returns features of shape (batch,
+        features). With one observable of fixed shape and no varying given, the argument is a
+        float32 tensor of shape ``(batch, *shape)``. Otherwise it is a dict of such tensors by
+        name: (batch,) for a number or a varying given; ``(batch, longest, *entry)`` for a column
+        of a set or series, padded with zeros; and, under the name of each length, a bool mask of
+        the entries, shape (batch, longest). Everything is scaled to median 0 and spread 1, pixels
+        by channel; values beyond 5 grow like a logarithm; a missing value is 0. Each network of an
+        ensemble trains a copy. The layers of a copy draw new weights with `reset_parameters`,
+        which all torch layers have; frozen layers keep their weights.
     infer : sequence of str, optional
-        The parameters to infer. The others are nuisances: drawn, simulated and averaged over. A
-        dependent parameter includes those that its distribution depends on. Re-simulation needs
-        all parameters, and is skipped.
+        The parameters to infer. The others are nuisances: drawn, simulated and averaged over. If a
+        parameter's distribution depends on other parameters, name those too. Checks that simulate
+        again need all parameters, and are skipped.
     given : mapping, optional
-        Quantities that are known and not inferred. A number is constant; others are drawn for
-        every simulation: frozen scipy distributions, such as `{"n_trials": st.randint(80, 901)}`;
-        arrays whose rows are drawn, such as the error bars of a catalogue; functions of
-        parameters, earlier givens and `rng`, called with arrays.
+        Quantities that are known and not inferred. A number is a constant. The others are drawn
+        for every simulation: frozen scipy distributions, such as `{"n_trials": st.randint(80,
+        901)}`; arrays, of which one row is drawn, such as the error bars of a catalogue; functions
+        of parameters, earlier givens and `rng`, called with arrays.
     noise : callable, optional
-        A function applied after the simulator, for measurement errors and gaps. Its signature
-        names what it needs of observables, parameters, givens and `rng`; it returns the
-        observables that it changes, for one simulation at a time (with
-        `@si.simulator(batched=True)`, for many). NaN is a missing value. Every pass over the
-        simulations draws the noise anew.
+        A function applied after the simulator, for measurement errors and gaps. Its arguments are
+        filled by name with observables, parameters, givens and `rng`. It returns the observables
+        that it changes, for one simulation at a time (for many, with
+        `@si.simulator(batched=True)`). NaN is a missing value. Every training epoch draws new
+        noise.
     derived : mapping of str to callable, optional
-        Quantities of interest that are functions of the parameters, such as `{"r0": lambda beta,
+        Functions of the parameters that you are interested in, such as `{"r0": lambda beta,
         gamma: beta / gamma}`; they are called with arrays of many draws. Draws, summaries and
         corner plots show them, with the `Problem`'s labels and units, and every check treats them
         like parameters.
     ensemble : int, optional
-        How many networks to train; the posterior is their mixture. By default 4 with method
-        "cinn", and else 1.
+        How many networks to train; the posterior is their mixture. Default: 4 for `CINN`, 1 for
+        other methods.
     until : "trust", optional
         Double the simulations until `check()` says "trust" and twice as many would hardly help.
-        Stop also if twice as many would not help in two stages, or if a budget is spent;
-        `posterior.growth` says why it stopped.
+        Also stop if twice as many would hardly help in two stages in a row, or if a budget is
+        spent; `posterior.growth` says why it stopped.
     max_simulations : int, optional
-        With `until`: the largest number of simulations, by default 200,000.
+        With `until`: the largest number of simulations, 200,000 by default.
     max_seconds : float, optional
-        With `until`: no stage begins that would end later, judging by the last one.
+        With `until`: no stage begins that is expected to end later than this.
     y : one observation, optional
         With `until`: stop when `check(y)`, not `check()`, says "trust".
     online : bool
-        Simulate while training: every pass after the first uses as many fresh simulations, so
-        that the network learns none by heart. For fast simulators, with method "cinn" and
+        Simulate while training: every epoch after the first uses fresh simulations, as many as the
+        first, so that no network can overfit them. For fast simulators, with method "cinn" and
         `Training(max_seconds=...)` or `Training(epochs=...)`. Each network of an ensemble has its
         own simulations. They are not kept; `posterior.n_simulations` counts them.
     client : dask.distributed.Client, optional
         Simulate on its workers instead of the cores of this machine, with the same result. With
-        `until`, every stage does so; its checks simulate here.
+        `until`, every stage does so, but the checks simulate on this machine.
     n_jobs : int
-        Processes to simulate and to train an ensemble on; -1 for all cores. It does not change the
-        result.
+        Processes for simulating and for training an ensemble; -1 uses all cores. It does not
+        change the result.
     seed : int, optional
-        Of everything random; by default fresh entropy, recorded in `posterior.seed`.
+        Seed of everything random. By default it is new for every call, and recorded in
+        `posterior.seed`.
     progress : bool
-        Say what was understood, and show progress bars.
+        Print how the arguments were understood, and show progress bars.
 
     Returns
     -------
@@ -154,8 +155,8 @@ def fit_posterior(
         If the prior is missing or cannot be used, if `infer` names something that is not a
         parameter, or if a derived quantity cannot be computed.
     SimulationError
-        If the simulator cannot be used, too few simulations succeed, or the method does not take
-        such observations.
+        If the simulator cannot be used, if too few simulations succeed, or if the method cannot
+        read such observations.
     TypeError, ValueError
         If a setting is invalid; raised before anything is simulated.
 
@@ -195,7 +196,7 @@ def fit_posterior(
         how = Execution(n_jobs, client=client)
         simulations = run(problem, n=n_simulations, how=how, seed=seed, progress=progress)
     if limits is not None:
-        raise SimulationError("until= simulates as many as it takes; got a table", simulations)
+        raise SimulationError("until= needs a simulator; got a table", simulations)
     try:
         study = Study(problem, infer, chosen, training, n_jobs, seed, progress, online)
         return Posterior(study.fit(simulations.inferring(infer).deriving(labelled)))
@@ -219,12 +220,12 @@ def _limits(until: Any, n: Any, most: Any, seconds: Any, y: Any, online: bool) -
     """Look at how far simulations may grow, before anything is simulated."""
     if until is not None:
         if online:
-            raise ValueError("until= keeps what it simulates, and online=True does not: choose one")
+            raise ValueError("until= keeps its simulations, online=True does not: use one of them")
         return Limits.checked(until, n, most, seconds)
     asked = {"max_simulations": most, "max_seconds": seconds, "y": y}
     for name, value in asked.items():
         if value is not None:
-            raise ValueError(f'{name}= belongs to until="trust"; got {name}={value!r:.40} alone')
+            raise ValueError(f'{name}= needs until="trust"; got {name}={value!r:.40} without it')
     return None
 
 
@@ -240,32 +241,33 @@ def compare_models(
     seed: int | None = None,
     progress: bool = True,
 ) -> ModelComparison:
-    """Simulate several models, and learn which of them made an observation.
+    """Simulate several models, and learn how probable each of them is given an observation.
 
     Parameters
     ----------
     models : mapping of str to Problem, str or Simulations
-        The candidates by name: problems, names of registered ones, or simulations already done. All
-        have the same observables and the same givens, whose distributions agree; parameters may
-        differ.
+        The models by name: problems, names of registered ones, or simulations that exist already.
+        All have the same observables and the same givens with the same distributions; their
+        parameters may differ.
     n_simulations : int, optional
-        Of each model. By default 10,000, if that takes less than ten minutes; 30,000 or 100,000,
-        if that takes less than twenty seconds.
+        Number of simulations of each model. Default: 100,000 or 30,000, if they take less than
+        twenty seconds and have at most 10 million numbers; else 10,000, if they take less than ten
+        minutes.
     prior : mapping of str to float, optional
-        Prior probabilities of the models; by default they are equal. Others may be stated
-        afterwards.
+        Prior probabilities of the models; equal by default. The methods of the result take others.
     method : IBINN, optional
         Settings of the networks.
     training : Training, optional
-        How long and how to train; settings left out depend on the simulations.
+        How long and how to train. Settings left out are chosen from the number of simulations.
     ensemble : int
         How many networks to train.
     n_jobs : int
-        Processes to simulate and to train on; -1 for all cores. It does not change the result.
+        Processes for simulating and training; -1 uses all cores. It does not change the result.
     seed : int, optional
-        Of everything random; by default fresh entropy, recorded in `comparison.seed`.
+        Seed of everything random. By default it is new for every call, and recorded in
+        `comparison.seed`.
     progress : bool
-        Say what was understood, and show progress bars.
+        Print how the arguments were understood, and show progress bars.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Labelled draws, the currency of the package: build them, lay them flat, summarise them."""
+"""Labelled draws, which the whole package uses: make them, flatten them, summarise them."""
 
 from __future__ import annotations
 
@@ -142,7 +142,9 @@ def _check_shapes(values: Mapping[str, NDArray[Any]]) -> None:
             )
     counts = {name: len(array) for name, array in values.items()}
     if len(set(counts.values())) > 1:
-        raise ShapeError(f"make_draws: every parameter needs as many draws; got {counts}")
+        raise ShapeError(
+            f"make_draws: every parameter must have the same number of draws; got {counts}"
+        )
 
 
 def flat(draws: xr.Dataset) -> tuple[tuple[str, ...], NDArray[np.float64]]:
@@ -286,14 +288,14 @@ def _own_attrs(name: str, variable: xr.DataArray, draws: xr.Dataset) -> dict[str
 
 
 def summary(draws: xr.Dataset, prior_draws: xr.Dataset | None = None) -> pd.DataFrame:
-    """Summarise draws: one row a scalar parameter.
+    """Summarise draws, one row per scalar parameter.
 
     Parameters
     ----------
     draws : xarray.Dataset
-        Draws of one observation; derived variables are welcome.
+        Draws of one observation; they may include variables derived from the parameters.
     prior_draws : xarray.Dataset, optional
-        Draws of the prior, for `width` where the draws do not say how wide the prior is (derived
+        Draws of the prior, for `width`, if the draws do not say how wide the prior is (derived
         variables, draws from elsewhere).
 
     Returns
@@ -301,9 +303,9 @@ def summary(draws: xr.Dataset, prior_draws: xr.Dataset | None = None) -> pd.Data
     pandas.DataFrame
         Columns ``units``, ``mean``, ``sd``, ``median``; ``low68``, ``high68``, ``low95``,
         ``high95``, the ends of the central 68 % and 95 % intervals; ``width``, the length of
-        the 95 % interval relative to that of the prior (NaN where the prior's is not known, or 0).
-        Where a parameter is discrete (of integers), also ``mode``, its most probable value (NaN for
-        the others); its median and ends are values that it takes.
+        the 95 % interval relative to that of the prior (NaN if the prior's is unknown, or 0).
+        If a parameter is discrete (integers), also ``mode``, its most probable value (NaN for
+        the others); its median and ends are values that occur.
 
     Raises
     ------

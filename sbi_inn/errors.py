@@ -1,24 +1,24 @@
-"""What can go wrong, by name. Every message says where, what was expected and what came.
+"""Errors of the package. Every message says where, what was expected and what came.
 
-`SimulationError`, which carries a table, stands with it in `simulation/`.
+`SimulationError`, which carries a table of simulations, is defined in `simulation/`.
 """
 
 
 class PriorError(ValueError):
-    """A prior that cannot be used: a wrong name, or something that is not a distribution."""
+    """A prior cannot be used, such as for a wrong name, or a value that is not a distribution."""
 
 
 class ShapeError(ValueError):
-    """An observation, or a simulator's output, whose names, shapes or values do not fit."""
+    """Names, shapes or values of an observation, or of a simulator's output, do not fit."""
 
 
 class LoadError(ValueError):
-    """A file that cannot be read back: truncated, of a newer format, or not ours."""
+    """A file cannot be read: it is truncated, of a newer format, or not one of this package."""
 
 
 class ComparisonError(ValueError):
-    """Models that cannot be compared, or prior probabilities that are none."""
+    """Models cannot be compared, or prior probabilities are not probabilities."""
 
 
 class NoDensityError(TypeError):
-    """A posterior that can be drawn from, but whose density cannot be evaluated."""
+    """The density of a posterior cannot be evaluated, although draws are possible."""

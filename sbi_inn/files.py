@@ -313,7 +313,7 @@ def _encode(value: object, where: str) -> object:
             _encode_key(key, where): _encode(item, f"{where}[{key!r}]")
             for key, item in value.items()
         }
-    raise TypeError(f"{where}: JSON cannot say a {type(value).__name__}: {value!r}")
+    raise TypeError(f"{where}: JSON cannot hold a {type(value).__name__}: {value!r}")
 
 
 def _encode_key(key: object, where: str) -> str:

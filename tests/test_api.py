@@ -151,7 +151,7 @@ def test_a_prior_that_is_missing():
 
 
 def test_an_argument_that_is_no_parameter():
-    with pytest.raises(si.SimulationError, match="'c' is no parameter"):
+    with pytest.raises(si.SimulationError, match="'c' is not a parameter"):
         quick_fit(lambda a, b, c: a, PRIOR)
 
 
@@ -227,7 +227,7 @@ def test_failures_anywhere_are_no_part_of_the_prior(capsys):
         fragile, PRIOR, n_simulations=300, method=SMALL, training=si.Training(epochs=1), seed=1
     )
     out = capsys.readouterr().out
-    assert "strewn over the prior: the posterior is learned from the others" in out
+    assert "all over the prior: the posterior is learned from the others" in out
     trained = len(posterior.simulations.ok)
     assert trained < 300
     assert f"trained on {trained} simulations" in repr(posterior)
@@ -415,7 +415,7 @@ def diverge(run, batch, done, update):
 @pytest.mark.parametrize(("how", "stopped"), [(interrupt, "interrupted"), (diverge, "diverged")])
 def test_training_that_ends_early_leaves_a_posterior(monkeypatch, tmp_path, after, how, stopped):
     if how is diverge:
-        with pytest.warns(UserWarning, match="the loss turned non-finite"):
+        with pytest.warns(UserWarning, match="the loss became infinite or NaN"):
             posterior = ends(monkeypatch, after=after, how=how)
     else:
         posterior = ends(monkeypatch, after=after, how=how)

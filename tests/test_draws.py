@@ -37,7 +37,7 @@ def test_make_draws_labels_variables_and_keeps_attrs(draws):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"a": np.zeros(3), "b": np.zeros(4)}, "as many draws.*'a': 3.*'b': 4"),
+        ({"a": np.zeros(3), "b": np.zeros(4)}, "same number of draws.*'a': 3.*'b': 4"),
         ({"a": np.zeros((3, 2, 2, 2))}, r"'a' must have shape.*\(3, 2, 2, 2\)"),
         ({"a": 1.0}, r"'a' must have shape.*\(\)"),
     ],

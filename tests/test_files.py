@@ -171,8 +171,8 @@ def test_other_arrays_are_a_type_error_that_says_where(path: Path, array: object
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"a": [{"b": {1, 2}}]}, r"config\['a'\]\[0\]\['b'\]: JSON cannot say a set"),
-        ({"a": np.zeros(2)}, r"config\['a'\]: JSON cannot say a ndarray"),
+        ({"a": [{"b": {1, 2}}]}, r"config\['a'\]\[0\]\['b'\]: JSON cannot hold a set"),
+        ({"a": np.zeros(2)}, r"config\['a'\]: JSON cannot hold a ndarray"),
         ({"a": {1: 2}}, r"config\['a'\]: keys are strings .* got 1"),
         ({"a": {"$float": "nan"}}, r"config\['a'\]: keys are strings .* got '\$float'"),
     ],

@@ -1,4 +1,4 @@
-"""Checks: each takes anything that can draw, and returns a frozen record of what it found."""
+"""Checks: each takes anything that can draw, and returns a frozen record of its findings."""
 
 from sbi_inn.checks.calibration import Calibration
 from sbi_inn.checks.goodness import Familiar, GoodnessOfFit

@@ -1,4 +1,4 @@
-"""Whether the posteriors lie where they should and are as wide as they should be (sec. 4.2)."""
+"""Check that posteriors lie where they should, and are as wide as they should be (sec. 4.2)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ LEVELS_SAID = np.array([0.5, 0.68, 0.95])  # probabilities of the intervals that
 
 @dataclass(frozen=True, repr=False)
 class Calibration(Record):
-    """How often central intervals hold the truth, and on which side it lies.
+    """How often central intervals hold the truth, and on which side of them it lies.
 
     Attributes
     ----------
@@ -66,8 +66,8 @@ class Calibration(Record):
     columns : tuple of str
         Names of the parameters.
     groups : mapping of str to mask, shape (n,)
-        Parts of the test simulations that have to be calibrated by themselves, such as a third of
-        the range of a given.
+        Parts of the test simulations that are also checked one by one, such as a third of the
+        range of a given.
     """
 
     ranks: FloatArray

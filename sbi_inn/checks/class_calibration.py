@@ -1,4 +1,4 @@
-"""Are probabilities of models what they say? Of those of 70 %, seven in ten are to be true."""
+"""Check that the probabilities of models are calibrated: of those of 70 %, 70 % are true."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class ModelCalibration(Record):
         gaps = shares.frequency - shares.probability
         for name, gap, z, said in zip(self.names, gaps, shares.z, shares.probability, strict=True):
             words = (
-                f"{name} is given {percent(said, 1)} on average, and is true in "
+                f"the mean probability of {name} is {percent(said, 1)}, but it is true in "
                 f"{percent(said + gap, 1)} of the cases"
             )
             p = corrected(2 * stats.norm.sf(abs(z)), looks)
@@ -185,7 +185,7 @@ class ModelCalibration(Record):
 
 MODEL_CALIBRATION = CheckKind(
     name="calibration",
-    question="Are probabilities of models what they say?",
+    question="Are the probabilities of the models calibrated?",
     explanation=(
         "Of the simulations to which a model is given 70 %, seven in ten are to be its own. The "
         "band is where the curve of an exact classifier stays in 19 of 20 cases."

@@ -1,7 +1,7 @@
-"""Has the classifier read all of the observation? What it says may be calibrated, and say little.
+"""Check that the probabilities of models use all of the observation.
 
-Given the observation, the indicator of a model less its exact probability p has mean 0 and variance
-p (1 - p), whatever was observed: no feature of the observation may predict it.
+Given the observation, the indicator of a model minus its exact probability p has mean 0 and
+variance p (1 - p), whatever was observed: no feature of the observation may predict it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Unread(Record):
                 chance = p_value(residual, p[open_], features.basis)
                 found[name, family] = size, chance, *features.basis.shape
         if not found:
-            return "nearly every test simulation is decided: nothing is left to be read"
+            return "the model of nearly every test simulation is certain: nothing is left to test"
         return cls(candidates.names, names(schema), found, slopes)
 
     @cached_property
@@ -100,7 +100,7 @@ class Unread(Record):
         slopes = self.slopes[self.names.index(name)]
         worst = int(np.abs(slopes).argmax())
         way = "low" if slopes[worst] > 0 else "high"
-        return f"most of all they are too {way} where {self.statistics[worst]} is large"
+        return f"they are too {way} above all where {self.statistics[worst]} is large"
 
     @property
     def sights(self) -> tuple[Sight, ...]:
@@ -164,8 +164,8 @@ UNREAD_CHECK = CheckKind(
     name="what was read",
     question="Have the probabilities read all of the observation?",
     explanation=(
-        "Whether a model is true, less its probability, is noise that nothing in the observation "
-        "predicts. Probabilities of a half for everything would be calibrated, and fail here."
+        "The difference between truth (0 or 1) and probability should be noise, which nothing in "
+        "the observation predicts. Probabilities that are always 1/2 are calibrated, but fail here."
     ),
     run=Unread.of,
 )

@@ -1,4 +1,4 @@
-"""Whether posteriors read all that the observation says: ranks that it does not predict."""
+"""Check that posteriors use all of the observation: it must not predict ranks of truths."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ class Conditional(Record):
             return ""
         name = self.predictors.names[column]
         if name.startswith(LEARNED):
-            return ": the posterior leaves out a part of what this feature says"
+            return ": the posterior does not use all that this feature says"
         return f": the network has not read all that {name} says"
 
 
@@ -266,8 +266,8 @@ def check_conditional(subject: Subject) -> Conditional:
 CONDITIONAL = CheckKind(
     name="conditional ranks",
     question="Do posteriors read all that the observations say?",
-    explanation="Where a truth lies among its draws must not be predictable from the observation: "
-    "otherwise the observation says more than the posterior.",
+    explanation="The place of a truth among its draws must not be predictable from the "
+    "observation: otherwise the observation says more than the posterior.",
     run=check_conditional,
     told_at=seen_from,
 )

@@ -1,4 +1,4 @@
-"""Whether the posterior at one observation reads all that it says."""
+"""Check that the posterior at one observation uses all that the observation says."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _read_better(needless: float, width: float) -> str:
     """Say how wide posteriors need be, where that is much less than their ranks alone show."""
     if needless < 1.15 * width:
         return ""
-    return f"; if all of it were read, they could be {number(needless)} times as narrow"
+    return f"; with all that it says, they could be {number(needless)} times as narrow"
 
 
 def check_conditional_at(here: Here) -> ConditionalAt:
@@ -159,7 +159,7 @@ def check_conditional_at(here: Here) -> ConditionalAt:
 CONDITIONAL_AT_Y = CheckKind(
     name="conditional ranks at y",
     question="Does the posterior at your observation read all that it says?",
-    explanation="Simulations like it tell where their truths lie among the draws.",
+    explanation="It is tested with similar simulations, whose true parameters are known.",
     run=check_conditional_at,
     at_observation=True,
 )

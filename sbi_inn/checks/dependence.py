@@ -1,4 +1,4 @@
-"""Whether posteriors get right how parameters go together (Modrak et al. 2023)."""
+"""Check that posteriors show how parameters depend on each other (Modrak et al. 2023)."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def check_dependence(subject: Subject) -> Dependence:
 DEPENDENCE = CheckKind(
     name="dependence",
     question="Do the draws show how parameters go together?",
-    explanation="Such as one rising while another falls, which no parameter alone gives away.",
+    explanation="For example, one may rise when another falls, which marginals do not show.",
     run=check_dependence,
     needs=(TWO_PARAMETERS,),
 )

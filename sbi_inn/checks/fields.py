@@ -1,4 +1,4 @@
-"""Checks of posteriors of fields: numbers that sum a field up decide, pixels make a map."""
+"""Check posteriors of fields: by numbers that summarise a field, and by its pixels."""
 
 from __future__ import annotations
 
@@ -244,9 +244,9 @@ def check_pixels(subject: Subject) -> CoverageMap:
 
 FIELD_CALIBRATION = CheckKind(
     name="calibration",
-    question="Do means of blocks, power and random projections lie where the posterior says?",
-    explanation="These sum up a field, and see whether pixels go together as they should. This is "
-    "counted over many simulations whose true field is known.",
+    question="Are means of blocks, power and random projections of the field calibrated?",
+    explanation="These summarise a field, and show whether its pixels are correlated as they "
+    "should be. This is counted over many simulations whose true field is known.",
     run=check_quantities,
 )
 

@@ -1,4 +1,4 @@
-"""Whether an observation is one that the simulations could have produced (sec. 5.4.3)."""
+"""Test whether the simulations could have produced an observation (sec. 5.4.3)."""
 
 from __future__ import annotations
 
@@ -138,29 +138,29 @@ class Familiar:
 
 @dataclass(frozen=True, repr=False)
 class GoodnessOfFit(Record):
-    """How strange one observation is beside those that were simulated.
+    """How strange an observation is, compared with simulated ones.
 
-    Two-tailed p-values of the distance to the nearest simulations, by rank among held-out ones
-    (beyond the last of them by a generalised Pareto tail): for the scaled statistics of the
-    observation together with its givens, for the one of them that sticks out most, where there
-    are many, and for the learned summaries.
+    The distance to the nearest simulations is compared with that of held-out simulations. Its rank
+    gives a two-tailed p-value (beyond the largest one, by a generalised Pareto tail). There is one
+    p-value for all scaled statistics and givens, one for the single statistic that sticks out
+    most, if there are many, and one for the learned summaries.
 
     Attributes
     ----------
     usual : dict of str to array, shape (n,)
         Log distances of held-out simulations.
     here : dict of str to float
-        The same of the observation.
+        Log distances of the observation.
     p_values : dict of str to float
     names : tuple of str, length k
     row : array, shape (k,)
         Statistics and givens of the observation.
     sticking_out : array, shape (k,)
-        How far each is from that of the nearest simulations, or from what the other statistics
-        predict, in units of what is usual.
+        How far each is from the nearest simulations, or from what the other statistics predict, in
+        units of the usual difference.
     observables : int
-        How many of the k, the first, are statistics. The givens after them are the experimenter's
-        choice: they are not what is strange.
+        The first of the k are statistics: this is their number. The others are givens, which are
+        chosen by the experimenter and not called strange.
     """
 
     usual: dict[str, FloatArray]
@@ -299,7 +299,7 @@ def goodness_of_fit(subject: Subject, observations: Observations) -> list[Goodne
 GOODNESS_OF_FIT = CheckKind(
     name="goodness of fit",
     question="Is your observation one that the simulations could have produced?",
-    explanation="It should lie as close to simulated ones as these lie to each other.",
+    explanation="It should be as close to simulated observations as they are to each other.",
     run=lambda here: goodness_of_fit(here.subject, here.observation)[0],
     at_observation=True,
 )

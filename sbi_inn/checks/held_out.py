@@ -105,6 +105,6 @@ class TestSet:
 def _check_same(found: Schema | None, expected: Schema) -> None:
     if found is None or found.observables != expected.observables or found.sets != expected.sets:
         raise SimulationError(
-            f"expected a simulator of the observables {expected.observables}, names and shapes, "
-            f"as the posterior was trained on; got {'none' if found is None else found.observables}"
+            f"expected a simulator of the observables {expected.observables} (names and shapes), "
+            f"as in training; got {'none' if found is None else found.observables}"
         )

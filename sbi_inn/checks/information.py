@@ -1,4 +1,4 @@
-"""What one observation taught about each parameter: evidence, without a verdict."""
+"""Measure what one observation tells about each parameter: evidence, without a verdict."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ class Information(Record):
     Attributes
     ----------
     narrower : array, shape (dim,)
-        Width of the prior over that of the posterior, between the quantiles of 68 % intervals.
+        Width of the prior divided by that of the posterior, for 68 % intervals.
     contraction : array, shape (dim,)
-        1 - posterior over prior variance.
+        1 - posterior variance / prior variance.
     nats : float
-        Information gained against the prior, the mean log ratio of their densities over the draws;
-        NaN without a density.
+        Information gained over the prior: the mean over draws of log posterior minus log prior
+        density; NaN without a density.
     nats_error : float
         Standard error of that.
     columns : tuple of str
     attainable : array, shape (dim,), or None
-        How many times narrower the posterior could be at least, by what its own draws give when
-        they are simulated again; None where they cannot be.
+        How many times narrower, at least, the posterior could be, judged by simulations from its
+        draws; None if there are none.
     covered : bool
-        Whether the simulations cover the observation. If not, nothing makes the posterior right
-        but another model, and how sharp it could be is not worth saying.
+        Whether the simulations cover the observation. If not, only another model helps, and how
+        sharp the posterior could be is not reported.
     """
 
     narrower: FloatArray

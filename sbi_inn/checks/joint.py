@@ -1,4 +1,4 @@
-"""Joint coverage: regions of highest density, and TARP, for those who know them."""
+"""Check joint coverage: by regions of highest density, and by TARP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check is: what it asks, what it cannot do without, and how it is run."""
+"""A kind of check: its question, what it needs, and how it is run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether "none of them" is said as rarely as its p-value states, and densities are densities."""
+"""Check that "none of them" is said as rarely as its p-value says, and that features are kept."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ class FeatureSpread(Record):
         """The typical spread, which is no matter of chance."""
         typical = float(np.median(np.maximum(self.spreads, 1e-9)))
         words = (
-            f"learned features have a spread of {typical:.2g} in that of training: their "
-            "likelihoods are no likelihoods of the observation"
+            f"the spread of learned features is {typical:.2g} times that in training: their "
+            "likelihoods are not those of the observation"
         )
         return (Finding(abs(float(np.log(typical))), 0.0, SHRUNK, 0.0, words),)
 
@@ -122,13 +122,13 @@ class FeatureSpread(Record):
 FALSE_ALARMS_CHECK = CheckKind(
     name="none of them",
     question='Is "none of them" said of simulations as rarely as it states?',
-    explanation="Of simulations of the models, p-values are uniform: 5 % lie below .05.",
+    explanation="For simulations of the models, p-values are uniform: 5 % are below .05.",
     run=FalseAlarms.of,
 )
 
 FEATURES_CHECK = CheckKind(
     name="learned features",
-    question="Are the likelihoods behind it those of features that have kept their spread?",
-    explanation="Features that shrink have ever larger likelihoods, whatever is observed.",
+    question="Have the features behind the likelihoods kept their spread?",
+    explanation="If features shrink, their likelihoods grow, whatever is observed.",
     run=FeatureSpread.of,
 )

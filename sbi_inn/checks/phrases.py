@@ -1,4 +1,4 @@
-"""Numbers in words that need no statistics."""
+"""Numbers in words, without statistical terms."""
 
 from __future__ import annotations
 

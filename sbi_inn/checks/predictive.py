@@ -1,4 +1,4 @@
-"""Whether re-simulations at one observation look like it, statistic by statistic."""
+"""Check that re-simulations at one observation look like it, statistic by statistic."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def check_predictive(here: Here) -> Predictive | str:
     good = np.isfinite(again).any(axis=1)
     observed = described(here.observation, schema)[0]
     if np.isnan(observed).all():
-        return "everything is missing in the observation"
+        return "all values of the observation are missing"
     shown = np.isfinite(observed) & (np.isfinite(again).sum(axis=0) >= FEWEST)
     if not shown.any():
         return f"{good.sum()} of {len(again)} re-simulations succeeded"

@@ -1,4 +1,4 @@
-"""What might predict where truths lie among their draws, and scores of where they lie."""
+"""What may predict the place of truths among their draws, and scores of that place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What checks take, and the face of what they return."""
+"""What checks need as input, and what they return."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Sampler(Protocol):
 
     @property
     def prior(self) -> Prior:
-        """What the parameters were drawn from."""
+        """The prior that the parameters are drawn from."""
         ...
 
     @property
@@ -94,14 +94,14 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """How large an effect may be, if it is significant.
+    """Limits of an effect, above which it matters if it is significant.
 
     Attributes
     ----------
     measure : str
-        What the effect is, with its unit.
+        Name of the effect, with its unit.
     caution, distrust : float
-        Effects above which it is a reason for caution, and for distrust.
+        Effects above these are a reason for caution, and for distrust.
     """
 
     measure: str
@@ -116,18 +116,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a check has measured.
+    """One effect that a check has measured.
 
     Attributes
     ----------
     effect : float
-        How large it is; 0 is perfect.
+        Its size; 0 is perfect.
     error : float
         Its standard error.
     limits : Limits
-        Of the effect.
+        Limits of the effect.
     p_value : float
-        How often an exact posterior shows as much, corrected for all that the check looks at.
+        How often an exact posterior shows an effect as large, corrected for all that the check
+        looks at.
     words : str
         The finding in a sentence.
     significance : float
@@ -143,7 +144,7 @@ class Finding:
 
     @property
     def level(self) -> int:
-        """0 trust, 1 caution, 2 do not trust: both significance and effect are needed."""
+        """0 trust, 1 caution, 2 do not trust: the effect must be large and significant."""
         if not self.p_value < self.significance:
             return 0
         return sum(self.effect > limit for limit in (self.limits.caution, self.limits.distrust))
@@ -156,7 +157,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Sight:
-    """What a check would have seen.
+    """An effect that a check would have detected.
 
     Attributes
     ----------
@@ -167,7 +168,7 @@ class Sight:
     limits : Limits
         Of that effect.
     n : int
-        Test simulations that were looked at.
+        Number of test simulations.
     decides : bool
         Whether nothing can be told where it is not seen; if not, another sight tells as much.
     """
@@ -208,7 +209,7 @@ def corrected(p_value: float, looks: int) -> float:
 
 
 class Record(ABC):
-    """What a check has found: many findings, of which the worst decides."""
+    """The result of a check: one or more findings, of which the worst decides."""
 
     remedy: ClassVar[str] = MORE  # what to do where not all is well
     elsewhere: bool = False  # whether this concerns other observations than the one asked about

@@ -1,4 +1,4 @@
-"""How much the observations say about each parameter: evidence, without a verdict."""
+"""Measure how much observations tell about each parameter: evidence, without a verdict."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NONE = Limits("variance not explained", caution=np.inf, distrust=np.inf)
 
 @dataclass(frozen=True, repr=False)
 class Recovery(Record):
-    """Point estimates against the truth, z-scores against contraction.
+    """Point estimates compared with the truth, and z-scores with contraction.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Whether posterior draws, simulated again, land on the observation (sec. 4.2.2)."""
+"""Check that simulations from posterior draws look like the observation (sec. 4.2.2)."""
 
 from __future__ import annotations
 
@@ -366,7 +366,7 @@ AGAIN_AT_Y = (Need("the check re-simulation", _why_no_resimulation), time_for(FE
 RESIMULATION_AT_Y = CheckKind(
     name="re-simulation at y",
     question="Do draws at your observation, simulated again, land on it?",
-    explanation="They should come as close to it as for observations that were simulated.",
+    explanation="They should come as close to it as they do to simulated observations.",
     run=check_resimulation_at,
     needs=AGAIN_AT_Y,
     at_observation=True,

@@ -1,4 +1,4 @@
-"""The one list of checks, and how it is walked through."""
+"""The list of all checks, and how they are run."""
 
 from __future__ import annotations
 

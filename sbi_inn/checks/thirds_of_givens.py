@@ -1,4 +1,4 @@
-"""Parts of the test simulations that have to be calibrated by themselves."""
+"""Parts of the test simulations that are also checked one by one."""
 
 from __future__ import annotations
 

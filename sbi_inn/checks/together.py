@@ -1,4 +1,4 @@
-"""Whether many observations together come from the simulator: the MMD test of Schmitt et al."""
+"""Test whether many observations come from the simulator: the MMD test of Schmitt et al."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Together(Record):
     Attributes
     ----------
     tests : dict of str to MMDTest
-        Of the scaled statistics, and of the learned summaries.
+        One test of the scaled statistics, and one of the learned summaries.
     n : int
         Number of observations.
 

@@ -1,4 +1,4 @@
-"""Whether models observe the same, and are given the same: else that alone tells them apart."""
+"""Check that models have the same observables and givens: else these would tell them apart."""
 
 from __future__ import annotations
 

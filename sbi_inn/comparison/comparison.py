@@ -28,25 +28,25 @@ def _of_core(
 
 
 class ModelComparison:
-    """Which of several simulators made the data, and whether any of them could have.
+    """Probabilities of several models given an observation, and whether any of them fits it.
 
-    Made by `compare_models` or `load_comparison`. Everywhere
+    Made by `compare_models` or `load_comparison`. In all methods
 
-    - `y` is one observation: a dict of observables (and givens), a Dataset, a Series or DataFrame
-      of one row with labels, or the bare array where there is one observable. A ShapeError says
-      where it does not fit the observations that were simulated;
-    - `ys` are many: a Dataset with dim "observation", a DataFrame with one row an observation, or a
-      list of such `y`, ragged or not;
-    - `prior` are prior probabilities of the models, by name; nothing is trained again for them;
-    - `width_mm` is a figure's width on paper, 180 for a double column and 85 for a single one;
-      with `fig` (a Figure or SubFigure) or `ax` (an Axes) it is drawn there instead.
+    - `y` is one observation: a dict of observables (and givens), a Dataset, a Series or a DataFrame
+      of one row with labels, or the bare array if there is one observable. If it does not fit the
+      simulated observations, a ShapeError says where;
+    - `ys` are many observations: a Dataset with dim "observation", a DataFrame with one row per
+      observation, or a list of such `y`, of equal or different lengths;
+    - `prior` holds prior probabilities of the models, by name; they need no new training;
+    - `width_mm` is the width of a figure on paper, 180 for two columns and 85 for one; with `fig`
+      (a Figure or SubFigure) or `ax` (an Axes), the plot is drawn there instead.
 
     Parameters
     ----------
     core : Core
-        The trained networks, their simulations, and how they came about.
+        The trained networks, their simulations, and how they were made; for code that builds on it.
     last_check, last_verdict : str
-        What the last check said, empty before.
+        Sentence and verdict of the last check; empty if there was none.
     """
 
     def __init__(self, core: Core, *, last_check: str = "", last_verdict: str = "") -> None:
@@ -62,12 +62,12 @@ class ModelComparison:
 
     @property
     def simulations(self) -> Mapping[str, Simulations]:
-        """The simulations of each model, for `fit_posterior`; after loading there are none."""
+        """The simulations of each model, by name, for `fit_posterior`; empty after loading."""
         return self.core.simulations
 
     @property
     def n_simulations(self) -> int:
-        """How many simulations of all models it was learned from."""
+        """How many simulations were used, those of all models together."""
         return self.core.n_simulations
 
     @property
@@ -77,12 +77,12 @@ class ModelComparison:
 
     @property
     def schema(self) -> Schema:
-        """The observation as understood."""
+        """Names, shapes and kinds of observables and givens, as read from the simulations."""
         return self.core.schema
 
     @property
     def settings(self) -> Any:
-        """Settings of the method, with everything that was chosen from the data."""
+        """Settings of the method, including those that were chosen from the data."""
         return self.core.fitted.settings
 
     # -- which model -------------------------------------------------------------------------------
@@ -101,10 +101,10 @@ class ModelComparison:
     # -- whether to trust it -----------------------------------------------------------------------
 
     def check(self) -> Check:
-        """Say whether to trust the comparison, at simulations that training has never seen.
+        """Check whether the comparison can be trusted, with simulations that training has not seen.
 
-        Are probabilities calibrated, and have they read all of the observation? Is "none of them"
-        said of simulations as rarely as its p-value states?
+        Are the probabilities calibrated? Do they use everything that the observation says about the
+        model? Is "none of them" said of simulations as rarely as its p-value says?
 
         Returns
         -------
@@ -125,12 +125,12 @@ class ModelComparison:
     plot_similarity = _of_core(figures.plot_similarity)
 
     def to(self, device: str) -> ModelComparison:
-        """Give this comparison with its networks on a device, as `Posterior.to`."""
+        """Return this comparison with its networks on a device, as `Posterior.to` does."""
         core = replace(self.core, fitted=self.core.fitted.to(placed(device)))
         return ModelComparison(core, last_check=self.last_check, last_verdict=self.last_verdict)
 
     def save(self, path: str | Path) -> None:
-        """Write the comparison to a file that `load_comparison` reads; no code is stored."""
+        """Write the comparison to a file, to be read by `load_comparison`; no code is stored."""
         saving.save(self.core, path, last_check=self.last_check, last_verdict=self.last_verdict)
 
     def __repr__(self) -> str:

@@ -16,27 +16,26 @@ from sbi_inn.tables import index_of
 
 
 def probabilities(core: Core, y: Any, prior: Mapping[str, float] | None = None) -> pd.Series[float]:
-    """Give the probability of each model, as if one of them were true.
+    """Compute the probability of each model, given that one of them is true.
 
     Parameters
     ----------
     y : one observation
     prior : mapping of str to float, optional
         Prior probabilities of the models, which sum to one; by default those of the comparison.
-        Nothing is trained again.
+        They need no new training.
 
     Returns
     -------
     Series
-        By the name of the model; it sums to one, whether or not any model fits: see
-        `goodness_of_fit`.
+        By the name of the model. It sums to one even if no model fits: see `goodness_of_fit`.
 
     Raises
     ------
     ComparisonError
-        If prior probabilities do not fit.
+        If the prior probabilities are not probabilities of these models.
     ShapeError
-        If the observation does not fit.
+        If the observation does not fit the simulated ones.
     """
     found = core.evidence(core.schema.read(y))
     values = np.exp(core.log_posterior(found, prior)[0])
@@ -46,7 +45,7 @@ def probabilities(core: Core, y: Any, prior: Mapping[str, float] | None = None) 
 def probabilities_each(
     core: Core, ys: Any, prior: Mapping[str, float] | None = None
 ) -> pd.DataFrame:
-    """Give the probability of each model at each of many observations.
+    """Compute the probability of each model for each of many observations.
 
     Parameters
     ----------
@@ -57,7 +56,7 @@ def probabilities_each(
     Returns
     -------
     DataFrame
-        One row an observation, under the catalogue's own index, and one column a model.
+        One row per observation, with the catalogue's own index, and one column per model.
     """
     found = core.evidence(core.schema.read_many(ys))
     values = np.exp(core.log_posterior(found, prior))
@@ -65,23 +64,24 @@ def probabilities_each(
 
 
 def log_bayes_factors(core: Core, y: Any, base: float = 10) -> pd.DataFrame:
-    """Give the log Bayes factor of each model over each other one, with its standard error.
+    """Compute the log Bayes factor of each model over each other one, with its standard error.
 
-    Errors are those of the networks, not of the models: the spread of the ensemble, of weights that
-    the simulations allow as well, and of calibrations on rows that are drawn again.
+    The errors are those of the networks, not of the models. They include the spread of the
+    ensemble, other weights of its networks that fit the simulations as well, and calibrations on
+    resampled rows.
 
     Parameters
     ----------
     y : one observation
     base : float
-        Of the logarithm; `math.e` gives nats.
+        Base of the logarithm; `math.e` gives nats.
 
     Returns
     -------
     DataFrame
-        Rows (model, over), columns `log_bayes_factor` and `error`:
-        `.loc[("a", "b"), "log_bayes_factor"]` speaks for a where it is positive. It does not depend
-        on prior probabilities.
+        Rows (model, over), columns `log_bayes_factor` and `error`. A positive
+        `.loc[("a", "b"), "log_bayes_factor"]` favours a over b. It does not depend on the prior
+        probabilities.
 
     Raises
     ------
@@ -102,21 +102,28 @@ def log_bayes_factors(core: Core, y: Any, base: float = 10) -> pd.DataFrame:
 def log_bayes_factors_each(
     core: Core, ys: Any, base: float = 10, *, over: str | None = None
 ) -> pd.DataFrame:
-    """Give log Bayes factors at each of many observations.
+    """Compute log Bayes factors for each of many observations.
 
     Parameters
     ----------
     ys : many observations
     base : float
-        Of the logarithm.
+        Base of the logarithm.
     over : str, optional
         The model that the others are compared with; by default the first.
 
     Returns
     -------
     DataFrame
-        One row an observation; columns (model, "log_bayes_factor") and (model, "error") of every
+        One row per observation; columns (model, "log_bayes_factor") and (model, "error") for every
         other model.
+
+    Raises
+    ------
+    ComparisonError
+        If there is no model `over`.
+    ValueError
+        If the base is not above 1.
     """
     over = core.names[0] if over is None else over
     if over not in core.names:
@@ -131,7 +138,7 @@ def log_bayes_factors_each(
 
 
 def table(core: Core, y: Any, prior: Mapping[str, float] | None = None) -> pd.DataFrame:
-    """Give one row a model, and a last one for "none of them".
+    """Tabulate the models, one row each, and "none of them" in the last row.
 
     Parameters
     ----------
@@ -142,11 +149,11 @@ def table(core: Core, y: Any, prior: Mapping[str, float] | None = None) -> pd.Da
     Returns
     -------
     DataFrame
-        `probability`, as if one of the models were true; `log10_bayes_factor` over the model of
-        largest evidence, which has 0, and its `error`; `p_value`: which share of a model's own
-        simulations is as strange to it. "none of them" has a p-value only: which share of the
-        simulations of all models is as strange to all of them. A small one says that none of them
-        made the observation, whatever the probabilities.
+        `probability`, given that one of the models is true; `log10_bayes_factor` over the model
+        with the largest evidence (which has 0), and its `error`; `p_value`, the share of a model's
+        own simulations that fit it as badly as the observation does, or worse. "none of them" has a
+        p-value only: the share of all models' simulations that fit all models as badly. If it is
+        small, none of the models made the observation, whatever the probabilities.
     """
     observations = core.schema.read(y)
     found, strangeness = core.evidence(observations), core.strangeness

@@ -27,17 +27,23 @@ def plot_decision(
     ax: Axes | None = None,
     fig: Canvas | None = None,
 ) -> Figure:
-    """Plot where an observation lies in latent space, between the two most probable models.
+    """Plot an observation in latent space, between the two most probable models.
 
-    The axis through the means of both is horizontal; vertical is the distance from it (fig. 5.20).
-    Ellipses hold 90 % of a component in either direction. It is the latent space of the first
-    network of the ensemble; the title has the probabilities of all of them.
+    The horizontal axis runs through the means of both; the vertical axis is the distance from it
+    (fig. 5.20). Ellipses hold 90 % of a component in each direction. The latent space is that of
+    the first network of the ensemble; the probabilities in the title are those of the whole
+    ensemble.
 
     Parameters
     ----------
     y : one observation
     width_mm, ax, fig
-        As everywhere.
+        See `ModelComparison`.
+
+    Raises
+    ------
+    ComparisonError
+        If no observable varies, so that there is no latent space.
     """
     observations, network = core.schema.read(y), _network(core)
     log_posterior = core.log_posterior(core.evidence(observations))[0]
@@ -59,15 +65,21 @@ def plot_decision(
 
 
 def similarity(core: Core) -> pd.DataFrame:
-    """Give the uncertainty that is expected between each pair of models (sec. C.5).
+    """Compute how hard each pair of models is to tell apart: the expected uncertainty (sec. C.5).
 
-    Where two components of the latent mixture lie close together, many observations of one could
-    as well be of the other: 0 where they are told apart every time, 1/2 where never.
+    If two components of the latent mixture lie close together, many observations from one model
+    could as well be from the other. The uncertainty is 0 if the models can always be told apart,
+    and 1/2 if never.
 
     Returns
     -------
     DataFrame
-        Symmetric, 1/2 on its diagonal; the mean over the ensemble.
+        Symmetric, with 1/2 on the diagonal; the mean over the ensemble.
+
+    Raises
+    ------
+    ComparisonError
+        If no observable varies, so that there is no latent space.
     """
     networks = [one for one in core.fitted.members if one.flow is not None]
     if not networks:
@@ -84,7 +96,7 @@ def similarity(core: Core) -> pd.DataFrame:
 def plot_similarity(
     core: Core, *, width_mm: float = 180.0, ax: Axes | None = None, fig: Canvas | None = None
 ) -> Figure:
-    """Plot the uncertainty that is expected between each pair of models."""
+    """Plot the expected uncertainty between each pair of models (`similarity`)."""
     return classification.plot_matrix(
         similarity(core).to_numpy(),
         list(core.names),

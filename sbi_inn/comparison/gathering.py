@@ -76,7 +76,7 @@ def gather(
         tables = {name: replace(table, schema=schema) for name, table in tables.items()}
         compared = check_agree(tables, schema)
         if progress and compared:
-            print(f"the models agree in what is given: {', '.join(compared)}")
+            print(f"the givens of the models agree: {', '.join(compared)}")
     return tables, problems
 
 

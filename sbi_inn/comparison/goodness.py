@@ -41,16 +41,16 @@ class NoneOfThem(Record):
     Attributes
     ----------
     p_value_together : float
-        Of the deciding tests together.
+        P-value of the deciding tests together.
     tests : DataFrame
         P-values: rows the likelihoods (eqs. 5.31 to 5.34), WAIC and the distance; columns the
         tests.
     each : Series
         P-value under each model, among its own simulations.
     distance : GoodnessOfFit
-        By distance to simulations, without likelihoods: which statistic sticks out.
+        The test by distance to simulations, without likelihoods, and which statistic sticks out.
     score : float
-        Log-likelihood of the observation, and `usual`, of simulations.
+        Log-likelihood of the observation; `usual` has those of simulations.
     """
 
     p_value_together: float
@@ -137,7 +137,7 @@ class NoneOfThem(Record):
 
 
 def goodness_of_fit(core: Core, y: Any) -> NoneOfThem:
-    """Say whether any of the models could have made an observation.
+    """Test whether any of the models could have produced an observation.
 
     Parameters
     ----------
@@ -167,20 +167,20 @@ def goodness_of_fit(core: Core, y: Any) -> NoneOfThem:
 def goodness_of_fit_each(
     core: Core, ys: Any, *, false_discovery_rate: float = 0.05
 ) -> pd.DataFrame:
-    """Say for each of many observations whether any of the models could have made it.
+    """Test for each of many observations whether any of the models could have produced it.
 
     Parameters
     ----------
     ys : many observations
     false_discovery_rate : float
-        Share of the flagged observations that may be false alarms.
+        Expected share of false alarms among the flagged observations.
 
     Returns
     -------
     DataFrame
-        One row an observation: `p_value` of all tests together; `none_of_them`, whether it is
-        below .01; `flagged`, with the false-discovery rate controlled; then the p-value of every
-        test by itself, such as `"likelihood, two-tailed"`.
+        One row per observation: `p_value` of all tests together; `none_of_them`, whether it is
+        below .01; `flagged`, which controls the false-discovery rate; then the p-value of each
+        test, such as `"likelihood, two-tailed"`.
 
     Raises
     ------

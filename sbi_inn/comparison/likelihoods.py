@@ -1,8 +1,8 @@
 """How strange an observation is to all models: likelihoods as test statistics (sec. 5.4.3).
 
-Whatever number is computed from an observation becomes a test by its rank among those of
-simulations. Likelihoods may be too low, or too high to be typical; and where features are learned
-they forget what no model differs in, so that distances between observations are looked at too.
+Any number computed from an observation becomes a test by its rank among the numbers of simulations.
+Likelihoods may be too low, or too high to be typical. Learned features ignore what does not differ
+between models, so distances between observations are tested too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read a comparison back from its file, of which no code is run."""
+"""Read a comparison from its file, without running any code."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from sbi_inn.typing import AnyArray
 def load_comparison(
     path: str | Path, *, problems: Mapping[str, Problem | str] | None = None
 ) -> ModelComparison:
-    """Read a comparison back; the file holds no code, and none is run.
+    """Read a saved comparison; the file holds no code, and no code is run.
 
     Parameters
     ----------
     path : str or Path
     problems : mapping of str to Problem or str, optional
-        What the models are simulated with, for more test simulations in `check`. Those that were
-        saved under a registered name are found by it.
+        Simulators of the models, by name, for more test simulations in `check`. Registered ones are
+        found by the name in the file.
 
     Returns
     -------
     ModelComparison
-        Its probabilities are those of the comparison that was saved. `.simulations` is empty: the
-        file holds those that were held out, without their parameters.
+        It has the probabilities of the saved comparison. `.simulations` is empty: the file holds
+        only the held-out ones, without their parameters.
 
     Raises
     ------
     LoadError
-        If the file is truncated, of a newer format or not a comparison, or a problem is of no model
-        in it.
+        If the file is truncated, of a newer format or not a comparison, or if `problems` names a
+        model that is not in it.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""Pure array functions: how good draws are, whatever method made them."""
+"""Functions of arrays that measure the quality of draws, whatever method made them."""

@@ -1,4 +1,4 @@
-"""What the array functions are given: arrays of the shapes that they need, or an error."""
+"""Check the arguments of the array functions: arrays of the right shapes, or an error."""
 
 from __future__ import annotations
 

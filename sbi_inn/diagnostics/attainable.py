@@ -1,8 +1,8 @@
-"""How much narrower a posterior could be, by what simulations at its own draws say.
+"""How much narrower a posterior could be, judged by simulations from its own draws.
 
-Draws of a posterior are simulated again, and regressed on what they gave. The wider the posterior
-is beside what one observation tells, the more of a draw is found again. A posterior may be
-calibrated and yet far wider than need be: it shows here.
+Draws of a posterior are simulated again, and regressed on the results. If the posterior is wider
+than what one observation tells, the regression recovers much of each draw. A posterior may be
+calibrated and yet far wider than necessary; this shows it.
 """
 
 from __future__ import annotations

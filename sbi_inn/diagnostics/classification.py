@@ -1,7 +1,7 @@
-"""Are probabilities of classes calibrated? Calibration errors, and what exact probabilities show.
+"""Are probabilities of classes calibrated? Calibration errors, and those of exact probabilities.
 
-Everything is judged against an exact classifier that gave the same probabilities: its true classes
-are drawn from them. What it shows at as many rows is the floor; errors below it are noise.
+The reference is an exact classifier with the same probabilities: its true classes are drawn from
+them. Its errors with as many rows are the floor; errors below it are noise.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Do ranks depend on the observation? Those of a posterior that reads all of it do not.
+"""Do ranks depend on the observation? Not if the posterior uses all of it.
 
-Whatever y is, the rank of a truth among the draws of its exact posterior is uniform, and so its
-normal score is N(0, 1). Whatever is computed from y, and from truth and draws where nothing tells
-them apart, cannot predict it: the squared length of n scores, projected onto k such features that
-are orthonormal and have mean zero, is chi-squared with k degrees of freedom, exactly and for any n.
+Whatever y is, the rank of a truth among the draws of its exact posterior is uniform, so its normal
+score is N(0, 1). No function of y can predict it, nor one of truth and draws that treats them all
+alike: the squared length of n scores, projected onto k such features that are orthonormal and have
+mean zero, is chi-squared with k degrees of freedom, exactly and for any n.
 """
 
 from __future__ import annotations

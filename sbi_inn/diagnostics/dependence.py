@@ -1,4 +1,4 @@
-"""Do posteriors get right how parameters go together? Ranks of products of centred pairs."""
+"""Is the dependence between parameters right? Ranks of products of centred pairs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Numbers that say what a field is like: means of blocks, power by band, random projections.
+"""Numbers that summarise a field: means of blocks, power in bands, random projections.
 
-A field has a thousand pixels, of which no single one matters, and which go together. A few dozen of
-such numbers see whether it lies where it should, is as wide as it should be, and hangs together as
-it should.
+A field has a thousand pixels; no single one matters, and they are correlated. A few dozen of these
+numbers show whether its location, width and correlations are right.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Joint coverage: is the truth where the posterior says it is, all parameters together.
+"""Joint coverage: is the truth where the posterior says it is, for all parameters together.
 
-Ranks here are levels of regions with the truth on their edge, uniform where the posterior is exact.
-Neither kind sees every error: wrong correlations are found by `dependence.product_ranks`.
+Ranks here are levels of regions with the truth on their edge, uniform if the posterior is exact.
+Neither kind detects every error: wrong correlations are found by `dependence.product_ranks`.
 """
 
 from __future__ import annotations

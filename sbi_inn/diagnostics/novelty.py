@@ -1,8 +1,8 @@
-"""Could the simulations have produced this row? A density estimate by nearest neighbours, ranked.
+"""Could the simulations have produced this row? A nearest-neighbour density estimate, and its rank.
 
-A row is novel where its neighbours among the simulations are further away than those of the
-simulations themselves. That sees holes and bent clouds, which ranges and ellipses do not; the rank
-makes it a p-value whatever the density.
+A row is novel if its neighbours among the simulations are further away than those of the
+simulations themselves. Unlike ranges and ellipses, this detects holes and curved distributions; the
+rank makes it a p-value, whatever the density.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Pareto-smoothed importance sampling: whether a few weights decide, and smoother ones for them.
+"""Pareto-smoothed importance sampling: whether a few weights dominate, and smoother ones.
 
-The largest weights of any proposal follow a generalised Pareto law, whose shape k says how many
-moments the weights have: below 1/2 a variance, so that errors fall as usual; above 1 no mean.
+The largest weights of any proposal follow a generalised Pareto distribution, whose shape k says how
+many moments the weights have: below 1/2 a variance, so that errors fall as usual; above 1 no mean.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What may predict how wrong a posterior is: smooth features of columns of numbers, kept small."""
+"""What may predict the error of a posterior: a few smooth features of columns of numbers."""
 
 from __future__ import annotations
 

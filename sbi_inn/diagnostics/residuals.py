@@ -1,4 +1,4 @@
-"""Does one number of a row not go with the others? What each is, less what the others predict."""
+"""Does a number in a row not fit the others? Each number minus its prediction from the others."""
 
 from __future__ import annotations
 

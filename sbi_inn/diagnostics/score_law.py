@@ -1,9 +1,9 @@
-"""How normal scores of ranks are distributed, given what is known of each observation.
+"""The distribution of normal scores of ranks, given what is known of each observation.
 
-The normal score of the rank of a truth among the draws of an exact posterior is N(0, 1), whatever
-was observed. Here the scores of a posterior that is not exact get a law of their own, whose centre
-and width are smooth functions of the observation and whose shape is any: each part of it is as
-simple as held-out scores allow, so that of an exact posterior nothing is learned.
+For an exact posterior, the normal score of the rank of a truth among the draws is N(0, 1), whatever
+was observed. Here the scores of an inexact posterior get a distribution whose centre and width are
+smooth functions of the observation, and whose shape is free. Each part is as simple as held-out
+scores allow, so that nothing is learned for an exact posterior.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How far out in a tail: p-values from a reference sample, extrapolated beyond its largest values.
+"""p-values from a reference sample, extrapolated beyond its largest values.
 
-A rank among n reference values cannot go below 1 / (n + 1): too coarse for a catalogue, where
-thousands of objects are tested at once. Beyond the last few values the tail is continued by a
-generalised Pareto law, which the tail of any well-behaved distribution approaches.
+A rank among n reference values cannot be below 1 / (n + 1). That is too coarse for a catalogue with
+thousands of objects. Beyond the last few values the tail is continued by a generalised Pareto
+distribution, which the tail of any well-behaved distribution approaches.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The temperature of probabilities of classes: how much too sure, or too timid, they are."""
+"""The temperature of probabilities of classes: how overconfident or underconfident they are."""
 
 from __future__ import annotations
 

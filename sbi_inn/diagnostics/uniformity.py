@@ -1,4 +1,4 @@
-"""Are ranks uniform? Simultaneous bands, exact p-values, and what shift and width they betray."""
+"""Are ranks uniform? Simultaneous bands, exact p-values, and the shift and width they imply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where along a column do scores stray from zero? The window where they do so most."""
+"""Find the interval of a column in which scores differ most from zero."""
 
 from __future__ import annotations
 

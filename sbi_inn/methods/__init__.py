@@ -1,4 +1,4 @@
-"""Ways to get a posterior, one a folder, all with the same face."""
+"""Methods to get a posterior, one per folder, all with the same interface."""
 
 from sbi_inn.methods.bidirectional.method import INN
 from sbi_inn.methods.cinn.method import CINN

@@ -26,15 +26,16 @@ def rejection_abc(
     quantile: float | None = None,
     epsilon: float | None = None,
 ) -> xr.Dataset:
-    """Draw from the posterior by rejection.
+    """Draw from the posterior by rejection ABC.
 
-    The distance is Euclidean, each observable divided by its robust spread over the simulations; a
-    set is compared by mean, standard deviation and quantiles, and what is missing by all others.
+    The distance is Euclidean, with each observable divided by its robust spread over the
+    simulations. Sets are compared by mean, standard deviation and quantiles. A missing value
+    counts as if it differed by as much as the others do on average.
 
     Parameters
     ----------
     simulations : Simulations
-        Failed rows are passed over.
+        Failed rows are ignored.
     y : mapping, Dataset or array
         The observation.
     quantile : float, in (0, 1]
@@ -45,16 +46,18 @@ def rejection_abc(
     Returns
     -------
     xarray.Dataset
-        Draws, dim `draw`, closest first, with coordinate `distance`; in the attributes
-        `acceptance_rate`, `epsilon` (the largest distance kept) and `n_simulations`.
+        Draws, dim `draw`, the closest first, with coordinate `distance`; in the attributes
+        `acceptance_rate`, `epsilon` (as given, or else the largest distance kept) and
+        `n_simulations`.
 
     Raises
     ------
     ValueError
-        If both or a wrong `quantile` or `epsilon` are given, or nothing lies within `epsilon`.
+        If `quantile` and `epsilon` are both given, one is out of range, or no simulation lies
+        within `epsilon`.
     ShapeError
-        If the observation does not fit the simulations, or givens vary: then simulate with the
-        observation's own givens first.
+        If the observation does not fit the simulations, or if givens vary: then simulate with the
+        givens of the observation first.
     """
     table = simulations.observations()
     schema = simulations.schema

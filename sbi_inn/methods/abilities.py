@@ -1,4 +1,4 @@
-"""What some trained methods can do besides: of fields, whose latents have levels and a top."""
+"""What some trained methods can also do: for fields, levels of latents and a highest density."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Noise on observations that fades away in training.
+"""Noise on observations that becomes smaller during training.
 
-A deterministic simulator has posteriors without width across the observables. A network that
-meets them sharp from the start learns where single training rows lie; one that meets them
-blurred learns their shape first, then sharpens it.
+The posteriors of a deterministic simulator have no width across the observables. A network that
+sees them sharp from the start learns the positions of single training rows; one that sees them
+blurred learns their shape first, and then sharpens it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def check_blur(settings: Any) -> None:
     pair = isinstance(blur, tuple | list) and len(blur) == 2
     if blur is not None and not (pair and blur[0] >= blur[1] > 0):
         raise ValueError(
-            f"{type(settings).__name__}(blur=...) must be positive and fall; got {blur!r}"
+            f"{type(settings).__name__}(blur=...) must be positive and not rise; got {blur!r}"
         )
 
 

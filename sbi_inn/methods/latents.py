@@ -1,4 +1,4 @@
-"""Parameters of a table, mapped to where a method is trained."""
+"""Parameters of a table, mapped to the latent space in which a method is trained."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def from_arrays(
         raise
     except Exception as error:  # settings that say anything make torch and numpy raise anything
         raise LoadError(
-            f"the weights do not fit the settings beside them: {error!r:.300}"
+            f"the weights do not fit the settings in the file: {error!r:.300}"
         ) from error
 
 

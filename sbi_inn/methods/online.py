@@ -39,7 +39,7 @@ def endless(training: Training, method: Any, *, done: bool) -> Training:
         raise SimulationError("online=True simulates while training: it needs a simulator")
     if training.epochs is None and training.max_seconds is None:
         raise ValueError(
-            "online=True goes on for as long as it is told: fit_posterior(..., "
+            "online=True needs a limit of the training: fit_posterior(..., "
             "training=si.Training(max_seconds=600))"
         )
     return replace(training, epochs=training.epochs or ENDLESS)

@@ -1,4 +1,4 @@
-"""The contract of a method: what it is trained on, what it declares, and what it gives."""
+"""The interface of a method: its training data, what it declares, and what it returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods by name, and the one that a user asks for."""
+"""Methods by name, and the choice of one."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def with_summary(method: Any, summary: Any) -> Any:
         return method
     if not declared(method, "takes_summary"):
         name = type(method).__name__
-        raise ValueError(f'summary= is for method="cinn", which reads summaries; got {name}')
+        raise ValueError(f'summary= is for method="cinn" only; got {name}')
     return replace(method, summary=summary)
 
 

@@ -1,4 +1,4 @@
-"""Random numbers for a batch of observations, each row's from a stream of its own."""
+"""Random numbers for a batch of observations, with a separate stream for each row."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Training rows of a table that stays on disk, read again in every pass.
+"""Training rows of a table that stays on disk, read again in every epoch.
 
-A pass goes through the table in buffers. Each buffer is made of a few pieces of the table, chosen
-by chance, and its rows are shuffled: what a batch sees at once lies far apart in the table, and
-nothing is read that is not used. Simulations come in no order, so that little is lost by that.
+The table is read in buffers. Each buffer consists of a few randomly chosen pieces of the table, and
+its rows are shuffled: the rows of a batch lie far apart in the table, and nothing is read without
+being used. Simulations have no order, so that little is lost.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What one observation looks like, and many of them."""
+"""Names, shapes and values of one observation, and of many."""

@@ -64,7 +64,7 @@ def rows_of(ys: pd.DataFrame, expected: Description) -> list[dict[str, Any]]:
     others = [str(name) for name in ys.columns if str(name) not in known]
     if others and needed <= {str(name) for name in ys.columns}:
         raise ShapeError(
-            f"expected nothing but the columns {', '.join(sorted(needed))}; got "
+            f"expected only the columns {', '.join(sorted(needed))}; got "
             f"{', '.join(others)} too. read_observations(table, observables=[...], index=...) "
             "takes a catalogue as it is"
         )
@@ -84,7 +84,7 @@ def gathered(values: Mapping[Any, Any], expected: Description) -> dict[Any, Any]
             continue
         parts = [numbers(entry, found.pop(entry)) for entry in entries]
         if len({part.shape for part in parts}) > 1:
-            raise ShapeError(f"expected {', '.join(entries)} of one length each; they differ")
+            raise ShapeError(f"expected {', '.join(entries)} of the same length; they differ")
         found[name] = np.stack(parts, axis=-1).reshape(*parts[0].shape, *shape)
     return found
 

@@ -1,4 +1,4 @@
-"""Arrays of other libraries, and what of numpy's needs a word, as plain arrays."""
+"""Turn arrays of other libraries, and special ones of numpy, into plain arrays."""
 
 from __future__ import annotations
 

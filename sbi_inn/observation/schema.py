@@ -1,7 +1,7 @@
-"""What one observation looks like, learned from the simulations, and the way in for real data.
+"""Names and shapes of one observation, learned from the simulations, and how real data are read.
 
-A `Schema` turns whatever a user calls an observation into `Observations`: plain float arrays that
-the networks and the diagnostics work on.
+A `Schema` turns whatever a user calls an observation into `Observations`: plain float arrays, which
+the networks and the diagnostics use.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Schema(Description):
-    """Names, shapes and meaning of the observables and givens of a study, and how to read them.
+    """Names, shapes and kinds of the observables and givens, and how observations are read.
 
     Attributes are those of `Description`.
     """

@@ -1,4 +1,4 @@
-"""Sets, series and images as a few numbers each: moments, quantiles, what goes with their order."""
+"""Summarise sets, series and images by a few numbers: moments, quantiles, order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do next: more simulations, or more data? Learning curves and expected widths."""
+"""Plan the next step, more simulations or more data: learning curves and expected widths."""
 
 from sbi_inn.planning.learning import LearningCurve, learning_curve
 from sbi_inn.planning.widths import Plan, plan

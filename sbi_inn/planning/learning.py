@@ -1,4 +1,4 @@
-"""Would more simulations help? What is learned from nested parts of those there are."""
+"""Would more simulations help? Learning curves from nested parts of the simulations."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ WORTH = 0.05
 class LearningCurve:
     """Information gained about the parameters against the number of simulations.
 
-    The score is the mean over held-out simulations of log posterior less log prior density of the
-    true parameters, in nats: what an observation tells, less what the network misses of it. It does
-    not depend on the units of anything.
+    The score is the mean over held-out simulations of log posterior minus log prior density at the
+    true parameters, in nats: the information in an observation, less what the network misses. It
+    does not depend on any units.
 
     Attributes
     ----------
     n : array of int, shape (k,)
-        Numbers of simulations, those held out among them.
+        Numbers of simulations, including the held-out ones.
     score, error : array, shape (k,)
-        Information gained, and its standard error over the held-out simulations. These are
-        the same at every `n`, so that differences are known better than this.
+        Information gained, and its standard error over the held-out simulations. These are the
+        same at every `n`, so that differences are more precise.
     laws : PowerLaws
         The laws score(n) = a - b n^-c that agree with the scores.
     here : str
-        What one observation has taught, and how it could teach more; empty unless it was given.
+        What one observation tells, and how more could be learned from it; empty without one.
     """
 
     n: IntArray

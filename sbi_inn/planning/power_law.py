@@ -1,8 +1,8 @@
-"""How a score goes on with the number of simulations: score(n) = a - b n^-c, and what is not known.
+"""Fit how a score grows with the number of simulations n: score(n) = a - b n^-c, with uncertainty.
 
-Four fits cannot tell a, b and c apart: a fast law that has levelled off and a slow one that goes on
-agree with them about as well. So every power c is tried, with every noise from one training to the
-next, and weighted by how well it agrees with what was measured (a and b integrated out, flat).
+Four fits cannot tell a, b and c apart: a fast growth that has levelled off and a slow one that
+continues fit about as well. So every power c and every noise between trainings is tried, and
+weighted by how well it fits the measured scores (a and b are integrated out, with flat priors).
 """
 
 from __future__ import annotations

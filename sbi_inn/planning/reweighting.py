@@ -1,4 +1,4 @@
-"""Another prior without training again: draws resampled by the ratio of the two priors."""
+"""Another prior without new training: draws resampled by the ratio of the two priors."""
 
 from __future__ import annotations
 

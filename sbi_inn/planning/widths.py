@@ -1,4 +1,4 @@
-"""How many trials do I need? Expected widths of intervals, from the amortised network alone."""
+"""How many trials are needed? Expected widths of intervals, from the amortised network."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class Plan:
     columns : tuple of Column
         The scalar parameters, with labels and units.
     level : float
-        Of the central intervals.
+        Probability of the central intervals.
     width : array, shape (v, d)
         Mean width over observations, in the parameters' units.
     low, high : array, shape (v, d)
-        Between these lie the widths of 68 % of the observations.
+        The widths for 68 % of the observations lie between these.
     error : array, shape (v, d)
         Standard error of the mean width.
     """

@@ -48,40 +48,39 @@ def corner(
 ) -> Figure:
     """Plot the marginals of every parameter and every pair.
 
-    On the diagonal histograms, normalised to densities. Below it the smallest regions that hold
-    39.3 % and 86.5 % of the draws, as the regions of 1 and 2 sigma of two Gaussian parameters do,
-    or what `levels` says. Bins and smoothing
-    are chosen by cross-validation; where draws are few they are smoothed more, but never beyond
-    the range of the prior's draws. Where there are fewer than 50 draws, or a parameter is
-    constant, the draws themselves. A discrete parameter (of integers) has a bar for each value, as
-    high as its probability, and pairs with it are smoothed along the other axis alone. Axes span
-    the draws of all sets but for .1 % at either end.
+    The diagonal shows histograms, normalised to densities. The panels below it show the smallest
+    regions that hold 39.3 % and 86.5 % of the draws (as the 1 and 2 sigma regions of two Gaussian
+    parameters do), or what `levels` says. Bins and smoothing are chosen by cross-validation; few
+    draws are smoothed more, but never beyond the range of the prior's draws. If there are fewer
+    than 50 draws, or a parameter is constant, the draws themselves are shown. A discrete parameter
+    (integers) has a bar for each value, as high as its probability, and pairs with it are smoothed
+    along the other axis only. Axes span the draws of all sets, except for .1 % at either end.
 
     Parameters
     ----------
     draws : xarray.Dataset, or mapping of label to Dataset
-        One or several sets of draws, such as ``{"cINN": draws, "ABC": other}``. Parameters that
-        all sets have in common are shown, in the order of the first.
+        One or several sets of draws, such as ``{"cINN": draws, "ABC": other}``. Shown are the
+        parameters that all sets have, in the order of the first.
     truth : mapping of name to value, or Dataset, optional
-        True parameters, drawn in black; a vector parameter takes an array. Names not shown are
-        ignored.
+        True parameters, drawn in black; for a vector parameter, an array. Names that are not shown
+        are ignored.
     prior : Dataset, or mapping of name to array, optional
         Draws of the prior, whose density is drawn in grey on the diagonal. Without it, regions
         end where the draws do.
     names : sequence of str, optional
-        Which variables (``"theta"``) or columns (``"theta[0]"``) to show, in this order.
+        Variables (``"theta"``) or columns (``"theta[0]"``) to show, in this order.
     levels : sequence of 1 to 4 floats
-        Shares of the draws that the regions hold, each between 0 and 1.
+        Shares of the draws inside the regions, each between 0 and 1.
     width_mm : float
-        Width on paper: 180 for a double column, 85 for a single one. Of many parameters it is
-        wider where needed to give each 6 mm.
+        Width on paper: 180 for two columns, 85 for one. With many parameters the figure is wider if
+        needed, to give 6 mm to each.
     fig : Figure or SubFigure, optional
-        Draw into it, whatever `width_mm` is.
+        Draw into it; `width_mm` is then ignored.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Save with ``.savefig("corner.pdf")``.
+        Save it with ``.savefig("corner.pdf")``.
 
     Raises
     ------
@@ -89,7 +88,7 @@ def corner(
         If the sets share no parameter, a name is unknown, draws are missing or not finite, or none
         of the parameters of `truth` or `prior` is shown.
     ValueError
-        If `width_mm` is not positive, or `levels` are no shares.
+        If `width_mm` is not positive, or `levels` are not between 0 and 1.
 
     Examples
     --------

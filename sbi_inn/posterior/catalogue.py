@@ -31,7 +31,14 @@ LEVELS = {
 
 
 def sample_each(core: Core, ys: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
-    """Draw from the posterior of each of many observations, `n` times: as `sample` does.
+    """Draw `n` times from the posterior of each of many observations, as `sample` does.
+
+    Parameters
+    ----------
+    ys : many observations
+    n : int
+        Number of draws for each.
+    seed : int, optional
 
     Returns
     -------
@@ -41,7 +48,7 @@ def sample_each(core: Core, ys: Any, n: int = 1000, *, seed: int | None = None) 
     Raises
     ------
     MemoryError
-        If the draws would take more than 4 GB: `summary_each` needs no more than a few MB.
+        If the draws would take more than 4 GB: use `summary_each`, which takes a few MB.
     """
     n = counted(n)
     observations = core.read_many(ys)
@@ -59,16 +66,25 @@ def summary_each(
 ) -> pd.DataFrame:
     """Summarise the posterior of each of many observations, in constant memory.
 
-    It is made of the draws of `sample_each(ys, n)`, of which none is kept.
+    It uses the draws of `sample_each(ys, n)`, and keeps none of them.
+
+    Parameters
+    ----------
+    ys : many observations
+    n : int
+        Number of draws for each.
+    seed : int, optional
+    progress : bool
+        Show a progress bar.
 
     Returns
     -------
     DataFrame
-        One row an object, under the catalogue's own index. For a parameter `elbow` the columns
+        One row per observation, with the catalogue's own index. A parameter `elbow` has the columns
         `elbow_median`, `elbow_low68`, `elbow_high68`, `elbow_low95`, `elbow_high95`, and
-        `elbow_modes`, the number of modes that its draws show: where it is over 1, look at
-        `corner(y)`. Of 1,000 draws of one mode at most 1 set in 1,000 shows a second by chance
-        (uniform ones, and fewer of others); one that overlaps another may stay unseen.
+        `elbow_modes`, the number of modes that its draws show: if it is above 1, look at
+        `corner(y)`. Among sets of 1,000 draws of one mode, at most 1 in 1,000 shows a second mode
+        by chance (for uniform draws; fewer for others). A mode that overlaps another may be missed.
 
     Examples
     --------

@@ -78,21 +78,21 @@ def _tests(core: Core, seconds: float) -> TestSet:
 
 
 def calibration(subject: Subject) -> Calibration:
-    """Calibration over the test simulations: ranks, error, floor, table and plot.
+    """Return the calibration over the test simulations: ranks, error, floor, table and plot.
 
-    Of a field, that of means of blocks, power by band and random projections.
+    For a field: that of means over blocks, of power in bands, and of random projections.
     """
     kind = FIELD_CALIBRATION if subject.sampler.prior.fields else CALIBRATION
     return kind.record(subject)
 
 
 def recovery(subject: Subject) -> Recovery:
-    """Point estimates against the truth of the test simulations: R2, NRMSE, contraction."""
+    """Compare point estimates with the truth of the test simulations: R2, NRMSE, contraction."""
     return RECOVERY.record(subject)
 
 
 def goodness_of_fit(subject: Subject, y: Any) -> GoodnessOfFit:
-    """Say whether the simulations could have produced an observation.
+    """Test whether the simulations could have produced an observation.
 
     Returns
     -------
@@ -105,21 +105,20 @@ def goodness_of_fit(subject: Subject, y: Any) -> GoodnessOfFit:
 def goodness_of_fit_each(
     subject: Subject, ys: Any, *, false_discovery_rate: float = 0.05
 ) -> pd.DataFrame:
-    """Say for each of many observations whether the simulations could have produced it.
+    """Test for each of many observations whether the simulations could have produced it.
 
     Parameters
     ----------
     ys : many observations
     false_discovery_rate : float
-        Share of the flagged observations that may be false alarms (Benjamini and Hochberg
-        1995).
+        Expected share of false alarms among the flagged observations (Benjamini and Hochberg 1995).
 
     Returns
     -------
     DataFrame
-        One row an observation, under the catalogue's own index: `p_value` of `goodness_of_fit`;
-        `flagged`; `sticks_out`, the statistic that is furthest from what the nearest
-        simulations have, and `sticks_out_by`, how far, in units of what is usual.
+        One row per observation, with the catalogue's own index: `p_value` of `goodness_of_fit`;
+        `flagged`; `sticks_out`, the statistic that differs most from the nearest simulations; and
+        `sticks_out_by`, by how much, in units of the usual difference.
 
     Raises
     ------
@@ -142,10 +141,15 @@ def goodness_of_fit_each(
 
 
 def goodness_of_fit_together(subject: Subject, ys: Any, *, seed: int | None = None) -> Together:
-    """Say whether many observations together look like simulated ones.
+    """Test whether many observations, taken together, look like simulated ones.
 
-    Each may pass by itself and all of them still lean to one side (Schmitt et al. 2021). The
-    seed is that of the test's own random subsets.
+    Each may pass by itself although all of them deviate to the same side (Schmitt et al. 2021).
+
+    Parameters
+    ----------
+    ys : many observations
+    seed : int, optional
+        Seed of the random subsets that the test uses.
 
     Returns
     -------

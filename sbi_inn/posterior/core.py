@@ -1,4 +1,4 @@
-"""What everything else needs of a posterior: draws and densities in the parameters' own units."""
+"""Draws and densities of a posterior, in the parameters' own units, for all that needs them."""
 
 from __future__ import annotations
 
@@ -193,8 +193,8 @@ class Core:
         if strange:
             which = "this one" if len(observations) == 1 else f"{len(strange)} of these"
             warnings.warn(
-                "this posterior was refined for the neighbourhood of another observation, and "
-                f"simulations there do not look like {which}: use the one it was refined from",
+                "this posterior was refined for observations like another one, and its simulations "
+                f"do not look like {which}: use the posterior that it was refined from",
                 stacklevel=4,
             )
         return observations
@@ -268,8 +268,8 @@ class Core:
         """
         if not isinstance(self.fitted, Emulator):
             raise TypeError(
-                f"{purpose}, a network that was learned forwards is needed, which the method "
-                f'{self.fitted.settings.label} has not: fit with method="inn"'
+                f"{purpose}, a forward network is needed, and the method "
+                f'{self.fitted.settings.label} has none: fit with method="inn"'
             )
         return self.fitted
 

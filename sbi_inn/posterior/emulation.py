@@ -127,5 +127,7 @@ def _rows(values: Mapping[str, AnyArray]) -> int:
     try:
         (rows,) = np.broadcast_shapes(*shapes.values())
     except ValueError:
-        raise ShapeError(f"expected as many rows of each; got the shapes {shapes}") from None
+        raise ShapeError(
+            f"expected the same number of rows of each; got the shapes {shapes}"
+        ) from None
     return rows

@@ -24,17 +24,24 @@ from sbi_inn.typing import FloatArray
 
 
 def to_datatree(core: Core, y: Any, n: int = 4000, *, seed: int | None = None) -> xr.DataTree:
-    """Give everything at one observation as ArviZ reads it.
+    """Export everything at one observation as a DataTree that ArviZ reads.
 
-    Where there is a simulator, it runs at every one of the `n` draws.
+    If there is a simulator, it runs at each of the `n` draws.
+
+    Parameters
+    ----------
+    y : one observation
+    n : int
+        Number of draws.
+    seed : int, optional
 
     Returns
     -------
     xarray.DataTree
-        Groups `posterior`, `prior`, `observed_data`; `posterior_predictive` where there is a
-        simulator that does not fail at every draw, `constant_data` where there are givens,
-        `sample_stats` with the log posterior density `lp` where the method has one. The draws
-        are independent: one `chain`.
+        Groups `posterior`, `prior`, `observed_data`; `posterior_predictive` if there is a simulator
+        that does not fail at every draw; `constant_data` if there are givens; `sample_stats`, with
+        the log posterior density `lp`, if the method has a density. The draws are independent, in
+        one `chain`.
     """
     draws = sample(core, y, n, seed=seed)
     groups = {
@@ -52,13 +59,13 @@ def to_datatree(core: Core, y: Any, n: int = 4000, *, seed: int | None = None) -
 
 
 def to_dataframe(core: Core, y: Any, n: int = 1000, *, seed: int | None = None) -> pd.DataFrame:
-    """Give draws as a table: one row a draw, one column a scalar, such as `theta[0]`."""
+    """Return draws as a table: one row per draw, one column per scalar, such as `theta[0]`."""
     columns, array = labelled.flat(sample(core, y, n, seed=seed))
     return pd.DataFrame(array, columns=list(columns)).rename_axis("draw")
 
 
 def to_numpy(core: Core, y: Any, n: int = 1000, *, seed: int | None = None) -> FloatArray:
-    """Give draws as an array, shape (n, dim), in the order of `prior.columns`."""
+    """Return draws as an array, shape (n, dim), in the order of `prior.columns`."""
     return labelled.flat(sample(core, y, n, seed=seed))[1]
 
 
@@ -72,7 +79,7 @@ def latex_table(
     label: str = "",
     seed: int | None = None,
 ) -> str:
-    """Write the posterior at one observation as a table for a paper.
+    """Write the posterior at one observation as a LaTeX table for a paper.
 
     `interval`, `caption` and `label` are those of `sbi_inn.latex_table`.
     """

@@ -34,7 +34,7 @@ def maps(
     exceeds: float | None = None,
     seed: int | None = None,
 ) -> xr.Dataset:
-    """Sum up a field pixel by pixel.
+    """Summarise a field pixel by pixel.
 
     Parameters
     ----------
@@ -42,18 +42,19 @@ def maps(
     n : int
         Number of draws.
     name : str, optional
-        The field, where the prior has more than one.
+        Name of the field, if the prior has more than one.
     quantiles : sequence of float
     exceeds : float, optional
-        A threshold, in the field's units.
+        A threshold, in units of the field.
     seed : int, optional
 
     Returns
     -------
     xarray.Dataset
-        `mean` and `sd`, in the field's units; `quantiles`, with dim `quantile`; `contraction`,
-        1 - posterior over prior variance: 1 where the observation says all, 0 where it says
-        nothing; with `exceeds` also the probability that each pixel is above it.
+        `mean` and `sd`, in units of the field; `quantiles`, with dim `quantile`; `contraction`,
+        which is 1 - posterior variance / prior variance: near 1 where the observation determines
+        the field, near 0 where it says nothing; with `exceeds` also the probability that a pixel is
+        above it.
 
     Raises
     ------
@@ -92,9 +93,9 @@ def plot_field(
     fig: Canvas | None = None,
     seed: int | None = None,
 ) -> Figure:
-    """Plot a field: what was observed, the truth if it is known, mean, sd and three draws.
+    """Plot a field: the observation, the truth if known, mean, standard deviation and three draws.
 
-    A profile is drawn as a line in its 68 % and 95 % intervals.
+    A profile is drawn as a line with its 68 % and 95 % intervals.
 
     Parameters
     ----------
@@ -102,11 +103,11 @@ def plot_field(
     n : int
         Number of draws.
     name : str, optional
-        The field, where the prior has more than one.
+        Name of the field, if the prior has more than one.
     truth : array, or mapping of str to array, optional
         The true field.
     width_mm, fig
-        As everywhere.
+        See `Posterior`.
     seed : int, optional
 
     Raises

@@ -41,7 +41,7 @@ def corner(
     fig: Canvas | None = None,
     seed: int | None = None,
 ) -> Figure:
-    """Plot all marginals of one and two parameters, with the prior in grey.
+    """Plot the marginals of every parameter and every pair, with the prior in grey.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def corner(
     compare : mapping of str to Dataset, optional
         Other draws to overlay, by label, such as `{"ABC": posterior.rejection_abc(y)}`.
     names : sequence of str, optional
-        Which parameters (`"theta"`) or entries of one (`"theta[0]"`) to show, in this order.
+        Parameters (`"theta"`) or entries of one (`"theta[0]"`) to show, in this order.
     levels : sequence of 1 to 4 floats
-        Shares of the draws that the regions hold; by default what 1 and 2 sigma hold of two
+        Shares of the draws inside the regions; by default those inside 1 and 2 sigma of two
         Gaussian parameters.
     width_mm, fig
-        As everywhere.
+        See `Posterior`.
     seed : int, optional
 
     Raises
@@ -76,7 +76,7 @@ def corner(
 def plot_calibration(
     subject: Subject, width_mm: float = 180.0, *, fig: Canvas | None = None
 ) -> Figure:
-    """Plot coverage and ranks over the test simulations; 85 mm fit one column of a paper."""
+    """Plot coverage and ranks over the test simulations."""
     return calibration(subject).plot(width_mm, fig=fig)
 
 
@@ -95,23 +95,24 @@ def plot_latent(
     n: int = 121,
     fig: Canvas | None = None,
 ) -> Figure:
-    """Plot what a grid over two latent axes maps to, one panel a parameter (fig. 4.5).
+    """Plot the parameters on a grid over two latent axes, one panel per parameter (fig. 4.5).
 
     Parameters
     ----------
     y : one observation
     axes : (int, int)
-        Which latent axes, counted from 0; the others are held at 0.
+        The two latent axes, counted from 0; all other latents are 0.
     n : int
-        Grid points an axis, from -3 to 3.
-    fig : as everywhere
+        Grid points per axis, from -3 to 3.
+    fig : Figure or SubFigure, optional
+        Draw into it.
 
     Raises
     ------
     TypeError
-        If the method has no latent.
+        If draws of the method do not come from latents.
     ValueError
-        If it has no such axes.
+        If there are no such axes.
     """
     axis = np.linspace(-3, 3, n)
     grid = latent_grid(core, y, axis, axes)
@@ -121,9 +122,32 @@ def plot_latent(
 
 
 def latent_grid(core: Core, y: Any, axis: FloatArray, axes: tuple[int, int] = (0, 1)) -> xr.Dataset:
-    """Give the parameters of a grid over two latent axes, the second fastest, dim `draw`."""
+    """Compute the parameters on a grid over two latent axes.
+
+    Parameters
+    ----------
+    y : one observation
+    axis : array, shape (n,)
+        Values along each of the two axes.
+    axes : (int, int)
+        The two latent axes, counted from 0; all other latents are 0.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dim `draw`, of size n * n; the second axis varies fastest.
+
+    Raises
+    ------
+    TypeError
+        If draws of the method do not come from latents.
+    ValueError
+        If there are no such axes.
+    """
     if not isinstance(core.fitted, Decoder):
-        raise TypeError(f"draws of the method {core.fitted.settings.label} come from no latent")
+        raise TypeError(
+            f"draws of the method {core.fitted.settings.label} do not come from latents"
+        )
     dim = core.fitted.latent_dim
     if len(set(axes)) != 2 or not set(axes) <= set(range(dim)):
         raise ValueError(f"expected two different axes of the {dim} latents; got {axes}")
@@ -146,24 +170,24 @@ def plot_forecast(
     ax: Axes | None = None,
     seed: int | None = None,
 ) -> Figure:
-    """Plot an observed series among re-simulated ones, up to its end or beyond it.
+    """Plot an observed series with simulations from posterior draws, up to its end or beyond.
 
     Parameters
     ----------
     y : one observation
     given : mapping, optional
-        A longer length, such as `{"days": 150}`: what follows the observation is a forecast.
-        See `resimulate`, also for what is raised.
+        A longer length, such as `{"days": 150}`: the part after the observation is a forecast.
+        See `resimulate`, also for the errors that it raises.
     later : array, optional
-        What did follow, as far as it is known.
+        The values that followed, as far as they are known.
     observable : str, optional
-        Which column of a series, of one number an entry; by default the first.
+        A column of a series, with one number per entry; by default the first.
     log : bool
-        Draw it on a logarithmic scale, on which 0 has a place.
+        Use a logarithmic scale that also shows 0.
     n : int
         Number of draws.
     width_mm, ax
-        As everywhere.
+        See `Posterior`.
     seed : int, optional
 
     Raises
@@ -205,27 +229,27 @@ def plot_forest(
     fig: Canvas | None = None,
     seed: int | None = None,
 ) -> Figure:
-    """Plot the posteriors of a catalogue: medians and intervals, one line an object.
+    """Plot the posteriors of a catalogue: medians and intervals, one line per observation.
 
     Parameters
     ----------
     ys : many observations
-        Up to 60, under the catalogue's own index; the first stands at the top.
+        Up to 60, named by the catalogue's own index; the first is at the top.
     n : int
         Number of draws for each.
     names : sequence of str, optional
-        Which parameters (`"theta"`) or entries of one (`"theta[0]"`) to show, at most 6; by default
+        Parameters (`"theta"`) or entries of one (`"theta[0]"`) to show, at most 6; by default
         all.
     truth : mapping of str to array, optional
-        True values of the parameters, one an object.
+        True values of the parameters, one per observation.
     width_mm, fig
-        As everywhere.
+        See `Posterior`.
     seed : int, optional
 
     Raises
     ------
     ShapeError
-        If a name is unknown, or there is too much for a page.
+        If a name is unknown, or there are too many observations or parameters for a page.
     """
     table = summary_each(core, ys, n, seed=seed, progress=False)
     columns = labelled.columns_of(core.simulations.prior_draws)
@@ -238,7 +262,7 @@ def plot_forest(
 
 
 def plot_training(core: Core, *, ax: Axes | None = None) -> Figure:
-    """Plot training and validation loss; of an ensemble, the other validation losses too."""
+    """Plot training and validation loss; for an ensemble, also the validation losses of others."""
     own, *others = map(asdict, core.fitted.histories)
     return training.plot_training(own, others=others, ax=ax)
 

@@ -26,40 +26,42 @@ def train_more(
     seed: int | None = None,
     progress: bool = True,
 ) -> Core:
-    """Go on training with more simulations of the same study.
+    """Continue training with more simulations of the same study.
 
-    The networks go on from their weights, on the earlier training rows too, where these are at hand
-    (after loading they are not). A tenth of the new simulations validates, and a tenth is held out
-    with those that were. A network that validation rows say is no better stays as it was.
+    The networks start from their present weights. They also train on the earlier training
+    simulations, unless the posterior was loaded from a file, which does not hold them. A tenth of
+    the new simulations is used for validation; another tenth is held out, with those held out
+    before. A network that does not improve on the validation simulations stays as it was.
 
     Parameters
     ----------
     simulations : Simulations
         From the same prior, with the same observables and givens; at least 100 that succeeded.
     training : Training, optional
-        By default as a fit of so many rows, at half the learning rate.
+        By default as in a fit of as many simulations, at half the learning rate.
     seed : int, optional
-        Of the split and of the order of the rows; by default it follows from that of the fit.
+        Seed of the split into training, validation and test, and of the training. By default it is
+        derived from the seed of the fit.
     progress : bool
 
     Returns
     -------
     Posterior
-        A new one; this one stays as it is.
+        A new one; this one is not changed.
 
     Raises
     ------
     SimulationError
-        If the observables are others, or too few simulations succeeded.
+        If the observables differ, or too few simulations succeeded.
     PriorError
-        If the prior is another one.
+        If the prior differs.
     TypeError
-        If the method cannot be trained on.
+        If the method cannot continue its training.
     """
     if not isinstance(core.fitted, Trainable):
         raise TypeError(
             'train_more is for method="cinn" and method="inn"; '
-            f"{core.fitted.settings.label} cannot be trained on"
+            f"the training of {core.fitted.settings.label} cannot be continued"
         )
     new = replace(simulations.inferring(core.prior.names), prior=core.prior)
     _check_prior(core, simulations)

@@ -1,8 +1,8 @@
-"""Simulations that double until the posterior can be trusted: as many as it takes, and no more.
+"""Double the simulations until the posterior can be trusted and more would hardly help.
 
-A posterior that is calibrated may still be wider than it has to be. So two things are asked for:
-the check says "trust", and the learning curve says that twice the simulations would hardly help.
-The curve costs little, as every stage is a point of it; all are scored at the same new simulations.
+A calibrated posterior may still be wider than necessary. So there are two conditions: the check
+says "trust", and the learning curve says that twice the simulations would hardly help. The curve
+costs little, as every stage is a point of it; all are scored with the same new simulations.
 """
 
 from __future__ import annotations
@@ -68,20 +68,20 @@ WHY: dict[Stopped, str] = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: so many simulations, a fit, and what was said of it.
+    """One stage: a number of simulations, a fit, and the verdict on it.
 
     Attributes
     ----------
     n : int
         Simulations so far.
     seconds : float
-        That the stage took: simulations, training and checks.
+        Time of the stage: simulations, training and checks.
     verdict : {"trust", "cannot tell", "caution", "do not trust"}
     missing : str
         What the check finds wrong; empty at "trust".
     gain, high : float
-        Nats that twice the simulations are expected to add, and the end of a 68 % interval:
-        infinite as long as there are too few stages to say, and NaN where there is no density.
+        Nats that twice the simulations are expected to add, and the upper end of the 68 % interval:
+        infinite while there are too few stages, and NaN if there is no density.
     """
 
     n: int
@@ -168,7 +168,7 @@ class Limits:
         first = min(FIRST, most) if first is None else first
         if not FEWEST <= first <= most:
             raise ValueError(
-                f"n_simulations is the first stage here: expected it between {FEWEST} and "
+                f"with until=, n_simulations is the first stage: expected {FEWEST} to "
                 f"max_simulations={most:,}; got {first:,}"
             )
         seconds = math.inf if seconds is None else seconds

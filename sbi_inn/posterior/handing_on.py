@@ -1,4 +1,4 @@
-"""Methods of a posterior that are functions of what it holds, with their docstrings."""
+"""Make functions of a posterior's parts its methods, with their docstrings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Held-out simulations and their schema, as a file holds them, held against each other."""
+"""Read held-out simulations and their schema from a file, and compare them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _check_shapes(dataset: xr.Dataset, seen: Schema) -> None:
             raise LoadError(f"expected {name} of shape {seen.shape(name)}; got {found}")
     for name in {*seen.sets, *seen.series, *seen.images} - set(dataset) - set(seen.observables):
         if name not in seen.lengths:
-            raise LoadError(f"the schema names {name}, which the file has not")
+            raise LoadError(f"the schema names {name}, which is missing in the file")
 
 
 def _of(kind: type[T], value: object) -> T:

@@ -33,18 +33,18 @@ NUMBERS = 4_000_000  # that are held at once: 32 MB
 
 @dataclass(frozen=True)
 class CredibleRegion:
-    """A region of all parameters together, of highest density, with a guaranteed coverage.
+    """A region of highest density of all parameters together, with a guaranteed coverage.
 
     Attributes
     ----------
     level : float
     log_density : float
-        Lowest inside, in parameter units, as `Posterior.log_prob` has it.
+        The lowest log density inside, in parameter units, as from `Posterior.log_prob`.
     share : float
-        Of the posterior's own draws that lie inside: more than `level` where the posterior was
-        found to be too narrow, less where too wide.
+        Share of the posterior's own draws inside: more than `level` if the posterior is too narrow,
+        less if it is too wide.
     tests : int
-        Test simulations that its coverage was calibrated by.
+        Number of test simulations that calibrated it: the size of the smallest group.
     draws : xarray.Dataset
         Draws of the posterior that lie inside.
     """
@@ -58,7 +58,7 @@ class CredibleRegion:
     _observation: Observations = field(repr=False)
 
     def contains(self, parameters: Any) -> xr.DataArray:
-        """Say which parameters lie inside.
+        """Tell which parameters lie inside.
 
         Parameters
         ----------
@@ -75,23 +75,29 @@ class CredibleRegion:
 
 
 def intervals(subject: Subject, y: Any, level: float = 0.9) -> pd.DataFrame:
-    """Give central intervals of each parameter with a guaranteed coverage.
+    """Compute central intervals of each parameter with a guaranteed coverage.
 
-    Locally conformal sets, calibrated by the test simulations. If (truth, observation) is drawn
-    like these, an interval holds the truth with a probability of at least `level`, whatever the
-    network has learned; how well that holds at a single observation is measured in
-    docs/results/intervals.md.
+    They are locally conformal sets, calibrated with the test simulations. If (truth, observation)
+    is drawn like the test simulations, an interval holds the truth with probability `level` or
+    more, however good or bad the network is. That is an average over observations;
+    docs/results/intervals.md measures how well it holds at a single one.
+
+    Parameters
+    ----------
+    y : one observation
+    level : float
+        Probability of the intervals, between 0 and 1.
 
     Returns
     -------
     DataFrame
-        One row a parameter: `units`, `low`, `high`. The attribute `tests` is the number of
-        simulations that the smallest group was calibrated by.
+        One row per parameter: `units`, `low`, `high`. The test simulations are divided into groups
+        of similar observations; the attribute `tests` is the size of the smallest group.
 
     Raises
     ------
     ValueError
-        If there are too few test simulations for that level: .9 takes 9, .99 takes 99.
+        If there are too few test simulations for the level: .9 needs 9, .99 needs 99.
 
     References
     ----------
@@ -110,22 +116,30 @@ def intervals(subject: Subject, y: Any, level: float = 0.9) -> pd.DataFrame:
 
 
 def regions(subject: Subject, y: Any, level: float = 0.9, n: int = 1000) -> CredibleRegion:
-    """Give the region of highest density of all parameters together, with a guaranteed coverage.
+    """Compute the region of highest density of all parameters together, with a guaranteed coverage.
 
     The guarantee is that of `intervals`.
+
+    Parameters
+    ----------
+    y : one observation
+    level : float
+        Probability of the region, between 0 and 1.
+    n : int
+        Number of draws, of which those inside are returned.
 
     Returns
     -------
     CredibleRegion
-        `.contains(parameters)`, `.draws` inside (of n), `.log_density` at its edge, `.share` of the
-        posterior's own draws that lie inside.
+        `.contains(parameters)`; `.draws`, those of the n that lie inside; `.log_density` at the
+        edge; `.share` of the posterior's own draws that lies inside.
 
     Raises
     ------
     NoDensityError
-        If the method can be drawn from only.
+        If the method has no density.
     ValueError
-        If there are too few test simulations for that level.
+        If there are too few test simulations for the level.
     """
     _check_level(level)
     core, n = _core(subject), counted(n)

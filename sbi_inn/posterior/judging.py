@@ -1,10 +1,10 @@
-"""What an observation says of draws that were simulated, by a rough likelihood.
+"""A rough likelihood of an observation at draws that were simulated.
 
-Two simulations at a draw say what is expected there, and how large the noise is. Over many draws
-that makes a likelihood of the observation (a synthetic one: Wood 2010, doi:10.1038/nature09319),
-rough, but enough to tell right periods of a planet from wrong ones by many nats. By how much a
-right draw may fall short of the best one is seen at the simulations themselves, each made at a draw
-that is known.
+Two simulations at a draw show the expected data and the size of the noise. Over many draws this
+gives a likelihood of the observation (a synthetic one: Wood 2010, doi:10.1038/nature09319). It is
+rough, but enough to tell right periods of a planet from wrong ones by many nats. The simulations
+themselves, which were made at known draws, show by how much a right draw may fall short of the best
+one.
 """
 
 from __future__ import annotations

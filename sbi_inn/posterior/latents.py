@@ -1,4 +1,4 @@
-"""Between parameters and the latents that draws come from (dissertation, figs. 3.5 and 3.12)."""
+"""Map between parameters and the latents of draws (dissertation, figs. 3.5 and 3.12)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from sbi_inn.posterior.core import Core
 def encode(
     core: Core, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any], y: Any
 ) -> xr.DataArray:
-    """Give the latents of parameters: what `decode` makes these parameters of.
+    """Map parameters to the latents that `decode` maps back to them.
 
-    Where the posterior is exact, parameters that may have led to y have latents from N(0, I).
+    If the posterior is exact, the latents of true parameters are distributed as N(0, I).
 
     Parameters
     ----------
@@ -33,18 +33,18 @@ def encode(
     Returns
     -------
     xarray.DataArray
-        Dims `draw` and `latent`; those of a field come level by level, coarsest first.
+        Dims `draw` and `latent`; latents of a field are ordered by level, the coarsest first.
 
     Raises
     ------
     PriorError
         If a parameter is missing.
     TypeError
-        If each draw of the method does not come from one latent.
+        If a draw of the method does not come from a single latent vector.
     """
     fitted, observation = core.fitted, core.read(y)
     if not isinstance(fitted, Encoder):
-        raise TypeError(f"draws of the method {fitted.settings.label} have no latents of their own")
+        raise TypeError(f"draws of the method {fitted.settings.label} have no unique latents")
     named = labelled.by_name(parameters, core.prior.names)
     latents, _ = fitted.encode(observation, core.prior.to_latent(named))
     return xr.DataArray(latents, dims=("draw", "latent"), name="latents")
@@ -58,36 +58,36 @@ def decode(
     temperature: float = 1.0,
     levels: Sequence[int] | None = None,
 ) -> xr.Dataset:
-    """Give the parameters that latents stand for; those of N(0, I) are draws of the posterior.
+    """Map latents to parameters; latents from N(0, I) become draws of the posterior.
 
     Parameters
     ----------
     latents : array, shape (draws, latents) or (latents,)
-        As `encode` gives them.
+        As returned by `encode`.
     y : one observation
     temperature : float
-        What latents are multiplied by: below 1 draws are nearer to what is typical.
+        Factor by which the latents are multiplied: below 1, draws are closer to typical ones.
     levels : sequence of int, optional
-        Levels of a field that keep their latents, 0 the coarsest; at the others they are 0, and so
-        what is typical. -1 is the finest.
+        Levels of a field that keep their latents, from 0, the coarsest; -1 is the finest. Latents
+        of all other levels are set to 0, which is typical.
 
     Returns
     -------
     xarray.Dataset
-        As `sample`.
+        As from `sample`.
 
     Raises
     ------
     TypeError
-        If draws of the method come from no latent; if levels are asked of one that has none.
+        If draws of the method do not come from latents; if levels are given for a method without.
     ShapeError
-        If the latents are of another number, or not finite.
+        If the number of latents is wrong, or they are not finite.
     ValueError
-        If the temperature is negative, or there is no such level.
+        If the temperature is negative or infinite, or there is no such level.
     """
     fitted, observation = core.fitted, core.read(y)
     if not isinstance(fitted, Decoder):
-        raise TypeError(f"draws of the method {fitted.settings.label} come from no latent")
+        raise TypeError(f"draws of the method {fitted.settings.label} do not come from latents")
     z = np.atleast_2d(np.asarray(latents, dtype=np.float64))
     if z.ndim != 2 or z.shape[1] != fitted.latent_dim or not np.isfinite(z).all():
         raise ShapeError(

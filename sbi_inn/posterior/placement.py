@@ -10,11 +10,11 @@ from sbi_inn.training.device import placed
 
 
 def to(core: Core, device: str) -> Core:
-    """Give this posterior with its networks on a device, which draw and evaluate there.
+    """Return this posterior with its networks on a device, which then draw and evaluate there.
 
-    Random numbers are drawn on the processor for all devices, so that draws are the same within
-    rounding. After a training networks are where that was (`Training(device=...)`), after loading
-    on the processor.
+    Random numbers are drawn on the CPU for all devices, so that draws are the same up to rounding.
+    After training, networks are on the device of the training (`Training(device=...)`); after
+    loading, on the CPU.
 
     Parameters
     ----------
@@ -24,13 +24,13 @@ def to(core: Core, device: str) -> Core:
     Returns
     -------
     Posterior
-        This one stays as it is.
+        This one is not changed.
 
     Raises
     ------
     ValueError
         If there is no such device.
     TypeError
-        If a method that is not of this package stays on the processor.
+        If the method is one of your own that cannot leave the CPU.
     """
     return replace(core, fitted=moved(core.fitted, placed(device)))

@@ -1,4 +1,4 @@
-"""What more simulations or more measurements would make of a posterior."""
+"""What more simulations or more measurements would gain."""
 
 from __future__ import annotations
 
@@ -31,36 +31,37 @@ def learning_curve(
     seed: int | None = None,
     progress: bool = True,
 ) -> LearningCurve:
-    """Train on nested parts of the simulations, and predict what more of them would bring.
+    """Train on growing parts of the simulations, and predict what more simulations would gain.
 
     Parameters
     ----------
     fractions : sequence of float
-        Of the simulations; the whole is there already.
+        Shares of the simulations to train on; for all of them, this posterior is used.
     y : one observation, optional
-        Say also what it has taught, and how much sharper `refine(y)` would make the posterior.
+        Also report what it tells about the parameters, and how much narrower `refine(y)` would make
+        the posterior.
     training : Training, optional
-        By default as this posterior was trained.
+        By default that of this posterior.
     seed : int, optional
     progress : bool
 
     Returns
     -------
     LearningCurve
-        `.sentence`, `.table` with a prediction for 2 and 4 times the simulations, `.plot()`.
-        An INN is scored at 200 test simulations only, as each takes an integral.
+        `.sentence`, `.table` with a prediction for 2 and 4 times the simulations, `.plot()`. An
+        INN is scored at only 200 test simulations, as each takes a numerical integral.
 
     Raises
     ------
     SimulationError
-        If the posterior was loaded: its file holds only the simulations held out.
+        If the posterior was loaded: its file holds only the held-out simulations.
     NoDensityError
-        If the method has no density to score by.
+        If the method has no density.
     """
     if not len(core.seen_rows):
         raise SimulationError(
-            "a learning curve trains anew on the simulations, and a posterior that was loaded "
-            "has only those that were held out: ask the one that fit_posterior returned",
+            "a learning curve trains on the simulations again, and a loaded posterior has only "
+            "the held-out ones: use the posterior that fit_posterior returned",
             core.simulations,
         )
     here = "" if y is None else information(checking.subject_of(core), y).well
@@ -81,19 +82,20 @@ def learning_curve(
 
 
 def information(subject: Subject, y: Any) -> Information:
-    """Say what an observation taught about each parameter, and how much sharper it could be known.
+    """Measure what an observation tells about each parameter, and how much more could be learned.
 
     Returns
     -------
     Information
-        `.sentence`; `.nats` gained; `.table`, one row a parameter: how many times narrower than the
-        prior the posterior is, contraction, and how many times narrower at least `refine(y)`
-        would make it, by what draws give when they are simulated again; `.plot()`.
+        `.sentence`; `.nats`, the information gained; `.table`, one row per parameter: by what
+        factor the posterior is narrower than the prior, the contraction, and by what factor, at
+        least, `refine(y)` would make it narrower still, judged by simulations from posterior draws;
+        `.plot()`.
 
     Raises
     ------
     ShapeError
-        If y is another kind of observation.
+        If y does not fit the simulated observations.
     """
     return check_information(Here(subject, subject.sampler.schema.read(y)))
 
@@ -107,24 +109,24 @@ def plan(
     n: int = 200,
     seed: int | None = None,
 ) -> Plan:
-    """Say how wide intervals will be at several values of a given, such as 80 or 900 trials.
+    """Predict how wide intervals will be at several values of a given, such as 80 or 900 trials.
 
     Parameters
     ----------
     given : str
-        One that varied in training.
+        A given that varied in training.
     values : sequence of float
     level : float
-        Of the central intervals.
+        Probability of the central intervals.
     n : int
-        Observations at each value: simulated where there is a simulator, otherwise held-out
-        ones (sets cut to size, and for other givens those nearest to the value).
+        Observations at each value: simulated if there is a simulator, otherwise held-out ones (sets
+        are cut to size; for other givens, those with the nearest values are taken).
     seed : int, optional
 
     Returns
     -------
     Plan
-        `.table`, one row a value and one column a parameter: the expected width; `.plot()`.
+        `.table`, one row per value and one column per parameter: the expected width; `.plot()`.
 
     Raises
     ------
@@ -146,25 +148,27 @@ def plan(
 
 
 def reweight(core: Core, draws: xr.Dataset, prior: Prior, *, seed: int | None = None) -> xr.Dataset:
-    """Turn draws into those under another prior, without training again.
+    """Turn draws into draws under another prior, without new training.
 
     Parameters
     ----------
     draws : xarray.Dataset
         From `sample`.
     prior : Prior
-        Of the same parameters, within the old one's support.
+        Of the same parameters, within the support of the old one.
     seed : int, optional
-        Of the resampling.
+        Seed of the resampling.
 
     Returns
     -------
     xarray.Dataset
-        As many draws; the attribute `effective_sample_size` says how many they are worth.
+        As many draws; the attribute `effective_sample_size` says how many independent draws they
+        are worth.
 
     Raises
     ------
     PriorError
-        If the parameters differ, or the table it was learned from states no prior.
+        If the parameters differ, or if the posterior was learned from a table whose prior was not
+        stated.
     """
     return reweighting.reweight(draws, core.prior, prior, seed=core.seed if seed is None else seed)

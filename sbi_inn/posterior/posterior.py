@@ -43,28 +43,29 @@ from sbi_inn.training.history import History
 class Posterior:
     """The posterior of a study, for any observation.
 
-    Made by `fit_posterior` or `load_posterior`. Everywhere
+    Made by `fit_posterior` or `load_posterior`. In all methods
 
-    - `y` is one observation: a dict of observables (and givens), a Dataset, a Series or DataFrame
-      of one row with labels, or the bare array where there is one observable. A ShapeError says
-      where it does not fit the observations that were simulated;
-    - `ys` are many: a Dataset with dim "observation", a DataFrame with one row an observation, or a
-      list of such `y`, ragged or not. The ShapeError names the one that does not fit;
-    - `n` is a number of draws;
-    - `seed` is, by default, the fit's own. With the observation's own numbers it decides what is
-      drawn: `summary(y)`, `corner(y)` and `sample(y)` show the same draws, of which other
-      observations share none;
-    - `width_mm` is a figure's width on paper, 180 for a double column and 85 for a single one;
-      with `fig` (a Figure or SubFigure) or `ax` (an Axes) it is drawn there instead.
+    - `y` is one observation: a dict of observables (and givens), a Dataset, a Series or a DataFrame
+      of one row with labels, or the bare array if there is one observable. If it does not fit the
+      simulated observations, a ShapeError says where;
+    - `ys` are many observations: a Dataset with dim "observation", a DataFrame with one row per
+      observation, or a list of such `y`, of equal or different lengths. The ShapeError names the
+      one that does not fit;
+    - `n` is the number of draws;
+    - `seed` is by default the seed of the fit (`refine` and `train_more` say what they use). The
+      draws depend on the seed and on the observation: `summary(y)`, `corner(y)` and `sample(y)`
+      use the same draws, and other observations have other ones;
+    - `width_mm` is the width of a figure on paper, 180 for two columns and 85 for one; with `fig`
+      (a Figure or SubFigure) or `ax` (an Axes), the plot is drawn there instead.
 
     Parameters
     ----------
     core : Core
-        The trained method, its simulations, and how it came about; for code that builds on it.
+        The trained method, its simulations, and how it was made; for code that builds on it.
     last_check, last_verdict : str
-        What the last general check said, empty before.
+        Sentence and verdict of the last general check; empty if there was none.
     last_numbers : dict
-        What it has measured; empty before.
+        Numbers that this check measured; empty if there was none.
     """
 
     def __init__(
@@ -84,22 +85,22 @@ class Posterior:
 
     @property
     def simulations(self) -> Simulations:
-        """What it was learned from; after loading, the test simulations that were held out."""
+        """The simulations of the fit; after loading, only the held-out test simulations."""
         return self.core.simulations
 
     @property
     def n_simulations(self) -> int:
-        """How many simulations it was learned from."""
+        """How many simulations the fit used, the held-out ones included."""
         return self.core.n_simulations
 
     @property
     def seed(self) -> int:
-        """The seed of the fit, and of all that is random here."""
+        """The seed of the fit, and the default seed of all that is random here."""
         return self.core.seed
 
     @property
     def prior(self) -> Prior:
-        """The prior, of the parameters that are inferred."""
+        """The prior of the parameters that are inferred."""
         return self.core.prior
 
     @property
@@ -109,22 +110,22 @@ class Posterior:
 
     @property
     def schema(self) -> Schema:
-        """The observation as understood."""
+        """Names, shapes and kinds of observables and givens, as read from the simulations."""
         return self.core.schema
 
     @property
     def history(self) -> History:
-        """What happened in training."""
+        """How the training went: losses, steps, seconds, and why it stopped."""
         return self.core.fitted.history
 
     @property
     def settings(self) -> Any:
-        """Settings of the method, with everything that was chosen from the data."""
+        """Settings of the method, including those that were chosen from the data."""
         return self.core.fitted.settings
 
     @property
     def problem(self) -> Problem | None:
-        """What to simulate with; another one may be set."""
+        """The simulator with its prior, if there is one; it can be set."""
         return self.core.problem
 
     @problem.setter
@@ -134,15 +135,16 @@ class Posterior:
 
     @property
     def growth(self) -> Grown | None:
-        """How the simulations grew, and why they stopped, after `fit_posterior(until=...)`.
+        """How the number of simulations grew, and why it stopped (`fit_posterior(until=...)`).
 
-        It has `.stages`, `.stopped` and `.table`; files do not hold it.
+        It has `.stages`, `.stopped` and `.table`. It is None without `until`, and not saved to
+        files.
         """
         return self.core.grown
 
     @property
     def emulation(self) -> Emulation:
-        """The forward network; `.errors` is a table of its errors on the test simulations."""
+        """The forward network (method "inn"); `.errors` is a table of its errors on test data."""
         return self.core.emulation
 
     # -- draws and densities -----------------------------------------------------------------------
@@ -164,12 +166,18 @@ class Posterior:
     # -- whether to trust it -----------------------------------------------------------------------
 
     def check(self, y: Any = None, *, progress: bool = True) -> Check:
-        """Say whether to trust the posterior, in general or at an observation.
+        """Check whether the posterior can be trusted, in general or at an observation.
 
-        In general: are intervals and regions as wide as they should be? Do draws, simulated again,
-        land on the observation? With `y` also: could the simulations have produced y? Do draws at
-        y, simulated again, look like it? Does the posterior there agree with itself? What each
-        check does and when it objects: docs/checks.md.
+        In general: are intervals and regions as wide as they should be? Do simulations from
+        posterior draws look like the observation? With `y` also: could the simulations have
+        produced y? Do simulations from the draws at y look like it? Is the posterior at y
+        consistent with itself? docs/checks.md says what each check does, and when it objects.
+
+        Parameters
+        ----------
+        y : one observation, optional
+        progress : bool
+            Show progress bars.
 
         Returns
         -------
@@ -187,10 +195,10 @@ class Posterior:
         return checking.check(self.core, self._subject(), observation, progress=progress)
 
     def verify(self, *, progress: bool = True) -> Verification:
-        """Compute the numbers of the last check again, and say whether they are reproduced.
+        """Compute the numbers of the last check again, and compare them with the saved ones.
 
-        Uses the simulator if there is one, and otherwise the held-out simulations, which are in
-        the file.
+        This uses the simulator if there is one, and otherwise the held-out simulations, which are
+        in the file.
 
         Returns
         -------
@@ -200,7 +208,7 @@ class Posterior:
         Raises
         ------
         LoadError
-            If there are no numbers, because it was not checked before it was saved.
+            If there are no numbers, because the posterior was not checked before it was saved.
         """
         again = self.problem is not None and bool(self.last_numbers)
         general = checking.check(self.core, self._subject(), progress=progress) if again else None
@@ -220,25 +228,36 @@ class Posterior:
     # -- what would make it better -----------------------------------------------------------------
 
     def recalibrate(self, simulations: Simulations | int | None = None) -> Posterior:
-        """Mend what calibration found, by simulations that training has not seen.
+        """Correct miscalibration, with simulations that were not used in training.
 
-        The law that ranks of truths have is learned as a smooth function of the observation, and
-        undone: parameter by parameter, then of all together by weights on draws. Each part is as
-        simple as held-out ranks allow; an exact posterior stays as it is (docs/intervals.md).
+        The rank of a true value among posterior draws should be uniformly distributed. How the
+        ranks are really distributed is learned as a smooth function of the observation, and
+        corrected: first for each parameter, then for all of them together, by weights on draws.
+        Each part of the correction is as simple as held-out ranks allow, so that an exact posterior
+        is left as it is (docs/intervals.md).
 
         Parameters
         ----------
         simulations : Simulations or int, optional
-            A table from the prior that is new to this posterior, or how many to simulate. By
-            default 5,000 if that takes less than ten seconds, and otherwise one half of those held
-            out; the other half stays for `check()`.
+            Simulations from the prior that this posterior has not used, or how many to run.
+            Default: 5,000 if they take less than ten seconds; otherwise half of the held-out ones,
+            and the other half is left for `check()`.
+
+        Returns
+        -------
+        Posterior
+            A new one; this one is not changed.
 
         Raises
         ------
         SimulationError
-            If they are of another study, fewer than 50, or those of the training.
+            If the simulations are of another study, fewer than 50, or those used in training.
         PriorError
-            If they have parameters where this posterior's prior has none.
+            If they have parameters outside the support of this posterior's prior.
+        TypeError
+            If `simulations` is neither a table nor a number of at least 50.
+        ValueError
+            If the prior has more than 200 latents, as one of a field does.
         """
         seconds = checking.seconds_of(self.core)
         return Posterior(recalibration.recalibrate(self.core, simulations, seconds))
@@ -257,12 +276,12 @@ class Posterior:
     emulate = of_core(resimulation.emulate)
 
     def at_tolerance(self, tolerance: float | None) -> Posterior:
-        """Give this posterior with another standard deviation of the observation (method "inn").
+        """Return this posterior with another standard deviation of the observation (method "inn").
 
         Parameters
         ----------
         tolerance : float or None
-            In units of the observables' spread. 0: draws at exactly the observation, which have no
+            In units of each observable's spread. 0: draws fit exactly the observation, and have no
             density. None: the typical error of the forward network.
 
         Raises
@@ -298,11 +317,11 @@ class Posterior:
     latex_table = drawing(exports.latex_table)
 
     def save(self, path: str | Path) -> None:
-        """Write the posterior to a file that `load_posterior` reads; no code is stored.
+        """Write the posterior to a file, to be read by `load_posterior`; no code is stored.
 
-        It holds method and weights, prior, schema and held-out simulations, the settings of the
-        training, versions, the simulator's name and the hash of its source, and the numbers of the
-        last check, by which anybody can `verify` it.
+        The file holds the method and its weights, the prior, the schema, the held-out simulations,
+        the training settings, versions, the simulator's name, a hash of its source, and the numbers
+        of the last check, so that anybody can `verify` it.
         """
         if self.last_numbers and verification.HELD_OUT not in self.last_numbers:
             self.last_numbers[verification.HELD_OUT] = verification.on_held_out(self.core)

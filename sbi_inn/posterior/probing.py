@@ -1,11 +1,11 @@
-"""Which draws of a posterior an observation speaks for, and others that it does where few are.
+"""Find the draws of a posterior that an observation makes likely, and search for more of them.
 
-A network that has seen few simulations may read a parameter badly: it gives some of its mass to
-every period of a planet, say, so that no region is small that holds nearly all of it. Draws are
-simulated again and judged by a rough likelihood (judging.py). Where few of them are likely, others
-are tried around the best: by differential evolution (Storn and Price 1997,
-doi:10.1023/A:1008202821328), until those that are likely fill a region. Then draws beyond that
-region get the same chance, so that another mode is found.
+A network that has seen few simulations may give some probability to every possible value of a
+parameter, such as every period of a planet. Then no small region holds nearly all of it. So draws
+are simulated again and judged by a rough likelihood (judging.py). If few of them are likely, others
+are tried around the best, by differential evolution (Storn and Price 1997,
+doi:10.1023/A:1008202821328), until the likely ones fill a region. Then draws outside that region
+are tried in the same way, so that another mode is found.
 """
 
 from __future__ import annotations

@@ -40,13 +40,13 @@ def recalibrate(core: Core, simulations: Simulations | int | None, seconds: floa
     """
     if core.prior.latent_dim > MOST:
         raise ValueError(
-            f"recalibrate mends parameter by parameter, at most {MOST} of them; the prior has "
-            f"{core.prior.latent_dim}"
+            f"recalibrate corrects every latent of the prior, at most {MOST} of them; the prior "
+            f"has {core.prior.latent_dim}"
         )
     table, rows, left = _material(core, simulations, seconds)
     if len(rows) < FEWEST:
         raise SimulationError(
-            f"expected at least {FEWEST} simulations to recalibrate by; got {len(rows)}", table
+            f"expected at least {FEWEST} simulations to recalibrate with; got {len(rows)}", table
         )
     how = learn_recalibration(
         core.fitted,
@@ -66,13 +66,13 @@ def _material(
         return simulations, _checked(core, simulations), core.test_rows
     if simulations is not None and not is_count(simulations, least=FEWEST):
         raise TypeError(
-            f"expected simulations, a table of them or a number of at least {FEWEST}; got "
+            f"expected a table of simulations, or a number of at least {FEWEST}; got "
             f"{simulations!r:.80}"
         )
     cheap = core.problem is not None and core.prior.drawable and FRESH * seconds <= SECONDS
     if simulations is not None or cheap:
         n = FRESH if simulations is None else int(simulations)
-        problem = core.simulator("to simulate what a posterior is recalibrated by")
+        problem = core.simulator("to simulate for recalibration")
         table = run(
             problem,
             n=n,
@@ -116,5 +116,5 @@ def _checked(core: Core, table: Simulations) -> IntArray:
             table,
         )
     if not np.isfinite(core.prior.log_prob(core.prior.unflatten(truth))).all():
-        raise PriorError("the simulations have parameters where the posterior's prior has none")
+        raise PriorError("the simulations have parameters outside the support of the prior")
     return table.ok

@@ -1,11 +1,11 @@
-"""A posterior for the neighbourhood of one observation, from fresh simulations there.
+"""A posterior for the neighbourhood of one observation, from new simulations there.
 
 Truncated sequential neural posterior estimation (Deistler, Goncalves & Macke 2022,
-arXiv:2210.04815). Simulations from the prior, truncated to a region that holds nearly all of the
-posterior's mass at the observation, need no correction of the loss: inside, the prior keeps its
-shape. The region is a box on the latent side of the prior, so that the truncated prior has an exact
-map to N(0, I) of its own, and everything that works on a posterior works on the refined one: its
-draws stay in the region and its density is normalised there.
+arXiv:2210.04815). New simulations are drawn from the prior, truncated to a region that holds nearly
+all of the posterior at the observation. Inside the region the prior keeps its shape, so the loss
+needs no correction. The region is a box in the latent space of the prior. The truncated prior thus
+has an exact map to N(0, I), and everything that works for a posterior works for the refined one:
+its draws stay in the region, and its density is normalised there.
 """
 
 from __future__ import annotations
@@ -64,33 +64,47 @@ def refine(
     n_jobs: int = -1,
     progress: bool = True,
 ) -> Core:
-    """Spend fresh simulations on one observation, and learn a sharper posterior there.
+    """Run new simulations near one observation, and learn a sharper posterior there.
+
+    Each round finds a region around the posterior at y, simulates inside it, and trains new
+    networks.
 
     Parameters
     ----------
     y : one observation
     n_simulations : int
-        Fresh simulations in all rounds together, at parameters that are possible given y.
+        New simulations in all rounds together, including those that search for the region.
     rounds : int, optional
-        By default until the region stops shrinking.
+        Number of rounds. By default as many as the simulations are enough for, at most ten: a round
+        takes a tenth of them, at least 100; each time that the region has stopped shrinking, the
+        size of a round is doubled; the last round takes the rest, at least a quarter.
     seed : int, optional
+        By default new for every call.
     n_jobs : int
-        Processes to simulate and train on; -1 for all cores.
+        Processes for simulating and training; -1 uses all cores.
     progress : bool
+        Print a line per round, and show progress bars.
 
     Returns
     -------
     Posterior
-        Valid for y and its neighbourhood. The present posterior is not changed.
+        For observations like y (docs/refine.md). This posterior is not changed.
 
     Raises
     ------
     PriorError
-        If the prior was never stated, or has a field.
+        If the prior was not stated, or has a field.
     SimulationError
-        If there is no simulator, or too few simulations are asked for.
+        If there is no simulator, or `n_simulations` is below 100 for each round.
     ShapeError
-        If y does not fit the observations that were simulated.
+        If y does not fit the simulated observations.
+    ValueError
+        If `rounds` is not a whole number of at least 1.
+
+    Warns
+    -----
+    UserWarning
+        If the simulations do not produce observations like y.
     """
     study = _study(core, y, n_simulations, rounds, seed, n_jobs, progress)
     _warn_if_strange(core, study.observation)
@@ -163,8 +177,8 @@ class _Study:
             return
         if said:
             print(said)
-        missed = f", wider for {found.missed} simulations that it missed" if found.missed else ""
-        cut = ", opened where the one before cut some off" if found.cut else ""
+        missed = f", widened to hold {found.missed} simulations" if found.missed else ""
+        cut = ", extended where the last one cut off draws" if found.cut else ""
         print(
             f"round {number}: a region of {found.box.mass:.2g} of the prior's mass{missed}{cut}; "
             f"{n:,} simulations"
@@ -191,11 +205,11 @@ def _study(
         )
     if core.prior.fields:
         names = ", ".join(place.name for place in core.prior.fields)
-        raise PriorError(f"refine has no regions of fields; the prior has the field {names}")
+        raise PriorError(f"refine cannot be used for fields; the prior has the field {names}")
     problem = core.simulator("to refine")
     if not core.prior.stated:
         raise PriorError(
-            "to refine, parameters have to be drawn from the prior, and that of the table was "
+            "to refine, parameters must be drawn from the prior, and that of the table was "
             "never stated: state it, fit_posterior(simulations, si.Prior(...))"
         )
     return _Study(
@@ -214,7 +228,9 @@ def _study(
 def _warn_if_strange(core: Core, observation: Observations) -> None:
     found = core.familiar.compare(core, observation)[0]
     if found.p_value < STRANGE:
-        warnings.warn(f"{found.worst.words}; a posterior refined there is hardly one", stacklevel=4)
+        warnings.warn(
+            f"{found.worst.words}; a posterior refined there would mean little", stacklevel=4
+        )
 
 
 def _settled(found: Region, before: Core) -> bool:

@@ -1,4 +1,4 @@
-"""Where a posterior at one observation has its mass: a box on the latent side of the prior."""
+"""The region of a posterior at one observation: a box in the latent space of the prior."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def resimulate(
     emulator: bool = False,
     seed: int | None = None,
 ) -> xr.Dataset:
-    """Simulate again at posterior draws, with the observation's own givens or with others.
+    """Run the simulator at posterior draws, with the givens of the observation or with others.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ def resimulate(
     n : int
         Number of draws.
     given : mapping, optional
-        Other givens than those of the observation, by name, inside or outside the trained range.
-        A later last day, as in `{"days": 150}`, gives a forecast, if only the noise of each day is
-        random in the simulator. The result then has no `error` and `scaled_error`.
+        Givens by name, in place of those of the observation, inside or outside the trained range. A
+        later last day, as in `{"days": 150}`, makes a forecast, provided that only the noise of
+        each day is random in the simulator. The result then has no `error` and `scaled_error`.
     emulator : bool
         Use the forward network (method "inn") instead of the simulator.
     seed : int, optional
@@ -48,10 +48,10 @@ def resimulate(
     -------
     xarray.Dataset
         Dim `draw`: the observables; `error`, the Euclidean distance from the observation in the
-        observables' own units; `scaled_error`, each observable divided by its spread over the
-        simulations. Sets are compared by mean, standard deviation and quantiles, missing values
-        are passed over. NaN where a simulation failed. The attribute `remark` says how closely
-        draws of an INN keep to y.
+        observables' own units; `scaled_error`, the same with each observable divided by its spread
+        over the simulations. Sets are compared by mean, standard deviation and quantiles; missing
+        values are skipped. NaN if a simulation failed. For an INN, the attribute `remark` says how
+        closely draws follow y.
 
     Raises
     ------
@@ -60,12 +60,12 @@ def resimulate(
     ShapeError
         If `given` names something that is not a given, or has a value that does not fit.
     TypeError
-        If an emulator is asked for, and the method has none.
+        If `emulator` is true and the method has no forward network.
     ValueError
-        If it is asked for other givens.
+        If both `given` and `emulator` are used.
     """
     if emulator and given:
-        raise ValueError("other givens take the simulator: pass given= or emulator=True")
+        raise ValueError("other givens need the simulator: pass given= or emulator=True, not both")
     observation = core.read(y)
     if emulator:
         again, rows = core.emulation.again(_drawn(core, observation, n, seed), observation)
@@ -115,23 +115,30 @@ def rejection_abc(
     n_simulations: int | None = None,
     seed: int | None = None,
 ) -> xr.Dataset:
-    """Draw from the posterior by rejection ABC, the baseline beside the network.
+    """Draw by rejection ABC, a baseline to compare the network with.
 
     Parameters
     ----------
     y : one observation
     quantile, epsilon : float, optional
-        As in `sbi_inn.rejection_abc`; by default the closest .005 of the simulations.
+        As in `sbi_inn.rejection_abc`; by default the closest .005 of the simulations are kept.
     n_simulations : int, optional
-        Simulate this many anew, at the observation's own givens. By default the fit's
-        simulations are used again, unless givens vary: then as many are simulated anew.
+        Run this many new simulations, with the givens of the observation. By default the
+        simulations of the fit are used; if givens vary, as many new ones are run.
     seed : int, optional
-        Of simulations made anew.
+        Seed of the new simulations.
 
     Returns
     -------
     xarray.Dataset
         Draws, with `acceptance_rate`, `epsilon` and `n_simulations` in the attributes.
+
+    Raises
+    ------
+    SimulationError
+        If new simulations are needed and there is no simulator.
+    ValueError
+        As in `sbi_inn.rejection_abc`.
     """
     observation = core.read(y)
     table = core.simulations
@@ -148,12 +155,12 @@ def rejection_abc(
 
 
 def emulate(core: Core, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any]) -> xr.Dataset:
-    """Predict the observables by the network that was learned forwards (method "inn").
+    """Predict the observables with the forward network (method "inn").
 
     Parameters
     ----------
     parameters : Dataset with dim "draw", DataFrame, or dict of scalars or arrays
-        With the givens that varied in training among them.
+        The parameters, and the givens that varied in training.
 
     Returns
     -------

@@ -15,11 +15,18 @@ from sbi_inn.posterior.core import Core
 def sample(core: Core, y: Any, n: int = 1000, *, seed: int | None = None) -> xr.Dataset:
     """Draw from the posterior.
 
+    Parameters
+    ----------
+    y : one observation
+    n : int
+        Number of draws.
+    seed : int, optional
+
     Returns
     -------
     xarray.Dataset
-        One variable per parameter, dim `draw`, with labels and units; every draw lies inside
-        the prior's support.
+        One variable per parameter, dim `draw`, with labels and units. Every draw lies inside the
+        prior's support.
     """
     observation = core.read(y)
     core.simulations.warn_units(y)
@@ -28,12 +35,20 @@ def sample(core: Core, y: Any, n: int = 1000, *, seed: int | None = None) -> xr.
 
 
 def summary(core: Core, y: Any, n: int = 10_000, *, seed: int | None = None) -> pd.DataFrame:
-    """Summarise the posterior, one row a parameter.
+    """Summarise the posterior, one row per parameter.
+
+    Parameters
+    ----------
+    y : one observation
+    n : int
+        Number of draws.
+    seed : int, optional
 
     Returns
     -------
     DataFrame
-        Mean, sd, median, 68 % and 95 % intervals, and the width relative to the prior's.
+        Mean, standard deviation, median, 68 % and 95 % intervals, and the width of the 95 %
+        interval relative to that of the prior.
     """
     return labelled.summary(sample(core, y, n, seed=seed))
 
@@ -41,14 +56,14 @@ def summary(core: Core, y: Any, n: int = 10_000, *, seed: int | None = None) -> 
 def log_prob(
     core: Core, parameters: xr.Dataset | pd.DataFrame | Mapping[str, Any], y: Any
 ) -> xr.DataArray:
-    """Log posterior density in parameter units, normalised.
+    """Evaluate the log posterior density, normalised, in parameter units.
 
-    Of discrete parameters it is the log probability, times the density of the others.
+    For discrete parameters it is the log probability, plus the log density of the others.
 
     Parameters
     ----------
     parameters : Dataset with dim "draw", DataFrame, or dict of scalars or arrays
-        Variables that are not parameters, such as derived ones, are ignored.
+        Variables that are not parameters, such as derived quantities, are ignored.
     y : one observation
 
     Returns
@@ -70,15 +85,16 @@ def log_prob(
 
 
 def map_estimate(core: Core, y: Any, *, seed: int | None = None) -> dict[str, Any]:
-    """Find the parameters of highest posterior density (in parameter units, as `log_prob`).
+    """Find the parameters of highest posterior density (in parameter units, as in `log_prob`).
 
-    Starts from 4,096 draws, then climbs, for each of the best values of discrete parameters. A
-    field is climbed by its gradient, given the best values of the other parameters.
+    The search starts at the best of 4,096 draws and climbs from there, for each of the best values
+    of the discrete parameters. A field is optimised by gradient, at the best values of the other
+    parameters.
 
     Returns
     -------
     dict
-        Parameter name to number, or to an array for a vector parameter.
+        From parameter names to numbers, or to arrays for vector parameters.
     """
     observation = core.read(y)
     found = core.density.highest(observation, core.rng(observation, seed))

@@ -1,4 +1,4 @@
-"""Where the next round of a study has its region: by its networks, or by likely draws alone."""
+"""Find the region of the next round: from the networks, or from likely draws alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a posterior back from its file, of which no code is run."""
+"""Read a posterior from its file, without running any code."""
 
 from __future__ import annotations
 
@@ -48,42 +48,42 @@ def load_posterior(
     summary: nn.Module | None = None,
     method: Method | None = None,
 ) -> Posterior:
-    """Read a posterior back; the file holds no code, and none is run.
+    """Read a saved posterior; the file holds no code, and no code is run.
 
     Parameters
     ----------
     path : str or Path
     simulator : callable, Problem or str, optional
-        The simulator, for what simulates again. A problem saved under its registered name is found
-        by it.
+        The simulator, for all that simulates again. A registered problem is found by the name in
+        the file.
     prior : Prior, optional
-        Needed where the prior is code that files cannot hold (a function of earlier parameters that
-        is more than arithmetic, a distribution that is not scipy's) and the problem is not
-        registered. It must be the one that the posterior was trained with.
+        Required if the prior has code that files cannot hold (a function of earlier parameters that
+        is more than arithmetic, a distribution that is not from scipy) and the problem is not
+        registered. It must be the prior that the posterior was trained with.
     noise : callable, optional
-        The noise, needed with the simulator where the posterior was trained with one.
+        The noise; required with the simulator if the posterior was trained with noise.
     derived : mapping of str to callable, optional
-        Derived quantities, which no file holds. Without them there is a warning, and draws have
-        the parameters alone.
+        Derived quantities, which files do not hold. Without them there is a warning, and draws have
+        only the parameters.
     summary : torch.nn.Module, optional
-        The summary network, where it was one of your own; its weights are in the file.
+        The summary network, if it was one of your own; its weights are in the file.
     method : optional
-        Settings of the method, where it was one of your own: its `read(config, arrays)` reads what
+        Settings of the method, if it was one of your own: its `read(config, arrays)` reads what
         its `to_arrays()` has written.
 
     Returns
     -------
     Posterior
-        Its draws are those of the posterior that was saved.
+        It draws the same as the saved one.
 
     Raises
     ------
     LoadError
-        If the file is truncated, of a newer format or not a posterior, its prior is code, the
-        simulator or the prior is of another study, or the summary network is missing or another
-        one.
+        If the file is truncated, of a newer format or not a posterior; if its prior is code and
+        `prior` is missing; if the simulator or the prior is of another study; or if the summary
+        network is missing or another one.
     KeyError
-        If no problem is registered under the name that is asked for.
+        If `simulator` is a name under which no problem is registered.
 
     Examples
     --------

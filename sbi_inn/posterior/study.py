@@ -1,4 +1,4 @@
-"""One study, from simulations to a trained core, and what there is to say on the way."""
+"""One study, from simulations to a trained posterior, and the messages on the way."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Study:
 def _warn_if_diverged(fitted: Fitted) -> None:
     if fitted.history.stopped == "diverged":
         warnings.warn(
-            f"the loss turned non-finite after {fitted.history.steps:,} steps: training ended "
+            f"the loss became infinite or NaN after {fitted.history.steps:,} steps: training ended "
             "there, with the best weights so far. A smaller Training(learning_rate=...) may help",
             stacklevel=4,
         )
@@ -126,8 +126,8 @@ def _say_errors(emulator: Emulator, columns: Sequence[str], progress: bool) -> N
         worst = max(large, key=large.__getitem__)
         warnings.warn(
             f"the forward network misses {worst} by {large[worst]:.2g} of its spread: the "
-            "simulator is noisy or discontinuous there, or simulations and training are too few. "
-            'A noisy or discontinuous one is the case for method="cinn"',
+            "simulator is noisy or discontinuous there, or needs more simulations or training. "
+            'For a noisy or discontinuous simulator, use method="cinn"',
             stacklevel=4,
         )
 
@@ -142,7 +142,7 @@ def _say_failures(simulations: Simulations, progress: bool) -> None:
         f"{share} of the prior's mass. It depends on {', '.join(where)}: where simulations fail, "
         "the posterior knows nothing"
         if where
-        else f"{share}, strewn over the prior: the posterior is learned from the others"
+        else f"{share}, all over the prior: the posterior is learned from the others"
     )
     print(
         f"{failed:,} of {len(simulations):,} simulations failed, {what}. "

@@ -35,10 +35,10 @@ class Verification:
     Attributes
     ----------
     table : DataFrame
-        One row for each thing that a check has measured: `check`, `measure`, the effect as it was
-        `saved`, its standard `error`, the effect `now`, and whether it `agrees`.
+        One row per measured effect, with its `check` and `measure`: the `saved` effect, its
+        standard `error`, the effect `now`, and whether it `agrees`.
     skipped : tuple of str
-        Checks of which the file has numbers, and which need a simulator.
+        Checks with numbers in the file that need a simulator, which is missing.
     """
 
     table: pd.DataFrame
@@ -46,14 +46,14 @@ class Verification:
 
     @property
     def agrees(self) -> bool:
-        """Whether all numbers do, and all verdicts."""
+        """Whether all numbers and verdicts agree."""
         return bool(self.table["agrees"].all())
 
     @property
     def sentence(self) -> str:
         """Say it in a line."""
         agree, n = int(self.table["agrees"].sum()), len(self.table)
-        left = f"; not computed again, for want of a simulator: {', '.join(self.skipped)}"
+        left = f"; not computed again without a simulator: {', '.join(self.skipped)}"
         said = "Verified" if self.agrees else "Not verified"
         return f"{said}: {agree:,} of {n:,} numbers agree{left if self.skipped else ''}."
 

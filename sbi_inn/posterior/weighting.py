@@ -69,53 +69,53 @@ def importance(
     seed: int | None = None,
     progress: bool = True,
 ) -> Importance:
-    """Weight draws to the exact posterior, where the likelihood can be evaluated.
+    """Weight draws to the exact posterior, if the likelihood can be evaluated.
 
-    The network need not be good: beside it, the proposal holds mixtures that adapt to the posterior
-    in a few rounds, and a share of the prior. Weights are prior times likelihood over the density
-    of the whole proposal.
+    The network need not be accurate: the proposal also holds Gaussian mixtures, which adapt to the
+    posterior in a few rounds, and a share of the prior. The weight of a draw is prior times
+    likelihood, divided by the density of the whole proposal.
 
     Parameters
     ----------
     y : one observation
     log_likelihood : callable
-        ln p(y | parameters). Its arguments are filled by name, as a simulator's are: parameters
-        (or one vector of all), and those observables and givens of `y` that it names. It returns
-        one number; -inf where the data are impossible.
+        ln p(y | parameters). Its arguments are filled by name, as those of a simulator: parameters
+        (or one vector of all of them), and the observables and givens of `y` that it names. It
+        returns one number; -inf if the data are impossible.
     n : int
-        Weighted draws. The rounds before them evaluate the likelihood too: n / 2 times where the
-        network is good, up to 4 n where it is far off; `evaluations` counts all of it.
+        Number of weighted draws. The rounds before them evaluate the likelihood too: n / 2 times if
+        the network is accurate, up to 4 n times if it is far off; `evaluations` counts all of it.
     batched : bool
         The function takes arrays, (n,) for a parameter and (n, k) for a vector, and returns (n,).
-        The observation comes as it is in either case.
+        The observation is passed as it is in either case.
     n_jobs : int
-        Processes, for a function of one row that is slow; -1 for all cores.
+        Processes, for a slow function of one row; -1 uses all cores.
     seed : int, optional
     progress : bool
-        Show a progress bar, where a function of one row takes long.
+        Show a progress bar if a function of one row takes long.
 
     Returns
     -------
     Importance
         `.draws`, resampled in proportion to the weights; `.log_evidence` and its error;
-        `.effective_share`, `.pareto_k`, and from these `.verdict` and `.sentence`.
+        `.effective_share` and `.pareto_k`, which decide `.verdict` and `.sentence`.
 
     Raises
     ------
     NoDensityError
-        If the method can be drawn from only.
+        If the method has no density.
     PriorError
-        If the table it was learned from states no prior.
+        If the posterior was learned from a table whose prior was not stated.
     SimulationError
-        If the function asks for something else than parameters and what was observed, or for a
+        If the function has an argument that is neither a parameter nor in the observation, or a
         parameter that `infer=` left out.
     ShapeError
-        If `y` does not fit; or if the function returns another shape, NaN or +inf, or -inf always.
+        If `y` does not fit; or if the function returns a wrong shape, NaN or +inf, or always -inf.
 
     References
     ----------
-    Dax et al. (2023), arXiv:2210.05686 (importance sampling from a network). How the proposal
-    adapts, and whose ideas that follows: docs/importance.md.
+    Dax et al. (2023), arXiv:2210.05686 (importance sampling from a network). docs/importance.md
+    says how the proposal adapts, and cites the methods it follows.
     """
     observation = core.read(y)
     n = counted(n)

@@ -50,7 +50,7 @@ def arrays(
     sizes = {len(array) for array in found.values()} - {1} or {1}
     if len(sizes) > 1:
         said = ", ".join(f"{name} {array.shape}" for name, array in found.items())
-        raise PriorError(f"parameters must have one number of rows; got {said}")
+        raise PriorError(f"parameters must have the same number of rows; got {said}")
     n = sizes.pop()
     rows = {
         name: array if len(array) == n else np.broadcast_to(array, (n, *array.shape[1:]))

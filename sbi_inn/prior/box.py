@@ -1,13 +1,13 @@
-"""A turned box on the latent side of a prior, and exact maps of what lies inside.
+"""A rotated box in the latent space of a prior, and exact maps of its inside.
 
-N(0, I) looks the same from every side. A box along any orthogonal axes, such as the principal axes
-of draws, therefore cuts it into independent truncated normals, one an axis: the truncated prior is
-mapped to N(0, I) in closed form, however thin and tilted the box is.
+N(0, I) is the same along all orthogonal axes. A box along any such axes, for example the principal
+axes of draws, therefore cuts it into independent truncated normals, one per axis: the truncated
+prior is mapped to N(0, I) in closed form, however thin and tilted the box is.
 
-Networks are not trained there. That map bends, and a posterior that is the same normal everywhere
-in a thin box, but for its place, would be so no longer. Along a flat axis they see the box as it
-is, moved and scaled, up to a little before each face; from there on the distance to the face is
-what falls exponentially. This map too is exact, and its draws cannot leave the box.
+Networks are not trained after that map. It is curved: a posterior that is the same normal
+everywhere in a thin box, apart from its place, would have a different shape at each place. Along a
+thin axis, networks see the box shifted and scaled, except close to each face, where the distance to
+the face falls exponentially. This map is exact too, and its draws cannot leave the box.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From what a user gives to a component of a prior, judged by what it can do."""
+"""Turn what a user gives into a component of a prior, or say why that is impossible."""
 
 from __future__ import annotations
 

@@ -90,8 +90,9 @@ def spectrum_of(where: str, cov: Callable[[FloatArray], Any], shape: tuple[int, 
     found = fft.fftn(_evaluated(where, cov, distances(shape, periodic=True))).real
     if not (found > SMALLEST * found.max()).all():
         raise PriorError(
-            f"{where}: on a periodic grid this cov is no covariance, as some of its power is "
-            f"{found.min():.3g}: take a shorter correlation length, or periodic=False"
+            f"{where}: on a periodic grid this cov is not a covariance, as its spectrum is not "
+            f"positive (lowest: {found.min():.3g}): take a shorter correlation length, or "
+            "periodic=False"
         )
     return found
 

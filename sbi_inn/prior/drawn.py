@@ -1,4 +1,4 @@
-"""Fields whose prior is known by its draws alone: a function that makes one, or rows of them."""
+"""Fields whose prior is known only by draws: a function that makes one, or rows of them."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ PIXELS = 500_000
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A field that can be drawn, and whose density nobody knows; to be given to a `Prior`.
+    """A field that can only be drawn, as its density is unknown; used as a parameter of a `Prior`.
 
     Parameters
     ----------
     source : callable or array
-        A function of `rng`, a numpy Generator, and of earlier parameters by name, if it likes; it
-        returns one profile or map. Or rows of them, shape ``(rows, *shape)``, of which one is drawn
-        at random.
+        A function of `rng`, a numpy Generator, and of earlier parameters by name, if it needs them;
+        it returns one profile or map. Or an array of them, shape ``(rows, *shape)``, of which one
+        is drawn at random.
     bounds : (float, float)
-        Limits that no pixel may leave.
+        Limits of every pixel; a draw outside them is an error.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Where the fields of a prior are among its latents, and what makes noise a field again."""
+"""Where the fields of a prior are among its latents, and the map from noise to a field."""
 
 from __future__ import annotations
 

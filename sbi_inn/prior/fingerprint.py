@@ -1,4 +1,4 @@
-"""Values by which a prior is known again: for priors that are code, which files do not hold."""
+"""Values that identify a prior: for priors with code, which files do not hold."""
 
 from __future__ import annotations
 

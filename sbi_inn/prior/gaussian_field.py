@@ -17,7 +17,7 @@ SMALLEST_SIDE = 4
 
 @dataclass(frozen=True, eq=False)
 class GaussianField:
-    """A profile or a map that is a Gaussian field, to be given to a `Prior`.
+    """A profile or a map that is a Gaussian field; used as a parameter of a `Prior`.
 
     Its map to white noise is exact, and symmetric: each pixel of the noise belongs to the pixel of
     the field at the same place.
@@ -25,32 +25,33 @@ class GaussianField:
     Parameters
     ----------
     shape : int or (int, int)
-        Pixels along each side, (height, width) of a map: even, at least 4.
+        Pixels along each side, (height, width) for a map: even numbers, at least 4.
     power : callable or array, optional
-        The spectrum: a function of the wave number k, in cycles along the longest side, or its
-        values on the grid of `scipy.fft.fftfreq`. Positive, at k = 0 too. A function may name
-        earlier parameters of the prior as further arguments, if the field is periodic; it is called
-        with arrays that broadcast.
+        The power spectrum: a function of the wave number k, in cycles along the longest side, or
+        its values on the grid of `scipy.fft.fftfreq`. It is positive, at k = 0 too. If the field is
+        periodic, a function may have earlier parameters of the prior as further arguments; it is
+        called with arrays that broadcast.
     cov : callable or array, optional
         In place of `power`: a covariance function of the distance in pixels, or a matrix (pixels,
         pixels). Up to 4,096 pixels, unless periodic.
     mean : number, array of shape `shape`, or callable
-        A function names earlier parameters, and returns an array (n,) or ``(n, *shape)``.
+        A function has earlier parameters as arguments, and returns an array (n,) or ``(n,
+        *shape)``.
     sd : number or callable, optional
-        Standard deviation of a pixel, all pixels taken together; a function names earlier
-        parameters and returns an array (n,). By default 1 with a function `power`, whose scale then
-        does not matter, and else as the spectrum or covariance says.
+        Standard deviation of a pixel, over all pixels together. A function has earlier parameters
+        as arguments, and returns an array (n,). Default: 1 if `power` is a function, whose scale
+        then has no effect; otherwise it follows from the spectrum or covariance.
     periodic : bool, optional
-        Whether opposite sides are neighbours: by default with `power`, and not with `cov`.
+        Whether opposite sides are neighbours. Default: with `power` yes, with `cov` no.
     marginal : frozen continuous distribution of scipy.stats, optional
-        What each pixel is distributed as: the field is bent, pixel by pixel (a Gaussian copula), so
+        Distribution of each pixel: the field is transformed pixel by pixel (a Gaussian copula), so
         that it stays positive, or within bounds. Then `mean` and `sd` must be left out.
 
     Raises
     ------
     PriorError
-        For a shape that is too small or has odd sides, and unless exactly one of `power` and `cov`
-        is given. What they return is looked at when a `Prior` is made.
+        If the shape is too small or has odd sides, or unless exactly one of `power` and `cov` is
+        given. The values that functions return are checked when a `Prior` is made.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""An exact map from intervals to the line that leaves all but their ends as they are."""
+"""An exact map from an interval to the line that changes only values near the ends."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ class Mixture:
     Parameters
     ----------
     weights : array-like (K,)
-        Probabilities of the components: not negative, with sum 1.
+        Probabilities of the components: not negative, and with sum 1.
     components : sequence of K frozen distributions
-        Of scipy.stats: all norm, for a number; or all multivariate_normal of d entries, for a
+        From scipy.stats: all norm, for a number; or all multivariate_normal with d entries, for a
         vector.
 
     Attributes
@@ -34,7 +34,7 @@ class Mixture:
     weights : array (K,)
     components : tuple
     shape : tuple of int
-        Of one draw: () or (d,).
+        Shape of one draw: () or (d,).
     dim : int
         Number of entries of a draw: 1 or d.
     location : array (K, dim)
@@ -45,8 +45,8 @@ class Mixture:
     Raises
     ------
     PriorError
-        For weights that are negative, do not sum to 1 within 1e-6, or are not one a component; for
-        components that are not Gaussian, are of different sizes, or have no density.
+        If weights are negative, do not sum to 1 within 1e-6, or are not one per component; if
+        components are not Gaussian, differ in size, or have no density.
 
     Examples
     --------
@@ -81,12 +81,12 @@ class Mixture:
 
     @property
     def mean(self) -> FloatArray:
-        """Mean, of shape `shape`."""
+        """Mean, with the shape `shape`."""
         return (self.weights @ self.location).reshape(self.shape)
 
     @property
     def cov(self) -> FloatArray:
-        """Covariance, shape (d, d); of a number its variance, shape ()."""
+        """Covariance, shape (d, d); for a number the variance, shape ()."""
         within = np.einsum("k,kij,klj->il", self.weights, self.cholesky, self.cholesky)
         apart = self.location - self.weights @ self.location
         between = np.einsum("k,ki,kj->ij", self.weights, apart, apart)
@@ -95,7 +95,7 @@ class Mixture:
     def rvs(
         self, size: int = 1, random_state: np.random.Generator | int | None = None
     ) -> FloatArray:
-        """Draw, shape ``(size, *shape)``; without a generator or seed from fresh entropy."""
+        """Draw, shape ``(size, *shape)``; without a generator or seed, with a new one."""
         rng = np.random.default_rng(random_state)
         which = rng.choice(len(self.weights), size=size, p=self.weights)
         draws = rng.standard_normal((size, self.dim))
@@ -104,7 +104,7 @@ class Mixture:
         return draws.reshape(size, *self.shape)
 
     def logpdf(self, x: npt.ArrayLike) -> FloatArray:
-        """Log density of x, shape ``(..., *shape)``, for each of its leading axes; -inf for nan."""
+        """Log density at x, shape ``(..., *shape)``: one value per draw; -inf for NaN."""
         values = np.asarray(x, dtype=float)
         leading = values.shape[: values.ndim - len(self.shape)]
         if values.shape != (*leading, *self.shape):
@@ -125,7 +125,7 @@ class Mixture:
         return standard
 
     def carried(self, standard: FloatArray, i: int) -> FloatArray:
-        """Give what the first i entries of e (n, K, dim) add to the means of entry i, (n, K)."""
+        """Return what the first i entries of e (n, K, dim) add to the means of entry i, (n, K)."""
         return np.einsum("nkj,kj->nk", standard[:, :, :i], self.cholesky[:, i, :i])
 
     @property

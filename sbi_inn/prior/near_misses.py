@@ -29,7 +29,7 @@ def hint(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return ""
     if isinstance(value, Real):
-        return f"A known value is no parameter: write given={{{name!r}: {value}}}"
+        return f"A known value is not a parameter: write given={{{name!r}: {value}}}"
     if _is_pair(value):
         low, high = value
         return (

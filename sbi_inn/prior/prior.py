@@ -32,11 +32,11 @@ from sbi_inn.typing import BoolArray, FloatArray, IntArray
 class Prior:
     """Named, ordered distributions of the parameters.
 
-    Every parameter is mapped to standard normal latents by its own distribution function (below
-    the median cdf and ppf, above it sf and isf), so networks that work on the latents can never
-    leave the prior's support, and densities stay normalised. Any latent, however extreme, gives a
-    draw that is finite, strictly inside the support, and of finite density. A discrete parameter
-    owns a piece of the latent axis for each value.
+    Every parameter is mapped to standard normal latents by its own distribution function (cdf and
+    ppf below the median, sf and isf above). So networks that work on the latents cannot leave the
+    prior's support, and densities stay normalised. Any latent, however extreme, gives a draw that
+    is finite, strictly inside the support, and of finite density. Each value of a discrete
+    parameter has an interval of the latent axis.
 
     Parameters
     ----------
@@ -58,16 +58,16 @@ class Prior:
     dim : int
         Number of columns.
     latent_dim : int
-        Number of latents. It is `dim`, less one for every dirichlet, whose last entry follows from
-        the others.
+        Number of latents: `dim`, less one for every dirichlet, whose last entry follows from the
+        others.
     discrete : tuple of str
         The discrete parameters, in order.
 
     Raises
     ------
     PriorError
-        For a name that is not an identifier, is reserved, or comes twice; for no parameter at all;
-        and for a value that is not one of the distributions above.
+        If a name is not an identifier, is reserved, or comes twice; if there is no parameter; if a
+        value is not one of the distributions above.
 
     Examples
     --------
@@ -122,12 +122,12 @@ class Prior:
 
     @property
     def cells(self) -> dict[int, FloatArray]:
-        """Latents of discrete parameters, and the ends of the cells of their values."""
+        """Latents of discrete parameters, and the ends of the intervals of their values."""
         return self._joint.cells
 
     @property
     def pieces(self) -> tuple[tuple[int, tuple[float, ...]], ...]:
-        """Latents of discrete parameters of few values, and where the pieces they own meet."""
+        """Latents of discrete parameters of few values, and where the intervals of these meet."""
         cuts = self._joint.cuts
         return tuple((cuts if self.box is None else self.box.cut(cuts)).items())
 
@@ -143,32 +143,32 @@ class Prior:
 
     @property
     def drawable(self) -> bool:
-        """Whether it can be drawn from: it was not fitted to a table, nor a `Drawn` to a file's."""
+        """Whether it can be drawn from: not if fitted to a table, or with a loaded `Drawn`."""
         parts = self._joint.components.values()
         return all(getattr(c, "drawable", not isinstance(c, Tabulated)) for c in parts)
 
     @property
     def fields(self) -> tuple[FieldPlace, ...]:
-        """Its profiles and maps, and where their latents are."""
+        """The fields among the parameters, and where their latents are."""
         return fields_of(self._joint)
 
     @property
     def log_mass(self) -> float:
-        """Log of its share of the study's whole prior, as their evidences differ; 0 if not cut."""
+        """Log of the share of the `whole` prior's probability inside `box`; 0 if not truncated."""
         return 0.0 if self.box is None else self.box.log_mass
 
     @property
     def storable(self) -> bool:
-        """Whether a file can hold it: its distributions are scipy's, or fields as numbers.
+        """Whether a file can hold it: its distributions are from scipy, or are fields.
 
-        A function of earlier parameters is stored where it is arithmetic, numpy's functions and a
-        distribution of scipy.stats.
+        A function of earlier parameters can be stored if it consists of arithmetic, numpy
+        functions and one distribution of scipy.stats.
         """
         return not self._code()
 
     @property
     def box(self) -> Box | None:
-        """What the prior is truncated to, in latents of `whole`; None if it is not."""
+        """The region that the prior is truncated to, in latents of `whole`; else None."""
         return self._map.box if isinstance(self._map, TruncatedJoint) else None
 
     @property
@@ -177,7 +177,7 @@ class Prior:
         return self._with(self._joint)
 
     def truncated(self, box: Box, *, share: Share | None = None) -> Prior:
-        """Give `whole` inside a box of its latents, renormalised there.
+        """Return `whole`, truncated to a box in latent space and renormalised there.
 
         Parameters
         ----------
@@ -188,12 +188,12 @@ class Prior:
         return self._with(TruncatedJoint(self._joint, box, share))
 
     def latents_of(self, names: Sequence[str]) -> IntArray:
-        """Give the places of the latents of some parameters, in the order of the prior."""
+        """Return the indices of the latents of some parameters, in the order of the prior."""
         places = np.arange(self.latent_dim)
         return np.concatenate([places[self._joint.latent[n]] for n in self.names if n in names])
 
     def marginal(self, names: Sequence[str]) -> Prior:
-        """Give the prior of some of the parameters alone, whatever the others are.
+        """Return the marginal prior of some of the parameters.
 
         Parameters
         ----------
@@ -203,9 +203,8 @@ class Prior:
         Raises
         ------
         PriorError
-            For no name, a name that is no parameter, and a dependent parameter without those that
-            its distribution follows from: what is left of it alone has no distribution that could
-            be written down.
+            If there is no name, a name is not a parameter, or a dependent parameter comes without
+            those that its distribution depends on: alone, it has no distribution in closed form.
 
         Examples
         --------
@@ -228,7 +227,7 @@ class Prior:
         n : int
             Number of draws.
         rng, seed : numpy.random.Generator or int, optional
-            A generator, or in its place its seed; by default a new one.
+            A generator, or its seed instead; by default a new one.
 
         Returns
         -------
@@ -238,24 +237,25 @@ class Prior:
         return self._map.sample(n, as_generator(rng, seed))
 
     def log_prob(self, parameters: Mapping[str, Any]) -> FloatArray:
-        """Joint log density in parameter units; of discrete parameters the log probability.
+        """Evaluate the joint log density, in parameter units.
 
-        That of a dirichlet is with respect to all entries but the last, as in scipy.
+        For discrete parameters it is the log probability. For a dirichlet, the density is with
+        respect to all entries but the last, as in scipy.
 
         Parameters
         ----------
         parameters : mapping (or Dataset, or DataFrame)
-            One entry for each name: one row serves all n.
+            One entry for each name; a single value is used for all n rows.
 
         Returns
         -------
         float64 array, shape (n,)
-            -inf outside the support and for nan.
+            -inf outside the support and for NaN.
 
         Raises
         ------
         PriorError
-            For missing or unknown names, and shapes that do not fit together.
+            If names are missing or unknown, or shapes do not fit together.
         """
         return self._map.log_prob(*arrays(parameters, self._joint.shapes))
 
@@ -269,19 +269,19 @@ class Prior:
         parameters : mapping (or Dataset, or DataFrame)
             As for `log_prob`.
         within : array, shape (n or 1, len(discrete)), optional
-            Between 0 and 1: where, within the piece of the latent axis that its value owns, each
-            discrete parameter goes, as a share of its probability. Default .5, the middle. If
-            uniform at random, the latents of draws of the prior are standard normal.
+            Between 0 and 1: the place of each discrete parameter within the latent interval of its
+            value, as a share of its probability. Default .5, the middle. If it is uniformly
+            distributed, the latents of draws of the prior are standard normal.
 
         Returns
         -------
         float64 array, shape (n, latent_dim)
-            Finite: values outside the support go where its nearest end goes.
+            Finite: values outside the support are mapped like its nearest end.
 
         Raises
         ------
         PriorError
-            As for `log_prob`, and for nan.
+            As for `log_prob`, and for NaN.
         """
         rows = arrays(parameters, self._joint.shapes)
         return self._map.to_latent(*rows, self._joint.places(within))
@@ -303,7 +303,7 @@ class Prior:
         Raises
         ------
         ValueError
-            For nan, and for another shape.
+            For NaN, and for a wrong shape.
         """
         z = np.asarray(latents, dtype=float)
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
@@ -313,16 +313,16 @@ class Prior:
         return self._map.from_latent(z)
 
     def log_density(self, latents: FloatArray) -> FloatArray:
-        """Log density of draws at their latents (n, latent_dim): N(0, I) unless truncated."""
+        """Log density in latent space, at latents (n, latent_dim): N(0, I) unless truncated."""
         return self._map.log_density(latents)
 
     def flatten(self, parameters: Mapping[str, Any]) -> FloatArray:
-        """Parameters side by side in the order of `columns`, shape (n, dim)."""
+        """Join parameters into an array, shape (n, dim), in the order of `columns`."""
         values, n = arrays(parameters, self._joint.shapes)
         return np.concatenate([values[name].reshape(n, -1) for name in self.names], axis=1)
 
     def unflatten(self, array: npt.ArrayLike) -> dict[str, FloatArray]:
-        """Take `flatten`'s array (n, dim) apart again."""
+        """Split an array (n, dim) into parameters; the inverse of `flatten`."""
         flat = np.asarray(array, dtype=float)
         if flat.ndim != 2 or flat.shape[1] != self.dim:
             raise PriorError(
@@ -342,7 +342,7 @@ class Prior:
         -------
         dict
             {"parameters": [{"name", "kind", "distribution", "args", "kwds"}, ...]}, and "box" if
-            truncated; for code {"name", "kind": "code", "width"}, to be given again on loading.
+            truncated; code is {"name", "kind": "code", "width"}, and must be given when loading.
         """
         entries = []
         for name, component in self._joint.components.items():
@@ -352,7 +352,7 @@ class Prior:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Prior:
-        """Rebuild a prior from `to_config`'s dict.
+        """Rebuild a prior from the dict of `to_config`.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Where to look at a density within the pieces of the latent axes that discrete values own."""
+"""Where to evaluate a density within the latent intervals of discrete values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Symmetric square roots of the covariance of a field: from white noise to the field, and back.
 
-A Cholesky factor would do the same for densities, but what it whitens is no image any more. A
-symmetric root leaves every pixel where it is.
+A Cholesky factor would give the same densities, but the whitened field would not be an image. A
+symmetric root leaves every pixel at its place.
 """
 
 from __future__ import annotations

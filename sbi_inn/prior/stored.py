@@ -1,4 +1,4 @@
-"""The entries of a prior in a file, made distributions again."""
+"""Rebuild distributions from the entries of a prior in a file."""
 
 from __future__ import annotations
 

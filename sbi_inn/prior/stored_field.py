@@ -1,4 +1,4 @@
-"""Fields of a prior in a file, made what a `Prior` takes again."""
+"""Rebuild fields from the entries of a prior in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From records to a verdict that a user can act on."""
+"""From the records of checks to a verdict that a user can act on."""
 
 from sbi_inn.report.check import Check
 

@@ -1,4 +1,4 @@
-"""The verdict on a posterior or a comparison, in a sentence, with the evidence."""
+"""Verdict on a posterior or a comparison: a sentence, and the evidence for it."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ WORTH_SAYING = (GOODNESS_OF_FIT.name, "information at y")
 AT_Y = {check.name for check in CHECKS if check.at_observation}
 OBJECTIONS = ("caution", "do not trust")
 REASONS = 3  # that are told in the sentence
-OUTSIDE = "Widen the prior of what is given, so that training covers the observation."
+OUTSIDE = "Widen the distributions of the givens, so that training covers the observation."
 
 
 @dataclass(frozen=True)
 class Check:
-    """What the checks found.
+    """The result of all checks.
 
     Attributes
     ----------
     records : dict of str to Record
         One entry per check that ran.
     notes : tuple of str
-        Reasons for caution that are no check, such as an observation outside the trained range.
+        Reasons for caution besides the checks, such as an observation outside the trained range.
     skipped : dict of str to str
         Checks that could not run, and why.
     about : dict of str to str
         Facts about the posterior.
     of : str
-        What is checked: a "posterior" or a "comparison".
+        What was checked: a "posterior" or a "comparison".
     """
 
     records: Mapping[str, Record]
@@ -58,14 +58,14 @@ class Check:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst among the checks: "trust", "cannot tell", "caution" or "do not trust"."""
+        """The worst verdict of all checks: "trust", "cannot tell", "caution" or "do not trust"."""
         found = [VERDICTS.index(record.verdict) for record in self.records.values()]
         found += [VERDICTS.index("caution")] if self.notes else []
         return VERDICTS[max(found, default=0)]
 
     @property
     def meaning(self) -> str:
-        """The verdict as an advice."""
+        """What the verdict means for the user, such as "Use this posterior with caution"."""
         return MEANING[self.verdict].format(self.of)
 
     @property
@@ -101,9 +101,9 @@ class Check:
 
     @property
     def unchecked(self) -> str:
-        """Say that the posterior could not be checked against itself at y; empty where it was.
+        """Why calibration at y itself could not be checked; empty if it was checked.
 
-        The product of two posteriors may be too narrow, and too odd in shape, to be drawn from.
+        The product of two posteriors may be too narrow, or too odd in shape, to draw from it.
         """
         why = self.skipped.get(CALIBRATION_AT_Y.name, "")
         if not why.endswith(TOO_FEW):
@@ -118,7 +118,7 @@ class Check:
 
     @property
     def advice(self) -> str:
-        """What to do about it; at "trust", only how more could be learned, if it could."""
+        """What to do about the verdict; at "trust", only how to learn more from the data."""
         told = [r.advice for r in self.records.values() if r.verdict == self.verdict]
         strange = self.records.get(GOODNESS_OF_FIT.name)
         if strange is not None and not strange.passed:
@@ -130,12 +130,13 @@ class Check:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per check: what was measured, its limit, and why the verdict is what it is.
+        """One row per check: what was measured, its limit, and what decided the verdict.
 
-        `value` is the effect, with its `error`; `threshold` the limit from which on it is a reason
-        for caution (NaN where a check has no verdict to give); `smallest` the effect that would
-        have been seen in 9 of 10 cases (NaN where that is not known); `p_value` how often an exact
-        posterior shows as much, for all that the check looks at; `decided` what decided.
+        `value` is the measured effect, with its standard `error`; `threshold`, the limit above
+        which it is a reason for caution (NaN if a check gives no verdict); `smallest`, the effect
+        that would be detected in 9 of 10 cases (NaN if unknown); `p_value`, how often an exact
+        posterior shows an effect as large, corrected for all that the check looks at; `decided`,
+        what decided the verdict.
         """
         rows = {
             name: {
@@ -155,7 +156,7 @@ class Check:
 
     @property
     def figures(self) -> dict[str, Figure]:
-        """One figure per check, and more where a check has more to show, by caption."""
+        """One or more figures per check, by caption."""
         figures = {}
         with kept_from_pyplot():
             for name, record in self.records.items():
@@ -165,7 +166,7 @@ class Check:
     def to_html(
         self, path: str | Path, *, figures: Mapping[str, Figure] | None = None, title: str = ""
     ) -> None:
-        """Write everything as one self-contained page.
+        """Write a report as one self-contained HTML page.
 
         Parameters
         ----------
@@ -174,7 +175,7 @@ class Check:
         figures : mapping of str to Figure, optional
             More figures, by caption.
         title : str
-            Of the page.
+            Title of the page.
         """
         Path(path).write_text(page(self, title=title, figures=figures), encoding="utf-8")
 

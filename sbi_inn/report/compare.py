@@ -1,4 +1,4 @@
-"""The network beside rejection ABC, at the same simulations."""
+"""Compare the network with rejection ABC, on the same simulations."""
 
 from __future__ import annotations
 

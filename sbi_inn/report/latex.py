@@ -39,31 +39,30 @@ def latex_table(
     caption: str = "",
     label: str = "",
 ) -> str:
-    r"""Write a table for a paper: one row a parameter, its median with asymmetric errors.
+    r"""Write a LaTeX table: one row per parameter, its median with asymmetric errors.
 
     Parameters
     ----------
     draws : Dataset with dim "draw", or mapping of str to Dataset
-        One set of draws gives the columns median and 95 % interval; several, such as
-        `{"cINN": draws, "ABC": others}`, one column each. Labels in ``$...$`` are mathematics, all
-        other text of labels, units and names is escaped.
+        One set of draws gives the columns median and 95 % interval. Several, such as
+        `{"cINN": draws, "ABC": others}`, give one column each. Labels in ``$...$`` are
+        mathematics; all other text in labels, units and names is escaped.
     interval : float
         Probability of the central interval that the errors span.
     caption, label : str
-        In LaTeX's own language. By default the caption says what the errors are, and there is no
-        label.
+        LaTeX code. By default the caption says what the errors are, and there is no label.
 
     Returns
     -------
     str
-        A ``table`` environment; it needs the package booktabs.
+        A ``table`` environment, which needs the package booktabs.
 
     Raises
     ------
     ShapeError
         If there are no draws, or they are of several observations.
     ValueError
-        If a draw is infinite or NaN, or `interval` is no probability.
+        If a draw is infinite or NaN, or `interval` is not a probability.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Simulations that were done already, observed with other givens and noise."""
+"""Simulations that exist already, observed with other givens and noise."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def apply_noise(
         return simulations
     if noise is None and simulations.noise is None:
         raise SimulationError(
-            f"the givens {', '.join(given)} come after the simulations, where only noise= can use "
-            "them: pass a function of observables, givens and rng. Those of simulations already "
-            "done are in their table: read_simulations(..., given=[...])",
+            "the simulations exist already, so only noise= can use the givens "
+            f"{', '.join(given)}: pass noise= a function of observables, givens and rng. Givens "
+            "of the simulations are in their table: read_simulations(..., given=[...])",
             simulations,
         )
     simulations = _with_givens(simulations, given, seed)

@@ -146,6 +146,6 @@ def _unknown(what: str, names: list[str], parameters: Sequence[str], givens: Seq
     hint = f"; did you mean {close[0]!r}?" if close else ""
     givens_known = f"; givens: {', '.join(givens)}" if givens else ""
     return (
-        f"{what}'s argument {', '.join(map(repr, names))} is no parameter or given{hint} "
+        f"{what}'s argument {', '.join(map(repr, names))} is not a parameter or given{hint} "
         f"(parameters: {', '.join(parameters)}{givens_known}; also: rng, seed)"
     )

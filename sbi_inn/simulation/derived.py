@@ -100,12 +100,11 @@ def _width(name: str, function: Callable[..., Any], draws: Mapping[str, AnyArray
     if value.ndim not in (1, 2) or len(value) != TRIED or value.shape[-1] == 0:
         raise PriorError(
             f"the derived quantity {name!r} is called with arrays of {TRIED} draws, and "
-            f"has to give an array of shape ({TRIED},) or ({TRIED}, k); got {value.shape}"
+            f"must return an array of shape ({TRIED},) or ({TRIED}, k); got {value.shape}"
         )
     if value.dtype.kind not in "biuf" or not np.isfinite(value).all():
         raise PriorError(
-            f"the derived quantity {name!r} gives what is no finite number for some draws "
-            "of the prior"
+            f"the derived quantity {name!r} is infinite or not a number for some draws of the prior"
         )
     return value.shape[1] if value.ndim == 2 else 0
 
@@ -113,16 +112,14 @@ def _width(name: str, function: Callable[..., Any], draws: Mapping[str, AnyArray
 def _called(name: str, function: Callable[..., Any], parameters: Mapping[str, AnyArray]) -> Any:
     """Call a function with the parameters that it names."""
     if not callable(function):
-        raise PriorError(
-            f"the derived quantity {name!r} has to be a function; got {function!r:.80}"
-        )
+        raise PriorError(f"the derived quantity {name!r} must be a function; got {function!r:.80}")
     asked = inspect.signature(function).parameters.values()
     if any(one.kind is one.VAR_KEYWORD for one in asked):
         return np.asarray(function(**parameters))
     missing = [one.name for one in asked if one.name not in parameters and one.default is one.empty]
     if missing:
         raise PriorError(
-            f"the derived quantity {name!r} asks for {', '.join(missing)}; the parameters are "
+            f"the derived quantity {name!r} has the arguments {', '.join(missing)}; parameters are "
             f"{', '.join(parameters)}"
         )
     chosen = {one.name: parameters[one.name] for one in asked if one.name in parameters}

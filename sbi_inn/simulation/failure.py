@@ -6,12 +6,12 @@ from typing import Any
 
 
 class SimulationError(RuntimeError):
-    """The simulator cannot be used, or every simulation failed.
+    """The simulator cannot be used, simulations do not fit, or too few succeeded.
 
     Attributes
     ----------
     simulations : Simulations or None
-        The table so far: nothing that was already simulated is lost.
+        The simulations so far: nothing that was already simulated is lost.
     """
 
     def __init__(self, message: str, simulations: Any = None) -> None:

@@ -64,7 +64,7 @@ def run_stored(
     if not pieces:
         parts = sorted({run["parts"] for run in store.manifest["runs"]})
         raise SimulationError(
-            f"{path}: its rows are divided in {', '.join(map(str, parts))} parts; got part "
+            f"{path}: its rows are divided into {', '.join(map(str, parts))} parts; got part "
             f"{part[0]}/{part[1]}"
             if part is not None
             else f"{path}: no rows"

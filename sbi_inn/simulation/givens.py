@@ -78,8 +78,8 @@ def arguments_of(name: str, function: Callable[..., Any], known: Sequence[str]) 
     taken, strange = asked(function, known)
     if strange:
         raise PriorError(
-            f"given {name!r}: the function's argument {', '.join(map(repr, strange))} is no "
-            f"parameter or earlier given (known: {', '.join((*known, 'rng'))})"
+            f"given {name!r}: the function's argument {', '.join(map(repr, strange))} is "
+            f"not a parameter or earlier given (known: {', '.join((*known, 'rng'))})"
         )
     return taken
 

@@ -1,4 +1,4 @@
-"""What code is called, and whether it is the same: by its source, which is read and not run."""
+"""Compare code by its source, without running it, and name it."""
 
 from __future__ import annotations
 

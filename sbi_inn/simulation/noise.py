@@ -1,7 +1,7 @@
-"""Noise: what happens to observables after the simulator, such as measurement errors and gaps.
+"""Noise: what is done to observables after the simulator, such as measurement errors and gaps.
 
-Where simulations are expensive and without noise, noise is cheap: training sees it drawn anew in
-every pass over the simulations, so that a few simulations serve for many observations.
+If simulations are expensive and without noise, noise is cheap: every training epoch draws it anew,
+so that a few simulations serve for many observations.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ class Noise:
         taken, strangers = asked(self.function, known)
         if strangers:
             raise SimulationError(
-                f"noise: the argument {', '.join(map(repr, strangers))} is no observable, "
-                f"parameter or given "
+                f"noise: the argument {', '.join(map(repr, strangers))} is not an "
+                f"observable, parameter or given "
                 f"(known: {', '.join((*known, 'rng'))})"
             )
         return taken

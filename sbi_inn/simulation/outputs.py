@@ -1,4 +1,4 @@
-"""What comes out of the simulator: outputs of any kind become arrays of known shape."""
+"""Outputs of the simulator: whatever their kind, they become arrays of known shape."""
 
 from __future__ import annotations
 

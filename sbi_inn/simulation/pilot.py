@@ -115,7 +115,7 @@ def announce(
     )
     if not asked and seconds > TOO_LONG:
         raise SimulationError(
-            f"{cost}. Say that you want it with n={rows}, or a smaller number; n_jobs= sets the "
+            f"{cost}. To run them, pass n={rows}, or a smaller number; n_jobs= sets the "
             "number of cores"
         )
     if progress:

@@ -21,24 +21,25 @@ Givens = Mapping[str, Given]
 
 @dataclass(frozen=True)
 class Problem:
-    """A simulator, a prior, and what the experimenter knows.
+    """A simulator, a prior, and what is known in the experiment.
 
     Attributes
     ----------
     simulator : Simulator
-        Any callable is made one.
+        A plain callable is turned into one.
     prior : Prior
-        A mapping of names to distributions is made one.
+        A mapping of names to distributions is turned into one.
     given : dict of str to Given
-        What is known and not inferred. A number is a constant; drawn for every simulation are a
-        frozen scipy distribution, a row of an array (arrays of one length share the row), and what
-        a function returns, called with arrays of the parameters and earlier givens that it names,
-        and `rng`. The lengths of sets are givens, and those of series that vary.
+        Quantities that are known and not inferred. A number is a constant. The others are drawn for
+        every simulation: a frozen scipy distribution; an array, of which a row is drawn (arrays of
+        the same length use the same row); or a function, called with arrays of the parameters and
+        earlier givens that it names, and `rng`. The lengths of sets are givens, and so are those of
+        series if they vary.
     noise : Noise or None
-        What happens to the observables after the simulator: measurement errors, gaps.
+        What is done to the observables after the simulator: measurement errors, gaps.
     labels, units : dict of str to str
-        For figures and tables; of parameters, givens and observables, and of the quantities that
-        `fit_posterior(..., derived=)` names.
+        For figures and tables: of parameters, givens and observables, and of the quantities named
+        in `fit_posterior(..., derived=)`.
     source : str
         Where the problem comes from.
     name : str
@@ -47,10 +48,10 @@ class Problem:
     Raises
     ------
     PriorError
-        If `prior` is no Prior; or a given clashes with a parameter, has a reserved name, or
+        If `prior` is not a Prior; or a given clashes with a parameter, has a reserved name, or
         cannot be drawn.
     SimulationError
-        If the simulator's arguments cannot be filled, or a set's length is no given.
+        If the simulator's arguments cannot be filled, or the length of a set is not a given.
 
     Examples
     --------
@@ -85,38 +86,38 @@ class Problem:
         missing = [length for length in self.simulator.sets if length not in self.given]
         if missing:
             raise SimulationError(
-                f"sets= names the length {missing[0]!r}, which is no given; add "
+                f"sets= names the length {missing[0]!r}, which is not a given; add "
                 f"given={{{missing[0]!r}: st.randint(1, 101)}}, or a number"
             )
         _ = self.binding
 
     @property
     def binding(self) -> Binding:
-        """How the simulator's arguments are filled."""
+        """Which parameters and givens fill the simulator's arguments."""
         return bind(self.simulator.function, self.prior.names, tuple(self.given))
 
     @property
     def lengths(self) -> dict[str, tuple[str, ...]]:
-        """The lengths of sets and series that are givens, and the columns of each."""
+        """The givens that are lengths of sets and series, and the columns of each."""
         ordered = self.simulator.ordered
         return {name: columns for name, columns in ordered.items() if name in self.given}
 
     @property
     def fixed_series(self) -> dict[str, tuple[str, ...]]:
-        """The series whose length is no given, and the columns of each."""
+        """The series whose length is not a given, and the columns of each."""
         ordered = self.simulator.ordered
         return {name: columns for name, columns in ordered.items() if name not in self.given}
 
     @property
     def kinds(self) -> Kinds:
-        """Which observables are more than numbers and vectors."""
+        """The observables that are sets, series or images."""
         simulator = self.simulator
         images = tuple(name for name in simulator.images if name not in self.given)
         return Kinds(self.lengths, self.fixed_series, images, simulator.channels)
 
     @property
     def constants(self) -> dict[str, float]:
-        """The givens that have one value."""
+        """The givens that are constants, by name."""
         return {n: float(v) for n, v in self.given.items() if isinstance(v, Real)}
 
 

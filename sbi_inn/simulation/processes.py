@@ -1,7 +1,7 @@
-"""Processes that simulate, seen from the one that started them.
+"""Processes that simulate, seen from the process that started them.
 
-A call that hangs can only be ended with its process, and one that takes its process along must
-not take others: each worker is a process of its own, which says what it is at.
+A call that hangs can be ended only by killing its process, and a call that kills its process must
+not harm others. So each worker is a separate process, which reports what it is working on.
 """
 
 from __future__ import annotations

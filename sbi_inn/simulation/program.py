@@ -157,26 +157,28 @@ def program(
 ) -> Program:
     """Make a simulator of a command-line program.
 
-    Each run gets an empty folder, in which its files are written and the program is started; it is
-    removed afterwards. Names in braces, in the command and in the files, are parameters and givens,
-    and `seed`: `{mass}`, `{x[0]}` for an entry of a vector, `{mass:.3e}` with a format. Other
-    braces stay as they are.
+    Each run has an empty folder of its own, in which its files are written and the program is
+    started; it is removed afterwards. In the command and in the files, names in braces are replaced
+    by parameters, givens and `seed`: `{mass}`, `{x[0]}` for an entry of a vector, `{mass:.3e}` with
+    a format. Other braces are left as they are.
 
     Parameters
     ----------
     command : str or sequence of str
-        Split as a shell would, which is never used. The program is found once, now.
+        A string is split as a shell would do, but no shell is used. The program is looked up once,
+        now.
     read : callable
-        Takes the folder, a `pathlib.Path`, and returns the observables. What the program printed
-        is in `stdout.txt` and `stderr.txt`.
+        Takes the folder, a `pathlib.Path`, and returns the observables. Output of the program is in
+        `stdout.txt` and `stderr.txt`.
     files : mapping of str to str or Path, optional
-        Texts by file name; of a Path, the text in that file.
+        Texts by file name; for a Path, the text in that file.
     timeout : float, optional
-        Seconds for one run: then it is killed, with what it has started (status "timeout").
+        Seconds for one run. After that, the program and what it has started are killed (status
+        "timeout").
     retries : int
-        Further tries of a run that fails; with the same seed.
+        How often a run that fails is tried again, with the same seed.
     keep : path, optional
-        Where folders of runs that fail are copied to.
+        Where folders of failed runs are copied to.
 
     Returns
     -------
@@ -186,7 +188,7 @@ def program(
     Raises
     ------
     SimulationError
-        If the program cannot be found, or a setting cannot be.
+        If the program cannot be found, or a setting is invalid.
 
     Examples
     --------

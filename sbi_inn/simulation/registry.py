@@ -23,14 +23,14 @@ _registered: dict[str, Problem] = {}
 
 
 def register(name: str, problem: Problem) -> Problem:
-    """Register a problem under a name for this session; the name may be taken again.
+    """Register a problem under a name for this session; an earlier one of this name is replaced.
 
     A package makes its problems known by an entry point of group "sbi_inn.problems".
 
     Raises
     ------
     TypeError
-        If it is no Problem.
+        If `problem` is not a Problem.
 
     Examples
     --------
@@ -47,12 +47,12 @@ def register(name: str, problem: Problem) -> Problem:
 
 
 def get(name: str) -> Problem:
-    """Find a problem by its name.
+    """Return the registered problem of a name.
 
     Raises
     ------
     KeyError
-        If there is none; the message offers names that come close.
+        If there is none; the message suggests similar names.
     """
     if name in _registered:
         return _registered[name]
@@ -66,9 +66,9 @@ def get(name: str) -> Problem:
 
 
 def problems() -> pd.DataFrame:
-    """List the problems: a table by name with columns description, parameters and source.
+    """List the registered problems in a table with columns description, parameters and source.
 
-    A problem that cannot be loaded is listed with the reason.
+    Rows are named like the problems. A problem that cannot be loaded is listed with the reason.
     """
     rows = {}
     for name in sorted({*_installed(), *_registered}):

@@ -54,24 +54,25 @@ def simulate(
     seed: int | None = None,
     progress: bool = True,
 ) -> Simulations:
-    """Simulate at parameters drawn from the prior.
+    """Run a simulator at parameters drawn from the prior.
 
     Parameters
     ----------
     simulator : callable, Problem or str
         A callable with its prior, a Problem, or the name of a registered one.
     prior : Prior, optional
+        Required with a callable.
     n : int, optional
-        Number of simulations; by default 10,000 if that takes less than ten minutes.
+        Number of simulations. Default: 10,000, if they take less than ten minutes.
     given : mapping, optional
-        What is known and not inferred, as in `Problem`: numbers, frozen scipy distributions, arrays
-        whose rows are drawn, functions of parameters and earlier givens.
+        Quantities that are known and not inferred, as in `Problem`: numbers, frozen scipy
+        distributions, arrays of which a row is drawn, functions of parameters and earlier givens.
     noise : callable, optional
-        From observables, parameters, givens and `rng`, those that its signature names, to the
-        observables that it changes. The table keeps them without noise too: training draws it anew
-        in every pass.
+        A function of those observables, parameters, givens and `rng` that its signature names. It
+        returns the observables that it changes. The table keeps the observables without noise too,
+        as training draws new noise in every epoch.
     store : path, optional
-        A folder, such as "runs/arm.zarr", into which each simulation is written once it is done. A
+        A folder, such as "runs/arm.zarr", into which each simulation is written when it is done. A
         second call resumes where the first stopped, and adds simulations if `n` is larger; a call
         with another problem or seed is refused. The table is read from there row by row. Needs
         `pip install 'sbi-inn[scale]'`.
@@ -80,29 +81,30 @@ def simulate(
         that reaches the folder; together they make the same table.
     timeout : float, optional
         Seconds for one call of the simulator. Simulations then run in separate processes: one that
-        hangs is ended with its process, and gets the status "timeout".
+        takes longer is killed with its process, and gets the status "timeout".
     retries : int
         How often a simulation is tried again if it took too long or its process died ("lost").
     client : dask.distributed.Client, optional
         Simulate on its workers instead of the cores of this machine, with the same result.
     n_jobs : int
-        Processes; -1 for all cores. It does not change the result.
+        Processes; -1 uses all cores. It does not change the result.
     seed : int, optional
-        By default fresh entropy, recorded in `.dataset.attrs["seed"]`.
+        By default it is new for every call, and recorded in `.dataset.attrs["seed"]`.
     progress : bool
-        Print what was understood, and show a progress bar.
+        Print how the arguments were understood, and show a progress bar.
 
     Returns
     -------
     Simulations
-        Rows are keyed by the seed and their number: a longer run begins with a shorter one.
+        Each row depends on the seed and its number only: a longer run begins with the rows of a
+        shorter one.
 
     Raises
     ------
     SimulationError
         If the simulator's arguments or outputs cannot be understood, every simulation fails, or
         the run would take over ten minutes and no `n` was given. `.simulations` holds the table so
-        far, as it does on a KeyboardInterrupt and whatever else stops the run.
+        far, also on a KeyboardInterrupt and any other error that stops the run.
 
     Examples
     --------
@@ -120,7 +122,7 @@ def simulate(
     if store is not None:
         return run_stored(problem, store, n=n, part=part, how=how, seed=seed, progress=progress)
     if part is not None:
-        raise SimulationError(f"part={part} is of a store: say which, store='runs/name.zarr'")
+        raise SimulationError(f"part={part} needs a store: pass store='runs/name.zarr'")
     return run(problem, n=n, how=how, seed=seed, progress=progress)
 
 
@@ -246,9 +248,9 @@ def _check_words(problem: Problem, pilot: Pilot) -> None:
         strange = [name for name in getattr(problem, argument) if name not in known]
         if strange:
             raise SimulationError(
-                f"{argument}= names {', '.join(map(str, strange))}, which is no parameter, given "
-                f"or observable (known: {', '.join(known)}); a quantity that follows from "
-                "parameters is known to fit_posterior(..., derived=) alone"
+                f"{argument}= names {', '.join(map(str, strange))}, which is not a parameter, "
+                f"given or observable (known: {', '.join(known)}); derived quantities are only "
+                "known to fit_posterior(..., derived=)"
             )
 
 

@@ -59,32 +59,33 @@ class Redrawn(Protocol):
 
 @dataclass(frozen=True)
 class Simulations:
-    """A table of simulations: parameters, givens, observables and what became of each row.
+    """A table of simulations: parameters, givens, observables, and the status of each row.
 
     Attributes
     ----------
     dataset : xarray.Dataset
         Dim `simulation`. One variable per parameter, given and observable, and `status`: "ok",
-        "failed" (the simulator raised, or returned what no table can hold), "invalid" (it returned
+        "failed" (the simulator raised, or its output does not fit), "invalid" (it returned
         NaN or infinity), "timeout" or "lost" (the process it ran in died). Columns of a set
-        or series are padded with NaN beyond the row's own length, which is a variable too.
-        Variables carry `label` and `units`; the attributes carry `seed` and
+        or series are padded with NaN beyond the length of each row, which is a variable too.
+        Variables have the attributes `label` and `units`; the dataset has `seed` and
         `seconds_per_simulation`.
     prior : Prior
-        What the parameters were drawn from, or where that was not stated (`prior.stated`), maps
-        that were fitted to their columns; of those that are to be inferred, if not all are.
+        Distribution that the parameters were drawn from. If it was not stated (`prior.stated`), it
+        is fitted to the columns of the table. Only of the parameters that are to be inferred.
     schema : Schema or None
-        The observation as learned from the rows that succeeded; None if none did.
+        Names, shapes and kinds of observables and givens, as read from the rows that succeeded;
+        None if none did.
     failures : pandas.DataFrame
         One row per failed simulation: its index, parameters, status, error and traceback.
     noise : Noise or None
-        What training applies anew in every pass; the observables of `dataset` are without it.
+        Noise that every training epoch draws anew; the observables of `dataset` are without it.
     noisy : dict of str to array, shape (simulation, ...)
         The observables with noise applied once, for validation and tests; empty without noise.
     problem : Problem or None
-        What they were simulated with; None for a table made elsewhere.
+        The simulator and its prior; None for a table made elsewhere.
     derived : Derived or None
-        Functions of the parameters, which draws are labelled with too.
+        Functions of the parameters, which draws also show.
     """
 
     dataset: xr.Dataset
@@ -108,20 +109,20 @@ class Simulations:
 
     @property
     def on_disk(self) -> bool:
-        """Whether the table is read piece by piece where it is needed, as that of a store is."""
+        """Whether the table stays on disk and is read in parts, as that of a store."""
         return not all(v._in_memory for v in self.dataset.variables.values())
 
     def values(self, name: str, rows: Any) -> AnyArray:
-        """Give rows of a variable: of one that is on disk no others are read."""
+        """Return rows of a variable; if it is on disk, only these are read."""
         return self.dataset.variables[name][{"simulation": rows}].values
 
     def parameters(self, rows: Any = None) -> dict[str, FloatArray]:
-        """Give the parameters of `rows` (default: those that succeeded), by name."""
+        """Return the parameters of `rows` (default: those that succeeded), by name."""
         rows = self.ok if rows is None else rows
         return {name: self.values(name, rows) for name in self.prior.names}
 
     def observations(self, rows: Any = None) -> Observations:
-        """Give the observations of `rows` (default: those that succeeded) as arrays.
+        """Return the observations of `rows` (default: those that succeeded) as arrays.
 
         Raises
         ------
@@ -134,11 +135,11 @@ class Simulations:
         return self._stacked(rows, {name: value[rows] for name, value in self.noisy.items()})
 
     def renewed(self, rows: Any, rng: np.random.Generator) -> Observations:
-        """Give the observations of rows with noise drawn anew."""
+        """Return the observations of rows, with noise drawn anew."""
         return self._stacked(rows, self.drawn(rows, rng), tolerant=True)
 
     def drawn(self, rows: Any, rng: np.random.Generator) -> dict[str, AnyArray]:
-        """Draw the observables of rows with noise, by name."""
+        """Return the observables of rows, with noise drawn anew, by name."""
         assert self.noise is not None
         assert self.schema is not None
         schema = self.schema
@@ -151,7 +152,7 @@ class Simulations:
         return self.noise(observables, known, schema, rng)
 
     def inferring(self, names: Sequence[str] | None) -> Simulations:
-        """Leave the other parameters to chance: their values stay in the table, and nowhere else.
+        """Infer only some of the parameters; the others remain as columns of the table.
 
         Raises
         ------
@@ -161,7 +162,7 @@ class Simulations:
         return self if names is None else replace(self, prior=self.prior.marginal(names))
 
     def deriving(self, derived: Derived | Mapping[str, Callable[..., Any]] | None) -> Simulations:
-        """Let draws carry derived quantities: functions of the parameters by name.
+        """Add derived quantities to draws: functions of the parameters, by name.
 
         Raises
         ------
@@ -182,11 +183,11 @@ class Simulations:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The scalars of the parameters, then those of derived quantities."""
+        """Names of all scalars: of the parameters, then of derived quantities."""
         return self.prior.columns + (() if self.derived is None else self.derived.columns)
 
     def extended(self, flat: FloatArray) -> FloatArray:
-        """Put derived quantities behind flat parameters (..., dim), shape (..., columns)."""
+        """Append derived quantities to flat parameters (..., dim), shape (..., columns)."""
         if self.derived is None:
             return flat
         rows = flat.reshape(-1, flat.shape[-1])
@@ -203,7 +204,7 @@ class Simulations:
         )
 
     def as_observed(self) -> xr.Dataset:
-        """Give the table with the noise in it, applied once."""
+        """Return the table with noise in its observables, applied once."""
         noisy = {name: self.dataset[name].copy(data=v) for name, v in self.noisy.items()}
         return self.dataset.assign(noisy)
 
@@ -225,7 +226,7 @@ class Simulations:
 
     @property
     def units(self) -> dict[str, str]:
-        """Units of the parameters, then those of derived quantities that have any."""
+        """Units of the parameters and derived quantities that have any, by name."""
         return self._words("units")
 
     def _words(self, kind: str) -> dict[str, str]:
@@ -235,7 +236,7 @@ class Simulations:
         return own | dict(self.derived.labels if kind == "label" else self.derived.units)
 
     def warn_units(self, ys: Any) -> None:
-        """Warn where observations, as a Dataset, carry other units than the simulations."""
+        """Warn if the units of observations, given as a Dataset, differ from the simulations'."""
         if not isinstance(ys, xr.Dataset) or self.schema is None:
             return
         for name in self.schema.asked:
@@ -243,20 +244,20 @@ class Simulations:
             theirs = ys[name].attrs.get("units", "") if name in ys else ""
             if own and theirs and own != theirs:
                 warnings.warn(
-                    f"{name} is in {theirs}, and was simulated in {own}: nothing is converted",
+                    f"{name} is in {theirs}, and was simulated in {own}: units are not converted",
                     stacklevel=5,  # at the caller of Posterior.sample
                 )
 
     def label(
         self, parameters: Mapping[str, npt.ArrayLike], attrs: Mapping[str, Any] | None = None
     ) -> xr.Dataset:
-        """Label draws of the parameters with what is known of them: labels, units, prior widths.
+        """Turn draws of the parameters into a Dataset, with labels, units and prior widths.
 
         Parameters
         ----------
         parameters : mapping of str to array, shape (m,), (m, k) or (m, height, width)
         attrs : mapping, optional
-            What belongs to all draws.
+            Attributes of the Dataset.
         """
         named = {name: np.asarray(value) for name, value in parameters.items()}
         return make_draws(
@@ -268,7 +269,7 @@ class Simulations:
         )
 
     def label_each(self, flat: FloatArray) -> xr.Dataset:
-        """Label flat draws of shape (observations, m, dim): dims `observation` and `draw`."""
+        """Do the same for flat draws (observations, m, dim): dims `observation` and `draw`."""
         together = self.label(self.prior.unflatten(flat.reshape(-1, flat.shape[2])))
         variables = {
             name: (
@@ -282,9 +283,10 @@ class Simulations:
 
     @cached_property
     def prior_draws(self) -> xr.Dataset:
-        """Draws of the prior, labelled, the same every time.
+        """Draws of the prior, with labels; always the same ones.
 
-        Where it was not stated they are rows of the table, which it only follows column by column.
+        If the prior was not stated, they are rows of the table, to which it was only fitted column
+        by column.
         """
         if self.prior.drawable:
             return self.label(self._prior_sample)
@@ -311,7 +313,7 @@ class Simulations:
         return named if self.derived is None else named | self.derived.values(named)
 
     def plot_failures(self, *, width_mm: float = 180.0, fig: Canvas | None = None) -> Figure:
-        """Plot where in parameter space simulations fail, and how.
+        """Plot where in parameter space simulations fail, and with which status.
 
         Parameters
         ----------

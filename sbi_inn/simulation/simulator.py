@@ -63,8 +63,8 @@ class Simulator:
         twice = [name for name, count in Counter((*lengths, *names)).items() if count > 1]
         if twice:
             raise SimulationError(
-                f"sets=, series= and images= name a length or an observable once; got {twice[0]!r} "
-                "twice"
+                "a length or an observable may be named only once in sets=, series= and images=; "
+                f"got {twice[0]!r} twice"
             )
         # `inspect.signature` and `help` see through the record.
         object.__setattr__(self, "__wrapped__", self.function)
@@ -121,24 +121,24 @@ def simulator(
     images: Sequence[str] = (),
     channels: Channels | None = None,
 ) -> Simulator | Callable[[Callable[..., Any]], Simulator]:
-    """Declare what a simulator's signature cannot say; works as `@simulator` and `@simulator(...)`.
+    """Declare what a simulator's signature cannot say; used as `@simulator` or `@simulator(...)`.
 
     Parameters
     ----------
     batched : bool
         The simulator takes arrays with a leading axis B and one Generator, and returns arrays with
-        a leading axis B. Columns of a set or series are returned padded, shape (B, L), with
-        anything beyond a row's own length.
+        a leading axis B. Columns of a set or series are returned padded, shape (B, L); values
+        beyond the length of a row are ignored.
     sets : mapping of str to sequence of str, optional
-        Observables that are paired columns of an exchangeable set, under the name of the given that
-        is its length.
+        Sets of exchangeable measurements: from the given that is the size of the set to the
+        observables that are its paired columns.
     series : mapping of str to sequence of str, optional
-        The same for time series. Where all have the same length, it need not be a given.
+        The same for time series. If all have the same length, it need not be a given.
     images : sequence of str, optional
         Observables and givens that are images, of shape (height, width), (channels, height, width)
-        or (height, width, channels), or profiles of shape (length,); sides have at least 4 pixels.
+        or (height, width, channels), or profiles of shape (length,). Sides have at least 4 pixels.
     channels : {"first", "last"}, optional
-        Which of three axes holds the channels. Without it there may be 1 to 3 of them.
+        Which of three axes holds the channels. If it is left out, images may have 1 to 3 channels.
 
     Examples
     --------

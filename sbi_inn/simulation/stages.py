@@ -1,10 +1,10 @@
-"""Simulations drawn in stages, each from a part of the prior, made a sample of one part.
+"""Join simulations drawn in stages, each from a part of the prior, into a sample of one part.
 
-Say how many rows there are for each unit of prior mass: n of the whole prior are n everywhere. To
-have more of them in a box, evenly, fresh rows fill it up to a level, most where there are fewest;
-where there are more already, rows are left out. What is in the box is then a sample of the prior
-truncated to it, whichever boxes came before; and over all, a place has as many rows as the highest
-level among the boxes that it lies in.
+The density of simulations is counted in rows per unit of prior mass: n draws of the whole prior
+have density n everywhere. To raise the density in a box to an even level, fresh rows are added,
+most of them where there are fewest; where there are more already, rows are left out. The rows in
+the box are then a sample of the prior truncated to it, whichever boxes came before. Overall, a
+place has as many rows as the highest level among the boxes that contain it.
 """
 
 from __future__ import annotations

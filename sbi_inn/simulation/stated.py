@@ -1,4 +1,4 @@
-"""What a run needs to know beforehand."""
+"""Check the arguments of a run."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def checked_number(problem: Problem, n: Any) -> int:
     """
     if not problem.prior.drawable:
         raise PriorError(
-            "to simulate, parameters have to be drawn from the prior; this one was fitted to the "
-            "columns of a table, and does not know how they go together, or was read from a file "
-            "that does not know how to draw its fields: state it, as si.Prior(...)"
+            "to simulate, parameters must be drawn from the prior, and this one cannot be drawn "
+            "from: it was fitted to the single columns of a table, without their correlations, or "
+            "read from a file, which cannot hold how fields are drawn. State it, as si.Prior(...)"
         )
     if n is None:
         return DEFAULT

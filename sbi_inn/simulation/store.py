@@ -1,6 +1,6 @@
-"""Simulations on disk, written as they come: what was simulated is never simulated again.
+"""Simulations on disk, written as they are done: none is ever simulated twice.
 
-A store is a folder of pieces, each a Zarr group that one run writes, beside a manifest. Rows are
+A store is a folder with a manifest and pieces, each a Zarr group that one run writes. Rows are
 keyed by the seed and their number, so that it does not matter who simulates them, when, or in which
 order.
 """
@@ -71,7 +71,7 @@ class Store:
         path = Path(path)
         if path.exists() and not is_store(path) and (not path.is_dir() or any(path.iterdir())):
             if not (path / LOCK).exists():
-                raise SimulationError(f"{path} is there already, and is no store of simulations")
+                raise SimulationError(f"{path} exists already, and is not a store of simulations")
         path.mkdir(parents=True, exist_ok=True)
         with manifests.locked(path / LOCK):
             if not is_store(path):

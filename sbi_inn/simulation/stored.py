@@ -1,4 +1,4 @@
-"""A store read as a table, of which nothing is in memory but what is asked for."""
+"""A store read as a table, of which only the requested rows are in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of simulations, counted; and when a run is pointless."""
+"""Count the outcomes of simulations, and decide when a run is hopeless."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Tally:
         counts, first = self.counts, self._first
         assert first is not None
         rare = {
-            "returned what no table can hold": self.wrong,
+            "returned something that does not fit": self.wrong,
             "took too long": counts[TIMEOUT],
             "were lost": counts[LOST],
         }

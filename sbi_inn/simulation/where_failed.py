@@ -1,4 +1,4 @@
-"""Where in the prior simulations fail: in some part of it, or anywhere."""
+"""Find where in the prior simulations fail: in some part of it, or anywhere."""
 
 from __future__ import annotations
 

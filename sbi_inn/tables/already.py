@@ -1,4 +1,4 @@
-"""Simulations that are already done, in whatever form they are given to a fit."""
+"""Simulations that exist already, in any form that a fit accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the objects of a catalogue are called."""
+"""Names of the objects in a catalogue."""
 
 from __future__ import annotations
 

@@ -25,35 +25,37 @@ def read_observations(
     by: str | None = None,
     progress: bool = True,
 ) -> xr.Dataset:
-    """Read a catalogue, for `sample_each`, `summary_each` and `goodness_of_fit_each`.
+    """Read a catalogue of observations, for `sample_each`, `summary_each` and others.
 
     Parameters
     ----------
     table : DataFrame, Dataset, str or Path
-        As `read_simulations` takes it; the rows of a Dataset are its dim "observation", or else
-        the first dim of its first observable. Columns may come in any order.
+        As in `read_simulations`. The rows of a Dataset are its dim "observation", or else the
+        first dim of its first observable. The order of columns does not matter.
     observables, given : list of str, or mapping of str to column or list of columns
-        As in `read_simulations`, and by the names used there. By default every column of numbers
-        is an observable.
+        As in `read_simulations`, with the same names. By default every column of numbers is an
+        observable.
     index : str, optional
-        The column of the objects' names, text or numbers. By default the index of the DataFrame.
+        The column with the names of the objects, text or numbers. By default the index of the
+        DataFrame.
     sets, by : optional
-        As in `read_simulations`; `by` names the objects too.
+        As in `read_simulations`; `by` also names the objects, and excludes `index`.
     progress : bool
-        Say what was read, and what was passed over.
+        Print what was read, and what was ignored.
 
     Returns
     -------
     xarray.Dataset
-        Dim "observation", which carries the catalogue's own index. Sets are padded with NaN to the
-        largest, and their lengths are among the variables. NaN stays NaN.
+        Dim "observation", with the catalogue's own index. Sets are padded with NaN to the
+        length of the largest, and their lengths are among the variables. NaN stays NaN.
 
     Raises
     ------
     ShapeError
-        If a column is missing, comes twice or holds text, or the rows of one object disagree.
+        If a column is missing, comes twice or holds text; if rows of one object disagree; if
+        `index` and `by` are both given.
     LoadError, ImportError
-        If a file cannot be read; if a package to read it with is missing.
+        If a file cannot be read, or a package for reading it is missing.
 
     Examples
     --------
@@ -69,7 +71,7 @@ def read_observations(
     source = Source.of(table, [*hint, *(c for cs in (sets or {}).values() for c in cs)])
     if index is not None:
         if by is not None:
-            raise ShapeError(f"by={by!r} names the objects; expected no index= beside it")
+            raise ShapeError(f"by={by!r} names the objects: leave out index=")
         source.need([index], "the index")
         names = pd.Index(source.columns[index].to_numpy(), name=index)
         columns = {name: c for name, c in source.columns.items() if name != index}

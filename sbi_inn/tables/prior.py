@@ -1,4 +1,4 @@
-"""The prior of a table: stated, and compared with it, or read off its columns."""
+"""The prior of a table: stated, and compared with the table, or fitted to its columns."""
 
 from __future__ import annotations
 

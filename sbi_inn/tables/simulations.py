@@ -1,4 +1,4 @@
-"""Simulations that were done elsewhere."""
+"""Read simulations that were made elsewhere."""
 
 from __future__ import annotations
 
@@ -46,11 +46,10 @@ def read_simulations(
     units: Mapping[str, str] | None = None,
     progress: bool = True,
 ) -> Simulations:
-    """Read simulations that were done elsewhere, for `fit_posterior`.
+    """Read simulations that were made elsewhere, for `fit_posterior`.
 
-    One row is one simulation, unless `by` says which rows belong together. A store that
-    `simulate(..., store=)` has written is read with its prior, givens and labels, and stays on
-    disk.
+    One row is one simulation, unless `by` says which rows belong together. A store written by
+    `simulate(..., store=)` is read with its prior, givens and labels, and stays on disk.
 
     Parameters
     ----------
@@ -58,34 +57,34 @@ def read_simulations(
         A path ends in .csv, .tsv, .parquet, .nc or .zarr. The rows of a Dataset are its dim
         "simulation", or else the first dim of its first parameter; its variables keep their shapes.
     parameters, observables, given : list of str, or mapping of str to column or list of columns
-        What is inferred, what is seen, and what is known and not inferred; of a store of ours none
-        of it is asked for. A mapping gives names:
-        `{"flux": ["f1", "f2"], "period": "P [d]"}` makes a vector of two columns and renames one.
-        A vector whose columns are `flux[0]`, `flux[1]`, ... is found by its name. By default every
-        other column of numbers is an observable.
+        Columns that are inferred, that are observed, and that are known but not inferred. A store
+        needs none of these. A mapping gives names: `{"flux": ["f1", "f2"], "period": "P [d]"}`
+        makes a vector of two columns and renames one. A vector whose columns are `flux[0]`,
+        `flux[1]`, ... is found by its name. By default every other column of numbers is an
+        observable.
     sets : mapping of str to list of str, optional
-        Exchangeable measurements: the name of their number, and the observables that are paired
-        columns. In a Dataset these have an axis of entries, padded with NaN.
+        Sets of exchangeable measurements: from a name for the size of the set to the observables
+        that are its paired columns. In a Dataset these have an axis of entries, padded with NaN.
     fields : list of str, optional
-        Parameters of one axis beside the rows that are profiles: their entries are neighbours.
-        Parameters of two axes, as a Dataset has them, are maps in any case. The posterior is then
-        one of fields (docs/fields.md).
+        Vector parameters that are profiles: neighbouring entries belong together. Parameters with
+        two axes, as in a Dataset, are maps in any case. The posterior is then one of fields
+        (docs/fields.md).
     by : str, optional
-        One row a measurement: the column that says which rows are one simulation.
+        The column that says which rows belong to one simulation, if each row is a measurement.
     prior : Prior, optional
-        What the parameters were drawn from. It is compared with the table. If it is not stated,
-        smooth monotone maps of the columns stand in its place: the posterior is that under the
-        table's own joint distribution of the parameters, whatever it is, correlated columns
-        included, and its density is normalised in the parameters' units; what needs the prior's own
-        density (another prior, method "inn") raises and says so. The maps are of all rows that
-        succeeded, those that are held out for testing among them.
+        The distribution that the parameters were drawn from; it is compared with the table. If it
+        is not stated, smooth monotone maps are fitted to the columns instead. The prior is then the
+        joint distribution of the parameters in the table, correlations included, and the posterior
+        density is normalised in the parameters' units. Whatever needs the density of the prior
+        (another prior, method "inn") raises an error. The maps are fitted to all rows that
+        succeeded, including those held out for testing.
     bounds : mapping of str to (low, high), optional
-        Where no prior is stated: limits that no draw may leave, such as `{"fraction": (0, 1)}` or
-        `{"mass": (0, np.inf)}`. Without them draws may lie a little outside the table's range.
+        If no prior is stated: limits of the draws, such as `{"fraction": (0, 1)}` or
+        `{"mass": (0, np.inf)}`. Without them draws may lie slightly outside the table's range.
     labels, units : mapping of str to str, optional
         By default the attributes `long_name` and `units` of a Dataset's variables.
     progress : bool
-        Say what was read, and what was passed over.
+        Print what was read, and what was ignored.
 
     Returns
     -------
@@ -95,15 +94,15 @@ def read_simulations(
     Raises
     ------
     ShapeError
-        If a column is missing, comes twice or holds text; a parameter is the same in every row;
-        or rows of one simulation disagree; if `fields` names what is no profile.
+        If a column is missing, comes twice or holds text; if a parameter is the same in every row;
+        if rows of one simulation disagree; if `fields` names a parameter that is not a profile.
     SimulationError
         If there are fewer than 20 rows without NaN.
     PriorError
-        If rows lie outside the support of the prior or the bounds, or both are given; if a field
-        has sides that are odd or below 4 pixels.
+        If rows lie outside the support of the prior or outside the bounds, or if `prior` and
+        `bounds` are both given; if a field has sides that are odd or below 4 pixels.
     LoadError, ImportError
-        If a file cannot be read; if a package to read it with is missing.
+        If a file cannot be read, or a package for reading it is missing.
 
     Warns
     -----
@@ -160,8 +159,8 @@ def _read_store(
     """Read a store, which says by itself what is asked of other tables."""
     if any(value is not None for value in asked):
         raise ShapeError(
-            f"{path} is a store of simulations, which knows its parameters, givens and labels: "
-            "expected none but prior="
+            f"{path} is a store of simulations, which holds its parameters, givens and labels: "
+            "of these arguments, pass prior= only"
         )
     return read_store(path, prior, progress=progress)
 
@@ -221,7 +220,7 @@ def _fields(found: Contents, wanted: Wanted, profiles: list[str]) -> list[str]:
     if wrong:
         several = [name for name, k in axes.items() if k]
         raise ShapeError(
-            f"fields= names {wrong[0]!r}; expected parameters of more than a number, of which "
+            f"fields= names {wrong[0]!r}; expected parameters that are vectors or maps, of which "
             f"there are: {', '.join(several) or 'none'}"
         )
     return [name for name, k in axes.items() if k > 1 or name in profiles]
@@ -246,8 +245,8 @@ def _check_vary(parameters: Mapping[str, AnyArray], title: str) -> None:
             if different <= FEW_VALUES and len(one) >= 10 * different:
                 warnings.warn(
                     f"{column} has only {different} different values in {len(one):,} rows: it is "
-                    "taken as continuous, and the posterior between them rests on nothing. Draw "
-                    "parameters at random in place of a grid",
+                    "taken as continuous, but nothing is known between these values. Draw "
+                    "parameters at random, not on a grid",
                     stacklevel=4,
                 )
 

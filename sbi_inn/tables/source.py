@@ -1,4 +1,4 @@
-"""One face for a DataFrame, a Dataset and a file: named columns of as many rows."""
+"""One interface for a DataFrame, a Dataset and a file: named columns of equal length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bound on what is built, where its size comes from a file that may say anything."""
+"""A limit on what is built when its size comes from a file, which may say anything."""
 
 from __future__ import annotations
 

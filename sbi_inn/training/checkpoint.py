@@ -1,4 +1,4 @@
-"""What a training run needs to go on where it stopped, in one file that is written whole."""
+"""All that is needed to continue a training, in one file that is written as a whole."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _check_same(saved: Mapping[str, Any], now: Mapping[str, Any], path: Path) ->
     if differ:
         raise LoadError(
             f"{path}: the checkpoint is of another training: {'; '.join(differ)}. Train as before "
-            "to go on, or give another path"
+            "to continue it, or give another path"
         )
 
 

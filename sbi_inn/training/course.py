@@ -1,4 +1,4 @@
-"""How far a training run is, and whether it still gets better."""
+"""The progress of a training, and whether it still improves."""
 
 from __future__ import annotations
 

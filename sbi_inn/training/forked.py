@@ -1,4 +1,4 @@
-"""Torch in processes that were forked from one in which it has been at work."""
+"""Torch in processes that were forked from one in which it was used."""
 
 from __future__ import annotations
 

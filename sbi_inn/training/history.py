@@ -11,20 +11,20 @@ LIKELIHOOD = "negative log-likelihood [nats]"
 
 @dataclass(frozen=True)
 class History:
-    """What happened in training.
+    """How a training went.
 
     Attributes
     ----------
     epoch : tuple of float
-        When the network was validated, in passes over the training rows.
+        Times of the validations, in passes over the training rows.
     train_loss, validation_loss : tuple of float
-        Of the training batches since the last validation, and of the validation rows. Training that
-        ended before its first validation is validated once at its end, and has NaN for the first
-        of the two.
+        Losses of the training batches since the last validation, and of the validation rows. If
+        the training ended before its first validation, it is validated at the end, and the
+        training loss is NaN.
     best_epoch : float
-        The validation whose weights were kept; one of `epoch`.
+        Time of the validation whose weights were kept; one of `epoch`.
     quantity : str
-        What the losses are.
+        Name and unit of the losses.
     stopped : str
         "finished", "early" (no more improvement), "time", "interrupted" or "diverged".
     steps : int

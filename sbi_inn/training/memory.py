@@ -1,4 +1,4 @@
-"""Memory that an allocator keeps instead of handing it back."""
+"""Return memory that an allocator keeps."""
 
 from __future__ import annotations
 

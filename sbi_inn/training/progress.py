@@ -1,4 +1,4 @@
-"""Who looks on while a network is trained: a progress bar, or whoever trains several at once."""
+"""Reports of a training: a progress bar, or calls to a training of several networks."""
 
 from __future__ import annotations
 

@@ -24,38 +24,38 @@ STEPS = 2_000
 
 @dataclass(frozen=True)
 class Training:
-    """How long and how a network is trained; what is None follows from the simulations.
+    """How long and how networks are trained; None is chosen from the number of simulations.
 
     Parameters
     ----------
     epochs : int or None
         Passes over the training rows.
     max_seconds : float or None
-        Budget: the learning rate is annealed to reach zero when it ends.
+        Time budget: the learning rate is annealed to reach zero when it ends.
     batch_size : int or None
     learning_rate : float or None
         Peak of the schedule (linear warm-up, cosine decay).
     early_stopping : bool
-        When the validation loss has not improved for `patience` validations, the rest of the
-        schedule is passed through in a tenth of the steps so far. The weights with the best
-        validation loss are kept either way.
+        If the validation loss has not improved for `patience` validations, the rest of the schedule
+        is shortened to a tenth of the steps so far. In any case, the weights with the best
+        validation loss are kept.
     patience : int or None
-        By default a fifth of those so far, at least an eighth of those that are planned.
+        Number of validations. Default: a fifth of those so far, but at least an eighth of those
+        planned, and at least 3.
     weight_decay : float
-        Of AdamW.
+        Weight decay of AdamW.
     gradient_clip : float
         Largest norm of the gradient ("vital", dissertation sec. 3.5).
     averaging : float
-        Decay of the exponential moving average of the weights, which is what is validated and kept.
+        Decay rate of the exponential moving average of the weights, which is validated and kept.
     checkpoint : str, Path or None
-        A folder, which is made. The state of the training is written there every ten seconds or so,
-        all or nothing; the same call with the same seed goes on from there, whatever has ended it,
-        and comes to the same weights as one that was left alone.
+        A folder; it is created if needed. The state of the training is written there about every
+        ten seconds, completely or not at all. If a training is interrupted in any way, the same
+        call with the same seed continues it, and ends with the weights of an uninterrupted one.
     device : str
-        Where networks are trained, and stay: "auto" is CUDA where torch has such a device, and else
-        the processor ("cpu"); "cuda:1" is a certain one. Apple's "mps" has no double precision, and
-        is not supported. Results are the same within rounding; files hold arrays, and load
-        anywhere.
+        Where networks are trained and kept: "auto" is CUDA if torch finds such a device, else
+        "cpu"; "cuda:1" is a certain device. Apple's "mps" has no double precision, and is not
+        supported. Results are the same up to rounding. Saved files can be loaded on any machine.
 
     Raises
     ------
@@ -107,33 +107,33 @@ class Training:
             )
 
     def resumable(self, seed: int | None) -> Training:
-        """Give the same, whose checkpoint is found from anywhere.
+        """Return the same settings with an absolute checkpoint path.
 
         Raises
         ------
         ValueError
-            If there is a checkpoint and no seed: nothing would ever go on from it.
+            If there is a checkpoint and no seed: no training could be continued from it.
         """
         if self.checkpoint is None:
             return self
         if seed is None:
             raise ValueError(
-                "a training with a checkpoint goes on where the same seed is stated again: "
+                "a training with a checkpoint needs a seed, so that the same call can continue it: "
                 "fit_posterior(..., seed=1); got seed=None"
             )
         return replace(self, checkpoint=Path(self.checkpoint).resolve())
 
     def below(self, name: str) -> Training:
-        """Give the same with its checkpoint in a folder within, if there is any."""
+        """Return the same settings with the checkpoint in a subfolder, if there is a checkpoint."""
         if self.checkpoint is None:
             return self
         return replace(self, checkpoint=Path(self.checkpoint) / name)
 
     def resolve(self, n_train: int) -> Training:
-        """Fill in what is None from the number of training rows.
+        """Choose settings that are None from the number of training rows.
 
-        Larger tables take larger batches and fewer passes: the number of steps grows like the
-        sixth root of the rows.
+        Larger tables have larger batches and fewer epochs: the number of steps grows as the sixth
+        root of the number of rows.
         """
         power = round(math.log2(n_train / 32))
         chosen = int(np.clip(2**power, SMALLEST_BATCH, LARGEST_BATCH))

@@ -1,7 +1,7 @@
-"""Networks trained side by side, in processes of one thread each.
+"""Train networks in parallel, in processes of one thread each.
 
-Two threads hardly help a small network, and two threads of Python hardly help two of them: two
-processes do, twice.
+Two threads hardly speed up one small network, and two Python threads hardly speed up two of them;
+two processes double the speed.
 """
 
 from __future__ import annotations

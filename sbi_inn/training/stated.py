@@ -1,4 +1,4 @@
-"""What a user states, looked at before anything is computed from it."""
+"""Check arguments before anything is computed from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact draws where the likelihood is known: importance sampling whose proposal adapts itself."""
+"""Exact draws if the likelihood is known: importance sampling with an adaptive proposal."""
 
 from sbi_inn.weighting.importance import importance
 from sbi_inn.weighting.likelihood import Likelihood

@@ -1,8 +1,9 @@
 """Rounds of draws, each from a proposal that was fitted to the weighted draws of the round before.
 
-Where a proposal is far from the target, one draw has nearly all of the weight and nothing can be
-fitted to it. Weights are therefore raised to a power below 1, as large as leaves enough effective
-draws: a target between the proposal and the real one. Each round comes closer.
+If a proposal is far from the target, one draw has nearly all of the weight, and nothing can be
+fitted to the draws. So weights are raised to a power below 1, the largest that leaves enough
+effective draws. The target of a round then lies between the proposal and the real target, and each
+round comes closer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a posterior that was learned and a likelihood to draws of the exact posterior."""
+"""From a learned posterior and a likelihood to draws of the exact posterior."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A likelihood as its author writes it, called with rows of parameters."""
+"""Call a likelihood, as its author wrote it, with rows of parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What weighting draws to the exact posterior has found."""
+"""Result of weighting draws to the exact posterior."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ UNEVEN, TOO_UNEVEN = 0.5, 0.7  # Pareto k: Vehtari et al. (2024), section 3.2.4
 
 @dataclass(frozen=True, repr=False)
 class Importance:
-    """Draws weighted to the exact posterior, how good they are, and the evidence.
+    """Draws weighted to the exact posterior, their quality, and the evidence.
 
     Attributes
     ----------
     draws : xarray.Dataset
-        Resampled in proportion to their weights: of equal weight, as those of `sample`, and as many
-        as the weighted ones are worth.
+        Draws of equal weight, like those of `sample`: resampled in proportion to the weights, as
+        many as the effective sample size.
     raw : xarray.Dataset
-        The draws as they were proposed, to go with `weights`.
+        The draws of the proposal that `weights` belong to.
     weights : array, shape (n,)
-        Of the raw draws: their largest are Pareto-smoothed, and they sum to 1.
+        Weights of the raw draws; they sum to 1, and the largest are Pareto-smoothed.
     effective_share : float
-        How many draws of equal weight they are worth (Kish), as a share of n.
+        Effective sample size (Kish), as a share of n.
     pareto_k : float
-        Shape of the tail of the weights: below .5 all is well, above .7 a few draws decide.
+        Shape of the tail of the weights: below .5 all is well; above .7 a few draws dominate.
     log_evidence : float
-        ln p(y), under the whole prior; from weights that are not smoothed, so that the evidence
-        itself is right on average.
+        ln p(y), under the whole prior; from weights that are not smoothed, so that the evidence is
+        unbiased.
     log_evidence_error : float
         Its standard error.
     network_share : float
-        Effective share that draws of the network alone have: how close it was to exact.
+        Effective share of draws from the network alone: the closer to 1, the better the network.
     evaluations : int
         How often the likelihood was evaluated.
     missed : bool
-        Whether a part of the posterior was seen that the proposal does not reach.
+        Whether a part of the posterior was found that the proposal does not reach.
     """
 
     draws: xr.Dataset
@@ -59,12 +59,12 @@ class Importance:
 
     @property
     def effective_sample_size(self) -> float:
-        """How many draws of equal weight the weighted draws are worth."""
+        """How many draws of equal weight the weighted draws are worth (Kish)."""
         return self.effective_share * len(self.weights)
 
     @property
     def verdict(self) -> Verdict:
-        """What to make of it."""
+        """Whether to use the draws: "trust", "caution", "do not trust" or "cannot tell"."""
         if len(self.weights) < FEW:
             return "cannot tell"
         if self._objections(TOO_UNEVEN, FEWEST):
@@ -73,7 +73,7 @@ class Importance:
 
     @property
     def sentence(self) -> str:
-        """Say it in plain words."""
+        """The verdict and its reasons, in words."""
         worth = (
             f"{len(self.weights):,} weighted draws are worth {self.effective_sample_size:,.0f} "
             f"({self.effective_share:.0%})"

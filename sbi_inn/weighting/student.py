@@ -1,4 +1,4 @@
-"""Mixtures of Student's t, fitted to weighted points: what a proposal adapts by."""
+"""Mixtures of Student's t, fitted to weighted points, for proposals that adapt."""
 
 from __future__ import annotations
 

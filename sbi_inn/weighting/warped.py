@@ -1,4 +1,4 @@
-"""Proposals on the latent side of a network, where a posterior that it roughly knows is simple."""
+"""Proposals in the latent space of a network, where a roughly known posterior is simple."""
 
 from __future__ import annotations
 

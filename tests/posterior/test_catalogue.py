@@ -182,7 +182,7 @@ def test_other_units_are_noticed(posterior, units, warned):
             warnings.simplefilter("always")
             look(ys, 10)
         assert [str(w.message) for w in caught] == warned * [
-            "y is in km, and was simulated in mm: nothing is converted"
+            "y is in km, and was simulated in mm: units are not converted"
         ]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

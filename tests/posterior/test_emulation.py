@@ -160,7 +160,7 @@ def test_without_a_forward_network_it_says_what_to_do():
         lambda: posterior.resimulate([1.0, -0.5], emulator=True),
         lambda: posterior.at_tolerance(0.0),
     ):
-        with pytest.raises(TypeError, match='the method cINN has not: fit with method="inn"'):
+        with pytest.raises(TypeError, match='the method cINN has none: fit with method="inn"'):
             call()
     assert posterior.core.remark == ""
     assert "remark" not in posterior.resimulate([1.0, -0.5], 10).attrs

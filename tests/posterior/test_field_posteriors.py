@@ -277,5 +277,7 @@ def test_the_noise_of_a_problem_is_applied(hole):
 
 
 def test_refine_says_that_it_has_no_regions_of_fields(hole, seen):
-    with pytest.raises(si.PriorError, match="no regions of fields; the prior has the field sky"):
+    with pytest.raises(
+        si.PriorError, match="cannot be used for fields; the prior has the field sky"
+    ):
         hole.refine(seen, 1_000, progress=False)

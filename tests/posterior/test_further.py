@@ -92,7 +92,7 @@ def test_a_loaded_one_goes_on_with_the_new_rows_alone(first, tmp_path):
 def test_a_training_that_makes_it_worse_changes_nothing(second):
     wild = Training(epochs=1, learning_rate=10.0, batch_size=300)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the loss turned non-finite")
+        warnings.filterwarnings("ignore", "the loss became infinite or NaN")
         again = second.train_more(more(400, seed=5), training=wild, progress=False)
     assert loss(again)[0] == loss(second)[0]
 
@@ -169,7 +169,9 @@ def test_simulations_of_another_study(first, name):
 
 def test_a_method_without_networks_cannot_go_on():
     straight = quick_fit(LINE, method=Regression(), epochs=1)
-    with pytest.raises(TypeError, match='train_more is for method="cinn" and method="inn"; regr'):
+    with pytest.raises(
+        TypeError, match='train_more is for method="cinn" and method="inn"; the training of regr'
+    ):
         straight.train_more(more(200))
 
 

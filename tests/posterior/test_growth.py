@@ -111,8 +111,8 @@ def test_its_table_has_a_row_for_each_stage(trusted):
         ({"n_simulations": 2_000, "max_simulations": 1_500}, "max_simulations=1,500; got 2,000"),
         ({"n_simulations": 50}, "got 50"),
         ({"max_seconds": 0}, "max_seconds must be positive"),
-        ({"until": None, "max_seconds": 5}, "belongs to until"),
-        ({"until": None, "y": 3.0}, "belongs to until"),
+        ({"until": None, "max_seconds": 5}, "needs until="),
+        ({"until": None, "y": 3.0}, "needs until="),
     ],
 )
 def test_what_cannot_be(options, match):

@@ -152,7 +152,7 @@ def test_without_its_simulator_it_judges_a_catalogue(posterior, path):
     assert found.equals(here.goodness_of_fit_each(ys))
     together = loaded.goodness_of_fit_together([Y] * 20)
     assert together.table.equals(here.goodness_of_fit_together([Y] * 20).table)
-    with pytest.raises(si.SimulationError, match="ask the one that fit_posterior returned"):
+    with pytest.raises(si.SimulationError, match="use the posterior that fit_posterior returned"):
         loaded.learning_curve()
 
 
@@ -186,7 +186,7 @@ def test_the_raw_simulator_given_again(posterior, path):
 
 
 def test_a_simulator_of_another_study_is_refused(path):
-    with pytest.raises(si.SimulationError, match="'c' is no parameter"):
+    with pytest.raises(si.SimulationError, match="'c' is not a parameter"):
         load_posterior(path, simulator=lambda a, b, c: a)
     other = si.Problem(lambda p: p, si.Prior(p=st.norm()), given={"k": 1})
     with pytest.raises(si.LoadError, match="expected a problem of a, b, .* got one of p, k"):

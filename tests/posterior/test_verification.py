@@ -52,7 +52,7 @@ def test_numbers_come_out_again_without_the_simulator(path):
     assert found.skipped == ("re-simulation",)
     assert np.array_equal(found.table["saved"], found.table["now"])
     assert set(found.table["check"]) >= {"calibration", "joint coverage", "recovery"}
-    assert "not computed again, for want of a simulator: re-simulation" in found.sentence
+    assert "not computed again without a simulator: re-simulation" in found.sentence
 
 
 def test_numbers_come_out_again_with_the_simulator(path):

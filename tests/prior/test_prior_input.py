@@ -78,7 +78,7 @@ BAD = {
     "extra": (lambda: NORM.log_prob({"x": 1, "y": 1}), "expected .* x; got x, y"),
     "rows": (
         lambda: THREE.log_prob({"b": [1, 2], "a": [1, 2, 3], "c": 1}),
-        r"one number of rows; got b \(2,\), a \(3,\)",
+        r"same number of rows; got b \(2,\), a \(3,\)",
     ),
     "text": (lambda: NORM.log_prob({"x": "one"}), "'x' must be numbers"),
     "scalar shape": (lambda: NORM.log_prob({"x": [[1]]}), r"shape \(\) or \(n,\); got"),

@@ -184,7 +184,7 @@ def test_a_given_outside_the_range_of_training(sample):
     assert sentence.startswith("Use this posterior with caution")
     assert re.search(r"\bn = 520\b", sentence)
     assert re.search(r"1 to (500|49\d)\b", sentence)
-    assert "prior" in check.advice
+    assert "givens" in check.advice
 
 
 @pytest.mark.parametrize(("shift", "side"), [(1.0, "high"), (-1.0, "low")])

@@ -93,12 +93,12 @@ def test_seed_is_a_short_integer_and_rng_a_generator():
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda a, bee: a, "argument 'bee' is no parameter or given"),
+        (lambda a, bee: a, "argument 'bee' is not a parameter or given"),
         (
             lambda first, second: first,
-            "'first', 'second' is no parameter.*parameters: a, b, v; givens: n",
+            "'first', 'second' is not a parameter.*parameters: a, b, v; givens: n",
         ),
-        (lambda *, theta: theta, "'theta' is no parameter"),
+        (lambda *, theta: theta, "'theta' is not a parameter"),
         (lambda rng: rng.normal(), "takes none of the parameters"),
         (lambda *values: values, r"takes none of the parameters .*\*values"),
         (lambda n, scale=1.0: n, "takes none of the parameters"),

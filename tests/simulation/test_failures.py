@@ -373,7 +373,7 @@ def test_noise_is_tried_before_a_long_run():
         calls.append(a)
         return a
 
-    with pytest.raises(SimulationError, match="'scale' is no observable, parameter or given"):
+    with pytest.raises(SimulationError, match="'scale' is not an observable, parameter or given"):
         simulate(counted, PRIOR, noise=lambda y, scale: y, n=100_000, n_jobs=1, progress=False)
     assert len(calls) <= 302  # the pilot
 

@@ -58,7 +58,7 @@ def test_a_function_takes_parameters_earlier_givens_and_rng(rng):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (lambda b: b, "'b' is no parameter or earlier given.*known: a, rng"),
+        (lambda b: b, "'b' is not a parameter or earlier given.*known: a, rng"),
         ([[1.0, 2.0], [1.0]], r"array of numbers.*got an array of object, shape \(2,\)"),
         (np.array(["x"]), "array of numbers.*got an array of str"),
         (np.empty((0, 2)), "at least one row.*shape \\(0, 2\\)"),

@@ -110,7 +110,7 @@ def test_noise_on_a_set_sees_each_at_its_own_length():
     [
         (
             lambda flux, elbow: flux,
-            "'elbow' is no observable, parameter or given.*flux, period, a, sigma",
+            "'elbow' is not an observable, parameter or given.*flux, period, a, sigma",
         ),
         (lambda flux: flux, "a dict of the observables that it has changed"),
         (lambda flux: {"flux": flux[:1]}, r"expected flux of shape \(2,\)"),
@@ -145,5 +145,5 @@ def test_simulations_done_already_get_givens_and_noise():
     assert plain.schema.givens == ()
     with pytest.raises(si.PriorError, match="'period' given twice"):
         apply_noise(plain, {"period": SIGMA}, blur, seed=2)
-    with pytest.raises(si.SimulationError, match="only noise= can use them"):
+    with pytest.raises(si.SimulationError, match="only noise= can use the givens"):
         apply_noise(plain, {"sigma": SIGMA}, seed=2)

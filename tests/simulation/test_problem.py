@@ -39,7 +39,9 @@ def test_the_decorator_works_bare_and_with_settings():
 def test_what_is_no_simulator():
     with pytest.raises(SimulationError, match="can be called; got 3"):
         as_simulator(3)
-    with pytest.raises(SimulationError, match="an observable once; got 'y' twice"):
+    with pytest.raises(
+        SimulationError, match="only once in sets=, series= and images=; got 'y' twice"
+    ):
         simulator(double, sets={"n": ["y"], "m": ["y"]})
     with pytest.raises(SimulationError, match="each of its sets once"):
         simulator(double, sets={"n": []})
@@ -64,9 +66,9 @@ def test_givens_that_cannot_be_used(given, message):
 def test_problems_that_cannot_be_used():
     with pytest.raises(PriorError, match="expected a prior.*got list"):
         Problem(double, [st.norm()])
-    with pytest.raises(SimulationError, match="'b' is no parameter"):
+    with pytest.raises(SimulationError, match="'b' is not a parameter"):
         Problem(lambda a, b: a, PRIOR)
-    with pytest.raises(SimulationError, match="length 'n', which is no given"):
+    with pytest.raises(SimulationError, match="length 'n', which is not a given"):
         Problem(simulator(double, sets={"n": ["y"]}), PRIOR)
 
 

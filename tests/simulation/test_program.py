@@ -132,5 +132,5 @@ def test_programs_that_cannot_be(command, settings, message):
 
 def test_a_name_that_is_none():
     program = si.program("echo {mass}", read=lambda here: 1.0)
-    with pytest.raises(si.SimulationError, match="'mass' is no parameter or given"):
+    with pytest.raises(si.SimulationError, match="'mass' is not a parameter or given"):
         si.simulate(program, PRIOR, n=5, progress=False)

@@ -269,16 +269,16 @@ def test_parts_that_are_none(part, message, tmp_path):
 
 def test_other_parts_than_the_store_has(tmp_path):
     table(by_row, 400, tmp_path / "a.zarr", part=(1, 4))
-    with pytest.raises(SimulationError, match="its rows are divided in 4 parts; got part 1/5"):
+    with pytest.raises(SimulationError, match="its rows are divided into 4 parts; got part 1/5"):
         table(by_row, 400, tmp_path / "a.zarr", part=(1, 5))
-    with pytest.raises(SimulationError, match="is of a store"):
+    with pytest.raises(SimulationError, match="needs a store"):
         table(by_row, 400, part=(1, 5))
 
 
 def test_what_is_no_store(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
-    with pytest.raises(SimulationError, match="is there already, and is no store"):
+    with pytest.raises(SimulationError, match="exists already, and is not a store"):
         table(by_row, 40, tmp_path / "other")
     assert not is_store(tmp_path / "other")
     with pytest.raises(LoadError, match="there is no store"):
@@ -382,7 +382,7 @@ def test_a_store_is_read_and_fitted_by_its_path(tmp_path):
     path = tmp_path / "a.zarr"
     stored = si.simulate(by_row, PRIOR, n=300, store=path, given=GIVEN, seed=3, progress=False)
     alike(stored, si.read_simulations(str(path), progress=False))
-    with pytest.raises(ShapeError, match="which knows its parameters"):
+    with pytest.raises(ShapeError, match="which holds its parameters"):
         si.read_simulations(path, parameters=["a"])
     training = si.Training(epochs=1)
     posterior = si.fit_posterior(path, training=training, ensemble=1, seed=1, progress=False)

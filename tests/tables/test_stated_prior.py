@@ -113,7 +113,7 @@ def test_a_bare_table_needs_its_prior(table, tmp_path):
         assert posterior.schema.observables == {"y": ()}
     with pytest.raises(si.PriorError, match="which columns are parameters: state its prior"):
         si.fit_posterior(table)
-    with pytest.raises(si.SimulationError, match="the givens t come after .* only noise= can use"):
+    with pytest.raises(si.SimulationError, match="only noise= can use the givens t"):
         si.fit_posterior(table, RIGHT, given={"t": 1.0})
 
 
@@ -159,7 +159,7 @@ def test_a_method_that_needs_the_prior_is_refused(correlated):
 
 def test_simulating_from_the_prior_is_refused(correlated):
     posterior, problem = correlated
-    with pytest.raises(si.PriorError, match="does not know how they go together"):
+    with pytest.raises(si.PriorError, match="without their correlations"):
         si.simulate(problem, n=10, progress=False)
 
 
@@ -173,7 +173,7 @@ def test_with_a_simulator_at_hand_only_the_table_says_how_parameters_lie(correla
     assert len(loaded._subject().tests) == len(posterior.core.test_rows)
     again = loaded.resimulate(0.5, 50)
     assert np.isfinite(again.error).all()
-    with pytest.raises(si.PriorError, match="does not know"):
+    with pytest.raises(si.PriorError, match="cannot be drawn"):
         loaded.rejection_abc(0.5, n_simulations=100)
     check = loaded.check(0.5, progress=False)
     assert {"re-simulation", "re-simulation at y"} <= set(check.records)

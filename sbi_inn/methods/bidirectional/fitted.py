@@ -1,4 +1,4 @@
-"""What the bidirectional network gives when it is trained: draws, densities, predictions."""
+"""A trained bidirectional network: draws, densities, predictions."""
 
 from __future__ import annotations
 

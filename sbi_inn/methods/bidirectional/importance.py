@@ -1,9 +1,9 @@
 """Draws of a bidirectional network, and their weights under the exact prior.
 
-The network's own law of x = g(y, z), z ~ N(0, I), has the density N(z; 0, I) |det df/dx| on the
-surface f_y(x) = y. The posterior of a simulator that equals f_y has the prior's density there
-instead. Both can be evaluated, so that their ratio is a weight that removes what is wrong with z
-after a finite training.
+The network's own distribution of x = g(y, z), z ~ N(0, I), has the density N(z; 0, I) |det df/dx|
+on the surface f_y(x) = y. If the simulator equals f_y, the posterior has the prior's density there
+instead. Both can be evaluated; their ratio is a weight that corrects errors of z after a finite
+training.
 """
 
 from __future__ import annotations

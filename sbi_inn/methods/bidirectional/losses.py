@@ -1,8 +1,8 @@
 """Two ways to train a bidirectional network: by maximum likelihood, or by mean discrepancies.
 
-Both weigh their own terms. The squared error of each observable is divided by what it is at
-present, which is to learn its standard deviation by maximum likelihood; a discrepancy is divided
-by what chance makes of it.
+Both weight their own terms. The squared error of each observable is divided by its present value,
+which amounts to learning its standard deviation by maximum likelihood. A discrepancy is divided by
+the value that it has by chance.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can be chosen of a bidirectional network, and what follows from the simulations."""
+"""Settings of a bidirectional network, and their defaults."""
 
 from __future__ import annotations
 
@@ -29,50 +29,51 @@ MOST_CANDIDATES = 65_536
 class INNSettings:
     """A network that learns a deterministic simulator forwards, and is inverted for posteriors.
 
-    It maps parameters x to the observables y and to latents z that hold what y does not say; a
-    posterior draw is the way back from the observation and a random z. For continuous parameters,
-    one vector of observables, and simulators with little noise.
+    It maps parameters x to the observables y and to latents z, which hold what y does not say. A
+    posterior draw maps the observation and a random z back to x. For continuous parameters, one
+    vector of observables, and simulators with little noise.
 
     Parameters
     ----------
     loss : {"likelihood", "mmd"} or None
-        Maximum likelihood of (y, z), or the squared error of y with mean discrepancies of (y, z)
-        and x (sec. 4.1.2). None: likelihood, or discrepancies where the network has to be padded.
+        Maximum likelihood of (y, z), or the squared error of y together with maximum mean
+        discrepancies of (y, z) and of x (sec. 4.1.2). None: likelihood, or "mmd" if the network has
+        to be padded.
     blocks, hidden : int or None
-        Number of coupling blocks, and width of the hidden layers in them; None: from the data.
+        Number of coupling blocks, and width of their hidden layers. None: chosen from the data.
     depth : int
-        Hidden layers in each of their networks.
+        Number of hidden layers in each network of a coupling block.
     transform : {"affine", "spline", "mixed"}
-        What a coupling block does to each number; "mixed" takes turns, affine first.
+        Function that a coupling block applies to each number; "mixed" alternates, affine first.
     clamp : float
         Bound on the log scale of an affine block (eq. 3.13).
     bins : int
-        Pieces of a spline.
+        Number of pieces of a spline.
     latent : int or None
-        Numbers in z. None: what the parameters hold beyond continuous observables, or as many as
-        there are parameters where that is in doubt.
+        Size of z. None: the number of parameters less that of continuous observables, or the number
+        of parameters if that is in doubt.
     width : int or None
-        Nominal width of both sides, reached by padding. None: the smallest that fits, but at least
-        16 where a network trained by discrepancies has to be padded.
+        Nominal width of both sides, reached by padding. None: the smallest possible, but at least
+        16 if a network with loss "mmd" has to be padded.
     blur : (float, float) or None
         Standard deviation of the noise added to scaled observables, at the start of training and
-        from 70 % of it on. None: from 1 to .01, or to .03 for discrepancies without padding, whose
-        share in the gradient shrinks as the forward error does.
+        from 70 % of it on. None: from 1 to .01; or to .03 for "mmd" without padding, where the
+        discrepancies lose influence on the gradient as the forward error becomes smaller.
     widths : tuple of float
-        Of the kernel, in units of the parameters' and observables' spread ("mmd").
+        Widths of the kernel, in units of the spread of parameters and observables ("mmd").
     terms : tuple of {"y", "z", "x"}
-        Which of the losses to use ("mmd"): the ablations of fig. 4.2 leave some out.
+        Which losses to use ("mmd"): the ablations of fig. 4.2 leave some out.
     candidates : int or None
-        Candidates for each draw, of which one is chosen by the prior's density over the network's
-        own. 1: the network's own draws, as in the dissertation, which are all there is to a padded
-        network. None: 4, or 16 where it was trained by discrepancies, whose latents are further
-        from normal.
+        Number of candidates for each draw, of which one is chosen in proportion to the density of
+        the prior over that of the network. 1: the network's own draws, as in the dissertation; a
+        padded network has no others. None: 4, or 16 for loss "mmd", whose latents are further from
+        normal.
     tolerance : float or None
-        Standard deviation of the observation, in units of the observables' spread: a draw is
-        the way back from an observation drawn around y. None: the typical error of the network's
-        own forward prediction, on validation rows (1.48 times the median absolute one, which is
-        the standard deviation of Gaussian errors), but zero for categories. 0: exactly y, as in
-        the dissertation; such draws have no density.
+        Standard deviation of the observation, in units of each observable's spread: each draw
+        inverts an observation drawn around y. None: the typical error of the network's forward
+        prediction on validation rows (1.48 times the median absolute error, which is the standard
+        deviation of Gaussian errors), but zero for categories. 0: exactly y, as in the
+        dissertation; such draws have no density.
     """
 
     name: ClassVar[str] = "inn"
@@ -115,7 +116,7 @@ class INNSettings:
             raise ValueError(f"INN(tolerance=...) must not be negative; got {self.tolerance!r}")
 
     def resolve(self, parameters: int, y: FloatArray) -> Self:
-        """Fill in what is None: size, loss, and the widths of both sides (sec. 4.1.1).
+        """Choose size, loss, and the widths of both sides where they are None (sec. 4.1.1).
 
         Parameters
         ----------
@@ -144,13 +145,13 @@ class INNSettings:
         )
 
     def sides(self, parameters: int, observables: int, givens: int) -> Sides:
-        """Give the widths of both sides of resolved settings."""
+        """Return the widths of both sides; the settings are resolved."""
         assert self.latent is not None
         assert self.width is not None
         return Sides(parameters, observables, self.latent, givens, self.width)
 
     def schedule(self, training: Training, n_train: int) -> Training:
-        """Fill in how to train: with more and smaller steps than a cINN."""
+        """Choose training settings that are None: more and smaller steps than for a cINN."""
         filled = training.resolve(n_train)
         if training.batch_size:
             return filled

@@ -1,4 +1,4 @@
-"""What a start in closed form reads: no more than there are rows to learn it from."""
+"""Inputs of a start in closed form: no more than there are rows to learn from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cINN gives when it is trained: draws, densities and summaries."""
+"""A trained cINN: draws, densities and summaries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network of a cINN, and what it is trained on."""
+"""The network of a cINN, and its training data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of several ways to read observables a network learns most from: tried, not guessed."""
+"""Compare several ways to read observables, and take the one that a network learns most from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be chosen of a cINN, and what follows from the simulations."""
+"""Settings of a cINN, and their defaults."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ DROPOUT = 0.5
 
 @dataclass(frozen=True)
 class CINNSettings:
-    """A conditional invertible network with its summary network, trained together by eq. 3.8.
+    """A conditional invertible network and its summary network, trained together by eq. 3.8.
 
-    What is None follows from the number of simulations and dimensions.
+    Settings that are None are chosen from the number of simulations and parameters.
 
     Parameters
     ----------
@@ -41,46 +41,46 @@ class CINNSettings:
     hidden : int or None
         Width of the hidden layers in the coupling blocks.
     depth : int
-        Hidden layers in each of their networks.
+        Number of hidden layers in each network of a coupling block.
     transform : {"affine", "spline", "mixed"}
-        What a coupling block does to each number; "mixed" takes turns, affine first.
+        Function that a coupling block applies to each number; "mixed" alternates, affine first.
     mixing : {"permutation", "rotation"}
-        What comes between two blocks, fixed at random.
+        How numbers are mixed between two blocks; it is random and fixed.
     clamp : float
         Bound on the log scale of an affine block (eq. 3.13).
     bins : int
-        Pieces of a spline.
+        Number of pieces of a spline.
     features : int
-        Features that the summary network learns of each part of an observation.
+        Number of features that the summary network learns from each part of an observation.
     dropout : float or None
-        Share of the hidden units of the coupling blocks that is dropped at the start of training;
-        it falls evenly, to none from 85 % of it on.
+        Share of the hidden units in the coupling blocks that is dropped at the start of training.
+        It falls linearly, to zero at 85 % of the training.
     blur : (float, float)
         Standard deviation of the noise added to scaled observations of fixed shape, at the start of
-        training and from 70 % of it on: the second bounds how sharp a posterior can be, in
-        units of the observables' spread.
+        training and from 70 % of it on, in units of the observables' spread. The second number
+        limits how sharp a posterior can be.
     screening : bool
-        Leave out observables of fixed shape that say nothing about the parameters, where they are
-        many. Put it off where three or more observables have to be read together.
+        Leave out observables of fixed shape that say nothing about the parameters, if there are
+        many observables. Switch it off if only three or more observables together say something.
     pooling : {"mean", "attention"}
-        How a set of measurements is summed up: by the mean of what each of them says, or also by
-        means in which they choose their weights.
+        How a set of measurements is summarised: by the mean over its entries of learned functions,
+        or also by weighted means with learned weights.
     start : {"auto", "trained", "exact"}
-        What the coupling blocks start from. "trained": a linear regression that is trained on with
-        them. "exact": a Gaussian posterior in closed form (`sbi_inn.flows.GaussianStart`) that is
-        kept, on whitened observables; or, where rows left out are likelier by it, from the mode of
-        a likelihood that is learned (`sbi_inn.flows.LaplaceStart`). It is far sharper where
-        observables are a smooth function of the parameters, however vague the prior, and blunter
-        elsewhere. It needs continuous parameters, no images, no summary network of your own, and
-        more simulations than features that it reads; else the start is trained. "auto": trained in
-        a single network. In an ensemble the second of four is exact, but learns no likelihood. If
-        that one is worth its place, the fourth learns one; it takes the place of the others, or is
-        left out.
+        What the coupling blocks start from. "trained": a linear regression, which is trained with
+        them. "exact": a Gaussian posterior in closed form (`sbi_inn.flows.GaussianStart`), which is
+        kept, on whitened observables; or the mode of a learned likelihood
+        (`sbi_inn.flows.LaplaceStart`), if that makes left-out rows more probable. An exact start
+        gives far sharper posteriors if the observables are a smooth function of the parameters,
+        however vague the prior, and less sharp ones otherwise. It needs continuous parameters, no
+        images, no summary network of your own, and more simulations than features; without these,
+        the start is trained. "auto": a single network has a trained start. In an ensemble, the
+        second of four has an exact one without a likelihood. If that network improves the ensemble,
+        the fourth also learns a likelihood, and may replace the others or be left out.
     summary : "auto" or torch.nn.Module
         A summary network of your own, in place of those for vectors, sets, series and images; see
         `fit_posterior`.
     place : int
-        Which of several networks it is; an ensemble sets it.
+        The number of a network in its ensemble, which sets it.
     """
 
     name: ClassVar[str] = "cinn"
@@ -124,34 +124,34 @@ class CINNSettings:
         check_choice(self, "start", STARTS)
 
     def member(self, place: int) -> Self:
-        """Give the settings of one network among several."""
+        """Return the settings of one network of an ensemble, by its number."""
         return replace(self, place=place)
 
     @property
     def starts_exact(self) -> bool:
-        """Whether an exact start is wanted: by "auto" of the second and the fourth network."""
+        """Whether the start is exact; with "auto", in the second and fourth of four networks."""
         return self.start == "exact" or (self.start == "auto" and self.place % 4 in (1, 3))
 
     @property
     def learns_likelihood(self) -> bool:
-        """Whether such a start learns a likelihood: by "auto" of the fourth network alone."""
+        """Whether an exact start learns a likelihood; with "auto", only in the fourth of four."""
         return self.start == "exact" or (self.start == "auto" and self.place % 4 == 3)
 
     @property
     def late(self) -> bool:
-        """Whether it is trained after others of its ensemble: the first and the last of four.
+        """Whether it is trained after others of its ensemble: the first and fourth of four.
 
-        The second and the third tell whether an exact start is worth more than series.
+        The second and third show whether an exact start is better than reading curves as series.
         """
         return self.start == "auto" and self.place % 4 in (0, 3)
 
     @property
     def tries(self) -> bool:
-        """Whether it tries what late ones may do, too: the one with an exact start."""
+        """Whether it also tries what late networks may do; with "auto", the second of four."""
         return self.start == "auto" and self.place % 4 == 1
 
     def advised(self, worth: bool) -> Self:
-        """Give the settings of a late network, when it is known whether an exact start is worth it.
+        """Return the settings of a late network; `worth`: whether an exact start is worth it.
 
         If not, the fourth network starts as the third does.
         """
@@ -159,29 +159,29 @@ class CINNSettings:
 
     @property
     def reads_statistics(self) -> bool:
-        """Whether large sets of single numbers are read by statistics: by the last two of four.
+        """Whether large sets are read by statistics: third of four; fourth without a likelihood.
 
-        Which is better depends on the law: its place, width and shape are soon learned from
-        statistics, heavy tails and counts from entries. Stacking decides.
+        Which is better depends on the distribution: location, width and shape are easily learned
+        from statistics; heavy tails and counts, from entries. Stacking decides.
         """
         return self.place % 4 == 2 or (self.place % 4 == 3 and not self.learns_likelihood)
 
     @property
     def reads_curves(self) -> bool:
-        """Whether curves are read as series: by the last two of four, unless they start exactly.
+        """Whether curves are read as series: third of four; fourth if its start is trained.
 
-        Which is better depends on the curve: what may be anywhere, such as a line in a spectrum,
-        and what follows from the entries before, is soon learned from windows; what each entry
-        means by itself, from a vector. Stacking decides.
+        Which is better depends on the curve. Features at any place, such as a line in a spectrum,
+        and dependence on earlier entries are easily learned from windows; the meaning of each
+        single entry, from a vector. Stacking decides.
         """
         return self.reads_statistics and not self.starts_exact
 
     def resolve(self, n_train: int, dim: int, *, sets: bool = False) -> Self:
-        """Fill in what is None.
+        """Choose settings that are None.
 
-        Few rows of many parameters are learned by heart soonest, sharp posteriors of few parameters
-        are blunted by dropout: with one or two, and with sets of measurements, of which the blocks
-        see averages alone, it does more harm than good.
+        Dropout prevents overfitting, which is strongest for few rows of many parameters. It blurs
+        sharp posteriors of few parameters, so there is none for one or two parameters, nor for sets
+        of measurements, of which the blocks only see averages.
         """
         hidden = self.hidden or 16 * round(float(np.interp(math.log10(n_train), (4, 5), (4, 8))))
         dropout = self.dropout
@@ -191,9 +191,9 @@ class CINNSettings:
         return replace(self, blocks=self.blocks or 4, hidden=hidden, dropout=dropout)
 
     def schedule(self, training: Training, n_train: int) -> Training:
-        """Fill in what is None of batch size, learning rate and epochs.
+        """Choose batch size, learning rate and epochs where they are None.
 
-        Larger tables take larger batches and more steps; there are fewer passes over them.
+        Larger tables have larger batches, more steps and fewer epochs.
         """
         more = n_train / ROWS
         batch_size = training.batch_size or max(64, round(BATCH * more**0.3 / 64) * 64)

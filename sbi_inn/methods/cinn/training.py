@@ -1,10 +1,10 @@
-"""How a cINN is trained: by likelihood, and before that, where there are images, by regression.
+"""Train a cINN: by likelihood; if there are images, by regression first.
 
-What an image says may be worth less than a nat, such as on which side of the head something is,
-and take hundreds of steps to be read. By then the likelihood has made everything else sharp, the
-gradients of which are larger by one over the posterior's width, and nothing is left of it in the
-steps of Adam. Least squares have no such scale: features that explain as much of each parameter as
-they can are a start from which the likelihood loses nothing.
+Some information in an image may be worth less than a nat, such as on which side of the head
+something is, and take hundreds of steps to learn. By then the likelihood has made everything else
+sharp. Gradients of sharp parameters are larger (by one over the posterior's width), so that the
+steps of Adam then ignore the rest. Least squares have no such scale: features that explain as much
+of each parameter as possible are a start from which the likelihood loses nothing.
 """
 
 from __future__ import annotations

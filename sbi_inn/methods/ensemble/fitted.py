@@ -1,4 +1,4 @@
-"""What an ensemble gives when it is trained: draws and densities of a mixture."""
+"""A trained ensemble: draws and densities of a mixture."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class FittedEnsemble:
             If they cannot be trained on.
         """
         if not all(isinstance(member, Trainable) for member in self.members):
-            raise TypeError(f"the method {self.settings.label} cannot be trained on")
+            raise TypeError(f"the training of {self.settings.label} cannot be continued")
         return self.settings.more(self.members, data, training, seed=seed, progress=progress)
 
     def to(self, device: torch.device) -> FittedEnsemble:

@@ -1,8 +1,8 @@
 """An ensemble for a table of its own: every network validates on rows that others are trained on.
 
-Of a few hundred rows a tenth is too little to stop a training by, or to choose between networks.
-Here each fold of the rows is left out of the training of one network of every kind: together
-they have learned from all rows, and all rows of these folds say which kind is better.
+With a few hundred rows, a tenth is too small to stop a training or to choose between networks.
+Here each fold of the rows is left out of the training of one network of every kind. Together the
+networks learn from all rows, and the left-out rows of all folds show which kind is better.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The members of an ensemble: trained one by one, scored at the validation rows, and weighed."""
+"""Train the members of an ensemble one by one, score them on validation rows, and weight them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cINN of a field gives when it is trained: draws and densities."""
+"""A trained cINN of a field: draws and densities."""
 
 from __future__ import annotations
 

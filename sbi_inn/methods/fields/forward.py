@@ -1,4 +1,4 @@
-"""What the observables are, given a field: linear, with Gaussian noise; learned in closed form."""
+"""The distribution of observables given a field: linear, Gaussian, learned in closed form."""
 
 from __future__ import annotations
 

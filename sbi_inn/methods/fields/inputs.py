@@ -1,4 +1,4 @@
-"""What the pyramid of a field sees: images on the field's grid."""
+"""Inputs of the pyramid: images on the grid of the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a flow could learn of what a Gaussian start leaves: nothing, if that is white noise."""
+"""How much a flow could still learn after a Gaussian start: nothing, if white noise is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network that learns what the Gaussian start of a field does not know."""
+"""The network that learns what the Gaussian start of a field leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How noisy each observable is, and how that depends on what is given."""
+"""How noisy each observable is, and how that depends on the givens."""
 
 from __future__ import annotations
 

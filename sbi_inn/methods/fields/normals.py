@@ -1,4 +1,4 @@
-"""The prior of a field as Gaussian fields: exactly, or as near as its draws tell."""
+"""The prior of a field as Gaussian fields: exactly, or fitted to its draws."""
 
 from __future__ import annotations
 

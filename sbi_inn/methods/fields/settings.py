@@ -1,4 +1,4 @@
-"""What can be chosen of a cINN of fields, and what follows from the simulations."""
+"""Settings of a cINN of fields, and their defaults."""
 
 from __future__ import annotations
 
@@ -19,34 +19,35 @@ LEARNING_RATE = 2e-3
 
 @dataclass(frozen=True)
 class FieldSettings:
-    """A cINN of a field: a Gaussian posterior in closed form, and a flow that corrects it.
+    """A cINN for a field: a Gaussian posterior in closed form, and a flow that corrects it.
 
-    The start learns what the observables are given the field, linear and with Gaussian noise, from
-    windows of pixels where that is enough; with the prior, which is known, that gives the posterior
-    exactly where the problem is linear. What it leaves of a field is white noise there, and still a
-    field: a flow of wavelets and convolutional coupling blocks, steered by a pyramid of features,
-    learns the rest. It is kept if it is better on validation rows.
+    The start learns the distribution of the observables given the field, linear and with Gaussian
+    noise, from windows of pixels if these are enough. Together with the prior, which is known, this
+    gives the exact posterior if the problem is linear. The start turns the field into one that is
+    white noise for a linear problem. A flow of wavelets and convolutional coupling blocks,
+    conditioned on a pyramid of features, learns what is different. The flow is kept if it improves
+    the validation rows.
 
     Parameters
     ----------
     blocks : int
-        Coupling blocks of each level of the flow.
+        Coupling blocks in each level of the flow.
     hidden, depth : int
-        Channels and number of the hidden layers of their networks.
+        Number of channels and of hidden layers in their networks.
     transform : {"affine", "spline", "mixed"}
-        What a coupling block does to each number; "mixed" takes turns, affine first.
+        Function that a coupling block applies to each number; "mixed" alternates, affine first.
     clamp : float
         Bound on the log scale of an affine block (eq. 3.13).
     bins : int
-        Pieces of a spline.
+        Number of pieces of a spline.
     features : int
-        Channels of each level of the pyramid.
+        Number of channels in each level of the pyramid.
     flow : bool or "auto"
-        Whether a flow is trained. "auto": where more than .001 nats a pixel are left to learn, by
-        the first moments of what the start leaves of validation rows.
+        Whether a flow is trained. "auto": if more than .001 nats per pixel are left to learn,
+        judged by the first moments that the start leaves on validation rows.
     lift : callable, optional
-        From one observation, a dict by name as a simulator returns it, to an image on the field's
-        grid that is shown to the pyramid: a back-projection, or an adjoint.
+        A function from one observation, a dict by name as a simulator returns it, to an image on
+        the grid of the field, which the pyramid also reads: a back-projection, or an adjoint.
     """
 
     name: ClassVar[str] = "field"
@@ -75,7 +76,7 @@ class FieldSettings:
             raise TypeError(f"lift must be a function of an observation; got {self.lift!r:.80}")
 
     def schedule(self, training: Training, n_train: int) -> Training:
-        """Fill in what is None of batch size, learning rate and epochs."""
+        """Choose batch size, learning rate and epochs where they are None."""
         batch_size = training.batch_size or BATCH
         steps = STEPS * (n_train / ROWS) ** 0.5
         return replace(

@@ -1,8 +1,8 @@
 """Linear regressions of observables on a field, in closed form.
 
-A regression of the field on the observables has as many slopes, and each of them is learned from
-rows alone. This one is sparse where an instrument is local, the same everywhere where it is
-stationary, and what it does not know of the field the prior knows exactly.
+A regression of the field on the observables would have as many slopes, each learned from rows
+alone. This one is sparse if an instrument is local, and the same everywhere if it is stationary.
+What it does not know of the field, the prior knows exactly.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Logits calibrated on rows that training has not seen, and how well that is known.
+"""Calibrate logits on rows that training has not seen, with an uncertainty.
 
-Logits of several origins are weighed, which makes up for what one of them has learned by heart; and
-each class is shifted, where one is favoured whatever the row. Few rows would add more noise than
-they mend: logits are changed as far as they gain more by it than chance would bring.
+Logits of several networks are weighted, which corrects overfitting of single ones; and each class
+is shifted, which corrects a class that is favoured in all rows. With few rows this would add more
+noise than it corrects, so logits are changed only as far as the gain is above chance.
 """
 
 from __future__ import annotations

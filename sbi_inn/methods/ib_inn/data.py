@@ -1,4 +1,4 @@
-"""What a generative classifier is trained on."""
+"""Training data of a generative classifier."""
 
 from __future__ import annotations
 

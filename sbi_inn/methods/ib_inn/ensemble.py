@@ -1,4 +1,4 @@
-"""Several trained IB-INNs: calibrated evidences of the classes, and how well they are known."""
+"""Several trained IB-INNs: calibrated evidences of the classes, and their uncertainty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an IB-INN gives when it is trained: logits of the classes, latents and likelihoods."""
+"""A trained IB-INN: logits of the classes, latents and likelihoods."""
 
 from __future__ import annotations
 

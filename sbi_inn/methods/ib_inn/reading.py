@@ -1,7 +1,7 @@
-"""What the density is of: observables, dequantised and scaled, or learned features, standardised.
+"""Inputs of the density: dequantised and scaled observables, or standardised learned features.
 
-A density of counts has no bound: a network may lay ever narrower peaks on them. Noise within their
-step takes it away (dequantisation). Columns that never change say nothing, and would do the same.
+A density of counts is unbounded: a network may put ever narrower peaks on them. Noise within their
+step prevents this (dequantisation). Constant columns say nothing and would do the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can be chosen of an IB-INN, and what follows from the simulations."""
+"""Settings of an IB-INN, and their defaults."""
 
 from __future__ import annotations
 
@@ -29,50 +29,52 @@ BATCH, LEARNING_RATE = 512, 3e-3
 
 @dataclass(frozen=True)
 class IBINNSettings:
-    """An invertible network to a latent mixture, one component a model, beside a classifier.
+    """An invertible network to a latent mixture, with one component per model, and a classifier.
 
-    What is None follows from the number of simulations.
+    Settings that are None are chosen from the number of simulations.
 
     Parameters
     ----------
     gamma : float or "auto"
-        Weight of the classes beside the density (eq. 5.17): 0 is a density alone, inf a classifier
-        alone. "auto" takes the smallest of .02 to 50 whose classification of validation rows is
-        as good as that of the best, within one standard error.
+        Weight of the classification against the density (eq. 5.17): 0 learns only the density, inf
+        only the classes. "auto" tries values from .02 to 50, and takes the smallest that classifies
+        validation rows as well as the best one, within one standard error.
     blocks : int
         Number of coupling blocks.
     hidden : int or None
         Width of the hidden layers in the coupling blocks.
     depth : int
-        Hidden layers in each of their networks.
+        Number of hidden layers in each network of a coupling block.
     transform : {"affine", "spline", "mixed"}
-        What a coupling block does to each number; "mixed" takes turns, affine first.
+        Function that a coupling block applies to each number; "mixed" alternates, affine first.
     mixing : {"permutation", "rotation"}
-        What comes between two blocks, fixed at random.
+        How numbers are mixed between two blocks; it is random and fixed.
     clamp : float
         Bound on the log scale of an affine block (eq. 3.13).
     bins : int
-        Pieces of a spline.
+        Number of pieces of a spline.
     noise : float
-        Standard deviation of the noise on what the network reads, in spreads (sec. C.1.4).
+        Standard deviation of the noise added to the inputs, in units of their spread (sec. C.1.4).
     smoothing : float
-        Share of each label that is spread over all classes in training the latent mixture.
+        Share of each label that is spread over all classes when the latent mixture is trained.
     fixed_means : bool
-        Leave the means of the mixture where they start.
+        Keep the means of the mixture at their initial values.
     reads : {"auto", "observables", "features"}
-        What the density is of: the observables themselves, which need a fixed shape without gaps
-        or pixels, or features that the classifier has learned. "auto": the first, where it is
-        possible and there are at most 64 numbers.
+        Inputs of the invertible network: the observables themselves, which then need a fixed shape
+        without missing values or pixels, or features that the classifier has learned. "auto": the
+        observables, if possible and if there are at most 64 numbers.
     components : int
-        How many principal components of the features are read.
+        Number of principal components of the features that are used.
     probabilities : {"classifier", "latent"}
         Where probabilities come from: the classifier, or the latent mixture (eq. 5.7).
     features : int
-        Features that the summary network of the classifier learns of each part of an observation.
+        Number of features that the classifier's summary network learns from each part of an
+        observation.
     pooling : {"mean", "attention"}
-        How a set of measurements is summed up.
+        How a set of measurements is summarised: by means of learned functions, or also by weighted
+        means with learned weights.
     start : bool
-        Let every other classifier begin with a quadratic logistic regression in closed form.
+        Let every second classifier start from a quadratic logistic regression in closed form.
     """
 
     name: ClassVar[str] = "ib_inn"
@@ -114,18 +116,18 @@ class IBINNSettings:
 
     @property
     def balance(self) -> tuple[float, float]:
-        """Weights of the loss of the density, per dimension, and of that of the classes (5.17)."""
+        """Weights of two losses (eq. 5.17): of the density, per dimension, and of the classes."""
         gamma = self.gamma
         assert not isinstance(gamma, str)
         return (0.0, 2.0) if math.isinf(gamma) else (2 / (1 + gamma), 2 * gamma / (1 + gamma))
 
     def resolve(self, n_train: int) -> Self:
-        """Fill in what is None."""
+        """Choose settings that are None."""
         width = 16 * round(float(np.interp(math.log10(n_train), (3, 5), (2, 5))))
         return replace(self, hidden=self.hidden or width)
 
     def schedule(self, training: Training, n_train: int, *, flow: bool = False) -> Training:
-        """Fill in what is None of batch size, learning rate and epochs."""
+        """Choose batch size, learning rate and epochs where they are None."""
         batch_size = min(training.batch_size or BATCH, n_train)
         steps = STEPS * (n_train / ROWS) ** 0.25 * (FLOW_STEPS if flow else 1.0)
         epochs = training.epochs or max(1, round(steps * batch_size / n_train))

@@ -1,8 +1,8 @@
-"""A quadratic logistic regression: what a classifier begins with.
+"""A quadratic logistic regression, from which a classifier starts.
 
-Where both models are normal laws the log Bayes factor is quadratic in the observation, and in many
-others nearly so. Its weights are found to the last digit in seconds, where the steps of an
-optimiser leave noise; and how well they are known follows from the curvature of the likelihood.
+If both models are normal distributions, the log Bayes factor is quadratic in the observation; for
+many others it nearly is. The weights are found in seconds to the last digit, whereas an optimiser's
+steps leave noise; and their uncertainty follows from the curvature of the likelihood.
 """
 
 from __future__ import annotations

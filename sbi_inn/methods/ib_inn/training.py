@@ -1,7 +1,7 @@
-"""How an IB-INN is trained: the classifier by its classes alone, then the flow on what it reads.
+"""Train an IB-INN: the classifier by its classes alone, then the flow on its inputs.
 
-The density of learned features has no bound: they need only shrink. So the loss of the density
-never reaches the classifier. What the flow reads of it is computed once, standardised, and kept.
+The density of learned features is unbounded: it grows if they shrink. So the loss of the density
+never reaches the classifier. The inputs of the flow are computed once, standardised, and kept.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A trained posterior whose ranks were recalibrated: draws and densities that agree.
 
-Each latent of a draw is moved: its normal score among draws at the observation, N(0, 1) by
-construction, becomes a draw of the law that scores of truths were found to have there. How the
-latents go together stays, and may be mended by a weight on all of them. Where nothing was learned
+Each latent of a draw is moved. Its normal score among draws at the observation, N(0, 1) by
+construction, becomes a draw of the distribution that scores of truths have there. The dependence
+between latents is kept, and may be corrected by a weight on all of them. If nothing was learned,
 nothing is changed.
 """
 

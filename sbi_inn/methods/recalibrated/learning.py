@@ -1,4 +1,4 @@
-"""Learn from simulations with known truths how the ranks of a posterior have to be changed."""
+"""Learn from simulations with known truths how the ranks of a posterior must be changed."""
 
 from __future__ import annotations
 

@@ -157,5 +157,5 @@ def test_the_latent_of_other_methods():
 
 
 def test_methods_without_a_latent_say_so():
-    with pytest.raises(TypeError, match="draws of the method exact come from no latent"):
+    with pytest.raises(TypeError, match="draws of the method exact do not come from latents"):
         exact_posterior(n=100, test=50).plot_latent([1.0, -0.5])

@@ -178,5 +178,5 @@ def test_emulation_needs_the_given_and_takes_one_a_row(gain):
         gain.emulate({"a": 1.0, "b": 0.0})
     found = gain.emulate({"a": 1.0, "b": 0.0, "k": [1.1, 1.5, 1.9]})
     assert np.allclose(found.y, [1.1, 1.5, 1.9], atol=0.03)
-    with pytest.raises(si.ShapeError, match=r"as many rows of each.*'k': \(2,\)"):
+    with pytest.raises(si.ShapeError, match=r"same number of rows of each.*'k': \(2,\)"):
         gain.emulate({"a": [1.0, 0.0, 0.5], "b": 0.0, "k": [1.1, 1.5]})

@@ -35,7 +35,7 @@ def error(posterior):
 def quietly(make):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="the forward network misses")
-        warnings.filterwarnings("ignore", message="the loss turned non-finite")
+        warnings.filterwarnings("ignore", message="the loss became infinite or NaN")
         return make()
 
 
