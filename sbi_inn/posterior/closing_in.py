@@ -1,10 +1,11 @@
-"""Draws of a posterior by a likelihood that is learned where the posterior lies.
+"""Draws from a posterior, with a likelihood that is learned where the posterior lies.
 
-A network that serves all observations knows little of one. For one observation the law of a
-simulator is needed only where it is likely. It is learned from simulations there, a walk draws from
-its posterior, some of these draws are simulated, and it is learned again, until the draws fill no
-smaller place (sequential neural likelihood: Papamakarios, Sterratt & Murray 2019, arXiv:1805.07226;
-the law is a normal one here, for which few simulations are enough).
+A network that serves all observations is not precise at a single one. For one observation, the
+distribution of the simulator's output is needed only at likely parameters. It is learned from
+simulations there; MCMC draws from the posterior that it gives; some of these draws are simulated,
+and it is learned again, until the region of the draws stops shrinking (sequential neural
+likelihood: Papamakarios, Sterratt & Murray 2019, arXiv:1805.07226; the distribution is a normal one
+here, for which few simulations are enough).
 """
 
 from __future__ import annotations
