@@ -56,8 +56,8 @@ LOWEST = -12.0
 HIGHEST = 6.0
 # Widths beyond which what is left says no more about correlations.
 OUTLYING = 4.0
-# Share of the correlations that is not believed.
-SHRUNK = 0.1
+# Shares of the correlations that may not be believed; rows left out say which one is best.
+SHRUNK = (0.1, 0.2, 0.4, 0.7, 0.95)
 
 
 class Expected(NamedTuple):
@@ -266,14 +266,47 @@ def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, held: list[Tenso
         expected = member(*x[part].tensor_split([member.dim], dim=1))
         left[part] = (y[part] - expected.mean) * torch.exp(-0.5 * expected.log_variance)
     left = left.clamp(-OUTLYING, OUTLYING)
-    together = left.T @ left / len(left)
-    noise = together.diagonal().clamp(min=SMALLEST_VARIANCE).sqrt()
-    correlation = (1 - SHRUNK) * together / noise / noise[:, None]
-    correlation.diagonal().fill_(1.0)
+    noise, correlation = _together(left, _believed(left, held))
     for member in members:
         member.noise.copy_(noise)
         member.correlation.copy_(correlation)
         member.inverse.copy_(torch.linalg.inv(correlation))
+
+
+def _together(left: Tensor, shrunk: float) -> tuple[Tensor, Tensor]:
+    """Give the noise of each observable, and correlations of which a share is not believed."""
+    together = left.T @ left / len(left)
+    noise = together.diagonal().clamp(min=SMALLEST_VARIANCE).sqrt()
+    correlation = (1 - shrunk) * together / noise / noise[:, None]
+    correlation.diagonal().fill_(1.0)
+    return noise, correlation
+
+
+def _believed(left: Tensor, held: list[Tensor]) -> float:
+    """Find which share of the correlations not to believe: each part is compared with the others.
+
+    Those of many observables that were learned from few rows are too sure of their smallest
+    directions.
+    """
+    found = []
+    parts = [(part, _but(len(left), part)) for part in held]
+    for shrunk in SHRUNK:
+        loss = 0.0
+        for part, others in parts:
+            noise, correlation = _together(left[others], shrunk)
+            root = torch.linalg.cholesky(correlation)
+            z = torch.linalg.solve_triangular(root, (left[part] / noise).T, upper=False)
+            size = root.diagonal().log().sum() + noise.log().sum()
+            loss += float(0.5 * z.square().sum() + len(part) * size)
+        found.append((loss, shrunk))
+    return min(found)[1]
+
+
+def _but(rows: int, part: Tensor) -> Tensor:
+    """Give the places of all rows but those of a part."""
+    kept = torch.ones(rows, dtype=torch.bool)
+    kept[part] = False
+    return kept.nonzero()[:, 0]
 
 
 def _slopes(x: Tensor, dim: int) -> Tensor:

@@ -135,6 +135,27 @@ def test_without_simulations_to_spend_it_reads_those_that_exist():
     np.testing.assert_array_equal(again.latents, found.latents)
 
 
+@si.simulator(batched=True)
+def waits(a, b, rng):
+    """Sixty waiting times in order, of which those above 1 are not seen to end."""
+    times = np.exp(-a)[:, None] * rng.exponential(size=(len(a), 60))
+    return {"y": np.sort(np.minimum(times, 1.0), axis=1)}
+
+
+@pytest.mark.slow
+def test_observables_that_are_nearly_always_the_same_do_not_make_it_sure():
+    # With a = -1 two thirds are censored: columns of ones, of which a normal law is certain.
+    y = np.sort(np.minimum(np.exp(1) * np.random.default_rng(5).exponential(size=60), 1.0))
+    found = Study(waits, y).close_in(most=1_500).latents[:, 0]
+    a = np.linspace(-4, 4, 4_001)
+    density = np.exp((y < 1).sum() * a - np.exp(a) * y.sum() - a**2 / 2)
+    density /= density.sum()
+    mean = (density * a).sum()
+    sd = np.sqrt((density * (a - mean) ** 2).sum())
+    assert abs(found.mean() - mean) < 1.5 * sd
+    assert 0.6 < found.std() / sd < 2
+
+
 def test_too_few_simulations_and_gaps_are_left_alone():
     few = Study(line, [0.5, 1.5, 2.5, 3.5], n=250)
     assert few.close_in() == Closed(None)
