@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.latents import latents as latents_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.posterior import probing
@@ -38,6 +40,13 @@ FEWEST = 40
 
 DRAWS = 4_000
 """Draws of the networks, at which closing in begins."""
+
+UNLIKELY = 1e-3
+"""Quantile of a posterior's density over its own draws, below which it excludes a place.
+
+A network of few simulations is too wide, if anything. A likelihood that closes in where it has
+next to no mass is wrong, not sharper.
+"""
 
 WORTH = 0.1
 """A region around likely draws alone is taken if it has less than this share of the mass.
@@ -141,7 +150,21 @@ class Scout:
         start = to_whole(core, drawn)
         found = close_in(known, self.observation, start, simulate, batch, most, rng)
         self.fresh = found.rows or self.fresh
+        if found.latents is not None and self._excludes(core, start, found.latents):
+            return replace(found, latents=None)
         return found
+
+    def _excludes(self, core: Core, own: FloatArray, closed: FloatArray) -> bool:
+        """Say whether a posterior has next to no mass where a likelihood has closed in."""
+        whole = core.prior.whole
+        flat = [whole.flatten(whole.from_latent(rows)) for rows in (own, closed)]
+        try:
+            usual, here = (
+                core.log_ratio(rows[None], self.observation, normalised=False)[0] for rows in flat
+            )
+        except NoDensityError:
+            return False
+        return bool(np.median(here) < np.quantile(usual, UNLIKELY))
 
     # -- by draws that are simulated again ---------------------------------------------------------
 

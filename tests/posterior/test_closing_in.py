@@ -7,6 +7,7 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
+from sbi_inn.errors import NoDensityError
 from sbi_inn.posterior import closing_in, scouting
 from sbi_inn.posterior.closing_in import WARM, Closed, Rows, close_in
 from sbi_inn.posterior.probing import Probe
@@ -225,3 +226,25 @@ def test_once_closed_in_the_smaller_region_is_taken(monkeypatch):
 
 def _box(half):
     return Box(np.eye(1), np.array([-half]), np.array([half]), np.zeros(1, bool))
+
+
+@pytest.mark.parametrize(("place", "excluded"), [(0.0, False), (2.5, False), (6.0, True)])
+def test_a_place_that_the_posterior_excludes_is_not_closed_in_on(place, excluded):
+    def log_ratio(flat, observation, *, normalised):
+        return -0.5 * (flat**2).sum(axis=2)
+
+    core = SimpleNamespace(prior=SimpleNamespace(whole=PRIOR), log_ratio=log_ratio)
+    scout = scouting.Scout(None, None, 10_000, 1, lambda *_: None)
+    rng = np.random.default_rng(1)
+    closed = [place, 0.0] + 0.01 * rng.normal(size=(500, 2))
+    assert scout._excludes(core, rng.normal(size=(4_000, 2)), closed) == excluded
+
+
+def test_without_a_density_no_place_is_excluded():
+    def log_ratio(flat, observation, *, normalised):
+        raise NoDensityError("it can be drawn from only")
+
+    core = SimpleNamespace(prior=SimpleNamespace(whole=PRIOR), log_ratio=log_ratio)
+    scout = scouting.Scout(None, None, 10_000, 1, lambda *_: None)
+    rows = np.random.default_rng(1).normal(size=(50, 2))
+    assert not scout._excludes(core, rows, rows + 9)
