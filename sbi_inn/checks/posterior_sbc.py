@@ -63,8 +63,8 @@ class LocalCalibration(Record):
     columns: tuple[str, ...]
 
     remedy = (
-        "Simulate more where the observation lies: a narrower prior that still covers this "
-        "posterior, then fit again."
+        "Simulate more where the observation lies: posterior.refine(y), or a narrower prior that "
+        "still covers this posterior, then fit again."
     )
 
     @cached_property

@@ -8,7 +8,7 @@ import scipy.stats as st
 from sbi_inn.typing import FloatArray
 
 # Degrees of freedom: tails that are heavier than those of the product of two normal laws.
-FREEDOM = 10.0
+FREEDOM = 10
 # How much of a covariance is that of its own draws; the rest is the mean over all rows, as few
 # draws of many parameters say little of their own.
 OWN = 0.5

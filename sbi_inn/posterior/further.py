@@ -80,7 +80,7 @@ def train_more(
         fitted=fitted,
         simulations=table,
         test_rows=parts.test,
-        n_simulations=core.n_simulations + len(new),
+        n_simulations=core.n_simulations + len(new.ok),
         training=replace(how, checkpoint=None),
         stored_scale=core.scale,
     )

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from sbi_inn.checks import Subject
 from sbi_inn.observation.schema import Schema
 from sbi_inn.posterior import (
@@ -32,6 +34,7 @@ from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.emulation import Emulation
 from sbi_inn.posterior.growth import Grown
 from sbi_inn.posterior.handing_on import anew, drawing, moved, of_core, of_subject
+from sbi_inn.posterior.networks import networks
 from sbi_inn.posterior.verification import Verification
 from sbi_inn.prior import Prior
 from sbi_inn.report.check import Check
@@ -117,6 +120,16 @@ class Posterior:
     def history(self) -> History:
         """How the training went: losses, steps, seconds, and why it stopped."""
         return self.core.fitted.history
+
+    @property
+    def networks(self) -> pd.DataFrame:
+        """The networks that draws come from, one row each, indexed by number from 1.
+
+        Columns: `weight`, the share of the draws, the same at every observation;
+        `validation_loss`, in nats, the smaller the better; `description`, how it reads the
+        observation and starts. Networks that were left out have no row.
+        """
+        return networks(self.core)
 
     @property
     def settings(self) -> Any:

@@ -277,7 +277,7 @@ def _trained(study: _Study, core: Core, table: Simulations, number: int, *, last
         simulations=table,
         test_rows=parts.test,
         seed=seed,
-        n_simulations=len(table),
+        n_simulations=len(table.ok),
         problem=problem,
         stored_scale=None,
     )

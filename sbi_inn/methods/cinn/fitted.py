@@ -171,7 +171,9 @@ class FittedCINN:
         if self.shape.own is not None:
             return f"{found}, those of {type(s.summary).__name__} among them"
         pixels = sum(math.prod(grid.shape) for grid in self.scaling.grids.values())
-        read, given = len(self.scaling.read), self.scaling.vector.shape[1] - pixels
+        curved = sum(curves.places.size for curves in self.scaling.curves.values())
+        read, given = len(self.scaling.read), self.scaling.vector.shape[1] - pixels - curved
+        found += f", reading {curved} observables as series" if curved else ""
         return found if read == given else f"{found}, reading {read} of {given} observables"
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, dict[str, AnyArray]]]:
