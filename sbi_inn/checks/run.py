@@ -18,6 +18,7 @@ from sbi_inn.checks.posterior_sbc import CALIBRATION_AT_Y
 from sbi_inn.checks.predictive import PREDICTIVE
 from sbi_inn.checks.record import Record
 from sbi_inn.checks.recovery import RECOVERY
+from sbi_inn.checks.region_edges import REGION_EDGES
 from sbi_inn.checks.resimulation import RESIMULATION, RESIMULATION_AT_Y
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.observation.batch import Observations
@@ -31,6 +32,7 @@ CHECKS: tuple[CheckKind[Any], ...] = (
     RECOVERY,
     RESIMULATION,
     GOODNESS_OF_FIT,
+    REGION_EDGES,
     INFORMATION_AT_Y,
     RESIMULATION_AT_Y,
     PREDICTIVE,
@@ -66,7 +68,9 @@ def run_checks(
     if subject.sampler.prior.fields:
         return _sorted(_of_field(subject, observation))
     survey = subject.survey(progress=progress)
-    found = _walk(CHECKS, subject, observation)
+    refined = subject.sampler.prior.box is not None
+    asked = [check for check in CHECKS if refined or check is not REGION_EDGES]
+    found = _walk(asked, subject, observation)
     if survey.why_no_density:
         found["regions of highest density"] = survey.why_no_density
     if len(survey.tests) < len(subject.tests):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
+from sbi_inn.checks.region_edges import EDGE
 from sbi_inn.diagnostics.novelty import Whitening
 from sbi_inn.methods.latents import latents
 from sbi_inn.methods.protocols import declared
@@ -38,9 +39,6 @@ NEIGHBOURS = 50
 
 DRAWS_EACH = 200
 """Draws at each of these."""
-
-EDGE = 0.02
-"""Share of a box's width that counts as its edge, at either end of an axis."""
 
 FULL = 0.015
 """Share of the draws in an edge from which on the box is taken to have cut some off."""
@@ -176,9 +174,8 @@ def _beyond_edges(core: Core, rows: FloatArray) -> FloatArray:
     if box is None:
         return rows[:0]
     low, high = np.clip([box.low, box.high], -LATENT_MAX, LATENT_MAX)
-    place = (rows @ box.axes - low) / (high - low)
     found = [rows[:0]]
-    for out, at_edge in ((-1.0, place < EDGE), (1.0, place > 1 - EDGE)):
+    for out, at_edge in zip((-1.0, 1.0), box.at_ends(rows, EDGE), strict=True):
         for axis in np.flatnonzero(at_edge.mean(axis=0) > FULL):
             step = out * OPENED * (high - low)[axis] * box.axes[:, axis]
             found.append(rows[at_edge[:, axis]] + step)

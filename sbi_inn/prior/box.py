@@ -100,6 +100,15 @@ class Box:
         slack = SLACK * (ends[1] - ends[0])
         return ((along >= self.low - slack) & (along <= self.high + slack)).all(axis=1)
 
+    def at_ends(self, latents: FloatArray, share: float) -> BoolArray:
+        """Say which rows (n, d) lie near the lower and the upper end of each axis, (2, n, axes).
+
+        Near: within this share of the width of the box.
+        """
+        low, high = np.clip([self.low, self.high], -LATENT_MAX, LATENT_MAX)
+        place = (latents @ self.axes - low) / (high - low)
+        return np.stack([place < share, place > 1 - share])
+
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw from the truncated N(0, I), shape (n, d)."""
         return self._quantiles(rng.standard_normal((n, self.dim))) @ self.axes.T

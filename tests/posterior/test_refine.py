@@ -87,6 +87,11 @@ def test_it_is_calibrated_where_it_holds(sharp):
     assert sharp.calibration().value < 0.015
 
 
+def test_its_region_does_not_cut_it_off(sharp):
+    check = briefly(sharp).check(Y, progress=False)
+    assert check.records["edges of the region"].verdict == "trust"
+
+
 def test_its_density_integrates_to_one(sharp):
     """By importance sampling from the truncated prior."""
     prior = sharp.prior
