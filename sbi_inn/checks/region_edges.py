@@ -83,11 +83,12 @@ class RegionEdges(Record):
         with single_panel(None, fig, width_mm, (0.6, 0.35)) as (ax, _):
             for label, marker, shift, shares in ends:
                 ax.plot(100 * shares, rows + shift, marker, color=COLOURS[0], label=label)
-            for limit, dash in ((AT_AN_EDGE.caution, DASHES[2]), (AT_AN_EDGE.distrust, DASHES[1])):
-                ax.axvline(100 * limit, color=GREY, linestyle=dash, linewidth=0.8)
+            limits = {"caution": AT_AN_EDGE.caution, "do not trust": AT_AN_EDGE.distrust}
+            for (name, limit), dash in zip(limits.items(), (DASHES[2], DASHES[1]), strict=True):
+                ax.axvline(100 * limit, color=GREY, linestyle=dash, linewidth=0.8, label=name)
             ax.set_yticks(rows, labels=self.names)
             ax.set_ylim(len(rows) - 0.5, -0.5)
-            ax.set_xlabel("draws at an edge of the region (%)")
+            ax.set_xlabel("draws at an edge of the region [%]")
             ax.legend(loc="best")
         return figure_of(ax)
 

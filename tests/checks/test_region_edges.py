@@ -78,7 +78,7 @@ def test_values_of_a_discrete_parameter_may_be_the_last_ones_of_the_region():
 
 def test_its_figure():
     drawn = check_edges(here(lambda n, rng: 0.1 * rng.normal(size=(n, 2)))).plot(width_mm=85)
-    assert drawn.axes[0].get_xlabel() == "draws at an edge of the region (%)"
+    assert drawn.axes[0].get_xlabel() == "draws at an edge of the region [%]"
 
 
 def test_only_a_refined_posterior_is_asked():
