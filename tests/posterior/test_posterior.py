@@ -570,7 +570,7 @@ def test_repr_says_what_it_is_and_what_to_type_next():
 PUBLIC = {
     *("prior", "schema", "nuisances", "history", "settings", "simulations", "n_simulations"),
     *("seed", "problem", "core", "last_check", "last_verdict", "last_numbers"),
-    *("emulation", "verify", "train_more", "growth"),
+    *("emulation", "verify", "train_more", "growth", "networks"),
     *("recalibrate", "intervals", "regions", "information"),
     *("sample", "sample_each", "summary", "summary_each", "log_prob", "map_estimate"),
     *("at_tolerance", "importance", "reweight", "emulate", "resimulate", "rejection_abc"),
