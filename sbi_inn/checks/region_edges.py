@@ -16,6 +16,7 @@ from sbi_inn.checks.record import Finding, Limits, Record, corrected
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.plots.panels import figure_of, single_panel
 from sbi_inn.plots.style import COLOURS, DASHES, DOUBLE_COLUMN_MM, GREY, Canvas
+from sbi_inn.prior import Prior
 from sbi_inn.prior.box import Box
 from sbi_inn.typing import FloatArray
 
@@ -104,12 +105,12 @@ def check_edges(here: Here) -> RegionEdges:
     at_ends = box.at_ends(whole.to_latent(whole.unflatten(drawn)), EDGE).mean(axis=1).T
     discrete = abs(box.axes[whole.discrete_latents]).max(axis=0, initial=0.0) > 0
     kept = np.flatnonzero(~discrete)
-    return RegionEdges(at_ends[kept], tuple(_closest(here, box)[i] for i in kept), DRAWS)
+    names = _closest(whole, box)
+    return RegionEdges(at_ends[kept], tuple(names[i] for i in kept), DRAWS)
 
 
-def _closest(here: Here, box: Box) -> list[str]:
+def _closest(prior: Prior, box: Box) -> list[str]:
     """Name for each axis the parameter whose latents it is closest to."""
-    prior = here.subject.sampler.prior.whole
     weights = {
         name: np.square(box.axes[prior.latents_of([name])]).sum(axis=0) for name in prior.names
     }

@@ -59,6 +59,9 @@ OUTLYING = 4.0
 # Shares of the correlations that may not be believed; rows left out say which one is best.
 SHRUNK = (0.1, 0.2, 0.4, 0.7, 0.95)
 
+# The places of the rows of each part, and of all others.
+Parts = list[tuple[Tensor, Tensor]]
+
 
 class Expected(NamedTuple):
     """What is expected of observables, and how that changes with the parameters.
@@ -250,23 +253,23 @@ def learned(
         for name, weight, bias in zip(LAYERS, weights[::2], weights[1::2], strict=True):
             getattr(member, name).copy_(weight[place].T)
             getattr(member, f"{name}_bias").copy_(bias[place, 0])
-    _correlate(members, x, y, held)
+    _correlate(members, x, y, parts)
     return whole, folds
 
 
-def parts_of(rows: int) -> list[tuple[Tensor, Tensor]]:
+def parts_of(rows: int) -> Parts:
     """Give the places of each part of so many rows, and of all others."""
     return list(left_out(rows, FOLDS))
 
 
-def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, held: list[Tensor]) -> None:
+def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, parts: Parts) -> None:
     """Learn how large what is left of rows left out is, and how it goes together."""
     left = torch.empty_like(y)
-    for member, part in zip(members[1:], held, strict=True):
+    for member, (part, _) in zip(members[1:], parts, strict=True):
         expected = member(*x[part].tensor_split([member.dim], dim=1))
         left[part] = (y[part] - expected.mean) * torch.exp(-0.5 * expected.log_variance)
     left = left.clamp(-OUTLYING, OUTLYING)
-    noise, correlation = _together(left, _believed(left, held))
+    noise, correlation = _together(left, _believed(left, parts))
     for member in members:
         member.noise.copy_(noise)
         member.correlation.copy_(correlation)
@@ -282,14 +285,13 @@ def _together(left: Tensor, shrunk: float) -> tuple[Tensor, Tensor]:
     return noise, correlation
 
 
-def _believed(left: Tensor, held: list[Tensor]) -> float:
+def _believed(left: Tensor, parts: Parts) -> float:
     """Find which share of the correlations not to believe: each part is compared with the others.
 
     Those of many observables that were learned from few rows are too sure of their smallest
     directions.
     """
     found = []
-    parts = [(part, _but(len(left), part)) for part in held]
     for shrunk in SHRUNK:
         loss = 0.0
         for part, others in parts:
@@ -300,13 +302,6 @@ def _believed(left: Tensor, held: list[Tensor]) -> float:
             loss += float(0.5 * z.square().sum() + len(part) * size)
         found.append((loss, shrunk))
     return min(found)[1]
-
-
-def _but(rows: int, part: Tensor) -> Tensor:
-    """Give the places of all rows but those of a part."""
-    kept = torch.ones(rows, dtype=torch.bool)
-    kept[part] = False
-    return kept.nonzero()[:, 0]
 
 
 def _slopes(x: Tensor, dim: int) -> Tensor:
