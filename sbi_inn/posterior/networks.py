@@ -19,7 +19,8 @@ def networks(core: Core) -> pd.DataFrame:
     -------
     DataFrame
         One row a network, indexed by its number in the order of `fit_posterior(ensemble=)`,
-        counted from 1. `weight` is its share of the draws, the same at every observation.
+        counted from 1; after `refine`, by its kind: several have the same number. `weight` is its
+        share of the draws, the same at every observation.
         `validation_loss` is in nats, the smaller the better. Networks that were left out have no
         row.
 

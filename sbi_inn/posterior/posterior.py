@@ -123,7 +123,7 @@ class Posterior:
 
     @property
     def networks(self) -> pd.DataFrame:
-        """The networks that draws come from, one row each, indexed by number from 1.
+        """The networks that draws come from, one row each, indexed by number or kind from 1.
 
         Columns: `weight`, the share of the draws, the same at every observation;
         `validation_loss`, in nats, the smaller the better; `description`, how it reads the
