@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -45,6 +45,9 @@ WIDTH = Limits("log of the width ratio", caution=float(np.log(1.1)), distrust=fl
 # Truths outside the 95 or 99 % interval, over as many as there should be: of widths of .91 and .8
 # there are 1.9 and 3.9 times as many outside the 99 % interval.
 TAIL = Limits("log of the share outside", caution=float(np.log(2)), distrust=float(np.log(4)))
+# Too few truths out there make intervals longer than they need to be, and no claim wrong: no reason
+# for distrust. A width that is off all over has its own limits.
+EMPTY_TAIL = replace(TAIL, distrust=np.inf)
 TAILS = ((0.95, "outside"), (0.99, "outside"), (0.99, "below"), (0.99, "above"))
 FEWEST_TOGETHER = 3  # parameters, of which a combination can be off and each of them hardly
 
@@ -222,7 +225,8 @@ class Calibration(Record):
                     f"{share(count / n, np.sqrt(max(count, 1)) / n)} of cases"
                 )
                 p_value = corrected(stats.binomtest(count, n, part).pvalue, tests)
-                yield Finding(abs(float(np.log(times))), (n * part) ** -0.5, TAIL, p_value, words)
+                limits = TAIL if times > 1 else EMPTY_TAIL
+                yield Finding(abs(float(np.log(times))), (n * part) ** -0.5, limits, p_value, words)
 
     def _together(self) -> Iterator[Finding]:
         """Look for the linear combination of parameters that is furthest off (Hotelling 1931)."""

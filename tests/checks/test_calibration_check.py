@@ -178,6 +178,15 @@ def test_a_mode_of_one_per_cent_that_is_missing_lies_on_one_side():
     assert "truths lie below the 99 % intervals of b 3" in missing.sentence
 
 
+def test_a_tail_with_hardly_a_truth_is_no_reason_for_distrust():
+    # 3 in 5,000 lie below the 99 % interval, not 25: intervals are longer than they need to be.
+    found = np.random.default_rng(0).uniform(0.0046, 1, (5_000, 2))
+    empty = Calibration(found, COLUMNS)
+    assert empty.verdict == "caution"
+    assert "truths lie below the 99 % intervals of" in empty.sentence
+    assert "0.098 times as often" in empty.sentence
+
+
 @pytest.mark.slow
 def test_many_parameters_that_are_each_hardly_off():
     rng = np.random.default_rng(0)
