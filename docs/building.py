@@ -25,7 +25,6 @@ OUTSIDE = {"README": "index", "CONTRIBUTING": "contributing", "CHANGELOG": "chan
 THUMBNAIL = re.compile(r"_gallery/(?P<notebook>[\w-]+)-(?P<number>\d+)\.png")
 WIDTH = 420  # px of a thumbnail
 WIDEST = 1200  # px of any other picture, nearly twice what a page shows
-COLOURS = 128
 # What the theme loads on every page, and only the page of the search, or none, needs.
 UNUSED = re.compile(
     r'<script\b[^>]*src="[^"]*(?:searchtools|language_data|searchindex|fontawesome)\.js[^>]*></script>'
@@ -116,13 +115,25 @@ def tidy_outputs(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             picture["alt"] = f"Figure below \u201c{heading}\u201d{what_it_shows(code.astext())}"
 
 
+def keep_percents_together(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Let no line end between a number and its per cent sign."""
+    for words in [*doctree.findall(nodes.Text)]:
+        if isinstance(words.parent, nodes.literal | nodes.literal_block | nodes.raw):
+            continue
+        kept = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", words)
+        if kept != words:
+            words.parent.replace(words, nodes.Text(kept))
+
+
 def lighter(picture: Image.Image) -> bytes:
     """Write a picture as PNG of few colours: a third of the size, and the same to the eye."""
     opaque = Image.new("RGB", picture.size, "white")
     opaque.paste(picture, mask=picture if picture.mode == "RGBA" else None)
     opaque.thumbnail((WIDEST, 10 * WIDEST))
     small = io.BytesIO()
-    opaque.quantize(COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    # Not the default method, which merges colours that cover little: the patches of a legend.
+    few = opaque.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(small, "PNG", optimize=True)
     return small.getvalue()
 
 
@@ -182,5 +193,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", read)
     app.connect("include-read", read_included)
     app.connect("doctree-resolved", tidy_outputs)
+    app.connect("doctree-resolved", keep_percents_together)
     app.connect("build-finished", lighten)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

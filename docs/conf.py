@@ -29,6 +29,7 @@ templates_path = ["_templates"]
 # Notebooks are stored as they ran; the tests run them.
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}
+nb_merge_streams = True  # one box for what one cell printed
 # What is in docs/results/ stands as it was printed, headings included.
 suppress_warnings = ["myst.header"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
