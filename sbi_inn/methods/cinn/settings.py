@@ -32,7 +32,8 @@ DROPOUT = 0.5
 class CINNSettings:
     """A conditional invertible network and its summary network, which are trained together.
 
-    The loss is eq. 3.8 of the dissertation. Settings that are None are chosen from the number of simulations and parameters.
+    The loss is eq. 3.8 of the dissertation. Settings that are None are chosen from the number of
+    simulations and parameters.
 
     Parameters
     ----------
