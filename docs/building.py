@@ -25,10 +25,10 @@ OUTSIDE = {"README": "index", "CONTRIBUTING": "contributing", "CHANGELOG": "chan
 THUMBNAIL = re.compile(r"_gallery/(?P<notebook>[\w-]+)-(?P<number>\d+)\.png")
 WIDTH = 420  # px of a thumbnail
 WIDEST = 1200  # px of any other picture, nearly twice what a page shows
-# What the theme loads on every page, and only the page of the search, or none, needs.
-UNUSED = re.compile(
-    r'<script\b[^>]*src="[^"]*(?:searchtools|language_data|searchindex|fontawesome)\.js[^>]*></script>'
-)
+# What the theme loads on every page: only the page of the search needs it, or none whose icons are
+# characters of a font.
+SEARCH = {"searchtools", "language_data", "searchindex"}
+DRAWN_ICONS = {"fontawesome"}
 ICON = re.compile(r"(?:\.fa-[\w-]+,?)+\{--fa:[^}]*\}")  # one of two thousand in the theme's CSS
 
 
@@ -137,19 +137,27 @@ def lighter(picture: Image.Image) -> bytes:
     return small.getvalue()
 
 
+def without_scripts(html: str, names: set[str]) -> str:
+    """Leave scripts of these names out of a page."""
+    script = re.compile(r'<script\b[^>]*src="[^"]*?([\w-]+)\.js[^>]*></script>')
+    return script.sub(lambda m: "" if m[1] in names else m[0], html)
+
+
 def lighten(app: Sphinx, exception: Exception | None) -> None:
     """Leave out what pages load and never use: with it, each would weigh over a megabyte."""
     if exception or app.builder.name != "html":
         return
     out = Path(app.outdir)
+    styles = out / "_static" / "styles" / "pydata-sphinx-theme.css"
+    css = styles.read_text(encoding="utf-8")
+    icons = DRAWN_ICONS if "--fa:" in css else set()
     used: set[str] = set()
     for page in out.rglob("*.html"):
         html = page.read_text(encoding="utf-8")
         used.update(re.findall(r"\bfa-[\w-]+", html))
-        if page.name != "search.html" and UNUSED.search(html):
-            page.write_text(UNUSED.sub("", html), encoding="utf-8")
-    styles = out / "_static" / "styles" / "pydata-sphinx-theme.css"
-    css = styles.read_text(encoding="utf-8")
+        less = without_scripts(html, icons if page.name == "search.html" else icons | SEARCH)
+        if less != html:
+            page.write_text(less, encoding="utf-8")
     script = (out / "_static" / "scripts" / "pydata-sphinx-theme.js").read_text(encoding="utf-8")
     used.update(re.findall(r"\bfa-[\w-]+", script))
     kept = ICON.sub(lambda m: m[0] if used & set(re.findall(r"fa-[\w-]+", m[0])) else "", css)
