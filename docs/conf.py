@@ -21,6 +21,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
 ]
+highlight_language = "none"  # blocks that are Python say so; the others are shells and printouts
 default_role = "literal"  # single quotes in docstrings are names
 exclude_patterns = ["_build", "README.md", "**.ipynb_checkpoints"]
 templates_path = ["_templates"]
@@ -28,6 +29,7 @@ templates_path = ["_templates"]
 # Notebooks are stored as they ran; the tests run them.
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}
+nb_merge_streams = True  # one box for what one cell printed
 # What is in docs/results/ stands as it was printed, headings included.
 suppress_warnings = ["myst.header"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -42,6 +44,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sbi_inn"
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
 html_context = {"default_mode": "auto"}
 html_show_search_summary = False  # which a page opened as a file could not fetch

@@ -3,12 +3,14 @@
 `make docs` builds it, and fails where a link of the site leads nowhere.
 """
 
+import io
 import re
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image, ImageDraw
 from test_readme import LINK, ROOT, said_by, sentences
 
 DOCS = ROOT / "docs"
@@ -103,6 +105,25 @@ def test_thumbnails_are_pictures_of_the_notebooks() -> None:
     for match in found:
         png = building.pictures(ROOT / "notebooks" / f"{match['notebook']}.ipynb")
         assert png[int(match["number"])].startswith(b"\x89PNG")
+
+
+def test_lighter_pictures_keep_the_colours_of_a_legend() -> None:
+    picture = Image.linear_gradient("L").resize((800, 800)).convert("RGB")
+    orange, yellow = (213, 94, 0), (230, 159, 0)
+    ImageDraw.Draw(picture).rectangle((0, 0, 20, 10), fill=orange)
+    ImageDraw.Draw(picture).rectangle((30, 0, 50, 10), fill=yellow)
+    small = Image.open(io.BytesIO(building.lighter(picture))).convert("RGB")
+    for place, colour in {(10, 5): orange, (40, 5): yellow}.items():
+        seen = small.getpixel(place)
+        assert isinstance(seen, tuple)
+        assert max(abs(a - b) for a, b in zip(seen, colour, strict=True)) < 20
+
+
+def test_figures_of_notebooks_are_described_by_their_code() -> None:
+    said = building.what_it_shows
+    assert said("y = 1\nposterior.corner(\n    y\n)") == ", made by posterior.corner( y )"
+    assert said('ax.set(xlabel="day", ylabel="cases")\nplt.show()') == ": day, cases"
+    assert said("for ax in axes:\n    ax.plot(x)") == ""
 
 
 @pytest.mark.parametrize("number", [13, 14, 15])

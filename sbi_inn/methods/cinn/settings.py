@@ -30,9 +30,10 @@ DROPOUT = 0.5
 
 @dataclass(frozen=True)
 class CINNSettings:
-    """A conditional invertible network and its summary network, trained together by eq. 3.8.
+    """A conditional invertible network and its summary network, which are trained together.
 
-    Settings that are None are chosen from the number of simulations and parameters.
+    The loss is eq. 3.8 of the dissertation. Settings that are None are chosen from the number of
+    simulations and parameters.
 
     Parameters
     ----------
