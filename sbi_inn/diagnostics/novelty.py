@@ -22,6 +22,7 @@ from sbi_inn.typing import FloatArray
 _CLIP = 10.0  # spreads, for the covariance and for usual gaps: one wild row shall not decide them
 _FLATTEST = 1e-3  # sd of a direction, at least, in that of the widest
 _DIRECTIONS = 60  # searched for neighbours one by one; of the others the distance only
+_WIDEST = 500  # columns, above which as many random mixtures of them are taken
 _FARTHEST = 1e100  # spreads, so that their squares are finite
 _GAPS_OF = 500  # fitted rows at most, for what gaps are usual
 
@@ -37,7 +38,8 @@ class Whitening:
     axes : array, shape (k, k)
         The principal directions of the scaled rows as columns, widest first, each over its own
         standard deviation. That is at least 1e-3 of the widest one's: a deterministic simulator
-        leaves directions flat, and leaving the simulations along one of them is novel.
+        leaves directions flat, and leaving the simulations along one of them is novel. Above 500
+        columns, (k, 500), of so many random mixtures of them, which takes a fraction of the time.
     rest : float
         Scale of the distance in all directions beyond the first 60, in the last column.
     """
@@ -52,10 +54,13 @@ class Whitening:
         """Learn it from rows (n, k); rows beyond ten spreads count as if they were there."""
         center, scale = np.median(rows, axis=0), spread(rows)
         scaled = np.clip((rows - center) / scale, -_CLIP, _CLIP)
+        mixed = _mixtures(rows.shape[1])
+        scaled = scaled if mixed is None else scaled @ mixed
         variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(scaled, rowvar=False)))
         widest = variances[-1] if variances[-1] > 0 else 1.0
         floored = np.maximum(variances, _FLATTEST**2 * widest)
-        whitening = cls(center, scale, (directions / np.sqrt(floored))[:, ::-1])
+        axes = (directions / np.sqrt(floored))[:, ::-1]
+        whitening = cls(center, scale, axes if mixed is None else mixed @ axes)
         if rows.shape[1] <= _DIRECTIONS:
             return whitening
         distance = whitening.apply(rows)[:, -1:]
@@ -69,6 +74,14 @@ class Whitening:
             return white
         rest = np.linalg.norm(white[:, _DIRECTIONS:], axis=1, keepdims=True) / self.rest
         return np.concatenate([white[:, :_DIRECTIONS], rest], axis=1)
+
+
+def _mixtures(columns: int) -> FloatArray | None:
+    """Give random mixtures of so many columns, (columns, 500); None where these are fewer."""
+    if columns <= _WIDEST:
+        return None
+    rng = np.random.default_rng(0)
+    return rng.normal(0, columns**-0.5, (columns, _WIDEST))
 
 
 @dataclass(frozen=True)

@@ -155,12 +155,18 @@ def _allowed(
     expected.
     """
     rows = np.flatnonzero(pool.paired)
-    short = [chi2.ppf(SURE, pool.latents.shape[1]) / 2]
-    for row in rows[np.argsort(-here[rows])[:ALIKE]]:
-        squares = (second[row] - first) ** 2 * np.exp(-log_variance) / 2
-        there = -0.5 * (squares + log_variance).sum(axis=1)
-        short.append(there.max() - there[row])
-    return float(max(short))
+    rows = rows[np.argsort(-here[rows])[:ALIKE]]
+    precision = np.exp(-log_variance)
+    # The squares are multiplied out, around the first row so that they do not cancel.
+    seen, expected = second[rows] - second[rows[0]], first - second[rows[0]]
+    squares = (
+        precision @ (seen**2).T
+        - 2 * (expected * precision) @ seen.T
+        + (expected**2 * precision).sum(axis=1, keepdims=True)
+    )
+    there = -0.5 * (squares / 2 + log_variance.sum(axis=1, keepdims=True))
+    short = there.max(axis=0) - there[rows, np.arange(len(rows))]
+    return float(max(chi2.ppf(SURE, pool.latents.shape[1]) / 2, short.max()))
 
 
 def _turned(pool: Pool, one: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
