@@ -97,6 +97,18 @@ def test_the_column_that_sticks_out_is_named(k):
     assert np.array_equal(found.argmax(axis=1), np.arange(k))
 
 
+def test_rows_of_many_columns():
+    # 600 columns that follow from 20: a place off that surface, and one far out on it.
+    rng = np.random.default_rng(0)
+    surface = rng.normal(size=(20, 600))
+    rows = rng.normal(size=(1_000, 20)) @ surface
+    novelty = Novelty.fit(rows[:-1])
+    off = rows[-1] + 0.5 * rng.normal(size=600)
+    p_value = novelty.p_value([rows[-1], off, 12 * surface[0]])
+    assert p_value[0] > 0.01
+    assert (p_value[1:] < 0.003).all()
+
+
 def test_a_gap_of_one_is_usual():
     rng = np.random.default_rng(5)
     novelty = Novelty.fit(rng.normal(size=(2_000, 5)))
