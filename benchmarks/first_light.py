@@ -49,7 +49,7 @@ def arm(n_simulations, seed):
     return {
         "re-simulation error, mean [m]": errors.mean(),
         "re-simulation error, median [m]": np.median(errors),
-        "calibration error": calibration.value,
+        "calibration error": calibration.found.pooled,
         **{
             f"calibration error of {n}": e
             for n, e in zip(posterior.prior.columns, each, strict=True)

@@ -115,23 +115,34 @@ class Calibration(Record):
 
     @property
     def measure(self) -> str:
-        """What `value` is."""
-        return POOLED.measure
+        """What `value` is: the pooled error, unless another effect decides."""
+        return super().measure if self._other else POOLED.measure
 
     @property
     def value(self) -> float:
-        """The pooled calibration error."""
-        return self.found.pooled
+        """The pooled calibration error, unless another effect decides."""
+        return super().value if self._other else self.found.pooled
 
     @property
     def error(self) -> float:
         """How far chance alone takes it: the floor's 95th percentile minus its median."""
-        return float(self.floor.pooled[1] - self.floor.pooled[0])
+        pooled = float(self.floor.pooled[1] - self.floor.pooled[0])
+        return super().error if self._other else pooled
 
     @property
     def threshold(self) -> float:
-        """Above this, caution; so is a wrong location or width of a single parameter."""
+        """Above this, caution."""
+        return super().threshold if self._other else self._limit
+
+    @property
+    def _limit(self) -> float:
+        """Of the pooled error."""
         return float(self.floor.pooled[0] + POOLED.caution)
+
+    @property
+    def _other(self) -> bool:
+        """Whether there is an objection, and to something else than the pooled error."""
+        return bool(self.worst.level) and self.worst.limits is not POOLED
 
     @property
     def well(self) -> str:
@@ -159,7 +170,7 @@ class Calibration(Record):
             self.ranks,
             self.columns,
             floor=self.floor,
-            limit=self.threshold,
+            limit=self._limit,
             objection=self._objection,
             width_mm=width_mm,
             fig=fig,

@@ -89,7 +89,8 @@ def test_one_wrong_parameter_among_many_is_found():
     ranks = np.random.default_rng(1).random((2_000, 8))
     ranks[:, 3] = 0.5 + 0.6 * (ranks[:, 3] - 0.5)
     found = Calibration(ranks, tuple(f"p{i}" for i in range(8)))
-    assert found.value < found.threshold  # pooled, it does not show
+    assert found.found.pooled < found.floor.pooled[0] + 0.01  # pooled, it does not show
+    assert found.measure == "calibration error of one parameter"
     assert found.verdict == "do not trust"
     assert "p3" in found.sentence
     assert "too wide" in found.sentence
@@ -185,6 +186,10 @@ def test_a_tail_with_hardly_a_truth_is_no_reason_for_distrust():
     assert empty.verdict == "caution"
     assert "truths lie below the 99 % intervals of" in empty.sentence
     assert "0.098 times as often" in empty.sentence
+    # The row of the table is about what decides, not about the pooled error, which is small.
+    assert empty.measure == "log of the share outside"
+    assert empty.value > empty.threshold
+    assert empty.found.pooled < 0.01
 
 
 @pytest.mark.slow

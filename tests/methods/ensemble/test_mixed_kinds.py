@@ -99,4 +99,4 @@ def test_a_mean_and_its_noise_are_found_under_a_vague_prior():
     assert "1 of 4 networks" in repr(posterior)
     assert "likelihood" in {one.kind for one in posterior.core.fitted.members}
     check = posterior.check(progress=False)
-    assert check.records["calibration"].value < 0.03
+    assert check.records["calibration"].found.pooled < 0.03
