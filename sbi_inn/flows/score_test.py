@@ -1,6 +1,8 @@
-"""Whether a likelihood that was learned is surer than it has reason to be."""
+"""Whether a learned likelihood is surer than it has reason to be, and how much it tells."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from scipy.stats import chi2
@@ -12,6 +14,8 @@ from sbi_inn.flows.likelihood import Likelihood, parts_of
 TAIL = 0.1
 # What is added to the information of each parameter, so that it can be inverted.
 LEAST = 1e-9
+# Other rows that the parameters of a row are told from.
+OTHERS = 50
 
 
 def too_sure(folds: list[Likelihood], x: Tensor, y: Tensor, given: Tensor) -> float:
@@ -36,6 +40,24 @@ def too_sure(folds: list[Likelihood], x: Tensor, y: Tensor, given: Tensor) -> fl
     ]
     usual = chi2.ppf(1 - TAIL, x.shape[1])
     return float(torch.cat(found).quantile(1 - TAIL) / usual)
+
+
+def told_apart(
+    folds: list[Likelihood], x: Tensor, y: Tensor, given: Tensor, warmth: float
+) -> float:
+    """Say how well likelihoods tell the parameters of a row from those of others, in nats.
+
+    The mean log of the likelihood at the right parameters over that at any of `OTHERS` rows, of the
+    rows that a fold was not learned from: a bound of the information that it holds (van den Oord,
+    Li & Vinyals 2018, arXiv:1807.03748). Log-likelihoods are divided by `warmth`.
+    """
+    found = []
+    for fold, (part, _) in zip(folds, parts_of(len(x)), strict=True):
+        own, others = x[part], [x[part].roll(shift + 1, dims=0) for shift in range(OTHERS)]
+        each = [fold.compare(at, y[part], given[part])[1] / warmth for at in (own, *others)]
+        together = torch.stack(each)
+        found.append(together[0] - together.logsumexp(dim=0) + math.log(len(each)))
+    return float(torch.cat(found).mean())
 
 
 def statistic(likelihood: Likelihood, x: Tensor, y: Tensor, given: Tensor) -> Tensor:

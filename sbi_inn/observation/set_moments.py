@@ -20,6 +20,9 @@ PROFILE = 16
 LAGS = (1, 2, 5)
 """Entries of a series, over which its autocorrelation is taken: next ones, and a little apart."""
 
+DIFFERENCES = 3
+"""How often differences of neighbours are taken: what is left of a smooth series is its noise."""
+
 QUARTERS = 4
 """Parts of a series whose means say how it changes."""
 
@@ -157,13 +160,9 @@ def order(padded: PaddedSet) -> FloatArray:
     >>> order(up_and_down)
     array([[-0.75,  0.5 ,  0.  ,  1.  , -1.  ,  1.  , -1.  ]])
     """
-    there, counts, mean, centred, deviation = _moments(padded)
-    varies = deviation > _ROUNDING * np.abs(mean)
-    variance = np.where(varies, deviation**2, 1.0) * np.maximum(counts, 1)
-    parts = []
-    for lag in LAGS:
-        together = (centred[:, lag:] * centred[:, : max(centred.shape[1] - lag, 0)]).sum(axis=1)
-        parts.append(np.where(varies, together / variance, 0.0))
+    found = _moments(padded)
+    there, mean = found.there, found.mean
+    parts = _autocorrelations(found)
     quarter = np.arange(padded.values.shape[1]) * QUARTERS // padded.sizes[:, None]
     for place in range(QUARTERS):
         inside = (quarter == place)[:, :, None] & there
@@ -171,6 +170,44 @@ def order(padded: PaddedSet) -> FloatArray:
         found = np.where(inside, padded.values, 0.0).sum(axis=1)
         parts.append(np.where(count > 0, found / np.maximum(count, 1), mean))
     return np.concatenate(parts, axis=1)
+
+
+def changes(padded: PaddedSet) -> FloatArray:
+    """Give how much a series changes from entry to entry, shape (batch, 6 * columns).
+
+    Log root mean squares of its first, second and third differences: of a smooth series these are
+    sizes of its noise. Then autocorrelations, at lags of 1, 2 and 5 entries, of the distances from
+    its mean: of a restless series they say whether large ones come together.
+
+    Examples
+    --------
+    >>> smooth = np.linspace(0, 1, 5)[:, None]
+    >>> rough = np.array([[0.0], [1.0], [0.0], [1.0], [0.0]])
+    >>> changes(PaddedSet(np.stack([smooth, rough]), np.array([5, 5])))[:, 0].round(2)
+    array([-1.39,  0.  ])
+    """
+    there, counts, mean, centred, deviation = _moments(padded)
+    floor = _ROUNDING * (np.abs(mean) + deviation) + np.finfo(float).tiny
+    gap, known, parts = np.where(there, padded.values, 0.0), there, []
+    for _ in range(DIFFERENCES):
+        gap, known = np.diff(gap, axis=1), known[:, 1:] & known[:, :-1]
+        squares = np.where(known, gap, 0.0) ** 2
+        mean_square = squares.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        parts.append(np.log(np.sqrt(mean_square) + floor))
+    distances = PaddedSet(np.where(there, np.abs(centred), np.nan), padded.sizes)
+    return np.concatenate([*parts, *_autocorrelations(_moments(distances))], axis=1)
+
+
+def _autocorrelations(found: _Moments) -> list[FloatArray]:
+    """Autocorrelations at each of `LAGS`, (batch, columns) each; 0 where nothing varies."""
+    _, counts, mean, centred, deviation = found
+    varies = deviation > _ROUNDING * np.abs(mean)
+    variance = np.where(varies, deviation**2, 1.0) * np.maximum(counts, 1)
+    parts = []
+    for lag in LAGS:
+        together = (centred[:, lag:] * centred[:, : max(centred.shape[1] - lag, 0)]).sum(axis=1)
+        parts.append(np.where(varies, together / variance, 0.0))
+    return parts
 
 
 def image(pixels: FloatArray) -> FloatArray:

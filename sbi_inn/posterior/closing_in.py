@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows.laplace_start import MOST_OBSERVABLES, MOST_PARAMETERS
-from sbi_inn.flows.likelihood import learned
+from sbi_inn.flows.likelihood import Likelihood, learned
 from sbi_inn.flows.prediction import n_products
-from sbi_inn.flows.score_test import too_sure
+from sbi_inn.flows.score_test import told_apart, too_sure
 from sbi_inn.observation.batch import Observations, join
 from sbi_inn.prior.box import THINNEST, Box
 from sbi_inn.simulation.simulations import SimulationError
@@ -165,14 +165,14 @@ def close_in(
         Fresh simulations at a time, and in all.
     rng : numpy.random.Generator
     """
-    least = INSIDE_OBSERVABLE * readable(known.observations, observation, known.latents.shape[1])
-    if not least:
+    widths = readable(known.observations, observation, known.latents.shape[1])
+    if not widths:
         return Closed(None)
     box, cost, stalled, explained, fresh = _around(draws), 0, 0, True, None
     smallest = box.mass
     while True:
         rows = known if fresh is None else known.with_more(fresh)
-        emulated = Emulated(rows, box, least)
+        emulated = Emulated(rows, box, widths)
         draws = emulated.draws(observation, draws, rng)
         box = _around(draws)
         stalled = stalled + 1 if box.mass > SHRINKS * smallest else 0
@@ -190,16 +190,73 @@ def close_in(
         fresh = more if fresh is None else fresh.with_more(more)
 
 
-def readable(observations: Observations, one: Observations, dim: int) -> int:
-    """Give the number of observables that a likelihood is learned of; 0 where it cannot be."""
+def readable(observations: Observations, one: Observations, dim: int) -> dict[bool, int]:
+    """Give the numbers of observables that a likelihood may be learned of; none if it cannot be.
+
+    Of curves it reads their entries, or (True) what describes them. Where parameters say what to
+    expect of each entry, the entries tell most; where they say what a noise looks like, they tell
+    little.
+    """
     if len(observations) < FEWEST or observations.grids:
-        return 0
+        return {}
     if np.isnan(observations.vector).any() or np.isnan(one.vector).any():
-        return 0
+        return {}
     some = observations[np.arange(FEWEST)]
     read = Exact.fit(some, not_pixels(some), profiles=True)
-    few = dim + len(read.givens) <= MOST_PARAMETERS and len(read.observables) <= MOST_OBSERVABLES
-    return len(read.observables) if few else 0
+    if dim + len(read.givens) > MOST_PARAMETERS:
+        return {}
+    widths = {False: len(read.observables), True: len(read.laws)}
+    return {laws: width for laws, width in widths.items() if 0 < width <= MOST_OBSERVABLES}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A likelihood, and what it reads.
+
+    Attributes
+    ----------
+    read : Exact
+    columns : tuple of int
+        Of what that gives.
+    likelihood : Likelihood
+    warmth : float
+        By which its logarithm is divided.
+    told : float
+        How well it tells parameters apart, in nats.
+    """
+
+    read: Exact
+    columns: tuple[int, ...]
+    likelihood: Likelihood
+    warmth: float
+    told: float
+
+    @classmethod
+    def of(cls, inside: FloatArray, seen: Observations, *, laws: bool) -> Learned | None:
+        """Learn it of rows of a cube (n, d), and what was observed; None without any observable."""
+        read = Exact.fit(seen, not_pixels(seen), profiles=True)
+        columns = read.laws if laws else read.observables
+        if not columns:
+            return None
+        with one_thread():
+            x = torch.from_numpy(inside)
+            y, given = _told(read, columns, seen)
+            y = _blurred(y)
+            likelihood, folds = learned(x, y, given)
+            warmth = max(WARM, too_sure(folds, x, y, given) / FORGIVEN)
+            told = told_apart(folds, x, y, given, warmth)
+        return cls(read, columns, likelihood, warmth, told)
+
+    def __call__(self, observations: Observations) -> tuple[Tensor, Tensor]:
+        """Give the observables that are read, and the givens."""
+        return _told(self.read, self.columns, observations)
+
+
+def _told(
+    read: Exact, columns: tuple[int, ...], observations: Observations
+) -> tuple[Tensor, Tensor]:
+    told = torch.from_numpy(read(observations).astype(float))
+    return told[:, list(columns)], told[:, read.givens]
 
 
 class Emulated:
@@ -209,22 +266,19 @@ class Emulated:
     ----------
     rows : Rows
     box : Box
-    least : int
-        Rows that it is learned from, at least.
+    widths : dict of bool to int
+        What it may read, as `readable` says; it takes what tells parameters apart best.
     """
 
-    def __init__(self, rows: Rows, box: Box, least: int) -> None:
+    def __init__(self, rows: Rows, box: Box, widths: dict[bool, int]) -> None:
         self.box = box
         self.middle, self.half = (box.high + box.low) / 2, (box.high - box.low) / 2
-        near = _nearest(self._inside(rows.latents), least)
-        seen = rows.observations[near]
-        self.read = Exact.fit(seen, not_pixels(seen), profiles=True)
-        with one_thread():
-            inside = torch.from_numpy(self._inside(rows.latents[near]))
-            y, given = self._told(seen)
-            y = _blurred(y)
-            self.likelihood, folds = learned(inside, y, given)
-            self.warmth = max(WARM, too_sure(folds, inside, y, given) / FORGIVEN)
+        inside, found = self._inside(rows.latents), []
+        for laws, width in widths.items():
+            near = _nearest(inside, INSIDE_OBSERVABLE * width)
+            found.append(Learned.of(inside[near], rows.observations[near], laws=laws))
+        best = max(filter(None, found), key=lambda one: one.told)
+        self.read, self.likelihood, self.warmth = best, best.likelihood, best.warmth
 
     def explains(self, observation: Observations, draws: FloatArray, fresh: Rows) -> bool:
         """Say whether an observation fits at draws (n, d) as simulations at some of them do."""
@@ -237,7 +291,7 @@ class Emulated:
         self, observation: Observations, start: FloatArray, rng: np.random.Generator
     ) -> FloatArray:
         """Draw latents (n, d) from the posterior in the box, beginning at likely ones of others."""
-        y, given = self._told(observation)
+        y, given = self.read(observation)
 
         def log_density(u: FloatArray) -> FloatArray:
             n = len(u)
@@ -265,15 +319,11 @@ class Emulated:
 
     def _misfit(self, latents: FloatArray, observations: Observations) -> FloatArray:
         inside = torch.from_numpy(self._inside(latents))
-        return self.likelihood.compare(inside, *self._told(observations))[0].numpy()
+        return self.likelihood.compare(inside, *self.read(observations))[0].numpy()
 
     def _inside(self, latents: FloatArray) -> FloatArray:
         """Map the box to a cube from -1 to 1."""
         return (latents @ self.box.axes - self.middle) / self.half
-
-    def _told(self, observations: Observations) -> tuple[Tensor, Tensor]:
-        told = torch.from_numpy(self.read(observations).astype(float))
-        return told[:, list(self.read.observables)], told[:, self.read.givens]
 
 
 def _blurred(y: Tensor) -> Tensor:

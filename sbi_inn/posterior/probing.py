@@ -17,11 +17,10 @@ import numpy as np
 
 from sbi_inn.methods.latents import latents as latents_of
 from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.schema import Schema
-from sbi_inn.observation.set_moments import profile
-from sbi_inn.observation.statistics import SHORT, described, filled
+from sbi_inn.observation.statistics import filled
 from sbi_inn.posterior.core import Core
 from sbi_inn.posterior.judging import ALIKE, Judged, Pool, judged
+from sbi_inn.posterior.reading import Reading
 from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.seeds import Stream
@@ -122,24 +121,28 @@ def probe(
     made where `most` leaves nothing for it. Where too many simulations fail, or the simulator has
     no noise that a likelihood needs, all draws count as likely.
     """
+    reading = Reading.of(core)
 
     def simulate(latents: FloatArray, times: int) -> list[FloatArray]:
-        return _simulated(core, problem, observation, latents, times, rng, n_jobs)
+        return _simulated(core, problem, observation, reading, latents, times, rng, n_jobs)
 
     own = np.asarray(core.fitted.sample(observation, n, rng)[0], float)
     first, second = simulate(own, 2)
     ok = np.isfinite(first[:, 0]) & np.isfinite(second[:, 0])
+    reading = reading.judged_by(first[ok], second[ok])
+    if reading.kept is not None:
+        first, second = first[:, reading.kept], second[:, reading.kept]
     pool = Pool(own[ok], first[ok], second[ok], int(ok.sum()))
     if pool.own < FEWEST or not pool.noisy.any():
         return Probe(None, 1.0, 2 * n)
-    one = filled(_told(observation, core.schema), pool.first)[0]
+    one = filled(reading(observation), pool.first)[0]
     found = judged(pool, one)
     share = float(found.likely.mean())
     if share >= ENOUGH:
         return Probe(pool.latents[found.likely], share, 2 * n)
     if most <= 2 * n:
         return Probe(None, share, 2 * n)
-    search = Search(simulate, _with_table(core, pool), one, most - 2 * n, rng)
+    search = Search(simulate, _with_table(core, reading, pool), one, most - 2 * n, rng)
     settled = search.run()
     latents = search.pool.latents[search.found.likely] if settled else None
     return Probe(latents, share, 2 * n + search.cost)
@@ -149,6 +152,7 @@ def _simulated(
     core: Core,
     problem: Problem,
     observation: Observations,
+    reading: Reading,
     latents: FloatArray,
     times: int,
     rng: np.random.Generator,
@@ -165,26 +169,19 @@ def _simulated(
         stream=Stream.PROBED,
         n_jobs=n_jobs,
     )
-    told = _told(again, core.schema)
+    told = reading(again)
     rows = np.full((times * n, told.shape[1]), np.nan)
     rows[ok] = filled(told, told)
     return np.split(rows, times)
 
 
-def _told(observations: Observations, schema: Schema) -> FloatArray:
-    """Write statistics, and of sets and long series the shape of their law, shape (batch, k)."""
-    sets = [observations.sets[n] for n in schema.sets if schema.lengths.get(n, SHORT + 1) > SHORT]
-    parts = [described(observations, schema), *(profile(padded) for padded in sets)]
-    return np.concatenate(parts, axis=1)
-
-
-def _with_table(core: Core, pool: Pool) -> Pool:
+def _with_table(core: Core, reading: Reading, pool: Pool) -> Pool:
     """Add simulations that were made already, where givens and sizes are always the same."""
     schema = core.schema
     if schema.givens or set(schema.sets) - set(schema.lengths):
         return pool
     rows = core.simulations.ok[:KNOWN]
-    told = _told(core.simulations.observations(rows), schema)
+    told = reading(core.simulations.observations(rows))
     latents = latents_of(core.simulations, rows, seed=core.seed)
     return pool.with_more(latents, filled(told, told))
 

@@ -89,7 +89,8 @@ def neighbours_go_together(values: FloatArray) -> bool:
     """Whether neighbouring entries of rows (rows, n) tell more of each other than distant ones.
 
     By their values, by what is left of them without the mean and spread of their row, or by its
-    size: volatile times of a series are told by sizes alone.
+    size: volatile times of a series are told by sizes alone. Or row by row: in one series the next
+    entry is like the last, in another it is not.
 
     Examples
     --------
@@ -102,7 +103,8 @@ def neighbours_go_together(values: FloatArray) -> bool:
     scaled = np.nan_to_num(squash(values, location_scale(values))).astype(float)
     within = scaled - scaled.mean(axis=1, keepdims=True)
     within /= within.std(axis=1, keepdims=True) + NO_SPREAD
-    return max(map(_closer, (scaled, within, np.abs(within)))) > CLOSER
+    over_rows = max(map(_closer, (scaled, within, np.abs(within))))
+    return max(over_rows, _closer_in_each(within)) > CLOSER
 
 
 def _closer(rows: FloatArray) -> float:
@@ -110,4 +112,16 @@ def _closer(rows: FloatArray) -> float:
     with np.errstate(invalid="ignore", divide="ignore"):  # of columns that are constant
         squared = np.nan_to_num(np.corrcoef(rows.T)) ** 2
     near, far = (np.diagonal(squared, step).mean() for step in (1, rows.shape[1] // 2))
+    return float(near - far)
+
+
+def _closer_in_each(within: FloatArray) -> float:
+    """Compare squared autocorrelations of rows, at a lag of one and of a third of the curve.
+
+    At half of it every pair would count twice.
+    """
+    near, far = (
+        np.mean((within * np.roll(within, step, axis=1)).mean(axis=1) ** 2)
+        for step in (1, within.shape[1] // 3)
+    )
     return float(near - far)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from sbi_inn.observation import set_moments
-from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.typing import FloatArray, IntArray
 
 # Entries of a set from which on the quantiles of its columns tell their law.
@@ -29,12 +29,23 @@ def described_sets(
         sizes.append(width + sum(part.shape[1] for part in told))
         told.append(np.log1p(entries.sizes)[:, None])
         if name in observations.series:
-            told.append(set_moments.order(entries))
+            told += [set_moments.order(entries), set_moments.changes(entries)]
         if name in profiled:
             told.append(set_moments.profile(entries))
         parts += told
         width += sum(part.shape[1] for part in told)
     return np.hstack(parts), np.array(sizes, dtype=np.int64)
+
+
+def described_curves(vector: FloatArray, curves: Iterable[IntArray]) -> FloatArray:
+    """Describe curves, at places (length, columns) of a vector, as series are, (batch, k)."""
+    parts = [np.empty((len(vector), 0))]
+    for places in curves:
+        entries = PaddedSet(vector[:, places], np.full(len(vector), len(places)))
+        parts += [set_moments.describe(entries), set_moments.shape(entries)]
+        parts += [set_moments.order(entries), set_moments.changes(entries)]
+        parts.append(set_moments.profile(entries))
+    return np.nan_to_num(np.hstack(parts))
 
 
 def large_sets(observations: Observations) -> tuple[str, ...]:

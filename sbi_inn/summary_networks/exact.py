@@ -7,14 +7,15 @@ mind, and finds in them how large the noise is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.columns import Columns, named, prefixed
-from sbi_inn.summary_networks.described import described_sets, large_sets
+from sbi_inn.summary_networks.curves import places_of_curves
+from sbi_inn.summary_networks.described import described_curves, described_sets, large_sets
 from sbi_inn.summary_networks.neighbours import Neighbours
 from sbi_inn.summary_networks.whitening import Whitened
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
@@ -23,6 +24,7 @@ from sbi_inn.typing import AnyArray, FloatArray, IntArray
 WHITENED = "whitened:"
 NEIGHBOURS = "neighbours:"  # those of `Neighbours`
 PROFILED = "profiled:"  # of empty arrays, before the name of a set
+CURVES = "curves:"  # of the places of curves
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Exact:
         What they say comes last.
     profiled : tuple of str
         Sets that are also read by the quantiles of their columns.
+    curves : mapping of str to array of int, shape (length, columns)
+        Places of curves, which are also read by what describes a series.
     """
 
     read: IntArray
@@ -49,14 +53,26 @@ class Exact:
     givens: IntArray
     neighbours: Neighbours | None = None
     profiled: tuple[str, ...] = ()
+    curves: Mapping[str, IntArray] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, observations: Observations, read: IntArray, *, profiles: bool = False) -> Exact:
-        """Learn it from a batch of observations; with profiles of their large sets."""
+    def fit(
+        cls,
+        observations: Observations,
+        read: IntArray,
+        *,
+        profiles: bool = False,
+        describes: bool = True,
+    ) -> Exact:
+        """Learn it from a batch of observations.
+
+        With profiles of their large sets, and what describes their curves.
+        """
         profiled = large_sets(observations) if profiles else ()
-        table, givens = _table(observations, read, profiled)
+        curves = places_of_curves(observations) if describes else {}
+        table, givens = _table(observations, read, profiled, curves)
         columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
-        return cls(read, columns, whitened, givens, profiled=profiled)
+        return cls(read, columns, whitened, givens, profiled=profiled, curves=curves)
 
     def with_neighbours(self, latents: FloatArray, observations: Observations) -> Exact:
         """Add what neighbours say, among rows of latents (rows, dim) and observations."""
@@ -82,11 +98,32 @@ class Exact:
 
     @property
     def observables(self) -> tuple[int, ...]:
-        """Which of them are of observables, each once: the normal score of those that have one."""
+        """Which of them are of observables, each once: the normal score of those that have one.
+
+        Without what describes curves.
+        """
+        return self._of_observables(self._describing)
+
+    @property
+    def laws(self) -> tuple[int, ...]:
+        """The same with what describes curves, without their entries; none without curves."""
+        if not self.curves:
+            return ()
+        entries = np.concatenate([places.ravel() for places in self.curves.values()])
+        return self._of_observables(np.flatnonzero(np.isin(self.read, entries)))
+
+    @property
+    def _describing(self) -> IntArray:
+        """Which columns describe curves: the last ones."""
+        n = self.columns.scale.shape[1]
+        one = np.zeros((1, 1 + max((p.max() for p in self.curves.values()), default=0)))
+        return np.arange(n - described_curves(one, self.curves.values()).shape[1], n)
+
+    def _of_observables(self, without: IntArray) -> tuple[int, ...]:
         columns = self.columns
         found = np.arange(columns.scale.shape[1])
         found[columns.scores.columns] = len(found) + np.arange(len(columns.scores.columns))
-        return tuple(np.delete(found, self.givens).tolist())
+        return tuple(np.delete(found, np.union1d(self.givens, without)).tolist())
 
     def __call__(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Give the features, shape (batch, ...)."""
@@ -98,7 +135,7 @@ class Exact:
 
     def _parts(self, observations: Observations) -> tuple[AnyArray, AnyArray]:
         """Give columns as they are, and what was made of them by whitening."""
-        table, _ = _table(observations, self.read, self.profiled)
+        table, _ = _table(observations, self.read, self.profiled, self.curves)
         return self.columns(table), self.whitened(table).astype(np.float32)
 
     def _components(self, whitened: AnyArray) -> AnyArray:
@@ -109,6 +146,7 @@ class Exact:
         whitened = prefixed(WHITENED, self.whitened.to_arrays())
         found = {"read": self.read, "givens": self.givens} | self.columns.to_arrays() | whitened
         found |= {PROFILED + name: np.empty(0) for name in self.profiled}
+        found |= prefixed(CURVES, self.curves)
         if self.neighbours is not None:
             found |= prefixed(NEIGHBOURS, self.neighbours.to_arrays())
         return found
@@ -126,14 +164,19 @@ class Exact:
             arrays["givens"],
             neighbours,
             tuple(named(PROFILED, arrays)),
+            named(CURVES, arrays),
         )
 
 
 def _table(
-    observations: Observations, read: IntArray, profiled: tuple[str, ...]
+    observations: Observations,
+    read: IntArray,
+    profiled: tuple[str, ...],
+    curves: Mapping[str, IntArray],
 ) -> tuple[FloatArray, IntArray]:
     """Give the columns, and the places of givens and log sizes among them."""
     told, sizes = described_sets(observations, profiled)
     first = observations.vector.shape[1] - observations.givens
-    table = np.hstack([observations.vector[:, read], told])
+    drawn = described_curves(observations.vector, curves.values())
+    table = np.hstack([observations.vector[:, read], told, drawn])
     return table, np.concatenate([np.flatnonzero(read >= first), len(read) + sizes])

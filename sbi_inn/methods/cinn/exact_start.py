@@ -25,10 +25,11 @@ LOOKED_AT = 1_000
 def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
     """Add what neighbours say, where rows left out become likelier by it.
 
-    Of fewer rows than features it leaves out profiles of sets, and of even fewer gives None.
+    Of fewer rows than features it leaves out profiles of sets and what describes curves, and of
+    even fewer gives None.
     """
-    if exact.profiled and not _enough(exact, data):
-        exact = Exact.fit(data.observations[data.train], exact.read)
+    if (exact.profiled or exact.curves) and not _enough(exact, data):
+        exact = Exact.fit(data.observations[data.train], exact.read, describes=False)
     if not _enough(exact, data):
         return None
     # A row whose noise is drawn anew would be its own nearest neighbour.
