@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from sbi_inn.flows.likelihood import Likelihood, learned
-from sbi_inn.flows.score_test import statistic, too_sure
+from sbi_inn.flows.likelihood import FOLDS, Likelihood, learned
+from sbi_inn.flows.score_test import OTHERS, statistic, told_apart, too_sure
 
 SLOPE = torch.tensor([[1.0, 0.5, -1.0, 0.2], [0.0, 1.0, 1.0, -0.5]]).double()
 
@@ -61,3 +61,20 @@ def test_of_few_rows_with_many_observables_it_is_too_sure():
     x, y = rows(150, observables=80)
     _, folds = learned(x, y)
     assert too_sure(folds, x, y, x[:, :0]) > 1.5
+
+
+def test_how_well_parameters_are_told_apart():
+    x, y = rows(3_000)
+    none = x[:, :0]
+    folds = [exact()] * FOLDS
+    sharp = told_apart(folds, x, y, none, 1.0)
+    _, information = torch.linalg.slogdet(torch.eye(2).double() + SLOPE @ SLOPE.T / 0.09)
+    assert 2.5 < sharp < min(0.5 * information, np.log(OTHERS + 1))
+    # Ten times the noise, which the likelihood knows of.
+    noisy = exact()
+    noisy.noise.fill_(3.0)
+    loud = y + (9 - 0.09) ** 0.5 * torch.randn(y.shape, generator=torch.Generator().manual_seed(2))
+    assert 0 < told_apart([noisy] * FOLDS, x, loud, none, 1.0) < 0.2 * sharp
+    others = y.roll(1, dims=0)
+    assert told_apart(folds, x, others, none, 1.0) < -10
+    assert -0.2 < told_apart(folds, x, others, none, 100.0) < 0

@@ -157,6 +157,35 @@ def test_observables_that_are_nearly_always_the_same_do_not_make_it_sure():
     assert 0.6 < found.std() / sd < 2
 
 
+@si.simulator(batched=True)
+def echoes(a, b, rng):
+    """Sixty values around b, each with .8 of what the last one was off, and noise of e^a."""
+    values = np.empty((len(a), 60))
+    last = np.zeros(len(a))
+    for place in range(60):
+        last = 0.8 * last + np.exp(a) * rng.normal(size=len(a))
+        values[:, place] = b + last
+    return {"y": values}
+
+
+@pytest.mark.slow
+def test_how_a_curve_moves_tells_how_large_its_noise_is():
+    # Its entries are mostly noise: a normal law of them knows next to nothing of a.
+    y = echoes(np.array([-1.0]), np.array([0.5]), rng=np.random.default_rng(3))["y"][0]
+    found = Study(echoes, y).close_in(most=1_500).latents
+    a, b = (axis.ravel() for axis in np.meshgrid(np.linspace(-2, 0, 201), np.linspace(-3, 3, 201)))
+    off = y - b[:, None]
+    shocks = np.hstack([off[:, :1], off[:, 1:] - 0.8 * off[:, :-1]])
+    density = st.norm.logpdf(shocks, scale=np.exp(a)[:, None]).sum(axis=1) - (a**2 + b**2) / 2
+    weight = np.exp(density - density.max())
+    weight /= weight.sum()
+    for place, value in enumerate((a, b)):
+        mean = (weight * value).sum()
+        sd = np.sqrt((weight * (value - mean) ** 2).sum())
+        assert abs(found[:, place].mean() - mean) < 1.5 * sd
+        assert 0.8 < found[:, place].std() / sd < 2
+
+
 def test_too_few_simulations_and_gaps_are_left_alone():
     few = Study(line, [0.5, 1.5, 2.5, 3.5], n=250)
     assert few.close_in() == Closed(None)

@@ -8,8 +8,9 @@ import scipy.stats as st
 from studies import quick_fit
 
 import sbi_inn as si
-from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.observation.schema import Schema
+from sbi_inn.observation.set_moments import changes, describe, order, profile, shape
 from sbi_inn.summary_networks import Batch, Scaling, Widths
 from sbi_inn.summary_networks.curves import (
     LONGEST,
@@ -17,6 +18,8 @@ from sbi_inn.summary_networks.curves import (
     neighbours_go_together,
     places_of_curves,
 )
+from sbi_inn.summary_networks.described import described_curves
+from sbi_inn.summary_networks.exact import Exact
 
 N, LENGTH = 400, 30
 PLACES = np.arange(LENGTH)
@@ -50,6 +53,15 @@ def straight(seed=5):
     return 10 * level + slope + 0.3 * rng.normal(size=(N, LENGTH))
 
 
+def persistent(seed=6):
+    """Series of which one goes on as it was, and another turns back: on average neither."""
+    rng = np.random.default_rng(seed)
+    goes_on, values = rng.uniform(-0.9, 0.9, (N, 1)), noise(seed)
+    for place in range(1, LENGTH):
+        values[:, place : place + 1] += goes_on * values[:, place - 1 : place]
+    return values
+
+
 def observations(images=(), **parts):
     """Lay observables of fixed shape side by side."""
     shapes = {name: part.shape[1:] for name, part in parts.items()}
@@ -57,7 +69,7 @@ def observations(images=(), **parts):
     return Observations(np.hstack([p.reshape(N, -1) for p in parts.values()]), {}, schema=schema)
 
 
-@pytest.mark.parametrize("make", [walks, volatile, pulses])
+@pytest.mark.parametrize("make", [walks, volatile, pulses, persistent])
 def test_neighbours_that_tell_of_each_other_are_seen(make):
     assert neighbours_go_together(make())
 
@@ -111,6 +123,33 @@ def test_scales_come_back_from_arrays():
     assert again.curves.keys() == scaling.curves.keys() == {"x", "other"}
     for name, curves in scaling.curves.items():
         assert np.array_equal(again.curves[name](seen), curves(seen))
+
+
+def test_a_start_reads_what_describes_them():
+    seen = observations(a=noise(length=3), x=walks())
+    exact = Exact.fit(seen, np.arange(seen.vector.shape[1]))
+    assert list(exact.curves) == ["x"]
+    entries, laws = set(exact.observables), set(exact.laws)
+    assert len(entries) == 3 + LENGTH
+    assert len(entries & laws) == 3  # the other observables are in both
+    told = exact(seen)
+    moments = described_curves(seen.vector, exact.curves.values())
+    assert len(laws) == 3 + moments.shape[1]
+    assert told.shape[1] == exact.width
+    again = Exact.from_arrays(exact.to_arrays())
+    assert np.array_equal(again(seen), told)
+    assert again.laws == exact.laws
+    assert Exact.fit(seen, np.arange(3), describes=False).laws == ()
+
+
+def test_what_describes_a_curve_is_what_describes_a_series():
+    x = walks()
+    entries = PaddedSet(x[:, :, None], np.full(N, LENGTH))
+    parts = (describe, shape, order, changes, profile)
+    expected = np.hstack([part(entries) for part in parts])
+    seen = observations(a=noise(length=3), x=x)
+    found = described_curves(seen.vector, places_of_curves(seen).values())
+    assert np.allclose(found, expected)
 
 
 def test_gaps_are_flagged():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 
 from sbi_inn.flows.gaussian_start import left_out_losses, surely_less
 from sbi_inn.flows.laplace_start import MOST_OBSERVABLES, MOST_PARAMETERS
+from sbi_inn.flows.likelihood import learned
+from sbi_inn.flows.score_test import told_apart, too_sure
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.statistics import mostly_two_valued
 from sbi_inn.summary_networks.exact import Exact
@@ -20,6 +24,8 @@ FEWEST_ROWS = 300
 MANY = 600
 # Training rows that are looked at to see what values an observable takes.
 LOOKED_AT = 1_000
+# Training rows that say of what a likelihood tells most.
+LEARNED_OF = 2_500
 
 
 def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
@@ -47,10 +53,24 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
 
 
 def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
-    """Give the features of which a likelihood may be learned; none where it cannot be afforded."""
-    found = exact.observables
-    many = data.dim + len(exact.givens) > MOST_PARAMETERS or len(found) > MOST_OBSERVABLES
-    return found if may_learn(data) and not many else ()
+    """Give the features of which a likelihood may be learned; none where it cannot be afforded.
+
+    Of curves these are their entries or what describes them, whatever tells parameters apart best.
+    """
+    found = [c for c in (exact.observables, exact.laws) if 0 < len(c) <= MOST_OBSERVABLES]
+    if not found or not may_learn(data) or data.dim + len(exact.givens) > MOST_PARAMETERS:
+        return ()
+    return found[0] if len(found) == 1 else max(found, key=partial(_told, exact, data))
+
+
+def _told(exact: Exact, data: TrainingData, columns: tuple[int, ...]) -> float:
+    """Say how well a likelihood of such features tells parameters apart, learned of some rows."""
+    rows = data.train[:LEARNED_OF]
+    features = torch.from_numpy(exact(data.observations[rows]).astype(float))
+    x, given = torch.from_numpy(data.latents[rows]), features[:, exact.givens]
+    y = features[:, list(columns)]
+    _, folds = learned(x, y, given)
+    return told_apart(folds, x, y, given, max(1.0, too_sure(folds, x, y, given)))
 
 
 def may_learn(data: TrainingData) -> bool:
