@@ -37,6 +37,11 @@ NAMES = (
     "survival",
     "returns",
     "gaussian_process",
+    "shrubs",
+    "one_compartment",
+    "two_components",
+    "arma",
+    "hidden_states",
 )
 REFERENCE = Path(__file__).resolve().parent.parent / "reference"
 
