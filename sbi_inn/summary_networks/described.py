@@ -15,12 +15,13 @@ LARGE = 50
 
 
 def described_sets(
-    observations: Observations, profiled: Iterable[str] = ()
+    observations: Observations, profiled: Iterable[str] = (), moving: Iterable[str] = ()
 ) -> tuple[FloatArray, IntArray]:
     """Give moments, quantiles, regressions of columns on each other, and order, (batch, k).
 
-    Of the sets that are `profiled`, place, width and shape of the law of each column, too. The
-    second array says which columns are log sizes.
+    Of the sets that are `profiled`, place, width and shape of the law of each column, too; of the
+    series that are `moving`, how much they change. The second array says which columns are log
+    sizes.
     """
     parts, sizes, width = [np.empty((len(observations), 0))], [], 0
     for name, entries in observations.sets.items():
@@ -29,7 +30,9 @@ def described_sets(
         sizes.append(width + sum(part.shape[1] for part in told))
         told.append(np.log1p(entries.sizes)[:, None])
         if name in observations.series:
-            told += [set_moments.order(entries), set_moments.changes(entries)]
+            told.append(set_moments.order(entries))
+        if name in moving:
+            told.append(set_moments.changes(entries))
         if name in profiled:
             told.append(set_moments.profile(entries))
         parts += told

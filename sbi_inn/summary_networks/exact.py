@@ -25,6 +25,7 @@ WHITENED = "whitened:"
 NEIGHBOURS = "neighbours:"  # those of `Neighbours`
 PROFILED = "profiled:"  # of empty arrays, before the name of a set
 CURVES = "curves:"  # of the places of curves
+MOVING = "moving:"  # of empty arrays, before the name of a series
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Exact:
         Sets that are also read by the quantiles of their columns.
     curves : mapping of str to array of int, shape (length, columns)
         Places of curves, which are also read by what describes a series.
+    moving : tuple of str
+        Series of which it is also read how much they change; none in older files.
     """
 
     read: IntArray
@@ -54,6 +57,7 @@ class Exact:
     neighbours: Neighbours | None = None
     profiled: tuple[str, ...] = ()
     curves: Mapping[str, IntArray] = field(default_factory=dict)
+    moving: tuple[str, ...] = ()
 
     @classmethod
     def fit(
@@ -70,9 +74,10 @@ class Exact:
         """
         profiled = large_sets(observations) if profiles else ()
         curves = places_of_curves(observations) if describes else {}
-        table, givens = _table(observations, read, profiled, curves)
+        moving = tuple(observations.series)
+        table, givens = _table(observations, read, profiled, curves, moving)
         columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
-        return cls(read, columns, whitened, givens, profiled=profiled, curves=curves)
+        return cls(read, columns, whitened, givens, None, profiled, curves, moving)
 
     def with_neighbours(self, latents: FloatArray, observations: Observations) -> Exact:
         """Add what neighbours say, among rows of latents (rows, dim) and observations."""
@@ -135,7 +140,7 @@ class Exact:
 
     def _parts(self, observations: Observations) -> tuple[AnyArray, AnyArray]:
         """Give columns as they are, and what was made of them by whitening."""
-        table, _ = _table(observations, self.read, self.profiled, self.curves)
+        table, _ = _table(observations, self.read, self.profiled, self.curves, self.moving)
         return self.columns(table), self.whitened(table).astype(np.float32)
 
     def _components(self, whitened: AnyArray) -> AnyArray:
@@ -146,7 +151,7 @@ class Exact:
         whitened = prefixed(WHITENED, self.whitened.to_arrays())
         found = {"read": self.read, "givens": self.givens} | self.columns.to_arrays() | whitened
         found |= {PROFILED + name: np.empty(0) for name in self.profiled}
-        found |= prefixed(CURVES, self.curves)
+        found |= prefixed(CURVES, self.curves) | {MOVING + n: np.empty(0) for n in self.moving}
         if self.neighbours is not None:
             found |= prefixed(NEIGHBOURS, self.neighbours.to_arrays())
         return found
@@ -165,6 +170,7 @@ class Exact:
             neighbours,
             tuple(named(PROFILED, arrays)),
             named(CURVES, arrays),
+            tuple(named(MOVING, arrays)),
         )
 
 
@@ -173,9 +179,10 @@ def _table(
     read: IntArray,
     profiled: tuple[str, ...],
     curves: Mapping[str, IntArray],
+    moving: tuple[str, ...],
 ) -> tuple[FloatArray, IntArray]:
     """Give the columns, and the places of givens and log sizes among them."""
-    told, sizes = described_sets(observations, profiled)
+    told, sizes = described_sets(observations, profiled, moving)
     first = observations.vector.shape[1] - observations.givens
     drawn = described_curves(observations.vector, curves.values())
     table = np.hstack([observations.vector[:, read], told, drawn])
