@@ -43,16 +43,23 @@ def too_sure(folds: list[Likelihood], x: Tensor, y: Tensor, given: Tensor) -> fl
 
 
 def told_apart(
-    folds: list[Likelihood], x: Tensor, y: Tensor, given: Tensor, warmth: float
+    folds: list[Likelihood],
+    x: Tensor,
+    y: Tensor,
+    given: Tensor,
+    warmth: float,
+    first: int | None = None,
 ) -> float:
     """Say how well likelihoods tell the parameters of a row from those of others, in nats.
 
     The mean log of the likelihood at the right parameters over that at any of `OTHERS` rows, of the
     rows that a fold was not learned from: a bound of the information that it holds (van den Oord,
-    Li & Vinyals 2018, arXiv:1807.03748). Log-likelihoods are divided by `warmth`.
+    Li & Vinyals 2018, arXiv:1807.03748). Log-likelihoods are divided by `warmth`. It is asked of
+    the `first` rows alone, so that likelihoods of more rows can be compared with it.
     """
     found = []
-    for fold, (part, _) in zip(folds, parts_of(len(x)), strict=True):
+    for fold, (whole, _) in zip(folds, parts_of(len(x)), strict=True):
+        part = whole[whole < (len(x) if first is None else first)]
         own, others = x[part], [x[part].roll(shift + 1, dims=0) for shift in range(OTHERS)]
         each = [fold.compare(at, y[part], given[part])[1] / warmth for at in (own, *others)]
         together = torch.stack(each)

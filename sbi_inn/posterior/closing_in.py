@@ -26,6 +26,7 @@ from sbi_inn.observation.batch import Observations, join
 from sbi_inn.prior.box import THINNEST, Box
 from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.summary_networks import not_pixels
+from sbi_inn.summary_networks.curves import places_of_curves
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.training.side_by_side import one_thread
 from sbi_inn.typing import BoolArray, FloatArray, IntArray
@@ -165,14 +166,14 @@ def close_in(
         Fresh simulations at a time, and in all.
     rng : numpy.random.Generator
     """
-    widths = readable(known.observations, observation, known.latents.shape[1])
-    if not widths:
+    readings = Readings.of(known.observations, observation, known.latents.shape[1])
+    if not readings.widths:
         return Closed(None)
     box, cost, stalled, explained, fresh = _around(draws), 0, 0, True, None
     smallest = box.mass
     while True:
         rows = known if fresh is None else known.with_more(fresh)
-        emulated = Emulated(rows, box, widths)
+        emulated = Emulated(rows, box, readings)
         draws = emulated.draws(observation, draws, rng)
         box = _around(draws)
         stalled = stalled + 1 if box.mass > SHRINKS * smallest else 0
@@ -190,23 +191,44 @@ def close_in(
         fresh = more if fresh is None else fresh.with_more(more)
 
 
-def readable(observations: Observations, one: Observations, dim: int) -> dict[bool, int]:
-    """Give the numbers of observables that a likelihood may be learned of; none if it cannot be.
+@dataclass(frozen=True)
+class Readings:
+    """What a likelihood may be learned of.
 
     Of curves it reads their entries, or (True) what describes them. Where parameters say what to
     expect of each entry, the entries tell most; where they say what a noise looks like, they tell
     little.
+
+    Attributes
+    ----------
+    widths : dict of bool to int
+        The number of observables in each way; none if no likelihood can be learned.
+    curves : dict of str to array of int, shape (length, columns)
+        Places of the curves.
     """
-    if len(observations) < FEWEST or observations.grids:
-        return {}
-    if np.isnan(observations.vector).any() or np.isnan(one.vector).any():
-        return {}
-    some = observations[np.arange(FEWEST)]
-    read = Exact.fit(some, not_pixels(some), profiles=True)
-    if dim + len(read.givens) > MOST_PARAMETERS:
-        return {}
-    widths = {False: len(read.observables), True: len(read.laws)}
-    return {laws: width for laws, width in widths.items() if 0 < width <= MOST_OBSERVABLES}
+
+    widths: dict[bool, int]
+    curves: dict[str, IntArray]
+
+    @classmethod
+    def of(cls, observations: Observations, one: Observations, dim: int) -> Readings:
+        """Look at the simulations that there are, and at the observation."""
+        none = cls({}, {})
+        if len(observations) < FEWEST or observations.grids:
+            return none
+        if np.isnan(observations.vector).any() or np.isnan(one.vector).any():
+            return none
+        found = cls({}, places_of_curves(observations))
+        read = found.fit(observations[np.arange(FEWEST)])
+        if dim + len(read.givens) > MOST_PARAMETERS:
+            return none
+        widths = {False: len(read.observables), True: len(read.laws)}
+        affordable = {laws: k for laws, k in widths.items() if 0 < k <= MOST_OBSERVABLES}
+        return cls(affordable, found.curves)
+
+    def fit(self, observations: Observations) -> Exact:
+        """Learn how they are scaled."""
+        return Exact.fit(observations, not_pixels(observations), profiles=True, curves=self.curves)
 
 
 @dataclass(frozen=True)
@@ -232,19 +254,22 @@ class Learned:
     told: float
 
     @classmethod
-    def of(cls, inside: FloatArray, seen: Observations, *, laws: bool) -> Learned | None:
-        """Learn it of rows of a cube (n, d), and what was observed; None without any observable."""
-        read = Exact.fit(seen, not_pixels(seen), profiles=True)
-        columns = read.laws if laws else read.observables
-        if not columns:
-            return None
+    def of(
+        cls,
+        inside: FloatArray,
+        seen: Observations,
+        read: Exact,
+        columns: tuple[int, ...],
+        asked: int,
+    ) -> Learned:
+        """Learn it of rows of a cube (n, d) and what was observed; the first `asked` judge it."""
         with one_thread():
             x = torch.from_numpy(inside)
             y, given = _told(read, columns, seen)
             y = _blurred(y)
             likelihood, folds = learned(x, y, given)
             warmth = max(WARM, too_sure(folds, x, y, given) / FORGIVEN)
-            told = told_apart(folds, x, y, given, warmth)
+            told = told_apart(folds, x, y, given, warmth, asked)
         return cls(read, columns, likelihood, warmth, told)
 
     def __call__(self, observations: Observations) -> tuple[Tensor, Tensor]:
@@ -266,18 +291,23 @@ class Emulated:
     ----------
     rows : Rows
     box : Box
-    widths : dict of bool to int
-        What it may read, as `readable` says; it takes what tells parameters apart best.
+    readings : Readings
+        It takes the one that tells parameters apart best.
     """
 
-    def __init__(self, rows: Rows, box: Box, widths: dict[bool, int]) -> None:
+    def __init__(self, rows: Rows, box: Box, readings: Readings) -> None:
         self.box = box
         self.middle, self.half = (box.high + box.low) / 2, (box.high - box.low) / 2
         inside, found = self._inside(rows.latents), []
-        for laws, width in widths.items():
-            near = _nearest(inside, INSIDE_OBSERVABLE * width)
-            found.append(Learned.of(inside[near], rows.observations[near], laws=laws))
-        best = max(filter(None, found), key=lambda one: one.told)
+        least = [INSIDE_OBSERVABLE * width for width in readings.widths.values()]
+        asked = len(_nearest(inside, min(least)))
+        for laws, enough in zip(readings.widths, least, strict=True):
+            near = _nearest(inside, enough)
+            seen = rows.observations[near]
+            read = readings.fit(seen)
+            columns = read.laws if laws else read.observables
+            found.append(Learned.of(inside[near], seen, read, columns, asked))
+        best = max(found, key=lambda one: one.told)
         self.read, self.likelihood, self.warmth = best, best.likelihood, best.warmth
 
     def explains(self, observation: Observations, draws: FloatArray, fresh: Rows) -> bool:

@@ -13,7 +13,7 @@ from sbi_inn.observation.set_moments import profile
 from sbi_inn.observation.statistics import SHORT, described
 from sbi_inn.posterior.core import Core
 from sbi_inn.summary_networks.curves import places_of_curves
-from sbi_inn.summary_networks.described import described_curves
+from sbi_inn.summary_networks.described import described_curves, width_of_curves
 from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 LOOKED_AT = 2_000
@@ -71,6 +71,5 @@ class Reading:
         if np.mean(noise[varies] / spread[varies]) > NOISE:
             kept[entries] = False
         else:
-            one = np.zeros((1, self.schema.observable_columns()))
-            kept[-described_curves(one, self.curves.values()).shape[1] :] = False
+            kept[-width_of_curves(self.curves.values()) :] = False
         return replace(self, kept=kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -49,6 +49,12 @@ def described_curves(vector: FloatArray, curves: Iterable[IntArray]) -> FloatArr
         parts += [set_moments.order(entries), set_moments.changes(entries)]
         parts.append(set_moments.profile(entries))
     return np.nan_to_num(np.hstack(parts))
+
+
+def width_of_curves(curves: Collection[IntArray]) -> int:
+    """Count the numbers that describe curves."""
+    last = max((int(places.max()) for places in curves), default=0)
+    return described_curves(np.zeros((1, last + 1)), curves).shape[1]
 
 
 def large_sets(observations: Observations) -> tuple[str, ...]:

@@ -15,7 +15,12 @@ import numpy.typing as npt
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.columns import Columns, named, prefixed
 from sbi_inn.summary_networks.curves import places_of_curves
-from sbi_inn.summary_networks.described import described_curves, described_sets, large_sets
+from sbi_inn.summary_networks.described import (
+    described_curves,
+    described_sets,
+    large_sets,
+    width_of_curves,
+)
 from sbi_inn.summary_networks.neighbours import Neighbours
 from sbi_inn.summary_networks.whitening import Whitened
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
@@ -66,14 +71,14 @@ class Exact:
         read: IntArray,
         *,
         profiles: bool = False,
-        describes: bool = True,
+        curves: Mapping[str, IntArray] | None = None,
     ) -> Exact:
         """Learn it from a batch of observations.
 
-        With profiles of their large sets, and what describes their curves.
+        With profiles of their large sets, and what describes curves: by default those among them.
         """
         profiled = large_sets(observations) if profiles else ()
-        curves = places_of_curves(observations) if describes else {}
+        curves = places_of_curves(observations) if curves is None else curves
         moving = tuple(observations.series)
         table, givens = _table(observations, read, profiled, curves, moving)
         columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
@@ -121,8 +126,7 @@ class Exact:
     def _describing(self) -> IntArray:
         """Which columns describe curves: the last ones."""
         n = self.columns.scale.shape[1]
-        one = np.zeros((1, 1 + max((p.max() for p in self.curves.values()), default=0)))
-        return np.arange(n - described_curves(one, self.curves.values()).shape[1], n)
+        return np.arange(n - width_of_curves(self.curves.values()), n)
 
     def _of_observables(self, without: IntArray) -> tuple[int, ...]:
         columns = self.columns

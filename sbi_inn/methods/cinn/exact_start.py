@@ -35,7 +35,7 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
     even fewer gives None.
     """
     if (exact.profiled or exact.curves) and not _enough(exact, data):
-        exact = Exact.fit(data.observations[data.train], exact.read, describes=False)
+        exact = Exact.fit(data.observations[data.train], exact.read, curves={})
     if not _enough(exact, data):
         return None
     # A row whose noise is drawn anew would be its own nearest neighbour.
