@@ -39,6 +39,8 @@ WORST = Limits("calibration error of one parameter", caution=0.02, distrust=0.05
 # At .15 a 95 % interval still holds the truth in 94.7 % of cases, at .4 in 93 %, while the halves
 # of the posterior are 56:44 and 66:34.
 SHIFT = Limits("shift, in sd", caution=0.15, distrust=0.4)
+# Where a single parameter is as far off, it is named in place of a combination.
+TOGETHER = replace(SHIFT, measure="shift of a combination, in sd")
 # Outside .91 to 1.1, and .8 to 1.25: as far below 1 as above in logarithms.
 WIDTH = Limits("log of the width ratio", caution=float(np.log(1.1)), distrust=float(np.log(1.25)))
 
@@ -95,6 +97,11 @@ class Calibration(Record):
             for name, mask in self._parts.items()
             for found in self._look(name, mask, self._looks)
         )
+
+    @cached_property
+    def worst(self) -> Finding:
+        """The finding that decides."""
+        return max(self.findings, key=lambda f: (f.level, f.limits is not TOGETHER, f.share))
 
     @property
     def sights(self) -> tuple[Sight, ...]:
@@ -253,7 +260,7 @@ class Calibration(Record):
             f"all {dim} parameters together lie off: a linear combination of them by {effect:.2f} "
             f"+- {error:.2f} of its standard deviation"
         )
-        yield Finding(effect, error, SHIFT, corrected(p_value, self._looks), words)
+        yield Finding(effect, error, TOGETHER, corrected(p_value, self._looks), words)
 
     def _errors(
         self, ranks: FloatArray, where: str, p_values: list[float], how: list[str], *, pooled: bool

@@ -29,27 +29,34 @@ LEARNED_OF = 2_500
 
 
 def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
-    """Add what neighbours say, where rows left out become likelier by it.
+    """Keep what describes curves, and add what neighbours say, where left-out rows gain by it.
 
     Of fewer rows than features it leaves out profiles of sets and what describes curves, and of
     even fewer gives None.
     """
+    seen = data.observations[data.train]
     if (exact.profiled or exact.curves) and not _enough(exact, data):
-        exact = Exact.fit(data.observations[data.train], exact.read, curves={})
+        exact = Exact.fit(seen, exact.read, curves={})
     if not _enough(exact, data):
         return None
+    if exact.curves:
+        plain = Exact.fit(seen, exact.read, profiles=bool(exact.profiled), curves={})
+        exact = exact if _gains(exact, plain, data) else plain
     # A row whose noise is drawn anew would be its own nearest neighbour.
     if data.renew or data.fresh or data.stream or exact.width > MANY:
         return exact
-    latents, seen = data.latents[data.train], data.observations[data.train]
-    more = exact.with_neighbours(latents, seen)
-    if not _enough(more, data):
-        return exact
-    x = torch.from_numpy(latents.astype(np.float32))
+    more = exact.with_neighbours(data.latents[data.train], seen)
+    return more if _enough(more, data) and _gains(more, exact, data) else exact
+
+
+def _gains(more: Exact, less: Exact, data: TrainingData) -> bool:
+    """Whether left-out rows become likelier by what one reads and the other does not."""
+    seen = data.observations[data.train]
+    x = torch.from_numpy(data.latents[data.train].astype(np.float32))
     (asked,), (others,) = (
-        left_out_losses(x, torch.from_numpy(each(seen)), exact.own) for each in (more, exact)
+        left_out_losses(x, torch.from_numpy(each(seen)), each.own) for each in (more, less)
     )
-    return more if surely_less(asked, others) else exact
+    return surely_less(asked, others)
 
 
 def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
