@@ -77,7 +77,8 @@ def test_wrong_posteriors_are_found_and_named(name):
     for seed in range(2):
         calibration, pixels = looked(change, seed)
         assert calibration.verdict != "trust"
-        assert word in calibration.sentence
+        said = [found.words for found in calibration.findings if found.level]
+        assert any(word in words for words in said)
         if name in ("narrow", "wide"):
             assert pixels.verdict != "trust"
             assert f"they are too {name}" in pixels.sentence
