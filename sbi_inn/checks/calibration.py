@@ -39,8 +39,8 @@ WORST = Limits("calibration error of one parameter", caution=0.02, distrust=0.05
 # At .15 a 95 % interval still holds the truth in 94.7 % of cases, at .4 in 93 %, while the halves
 # of the posterior are 56:44 and 66:34.
 SHIFT = Limits("shift, in sd", caution=0.15, distrust=0.4)
-# Where a single parameter is as far off, it is named in place of a combination.
-TOGETHER = replace(SHIFT, measure="shift of a combination, in sd")
+# Of a combination; where there is as much to object to a single parameter, that one is named.
+TOGETHER = replace(SHIFT)
 # Outside .91 to 1.1, and .8 to 1.25: as far below 1 as above in logarithms.
 WIDTH = Limits("log of the width ratio", caution=float(np.log(1.1)), distrust=float(np.log(1.25)))
 
@@ -101,7 +101,11 @@ class Calibration(Record):
     @cached_property
     def worst(self) -> Finding:
         """The finding that decides."""
-        return max(self.findings, key=lambda f: (f.level, f.limits is not TOGETHER, f.share))
+
+        def order(found: Finding) -> tuple[int, bool, float]:
+            return found.level, bool(found.level and found.limits is not TOGETHER), found.share
+
+        return max(self.findings, key=order)
 
     @property
     def sights(self) -> tuple[Sight, ...]:
