@@ -52,10 +52,20 @@ def told_apart(
 ) -> float:
     """Say how well likelihoods tell the parameters of a row from those of others, in nats.
 
-    The mean log of the likelihood at the right parameters over that at any of `OTHERS` rows, of the
-    rows that a fold was not learned from: a bound of the information that it holds (van den Oord,
-    Li & Vinyals 2018, arXiv:1807.03748). Log-likelihoods are divided by `warmth`. It is asked of
-    the `first` rows alone, so that likelihoods of more rows can be compared with it.
+    The log of the likelihood at the right parameters over its mean at these and those of `OTHERS`
+    rows, averaged over rows that a fold was not learned from: at most log(1 + OTHERS), and a lower
+    bound of the information that observables hold (van den Oord, Li & Vinyals 2018,
+    arXiv:1807.03748).
+
+    Parameters
+    ----------
+    folds, x, y, given
+        As of `too_sure`.
+    warmth : float
+        By which log-likelihoods are divided.
+    first : int, optional
+        So many rows, the first ones, are asked; by default all. Likelihoods that were learned of
+        different numbers of rows are compared on the same ones.
     """
     found = []
     for fold, (whole, _) in zip(folds, parts_of(len(x)), strict=True):

@@ -60,9 +60,13 @@ class Reading:
         return table if self.kept is None else table[:, self.kept]
 
     def judged_by(self, first: FloatArray, second: FloatArray) -> Reading:
-        """Keep the entries of curves or what describes them, by two simulations (n, k) at draws."""
+        """Decide which to keep, the entries of curves or what describes them.
+
+        By `first` and `second`, all that is read of two simulations at each draw, (n, k).
+        """
         if not self.curves:
             return self
+        # Where there is no image, observables of fixed shape come first, each at its own place.
         entries = np.concatenate([places.ravel() for places in self.curves.values()])
         noise = np.mean((first - second)[:, entries] ** 2, axis=0) / 2
         spread = np.concatenate([first, second])[:, entries].var(axis=0)

@@ -24,7 +24,7 @@ FEWEST_ROWS = 300
 MANY = 600
 # Training rows that are looked at to see what values an observable takes.
 LOOKED_AT = 1_000
-# Training rows that say of what a likelihood tells most.
+# Training rows of which likelihoods are learned, to see which observables tell most.
 LEARNED_OF = 2_500
 
 
@@ -62,7 +62,7 @@ def _gains(more: Exact, less: Exact, data: TrainingData) -> bool:
 def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
     """Give the features of which a likelihood may be learned; none where it cannot be afforded.
 
-    Of curves these are their entries or what describes them, whatever tells parameters apart best.
+    Of curves these are their entries or what describes them, whichever tells parameters apart best.
     """
     found = [c for c in (exact.observables, exact.laws) if 0 < len(c) <= MOST_OBSERVABLES]
     if not found or not may_learn(data) or data.dim + len(exact.givens) > MOST_PARAMETERS:
