@@ -14,8 +14,6 @@ from sbi_inn.flows.likelihood import Likelihood, learned, parts_of
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
 MOST_PARAMETERS = 20
-# Observables up to which it is.
-MOST_OBSERVABLES = 200
 # Widths that are added to those of the normal law, in spreads of the parameters: how far a mode
 # is off where the likelihood is not learned well. Rows left out say which one is kept.
 FLOORS = (0.01, 0.05, 0.15)

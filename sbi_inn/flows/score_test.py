@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from scipy.stats import chi2
 from torch import Tensor
 
-from sbi_inn.flows.likelihood import Likelihood, parts_of
+from sbi_inn.flows.likelihood import Likelihood, learned, parts_of
 
 # Share of the rows that may lie further out than the number says.
 TAIL = 0.1
@@ -16,6 +17,43 @@ TAIL = 0.1
 LEAST = 1e-9
 # Other rows that the parameters of a row are told from.
 OTHERS = 50
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A likelihood, and what rows that it was not learned from say of it.
+
+    Attributes
+    ----------
+    likelihood : Likelihood
+    warmth : float
+        By which its logarithm is to be divided.
+    told : float
+        How well it tells parameters apart then, in nats (`told_apart`).
+    """
+
+    likelihood: Likelihood
+    warmth: float
+    told: float
+
+
+def judged(
+    x: Tensor,
+    y: Tensor,
+    given: Tensor,
+    *,
+    warm: float = 1.0,
+    forgiven: float = 1.0,
+    asked: int | None = None,
+) -> Judged:
+    """Learn a likelihood of parameters, observables and givens (rows, ...), and judge it.
+
+    Its warmth is `warm` at least; where it is too sure, by how many times, over `forgiven`. So many
+    rows are `asked` how well it tells parameters apart, the first ones; by default all.
+    """
+    likelihood, folds = learned(x, y, given)
+    warmth = max(warm, too_sure(folds, x, y, given) / forgiven)
+    return Judged(likelihood, warmth, told_apart(folds, x, y, given, warmth, asked))
 
 
 def too_sure(folds: list[Likelihood], x: Tensor, y: Tensor, given: Tensor) -> float:

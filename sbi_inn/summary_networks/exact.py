@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.columns import Columns, named, prefixed
@@ -25,6 +28,11 @@ from sbi_inn.summary_networks.neighbours import Neighbours
 from sbi_inn.summary_networks.whitening import Whitened
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
+Way = Literal["observables", "laws"]
+"""Of curves a likelihood reads their entries, or what describes them: see `Exact.ways`."""
+
+# Observables up to which a likelihood is learned.
+MOST_OBSERVABLES = 200
 # How the names of the arrays of `Whitened` begin in files.
 WHITENED = "whitened:"
 NEIGHBOURS = "neighbours:"  # those of `Neighbours`
@@ -115,6 +123,12 @@ class Exact:
         return self._of_observables(self._describing)
 
     @property
+    def ways(self) -> dict[Way, tuple[int, ...]]:
+        """Each way to choose features of which a likelihood is learned, if it can be afforded."""
+        every: dict[Way, tuple[int, ...]] = {"observables": self.observables, "laws": self.laws}
+        return {way: c for way, c in every.items() if 0 < len(c) <= MOST_OBSERVABLES}
+
+    @property
     def laws(self) -> tuple[int, ...]:
         """The same with what describes curves, without their entries; none without curves."""
         if not self.curves:
@@ -141,6 +155,11 @@ class Exact:
         if self.neighbours is not None:
             parts.append(self.neighbours(first, self._components(whitened)))
         return np.hstack(parts)
+
+    def told(self, observations: Observations, chosen: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Give chosen features, and the givens, in double precision; shape (batch, ...) each."""
+        told = torch.from_numpy(self(observations).astype(float))
+        return told[:, list(chosen)], told[:, self.givens]
 
     def _parts(self, observations: Observations) -> tuple[AnyArray, AnyArray]:
         """Give columns as they are, and what was made of them by whitening."""

@@ -8,8 +8,9 @@ import scipy.stats as st
 
 import sbi_inn as si
 from sbi_inn.errors import NoDensityError
-from sbi_inn.posterior import closing_in, scouting
-from sbi_inn.posterior.closing_in import WARM, Closed, Rows, close_in
+from sbi_inn.posterior import local_likelihood, scouting
+from sbi_inn.posterior.closing_in import Closed, close_in
+from sbi_inn.posterior.local_likelihood import WARM, Rows
 from sbi_inn.posterior.probing import Probe
 from sbi_inn.posterior.region import Region
 from sbi_inn.prior.box import Box
@@ -107,7 +108,7 @@ def test_walkers_begin_at_all_modes_though_one_looks_a_little_likelier():
     def log_density(places):
         return np.where(places[:, 0] > 0, 0.0, -5.0)
 
-    walkers = closing_in._likely(places, log_density, np.random.default_rng(1))
+    walkers = local_likelihood._likely(places, log_density, np.random.default_rng(1))
     assert 0.35 < (walkers > 0).mean() < 0.65
 
 
@@ -117,7 +118,7 @@ def test_walkers_leave_a_place_that_is_far_less_likely():
     def log_density(places):
         return np.where(places[:, 0] > 0, 0.0, -20.0)
 
-    walkers = closing_in._likely(places, log_density, np.random.default_rng(1))
+    walkers = local_likelihood._likely(places, log_density, np.random.default_rng(1))
     assert (walkers > 0).all()
 
 

@@ -8,12 +8,11 @@ import numpy as np
 import torch
 
 from sbi_inn.flows.gaussian_start import left_out_losses, surely_less
-from sbi_inn.flows.laplace_start import MOST_OBSERVABLES, MOST_PARAMETERS
-from sbi_inn.flows.likelihood import learned
-from sbi_inn.flows.score_test import told_apart, too_sure
+from sbi_inn.flows.laplace_start import MOST_PARAMETERS
+from sbi_inn.flows.score_test import judged
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.statistics import mostly_two_valued
-from sbi_inn.summary_networks.exact import Exact
+from sbi_inn.summary_networks.exact import Exact, Way
 from sbi_inn.typing import FloatArray
 
 # Training rows for each feature that an exact start reads, at least.
@@ -64,20 +63,18 @@ def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
 
     Of curves these are their entries or what describes them, whichever tells parameters apart best.
     """
-    found = [c for c in (exact.observables, exact.laws) if 0 < len(c) <= MOST_OBSERVABLES]
+    found = exact.ways
     if not found or not may_learn(data) or data.dim + len(exact.givens) > MOST_PARAMETERS:
         return ()
-    return found[0] if len(found) == 1 else max(found, key=partial(_told, exact, data))
+    best = max(found, key=partial(_tells, exact, data)) if len(found) > 1 else next(iter(found))
+    return found[best]
 
 
-def _told(exact: Exact, data: TrainingData, columns: tuple[int, ...]) -> float:
-    """Say how well a likelihood of such features tells parameters apart, learned of some rows."""
+def _tells(exact: Exact, data: TrainingData, way: Way) -> float:
+    """Say how well a likelihood tells parameters apart, learned in one way of some rows."""
     rows = data.train[:LEARNED_OF]
-    features = torch.from_numpy(exact(data.observations[rows]).astype(float))
-    x, given = torch.from_numpy(data.latents[rows]), features[:, exact.givens]
-    y = features[:, list(columns)]
-    _, folds = learned(x, y, given)
-    return told_apart(folds, x, y, given, max(1.0, too_sure(folds, x, y, given)))
+    y, given = exact.told(data.observations[rows], exact.ways[way])
+    return judged(torch.from_numpy(data.latents[rows]), y, given).told
 
 
 def may_learn(data: TrainingData) -> bool:
