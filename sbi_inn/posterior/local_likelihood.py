@@ -137,7 +137,8 @@ class Readings:
 
     def fit(self, observations: Observations) -> Exact:
         """Learn how they are scaled."""
-        return Exact.fit(observations, not_pixels(observations), profiles=True, curves=self.curves)
+        read = not_pixels(observations)
+        return Exact.fit(observations, read, profiles=True, curves=self.curves, alike=True)
 
 
 @dataclass(frozen=True)

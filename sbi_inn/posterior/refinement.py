@@ -27,6 +27,7 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.posterior.core import STRANGE, Core, Refined
 from sbi_inn.posterior.region import Region
 from sbi_inn.posterior.scouting import Scout
+from sbi_inn.simulation.again import at_givens_of
 from sbi_inn.simulation.joining import join
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import run
@@ -206,15 +207,15 @@ def _study(
     if core.prior.fields:
         names = ", ".join(place.name for place in core.prior.fields)
         raise PriorError(f"refine cannot be used for fields; the prior has the field {names}")
-    problem = core.simulator("to refine")
+    problem, observation = core.simulator("to refine"), core.schema.read(y)
     if not core.prior.stated:
         raise PriorError(
             "to refine, parameters must be drawn from the prior, and that of the table was "
             "never stated: state it, fit_posterior(simulations, si.Prior(...))"
         )
     return _Study(
-        problem,
-        core.schema.read(y),
+        at_givens_of(observation, core.schema, problem, constant=False),
+        observation,
         core.prior.names,
         int(n_simulations),
         min(max(FEWEST, round(LOOK * n_simulations)), n_simulations // (rounds or 1)),

@@ -102,7 +102,7 @@ class Scout:
     def look(self, core: Core, number: int, most: int) -> Scouted:
         """Find the region of a round, for `most` simulations at most."""
         whole = region(core, self.observation, self.rng(Stream.REFINED_ROUNDS, number))
-        asks = self.closed or number == CLOSES_IN
+        asks = self.closed or number >= CLOSES_IN
         found = self._close_in(core, number, most) if asks else Closed(None)
         if found.latents is not None:
             small = self._around(core, number, found.latents)

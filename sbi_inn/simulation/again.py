@@ -14,7 +14,7 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.description import numbers
 from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import statistics
-from sbi_inn.simulation.givens import is_whole
+from sbi_inn.simulation.givens import is_function, is_whole
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.run import resimulate_rows
 from sbi_inn.simulation.seeds import Seeds, Stream
@@ -29,16 +29,26 @@ def givens_of(observations: Observations, schema: Schema) -> dict[str, AnyArray]
     return {name: folded[name] for name in schema.givens} | sizes
 
 
-def at_givens_of(observation: Observations, schema: Schema, problem: Problem) -> Problem:
-    """Hold the givens of a problem fixed at those of one observation."""
+def at_givens_of(
+    observation: Observations, schema: Schema, problem: Problem, *, constant: bool = True
+) -> Problem:
+    """Hold the givens of a problem fixed at those of one observation.
+
+    Single numbers become constants, which tables leave out of observations. Without `constant` they
+    stay among the givens that vary, so that a table can be joined to others; and what is computed
+    is computed still, as its value may tell about the parameters.
+    """
     given = dict(problem.given)
     for name, value in givens_of(observation, schema).items():
         if name not in given:  # the length of a series may be none
             continue
-        # A single number is a constant; a table of one row is drawn from all the time.
+        if not constant and is_function(given[name]):
+            continue
         whole = name in schema.sets or is_whole(given[name])
-        varied = value.ndim > 1 or not np.isfinite(value[0])
-        given[name] = value[:1] if varied else int(value[0]) if whole else float(value[0])
+        row = value[:1].astype(np.int64) if whole and np.isfinite(value[:1]).all() else value[:1]
+        # A single number is a constant; a table of one row is drawn from all the time.
+        single = constant and value.ndim == 1 and np.isfinite(value[0])
+        given[name] = row[0].item() if single else row
     return replace(problem, given=given)
 
 

@@ -111,7 +111,7 @@ class Drawer:
 
     def __init__(self, given: Mapping[str, Given]) -> None:
         self._given = given
-        alone = {n: v for n, v in given.items() if not (_is_table(v) or _is_function(v))}
+        alone = {n: v for n, v in given.items() if not (_is_table(v) or is_function(v))}
         self._draw = {name: _sampler(value) for name, value in alone.items()}
 
     def __call__(
@@ -132,7 +132,7 @@ class Drawer:
                 if len(table) not in chosen:
                     chosen[len(table)] = rng.integers(len(table), size=rows)
                 known[name] = table[chosen[len(table)]]
-            elif _is_function(value):
+            elif is_function(value):
                 known[name] = _called(name, value, known, rows, rng)
             else:
                 known[name] = self._draw[name](rows, rng)
@@ -183,5 +183,6 @@ def _is_table(given: Given) -> bool:
     return isinstance(given, np.ndarray | list | tuple) or hasattr(given, "__array__")
 
 
-def _is_function(given: Given) -> bool:
+def is_function(given: Given) -> bool:
+    """Whether a given is computed, of parameters or other givens."""
     return callable(given) and not hasattr(given, "rvs") and not _is_table(given)

@@ -16,6 +16,8 @@ from sbi_inn.typing import FloatArray, IntArray
 
 # Entries from which on an observable may be a curve: of 20 a vector told more, of 21 a series.
 SHORTEST = 21
+# Entries from which on an observable may have an order that says something, at all.
+FEWEST = 8
 # Entries up to which it may: each takes time in every step of the training.
 LONGEST = 256
 # Rows that are looked at to see whether neighbours go together.
@@ -57,8 +59,8 @@ def _stacked(observations: Observations, places: IntArray) -> FloatArray:
     return observations.vector[:, places].reshape(-1, places.shape[1])
 
 
-def places_of_curves(observations: Observations) -> dict[str, IntArray]:
-    """Find the curves among the observables, and put those of one length together.
+def places_of_curves(observations: Observations, shortest: int = SHORTEST) -> dict[str, IntArray]:
+    """Find the curves of at least so many entries, and put those of one length together.
 
     Returns
     -------
@@ -74,7 +76,7 @@ def places_of_curves(observations: Observations) -> dict[str, IntArray]:
         shape = schema.shape(name)
         places = np.arange(start, start + math.prod(shape))
         start += len(places)
-        fits = len(shape) == 1 and SHORTEST <= len(places) <= LONGEST
+        fits = len(shape) == 1 and shortest <= len(places) <= LONGEST
         if fits and name not in schema.images and _curved(observations.vector[:LOOKED_AT, places]):
             by_length.setdefault(len(places), {})[name] = places
     return {next(iter(same)): np.stack([*same.values()], axis=1) for same in by_length.values()}
@@ -82,7 +84,11 @@ def places_of_curves(observations: Observations) -> dict[str, IntArray]:
 
 def _curved(values: FloatArray) -> bool:
     """Whether rows are curves: what is just yes or no was better read as a vector."""
-    return not mostly_two_valued(values) and neighbours_go_together(values)
+    if mostly_two_valued(values):
+        return False
+    if values.shape[1] < SHORTEST:
+        return _closer_in_each(_within(values)) > CLOSER
+    return neighbours_go_together(values)
 
 
 def neighbours_go_together(values: FloatArray) -> bool:
@@ -100,11 +106,20 @@ def neighbours_go_together(values: FloatArray) -> bool:
     >>> neighbours_go_together(noise), neighbours_go_together(noise.cumsum(axis=1))
     (False, True)
     """
-    scaled = np.nan_to_num(squash(values, location_scale(values))).astype(float)
-    within = scaled - scaled.mean(axis=1, keepdims=True)
-    within /= within.std(axis=1, keepdims=True) + NO_SPREAD
-    over_rows = max(map(_closer, (scaled, within, np.abs(within))))
+    within = _within(values)
+    over_rows = max(map(_closer, (_scaled(values), within, np.abs(within))))
     return max(over_rows, _closer_in_each(within)) > CLOSER
+
+
+def _scaled(values: FloatArray) -> FloatArray:
+    return np.nan_to_num(squash(values, location_scale(values))).astype(float)
+
+
+def _within(values: FloatArray) -> FloatArray:
+    """Give what is left of scaled entries without the mean and spread of their row."""
+    scaled = _scaled(values)
+    within = scaled - scaled.mean(axis=1, keepdims=True)
+    return np.asarray(within / (within.std(axis=1, keepdims=True) + NO_SPREAD))
 
 
 def _closer(rows: FloatArray) -> float:

@@ -25,6 +25,7 @@ from sbi_inn.summary_networks.described import (
     width_of_curves,
 )
 from sbi_inn.summary_networks.neighbours import Neighbours
+from sbi_inn.summary_networks.shares import Shares
 from sbi_inn.summary_networks.whitening import Whitened
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
@@ -38,6 +39,7 @@ WHITENED = "whitened:"
 NEIGHBOURS = "neighbours:"  # those of `Neighbours`
 PROFILED = "profiled:"  # of empty arrays, before the name of a set
 CURVES = "curves:"  # of the places of curves
+SHARES = "shares:"  # of the limits of shares
 MOVING = "moving:"  # of empty arrays, before the name of a series
 
 
@@ -61,6 +63,8 @@ class Exact:
         Places of curves, which are also read by what describes a series.
     moving : tuple of str
         Series of which it is also read how much they change; none in older files.
+    shares : Shares
+        What is read of sets where simulations are much alike.
     """
 
     read: IntArray
@@ -71,6 +75,7 @@ class Exact:
     profiled: tuple[str, ...] = ()
     curves: Mapping[str, IntArray] = field(default_factory=dict)
     moving: tuple[str, ...] = ()
+    shares: Shares = field(default_factory=Shares)
 
     @classmethod
     def fit(
@@ -80,17 +85,30 @@ class Exact:
         *,
         profiles: bool = False,
         curves: Mapping[str, IntArray] | None = None,
+        alike: bool = False,
     ) -> Exact:
         """Learn it from a batch of observations.
 
-        With profiles of their large sets, and what describes curves: by default those among them.
+        With profiles of their large sets, with shares of these where simulations are much `alike`,
+        and with what describes curves: by default those among them.
         """
         profiled = large_sets(observations) if profiles else ()
+        shares = Shares.fit(observations, profiled) if alike else Shares()
         curves = places_of_curves(observations) if curves is None else curves
         moving = tuple(observations.series)
-        table, givens = _table(observations, read, profiled, curves, moving)
+        table, givens = _table(observations, read, profiled, shares, curves, moving)
         columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
-        return cls(read, columns, whitened, givens, None, profiled, curves, moving)
+        return cls(read, columns, whitened, givens, None, profiled, curves, moving, shares)
+
+    def without(self, part: Literal["curves", "shares"], observations: Observations) -> Exact:
+        """Learn it anew without what describes curves, or without shares."""
+        return Exact.fit(
+            observations,
+            self.read,
+            profiles=bool(self.profiled),
+            curves={} if part == "curves" else self.curves,
+            alike=bool(self.shares) and part != "shares",
+        )
 
     def with_neighbours(self, latents: FloatArray, observations: Observations) -> Exact:
         """Add what neighbours say, among rows of latents (rows, dim) and observations."""
@@ -163,7 +181,9 @@ class Exact:
 
     def _parts(self, observations: Observations) -> tuple[AnyArray, AnyArray]:
         """Give columns as they are, and what was made of them by whitening."""
-        table, _ = _table(observations, self.read, self.profiled, self.curves, self.moving)
+        table, _ = _table(
+            observations, self.read, self.profiled, self.shares, self.curves, self.moving
+        )
         return self.columns(table), self.whitened(table).astype(np.float32)
 
     def _components(self, whitened: AnyArray) -> AnyArray:
@@ -174,6 +194,7 @@ class Exact:
         whitened = prefixed(WHITENED, self.whitened.to_arrays())
         found = {"read": self.read, "givens": self.givens} | self.columns.to_arrays() | whitened
         found |= {PROFILED + name: np.empty(0) for name in self.profiled}
+        found |= prefixed(SHARES, self.shares.limits)
         found |= prefixed(CURVES, self.curves) | {MOVING + n: np.empty(0) for n in self.moving}
         if self.neighbours is not None:
             found |= prefixed(NEIGHBOURS, self.neighbours.to_arrays())
@@ -194,6 +215,7 @@ class Exact:
             tuple(named(PROFILED, arrays)),
             named(CURVES, arrays),
             tuple(named(MOVING, arrays)),
+            Shares(named(SHARES, arrays)),
         )
 
 
@@ -201,6 +223,7 @@ def _table(
     observations: Observations,
     read: IntArray,
     profiled: tuple[str, ...],
+    shares: Shares,
     curves: Mapping[str, IntArray],
     moving: tuple[str, ...],
 ) -> tuple[FloatArray, IntArray]:
@@ -208,5 +231,5 @@ def _table(
     told, sizes = described_sets(observations, profiled, moving)
     first = observations.vector.shape[1] - observations.givens
     drawn = described_curves(observations.vector, curves.values())
-    table = np.hstack([observations.vector[:, read], told, drawn])
+    table = np.hstack([observations.vector[:, read], told, shares(observations), drawn])
     return table, np.concatenate([np.flatnonzero(read >= first), len(read) + sizes])

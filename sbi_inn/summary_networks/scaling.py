@@ -17,6 +17,7 @@ from sbi_inn.summary_networks.decades import Decades
 from sbi_inn.summary_networks.described import profiled_sets
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.location import LINEAR, location_scale, squash, thinned
+from sbi_inn.summary_networks.ordered import Ordered
 from sbi_inn.summary_networks.scores import ALIKE, Scores
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
@@ -33,6 +34,7 @@ EXACT = "exact:"
 PLACES = "places"
 DECADES = "decades:"
 AS_THEY_ARE = "as they are:"
+ORDERED = "ordered:"
 CURVES = "curves:"  # with the name of the first, and what is kept of them
 ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
 
@@ -71,6 +73,8 @@ class Scaling:
         What is read by its logarithm. All of the above is about what that gives.
     as_they_are : Columns or None
         How it reads these besides, without a logarithm, if it does.
+    ordered : Ordered or None
+        What it is told of curves beside their entries, if it is.
 
     Examples
     --------
@@ -96,6 +100,7 @@ class Scaling:
     curves: dict[str, Curves] = field(default_factory=dict)
     decades: Decades = field(default_factory=Decades.none)
     as_they_are: Columns | None = None
+    ordered: Ordered | None = None
 
     @classmethod
     def fit(
@@ -106,8 +111,10 @@ class Scaling:
         scores: bool = True,
         exact: bool = False,
         profiles: bool = False,
+        alike: bool = False,
         statistics: bool = False,
         curves: bool = False,
+        ordered: bool = False,
         decades: Decades | None = None,
     ) -> Scaling:
         """Learn centre and scale from a batch of observations.
@@ -123,10 +130,14 @@ class Scaling:
             Prepare also what a `GaussianStart` reads.
         profiles : bool
             Let that read the quantiles of large sets, too.
+        alike : bool
+            Let it read shares of these sets below fixed limits besides: simulations are much alike.
         statistics : bool
             Read large sets of single numbers by their statistics alone, not as quantiles.
         curves : bool
             Read curves as series alone, not as features of fixed shape.
+        ordered : bool
+            Tell what describes curves, too.
         decades : Decades, optional
             By default nothing is read by its logarithm.
         """
@@ -144,8 +155,8 @@ class Scaling:
         elif large:
             sizes = Columns.fit(_log_sizes(observations, large), scores=False)
         # Of decades the logarithm follows the noise, and the normal score resolves the crowd.
-        alike = np.where(np.isin(read, decades.features), 1.0, ALIKE)
-        fixed = Columns.fit(vector[:, read], scores=scores, alike=alike)
+        usual = np.where(np.isin(read, decades.features), 1.0, ALIKE)
+        fixed = Columns.fit(vector[:, read], scores=scores, alike=usual)
         others = np.setdiff1d(plain, read)
         scale = np.empty((2, vector.shape[1]))
         scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
@@ -164,9 +175,10 @@ class Scaling:
             large,
             sizes,
             told,
-            Exact.fit(observations, read, profiles=profiles) if exact else None,
+            Exact.fit(observations, read, profiles=profiles, alike=alike) if exact else None,
             {name: Curves.fit(observations, places) for name, places in drawn.items()},
             decades,
+            ordered=Ordered.fit(observations) if ordered else None,
         )
 
     def with_what_is_logged(self, observations: Observations) -> Scaling | None:
@@ -195,6 +207,8 @@ class Scaling:
         parts = [self.fixed(logged.vector[:, self.read])]
         if self.as_they_are is not None:
             parts.append(self.as_they_are(observations.vector[:, self._logged]))
+        if self.ordered is not None:
+            parts.append(self.ordered(logged))
         if self.sizes is not None:
             parts.append(self.sizes(_log_sizes(observations, self.condensed)))
         if self.statistics is not None:
@@ -243,7 +257,7 @@ class Scaling:
         found |= {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
         found |= {AXIS + n: np.array(g.last) for n, g in self.grids.items() if g.axis}
         parts = {SIZES: self.sizes, STATISTICS: self.statistics, EXACT: self.exact}
-        parts[AS_THEY_ARE] = self.as_they_are
+        parts |= {AS_THEY_ARE: self.as_they_are, ORDERED: self.ordered}
         for prefix, part in parts.items():
             if part is not None:
                 found |= prefixed(prefix, part.to_arrays())
@@ -265,6 +279,7 @@ class Scaling:
         vector, read = arrays["vector"], arrays["read"]
         sizes, statistics = named(SIZES, arrays), named(STATISTICS, arrays)
         exact, as_they_are = named(EXACT, arrays), named(AS_THEY_ARE, arrays)
+        ordered = named(ORDERED, arrays)
         return cls(
             vector,
             read,
@@ -279,6 +294,7 @@ class Scaling:
             _curves(named(CURVES, arrays)),
             Decades.from_arrays(named(DECADES, arrays)),
             Columns.from_arrays(as_they_are) if as_they_are else None,
+            Ordered.from_arrays(ordered) if ordered else None,
         )
 
 

@@ -321,7 +321,7 @@ def test_discrete_and_dependent_parameters():
 
 
 def test_nuisances_givens_and_noise():
-    """Nuisances and givens vary as before; noise is drawn anew."""
+    """Nuisances vary as before, fresh simulations have the givens of y; noise is drawn anew."""
 
     def measured(a, nu, n):
         return {"y": a + 0 * nu, "z": nu}
@@ -338,6 +338,8 @@ def test_nuisances_givens_and_noise():
     table = sharp.simulations
     assert sharp.prior.names == ("a",)
     assert sharp.nuisances == ("nu",)
+    own = (table.dataset["n"] == 2).mean()
+    assert 0.6 < own < 1.0  # what was simulated before, and lies inside, has others
     assert set(np.unique(table.dataset["n"])) == {1, 2, 3, 4}
     assert st.kstest(table.dataset["nu"].values, "norm").pvalue > 0.001
     assert (table.noisy["y"] != table.dataset["y"].values).all()

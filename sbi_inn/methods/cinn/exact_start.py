@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ LEARNED_OF = 2_500
 
 
 def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
-    """Keep what describes curves, and add what neighbours say, where left-out rows gain by it.
+    """Keep what describes curves and sets, and add what neighbours say, if left-out rows gain.
 
     Of fewer rows than features it leaves out profiles of sets and what describes curves, and of
     even fewer gives None.
@@ -38,9 +39,11 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
         exact = Exact.fit(seen, exact.read, curves={})
     if not _enough(exact, data):
         return None
-    if exact.curves:
-        plain = Exact.fit(seen, exact.read, profiles=bool(exact.profiled), curves={})
-        exact = exact if _gains(exact, plain, data) else plain
+    parts: tuple[Literal["curves", "shares"], ...] = ("curves", "shares")
+    for part in parts:
+        if getattr(exact, part):
+            less = exact.without(part, seen)
+            exact = exact if _gains(exact, less, data) else less
     # A row whose noise is drawn anew would be its own nearest neighbour.
     if data.renew or data.fresh or data.stream or exact.width > MANY:
         return exact

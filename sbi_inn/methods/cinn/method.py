@@ -125,8 +125,10 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             scores=not own,
             exact=self._may_start_exact(data),
             profiles=self._learns_likelihood(data),
+            alike=data.in_folds,
             statistics=self.reads_statistics,
             curves=self.reads_curves and not own,
+            ordered=not own,
             decades=decades,
         )
         return replace(scaling, exact=scaling.exact and as_rows_allow(scaling.exact, data))
