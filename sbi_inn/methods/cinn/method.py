@@ -128,7 +128,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             alike=data.in_folds,
             statistics=self.reads_statistics,
             curves=self.reads_curves and not own,
-            ordered=not own,
+            ordered=not own and not self.reads_curves,
             decades=decades,
         )
         return replace(scaling, exact=scaling.exact and as_rows_allow(scaling.exact, data))
