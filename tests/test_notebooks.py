@@ -93,6 +93,10 @@ def test_there_are_notebooks() -> None:
         "13-dose-response",
         "14-coal-mines",
         "15-velocities",
+        "16-reaction-times",
+        "17-forecast",
+        "18-images",
+        "19-discrete",
     ]
 
 
