@@ -29,6 +29,7 @@ DRAWS = 200  # at one observation, for their mean and width
 LOCATION, WIDTH, DEPENDENCE = "location", "width", "dependence"
 _GAP = "a gap in "
 LEARNED = "a feature that the network learned from"  # with this its name begins
+GOES_WITH = 0.7  # correlation from which on such a feature is said to go with a statistic
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def _predictors(subject: Subject) -> tuple[Predictors, Design]:
     # What is always the same predicts nothing; where it is missing may.
     missing = np.isnan(read)
     columns = np.concatenate([read, missing, own], axis=1)
+    read_names = _likened(read, read_names)
     known = (*read_names, *(_GAP + name for name in read_names), *own_names(sampler))
     varies = np.array([len(np.unique(c[np.isfinite(c)])) > 1 for c in columns.T])
     kept = np.flatnonzero(varies)
@@ -192,6 +194,26 @@ def _read(sampler: Sampler, observations: Observations) -> tuple[FloatArray, tup
     what = f"{LEARNED} {_what_is_read(schema)}"
     named = (f"{what} (number {i})" for i in range(1, learned.shape[1] + 1))
     return np.concatenate([columns, learned], axis=1), (*labels, *named)
+
+
+def _likened(columns: FloatArray, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Say of learned features which statistic they go with: a number alone tells a reader nothing.
+
+    Of columns (n, k) and their names; by the correlation of normal scores.
+    """
+    learned = np.array([label.startswith(LEARNED) for label in labels])
+    if not learned.any():
+        return labels
+    with np.errstate(invalid="ignore", divide="ignore"):  # of columns that are constant
+        correlation = np.nan_to_num(np.atleast_2d(np.corrcoef(column_scores(columns, columns).T)))
+    alike: FloatArray = np.abs(correlation)[:, ~learned]
+    named = np.array(labels)[~learned]
+    return tuple(
+        f"{label.removesuffix(')')}, which goes with {named[row.argmax()]})"
+        if label.startswith(LEARNED) and row.max() >= GOES_WITH
+        else label
+        for label, row in zip(labels, alike, strict=True)
+    )
 
 
 def _what_is_read(schema: Schema) -> str:
