@@ -210,7 +210,7 @@ def _likened(columns: FloatArray, labels: tuple[str, ...]) -> tuple[str, ...]:
     named = np.array(labels)[~learned]
     return tuple(
         f"{label.removesuffix(')')}, which goes with {named[row.argmax()]})"
-        if label.startswith(LEARNED) and row.max() >= GOES_WITH
+        if label.startswith(LEARNED) and row.max(initial=0.0) >= GOES_WITH
         else label
         for label, row in zip(labels, alike, strict=True)
     )
