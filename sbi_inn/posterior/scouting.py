@@ -28,13 +28,13 @@ SEARCHED = 0.6
 """Share of them that may be spent so with a search for others, where few are likely."""
 
 CLOSES_IN = 2
-"""The round before which a likelihood closes in: the first one has told where, by and large."""
+"""Round before which a likelihood first closes in: the ones before have told where to look."""
 
 BATCH = 0.03
 """Share of the simulations in a batch by which it does."""
 
 CLOSING = 0.35
-"""Share of them that may be spent so."""
+"""Share of them that may be spent so, in all rounds together."""
 
 FEWEST = 40
 """Simulations in a batch, at least."""
@@ -70,8 +70,8 @@ class Scouted(NamedTuple):
 class Scout:
     """Finds the region of each round.
 
-    Draws of the networks are probed; before the second round a likelihood is learned, which takes
-    over where it closes in on a small part of the networks' region.
+    Draws of the networks are probed; from the second round on a likelihood is learned, until it
+    closes in on a small part of the networks' region, where it takes over.
 
     Parameters
     ----------
@@ -98,6 +98,7 @@ class Scout:
         self.probe: probing.Probe | None = None
         self.fresh: Rows | None = None
         self.closed = self.narrow = False
+        self.closing = 0  # simulations that were spent on closing in
 
     def look(self, core: Core, number: int, most: int) -> Scouted:
         """Find the region of a round, for `most` simulations at most."""
@@ -126,7 +127,7 @@ class Scout:
     def _close_in(self, core: Core, number: int, most: int) -> Closed:
         """Learn a likelihood; once it has closed in, of the simulations that exist alone."""
         batch = max(FEWEST, round(BATCH * self.n))
-        most = 0 if self.closed else min(most, round(CLOSING * self.n))
+        most = 0 if self.closed else min(most, round(CLOSING * self.n) - self.closing)
         noiseless = bool(core.simulations.dataset.attrs.get("deterministic", False))
         if noiseless or core.nuisances or core.prior.discrete or (most < 2 * batch and most):
             return Closed(None)
@@ -151,6 +152,7 @@ class Scout:
         start = to_whole(core, drawn)
         found = close_in(known, self.observation, start, simulate, batch, most, rng)
         self.fresh = found.rows or self.fresh
+        self.closing += found.n_simulations
         if found.latents is not None and self._excludes(core, start, found.latents):
             return replace(found, latents=None)
         return found
