@@ -126,6 +126,36 @@ def test_a_study_with_noise_is_saved_and_loaded(tmp_path):
     assert float(abc["a"].std()) < 0.8
 
 
+def test_images_get_new_noise_in_each_pass():
+    @si.simulator(images=["sky"])
+    def sky(a):
+        return {"sky": np.full((8, 8), a)}
+
+    added = []
+
+    @si.simulator(batched=True)
+    def camera(sky, rng):
+        added.append(rng.normal(size=sky.shape))
+        return {"sky": sky + added[-1]}
+
+    epochs = 4
+    si.fit_posterior(
+        sky,
+        PRIOR,
+        n_simulations=200,
+        noise=camera,
+        method=si.CINN(blocks=1, hidden=8),
+        ensemble=1,
+        training=si.Training(epochs=epochs),
+        seed=1,
+        progress=False,
+    )
+    # The first pass reads what the table holds, each later one draws anew for all training rows.
+    # A pass that is begun again draws the same noise as before.
+    passes = {noise[0, 0, 0] for noise in added if 1 < len(noise) < 200}
+    assert len(passes) == epochs - 1
+
+
 def test_the_inn_refuses_gaps():
     def gaps(flux, rng):
         return {"flux": np.where(rng.random(2) < 0.2, np.nan, flux)}

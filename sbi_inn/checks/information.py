@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -12,16 +13,17 @@ from scipy import stats
 
 from sbi_inn.checks.goodness import GOODNESS_OF_FIT
 from sbi_inn.checks.kind import CheckKind
-from sbi_inn.checks.phrases import number
+from sbi_inn.checks.phrases import number, probability
 from sbi_inn.checks.record import Finding, Record
 from sbi_inn.checks.recovery import NONE
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.diagnostics.attainable import attainable
-from sbi_inn.draws import flat
+from sbi_inn.diagnostics.whole_numbers import Likeliest, likeliest, narrower
+from sbi_inn.draws import INTERVAL_68, columns_of, flat
 from sbi_inn.errors import NoDensityError
 from sbi_inn.plots.panels import figure_of, single_panel
 from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas
-from sbi_inn.typing import FloatArray
+from sbi_inn.typing import BoolArray, FloatArray
 
 DRAWS = 1_000
 FEWEST = 200  # draws that are simulated again, at least
@@ -40,7 +42,8 @@ class Information(Record):
     Attributes
     ----------
     narrower : array, shape (dim,)
-        Width of the prior divided by that of the posterior, for 68 % intervals.
+        Width of the prior divided by that of the posterior, for 68 % intervals. Each value of a
+        discrete parameter stands for the numbers around it, so that no width is zero.
     contraction : array, shape (dim,)
         1 - posterior variance / prior variance.
     nats : float
@@ -55,6 +58,9 @@ class Information(Record):
     covered : bool
         Whether the simulations cover the observation. If not, only another model helps, and how
         sharp the posterior could be is not reported.
+    likeliest : mapping of str to Likeliest
+        The likeliest value of each discrete parameter that has few, its probability, and its
+        probability before.
     """
 
     narrower: FloatArray
@@ -64,6 +70,7 @@ class Information(Record):
     columns: tuple[str, ...]
     attainable: FloatArray | None = None
     covered: bool = True
+    likeliest: Mapping[str, Likeliest] = field(default_factory=dict)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -110,12 +117,21 @@ class Information(Record):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a parameter: times narrower than the prior, contraction, and what could be."""
-        return pd.DataFrame(
+        """One row a parameter: times narrower than the prior, contraction, and what could be.
+
+        Where discrete parameters have few values, also the likeliest value, its probability and its
+        probability before.
+        """
+        found = pd.DataFrame(
             {"times_narrower": self.narrower, "contraction": self.contraction}
             | ({} if self.attainable is None else {"attainable": self.attainable}),
             index=pd.Index(self.columns, name="parameter"),
         )
+        if self.likeliest:
+            none = Likeliest(np.nan, np.nan, np.nan)
+            rows = [self.likeliest.get(column, none) for column in self.columns]
+            found[["likeliest", "probability", "probability_before"]] = np.array(rows)
+        return found
 
     def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Show how many times narrower than the prior the posterior of each parameter is."""
@@ -129,7 +145,12 @@ class Information(Record):
         return figure_of(ax)
 
     def _known(self, i: int) -> str:
-        times = float(self.narrower[i])
+        times, one = float(self.narrower[i]), self.likeliest.get(self.columns[i])
+        if one is not None:
+            return (
+                f"{self.columns[i]} is {one.value:.0f} with probability "
+                f"{probability(one.probability)} (before: {probability(one.before)})"
+            )
         if times < 1.05:
             return f"{self.columns[i]} is known no better than before"
         return f"{self.columns[i]} is known {number(times)} times as well as before"
@@ -141,28 +162,53 @@ def check_information(here: Here) -> Information:
     fits = GOODNESS_OF_FIT.at(here)
     drawn = sampler.draw(here.observation, DRAWS, here.subject.rng())[0]
     shown = sampler.extended(drawn)
-    prior = flat(here.subject.simulations.prior_draws)[1]
-    widths = [np.subtract(*np.quantile(x, [0.84, 0.16], axis=0)) for x in (prior, shown)]
-    # Of discrete parameters both ends may be the same value.
-    before, after = (np.maximum(w, 1e-3 * prior.std(axis=0)) for w in widths)
+    table = here.subject.simulations.prior_draws
+    prior = flat(table)[1]
+    whole = np.array([column.discrete for column in columns_of(table)])
     try:
         gained = sampler.log_ratio(drawn[None], here.observation, normalised=True)[0]
     except NoDensityError:
         gained = np.full(DRAWS, np.nan)
+    said = {i: likeliest(shown[:, i], prior[:, i]) for i in np.flatnonzero(whole)}
     return Information(
-        before / after,
+        _narrower(shown, prior, whole),
         1 - shown.var(axis=0) / prior.var(axis=0),
         float(gained.mean()),
         float(stats.sem(gained)),
         sampler.columns,
-        _attainable(here, prior) if _simulates(here.subject) else None,
+        _attainable(here, prior, whole) if _simulates(here.subject) else None,
         isinstance(fits, str) or fits.passed,
+        {sampler.columns[i]: one for i, one in said.items() if one is not None},
     )
 
 
-def _attainable(here: Here, prior: FloatArray) -> FloatArray:
+def _narrower(shown: FloatArray, prior: FloatArray, whole: BoolArray) -> FloatArray:
+    """Give how many times as well as before each parameter is known, shape (dim,)."""
+    widths = [np.subtract(*np.quantile(x, INTERVAL_68[::-1], axis=0)) for x in (prior, shown)]
+    before, after = (np.maximum(w, 1e-3 * prior.std(axis=0)) for w in widths)
+    times = before / after
+    for i in np.flatnonzero(whole):
+        times[i] = narrower(shown[:, i], prior[:, i])
+    return times
+
+
+def _attainable(here: Here, prior: FloatArray, whole: BoolArray) -> FloatArray:
+    """Give how many times narrower each posterior could be; 1 where a width says nothing.
+
+    A parameter of few values has a variance that depends on what was observed: it may be wide here,
+    and right.
+    """
     shown = here.subject.sampler.extended(here.drawn)
-    return attainable(shown, here.again, prior)
+    low, high = np.quantile(shown, INTERVAL_68, axis=0)
+    wide = [
+        i
+        for i in range(shown.shape[1])
+        if not whole[i] or (low[i] < high[i] and likeliest(shown[:, i], prior[:, i]) is None)
+    ]
+    found = np.ones(shown.shape[1])
+    if wide:
+        found[wide] = attainable(shown[:, wide], here.again, prior[:, wide])
+    return found
 
 
 def _simulates(subject: Subject) -> bool:

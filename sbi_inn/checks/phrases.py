@@ -45,6 +45,19 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if 99.5 <= value < 1e6 else f"{value:.2g}"
 
 
+def probability(share: float) -> str:
+    """Write a probability that was found by some thousand draws.
+
+    Examples
+    --------
+    >>> probability(0.961), probability(1.0), probability(0.0123), probability(0.0)
+    ('0.96', 'above 0.99', '0.01', 'below 0.01')
+    """
+    if share > 0.99:
+        return "above 0.99"
+    return "below 0.01" if share < 0.01 else f"{share:.2f}"
+
+
 def percent(part: float, digits: int = 0) -> str:
     """Write a share in per cent.
 

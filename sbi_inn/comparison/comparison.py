@@ -36,7 +36,8 @@ class ModelComparison:
       of one row with labels, or the bare array if there is one observable. If it does not fit the
       simulated observations, a ShapeError says where;
     - `ys` are many observations: a Dataset with dim "observation", a DataFrame with one row per
-      observation, or a list of such `y`, of equal or different lengths;
+      observation, a list of such `y`, of equal or different lengths, or a dict of them by name,
+      each a dict;
     - `prior` holds prior probabilities of the models, by name; they need no new training;
     - `width_mm` is the width of a figure on paper, 180 for two columns and 85 for one; with `fig`
       (a Figure or SubFigure) or `ax` (an Axes), the plot is drawn there instead.

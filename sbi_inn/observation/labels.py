@@ -72,6 +72,33 @@ def rows_of(ys: pd.DataFrame, expected: Description) -> list[dict[str, Any]]:
     return [gathered(record, expected) for record in records]
 
 
+def by_name(ys: Mapping[Any, Any]) -> list[Mapping[Any, Any]]:
+    """List the observations of a catalogue that is a mapping of name to observation.
+
+    Raises
+    ------
+    ShapeError
+        If a value is no mapping: then it may be one observation, or a name is missing.
+    """
+    others = [name for name, y in ys.items() if not isinstance(y, Mapping)]
+    if ys and len(others) == len(ys):
+        raise several_expected(f"dict of {_listed(ys)}, as one observation y is: write [y]")
+    if others:
+        raise ShapeError(
+            "expected a dict for each name, as in {'Vega': {...}, 'Deneb': {...}}; got "
+            f"{type(ys[others[0]]).__name__} for {others[0]!r}"
+        )
+    return list(ys.values())
+
+
+def several_expected(got: str) -> ShapeError:
+    """Make the error that says what many observations are."""
+    return ShapeError(
+        "expected many observations: a list, a dict of dicts by name, a DataFrame with one row an "
+        f"observation or a Dataset with dim 'observation'; got {got}"
+    )
+
+
 def gathered(values: Mapping[Any, Any], expected: Description) -> dict[Any, Any]:
     """Put the entries of an array, such as `flux[0]` and `flux[1]`, together under its name."""
     found = dict(values)

@@ -21,7 +21,7 @@ from sbi_inn.errors import ShapeError
 from sbi_inn.observation.batch import Observations, PaddedSet, join
 from sbi_inn.observation.columns import by_column
 from sbi_inn.observation.description import Description, brief, numbers
-from sbi_inn.observation.labels import by_label, rows_of
+from sbi_inn.observation.labels import by_label, by_name, rows_of, several_expected
 from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 
@@ -94,13 +94,15 @@ class Schema(Description):
 
         Parameters
         ----------
-        ys : Dataset with dim "observation", DataFrame with one row an observation, or sequence
-            A sequence holds observations as `read` takes them, ragged or not.
+        ys : Dataset with dim "observation", DataFrame with one row an observation, sequence or dict
+            A sequence holds observations as `read` takes them, ragged or not. A dict holds them by
+            name, each as a mapping.
 
         Raises
         ------
         ShapeError
-            As `read`, naming the observation; or if there is none.
+            As `read`, naming the observation; if there is none; or if some values of a dict are
+            mappings and others not.
         """
         if isinstance(ys, xr.Dataset) and "observation" not in ys.dims:
             raise ShapeError(f"expected a dim 'observation'; got dims {tuple(ys.dims)}")
@@ -115,11 +117,10 @@ class Schema(Description):
             ys = [ys.isel(observation=i) for i in range(ys.sizes["observation"])]
         elif isinstance(ys, pd.DataFrame):
             ys = rows_of(ys, self)
-        elif isinstance(ys, Mapping) or not isinstance(ys, Sequence | np.ndarray):
-            raise ShapeError(
-                "expected many observations: a list, a DataFrame with one row an observation or a "
-                f"Dataset with dim 'observation'; got {type(ys).__name__}"
-            )
+        elif isinstance(ys, Mapping):
+            ys = by_name(ys)
+        elif not isinstance(ys, Sequence | np.ndarray):
+            raise several_expected(type(ys).__name__)
         if len(ys) == 0:
             raise ShapeError("expected at least one observation; got none")
         batch = []
@@ -299,6 +300,6 @@ def _labels(ys: Any) -> Sequence[Any] | None:
     """Give what a catalogue calls its observations, if it has names for them."""
     if isinstance(ys, pd.DataFrame):
         return ys.index.tolist()
-    if isinstance(ys, xr.Dataset) and "observation" in ys.coords:
-        return ys["observation"].values.tolist()
-    return None
+    if isinstance(ys, xr.Dataset):
+        return ys["observation"].values.tolist() if "observation" in ys.coords else None
+    return list(ys) if isinstance(ys, Mapping) else None

@@ -45,15 +45,17 @@ def dress_axis(axis: Axis, span: Span, room_pt: float, column: Column) -> None:
     room_pt : float
         Its length on paper, in points.
     column : Column
-        What it shows.
+        What it shows; where it is discrete, ticks stand at whole numbers.
     """
     offset, order = scale_of(span)
     scaled = (span[0] - offset) / 10.0**order, (span[1] - offset) / 10.0**order
     across = isinstance(axis, XAxis)
-    ticks = _fitting_ticks(scaled, room_pt, across)
+    # Offsets are multiples of round numbers: those of whole numbers are whole.
+    least = -order if column.discrete else None
+    ticks = _fitting_ticks(scaled, room_pt, across, least)
     turned = across and len(ticks) < 2
     if turned:
-        ticks = _fitting_ticks(scaled, room_pt, across=False)
+        ticks = _fitting_ticks(scaled, room_pt, False, least)
     axis.set_tick_params(rotation=90 if turned else 0)
     axis.set_ticks([offset + tick * 10.0**order for tick in ticks], labels=list(ticks.values()))
     _set_label(axis, axis_label(column, offset, order, room_pt), room_pt)
@@ -106,14 +108,15 @@ def scale_of(span: Span) -> tuple[float, int]:
     return offset, order if not -3 <= order < 4 else 0
 
 
-def _fitting_ticks(span: Span, room_pt: float, across: bool) -> dict[float, str]:
+def _fitting_ticks(span: Span, room_pt: float, across: bool, least: int | None) -> dict[float, str]:
     """Return the most ticks, up to four, whose labels neither touch nor leave the axis.
 
-    `across`: the text runs along the axis, so that its length counts, not its height.
+    `across`: the text runs along the axis, so that its length counts, not its height. `least`: the
+    power of ten that all ticks are multiples of, if any.
     """
     points = room_pt / (span[1] - span[0])
     best: dict[float, str] = {}
-    for ticks in _candidates(span):
+    for ticks in _candidates(span, least):
         longest = max(map(len, ticks.values()), default=0)
         size, gap = (SMALL_PT * _DIGIT_EM * longest, 4.0) if across else (SMALL_PT, 2.0)
         inside = {
@@ -127,11 +130,19 @@ def _fitting_ticks(span: Span, room_pt: float, across: bool) -> dict[float, str]
     return best
 
 
-def _candidates(span: Span) -> Iterator[dict[float, str]]:
-    """Yield the multiples of round steps within the span, with their texts; best steps first."""
+def _candidates(span: Span, least: int | None) -> Iterator[dict[float, str]]:
+    """Yield the multiples of round steps within the span, with their texts; best steps first.
+
+    Of steps that are multiples of ten to the power `least`, if it is given.
+    """
     magnitude = floor(log10(span[1] - span[0]))
+    powers = [magnitude - 1, magnitude]
+    if least is not None:
+        powers = sorted({max(power, least) for power in powers})
     for digit in _STEPS:
-        for power in (magnitude - 1, magnitude):
+        for power in powers:
+            if power == least and digit != int(digit):
+                continue
             step = digit * 10.0**power
             decimals = max(0, -power + (digit != int(digit)))
             counts = range(ceil(span[0] / step), floor(span[1] / step) + 1)

@@ -54,7 +54,8 @@ def corner(
     draws are smoothed more, but never beyond the range of the prior's draws. If there are fewer
     than 50 draws, or a parameter is constant, the draws themselves are shown. A discrete parameter
     (integers) has a bar for each value, as high as its probability, and pairs with it are smoothed
-    along the other axis only. Axes span the draws of all sets, except for .1 % at either end.
+    along the other axis only. If it has more than 100 values, each bin but the last holds as many
+    of them as the others. Axes span the draws of all sets, except for .1 % at either end.
 
     Parameters
     ----------

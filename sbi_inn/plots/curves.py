@@ -222,7 +222,7 @@ def _dress(
     for ax, column in zip(panels, columns, strict=True):
         _set_x_axis(ax, values, values, room_pt, log)
         ax.set_xlabel(given if is_lowest(ax, panels) else "")
-        width = replace(column, label=f"{percent} width")
+        width = replace(column, label=f"{percent} width", discrete=False)  # a mean of widths
         dress_axis(ax.yaxis, ax.get_ylim(), _ASPECT * room_pt, width)
         texts = [label.get_text() for label in ax.get_yticklabels()]
         ax.set_yticks([0, *ax.get_yticks()], labels=["0", *texts])

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from sbi_inn.draws import Column
@@ -92,6 +93,8 @@ def plot_forecast(
         if seen < len(day):
             ax.axvline(seen + 0.5, color=GREY, linewidth=0.6)
         ax.set_xlim(0.5, len(day) + 0.5)
+        whole = MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+        ax.xaxis.set_major_locator(whole)
         if log:
             ax.set_yscale("symlog", linthresh=1, linscale=0.4)
         ax.set_ylim(bottom=0 if good.min() >= 0 else None)

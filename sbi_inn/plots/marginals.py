@@ -24,8 +24,9 @@ _PALEST, _FULLEST = 0.15, 0.35  # opacity of the largest region, and of the smal
 _TAIL = 0.001  # share of draws beyond either end of an axis, so that one outlier does not set it
 _FEW = 50  # draws, below which a contour would be invention
 _BIN_COUNTS = (10, 14, 20, 28, 40, 56, 80)  # of histograms, from which one is chosen
+_MOST_PRIOR_BINS = 100
 _BINS_2D = 100  # along each axis of a pair
-_BARS = 100  # values of a discrete parameter at most that get a bar each
+_BARS = 100  # values of a discrete parameter at most that get a bar each; more share bins
 _WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)  # of the smoothing, in bins
 _NEIGHBOURS = 150  # draws under the kernel of one, so that a region's edge is smooth,
 _NEIGHBOUR_SHARE = 0.1  # or this share of all, if that is less
@@ -44,11 +45,32 @@ def span_of(values: FloatArray) -> Span:
 def bars(values: FloatArray) -> FloatArray | None:
     """Return the ends of one bar for each whole number among the draws.
 
-    None where the axis would have more than a hundred: then they are as good as continuous.
+    None where there would be more than a hundred: then several whole numbers share a bin.
     """
-    low, high = span_of(values)
-    edges = np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
-    return edges if len(edges) <= _BARS + 1 else None
+    span = span_of(values)
+    return whole_edges(span, 1) if _whole_numbers(span) <= _BARS else None
+
+
+def whole_edges(span: Span, step: int) -> FloatArray:
+    """Return the ends of bins that hold `step` whole numbers each, and meet halfway between two.
+
+    The last one holds up to half as many more or fewer, so that none lies beyond the span.
+
+    Examples
+    --------
+    >>> whole_edges((3, 9), 3)
+    array([2.5, 5.5, 9.5])
+    """
+    count = _whole_numbers(span)
+    first = np.floor(span[0]) - 0.5
+    edges = first + step * np.arange(max(round(count / step), 1) + 1.0)
+    edges[-1] = first + count
+    return edges
+
+
+def _whole_numbers(span: Span) -> int:
+    """Count the whole numbers in a span, its ends rounded outwards."""
+    return int(np.ceil(span[1]) - np.floor(span[0])) + 1
 
 
 def draw_histogram(ax: Axes, values: FloatArray, colour: str, *, discrete: bool = False) -> float:
@@ -66,7 +88,7 @@ def draw_histogram(ax: Axes, values: FloatArray, colour: str, *, discrete: bool 
         return 0.0
     edges = bars(values) if discrete else None
     if edges is None:
-        counts, edges = best_histogram(values, span_of(values))
+        counts, edges = best_histogram(values, span_of(values), discrete=discrete)
     else:
         counts, _ = np.histogram(values, edges)
     density = counts / (len(values) * np.diff(edges))
@@ -75,20 +97,29 @@ def draw_histogram(ax: Axes, values: FloatArray, colour: str, *, discrete: bool 
     return float(density.max())
 
 
-def best_histogram(values: FloatArray, span: Span) -> tuple[IntArray, FloatArray]:
+def best_histogram(
+    values: FloatArray, span: Span, *, discrete: bool = False
+) -> tuple[IntArray, FloatArray]:
     """Return counts and edges of the histogram whose density is closest to the true one.
 
     Closest in integrated squared error, which cross-validation estimates: Rudemo (1982),
-    Scandinavian Journal of Statistics 9, 65.
+    Scandinavian Journal of Statistics 9, 65. Bins of a `discrete` parameter hold equally many whole
+    numbers: else some would hold one more than their neighbours, and stand out like teeth.
     """
     m = len(values)
 
     def risk(histogram: tuple[IntArray, FloatArray]) -> float:
         counts, edges = histogram
-        width = edges[1] - edges[0]
-        return (2 - (m + 1) * np.sum((counts / m) ** 2)) / (max(m - 1, 1) * width)
+        p, widths = counts / m, np.diff(edges)
+        left_out = 2 * np.sum(p * (counts - 1) / widths) / max(m - 1, 1)
+        return float(np.sum(p**2 / widths) - left_out)
 
-    return min((np.histogram(values, bins, range=span) for bins in _BIN_COUNTS), key=risk)
+    if discrete:
+        steps = {max(round(_whole_numbers(span) / bins), 1) for bins in _BIN_COUNTS}
+        choices = [whole_edges(span, step) for step in sorted(steps, reverse=True)]
+    else:
+        choices = [np.linspace(*span, bins + 1) for bins in _BIN_COUNTS]
+    return min((np.histogram(values, edges) for edges in choices), key=risk)
 
 
 def draw_prior(ax: Axes, prior: FloatArray, span: Span, *, discrete: bool = False) -> float:
@@ -105,17 +136,16 @@ def draw_prior(ax: Axes, prior: FloatArray, span: Span, *, discrete: bool = Fals
         The largest density drawn.
     """
     low, high = max(span[0], float(prior.min())), min(span[1], float(prior.max()))
-    if high <= low:
+    inside = prior[(prior >= low) & (prior <= high)]
+    if high <= low or (discrete and not len(inside)):
         return 0.0
-    shown = bars(prior[(prior >= low) & (prior <= high)]) if discrete else None
-    if shown is not None:
-        counts, edges = np.histogram(prior, shown)
-        ax.stairs(counts / len(prior), edges, color=GREY, linewidth=0.7)
-        return float(counts.max() / len(prior))
-    spread = float(np.subtract(*np.quantile(prior, [0.75, 0.25])))
-    width = 2 * spread * len(prior) ** (-1 / 3) or high - low
-    bins = int(np.clip(round((high - low) / width), 1, 100))
-    counts, edges = np.histogram(prior, bins, range=(low, high))
+    edges = bars(inside) if discrete else None
+    if edges is None:
+        spread = float(np.subtract(*np.quantile(prior, [0.75, 0.25])))
+        width = 2 * spread * len(prior) ** (-1 / 3) or high - low
+        bins = int(np.clip(round((high - low) / width), 1, _MOST_PRIOR_BINS))
+        edges = _even_edges((low, high), bins, discrete=discrete)
+    counts, _ = np.histogram(prior, edges)
     density = counts / (len(prior) * np.diff(edges))
     ax.stairs(density, edges, color=GREY, linewidth=0.7)
     return float(density.max())
@@ -135,7 +165,8 @@ def draw_pair(
 
     From a fine histogram, smoothed inside the range of the draws or, where the `supports` are
     known, a little beyond it inside them; where a parameter is `discrete`, from one that has
-    a bar for each of its values. Few draws, or a constant parameter, are drawn as points.
+    a bar for each of its values or, of more than a hundred values, bins of several whole numbers.
+    Few draws, or a constant parameter, are drawn as points.
 
     Returns
     -------
@@ -147,16 +178,29 @@ def draw_pair(
         return False
     own = [bars(v) if whole else None for v, whole in zip((x, y), discrete, strict=True)]
     reaches = [_reach(v, support) for v, support in zip((x, y), supports, strict=True)]
-    fine = [np.linspace(*reach, _BINS_2D + 1) for reach in reaches]
+    fine = [
+        _even_edges(reach, _BINS_2D, discrete=whole)
+        for reach, whole in zip(reaches, discrete, strict=True)
+    ]
     edges = [f if bar is None else bar for bar, f in zip(own, fine, strict=True)]
     counts, _, _ = np.histogram2d(x, y, bins=edges)
-    smooth = smoothed(counts, tuple(k for k in (0, 1) if own[k] is None))
-    density = smooth / np.outer(*map(np.diff, edges))
+    # The last bin of whole numbers may be wider or narrower. What is smoothed is the density, so
+    # that a change of width is none of density.
+    areas = np.outer(*map(np.diff, edges))
+    smooth = smoothed(counts * areas[0, 0] / areas, tuple(k for k in (0, 1) if own[k] is None))
+    density = smooth / areas[0, 0]
     if own[0] is own[1] is None:
         _draw_contours(ax, edges, density, _heights(counts, density, len(x), levels), colour)
     else:
         _draw_cells(ax, edges, counts, density, colour, levels)
     return True
+
+
+def _even_edges(span: Span, bins: int, *, discrete: bool) -> FloatArray:
+    """Return the ends of so many bins; of fewer, where they hold equally many whole numbers."""
+    if discrete:
+        return whole_edges(span, int(np.ceil(_whole_numbers(span) / bins)))
+    return np.linspace(*span, bins + 1)
 
 
 def _reach(values: FloatArray, support: Span | None) -> Span:

@@ -52,8 +52,8 @@ class Posterior:
       of one row with labels, or the bare array if there is one observable. If it does not fit the
       simulated observations, a ShapeError says where;
     - `ys` are many observations: a Dataset with dim "observation", a DataFrame with one row per
-      observation, or a list of such `y`, of equal or different lengths. The ShapeError names the
-      one that does not fit;
+      observation, a list of such `y`, of equal or different lengths, or a dict of them by name,
+      each a dict. The ShapeError names the one that does not fit;
     - `n` is the number of draws;
     - `seed` is by default the seed of the fit (`refine` and `train_more` say what they use). The
       draws depend on the seed and on the observation: `summary(y)`, `corner(y)` and `sample(y)`

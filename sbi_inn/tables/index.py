@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,8 @@ def index_of(ys: Any, n: int) -> pd.Index:
 
     Parameters
     ----------
-    ys : Dataset with dim "observation", DataFrame with one row an observation, or sequence
+    ys : Dataset with dim "observation", DataFrame with one row an observation, dict or sequence
+        A dict holds observations by name.
     n : int
         How many there are.
 
@@ -30,6 +32,8 @@ def index_of(ys: Any, n: int) -> pd.Index:
     elif isinstance(ys, xr.Dataset) and OBSERVATION in ys.indexes:
         name = ys[OBSERVATION].attrs.get("index", OBSERVATION)
         index = ys.indexes[OBSERVATION].rename(str(name))
+    elif isinstance(ys, Mapping) and not isinstance(ys, xr.Dataset):
+        index = pd.Index(list(ys), tupleize_cols=False)
     else:
         index = pd.RangeIndex(n)
     return index if index.name is not None or index.nlevels > 1 else index.rename(OBSERVATION)

@@ -1,10 +1,14 @@
 """What one observation taught."""
 
+from dataclasses import dataclass
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import scipy.stats as st
 from studies import SPREAD, ExactLine, exact, exact_posterior, subject_of
 
+import sbi_inn as si
 from sbi_inn.checks.information import check_information
 from sbi_inn.checks.subject import Here
 from sbi_inn.errors import NoDensityError
@@ -80,3 +84,83 @@ def test_what_the_simulations_do_not_cover_is_not_refined():
         assert found.covered == covered
         assert ("refine" in found.hint) == covered
         assert ("times as wide as it need be" in found.first) == covered
+
+
+def groups(differ, n, shift, rng):
+    """Measure a difference and an unrelated shift, and count."""
+    return {"y": np.array([4 * differ, shift, n]) + rng.normal(size=3)}
+
+
+GROUPS = si.Problem(
+    groups,
+    si.Prior(differ=st.bernoulli(0.5), n=st.randint(0, 1_000), shift=st.norm(0, 5)),
+)
+
+
+@dataclass(frozen=True)
+class Planted(ExactLine):
+    """Latents of normal law, the same for every observation."""
+
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    spread: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    def sample(self, observations, n, rng):
+        noise = rng.standard_normal((len(observations), n, 3))
+        return np.array(self.mean) + np.array(self.spread) * noise
+
+    def log_prob(self, latent, observations):
+        return st.norm(self.mean, self.spread).logpdf(latent).sum(axis=1)
+
+
+def among_groups(mean=(0.0, 0.0, 0.0), spread=(1.0, 1.0, 1.0), y=(4.0, 1.0, 500.0)):
+    fitted = Planted(mean=mean, spread=spread)
+    subject = subject_of(exact_posterior(problem=GROUPS, fitted=fitted))
+    return check_information(Here(subject, subject.sampler.schema.read(list(y))))
+
+
+def test_a_yes_or_no_has_a_probability_and_no_width():
+    found = among_groups(mean=(1.75, 0.0, 0.0), spread=(1.0, 0.05, 1.0))
+    yes = found.likeliest["differ"]
+    assert yes.value == 1
+    # Of 1,000 draws, whose error is .006, and of some thousands of the prior.
+    assert yes.probability == pytest.approx(st.norm.cdf(1.75), abs=0.02)
+    assert yes.before == pytest.approx(0.5, abs=0.03)
+    assert found.narrower[0] == pytest.approx(2 * yes.probability, rel=0.05)
+    # Of 1,000 equally likely values, a latent's width of .05 leaves some 40 in 68 %.
+    assert found.narrower[1] == pytest.approx(0.68 / (0.1 * st.norm.pdf(0)), rel=0.1)
+    assert "n is known" in found.sentence  # what is known best comes first
+    assert list(found.likeliest) == ["differ"]
+    row = found.table.loc["differ"]
+    assert row[["likeliest", "probability_before"]].tolist() == [1, yes.before]
+    assert np.isnan(found.table.loc["shift", "probability"])
+    plt.close(found.plot())
+
+
+def test_the_sentence_says_what_is_likeliest():
+    found = among_groups(mean=(1.75, 0.0, 0.0))
+    share = found.likeliest["differ"].probability
+    assert f"differ is 1 with probability {share:.2f} (before: 0.5" in found.sentence
+    certain = among_groups(mean=(9.0, 0.0, 0.0), spread=(0.1, 1.0, 1.0))
+    assert "differ is 1 with probability above 0.99 (before: 0." in certain.sentence
+    assert certain.narrower[0] == pytest.approx(2, rel=0.05)
+
+
+def test_one_of_many_values_is_known_by_its_probability():
+    found = among_groups(spread=(1.0, 1e-3, 1.0))
+    n = found.likeliest["n"]
+    assert n.value in (499, 500)
+    assert n.before < 0.01
+    assert 300 < found.narrower[1] < 1_000
+    assert f"n is {n.value:.0f} with probability" in found.sentence
+    assert "before: below 0.01" in found.sentence
+
+
+def test_a_yes_or_no_that_is_rightly_open_is_not_to_be_refined():
+    # At y = 2 both are equally likely, although most other observations tell them apart.
+    found = among_groups(spread=(1.0, 0.002, 0.2), y=(2.0, 0.0, 500.0))
+    assert found.attainable is not None
+    assert found.attainable.tolist() == pytest.approx([1, 1, 1], abs=0.1)
+    assert found.hint == ""
+    wide = among_groups(y=(2.0, 0.0, 500.0))  # as the prior, where data tell 5 times as much
+    assert wide.attainable[0] == 1
+    assert wide.attainable[2] == pytest.approx(np.sqrt(26), rel=0.1)

@@ -96,7 +96,8 @@ def test_many_in_every_form():
     assert np.array_equal(expected.vector, rows)
     dataset = xr.Dataset({"y": (("observation", "i"), rows)})
     frame = pd.DataFrame({"y[0]": rows[:, 0], "y[1]": rows[:, 1]})
-    for ys in (rows, dataset, frame, [{"y": row} for row in rows]):
+    named = {name: {"y": row} for name, row in zip("abc", rows, strict=True)}
+    for ys in (rows, dataset, frame, list(named.values()), named):
         assert same(BARE.read_many(ys), expected)
 
 
@@ -138,7 +139,10 @@ def test_what_does_not_fit_is_said(schema, y, message):
     ("ys", "message"),
     [
         ([], "at least one observation"),
-        ({"y": [1, 2]}, "expected many observations.*got dict"),
+        ({"y": [1, 2]}, r"expected many observations.*got dict of y, as one .* write \[y\]"),
+        ({"a": {"y": [1, 2]}, "b": [1, 2]}, "expected a dict for each name.* got list for 'b'"),
+        ({"a": {"y": [1, 2]}, "b": {"z": 1}}, "observation b: .*z unknown"),
+        ({}, "at least one observation"),
         (3, "expected many observations.*got int"),
         ([[1, 2], [1]], r"observation 1: expected y of shape \(2,\)"),
         (xr.Dataset({"y": ("i", [1.0, 2.0])}), "expected a dim 'observation'"),

@@ -37,10 +37,68 @@ def test_the_prior_s_bars_keep_their_height_where_the_axis_shows_some_of_them(ax
     assert top == heights.max()
 
 
-def test_many_values_are_binned_as_continuous_ones_are(ax):
+def whole_numbers_in_each(edges):
+    """How many whole numbers a bin holds; its ends must lie halfway between two."""
+    np.testing.assert_array_equal(edges % 1, 0.5)
+    return np.diff(edges)
+
+
+def test_many_values_share_bins_that_hold_equally_many(ax):
     wide = RNG.poisson(1e4, 5000).astype(float)
     assert bars(wide) is None
     assert draw_histogram(ax, wide, "C0", discrete=True) < 0.01
+    widths = whole_numbers_in_each(ax.patches[0].get_data().edges)
+    assert len(set(widths[:-1])) == 1
+    assert 10 <= len(widths) <= 81
+
+
+@pytest.mark.parametrize("values", [101, 131, 260, 4_000])
+def test_even_probabilities_give_no_comb(ax, values):
+    # Bins of unequal numbers of values would differ by a factor of up to 2; this is 6 sd of noise.
+    even = RNG.integers(5, 5 + values, 400_000).astype(float)
+    draw_histogram(ax, even, "C0", discrete=True)
+    heights, edges, _ = ax.patches[0].get_data()
+    whole_numbers_in_each(edges)
+    noise = np.sqrt(values / (len(even) * np.diff(edges)))
+    # Both ends of an axis leave out .1 % of the draws, whose values may be part of a bin.
+    assert (np.abs(heights[1:-1] * values - 1) < 6 * noise[1:-1]).all()
+
+
+def test_the_prior_of_many_values_has_no_comb(ax):
+    even = RNG.integers(0, 400, 400_000).astype(float)
+    top = draw_prior(ax, even, (99.3, 230.8), discrete=True)
+    heights, edges, _ = ax.patches[0].get_data()
+    whole_numbers_in_each(edges)
+    assert (edges[0], edges[-1]) == (98.5, 231.5)
+    np.testing.assert_allclose(heights[1:-1], 1 / 400, rtol=0.15)
+    assert top == heights.max()
+    assert draw_prior(ax, np.array([0.0, 100.0]), (40.2, 60.7), discrete=True) == 0
+
+
+def test_regions_of_many_values_have_no_comb(ax):
+    even, x = RNG.integers(0, 131, 100_000), RNG.normal(size=100_000)
+    draw_pair(ax, x, even.astype(float), "C0", discrete=(False, True), levels=(0.5,))
+    (outline,) = (c for c in ax.collections if len(c.get_facecolor()) == 0)
+    (path,) = outline.get_paths()
+    # Half of the draws are within .674 sd, whatever the whole number is: two straight lines.
+    sides = path.vertices[(path.vertices[:, 1] > 0) & (path.vertices[:, 1] < 130), 0]
+    np.testing.assert_allclose(np.abs(sides), 0.674, atol=0.1)
+    assert path.vertices[:, 1].min() == pytest.approx(-0.5, abs=0.1)
+    assert path.vertices[:, 1].max() == pytest.approx(130.5, abs=0.1)
+
+
+@pytest.mark.parametrize("width_mm", [40, 85, 180])
+@pytest.mark.parametrize(
+    "values", [RNG.random(500) < 0.9, 5 + K, RNG.poisson(3, 900), RNG.poisson(1e6, 900)]
+)
+def test_ticks_stand_at_whole_numbers(width_mm, values):
+    figure = corner(make_draws({"k": values}), width_mm=width_mm)
+    ticks = figure.axes[0].get_xticks()
+    assert len(ticks) > 0
+    np.testing.assert_allclose(ticks, np.rint(ticks), rtol=1e-12)
+    if len(set(values.tolist())) == 2:
+        assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0", "1"]
+    plt.close(figure)
 
 
 def test_pairs_fill_the_cells_that_hold_half_and_nine_tenths(ax):

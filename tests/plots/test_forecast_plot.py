@@ -56,6 +56,17 @@ def test_large_numbers_are_counted_in_the_label():
     assert ax.get_ylabel() == "reported cases [persons]"
 
 
+@pytest.mark.parametrize("width_mm", [60, 180])
+@pytest.mark.parametrize("steps", [1, 2, 3, 8, 10, 12, 25, 300])
+def test_ticks_stand_at_whole_steps(steps, width_mm):
+    ax = plot_forecast(np.repeat(AGAIN[:9], 25, axis=1)[:, :steps], [], width_mm=width_mm).axes[0]
+    ticks = [t for t in ax.get_xticks() if 0.5 < t < steps + 0.5]
+    assert ticks
+    np.testing.assert_array_equal(ticks, np.rint(ticks))
+    texts = [tick.label1.get_text() for tick in ax.xaxis.get_major_ticks()]
+    assert not any("." in text for text in texts)
+
+
 def test_below_zero_there_is_room():
     assert plot_forecast(AGAIN - 100, []).axes[0].get_ylim()[0] < -15
 

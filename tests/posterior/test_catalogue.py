@@ -5,6 +5,7 @@ import warnings
 from dataclasses import dataclass
 from functools import partial
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +45,25 @@ def test_a_summary_is_that_of_the_draws(posterior):
     for star in ("star 0", "star 650"):
         alone = posterior.sample(ys.loc[star].to_numpy())
         assert table.loc[star, "a_median"] == pytest.approx(np.median(alone.a))
+
+
+def test_a_dict_of_observations_carries_its_names(posterior):
+    ys = stars(3)
+    named = {name: {"y": row.to_numpy()} for name, row in ys.iterrows()}
+    table = posterior.summary_each(named, progress=False)
+    expected = posterior.summary_each(ys, progress=False)
+    assert table.index.equals(ys.index)
+    assert table.index.name == "observation"
+    assert (table.to_numpy() == expected.to_numpy()).all()
+    fits = posterior.goodness_of_fit_each(named)
+    assert fits.index.equals(ys.index)
+    assert posterior.sample_each(named, 10).sel(observation="star 2").sizes["draw"] == 10
+    labels = posterior.plot_forest(named, n=50).axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == ys.index.to_list()
+    plt.close("all")
+    pairs = posterior.summary_each({("HD", 1): {"y": [0, 1]}}, progress=False)
+    assert pairs.index.to_list() == [("HD", 1)]
+    assert posterior.sample_each({("HD", 1): {"y": [0, 1]}}, 5).observation.values[0] == ("HD", 1)
 
 
 def test_medians_and_intervals_of_a_gaussian(posterior):

@@ -289,6 +289,25 @@ class TestVerdicts:
 # -- priors and parameters of every kind -----------------------------------------------------------
 
 
+def test_proposals_lie_beyond_all_that_was_simulated():
+    posterior, asked = exact_posterior(), []
+    simulated = np.abs(posterior.core.simulations.dataset["a"].values).max()
+
+    def recorded(a, b, y):
+        asked.append(a)
+        return np.where(np.abs(a) > simulated, -np.inf, rows(a, b, y))
+
+    assert close_to_the_line(weighted(posterior, recorded))  # whose posterior ends before
+    far = np.abs(np.concatenate(asked)) > simulated
+    assert 0 < far.mean() < 0.1
+
+    def undefined(a, b, y):
+        return np.where(np.abs(a) > simulated, np.nan, rows(a, b, y))
+
+    with pytest.raises(si.ShapeError, match="got nan for a = .* Where the data are impossible"):
+        weighted(posterior, undefined)
+
+
 def test_sets_and_a_prior_of_dependent_parameters():
     """Mean and spread of a sample: the evidence of the normal-inverse-gamma model."""
     y = np.random.default_rng(2).normal(0.5, 1.2, 30)
