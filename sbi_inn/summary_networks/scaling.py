@@ -161,10 +161,7 @@ class Scaling:
         scale = np.empty((2, vector.shape[1]))
         scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
         for grid in grids.values():
-            channels = [thinned(c.reshape(-1, 1)) for c in grid.cut(vector).swapaxes(0, 1)]
-            found = np.hstack([location_scale(channel) for channel in channels])
-            target = grid.cut(scale)  # a view: what is written to it reaches `scale`
-            target[:] = found[:, :, None, None]
+            _scale_channels(grid, vector, scale)
         return cls(
             scale,
             read,
@@ -316,6 +313,14 @@ def _grids(arrays: Mapping[str, AnyArray]) -> dict[str, Grid]:
         axis = ("last" if last[name] else "first") if name in last else None
         found[name] = Grid(tuple(shape), start, axis)
     return found
+
+
+def _scale_channels(grid: Grid, vector: FloatArray, scale: FloatArray) -> None:
+    """Write the median and spread of each channel of an image into `scale`, at all its pixels."""
+    channels = [thinned(c.reshape(-1, 1)) for c in grid.cut(vector).swapaxes(0, 1)]
+    found = np.hstack([location_scale(channel) for channel in channels])
+    target = grid.cut(scale)  # a view: what is written to it reaches `scale`
+    target[:] = found[:, :, None, None]
 
 
 def _log_sizes(observations: Observations, names: Sequence[str]) -> FloatArray:
