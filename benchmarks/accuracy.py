@@ -134,9 +134,10 @@ def tables(jobs, settings, options):
         here = found[found.budget == budget]
         if here.empty:
             continue
+        over = "median over seeds" if here.seed.nunique() > 1 else "one seed"
         title = (
             f"### {budget:,} simulations, C2ST on {options.draws:,} draws at public observations "
-            f"{', '.join(map(str, observations))}, median over seeds"
+            f"{', '.join(map(str, observations))}, {over}"
         )
         written += [title, caption(here), markdown(report.shown(found, budget, options.label))]
         bullets = [f"- {line}" for line in report.wins(found, budget, options.label)]

@@ -9,7 +9,8 @@ NOTE = (
     "Shifts and widths are those of the draws beside the reference posterior, in its standard "
     "deviations (0 and 1: no difference): over parameters, observations and seeds. By quartiles: "
     "the same by median and interquartile range. C2ST: .5 where no classifier can tell the draws "
-    "from the reference, 1 where it always can; the mean over observations and seeds."
+    "from the reference, 1 where it always can; the mean over observations and seeds. Seconds are "
+    "of the processor: for the fit, and for the refinement of one observation where there is one."
 )
 
 

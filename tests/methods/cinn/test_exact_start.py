@@ -119,6 +119,25 @@ def test_of_few_simulations_the_quantiles_of_sets_are_left_out():
             assert allowed.profiled == profiled
 
 
+@pytest.mark.parametrize(("spread", "kept"), [(0.1, True), (300.0, False)])
+def test_shares_are_read_where_sets_are_much_alike(spread, kept):
+    """Sets of two normals, one of which lies where the parameters say, and is as wide."""
+    rng = np.random.default_rng(1)
+    latents = rng.normal(size=(1_500, 2))
+    mean, sd = 3 + spread * latents[:, :1], np.exp(0.2 * latents[:, 1:])
+    noise = rng.normal(size=(1_500, 150))
+    second = rng.random((1_500, 150)) < 0.2
+    entries = np.where(second, mean + sd * noise, 0.5 * noise)
+    whole = Observations(
+        np.empty((1_500, 0)), {"n": PaddedSet(entries[:, :, None], np.full(1_500, 150))}
+    )
+    data = TrainingData(latents, whole, np.arange(1_500), np.arange(0), in_folds=True)
+    exact = Exact.fit(whole, np.arange(0), profiles=True, alike=True)
+    allowed = as_rows_allow(exact, data)
+    assert allowed is not None
+    assert bool(allowed.shares) == kept
+
+
 def test_of_yes_and_no_no_likelihood_is_learned():
     rng = np.random.default_rng(1)
     numbers, coins = rng.normal(size=(400, 3)), rng.integers(0, 2, (400, 4)).astype(float)
