@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle
 from typing import Any, TypeVar, cast
 
@@ -42,6 +43,7 @@ def corner(
     truth: Mapping[str, Any] | xr.Dataset | None = None,
     prior: Mapping[str, Any] | xr.Dataset | None = None,
     names: Sequence[str] | None = None,
+    labels: Mapping[str, str] | Sequence[str] | None = None,
     levels: Sequence[float] = LEVELS,
     width_mm: float = DOUBLE_COLUMN_MM,
     fig: Canvas | None = None,
@@ -70,6 +72,9 @@ def corner(
         end where the draws do.
     names : sequence of str, optional
         Variables (``"theta"``) or columns (``"theta[0]"``) to show, in this order.
+    labels : mapping of str to str, or sequence of str, optional
+        Labels of some columns by name, or of all that are shown, for this figure. By default those
+        of the draws, which a `Problem` states once for all figures and tables.
     levels : sequence of 1 to 4 floats
         Shares of the draws inside the regions, each between 0 and 1.
     width_mm : float
@@ -86,8 +91,8 @@ def corner(
     Raises
     ------
     ShapeError
-        If the sets share no parameter, a name is unknown, draws are missing or not finite, or none
-        of the parameters of `truth` or `prior` is shown.
+        If the sets share no parameter, a name is unknown, draws are missing or not finite, none of
+        the parameters of `truth` or `prior` is shown, or `labels` do not fit what is shown.
     ValueError
         If `width_mm` is not positive, or `levels` are not between 0 and 1.
 
@@ -99,7 +104,7 @@ def corner(
     3
     """
     sets = {"posterior": draws} if isinstance(draws, xr.Dataset) else dict(draws)
-    columns = _shown_columns(sets, names)
+    columns = _relabelled(_shown_columns(sets, names), labels)
     layers = [_checked(label, one, columns) for label, one in sets.items()]
     truths = {} if truth is None else _shown("truth", _truth_by_column(truth), columns)
     priors = {} if prior is None else _shown("prior", _prior_by_column(prior), columns)
@@ -116,6 +121,28 @@ def corner(
         elif handles:
             figure.legend(handles=handles, loc="upper right")
     return figure
+
+
+def _relabelled(
+    columns: tuple[Column, ...], labels: Mapping[str, str] | Sequence[str] | None
+) -> tuple[Column, ...]:
+    """Give columns other labels."""
+    if labels is None:
+        return columns
+    names = [column.name for column in columns]
+    if not isinstance(labels, Mapping):
+        if isinstance(labels, str) or len(labels) != len(names):
+            raise ShapeError(
+                f"expected labels for {', '.join(names)}, one for each or a dict by name; got "
+                f"{labels!r:.80}"
+            )
+        labels = dict(zip(names, labels, strict=True))
+    unknown = [name for name in labels if name not in names]
+    if unknown:
+        raise ShapeError(
+            f"expected labels of some of {', '.join(names)}; got {', '.join(map(repr, unknown))}"
+        )
+    return tuple(replace(c, label=labels.get(c.name, c.label)) for c in columns)
 
 
 def _shown_columns(

@@ -36,6 +36,7 @@ def corner(
     truth: Mapping[str, Any] | None = None,
     compare: Mapping[str, xr.Dataset] | None = None,
     names: Sequence[str] | None = None,
+    labels: Mapping[str, str] | Sequence[str] | None = None,
     levels: Sequence[float] = LEVELS,
     width_mm: float = 180.0,
     fig: Canvas | None = None,
@@ -54,6 +55,9 @@ def corner(
         Other draws to overlay, by label, such as `{"ABC": posterior.rejection_abc(y)}`.
     names : sequence of str, optional
         Parameters (`"theta"`) or entries of one (`"theta[0]"`) to show, in this order.
+    labels : mapping of str to str, or sequence of str, optional
+        Labels of some of these by name, or of all that are shown, for this figure. By default those
+        of the `Problem`.
     levels : sequence of 1 to 4 floats
         Shares of the draws inside the regions; by default those inside 1 and 2 sigma of two
         Gaussian parameters.
@@ -64,12 +68,19 @@ def corner(
     Raises
     ------
     ShapeError
-        If a name is unknown.
+        If a name is unknown, or `labels` do not fit what is shown.
     """
     mine, prior = sample(core, y, n, seed=seed), core.simulations.prior_draws
     sets = {core.fitted.settings.label: mine, **compare} if compare else mine
     return corner_plot.corner(
-        sets, truth=truth, prior=prior, names=names, levels=levels, width_mm=width_mm, fig=fig
+        sets,
+        truth=truth,
+        prior=prior,
+        names=names,
+        labels=labels,
+        levels=levels,
+        width_mm=width_mm,
+        fig=fig,
     )
 
 

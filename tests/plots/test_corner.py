@@ -62,6 +62,29 @@ def test_lower_triangle_with_labels_and_units(draws):
     assert legend_texts(corner(draws, names=["elbow"])) == []  # one parameter has no regions
 
 
+@pytest.mark.parametrize("labels", [["speed", "weight"], {"x": "speed", "y": "weight"}])
+def test_labels_of_one_figure(labels):
+    rng = np.random.default_rng(1)
+    both = make_draws({"x": rng.normal(size=200), "y": rng.normal(size=200)})
+    figure = corner(both, labels=labels)
+    assert [ax.get_xlabel() for ax in figure.axes if ax.get_xlabel()] == ["speed", "weight"]
+    assert "long_name" not in both["x"].attrs or both["x"].attrs["long_name"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["speed"], "labels for x, y"),
+        ("speed", "labels for x, y"),
+        ({"z": "height"}, "some of x, y; got 'z'"),
+    ],
+)
+def test_labels_have_to_fit_what_is_shown(labels, said):
+    both = make_draws({"x": np.arange(60.0), "y": np.arange(60.0)})
+    with pytest.raises(ShapeError, match=said):
+        corner(both, labels=labels)
+
+
 @pytest.mark.parametrize("correlation", [0.0, 0.9])
 def test_contours_hold_their_mass(correlation):
     rng = np.random.default_rng(1)
