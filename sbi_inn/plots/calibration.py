@@ -150,7 +150,7 @@ def _judgement(
     if not outside:
         return f"inside the band: less than {beyond}"
     if found.per_parameter[worst] > limit:
-        return f"outside the band: of {columns[worst]}, over {beyond}"
+        return f"outside the band: of {columns[worst]}, over {beyond}; of all together, less"
     return f"outside the band, yet too small to matter: less than {beyond}"
 
 

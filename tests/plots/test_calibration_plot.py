@@ -109,6 +109,7 @@ def test_what_is_wrong_with_one_parameter_is_not_called_too_small():
     names = ["a", "b", "c", "d", "period"]
     title = plot_calibration(ranks, names, limit=0.02).get_suptitle()
     assert "outside the band: of period, over half of the points lie beyond the limit" in title
+    assert "of all together, less" in title.replace("\n", " ")
     said = "caution: the calibration error of period is 4.6 %"
     title = plot_calibration(ranks, names, limit=0.02, objection=said).get_suptitle()
     assert title.endswith(f"\n{said}")
