@@ -142,7 +142,7 @@ class Readings:
 
 
 @dataclass(frozen=True)
-class Told:
+class Learned:
     """What a likelihood is learned of, and the likelihood.
 
     Attributes
@@ -158,21 +158,21 @@ class Told:
     judged: Judged
 
     @classmethod
-    def by(
+    def of(
         cls, way: Way, inside: FloatArray, seen: Observations, readings: Readings, asked: int
-    ) -> Told:
+    ) -> Learned:
         """Learn it of rows of a cube (n, d) and what was observed; the first `asked` judge it."""
         read = readings.fit(seen)
         columns = read.ways[way]
         with one_thread():
-            y, given = read.told(seen, columns)
+            y, given = read.with_givens(seen, columns)
             x = torch.from_numpy(inside)
             found = judged(x, _blurred(y), given, warm=WARM, forgiven=FORGIVEN, asked=asked)
         return cls(read, columns, found)
 
     def __call__(self, observations: Observations) -> tuple[Tensor, Tensor]:
         """Give the observables that are read, and the givens."""
-        return self.read.told(observations, self.columns)
+        return self.read.with_givens(observations, self.columns)
 
 
 class Local:
@@ -195,8 +195,8 @@ class Local:
         found = []
         for way, enough in zip(readings.widths, least, strict=True):
             near = _nearest(inside, enough)
-            found.append(Told.by(way, inside[near], rows.observations[near], readings, asked))
-        self.told = max(found, key=lambda one: one.judged.told)
+            found.append(Learned.of(way, inside[near], rows.observations[near], readings, asked))
+        self.best = max(found, key=lambda one: one.judged.told)
 
     def explains(self, observation: Observations, draws: FloatArray, fresh: Rows) -> bool:
         """Say whether an observation fits at draws (n, d) as simulations at some of them do."""
@@ -209,17 +209,17 @@ class Local:
         self, observation: Observations, start: FloatArray, rng: np.random.Generator
     ) -> FloatArray:
         """Draw latents (n, d) from the posterior in the box, beginning at likely ones of others."""
-        y, given = self.told(observation)
+        y, given = self.best(observation)
 
         def log_density(u: FloatArray) -> FloatArray:
             n = len(u)
-            _, likely = self.told.judged.likelihood.compare(
+            _, likely = self.best.judged.likelihood.compare(
                 torch.from_numpy(u), y.expand(n, -1), given.expand(n, -1)
             )
             # Turned axes leave the length of a latent as it is.
             prior = -0.5 * ((self.middle + self.half * u) ** 2).sum(axis=1)
             inside = (abs(u) <= 1).all(axis=1)
-            return np.where(inside, likely.numpy() / self.told.judged.warmth + prior, -np.inf)
+            return np.where(inside, likely.numpy() / self.best.judged.warmth + prior, -np.inf)
 
         with one_thread():
             walkers = _likely(np.clip(self._inside(start), -1, 1), log_density, rng)
@@ -237,7 +237,7 @@ class Local:
 
     def _misfit(self, latents: FloatArray, observations: Observations) -> FloatArray:
         inside = torch.from_numpy(self._inside(latents))
-        return self.told.judged.likelihood.compare(inside, *self.told(observations))[0].numpy()
+        return self.best.judged.likelihood.compare(inside, *self.best(observations))[0].numpy()
 
     def _inside(self, latents: FloatArray) -> FloatArray:
         """Map the box to a cube from -1 to 1."""

@@ -67,8 +67,8 @@ def refine(
 ) -> Core:
     """Run new simulations near one observation, and learn a sharper posterior there.
 
-    Each round finds a region around the posterior at y, simulates inside it, and trains new
-    networks.
+    Each round finds a region around the posterior at y, simulates inside it with the givens of y,
+    and trains new networks.
 
     Parameters
     ----------

@@ -29,6 +29,9 @@ from sbi_inn.summary_networks.shares import Shares
 from sbi_inn.summary_networks.whitening import Whitened
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
+Part = Literal["curves", "shares"]
+"""What is read besides, and may be left out."""
+
 Way = Literal["observables", "laws"]
 """Of curves a likelihood reads their entries, or what describes them: see `Exact.ways`."""
 
@@ -100,7 +103,7 @@ class Exact:
         columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
         return cls(read, columns, whitened, givens, None, profiled, curves, moving, shares)
 
-    def without(self, part: Literal["curves", "shares"], observations: Observations) -> Exact:
+    def without(self, part: Part, observations: Observations) -> Exact:
         """Learn it anew without what describes curves, or without shares."""
         return Exact.fit(
             observations,
@@ -174,10 +177,12 @@ class Exact:
             parts.append(self.neighbours(first, self._components(whitened)))
         return np.hstack(parts)
 
-    def told(self, observations: Observations, chosen: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Give chosen features, and the givens, in double precision; shape (batch, ...) each."""
-        told = torch.from_numpy(self(observations).astype(float))
-        return told[:, list(chosen)], told[:, self.givens]
+    def with_givens(
+        self, observations: Observations, columns: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor]:
+        """Give some features, and the givens, in double precision; shape (batch, ...) each."""
+        features = torch.from_numpy(self(observations).astype(float))
+        return features[:, list(columns)], features[:, self.givens]
 
     def _parts(self, observations: Observations) -> tuple[AnyArray, AnyArray]:
         """Give columns as they are, and what was made of them by whitening."""

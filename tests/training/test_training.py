@@ -1,8 +1,10 @@
 """The training loop: its settings, what it learns, and what it leaves alone."""
 
+import itertools
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from lines import Line, after, line_data, train_line, validated, weights
 from torch import nn
 
+from sbi_inn.training import course
 from sbi_inn.training.course import WARM_UP
 from sbi_inn.training.history import History
 from sbi_inn.training.loop import fit, seeded
@@ -215,7 +218,9 @@ def test_the_learning_rate_warms_up_and_falls_like_a_cosine():
     np.testing.assert_allclose(rates, expected, rtol=1e-6, atol=1e-9)
 
 
-def test_a_budget_of_time_ends_the_run_and_anneals():
+def test_a_budget_of_time_ends_the_run_and_anneals(monkeypatch):
+    ticks = itertools.count(step=1e-3)  # in place of a clock, which a busy machine delays
+    monkeypatch.setattr(course, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     slope = Slope()
     rates = slope.rates(Training(epochs=10**7, max_seconds=0.8))
     assert slope.history.stopped == "time"
@@ -224,7 +229,7 @@ def test_a_budget_of_time_ends_the_run_and_anneals():
     assert len(slope.history.epoch) >= 1
     # The whole schedule passes in this time: up to the peak, and down to nothing.
     assert 0.08 < rates.max() <= 0.1 + 1e-6
-    assert rates[0] < 0.05  # a first step that a busy machine makes slow is further up already
+    assert rates[0] < 0.02
     assert rates[-1] < 0.03
 
 

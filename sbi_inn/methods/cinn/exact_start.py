@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from sbi_inn.flows.laplace_start import MOST_PARAMETERS
 from sbi_inn.flows.score_test import judged
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.statistics import mostly_two_valued
-from sbi_inn.summary_networks.exact import Exact, Way
+from sbi_inn.summary_networks.exact import Exact, Part, Way
 from sbi_inn.typing import FloatArray
 
 # Training rows for each feature that an exact start reads, at least.
@@ -29,18 +29,17 @@ LEARNED_OF = 2_500
 
 
 def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
-    """Keep what describes curves and sets, and add what neighbours say, if left-out rows gain.
+    """Leave out what left-out rows gain nothing by, and add what neighbours say if they gain.
 
-    Of fewer rows than features it leaves out profiles of sets and what describes curves, and of
-    even fewer gives None.
+    What describes curves may be left out, and shares of sets. Of fewer rows than features these and
+    profiles of sets always are; of even fewer it gives None.
     """
     seen = data.observations[data.train]
     if (exact.profiled or exact.curves) and not _enough(exact, data):
         exact = Exact.fit(seen, exact.read, curves={})
     if not _enough(exact, data):
         return None
-    parts: tuple[Literal["curves", "shares"], ...] = ("curves", "shares")
-    for part in parts:
+    for part in get_args(Part):
         if getattr(exact, part):
             less = exact.without(part, seen)
             exact = exact if _gains(exact, less, data) else less
@@ -76,7 +75,7 @@ def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
 def _tells(exact: Exact, data: TrainingData, way: Way) -> float:
     """Say how well a likelihood tells parameters apart, learned in one way of some rows."""
     rows = data.train[:LEARNED_OF]
-    y, given = exact.told(data.observations[rows], exact.ways[way])
+    y, given = exact.with_givens(data.observations[rows], exact.ways[way])
     return judged(torch.from_numpy(data.latents[rows]), y, given).told
 
 
