@@ -62,6 +62,9 @@ def _stacked(observations: Observations, places: IntArray) -> FloatArray:
 def places_of_curves(observations: Observations, shortest: int = SHORTEST) -> dict[str, IntArray]:
     """Find the curves of at least so many entries, and put those of one length together.
 
+    What is shorter than `SHORTEST` has to show it within its rows: of a few entries, such as those
+    of four points in a plane, neighbours may go together over all rows and mean no order.
+
     Returns
     -------
     dict of str to array of int, shape (length, columns)
