@@ -49,8 +49,8 @@ TIMEOUT = 3
 LOST = 4
 """The process that it ran in died, time and again."""
 
-Watch = Callable[[int, int], None]
-"""Told the first row and the number of rows of every call, before it."""
+Watch = Callable[[int], None]
+"""Told the first row of every call, before it."""
 
 Arguments = tuple[list[Any], dict[str, Any]]
 
@@ -198,7 +198,7 @@ def _run_rows(
     failures = []
     for row, (args, kwargs) in enumerate(call.rows(inputs, seeds), start):
         if watch is not None:
-            watch(row, 1)
+            watch(row)
         try:
             outputs[row] = kept(function(*args, **kwargs))
         except (Exception, SystemExit) as error:  # a simulator may fail in any way
@@ -292,7 +292,7 @@ def _call_batch(
         seed = call.seeds.batch(start // call.seeds.block) if call.random else 0
     args, kwargs = call.batch(inputs, seed)
     if watch is not None:
-        watch(start, len(inputs))
+        watch(start)
     try:
         output = call.simulator.function(*args, **kwargs)
         return _read_batch(call, inputs, start, output, layout)

@@ -177,6 +177,8 @@ class _Crew:
 
     def _heard(self, reply: Reply) -> Iterator[Outcome]:
         worker, content = reply.worker, reply.content
+        if worker not in self._workers:  # it has ended before it was taken
+            return
         task, worker.task = worker.task, None
         if content is None:
             self._workers.remove(worker)
@@ -194,7 +196,8 @@ class _Crew:
         meant = self._killed.pop(worker, row)
         if task is None:
             return
-        if row < 0 or row != meant:  # not of a simulation, or not of the one it was killed for
+        # Not of a simulation of this task, or not of the one it was killed for.
+        if row not in range(task.start, task.stop) or row != meant:
             self._deaths += 1
             if self._deaths >= DEATHS:
                 raise _stopped("they died before they simulated anything")

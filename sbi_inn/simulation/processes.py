@@ -27,7 +27,7 @@ from sbi_inn.simulation.blocks import Call
 from sbi_inn.simulation.inputs import Inputs
 from sbi_inn.simulation.outputs import Layout
 from sbi_inn.simulation.tasks import Task
-from sbi_inn.simulation.worker import MARK, receive, send
+from sbi_inn.simulation.worker import marked, read_mark, receive, send
 from sbi_inn.training.workers import THREADS, cpu_count
 
 START = (
@@ -88,7 +88,7 @@ class Worker:
         self._known = ""
         handle, self._mark = tempfile.mkstemp(prefix="sbi_inn-")
         with os.fdopen(handle, "wb") as file:
-            file.write(MARK.pack(-1, 0, 0.0))
+            file.write(marked(-1, 0.0))
         self._started = threading.Event()
         # The thread lives as long as the process: on Linux one ends with the other.
         threading.Thread(target=self._live, daemon=True).start()
@@ -107,10 +107,11 @@ class Worker:
 
     def at(self) -> tuple[int, float]:
         """Say the row that it is at, or -1, and the seconds since that call began."""
+        found = None
         with suppress(OSError), open(self._mark, "rb") as file:
-            row, _, since = MARK.unpack(file.read(MARK.size))
-            return row, monotonic() - since
-        return -1, 0.0
+            found = read_mark(file.read())
+        # It may be read while it is written: what does not hold together says nothing.
+        return (-1, 0.0) if found is None else (found[0], monotonic() - found[1])
 
     def kill(self) -> None:
         """End it and what it has started, whatever it does."""
@@ -171,10 +172,14 @@ def take(count: int, inbox: queue.SimpleQueue[Reply], processes: int) -> list[Wo
         fit = [w for w in _idle if w.alive and w.owner == os.getpid() and w.threads == threads]
         found = fit[:count]
         _idle[:] = [w for w in _idle if w not in found and w.alive]
-    while len(found) < count:
-        found.append(Worker(threads))
     for worker in found:
         worker.inbox, worker.task = inbox, None
+    # One that ends just now may have said so where nobody listens any more.
+    found = [worker for worker in found if worker.alive]
+    while len(found) < count:
+        worker = Worker(threads)
+        worker.inbox = inbox
+        found.append(worker)
     return found
 
 

@@ -16,6 +16,7 @@ import signal
 import struct
 import sys
 import threading
+import zlib
 from collections.abc import Sequence
 from time import monotonic, perf_counter
 from typing import IO, Any
@@ -30,12 +31,29 @@ IDLE = 60.0
 GROWTH = 1e9
 """Bytes by which it may grow before it ends as one that leaks, and is replaced."""
 
-MARK = struct.Struct("qqd")
-"""The first row and the number of rows of the call that runs, and since when; -1: none does."""
+MARK = struct.Struct("qdI")
+"""The first row of the call that runs, or -1, since when, and a checksum of both."""
 
 LENGTH = struct.Struct("q")
 
 PR_SET_PDEATHSIG = 1
+
+
+def marked(row: int, since: float) -> bytes:
+    """Write down which row runs; the reverse of `read_mark`."""
+    return MARK.pack(row, since, _checksum(row, since))
+
+
+def read_mark(content: bytes) -> tuple[int, float] | None:
+    """Read the row and since when it runs; None where the writer was interrupted in the middle."""
+    if len(content) != MARK.size:
+        return None
+    row, since, checksum = MARK.unpack(content)
+    return (row, since) if checksum == _checksum(row, since) else None
+
+
+def _checksum(row: int, since: float) -> int:
+    return zlib.crc32(struct.pack("qd", row, since))
 
 
 def send(stream: IO[bytes], message: bytes) -> None:
@@ -97,7 +115,7 @@ def _work(inbox: queue.SimpleQueue[bytes], replies: IO[bytes], board: mmap.mmap)
             done = _done(pickle.loads(message), calls, board)
         except BaseException as error:  # not the simulator's, whose errors are in the blocks
             done = f"{type(error).__name__}: {error}"
-        MARK.pack_into(board, 0, -1, 0, 0.0)
+        board[:] = marked(-1, 0.0)
         leaks = _memory() - before > GROWTH
         send(replies, pickle.dumps((done, leaks), protocol=5))
         if leaks:
@@ -110,8 +128,8 @@ def _done(message: Sequence[Any], calls: dict[str, Call], board: mmap.mmap) -> A
         calls.clear()
         calls[key] = cloudpickle.loads(sent)
 
-    def watch(row: int, rows: int) -> None:
-        MARK.pack_into(board, 0, row, rows, monotonic())
+    def watch(row: int) -> None:
+        board[:] = marked(row, monotonic())
 
     started = perf_counter()
     found = calls[key].run(inputs, task.start, layout, part=task.part, watch=watch)

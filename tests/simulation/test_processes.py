@@ -12,7 +12,7 @@ import scipy.stats as st
 import xarray as xr
 
 from sbi_inn.prior import Prior
-from sbi_inn.simulation import pilot, pool
+from sbi_inn.simulation import pilot, pool, processes, worker
 from sbi_inn.simulation.run import simulate
 from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.simulation.simulator import simulator
@@ -52,6 +52,40 @@ def test_a_row_that_takes_its_process_along_costs_no_other(how, batched, monkeyp
     assert set(two.failures["status"]) == {"lost"}
     assert two.failures["error"][0] == "the process that simulated it died, 2 times"
     xr.testing.assert_equal(one.dataset.drop_vars("status"), two.dataset.drop_vars("status"))
+
+
+def test_a_mark_read_while_it_is_written_says_nothing():
+    """The process may be interrupted at any byte; what is then read must not blame a row."""
+    old, new = worker.marked(17, 5.25), worker.marked(300, 1234.5)
+    assert worker.read_mark(new) == (300, 1234.5)
+    assert worker.read_mark(worker.marked(-1, 0.0)) == (-1, 0.0)
+    for written in range(1, worker.MARK.size):
+        before = new[:written] + old[written:]
+        assert worker.read_mark(before) in (None, (17, 5.25), (300, 1234.5))
+    assert worker.read_mark(b"") is None
+    assert worker.read_mark(new[:8]) is None
+    assert worker.read_mark(bytes(worker.MARK.size)) is None
+
+
+def test_a_row_of_another_task_is_not_blamed(monkeypatch):
+    """Whatever a dead process seems to have been at, no row is simulated twice for it."""
+
+    def killed(a, rng):
+        if a in A[[200, 590]]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return a + rng.normal()
+
+    deaths, at = [], processes.Worker.at
+
+    def lies_the_third_time(self):
+        deaths.extend([None] * (not self.alive))
+        return (0, 0.0) if not self.alive and len(deaths) == 3 else at(self)
+
+    monkeypatch.setattr(pool, "WORTH_IT", 0.0)
+    monkeypatch.setattr(processes.Worker, "at", lies_the_third_time)
+    table = simulate(killed, PRIOR, n=600, seed=1, n_jobs=2, timeout=60, progress=False)
+    assert len(deaths) == 5
+    assert table.failures["simulation"].tolist() == [200, 590]
 
 
 def test_a_process_killed_from_outside_costs_nothing(tmp_path, monkeypatch):
