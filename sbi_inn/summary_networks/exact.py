@@ -25,6 +25,7 @@ from sbi_inn.summary_networks.described import (
     width_of_curves,
 )
 from sbi_inn.summary_networks.neighbours import Neighbours
+from sbi_inn.summary_networks.patterns import Patterns
 from sbi_inn.summary_networks.shares import Shares
 from sbi_inn.summary_networks.whitening import Whitened
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
@@ -40,6 +41,7 @@ MOST_OBSERVABLES = 200
 # How the names of the arrays of `Whitened` begin in files.
 WHITENED = "whitened:"
 NEIGHBOURS = "neighbours:"  # those of `Neighbours`
+PATTERNS = "patterns:"  # those of `Patterns`
 PROFILED = "profiled:"  # of empty arrays, before the name of a set
 CURVES = "curves:"  # of the places of curves
 SHARES = "shares:"  # of the limits of shares
@@ -59,6 +61,8 @@ class Exact:
     givens : array of int
         Which of the columns are givens and log sizes of sets.
     neighbours : Neighbours or None
+        What they say comes after all that.
+    patterns : Patterns or None
         What they say comes last.
     profiled : tuple of str
         Sets that are also read by the quantiles of their columns.
@@ -79,6 +83,7 @@ class Exact:
     curves: Mapping[str, IntArray] = field(default_factory=dict)
     moving: tuple[str, ...] = ()
     shares: Shares = field(default_factory=Shares)
+    patterns: Patterns | None = None
 
     @classmethod
     def fit(
@@ -119,13 +124,18 @@ class Exact:
         neighbours = Neighbours.of(first, self._components(whitened), latents)
         return replace(self, neighbours=neighbours)
 
+    def with_patterns(self, latents: FloatArray, observations: Observations) -> Exact | None:
+        """Add what is known of simulations with the same patterns; None where nothing has one."""
+        patterns = Patterns.fit(observations, latents)
+        return None if patterns is None else replace(self, patterns=patterns)
+
     @property
     def width(self) -> int:
         """How many features it gives."""
         whitened = self.whitened
         parts = (whitened.components, whitened.scores.columns[None], whitened.sizes)
         parts += (whitened.size_scores.columns[None],)
-        heard = 0 if self.neighbours is None else self.neighbours.width
+        heard = sum(one.width for one in (self.neighbours, self.patterns) if one is not None)
         return self.own + sum(part.shape[1] for part in parts) + heard
 
     @property
@@ -175,6 +185,8 @@ class Exact:
         parts = [first, whitened]
         if self.neighbours is not None:
             parts.append(self.neighbours(first, self._components(whitened)))
+        if self.patterns is not None:
+            parts.append(self.patterns(observations))
         return np.hstack(parts)
 
     def with_givens(
@@ -203,13 +215,15 @@ class Exact:
         found |= prefixed(CURVES, self.curves) | {MOVING + n: np.empty(0) for n in self.moving}
         if self.neighbours is not None:
             found |= prefixed(NEIGHBOURS, self.neighbours.to_arrays())
+        if self.patterns is not None:
+            found |= prefixed(PATTERNS, self.patterns.to_arrays())
         return found
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Exact:
         """Read back what `to_arrays` gave."""
         whitened = Whitened.from_arrays(named(WHITENED, arrays))
-        kept = named(NEIGHBOURS, arrays)
+        kept, alike = named(NEIGHBOURS, arrays), named(PATTERNS, arrays)
         neighbours = Neighbours.from_arrays(kept) if kept else None
         return cls(
             arrays["read"],
@@ -221,6 +235,7 @@ class Exact:
             named(CURVES, arrays),
             tuple(named(MOVING, arrays)),
             Shares(named(SHARES, arrays)),
+            Patterns.from_arrays(alike) if alike else None,
         )
 
 

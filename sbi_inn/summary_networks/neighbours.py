@@ -85,7 +85,7 @@ class Neighbours:
             (_bounded(mine), _bounded(kept)),
             (_direction(turned), _direction(torch.from_numpy(self.components))),
         )
-        keys, others = _keys(columns)[:, None], _keys(self.columns)
+        keys, others = keys_of(columns)[:, None], keys_of(self.columns)
         found = np.empty((len(mine), self.width), np.float32)
         for start in range(0, len(mine), AT_ONCE):
             part = slice(start, start + AT_ONCE)
@@ -119,7 +119,7 @@ def _squares(x: Tensor, y: Tensor) -> Tensor:
     return torch.addmm(sizes, x, y.T, alpha=-2).clamp(min=0)
 
 
-def _keys(columns: AnyArray) -> npt.NDArray[np.uint64]:
+def keys_of(columns: AnyArray) -> npt.NDArray[np.uint64]:
     """Give a number for each row, which only rows share that are alike to the last bit."""
     bits = (columns.astype(np.float32) + np.float32(0)).view(np.uint32).astype(np.uint64)
     odd = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64) * 2 + 1

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sbi_inn.flows.gaussian_start import left_out_losses, surely_less
-from sbi_inn.flows.laplace_start import MOST_PARAMETERS
+from sbi_inn.flows.laplace_start import MOST_PARAMETERS, WORST
 from sbi_inn.flows.score_test import judged
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.statistics import mostly_two_valued
@@ -20,6 +20,8 @@ from sbi_inn.typing import FloatArray
 ROWS_A_FEATURE = 1
 # Training rows from which on a likelihood is learned.
 FEWEST_ROWS = 300
+# Nats that what is read besides has to bring, at least.
+WORTH = 0.01
 # Features from which on neighbours are not asked: they would add little, and trying takes long.
 MANY = 600
 # Training rows that are looked at to see what values an observable takes.
@@ -46,8 +48,11 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
     # A row whose noise is drawn anew would be its own nearest neighbour.
     if data.renew or data.fresh or data.stream or exact.width > MANY:
         return exact
-    more = exact.with_neighbours(data.latents[data.train], seen)
-    return more if _enough(more, data) and _gains(more, exact, data) else exact
+    for more in (Exact.with_neighbours, Exact.with_patterns):
+        asked = more(exact, data.latents[data.train], seen)
+        if asked is not None and _enough(asked, data) and _gains(asked, exact, data):
+            exact = asked
+    return exact
 
 
 def _gains(more: Exact, less: Exact, data: TrainingData) -> bool:
@@ -57,7 +62,7 @@ def _gains(more: Exact, less: Exact, data: TrainingData) -> bool:
     (asked,), (others,) = (
         left_out_losses(x, torch.from_numpy(each(seen)), each.own) for each in (more, less)
     )
-    return surely_less(asked, others)
+    return surely_less(asked.clamp(max=WORST) + WORTH, others.clamp(max=WORST))
 
 
 def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
