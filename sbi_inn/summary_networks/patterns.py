@@ -1,7 +1,7 @@
 """The parameters of those simulations whose pattern is the observation's, whatever its strength.
 
-How high a curve lies and how strong it is often depend on parameters of their own, as the velocities
-of a star do on its own velocity and on the mass of its planet. Set these aside, and a few of some
+How high a curve lies and how strong it is often depend on parameters of their own: the velocities
+of a star on its own velocity, and on the mass of its planet. Set these aside, and a few of some
 thousand simulations have the very pattern of the observation, where none looks like it as a whole.
 What only patterns tell, such as a period, is then known to a small part of its prior.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,17 +46,31 @@ AT_ONCE = 500
 PLACES, ROWS, BELIEF = "places:", "rows:", "belief:"
 
 
+class Said(NamedTuple):
+    """What the likeliest simulations say of observations.
+
+    Attributes
+    ----------
+    means, spreads : Tensor, shape (batch, DIVIDED, dim)
+        Of their parameters, weighed by what they are likely; spreads as logarithms.
+    best : Tensor, shape (batch,)
+        Root of the log-likelihood of the best.
+    """
+
+    means: Tensor
+    spreads: Tensor
+    best: Tensor
+
+
 @dataclass(frozen=True)
 class Patterns:
     """Means and spreads of the parameters of simulations with the same patterns.
 
-    How far such a mean is to be believed is learned from simulations of which it is said: an
-    observation like none of them has a best one, too.
-
-    The log-likelihood of a simulation is that of a normal law about its pattern, at the best height,
-    the best strength and the best width: -(n - 2) / 2 log(1 - r^2) for n entries that correlate by r
-    with the observation's, and 0 where r is negative. A simulation with the same entries is left
-    out, as in `Neighbours`.
+    The log-likelihood of a simulation is that of normal noise about its pattern at the best height,
+    strength and width: -(n - 2) / 2 log(1 - r^2) for n entries that correlate by r with those of
+    the observation, and 0 where r is negative. A simulation with the same entries is left out, as
+    in `Neighbours`. An observation like none of them has a best one, too: how far that is to be
+    believed is learned from what others say of the simulations.
 
     Attributes
     ----------
@@ -88,7 +103,7 @@ class Patterns:
         rows = {name: _pattern(some.vector[:, place]) for name, place in places.items()}
         keys, truth = _keys(some, places), latents[:kept].astype(np.float32)
         unsure = cls(places, rows, keys, truth, Belief.none())
-        return replace(unsure, belief=Belief.fit(*unsure._said(some), torch.from_numpy(truth)))
+        return replace(unsure, belief=Belief.fit(unsure.ask(some), torch.from_numpy(truth)))
 
     @property
     def width(self) -> int:
@@ -97,13 +112,13 @@ class Patterns:
 
     def __call__(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Give them for observations, shape (batch, width)."""
-        means, spreads, best = self._said(observations)
-        believed, errors = self.belief(means, best)
-        told = [part.flatten(1) for part in (believed, errors, spreads)]
-        return torch.cat([*told, best[:, None]], dim=1).numpy()
+        said = self.ask(observations)
+        believed, errors = self.belief(said)
+        told = [part.flatten(1) for part in (believed, errors, said.spreads)]
+        return torch.cat([*told, said.best[:, None]], dim=1).numpy()
 
-    def _said(self, observations: Observations) -> tuple[Tensor, Tensor, Tensor]:
-        """Give means and log spreads (batch, DIVIDED, dim), and how likely the best is (batch,)."""
+    def ask(self, observations: Observations) -> Said:
+        """Ask the simulations whose patterns are likeliest for their parameters."""
         latents = torch.from_numpy(self.latents)
         kept = [torch.from_numpy(rows) for rows in self.rows.values()]
         mine = [torch.from_numpy(_pattern(observations.vector[:, p])) for p in self.places.values()]
@@ -115,7 +130,7 @@ class Patterns:
                 likely += _log_likelihood(x[part], y)
             likely.masked_fill_(torch.from_numpy(keys[part] == self.keys), -1.0)
             found.append(_asked(likely, latents))
-        return tuple(map(torch.cat, zip(*found, strict=True)))  # type: ignore[return-value]
+        return Said(*map(torch.cat, zip(*found, strict=True)))
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Give everything as named arrays."""
@@ -161,22 +176,23 @@ class Belief:
         return cls(torch.zeros(1), torch.zeros(1, 1, 1), torch.zeros(1, 1, 1))
 
     @classmethod
-    def fit(cls, means: Tensor, spreads: Tensor, best: Tensor, truth: Tensor) -> Belief:
+    def fit(cls, said: Said, truth: Tensor) -> Belief:
         """Compare what is said of simulations with their parameters (simulations, dim)."""
+        means, _, best = said
         parts = best.argsort().tensor_split(min(PARTS, len(best)))
         truth, slopes, errors = truth[:, None], [], []
         for part in parts:
-            said, true = means[part], truth[part]
-            slope = (said * true).sum(dim=0) / said.square().sum(dim=0).clamp(min=SMALLEST_ERROR)
+            mean, true = means[part], truth[part]
+            slope = (mean * true).sum(dim=0) / mean.square().sum(dim=0).clamp(min=SMALLEST_ERROR)
             slopes.append(slope.clamp(0.0, 1.0))
-            errors.append(_log_size(true - slopes[-1] * said).mean(dim=0))
+            errors.append(_log_size(true - slopes[-1] * mean).mean(dim=0))
         middles = torch.stack([best[part].mean() for part in parts])
         return cls(middles, torch.stack(slopes), torch.stack(errors))
 
-    def __call__(self, means: Tensor, best: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, said: Said) -> tuple[Tensor, Tensor]:
         """Give what is to be believed, and its log errors, (batch, DIVIDED, dim) each."""
-        after = torch.searchsorted(self.middles, best).clamp(1, max(len(self.middles) - 1, 1))
-        after = after.clamp(max=len(self.middles) - 1)
+        means, _, best = said
+        after = torch.searchsorted(self.middles, best).clamp(max=len(self.middles) - 1)
         before = (after - 1).clamp(min=0)
         width = (self.middles[after] - self.middles[before]).clamp(min=SMALLEST_ERROR)
         share = ((best - self.middles[before]) / width).clamp(0.0, 1.0)[:, None, None]
@@ -224,8 +240,8 @@ def _log_likelihood(x: Tensor, y: Tensor) -> Tensor:
     return -0.5 * (x.shape[1] - 2) * torch.log1p(-together.square())
 
 
-def _asked(likely: Tensor, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Ask the likeliest for their parameters: means, log spreads, and how likely the best is."""
+def _asked(likely: Tensor, latents: Tensor) -> Said:
+    """Weigh the parameters of the likeliest."""
     best, place = likely.topk(min(ASKED, len(latents)), dim=1)
     theirs, means, spreads = latents[place], [], []
     for divided in DIVIDED:
@@ -234,7 +250,8 @@ def _asked(likely: Tensor, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         left = theirs - means[-1][:, None]
         spread = (weight * left.square()).sum(dim=1).sqrt()
         spreads.append((spread + SMALLEST).log())
-    return torch.stack(means, dim=1), torch.stack(spreads, dim=1), best[:, 0].clamp(min=0).sqrt()
+    best = best[:, 0].clamp(min=0).sqrt()
+    return Said(torch.stack(means, dim=1), torch.stack(spreads, dim=1), best)
 
 
 def _log_size(errors: Tensor) -> Tensor:

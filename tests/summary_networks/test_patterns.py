@@ -53,8 +53,8 @@ def test_means_and_spreads_are_those_of_a_likelihood(orbits):
     patterns = Patterns.fit(seen[1:], latents[1:])
     one = seen.vector[0]
     r = np.array([np.corrcoef(one, row)[0, 1] for row in seen.vector[1:]])
-    score = -(len(one) - 2) / 2 * np.log1p(-np.clip(r, 0, None) ** 2)
-    means, spreads, best = patterns._said(seen[:1])
+    score = -(len(one) - 2) / 2 * np.log1p(-(np.clip(r, 0, None) ** 2))
+    means, spreads, best = patterns.ask(seen[:1])
     assert best[0] == pytest.approx(np.sqrt(score.max()), rel=1e-3)
     first = np.argsort(-score)[:64]
     for place, divided in enumerate(DIVIDED):
@@ -68,8 +68,8 @@ def test_means_and_spreads_are_those_of_a_likelihood(orbits):
 
 def test_a_row_does_not_say_what_it_is_itself(orbits):
     latents, seen = orbits
-    alone, *_ = Patterns.fit(seen[100:], latents[100:])._said(seen[:100])
-    among, spread, _ = Patterns.fit(seen, latents)._said(seen[:100])
+    alone, *_ = Patterns.fit(seen[100:], latents[100:]).ask(seen[:100])
+    among, spread, _ = Patterns.fit(seen, latents).ask(seen[:100])
     assert float((among[:, 0] - alone[:, 0]).abs().median()) < 0.05
     assert np.abs(among[:, 0].numpy() - latents[:100]).max() > 0.5
     assert bool(spread.isfinite().all())
@@ -86,7 +86,7 @@ def test_only_what_is_like_a_simulation_is_believed(orbits):
     period, error = 0, len(DIVIDED) * DIM
     right = np.abs(loud[:, period] - latents[clear, 0])
     assert np.median(right) < 0.02
-    said, *_ = patterns._said(type(seen)(noise, {}, seen.givens, seen.schema))
+    said, *_ = patterns.ask(type(seen)(noise, {}, seen.givens, seen.schema))
     assert np.abs(found[:, period]).mean() < 0.8 * float(said[:, 0, period].abs().mean())
     assert np.median(found[:, error]) > np.median(loud[:, error]) + 1
 
