@@ -112,7 +112,7 @@ def _log_ticks(low: float, high: float) -> dict[float, str]:
             break
     if len(ticks) < _FEW_LOG_TICKS:
         between = MaxNLocator(_MOST_LOG_TICKS - 2, steps=[1, 2, 5, 10]).tick_values(low, high)
-        ticks = {tick: f"{tick:.4g}" for tick in between.tolist() if low <= tick <= high}
+        ticks = {tick: f"{tick:.4g}" for tick in map(float, between) if low <= tick <= high}
     return ticks
 
 
