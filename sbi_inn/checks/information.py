@@ -21,6 +21,7 @@ from sbi_inn.diagnostics.attainable import attainable
 from sbi_inn.diagnostics.whole_numbers import Likeliest, likeliest, narrower
 from sbi_inn.draws import INTERVAL_68, columns_of, flat
 from sbi_inn.errors import NoDensityError
+from sbi_inn.plots.axes import dress_log_axis
 from sbi_inn.plots.panels import figure_of, single_panel
 from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas
 from sbi_inn.typing import BoolArray, FloatArray
@@ -137,11 +138,16 @@ class Information(Record):
         """Show how many times narrower than the prior the posterior of each parameter is."""
         shown = np.sort(np.argsort(-self.narrower, kind="stable")[:MOST_SHOWN])
         with single_panel(None, fig, width_mm, (0.6, 0.35)) as (ax, _):
-            ax.barh(range(len(shown)), self.narrower[shown], color=COLOURS[0], height=0.6)
+            times = self.narrower[shown]
+            # Bars begin where nothing was learned: a posterior wider than the prior points left.
+            ax.barh(range(len(shown)), times - 1, left=1, color=COLOURS[0], height=0.6)
             ax.axvline(1, color=GREY, linewidth=0.6)
             ax.set_yticks(range(len(shown)), labels=[self.columns[i] for i in shown])
             ax.invert_yaxis()
-            ax.set(xscale="log", xlabel="width of the prior / width of the posterior")
+            low, high = min(1.0, float(times.min())), max(1.0, float(times.max()))
+            margin = max((high / low) ** 0.06, 1.05)
+            dress_log_axis(ax.xaxis, (low / margin, high * margin))
+            ax.set_xlabel("width of the prior / width of the posterior")
         return figure_of(ax)
 
     def _known(self, i: int) -> str:

@@ -19,6 +19,8 @@ _EXTRAPOLATED_FROM = 50  # reference values, below which the tail is not continu
 _TAIL = 0.1  # share of the reference that the Pareto law is fitted to
 _FEWEST_IN_TAIL = 20  # reference values in that fit, below which its shape is noise
 _MOST_IN_TAIL = 250  # reference values in that fit: more of them lie too far inside
+_END = 4  # the end of that tail holds one in so many of its values
+_FEWEST_IN_END = 50  # reference values at the end of a tail, below which its width is noise
 
 
 def tail_p_value(values: ArrayLike, reference: ArrayLike) -> FloatArray:
@@ -28,6 +30,8 @@ def tail_p_value(values: ArrayLike, reference: ArrayLike) -> FloatArray:
     counted half, over n + 1. Further out it is continued by a generalised Pareto law fitted to the
     largest tenth (20 to 250 values). Its shape is never taken below 0, that of an exponential: so
     there is no value beyond which all is impossible, and the tail of a normal is overestimated.
+    Where the fit would take it below 0, the exponential is that of the end of the tail, its largest
+    quarter, if this holds 50 values: such a tail falls the faster the further out.
 
     Parameters
     ----------
@@ -114,8 +118,10 @@ def _continued(values: FloatArray, ordered: FloatArray) -> FloatArray:
     """Continue the ranks beyond the tenth largest of the ordered reference, shape (m,)."""
     n = len(ordered)
     size = int(np.clip(_TAIL * n, _FEWEST_IN_TAIL, _MOST_IN_TAIL))
-    start = (ordered[-size - 1] + ordered[-size]) / 2
-    shape, scale = _pareto(ordered[-size:] - start)
+    end = size // _END
+    start, shape, scale = _pareto(ordered, size)
+    if shape == 0 and end >= _FEWEST_IN_END:
+        start, scale = _exponential(ordered, end)
     joined = ordered[-_ENOUGH]
     if not scale > 0:  # a tail in which all values are the same has no width to continue by
         return np.where(values > joined, 1, 1 + _ENOUGH) / (n + 1)
@@ -124,14 +130,20 @@ def _continued(values: FloatArray, ordered: FloatArray) -> FloatArray:
     return np.maximum((1 + _ENOUGH) / (n + 1) * fall, np.finfo(float).tiny)
 
 
-def _pareto(excesses: FloatArray) -> tuple[float, float]:
-    """Fit shape and scale to ordered excesses over the start of the tail; the shape at least 0."""
-    size = len(excesses)
+def _pareto(ordered: FloatArray, size: int) -> tuple[float, float, float]:
+    """Fit start, shape and scale to the largest values; the shape is at least 0."""
+    start, mean = _exponential(ordered, size)
     rarity = 1 - (np.arange(1, size + 1) - 0.35) / size
-    mean, weighted = float(excesses.mean()), float(np.mean(rarity * excesses))
+    weighted = float(np.mean(rarity * (ordered[-size:] - start)))
     gap = mean - 2 * weighted
     shape = 2 - mean / gap if gap > 0 else 0.0
-    return (shape, 2 * mean * weighted / gap) if shape > 0 else (0.0, mean)
+    return (start, shape, 2 * mean * weighted / gap) if shape > 0 else (start, 0.0, mean)
+
+
+def _exponential(ordered: FloatArray, size: int) -> tuple[float, float]:
+    """Fit start and scale of an exponential to the largest values."""
+    start = float(ordered[-size - 1] + ordered[-size]) / 2
+    return start, float(np.mean(ordered[-size:] - start))
 
 
 def _check(values: FloatArray, reference: FloatArray) -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import ceil, floor, log10
 
 from matplotlib.axis import Axis, XAxis
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from sbi_inn.draws import Column
 from sbi_inn.plots.style import SMALL_PT, TEXT_PT
@@ -17,6 +17,8 @@ _MAX_TICKS = 4  # that leave a small panel quiet
 _STEPS = (1, 2, 5, 4, 2.5)  # of two steps that give as many ticks, the first is taken
 _DIGIT_EM = 0.62  # typical width of a digit, in units of the font size
 _LETTER_EM = 0.57  # the same of a letter
+_MOST_LOG_TICKS = 8  # that can be read in one column
+_FEW_LOG_TICKS = 3  # with fewer than these, an axis is hard to read
 _MARGIN = 0.06  # of an axis beyond what it shows, at either end, as a share of that
 
 Span = tuple[float, float]
@@ -77,6 +79,48 @@ def shorten_numbers(axis: Axis, column: Column) -> None:
             FuncFormatter(lambda value, _: f"{value / 10.0**order:g}".replace("-", "−"))
         )
     axis.set_label_text(axis_label(column, order=order))
+
+
+def dress_log_axis(axis: Axis, span: Span) -> None:
+    """Make an axis logarithmic, with ticks at round values, and plain numbers where they are short.
+
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+        Of x or y.
+    span : (float, float)
+        Its limits, positive.
+    """
+    ticks = _log_ticks(*span)
+    ax, name = axis.axes, "x" if isinstance(axis, XAxis) else "y"
+    ax.set(**{f"{name}scale": "log", f"{name}lim": span})
+    axis.set_ticks(list(ticks), labels=list(ticks.values()))
+    axis.set_ticks([], minor=True)
+
+
+def _log_ticks(low: float, high: float) -> dict[float, str]:
+    """Return 1, 2 and 5 times powers of ten between the ends, or fewer of them, and their texts.
+
+    Where hardly any lies between them, the axis is as good as linear, and so are its ticks.
+    """
+    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+    ticks: dict[float, str] = {}
+    for digits, step in (((1, 2, 5), 1), ((1,), 1), ((1,), 2), ((1,), 4)):
+        chosen = [(digit, power) for power in powers if power % step == 0 for digit in digits]
+        ticks = {d * 10.0**p: _round_number(d, p) for d, p in chosen if low <= d * 10.0**p <= high}
+        if len(ticks) <= _MOST_LOG_TICKS:
+            break
+    if len(ticks) < _FEW_LOG_TICKS:
+        between = MaxNLocator(_MOST_LOG_TICKS - 2, steps=[1, 2, 5, 10]).tick_values(low, high)
+        ticks = {tick: f"{tick:.4g}" for tick in map(float, between) if low <= tick <= high}
+    return ticks
+
+
+def _round_number(digit: int, power: int) -> str:
+    """Write a number of one digit."""
+    if -3 <= power <= 3:
+        return f"{digit * 10.0**power:.{max(-power, 0)}f}"
+    return f"$10^{{{power}}}$" if digit == 1 else f"${digit}×10^{{{power}}}$"
 
 
 def _set_label(axis: Axis, text: str, room_pt: float) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import ceil, floor, log10
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sbi_inn.plots.axes import dress_log_axis
 from sbi_inn.plots.panels import add_legend, broken, figure_of, single_panel
 from sbi_inn.plots.style import COLOURS, DOUBLE_COLUMN_MM, GREY, Canvas
 from sbi_inn.typing import FloatArray
@@ -15,7 +14,6 @@ from sbi_inn.typing import FloatArray
 _SMALLEST = 1e-12  # errors below it are drawn here: zero has no logarithm
 _FIRST = 0.005  # share of the errors that may lie to the left of the axis
 _MOST_POINTS = 500  # of a line
-_MOST_TICKS = 8  # that can be read in one column
 
 
 def plot_errors(
@@ -83,27 +81,4 @@ def _set_x_axis(ax: Axes, sets: list[FloatArray]) -> None:
     low = min(float(np.quantile(ordered, _FIRST, method="lower")) for ordered in sets)
     high = max(float(ordered[-1]) for ordered in sets)
     margin = max((high / low) ** 0.04, 1.2)
-    low, high = low / margin, high * margin
-    ticks = _ticks(low, high)
-    ax.set(xscale="log", xlim=(low, high))
-    ax.set_xticks(list(ticks), labels=list(ticks.values()))
-    ax.minorticks_off()
-
-
-def _ticks(low: float, high: float) -> dict[float, str]:
-    """Return 1, 2 and 5 times powers of ten between the ends, or fewer of them, and their texts."""
-    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
-    ticks: dict[float, str] = {}
-    for digits, step in (((1, 2, 5), 1), ((1,), 1), ((1,), 2), ((1,), 4)):
-        chosen = [(digit, power) for power in powers if power % step == 0 for digit in digits]
-        ticks = {d * 10.0**p: _text(d, p) for d, p in chosen if low <= d * 10.0**p <= high}
-        if len(ticks) <= _MOST_TICKS:
-            break
-    return ticks
-
-
-def _text(digit: int, power: int) -> str:
-    """Write a number of one digit."""
-    if -3 <= power <= 3:
-        return f"{digit * 10.0**power:.{max(-power, 0)}f}"
-    return f"$10^{{{power}}}$" if digit == 1 else f"${digit}×10^{{{power}}}$"
+    dress_log_axis(ax.xaxis, (low / margin, high * margin))

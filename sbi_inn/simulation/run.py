@@ -75,7 +75,7 @@ def simulate(
         A folder, such as "runs/arm.zarr", into which each simulation is written when it is done. A
         second call resumes where the first stopped, and adds simulations if `n` is larger; a call
         with another problem or seed is refused. The table is read from there row by row. Needs
-        `pip install 'sbi-inn[scale]'`.
+        `pip install ".[scale]"` in a copy of the repository.
     part : (int, int), optional
         Simulate only part i of k, such as (17, 60). Parts may run at the same time, on any machine
         that reaches the folder; together they make the same table.

@@ -182,6 +182,6 @@ def need_zarr() -> None:
         import zarr  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            "a store of simulations needs a package that is missing: pip install 'sbi-inn[scale]' "
-            f"({error})"
+            'a store of simulations needs zarr, which is missing: pip install "zarr>=3.1", or, in '
+            f'a copy of the repository, pip install ".[scale]" ({error})'
         ) from error

@@ -76,8 +76,8 @@ def _explained(path: Path, name: str, error: Exception) -> Exception:
     for suffixes, (what, package) in INSTALL.items():
         if name.endswith(suffixes) and _is_missing(package, suffixes, error):
             return ImportError(
-                f"{path}: to read {what}, a package is missing: pip install {package}, or "
-                f"pip install 'sbi-inn[tables]' ({_first_line(error)})"
+                f"{path}: to read {what}, a package is missing: pip install {package}, or, in a "
+                f'copy of the repository, pip install ".[tables]" ({_first_line(error)})'
             )
     return LoadError(f"{path}: it cannot be read: {_first_line(error)}")
 

@@ -149,7 +149,13 @@ def read_simulations(
         raise PriorError(f"expected {what}= or prior=, which has {what} of its own; got both")
     simulations = _assemble(source, wanted, found, ok, *shown, prior, bounds, maps)
     if progress and reasons:
-        print(f"{(~ok).sum():,} rows hold NaN or infinity and are left out: {reasons}")
+        left = int((~ok).sum())
+        what = (
+            f"{left:,} rows hold NaN or infinity and are"
+            if left > 1
+            else "1 row holds NaN or infinity and is"
+        )
+        print(f"{what} left out: {reasons}")
     return simulations
 
 

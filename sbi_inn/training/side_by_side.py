@@ -108,7 +108,9 @@ def warm_up(processes: int) -> None:
         workers.forget()  # `train_all` will find out, and can do without
 
 
-def train_all(jobs: Sequence[Callable[[], T]], processes: int, *, progress: bool = True) -> list[T]:
+def train_all(
+    jobs: Sequence[Callable[[], T]], processes: int, *, progress: bool = True, what: str = ""
+) -> list[T]:
     """Train networks, each with one thread, whatever the number of processes.
 
     Parameters
@@ -119,6 +121,8 @@ def train_all(jobs: Sequence[Callable[[], T]], processes: int, *, progress: bool
         1 stays in this one.
     progress : bool
         Show one bar for all of them.
+    what : str
+        What the bar says is trained; by default the number of networks.
 
     Returns
     -------
@@ -135,7 +139,7 @@ def train_all(jobs: Sequence[Callable[[], T]], processes: int, *, progress: bool
     """
     with (
         TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        progress_bar(progress, f"training {len(jobs)} networks") as bar,
+        progress_bar(progress, f"training {what or f'{len(jobs)} networks'}") as bar,
     ):
         if processes > 1:
             try:

@@ -9,7 +9,7 @@ import scipy.stats as st
 from studies import SPREAD, ExactLine, exact, exact_posterior, subject_of
 
 import sbi_inn as si
-from sbi_inn.checks.information import check_information
+from sbi_inn.checks.information import Information, check_information
 from sbi_inn.checks.subject import Here
 from sbi_inn.errors import NoDensityError
 
@@ -35,6 +35,26 @@ def test_what_is_known_more_than_before():
     assert found.verdict == "trust"
     assert found.table.index.to_list() == ["a", "b"]
     assert found.plot().axes
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("narrower", "texts"),
+    [
+        ([1.02, 1.3], ["1", "1.1", "1.2", "1.3"]),
+        ([0.9, 10.5], ["1", "2", "5", "10"]),
+        ([1.0, 1.9], ["1", "1.2", "1.4", "1.6", "1.8"]),
+        ([1.0, 1.0], ["0.96", "0.98", "1", "1.02", "1.04"]),
+    ],
+)
+def test_ticks_are_plain_numbers_and_bars_begin_at_one(narrower, texts):
+    times = np.array(narrower)
+    ax = Information(times, 1 - 1 / times**2, 3.0, 0.1, ("a", "b")).plot().axes[0]
+    assert ax.get_xscale() == "log"
+    assert [label.get_text() for label in ax.get_xticklabels()] == texts
+    assert not ax.get_xticks(minor=True).size
+    assert [bar.get_x() for bar in ax.patches] == [1, 1]
+    assert [1 + bar.get_width() for bar in ax.patches] == pytest.approx(narrower)
     plt.close("all")
 
 

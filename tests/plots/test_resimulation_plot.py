@@ -41,7 +41,6 @@ def test_the_smallest_errors_do_not_set_the_axis(shape):
     [
         ([0.04, 0.1, 0.9], ["0.05", "0.1", "0.2", "0.5", "1"]),
         ([0.0009, 0.1, 30.0], ["0.001", "0.01", "0.1", "1", "10"]),
-        ([1.1, 1.2], ["1"]),
         ([2e5, 2e6], ["$2×10^{5}$", "$5×10^{5}$", "$10^{6}$", "$2×10^{6}$"]),
     ],
 )
@@ -50,6 +49,11 @@ def test_ticks_are_plain_numbers_where_they_can_be(errors, texts):
     assert [label.get_text() for label in ax.get_xticklabels()] == texts
     values = [10 ** (np.log10(tick) % 1) for tick in ax.get_xticks()]
     assert np.allclose(np.min(np.abs(np.subtract.outer(values, [1, 2, 5, 10])), axis=1), 0)
+
+
+def test_a_short_axis_has_more_than_one_tick():
+    ax = plot_errors(np.array([1.1, 1.2])).axes[0]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "1.1", "1.2", "1.3", "1.4"]
 
 
 @pytest.mark.parametrize("exponent", [1, 4, 9, 12])

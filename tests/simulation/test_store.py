@@ -293,6 +293,12 @@ def test_what_is_no_store(tmp_path):
         read_store(tmp_path / "a.zarr")
 
 
+def test_without_zarr_the_message_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(ImportError, match=r'pip install "\.\[scale\]"'):
+        table(by_row, 40, tmp_path / "a.zarr")
+
+
 def test_nothing_succeeded(tmp_path):
     with pytest.raises(SimulationError, match="all 30 simulations failed: 30 failed") as caught:
         table(lambda a, b: 1 / 0, 30, tmp_path / "a.zarr", given=None)

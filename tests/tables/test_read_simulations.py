@@ -117,6 +117,12 @@ def test_rows_that_are_not_finite_are_marked(table, capsys):
     assert np.isfinite(simulations.observations().vector).all()
 
 
+def test_one_row_that_is_not_finite_is_said_in_the_singular(table, capsys):
+    table.loc[3, "f1"] = np.nan
+    read(table, observables=FLUX, progress=True)
+    assert "1 row holds NaN or infinity and is left out: flux in 1" in capsys.readouterr().out
+
+
 # -- Datasets --------------------------------------------------------------------------------------
 
 

@@ -160,9 +160,13 @@ class Ensemble:
                 partial(train, methods[place], data, shared.below(f"member{place}"), seeds[place])
                 for place in places
             ]
-            return train_all(jobs, processes, progress=progress) if jobs else []
+            # Two bars follow one another: each says which part of the networks it shows.
+            part = f"{len(jobs)} of {len(methods)} networks"
+            what = "" if len(jobs) == len(methods) else f"the other {part}" if trained else part
+            return train_all(jobs, processes, progress=progress, what=what) if jobs else []
 
-        trained = trained_at(stages[0], methods)
+        trained: list[Member] = []
+        trained += trained_at(stages[0], methods)
         if not _interrupted(trained, len(stages[0])):
             worth = _worth(trained)
             trained += trained_at(stages[1], [_advised(one, worth) for one in methods])

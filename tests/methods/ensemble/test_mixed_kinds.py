@@ -57,7 +57,11 @@ def test_the_fourth_network_learns_a_likelihood_where_an_exact_start_is_worth_it
 ):
     history = History((1.0,), (2.0,), (2.5,), 1.0, "finished", 7, 3.0)
 
-    seconds, trained = [], []
+    seconds, trained, said = [], [], []
+
+    def train_all(jobs, *_, what, **__):
+        said.append(what)
+        return [job() for job in jobs]
 
     def train(method, data, training, seed):
         seconds.append(training.max_seconds)
@@ -66,13 +70,14 @@ def test_the_fourth_network_learns_a_likelihood_where_an_exact_start_is_worth_it
         return Member(fitted, np.full(300, second if method.place == 1 else 0.0))
 
     monkeypatch.setattr(ensemble, "train", train)
-    monkeypatch.setattr(ensemble, "train_all", lambda jobs, *_, **__: [job() for job in jobs])
+    monkeypatch.setattr(ensemble, "train_all", train_all)
     monkeypatch.setattr(ensemble, "mixture", lambda *_, **about: about["trained"])
     monkeypatch.setattr(Ensemble, "processes", lambda *_: 2)
     data, budget = SimpleNamespace(rows=300), si.Training(max_seconds=30)
     assert Ensemble(CINN(), 4).fit(data, budget, seed=1) == 4
     assert seconds == [15] * 4  # two networks after each other
     assert [method.place for method in trained] == [1, 2, 0, 3]
+    assert said == ["2 of 4 networks", "the other 2 of 4 networks"]
     assert trained[-1].learns_likelihood == learns
 
 
