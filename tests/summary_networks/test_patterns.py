@@ -1,11 +1,14 @@
 """What simulations with the pattern of an observation say of its parameters."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.stats as st
 
 import sbi_inn as si
 from sbi_inn.methods.cinn.exact_start import as_rows_allow
+from sbi_inn.methods.cinn.fitted import FittedCINN
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.patterns import DIVIDED, SMALLEST, Patterns
@@ -123,6 +126,17 @@ def test_a_gap_is_where_the_mean_is(orbits):
     gappy[:, 3] = np.nan
     found = patterns(type(seen)(gappy, {}, seen.givens, seen.schema))
     assert np.isfinite(found).all()
+
+
+def test_a_network_that_reads_them_is_a_kind_of_its_own(orbits):
+    """Narrow posteriors, mixed with wide ones, would be too wide."""
+    latents, seen = orbits
+    plain = Exact.fit(seen, np.arange(len(TIMES)))
+    kinds = []
+    for exact in (None, plain, plain.with_patterns(latents, seen)):
+        about = SimpleNamespace(emulated=()), SimpleNamespace(exact=exact)
+        kinds.append(FittedCINN.kind.fget(SimpleNamespace(shape=about[0], scaling=about[1])))
+    assert kinds == ["", "", "patterns"]
 
 
 def test_they_survive_a_file(orbits):

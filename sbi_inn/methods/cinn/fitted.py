@@ -150,11 +150,14 @@ class FittedCINN:
 
     @property
     def kind(self) -> str:
-        """What it may be mixed with: where a likelihood is learned, posteriors are narrower.
+        """What it may be mixed with: mixed with wider posteriors, narrow ones would be too wide.
 
-        Mixed with wider ones they would be too wide.
+        Posteriors are narrower where a likelihood is learned, and where patterns are read.
         """
-        return "likelihood" if self.shape.emulated else ""
+        if self.shape.emulated:
+            return "likelihood"
+        exact = self.scaling.exact
+        return "" if exact is None or exact.patterns is None else "patterns"
 
     @property
     def latent_dim(self) -> int:
