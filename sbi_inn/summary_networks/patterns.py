@@ -34,8 +34,9 @@ ASKED = 64
 DIVIDED = (1.0, 4.0)
 # Spread of these, in those of the prior, that is added before its logarithm is taken.
 SMALLEST = 0.003
-# Parts of the simulations, by how likely their best is, that what is said of them is compared in.
-PARTS = 16
+# Simulations that what is said of them is compared with, and parts of these, by how likely their
+# best is.
+COMPARED, PARTS = 4_000, 16
 # Squared error, of latents, that is added before its logarithm is taken.
 SMALLEST_ERROR = 1e-6
 # Largest correlation of two patterns, beyond which rounding decides.
@@ -103,7 +104,8 @@ class Patterns:
         rows = {name: _pattern(some.vector[:, place]) for name, place in places.items()}
         keys, truth = _keys(some, places), latents[:kept].astype(np.float32)
         unsure = cls(places, rows, keys, truth, Belief.none())
-        return replace(unsure, belief=Belief.fit(unsure.ask(some), torch.from_numpy(truth)))
+        belief = Belief.fit(unsure.ask(some[:COMPARED]), torch.from_numpy(truth[:COMPARED]))
+        return replace(unsure, belief=belief)
 
     @property
     def width(self) -> int:
