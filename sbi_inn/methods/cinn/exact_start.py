@@ -31,7 +31,7 @@ LEARNED_OF = 2_500
 
 
 def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
-    """Leave out what left-out rows gain nothing by, and add what neighbours say if they gain.
+    """Leave out what left-out rows gain nothing by; add neighbours and patterns if they gain.
 
     What describes curves may be left out, and shares of sets. Of fewer rows than features these and
     profiles of sets always are; of even fewer it gives None.
@@ -41,28 +41,39 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
         exact = Exact.fit(seen, exact.read, curves={})
     if not _enough(exact, data):
         return None
-    for part in get_args(Part):
-        if getattr(exact, part):
-            less = exact.without(part, seen)
-            exact = exact if _gains(exact, less, data) else less
+    parts = [part for part in get_args(Part) if getattr(exact, part)]
     # A row whose noise is drawn anew would be its own nearest neighbour.
-    if data.renew or data.fresh or data.stream or exact.width > MANY:
+    asks = not (data.renew or data.fresh or data.stream)
+    if not parts and (not asks or exact.width > MANY):
+        return exact
+    losses = _losses(exact, data)
+    for part in parts:
+        less = exact.without(part, seen)
+        others = _losses(less, data)
+        if not _gain(losses, others):
+            exact, losses = less, others
+    if not asks or exact.width > MANY:
         return exact
     for more in (Exact.with_neighbours, Exact.with_patterns):
         asked = more(exact, data.latents[data.train], seen)
-        if asked is not None and _enough(asked, data) and _gains(asked, exact, data):
-            exact = asked
+        if asked is not None and _enough(asked, data):
+            others = _losses(asked, data)
+            if _gain(others, losses):
+                exact, losses = asked, others
     return exact
 
 
-def _gains(more: Exact, less: Exact, data: TrainingData) -> bool:
-    """Whether left-out rows become likelier by what one reads and the other does not."""
+def _losses(exact: Exact, data: TrainingData) -> torch.Tensor:
+    """Give the losses of left-out rows by what one reads; far tails are what the blocks are for."""
     rows = data.train[:MOST_TRIED]
-    seen, x = data.observations[rows], torch.from_numpy(data.latents[rows].astype(np.float32))
-    (asked,), (others,) = (
-        left_out_losses(x, torch.from_numpy(each(seen)), each.own) for each in (more, less)
-    )
-    return surely_less(asked.clamp(max=WORST) + WORTH, others.clamp(max=WORST))
+    x = torch.from_numpy(data.latents[rows].astype(np.float32))
+    (found,) = left_out_losses(x, torch.from_numpy(exact(data.observations[rows])), exact.own)
+    return found.clamp(max=WORST)
+
+
+def _gain(more: torch.Tensor, less: torch.Tensor) -> bool:
+    """Whether left-out rows become likelier by what one reads and the other does not."""
+    return surely_less(more + WORTH, less)
 
 
 def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
