@@ -11,7 +11,7 @@ import numpy as np
 from sbi_inn.errors import ShapeError
 from sbi_inn.observation.image import Channels, Grid
 from sbi_inn.observation.plain import plain
-from sbi_inn.typing import AnyArray
+from sbi_inn.typing import AnyArray, IntArray
 
 Shape = tuple[int, ...]
 Range = tuple[float, float]
@@ -95,6 +95,17 @@ class Description:
     def observable_columns(self) -> int:
         """Count the leading features of `Observations.vector` that are observables, not givens."""
         return sum(math.prod(self.observables[name]) for name in self.fixed)
+
+    @property
+    def vectors(self) -> dict[str, IntArray]:
+        """Places in `Observations.vector` of the observables of one axis, by name."""
+        found, start = {}, 0
+        for name in self.fixed:
+            shape = self.shape(name)
+            if len(shape) == 1 and name not in self.images:
+                found[name] = np.arange(start, start + shape[0])
+            start += math.prod(shape)
+        return found
 
     @property
     def grids(self) -> dict[str, Grid]:

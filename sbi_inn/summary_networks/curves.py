@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,13 +73,9 @@ def places_of_curves(observations: Observations, shortest: int = SHORTEST) -> di
     if schema is None:
         return {}
     by_length: dict[int, dict[str, IntArray]] = {}
-    start = 0
-    for name in schema.fixed:
-        shape = schema.shape(name)
-        places = np.arange(start, start + math.prod(shape))
-        start += len(places)
-        fits = len(shape) == 1 and shortest <= len(places) <= LONGEST
-        if fits and name not in schema.images and _curved(observations.vector[:LOOKED_AT, places]):
+    for name, places in schema.vectors.items():
+        fits = shortest <= len(places) <= LONGEST
+        if fits and _curved(observations.vector[:LOOKED_AT, places]):
             by_length.setdefault(len(places), {})[name] = places
     return {next(iter(same)): np.stack([*same.values()], axis=1) for same in by_length.values()}
 

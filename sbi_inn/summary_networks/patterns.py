@@ -8,7 +8,6 @@ What only patterns tell, such as a period, is then known to a small part of its 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -208,17 +207,11 @@ class Belief:
 def _places(observations: Observations) -> dict[str, IntArray]:
     """Find observables of fixed length that may have a pattern."""
     schema = observations.schema
-    if schema is None:
-        return {}
-    found, start = {}, 0
-    for name in schema.fixed:
-        shape = schema.shape(name)
-        places = np.arange(start, start + math.prod(shape))
-        start += len(places)
-        fits = len(shape) == 1 and FEWEST <= len(places) <= MOST and name not in schema.images
-        if fits and not mostly_two_valued(observations.vector[:, places]):
-            found[name] = places
-    return found
+    return {
+        name: places
+        for name, places in ({} if schema is None else schema.vectors).items()
+        if FEWEST <= len(places) <= MOST and not mostly_two_valued(observations.vector[:, places])
+    }
 
 
 def _pattern(entries: FloatArray) -> npt.NDArray[np.float32]:
