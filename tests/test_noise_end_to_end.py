@@ -35,6 +35,7 @@ def posterior():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("y", "sigma"),
     [([1.0, 0.6], SIGMA[0]), ([-0.8, np.nan], SIGMA[1]), ([0.5, -0.2], SIGMA[2])],
@@ -56,6 +57,7 @@ def test_checks_know_of_gaps(posterior):
     assert strange.verdict != "trust"
 
 
+@pytest.mark.slow
 def test_a_gap_where_none_was_trained(posterior):
     fitted = si.fit_posterior(
         flux,

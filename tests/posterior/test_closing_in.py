@@ -73,6 +73,7 @@ def closed():
     return study, study.close_in()
 
 
+@pytest.mark.slow
 def test_draws_are_those_of_the_exact_posterior_with_its_likelihood_tempered(closed):
     _, found = closed
     t = np.array([-1.0, 0.0, 1.0, 2.0])
@@ -87,6 +88,7 @@ def test_draws_are_those_of_the_exact_posterior_with_its_likelihood_tempered(clo
     assert np.corrcoef(found.latents.T)[0, 1] == pytest.approx(correlation, abs=0.15)
 
 
+@pytest.mark.slow
 def test_it_counts_what_it_simulates_and_gives_it(closed):
     study, found = closed
     assert found.n_simulations == study.simulated == len(found.rows.latents)

@@ -99,6 +99,7 @@ def exact_loss(spread=4.0, noise=0.1):
     return 0.5 * 2 * (1 + np.log(2 * np.pi)) - 0.5 * np.linalg.slogdet(precision * spread**2)[1]
 
 
+@pytest.mark.slow
 def test_a_single_network_is_sharp_where_noise_multiplies():
     prior = si.Prior(level=st.norm(0, 4), rate=st.norm(0, 4))
     posterior = quick_fit(si.Problem(decay, prior), n=2_000, epochs=60, method=si.CINN())
