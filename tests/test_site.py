@@ -126,6 +126,12 @@ def test_figures_of_notebooks_are_described_by_their_code() -> None:
     assert said("for ax in axes:\n    ax.plot(x)") == ""
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_say_first_what_is_learned_and_how_long_they_take(path: Path) -> None:
+    first = nbformat.read(path, as_version=4).cells[0].source
+    assert re.search(r"\*\*You will learn\*\* .+\*\*Time:\*\* .*minute", first)
+
+
 @pytest.mark.parametrize("number", range(13, 20))
 def test_tutorials_say_what_a_reader_wants_to_know(number: int) -> None:
     (path,) = (ROOT / "notebooks").glob(f"{number}-*.ipynb")
