@@ -68,7 +68,8 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         """Train a network that reads observations in one way."""
         observations, n_train = data.observations, data.rows
         sets = len(observations.sets) > len(observations.series)
-        settings = self.resolve(n_train, data.dim, sets=sets)
+        series = bool(observations.series or scaling.curves)
+        settings = self.resolve(n_train, data.dim, sets=sets, series=series)
         assert settings.dropout is not None
         seen, held_out = (
             Pairs.of(data.latents[part], observations[part], scaling)

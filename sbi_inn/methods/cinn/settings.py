@@ -26,6 +26,8 @@ BATCH = 256
 LEARNING_RATE = 8e-3
 # Share of the hidden units that is dropped at the start, of many parameters.
 DROPOUT = 0.5
+# How much of that where observations are read as series.
+OF_SERIES = 0.25
 
 
 @dataclass(frozen=True)
@@ -177,17 +179,19 @@ class CINNSettings:
         """
         return self.reads_statistics and not self.starts_exact
 
-    def resolve(self, n_train: int, dim: int, *, sets: bool = False) -> Self:
+    def resolve(self, n_train: int, dim: int, *, sets: bool = False, series: bool = False) -> Self:
         """Choose settings that are None.
 
         Dropout prevents overfitting, which is strongest for few rows of many parameters. It blurs
         sharp posteriors of few parameters, so there is none for one or two parameters, nor for sets
-        of measurements, of which the blocks only see averages.
+        of measurements, of which the blocks only see averages. Of series they see averages, too,
+        and more: there is a little.
         """
         hidden = self.hidden or 16 * round(float(np.interp(math.log10(n_train), (4, 5), (4, 8))))
         dropout = self.dropout
         if dropout is None:
             share = 1 - 1 / dim if dim > 2 and not sets else 0.0
+            share *= OF_SERIES if series else 1.0
             dropout = DROPOUT * share * min(1.0, math.sqrt(ROWS / n_train))
         return replace(self, blocks=self.blocks or 4, hidden=hidden, dropout=dropout)
 

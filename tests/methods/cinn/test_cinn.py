@@ -64,9 +64,10 @@ def test_nothing_is_dropped_where_it_does_harm():
         "three parameters": CINN().resolve(1_000, 3).dropout,
         "two": CINN().resolve(1_000, 2).dropout,
         "sets": CINN().resolve(1_000, 3, sets=True).dropout,
+        "series": CINN().resolve(1_000, 3, series=True).dropout,
         "sets, as asked": CINN(dropout=0.2).resolve(1_000, 3, sets=True).dropout,
     }
-    assert rates.pop("three parameters") > 0
+    assert 0 < rates.pop("series") < 0.5 * rates.pop("three parameters")
     assert rates == {"two": 0, "sets": 0, "sets, as asked": 0.2}
 
 
