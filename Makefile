@@ -1,5 +1,6 @@
 # make demo | test | test-all | lint | docs | figures | bench | clean: each does its whole set-up on a machine with make and
-# Python 3.11 or newer. Nothing is installed twice: stamps in .venv say what is there already.
+# Python 3.11 or newer. Nothing is installed twice: stamps in .venv say what is there already. Python compiles
+# what it imports, when it does: to compile all that pip installs takes a minute or two.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,9 +45,9 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.package: pyproject.toml setup.py | $(BIN)/python
-	$(BIN)/python -m pip install -e .
+	$(BIN)/python -m pip install --no-compile -e .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml setup.py | $(BIN)/python
-	$(BIN)/python -m pip install -e '.[dev]'
+	$(BIN)/python -m pip install --no-compile -e '.[dev]'
 	touch $(VENV)/.package $@

@@ -221,6 +221,7 @@ def test_what_was_begun_on_the_processor_goes_on_on_a_device(tmp_path):
         same(numbers(there), numbers(here))
 
 
+@pytest.mark.slow
 def test_rows_are_streamed_to_a_device(tmp_path):
     problem, method = si.Problem(vector, PRIOR), si.CINN(**SMALL)
     si.simulate(problem, n=600, seed=1, n_jobs=1, progress=False, store=tmp_path / "a.zarr")

@@ -46,6 +46,7 @@ def test_bayes_factors_are_those_of_the_evidences():
     assert 0.5 < np.sqrt(np.mean((error / found["two", "error"]) ** 2)) < 2
 
 
+@pytest.mark.slow
 def test_other_prior_probabilities_need_no_training():
     y = {"y": [0.5, 0.0, 0.2, -0.3]}
     even = compared().probabilities(y)

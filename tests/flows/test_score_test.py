@@ -51,6 +51,7 @@ def test_slopes_of_variances_count():
     assert too_sure(folds, x, y, x[:, :0]) == pytest.approx(1, abs=0.25)
 
 
+@pytest.mark.slow
 def test_of_many_rows_a_learned_likelihood_is_about_right():
     x, y = rows(3_000)
     _, folds = learned(x, y)

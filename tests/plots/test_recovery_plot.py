@@ -58,6 +58,7 @@ def test_truth_across_median_up_and_bars():
     assert ax.get_xlim()[0] < x.min() < x.max() < ax.get_xlim()[1]
 
 
+@pytest.mark.slow
 def test_labels_have_units_and_scores_are_written():
     figure = recovery(2)
     assert [ax.get_xlabel().replace("\n", " ") for ax in figure.axes] == [
@@ -90,6 +91,7 @@ def test_at_most_150_observations_from_all_over_the_rows():
     assert np.diff(x[:, 0]).max() <= 7
 
 
+@pytest.mark.slow
 def test_of_more_than_twenty_parameters_the_worst_in_their_own_order():
     r_squared = np.ones(23)
     r_squared[[22, 4]] = 0.1, 0.2

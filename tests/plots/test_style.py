@@ -60,6 +60,7 @@ def test_a_notebook_shows_the_figure_as_png(figure, monkeypatch):
     assert png_size(png)[0] == pytest.approx(85 / 25.4 * 150, abs=1)
 
 
+@pytest.mark.slow
 def test_no_backend_is_chosen_and_no_window_opened():
     code = (
         "import matplotlib, numpy as np\n"

@@ -260,6 +260,7 @@ def test_the_test_of_all_together_has_a_seed(posterior):
 # -- what would make it better ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_learning_curve_ends_at_the_posterior_itself(trained):
     curve = trained.learning_curve((1 / 4, 1 / 2), progress=False)
     assert curve.n.tolist() == [200, 400, 800]

@@ -202,6 +202,7 @@ def test_too_few_simulations_and_gaps_are_left_alone():
     assert not noisy.simulated
 
 
+@pytest.mark.slow
 def test_it_ends_where_all_simulations_fail():
     study = Study(line, [0.5, 1.5, 2.5, 3.5])
 

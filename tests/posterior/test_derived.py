@@ -98,6 +98,7 @@ def test_files_hold_their_names_and_want_the_functions(fitted, tmp_path):
     assert list(bare.sample(Y, 10).data_vars) == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_recalibrated_and_refined_posteriors_keep_them(fitted):
     assert "total" in fitted.recalibrate(200).sample(Y, 5)
     refined = fitted.refine(Y, 300, rounds=1, n_jobs=1, progress=False)

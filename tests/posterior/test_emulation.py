@@ -65,6 +65,7 @@ def test_the_stated_error_is_that_on_fresh_simulations(posterior):
     assert np.allclose(errors["relative"], errors["rmse"] / spread, rtol=0.15)
 
 
+@pytest.mark.slow
 def test_of_a_noisy_simulator_the_error_is_the_noise():
     noise = 0.3
     with pytest.warns(UserWarning, match="misses y"):

@@ -182,6 +182,7 @@ def test_arviz_summarises_as_we_do(tree, line, trials_tree):
     assert list(summary(trials_tree).index) == ["theta[0]", "theta[1]"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", ["plot_dist", "plot_pair", "plot_forest", "plot_ppc_dist"])
 @pytest.mark.filterwarnings("ignore")  # of ArviZ's own
 def test_arviz_plots_it(plot, tree, trials_tree):

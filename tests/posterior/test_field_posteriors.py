@@ -76,6 +76,7 @@ def test_figures_of_a_map_and_of_a_profile(hole, seen):
     assert [axes.get_title() for axes in figure.axes] == ["observed", "profile"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hole", "textures", "flow"])
 def test_a_saved_posterior_gives_the_same_draws(kind, hole, seen, tmp_path):
     posterior, y = hole, seen
@@ -93,6 +94,7 @@ def test_a_saved_posterior_gives_the_same_draws(kind, hole, seen, tmp_path):
     assert again.maps(y, 10)["mean"].shape == (8, 8)
 
 
+@pytest.mark.slow
 def test_other_parameters_beside_a_field(tmp_path):
     def level(brightness, sky, rng):
         return {"seen": brightness + blurred(sky) + rng.normal(0, 0.3, sky.shape)}
@@ -264,6 +266,7 @@ def test_maps_of_what_is_no_field(hole, seen):
         hole.plot_field(seen, 5, truth=np.zeros(3))
 
 
+@pytest.mark.slow
 def test_a_drawn_prior_cannot_be_reweighted():
     posterior = quick(TEXTURES, 300)
     y = {"seen": np.zeros((8, 8))}

@@ -76,6 +76,7 @@ def test_the_same_seed_gives_the_same(first, second):
     assert not other.sample([1.0, 0.0], 20).identical(second.sample([1.0, 0.0], 20))
 
 
+@pytest.mark.slow
 def test_a_loaded_one_goes_on_with_the_new_rows_alone(first, tmp_path):
     first.save(tmp_path / "line.sbi")
     loaded = si.load_posterior(tmp_path / "line.sbi")
@@ -97,6 +98,7 @@ def test_a_training_that_makes_it_worse_changes_nothing(second):
     assert loss(again)[0] == loss(second)[0]
 
 
+@pytest.mark.slow
 def test_an_ensemble_goes_on_with_all_its_members():
     ensemble = si.fit_posterior(
         LINE,
@@ -193,6 +195,7 @@ def online(training, **settings):
     )
 
 
+@pytest.mark.slow
 def test_fresh_simulations_are_not_learned_by_heart():
     training = Training(epochs=30, early_stopping=False)
     fresh = online(training)

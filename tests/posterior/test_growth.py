@@ -58,6 +58,7 @@ def test_it_stops_as_soon_as_it_can_be_trusted(trusted):
         assert draws[name].values.std() == pytest.approx(sd, rel=0.1)
 
 
+@pytest.mark.slow
 def test_what_is_wrong_everywhere_is_never_trusted(capsys):
     wrong = grow(wave, n_simulations=500, max_simulations=4_000, progress=True)
     assert wrong.growth.stopped in ("learning curve", "max_simulations")
@@ -68,6 +69,7 @@ def test_what_is_wrong_everywhere_is_never_trusted(capsys):
     assert all(stage.missing in said for stage in wrong.growth.stages)
 
 
+@pytest.mark.slow
 def test_a_budget_ends_it_and_nothing_is_thrown_away():
     short = grow(wave, n_simulations=200, max_simulations=200)
     longer = grow(wave, n_simulations=200, max_simulations=500)

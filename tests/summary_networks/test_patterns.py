@@ -94,6 +94,7 @@ def test_only_what_is_like_a_simulation_is_believed(orbits):
     assert np.median(found[:, error]) > np.median(loud[:, error]) + 1
 
 
+@pytest.mark.slow
 def test_a_start_reads_them_where_they_tell_something(orbits):
     latents, seen = orbits
     data = TrainingData(latents, seen, np.arange(3_600), np.arange(3_600, 4_000))

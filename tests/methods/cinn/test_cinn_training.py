@@ -71,6 +71,7 @@ def test_time_is_shared(sky, regressions):
     assert regressions[0].seconds < 1.5
 
 
+@pytest.mark.slow
 def test_progress_goes_from_none_to_all_and_shows_the_likelihood_alone(sky):
     told = []
 
@@ -86,6 +87,7 @@ def test_progress_goes_from_none_to_all_and_shows_the_likelihood_alone(sky):
     assert np.isnan(losses[done < cinn_training.FIRST]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.1, 0.6])
 def test_it_stops_in_either_part(sky, share):
     calls = []
@@ -101,6 +103,7 @@ def test_it_stops_in_either_part(sky, share):
     assert np.isfinite(posterior.sample(sky.dataset.sky[0], 9).up).all()
 
 
+@pytest.mark.slow
 def test_another_seed_makes_other_features(sky):
     training = si.Training(epochs=1)
     one, other = (

@@ -119,6 +119,7 @@ def test_of_few_simulations_the_quantiles_of_sets_are_left_out():
             assert allowed.profiled == profiled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spread", "kept"), [(0.1, True), (300.0, False)])
 def test_shares_are_read_where_sets_are_much_alike(spread, kept):
     """Sets of two normals, one of which lies where the parameters say, and is as wide."""

@@ -136,6 +136,7 @@ def labelled(table):
     return LabelledData(rows(table), np.repeat([0, 1], n), 2, order[n // 4 :], order[: n // 4])
 
 
+@pytest.mark.slow
 def test_one_number_without_a_given_is_enough():
     rng = np.random.default_rng(3)
     data = labelled(np.concatenate([rng.normal(0, 1, 1_500), rng.normal(1, 1, 1_500)])[:, None])
