@@ -184,8 +184,8 @@ class CINNSettings:
 
         Dropout prevents overfitting, which is strongest for few rows of many parameters. It blurs
         sharp posteriors of few parameters, so there is none for one or two parameters, nor for sets
-        of measurements, of which the blocks only see averages. For series, of which they see averages
-        and more, there is a little.
+        of measurements, of which the blocks only see averages. For series, of which they see
+        averages and more, there is a little.
         """
         hidden = self.hidden or 16 * round(float(np.interp(math.log10(n_train), (4, 5), (4, 8))))
         dropout = self.dropout
