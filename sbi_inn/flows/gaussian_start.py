@@ -12,7 +12,7 @@ from torch import Tensor
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.prediction import Foreseen, Prediction, foresee, pairs
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
-from sbi_inn.flows.ridge import Ridge, Way, linear, ridge
+from sbi_inn.flows.ridge import Design, Regressors, Ridge, Way
 
 # How often means are regressed again with the widths found, and widths with the means found.
 ROUNDS = 3
@@ -276,21 +276,22 @@ class _Rows:
     def __init__(self, x: Tensor, context: Tensor, own: int) -> None:
         self.context, self.own = context[:ENOUGH], own
         x, self.c = x[:ENOUGH].double(), self.context.double()
-        self.turn, self.back = _axes(x, self.c, own)
+        self._plain = Regressors(self.c, own)
+        self.turn, self.back = _axes(x, self._plain)
         self.x = x @ self.turn
         self._second: Foreseen | None = None
 
     @cached_property
     def first(self) -> Foreseen:
         """A prediction from the context."""
-        return foresee(self.x, self.c, self.own, self.c[:, :0])
+        return foresee(self.x, self._plain)
 
     def second(self, more: Tensor) -> Foreseen:
         """Give a prediction from the context and what the first one left, `more`.
 
         All readings with two predictions have the same `more`: only the first call computes.
         """
-        self._second = self._second or foresee(self.x, self.c, self.own, more)
+        self._second = self._second or foresee(self.x, Regressors(self.c, self.own, more))
         return self._second
 
 
@@ -325,13 +326,13 @@ def surely_less(less: Tensor, more: Tensor) -> bool:
     return bool(gain.mean() > SURE * gain.std() / len(gain) ** 0.5)
 
 
-def _axes(x: Tensor, c: Tensor, own: int) -> tuple[Tensor, Tensor]:
+def _axes(x: Tensor, plain: Regressors) -> tuple[Tensor, Tensor]:
     """Give axes in which what a regression leaves is uncorrelated, and the way back.
 
     Every row counts in units of its own width, which all axes share here.
     """
-    left = linear(x, c, own).residual
-    common = _widths(left, c)(c).mean(dim=1, keepdim=True)
+    left = plain.linear(x).residual
+    common = _widths(left, plain.all)(plain.c).mean(dim=1, keepdim=True)
     colour = _colour(left * torch.exp(-common))
     return torch.linalg.inv(colour).T, colour.T
 
@@ -346,25 +347,23 @@ def _colour(residual: Tensor) -> Tensor:
     return torch.linalg.cholesky(covariance + torch.diag(floor.expand(len(covariance))))
 
 
-def _widths(residual: Tensor, c: Tensor) -> Ridge:
-    """Regress log sizes of residuals on c; these are so noisy that the plainest will do."""
-    return ridge(_log_size(residual), c, plainest=True)
+def _widths(residual: Tensor, read: Design) -> Ridge:
+    """Regress log sizes of residuals; these are so noisy that the plainest will do."""
+    return read.ridge(_log_size(residual), plainest=True)
 
 
 def _in_turn(rows: _Rows, more: Tensor, rounds: int) -> tuple[Ridge, Ridge]:
     """Regress x, and the log sizes of what is left, in turn."""
-    x, c, own = rows.x, rows.c, rows.own
-    read = torch.cat([c, more], dim=1)
-    mean = linear(x, c, own, more=more)
-    columns = x.T[:, :, None]
-    ways: list[Way | None] = [None] * len(columns)
+    x, plain = rows.x, Regressors(rows.c, rows.own, more)
+    mean, read = plain.linear(x), plain.all
+    ways: list[Way | None] = [None] * x.shape[1]
     for _ in range(rounds):
-        width = _widths(mean.residual, read)(read)
+        width = _widths(mean.residual, read)(read.c)
         weights = (2 * (width.median(dim=0).values - width)).clamp(max=MOST).exp()
         # Each row is weighed by 1 / s^2, which is another one for each column.
         found = [
-            linear(column, c, own, w, more, way)
-            for column, w, way in zip(columns, weights.T, ways, strict=True)
+            Regressors(rows.c, rows.own, more, weights[:, i]).linear(x[:, i : i + 1], ways[i])
+            for i in range(x.shape[1])
         ]
         ways = [one.way for one in found]
         mean = Ridge(

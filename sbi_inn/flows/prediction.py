@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sbi_inn.flows.emulator import Emulator
 from sbi_inn.flows.left_out import left_out
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
-from sbi_inn.flows.ridge import Ridge, left_out_in_parts, linear
+from sbi_inn.flows.ridge import Regressors, Ridge, left_out_in_parts
 
 # Dimensions up to which all products of a prediction are read, not only the squares.
 MOST_PAIRED = 10
@@ -102,21 +102,21 @@ class Foreseen(NamedTuple):
     predicted: Tensor
 
 
-def foresee(x: Tensor, c: Tensor, own: int, more: Tensor) -> Foreseen:
-    """Regress x (rows, dim) on c (rows, n_context) and on `more` (rows, k).
+def foresee(x: Tensor, on: Regressors) -> Foreseen:
+    """Regress x (rows, dim), and predict it.
 
-    The first `own` columns of c are observables as they are. Each row is predicted by other rows,
+    Each row is predicted by other rows,
     in a few parts. What each row would have been without itself alone differs from what all rows
     say by a share of its own residual, and a regression that reads both would read that off.
     """
-    found = linear(x, c, own, more=more)
-    way = found.way
+    found = on.linear(x)
+    c, more, way = on.c, on.more, found.way
     if way is not None and not way.turned:
         read = torch.cat([c[:, : way.columns], more if way.more else more[:, :0]], dim=1)
         return Foreseen(found, left_out_in_parts(x, read, found.strength))
     predicted = torch.empty_like(x)
     for part, others in left_out(len(x)):
-        one = linear(x[others], c[others], own, more=more[others], way=found.way)
+        one = Regressors(c[others], on.own, more[others]).linear(x[others], found.way)
         predicted[part] = one(torch.cat([c[part], more[part]], dim=1))
     return Foreseen(found, predicted)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sbi_inn.flows.bijection import Bijection
-from sbi_inn.flows.ridge import linear
+from sbi_inn.flows.ridge import Regressors
 
 SMALLEST_VARIANCE = 1e-10  # of what is left of x, whose scale is 1: keeps it invertible
 
@@ -66,7 +66,7 @@ class Regression(Bijection):
     @torch.no_grad()
     def fit(self, x: Tensor, context: Tensor) -> None:
         """Fit to rows of x (rows, dim) and context (rows, n_context)."""
-        found = linear(x.double(), context.double(), context.shape[1])
+        found = Regressors(context.double(), context.shape[1]).linear(x.double())
         covariance = found.residual.T @ found.residual / len(x)
         floor = torch.diag(covariance.new_full((len(covariance),), SMALLEST_VARIANCE))
         colour = torch.linalg.cholesky(covariance + floor)

@@ -68,111 +68,147 @@ class Ridge(NamedTuple):
         return c @ self.slope + self.offset
 
 
-def linear(
-    x: Tensor,
-    c: Tensor,
-    own: int,
-    weights: Tensor | None = None,
-    more: Tensor | None = None,
-    way: Way | None = None,
-) -> Ridge:
-    """Regress x (rows, dim) on c (rows, n_context) in the way that predicts rows left out best.
+class Design:
+    """Columns c (rows, n_context) of double precision, which any x is regressed on, with a ridge.
 
-    On all of c, on its first `own` columns alone, or on these by `inverse_regression`: observables
-    as they are, of which there are fewest and whose noises may be independent. The columns of
-    `more` (rows, k), whose slopes come after those of c, are added; where rows are not weighed, it
-    is tried without them, too. Of many rows all columns are read. If a `way` is given, it is taken.
+    Parameters
+    ----------
+    c : Tensor
+    weights : Tensor, shape (rows,), optional
+        How much each row counts.
+    free : Tensor, shape (rows, k), optional
+        What x is regressed on besides, without a ridge; its slopes come after those of c.
+
+    Examples
+    --------
+    >>> generator = torch.Generator().manual_seed(1)
+    >>> x, noise = torch.randn(2, 200, 150, generator=generator, dtype=torch.float64)
+    >>> found = Design(noise).ridge(x[:, :1])  # of so much noise nothing can be learned
+    >>> round((found.residual.std() / x[:, :1].std()).item(), 1)
+    1.0
     """
-    more = c[:, :0] if more is None else more
-    ways = (way,) if way else _ways(len(x), own, c, more, weights)
-    turned = inverse_regression(x, c[:, :own]) if any(one.turned for one in ways) else None
-    found = [_by(one, x, c, weights, more, turned) for one in ways]
-    return min(found, key=lambda one: _error(one.residual, weights))
+
+    def __init__(
+        self, c: Tensor, weights: Tensor | None = None, free: Tensor | None = None
+    ) -> None:
+        weights = c.new_ones(len(c)) if weights is None else weights / weights.mean()
+        self.c, self._root = c, weights.sqrt()[:, None]
+        ones = c.new_ones(len(c), 1)
+        self._plain = self._root * (ones if free is None else torch.cat([ones, free], dim=1))
+        self._basis = torch.linalg.qr(self._plain).Q
+        rows = self._centred(c)
+        size, self._axes = torch.linalg.eigh(rows.T @ rows)
+        self._turned = rows @ self._axes
+        unit = size.mean().clamp(min=1e-12) if len(size) else size.new_tensor(0.0)
+        self._strengths = size.new_tensor(RIDGES if len(size) else [0.0]) * unit
+        self._shrunk = 1 / (size.clamp(min=0) + self._strengths[:, None])
+        # How much of what a ridge says of a row comes of other rows.
+        others = 1 - self._basis.square().sum(dim=1)
+        self._left = (others - self._shrunk @ self._turned.square().T).clamp(min=OTHERS)
+
+    def ridge(self, x: Tensor, *, plainest: bool = False) -> Ridge:
+        """Regress all columns of x (rows, dim), of double precision.
+
+        `plainest` takes the strongest ridge that is within a standard error of the best one.
+        """
+        target = self._centred(x)
+        slopes = self._shrunk[:, :, None] * (self._turned.T @ target)
+        residuals = (target - self._turned @ slopes) / self._left[:, :, None]
+        best = _chosen(residuals, plainest=plainest)
+        slope = self._axes @ slopes[best]
+        # The usual driver, gelsy, reads memory that was never written to (pytorch issue 187411):
+        # what comes of it differs from run to run, and can be wrong.
+        rest = torch.linalg.lstsq(self._plain, self._root * (x - self.c @ slope), driver="gelsd")
+        slope, offset = torch.cat([slope, rest.solution[1:]]), rest.solution[0]
+        strength = float(self._strengths[best])
+        return Ridge(slope, offset, residuals[best] / self._root, strength=strength)
+
+    def _centred(self, columns: Tensor) -> Tensor:
+        """Weigh rows, and take out what a constant and the free columns explain."""
+        weighed = self._root * columns
+        return weighed - self._basis @ (self._basis.T @ weighed)
 
 
-def _ways(rows: int, own: int, c: Tensor, more: Tensor, weights: Tensor | None) -> tuple[Way, ...]:
-    """Give those that are tried."""
-    if rows >= MANY:
-        return (Way(c.shape[1], turned=False, more=True),)
-    extras = (False, True) if more.shape[1] and weights is None else (True,)
-    columns = {own, c.shape[1]}
-    plain = [Way(first, turned=False, more=m) for m in extras for first in sorted(columns)]
-    turned = [Way(own, turned=True, more=m) for m in extras if 0 < own <= MOST_TURNED]
-    return (*plain, *turned)
+class Regressors:
+    """Columns that others are regressed on, some of them or all, decomposed once for all these.
 
+    Parameters
+    ----------
+    c : Tensor, shape (rows, n_context)
+    own : int
+        The first so many are observables as they are, of which there are fewest, and whose noises
+        may be independent.
+    more : Tensor, shape (rows, k), optional
+        Further columns, whose slopes come after those of c. Where rows are not weighed, they may be
+        left out.
+    weights : Tensor, shape (rows,), optional
+        How much each row counts.
+    """
 
-def _by(
-    way: Way,
-    x: Tensor,
-    c: Tensor,
-    weights: Tensor | None,
-    more: Tensor,
-    turned: tuple[Tensor, Tensor] | None,
-) -> Ridge:
-    """Regress in one way; slopes of what is not read are zero."""
-    extra = more if way.more else more[:, :0]
-    if way.turned:
-        assert turned is not None
-        one = ridge(x, extra, weights, turned[0])
-        of_more, free = one.slope.split([extra.shape[1], len(one.slope) - extra.shape[1]])
-        of_context = turned[1] @ free
-    else:
-        one = ridge(x, torch.cat([c[:, : way.columns], extra], dim=1), weights)
-        of_context, of_more = one.slope.split([way.columns, extra.shape[1]])
-    slope = x.new_zeros(c.shape[1] + more.shape[1], x.shape[1])
-    slope[: len(of_context)] = of_context
-    slope[c.shape[1] : c.shape[1] + len(of_more)] = of_more
-    return one._replace(slope=slope, way=way)
+    def __init__(
+        self, c: Tensor, own: int, more: Tensor | None = None, weights: Tensor | None = None
+    ) -> None:
+        self.c, self.own, self.weights = c, own, weights
+        self.more = c[:, :0] if more is None else more
+        self._designs: dict[Way, Design] = {}
+
+    @property
+    def all(self) -> Design:
+        """All of the columns."""
+        return self._read(Way(self.c.shape[1], turned=False, more=True))
+
+    def linear(self, x: Tensor, way: Way | None = None) -> Ridge:
+        """Regress x (rows, dim) in the way that predicts rows left out best, or in a given one.
+
+        On all columns, on observables as they are alone, or on these by `inverse_regression`. Of
+        many rows all columns are read.
+        """
+        ways = (way,) if way else self._ways()
+        turned = any(one.turned for one in ways)
+        inverse = inverse_regression(x, self.c[:, : self.own]) if turned else None
+        found = [self._by(one, x, inverse) for one in ways]
+        return min(found, key=lambda one: _error(one.residual, self.weights))
+
+    def _ways(self) -> tuple[Way, ...]:
+        """Give those that are tried."""
+        own, width = self.own, self.c.shape[1]
+        if len(self.c) >= MANY:
+            return (Way(width, turned=False, more=True),)
+        extras = (False, True) if self.more.shape[1] and self.weights is None else (True,)
+        plain = [Way(n, turned=False, more=m) for m in extras for n in sorted({own, width})]
+        turned = [Way(own, turned=True, more=m) for m in extras if 0 < own <= MOST_TURNED]
+        return (*plain, *turned)
+
+    def _by(self, way: Way, x: Tensor, inverse: tuple[Tensor, Tensor] | None) -> Ridge:
+        """Regress in one way; slopes of what is not read are zero."""
+        k, width = self.more.shape[1], self.c.shape[1]
+        extra = k if way.more else 0
+        if way.turned:
+            assert inverse is not None
+            one = Design(self.more[:, :extra], self.weights, inverse[0]).ridge(x)
+            of_more, free = one.slope.split([extra, len(one.slope) - extra])
+            of_context = inverse[1] @ free
+        else:
+            one = self._read(way).ridge(x)
+            of_context, of_more = one.slope.split([way.columns, extra])
+        slope = x.new_zeros(width + k, x.shape[1])
+        slope[: len(of_context)] = of_context
+        slope[width : width + extra] = of_more
+        return one._replace(slope=slope, way=way)
+
+    def _read(self, way: Way) -> Design:
+        """Give the columns that a way reads as they are."""
+        if way not in self._designs:
+            extra = self.more if way.more else self.more[:, :0]
+            columns = torch.cat([self.c[:, : way.columns], extra], dim=1)
+            self._designs[way] = Design(columns, self.weights)
+        return self._designs[way]
 
 
 def _error(residual: Tensor, weights: Tensor | None) -> float:
     """Log squared error of rows that were left out, over all columns."""
     size = residual.square() if weights is None else weights[:, None] * residual.square()
     return size.mean(dim=0).log().sum().item()
-
-
-def ridge(
-    x: Tensor,
-    c: Tensor,
-    weights: Tensor | None = None,
-    free: Tensor | None = None,
-    *,
-    plainest: bool = False,
-) -> Ridge:
-    """Regress all columns of x (rows, dim) on c (rows, n_context), both of double precision.
-
-    Parameters
-    ----------
-    x, c : Tensor
-    weights : Tensor, shape (rows,), optional
-        How much each row counts.
-    free : Tensor, shape (rows, k), optional
-        What x is regressed on besides, without a ridge; its slopes come after those of c.
-    plainest : bool
-        Take the strongest ridge that is within a standard error of the best one.
-
-    Examples
-    --------
-    >>> generator = torch.Generator().manual_seed(1)
-    >>> x, noise = torch.randn(2, 200, 150, generator=generator, dtype=torch.float64)
-    >>> found = ridge(x[:, :1], noise)  # of so much noise nothing can be learned
-    >>> round((found.residual.std() / x[:, :1].std()).item(), 1)
-    1.0
-    """
-    weights = torch.ones_like(x[:, 0]) if weights is None else weights / weights.mean()
-    root = weights.sqrt()[:, None]
-    ones = torch.ones_like(x[:, :1])
-    plain = ones if free is None else torch.cat([ones, free], dim=1)
-    basis = torch.linalg.qr(root * plain).Q
-    target, rows = (root * t - basis @ (basis.T @ (root * t)) for t in (x, c))
-    slopes, residuals, strengths = _tried(target, rows, 1 - basis.square().sum(dim=1))
-    best = _chosen(residuals, plainest=plainest)
-    slope, residual = slopes[best], residuals[best]
-    # The usual driver, gelsy, reads memory that was never written to (pytorch issue 187411): what
-    # comes of it differs from run to run, and can be wrong.
-    rest = torch.linalg.lstsq(root * plain, root * (x - c @ slope), driver="gelsd").solution
-    slope = torch.cat([slope, rest[1:]])
-    return Ridge(slope, rest[0], residual / root, strength=float(strengths[best]))
 
 
 def left_out_in_parts(x: Tensor, c: Tensor, strength: float) -> Tensor:
@@ -203,24 +239,6 @@ def left_out_in_parts(x: Tensor, c: Tensor, strength: float) -> Tensor:
         unseen = torch.eye(len(part), dtype=x.dtype) - here.T @ here - 1 / len(x)
         found[part] = x[part] - torch.linalg.solve(unseen, residual[part])
     return found
-
-
-def _tried(target: Tensor, rows: Tensor, others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Give slopes (ridges, columns, dim), residuals (ridges, rows, dim) and strengths of ridges.
-
-    `others` is 1 less what a row has in itself.
-    """
-    if not rows.shape[1]:
-        residual = target / others.clamp(min=OTHERS)[:, None]
-        return rows.new_zeros(1, 0, target.shape[1]), residual[None], rows.new_zeros(1)
-    size, axes = torch.linalg.eigh(rows.T @ rows)
-    turned = rows @ axes
-    unit = size.mean().clamp(min=1e-12)
-    strengths = size.new_tensor(RIDGES) * unit
-    shrunk = 1 / (size.clamp(min=0) + strengths[:, None])
-    slopes = shrunk[:, :, None] * (turned.T @ target)
-    left = (others - shrunk @ turned.square().T).clamp(min=OTHERS)
-    return axes @ slopes, (target - turned @ slopes) / left[:, :, None], strengths
 
 
 def _chosen(residuals: Tensor, *, plainest: bool) -> int:

@@ -8,7 +8,7 @@ from sbi_inn.flows import GaussianStart
 from sbi_inn.flows.gaussian_start import Reading
 from sbi_inn.flows.inverse_regression import inverse_regression
 from sbi_inn.flows.left_out import left_out
-from sbi_inn.flows.ridge import left_out_in_parts, ridge
+from sbi_inn.flows.ridge import Design, left_out_in_parts
 
 
 def rows(n, seed):
@@ -217,7 +217,7 @@ def test_memory_that_was_used_before_changes_nothing():
     for _ in range(20):
         junk = [torch.randint(1, 9, (k,), dtype=torch.int32) for k in range(1, 100)]
         del junk
-        found.append(ridge(x, c[:, :0], free=free))
+        found.append(Design(c[:, :0], free=free).ridge(x))
     assert all(torch.equal(one.slope, found[0].slope) for one in found)
     assert all(torch.equal(one.offset, found[0].offset) for one in found)
     # Also exact: of what x is regressed on, nothing is left in the residuals.
