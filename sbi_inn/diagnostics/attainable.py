@@ -12,7 +12,7 @@ import torch
 
 from sbi_inn.diagnostics.conditional_ranks import column_scores
 from sbi_inn.draws import INTERVAL_68
-from sbi_inn.flows.ridge import ridge
+from sbi_inn.flows.ridge import Design
 from sbi_inn.typing import FloatArray
 
 ROWS_A_FEATURE = 5
@@ -72,7 +72,8 @@ def attainable(draws: FloatArray, data: FloatArray, prior: FloatArray) -> FloatA
     own = _covariance(draws)
     root = np.linalg.cholesky(own)
     white = np.linalg.solve(root, (draws - draws.mean(axis=0)).T).T
-    left = ridge(*(torch.from_numpy(x) for x in (white, _components(data)))).residual.numpy()
+    read = Design(torch.from_numpy(_components(data)))
+    left = read.ridge(torch.from_numpy(white)).residual.numpy()
     sizes, axes = np.linalg.eigh(left.T @ left / len(left))
     added = axes * np.maximum(1 / np.maximum(sizes, SMALLEST) - 1, 0) @ axes.T
     precision = added + root.T @ np.linalg.inv(_covariance(prior)) @ root
