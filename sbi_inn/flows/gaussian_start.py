@@ -12,14 +12,13 @@ from torch import Tensor
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.prediction import Foreseen, Prediction, foresee, pairs
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
-from sbi_inn.flows.ridge import Design, Regressors, Ridge, Way
+from sbi_inn.flows.reweighted import in_turn, left_out_widths, log_widths
+from sbi_inn.flows.ridge import Regressors
 
 # How often means are regressed again with the widths found, and widths with the means found.
 ROUNDS = 3
 # The same where starts are only compared: the first round changes most.
 ROUNDS_TRIED = 1
-# Largest log weight of a row over the median row's: how much one sharp row may count.
-MOST = 9.0
 # Usual sizes up to which what is left of a row counts where axes are whitened: a single row of a
 # tail would make all others too wide.
 OUTLYING = 10.0
@@ -217,12 +216,13 @@ class GaussianStart(Bijection):
             self.passes.fill_(reading.passes)
         self.turn.copy_(rows.turn)
         self.turn_back.copy_(rows.back)
-        mean, width = _in_turn(rows, self._more(rows, reading), rounds)
+        on = Regressors(rows.c, rows.own, self._more(rows, reading))
+        mean, width = in_turn(rows.x, on, rounds)
         found = torch.cat([mean.slope, width.slope], dim=1)
         self.slope.zero_()[: len(found)] = found  # what an emulator left aside would say has none
         self.offset.copy_(torch.cat([mean.offset, width.offset]))
         self._bound(rows.context)
-        widths = _said(mean, width)
+        widths = left_out_widths(mean, width)
         colour = _colour(mean.residual * torch.exp(-widths))
         self.colour.copy_(colour.T)
         self.whiten.copy_(torch.linalg.inv(colour).T)
@@ -332,7 +332,7 @@ def _axes(x: Tensor, plain: Regressors) -> tuple[Tensor, Tensor]:
     Every row counts in units of its own width, which all axes share here.
     """
     left = plain.linear(x).residual
-    common = _widths(left, plain.all)(plain.c).mean(dim=1, keepdim=True)
+    common = log_widths(left, plain.all)(plain.c).mean(dim=1, keepdim=True)
     colour = _colour(left * torch.exp(-common))
     return torch.linalg.inv(colour).T, colour.T
 
@@ -345,39 +345,3 @@ def _colour(residual: Tensor) -> Tensor:
     covariance = residual.T @ residual / len(residual)
     floor = SMALLEST_VARIANCE * covariance.diagonal().mean().clamp(min=1e-12)
     return torch.linalg.cholesky(covariance + torch.diag(floor.expand(len(covariance))))
-
-
-def _widths(residual: Tensor, read: Design) -> Ridge:
-    """Regress log sizes of residuals; these are so noisy that the plainest will do."""
-    return read.ridge(_log_size(residual), plainest=True)
-
-
-def _in_turn(rows: _Rows, more: Tensor, rounds: int) -> tuple[Ridge, Ridge]:
-    """Regress x, and the log sizes of what is left, in turn."""
-    x, plain = rows.x, Regressors(rows.c, rows.own, more)
-    mean, read = plain.linear(x), plain.all
-    ways: list[Way | None] = [None] * x.shape[1]
-    for _ in range(rounds):
-        width = _widths(mean.residual, read)(read.c)
-        weights = (2 * (width.median(dim=0).values - width)).clamp(max=MOST).exp()
-        # Each row is weighed by 1 / s^2, which is another one for each column.
-        found = [
-            Regressors(rows.c, rows.own, more, weights[:, i]).linear(x[:, i : i + 1], ways[i])
-            for i in range(x.shape[1])
-        ]
-        ways = [one.way for one in found]
-        mean = Ridge(
-            torch.cat([one.slope for one in found], dim=1),
-            torch.cat([one.offset for one in found]),
-            torch.cat([one.residual for one in found], dim=1),
-        )
-    return mean, _widths(mean.residual, read)
-
-
-def _said(mean: Ridge, width: Ridge) -> Tensor:
-    """Log widths of rows left out."""
-    return _log_size(mean.residual) - width.residual
-
-
-def _log_size(residual: Tensor) -> Tensor:
-    return 0.5 * (residual.square() + SMALLEST_VARIANCE).log()

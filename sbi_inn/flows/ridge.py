@@ -157,6 +157,10 @@ class Regressors:
         """All of the columns."""
         return self._read(Way(self.c.shape[1], turned=False, more=True))
 
+    def weighed(self, weights: Tensor) -> Regressors:
+        """Give the same columns, with weights (rows,) of the rows."""
+        return Regressors(self.c, self.own, self.more, weights)
+
     def linear(self, x: Tensor, way: Way | None = None) -> Ridge:
         """Regress x (rows, dim) in the way that predicts rows left out best, or in a given one.
 
