@@ -29,7 +29,7 @@ class Fusion(nn.Module):
     sets : mapping of str to int
         Columns of each set and series.
     series : mapping of str to int
-        Which of them are series, and the entries from one window to the next of each.
+        Which of them are series, and the entries of a window of each.
     images : mapping of str to (channels, height, width)
     gaps : collection of str
         Which of the images have flags of missing pixels.

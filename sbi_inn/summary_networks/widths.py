@@ -22,7 +22,7 @@ class Widths:
     sets : dict of str to int
         Columns of each set and series, and of curves that are read as a series.
     series : dict of str to int
-        Which of them are series, and the entries from one window to the next of each.
+        Which of them are series, and the entries of a window of each.
     images : dict of str to (channels, height, width)
     image_gaps : tuple of str
         Which of the images have flags of missing pixels.
