@@ -29,7 +29,9 @@ class Fusion(nn.Module):
     sets : mapping of str to int
         Columns of each set and series.
     series : mapping of str to int
-        Which of them are series, and the entries of a window of each.
+        Which of them are series, and the entries from one window to the next of each.
+    beside : int
+        Steps that a window of a series reaches over on either side of its own.
     images : mapping of str to (channels, height, width)
     gaps : collection of str
         Which of the images have flags of missing pixels.
@@ -56,6 +58,7 @@ class Fusion(nn.Module):
         sets: Mapping[str, int],
         *,
         series: Mapping[str, int] | None = None,
+        beside: int = 1,
         images: Mapping[str, tuple[int, int, int]] | None = None,
         gaps: Collection[str] = (),
         features: int,
@@ -67,7 +70,7 @@ class Fusion(nn.Module):
         self.vector = VectorNet(vector, features=features, hidden=hidden) if vector else None
         ordered: dict[str, DeepSet | SeriesNet] = {
             f"{SET}{name}": SeriesNet(
-                columns, features=features, hidden=hidden, patch=patches[name]
+                columns, features=features, hidden=hidden, patch=patches[name], beside=beside
             )
             if name in patches
             else DeepSet(columns, features=features, hidden=hidden, pooling=pooling)
@@ -90,6 +93,7 @@ class Fusion(nn.Module):
             widths.vector,
             widths.sets,
             series=widths.series,
+            beside=widths.beside,
             images=widths.images,
             gaps=widths.image_gaps,
             features=features,

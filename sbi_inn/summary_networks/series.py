@@ -11,8 +11,8 @@ from sbi_inn.summary_networks.entrywise import Entrywise
 from sbi_inn.summary_networks.pooling import Attention, mean, rows_of
 
 HEADS = 4  # averages over all windows, each with weights of its own
-PATCH = 4  # entries of a window, at least
-MOST_STEPS = 64  # of the recurrent network: it is slow on a processor; then windows grow
+PATCH = 4  # entries from one window to the next, at least
+MOST_STEPS = 64  # of the recurrent network: it is slow on a processor; then steps grow
 PLACES = 3  # numbers that say where a window is
 LAGS = (1, 2)  # of the autocorrelations among the statistics
 NEAR = 3  # entries that are read together wherever they stand
@@ -21,11 +21,11 @@ NEAR = 3  # entries that are read together wherever they stand
 class SeriesNet(nn.Module):
     """Features of series of any length, in training and afterwards.
 
-    A small perceptron reads windows of 4 entries, one after another; a gated recurrent unit goes
-    over them. What it holds at the end, the mean of what the windows gave, and averages
-    in which they choose their weights, give the features. Steps of 4 make a series of 200 entries
-    one of 50: a recurrent network, slow on a processor, then costs no more than the rest. Longer
-    series take longer steps (`patch_of`).
+    A small perceptron reads windows of 4 entries, or of 12 that overlap. A gated recurrent unit
+    goes over them. What it holds at the end, the mean of what the windows gave, and averages in
+    which they choose their weights, give the features. Steps of 4 make a series of 200 entries one
+    of 50: a recurrent network, slow on a processor, then costs no more than the rest. Longer series
+    take longer steps (`patch_of`).
 
     Beside it, every three neighbours are read alike and averaged: where the next entry follows from
     the last ones, that is most of what a series says.
@@ -44,7 +44,9 @@ class SeriesNet(nn.Module):
     hidden : int
         Width of all layers; a multiple of 4.
     patch : int
-        Entries of a window.
+        Entries from one window to the next.
+    beside : int
+        Steps that a window reaches over on either side of its own.
 
     References
     ----------
@@ -61,9 +63,11 @@ class SeriesNet(nn.Module):
     True
     """
 
-    def __init__(self, columns: int, *, features: int, hidden: int, patch: int = PATCH) -> None:
+    def __init__(
+        self, columns: int, *, features: int, hidden: int, patch: int = PATCH, beside: int = 1
+    ) -> None:
         super().__init__()
-        self.windows = Windows(columns, hidden=hidden, patch=patch)
+        self.windows = Windows(columns, hidden=hidden, patch=patch, beside=beside)
         self.recurrent = nn.GRU(hidden, hidden, batch_first=True)
         self.attention = Attention(hidden, heads=HEADS)
         self.neighbours = Neighbours(columns, hidden=hidden // 2)
@@ -118,7 +122,7 @@ class Neighbours(nn.Module):
 
 
 class Windows(nn.Module):
-    """Read windows of each series, one after another, by a perceptron.
+    """Read windows of each series by a perceptron.
 
     Parameters
     ----------
@@ -126,14 +130,16 @@ class Windows(nn.Module):
         Numbers per entry.
     hidden : int
     patch : int
-        Entries of a window.
+        Entries from one window to the next.
+    beside : int
+        Steps that a window reaches over on either side of its own.
     """
 
-    def __init__(self, columns: int, *, hidden: int, patch: int) -> None:
+    def __init__(self, columns: int, *, hidden: int, patch: int, beside: int) -> None:
         super().__init__()
-        self.patch = patch
+        self.patch, self.beside = patch, beside
         self.statistics = (2 + len(LAGS)) * columns + 1
-        seen = (2 * columns + 1) * patch + PLACES
+        seen = (2 * columns + 1) * patch * (1 + 2 * beside) + PLACES
         self.read = nn.Sequential(
             nn.Linear(seen, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
         )
@@ -148,12 +154,14 @@ class Windows(nn.Module):
         entries = torch.cat([batch.entries, standard, here], dim=1)
         steps = -(-sizes // self.patch)
         most = int(steps.max()) if len(steps) else 0
-        padded = entries.new_zeros(len(sizes), most * self.patch, entries.shape[1])
+        patches = most + 2 * self.beside
+        padded = entries.new_zeros(len(sizes), patches * self.patch, entries.shape[1])
         index = torch.arange(len(row), device=row.device) - (sizes.cumsum(0) - sizes)[row]
-        padded[row, index] = entries
-        windows = padded.view(len(sizes), most, self.patch * entries.shape[1])
+        padded[row, index + self.beside * self.patch] = entries
+        patched = padded.view(len(sizes), patches, self.patch * entries.shape[1])
+        windows = [patched[:, i : i + most] for i in range(1 + 2 * self.beside)]
         places = self._places(sizes.to(entries.dtype), most)
-        return statistics, self.read(torch.cat([windows, places], dim=2)), steps
+        return statistics, self.read(torch.cat([*windows, places], dim=2)), steps
 
     def _places(self, sizes: Tensor, most: int) -> Tensor:
         """Say where each window is: relative to the length, and from the start on a log scale."""
@@ -167,7 +175,7 @@ class Windows(nn.Module):
 
 
 def patch_of(longest: int) -> int:
-    """Choose the entries of a window: a power of two, for at most 64 windows.
+    """Choose the entries from one window to the next: a power of two, for at most 64 windows.
 
     >>> [patch_of(longest) for longest in (20, 256, 257, 500, 2_000)]
     [4, 4, 8, 8, 32]

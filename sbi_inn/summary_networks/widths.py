@@ -22,7 +22,9 @@ class Widths:
     sets : dict of str to int
         Columns of each set and series, and of curves that are read as a series.
     series : dict of str to int
-        Which of them are series, and the entries of a window of each.
+        Which of them are series, and the entries from one window to the next of each.
+    beside : int
+        Steps that a window of a series reaches over on either side of its own.
     images : dict of str to (channels, height, width)
     image_gaps : tuple of str
         Which of the images have flags of missing pixels.
@@ -42,17 +44,21 @@ class Widths:
     vector: int
     sets: dict[str, int]
     series: dict[str, int] = field(default_factory=dict)
+    beside: int = 1
     images: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     image_gaps: tuple[str, ...] = ()
 
     @staticmethod
-    def read_off(batch: Batch, scaling: Scaling, series: tuple[str, ...]) -> Widths:
+    def read_off(
+        batch: Batch, scaling: Scaling, series: tuple[str, ...], beside: int = 1
+    ) -> Widths:
         """Read them off rows, the names of series being known; curves are series, too."""
         ordered = (*series, *scaling.curves)
         return Widths(
             vector=batch.vector.shape[1],
             sets={name: s.entries.shape[1] for name, s in batch.sets.items()},
             series={name: patch_of(int(batch.sets[name].sizes.max())) for name in ordered},
+            beside=beside,
             images={name: (g.channels, g.height, g.width) for name, g in scaling.grids.items()},
             image_gaps=scaling.image_gaps,
         )

@@ -169,6 +169,10 @@ def test_the_last_networks_of_four_read_them_unless_they_start_in_closed_form():
     assert not any(replace(one, start="exact").reads_curves for one in four)
 
 
+def test_of_four_networks_two_read_wide_windows():
+    assert [si.CINN().member(place).beside for place in range(4)] == [0, 1, 1, 0]
+
+
 def pulse(centre, width, rng):
     height = 5 * np.exp(-0.5 * ((np.arange(40)[None] - centre[:, None]) / width[:, None]) ** 2)
     return {"flux": height + rng.normal(size=height.shape)}

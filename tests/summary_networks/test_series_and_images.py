@@ -36,8 +36,8 @@ def close(a, b):
     torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
-def series_net(columns=COLUMNS):
-    return seeded(lambda: SeriesNet(columns, features=FEATURES, hidden=8))
+def series_net(columns=COLUMNS, beside=1):
+    return seeded(lambda: SeriesNet(columns, features=FEATURES, hidden=8, beside=beside))
 
 
 def attention_set():
@@ -53,9 +53,9 @@ ragged = st.lists(st.integers(1, 30), min_size=1, max_size=5).map(
 
 
 @few
-@given(ragged)
-def test_a_batch_of_series_equals_its_members(series):
-    net = series_net()
+@given(ragged, st.sampled_from([0, 1]))
+def test_a_batch_of_series_equals_its_members(series, beside):
+    net = series_net(beside=beside)
     close(net(together(series)), torch.cat([net(together([s])) for s in series]))
 
 
@@ -93,6 +93,16 @@ def test_neighbours_are_averaged_within_their_own_series():
         close(found[place], part.read(torch.stack(windows)).mean(dim=0))
 
 
+@pytest.mark.parametrize(("beside", "seen"), [(0, [2]), (1, [1, 2, 3])])
+def test_windows_reach_so_far_and_no_further(beside, seen):
+    net, one = series_net(beside=beside), entries(20)
+    swapped = one[[*range(8), 9, 8, *range(10, 20)]]  # in the third window of five
+    _, windows, steps = net.windows(together([one, swapped]))
+    assert steps.tolist() == [5, 5]
+    moved = (windows[0] - windows[1]).abs().amax(dim=1) > 1e-9
+    assert moved.nonzero().flatten().tolist() == seen
+
+
 def test_longer_series_take_longer_steps():
     for longest in (1, 30, 256, 300, 1_000, 70_000):
         patch = patch_of(longest)
@@ -116,9 +126,10 @@ def test_the_order_of_a_series_matters(order):
     assert torch.allclose(a[3:], b[3:], rtol=0, atol=1e-10) == same
 
 
+@pytest.mark.parametrize("beside", [0, 1])
 @pytest.mark.parametrize("place", [0, 1, 37, 98, 99])
-def test_every_entry_of_a_series_is_seen(place):
-    net = series_net()
+def test_every_entry_of_a_series_is_seen(place, beside):
+    net = series_net(beside=beside)
     batch = SetBatch(entries(100).requires_grad_(), torch.tensor([100]))
     (slope,) = torch.autograd.grad(net(batch)[0, 4 * COLUMNS + 1 :].sum(), batch.entries)
     assert (slope[place] != 0).all()

@@ -161,7 +161,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
     ) -> tuple[Network, Shape]:
         exact, net = scaling.exact, None
         likely = emulated(exact, data) if exact and self._learns_likelihood(data) else ()
-        shape = Shape.of(seen, data, scaling, likely)
+        shape = Shape.of(seen, data, scaling, likely, self.beside)
         with seeded(seed):
             if self.summary != "auto":
                 net = OwnNet.fresh(self.summary, Parts.of(data.observations), seen.batch)

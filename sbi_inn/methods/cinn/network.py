@@ -80,7 +80,12 @@ class Shape(Widths):
 
     @classmethod
     def of(
-        cls, pairs: Pairs, data: TrainingData, scaling: Scaling, emulated: tuple[int, ...] = ()
+        cls,
+        pairs: Pairs,
+        data: TrainingData,
+        scaling: Scaling,
+        emulated: tuple[int, ...] = (),
+        beside: int = 1,
     ) -> Shape:
         """Read them off rows."""
         exact = pairs.batch.exact
@@ -91,7 +96,7 @@ class Shape(Widths):
             exact_own=0 if scaling.exact is None else scaling.exact.own,
             emulated=emulated,
             givens=tuple(scaling.exact.givens.tolist()) if scaling.exact and emulated else (),
-            **vars(Widths.read_off(pairs.batch, scaling, data.observations.series)),
+            **vars(Widths.read_off(pairs.batch, scaling, data.observations.series, beside)),
         )
 
     @classmethod

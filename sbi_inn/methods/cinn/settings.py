@@ -179,6 +179,15 @@ class CINNSettings:
         """
         return self.reads_statistics and not self.starts_exact
 
+    @property
+    def beside(self) -> int:
+        """Steps that windows of series reach over on either side: 1 in second and third of four.
+
+        Which is better depends on the series. Smooth curves are learned from wide windows, noise
+        that depends on its last values from narrow ones. Stacking decides.
+        """
+        return 1 if self.place % 4 in (1, 2) else 0
+
     def resolve(self, n_train: int, dim: int, *, sets: bool = False, series: bool = False) -> Self:
         """Choose settings that are None.
 
