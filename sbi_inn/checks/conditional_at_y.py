@@ -37,6 +37,11 @@ WIDTH_AT = Limits(
 )
 CORRELATION_AT = Limits("difference of correlations", caution=0.25, distrust=0.6)
 
+FITS = ("linear", "quadratic")
+# Fits to all test simulations are believed where the nearest say the same, within so many standard
+# errors of these: a line through all may lead far astray at one place.
+BORNE_OUT = 2.0
+
 LIMITS = {LOCATION: SHIFT_AT, WIDTH: WIDTH_AT, DEPENDENCE: CORRELATION_AT}
 
 
@@ -76,10 +81,18 @@ class ConditionalAt(Record):
         return {name: float(np.linalg.norm(weights)) for name, weights in self.weights.items()}
 
     @cached_property
+    def believed(self) -> dict[str, FloatArray]:
+        """Predicted scores; those of fits no further off than the nearest simulations allow."""
+        middle, most = self.predicted[self._nearest], BORNE_OUT * self.noise[self._nearest]
+        return {
+            name: np.clip(values, middle - most, middle + most) if name in FITS else values
+            for name, values in self.predicted.items()
+        }
+
+    @cached_property
     def needless(self) -> FloatArray:
         """How many times as wide as need be near y, where what y predicts is read too, (s,)."""
-        nearest = next(w for name, w in self.weights.items() if "nearest" in name)
-        return 1 / np.sqrt(np.maximum(nearest @ self.left**2, 1e-18))
+        return 1 / np.sqrt(np.maximum(self.weights[self._nearest] @ self.left**2, 1e-18))
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -117,13 +130,20 @@ class ConditionalAt(Record):
         )
 
     @property
+    def _nearest(self) -> str:
+        """Which prediction is that of the fewest nearest simulations."""
+        return next(name for name in self.weights if "nearest" in name)
+
+    @property
     def _looks(self) -> int:
         return len(self.about) * len(self.weights)
 
     def _look(self, name: str, i: int) -> Finding:
-        score, mean, noise = self.about[i], float(self.predicted[name][i]), self.noise[name]
-        p_value = corrected(2 * stats.norm.sf(abs(mean) / noise), self._looks)
-        words = f"near this observation {score.words(mean, noise)}, {_by(name)}"
+        score, noise, fitted = self.about[i], self.noise[name], float(self.predicted[name][i])
+        p_value = corrected(2 * stats.norm.sf(abs(fitted) / noise), self._looks)
+        mean = float(self.believed[name][i])
+        limited = "" if mean == fitted else f", within what the {self._nearest} allow"
+        words = f"near this observation {score.words(mean, noise)}, {_by(name)}{limited}"
         if score.kind == WIDTH and mean < 0:
             location = self.about.index(Score(LOCATION, score.of))
             words += _read_better(float(self.needless[location]), width_of_score(mean))
@@ -134,7 +154,7 @@ class ConditionalAt(Record):
 
 def _by(name: str) -> str:
     """Say in words what a prediction comes from."""
-    if name in ("linear", "quadratic"):
+    if name in FITS:
         return f"as a {name} fit to all test simulations predicts"
     return f"over the {name} test simulations"
 

@@ -48,22 +48,25 @@ class ProductLaws:
         towards = precision @ one.mean(axis=0) + (others @ each.mean(axis=1)[..., None])[..., 0]
         # Two laws about as wide as the prior: noise must not make their product wider than it.
         values, axes = np.linalg.eigh(precision + others - np.eye(dim))
-        covariance = axes / np.maximum(values, 1.0)[:, None] @ axes.transpose(0, 2, 1)
-        places = (covariance @ towards[..., None])[..., 0]
-        self._laws = [
-            st.multivariate_t(place, shape, df=FREEDOM)
-            for place, shape in zip(places, covariance, strict=True)
-        ]
+        root = np.sqrt(np.maximum(values, 1.0))[:, None]
+        # To units of the law and back. scipy takes a law for a singular one if it is 60,000 times
+        # as wide in one direction as in another.
+        self._to, self._back = axes * root, (axes / root).transpose(0, 2, 1)
+        self._places = towards[:, None] @ self._back.transpose(0, 2, 1) @ self._back
+        self._log_det = np.log(root).sum(axis=(1, 2))
+        self._law = st.multivariate_t(shape=np.eye(dim), df=FREEDOM)
 
     def draw(self, k: int, rng: np.random.Generator) -> FloatArray:
         """Draw k times of each law, shape (n, k, d)."""
-        shape = (k, self._laws[0].dim)
-        return np.stack([law.rvs(k, random_state=rng).reshape(shape) for law in self._laws])
+        n, _, dim = self._places.shape
+        drawn = np.reshape(self._law.rvs(n * k, random_state=rng), (n, k, dim))
+        return self._places + drawn @ self._back
 
     def log_density(self, points: FloatArray) -> FloatArray:
         """Give each row's log density at points (n, m, d), shape (n, m)."""
-        pairs = zip(self._laws, points, strict=True)
-        return np.stack([np.atleast_1d(law.logpdf(row)) for law, row in pairs])
+        scaled = (points - self._places) @ self._to
+        found = self._law.logpdf(scaled.reshape(-1, scaled.shape[2]))
+        return np.reshape(found, scaled.shape[:2]) + self._log_det[:, None]
 
 
 def _covariance(draws: FloatArray) -> FloatArray:

@@ -182,6 +182,17 @@ def test_near_an_observation():
     assert elsewhere.predicted["100 nearest"][:2] == pytest.approx([0, 0], abs=0.4)
 
 
+def test_a_fit_to_all_is_believed_no_further_than_the_nearest_bear_it_out():
+    # A line through widths that are wrong on one side alone says that they are wrong on the other.
+    wrong = subject(ExactLine(width=14.0, beyond=0.0), n=5_000)
+    right, elsewhere = at(wrong, [-1.5, -0.3]), at(wrong, [1.5, -0.3])
+    width = right.about.index(Score("width", "a"))
+    assert right.predicted["linear"][width] < -0.3
+    assert abs(right.believed["linear"][width]) < 0.25
+    assert right.verdict == "trust"
+    assert elsewhere.verdict == "do not trust"
+
+
 def test_a_factor_is_what_it_is():
     found = at(subject(ExactLine(width=14.0), n=2_000), [0.5, -1.0])
     width = next(f for f in found.findings if "width" in f.limits.measure)
