@@ -40,7 +40,7 @@ CORRELATION_AT = Limits("difference of correlations", caution=0.25, distrust=0.6
 FITS = ("linear", "quadratic")
 # Fits to all test simulations are believed where the nearest say the same, within so many standard
 # errors of these: a line through all may lead far astray at one place.
-BORNE_OUT = 2.0
+BORNE_OUT = 1.0
 
 LIMITS = {LOCATION: SHIFT_AT, WIDTH: WIDTH_AT, DEPENDENCE: CORRELATION_AT}
 
