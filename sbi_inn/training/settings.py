@@ -20,6 +20,8 @@ LARGEST_BATCH = 1024
 ROWS = 90_000
 # Steps of the optimiser at so many rows.
 STEPS = 2_000
+# What is left of a budget of time at the least, in seconds.
+LEAST_SECONDS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Training:
     epochs : int or None
         Passes over the training rows.
     max_seconds : float or None
-        Time budget: the learning rate is annealed to reach zero when it ends.
+        Time budget, starts in closed form included: the learning rate is annealed to reach zero
+        when it ends.
     batch_size : int or None
     learning_rate : float or None
         Peak of the schedule (linear warm-up, cosine decay).
@@ -128,6 +131,12 @@ class Training:
         if self.checkpoint is None:
             return self
         return replace(self, checkpoint=Path(self.checkpoint) / name)
+
+    def after(self, seconds: float) -> Training:
+        """Return the same settings with what such a time leaves of the budget, if there is one."""
+        if self.max_seconds is None:
+            return self
+        return replace(self, max_seconds=max(self.max_seconds - seconds, LEAST_SECONDS))
 
     def resolve(self, n_train: int) -> Training:
         """Choose settings that are None from the number of training rows.

@@ -41,6 +41,10 @@ class FittedCINN:
     shape: Shape
     row_wise: ClassVar[bool] = True
 
+    def started_in(self, seconds: float) -> FittedCINN:
+        """Return the same, with what came before training counted among its seconds."""
+        return replace(self, history=replace(self.history, seconds=self.history.seconds + seconds))
+
     @torch.inference_mode()
     def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim)."""

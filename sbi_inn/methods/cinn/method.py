@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -51,21 +52,25 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         ShapeError
             If a summary network of the user's own cannot read the observations.
         """
-        filled = self.schedule(training, data.rows)
+        began = perf_counter()
 
         def learned(scaling: Scaling, training: Training) -> FittedCINN:
             return self._learned(data, scaling, training, seed, progress)
 
         scaling = self._scaling(data)
         other = self._other_reading(scaling, data)
+        spent = perf_counter() - began
+        left = self.schedule(training, data.rows).after(spent)
         if other is None:
-            return learned(scaling, filled)
-        return best_reading((scaling, other), learned, filled, progress=progress)
+            return learned(scaling, left).started_in(spent)
+        found = best_reading((scaling, other), learned, left, progress=progress)
+        return found.started_in(spent)
 
     def _learned(
         self, data: TrainingData, scaling: Scaling, training: Training, seed: int, progress: bool
     ) -> FittedCINN:
-        """Train a network that reads observations in one way."""
+        """Train a network that reads observations in one way; its start is part of the time."""
+        began = perf_counter()
         observations, n_train = data.observations, data.rows
         sets = len(observations.sets) > len(observations.series)
         series = bool(observations.series or scaling.curves)
@@ -78,18 +83,19 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         network, shape = settings._network(data, seen, scaling, seed)
         seen = network.start_from(seen, scaling.exact and scaling.exact.own)
         held_out = network.asked(held_out)
+        spent = perf_counter() - began
         history = learn(
             network,
             seen.streamed(data, scaling),
             held_out,
-            training,
+            training.after(spent),
             seed=seed,
             augment=DropoutAndBlur(network.dropout, settings.dropout, settings.blur),
             renew=seen.renewed(data, scaling),
             features_first=bool(scaling.grids),
             progress=progress,
         )
-        return FittedCINN(settings, history, scaling, network, shape)
+        return FittedCINN(settings, history, scaling, network, shape).started_in(spent)
 
     def read(self, config: Mapping[str, Any], arrays: Groups) -> FittedCINN:
         """Read back what `FittedCINN.to_arrays` gave, with the summary network if it was own.

@@ -16,8 +16,6 @@ from sbi_inn.training.settings import Training
 
 # Share of a training in which each way is tried. What is ahead by then, is so at the end.
 TRIED = 0.15
-# The least that is left of a budget, in seconds.
-LEAST = 1e-3
 
 
 def best_reading(
@@ -60,11 +58,9 @@ def best_reading(
             if tried[-1].history.stopped == "interrupted":
                 return tried[-1]
         best = min(tried, key=_loss)
-        if limit is not None:
-            left = limit - (perf_counter() - start)
-            training = replace(training, max_seconds=max(left, LEAST))
+        left = training.after(perf_counter() - start)
         with watched(part_of(watch, len(ways) * share, 1.0)):
-            found = learned(best.scaling, training)
+            found = learned(best.scaling, left)
     history = replace(found.history, seconds=perf_counter() - start)
     return replace(found, history=history)
 

@@ -81,16 +81,12 @@ def learn(
 
     if not features_first:
         return by_likelihood(training)
-    limit = training.max_seconds
     with watching(progress) as watch:
         with watched(part_of(watch, 0.0, FIRST, shown=False)):
             first = regress(network, train, validation, training, seed=seed, renew=renew)
         go_on = first.stopped != "interrupted"
-        if limit is not None:
-            left = limit - first.seconds
-            training = replace(training, max_seconds=max(left, 1e-3))
         with watched(part_of(watch, FIRST, 1.0, go_on=go_on)):
-            history = by_likelihood(training)
+            history = by_likelihood(training.after(first.seconds))
     return replace(history, seconds=first.seconds + history.seconds)
 
 

@@ -7,6 +7,7 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
+from sbi_inn.methods.cinn import method
 from sbi_inn.methods.cinn import training as cinn_training
 from sbi_inn.training.progress import watched
 
@@ -60,6 +61,22 @@ def test_nothing_else_is_regressed(regressions):
     for name in ("two_moons", "normal_sample"):
         si.fit_posterior(name, n_simulations=200, training=training, **QUICK)
     assert not regressions
+
+
+def test_what_comes_before_training_is_part_of_its_time(monkeypatch):
+    ticks, given = iter([0.0, 3.0, 3.0, 10.0]), []  # 3 s to read observations, 7 s for the start
+    learn = method.learn
+
+    def noted(*args, **settings):
+        given.append(args[3].max_seconds)
+        return learn(*args[:3], si.Training(epochs=1).resolve(180), **settings)
+
+    monkeypatch.setattr(method, "learn", noted)
+    monkeypatch.setattr(method, "perf_counter", lambda: next(ticks))
+    training = si.Training(max_seconds=20.0)
+    posterior = si.fit_posterior("two_moons", n_simulations=200, training=training, **QUICK)
+    assert given == [10.0]
+    assert 10.0 < posterior.history.seconds < 20.0
 
 
 def test_time_is_shared(sky, regressions):
