@@ -37,11 +37,6 @@ WIDTH_AT = Limits(
 )
 CORRELATION_AT = Limits("difference of correlations", caution=0.25, distrust=0.6)
 
-FITS = ("linear", "quadratic")
-# Fits to all test simulations are believed where the nearest say the same, within so many standard
-# errors of these: a line through all may lead far astray at one place.
-BORNE_OUT = 1.0
-
 LIMITS = {LOCATION: SHIFT_AT, WIDTH: WIDTH_AT, DEPENDENCE: CORRELATION_AT}
 
 
@@ -56,6 +51,8 @@ class ConditionalAt(Record):
     about : tuple of Score, length s
     weights : dict of str to array, shape (n,)
         Of the test simulations in each prediction; the sum of each is 1.
+    off : dict of str to array, shape (n,)
+        Of the test simulations in what each fit is off by over the nearest.
     left : array, shape (n, s)
         Scores without what the observations predict of them.
     """
@@ -63,6 +60,7 @@ class ConditionalAt(Record):
     scores: FloatArray
     about: tuple[Score, ...]
     weights: dict[str, FloatArray]
+    off: dict[str, FloatArray]
     left: FloatArray
 
     remedy = (
@@ -82,17 +80,23 @@ class ConditionalAt(Record):
 
     @cached_property
     def believed(self) -> dict[str, FloatArray]:
-        """Predicted scores; those of fits no further off than the nearest simulations allow."""
-        middle, most = self.predicted[self._nearest], BORNE_OUT * self.noise[self._nearest]
-        return {
-            name: np.clip(values, middle - most, middle + most) if name in FITS else values
-            for name, values in self.predicted.items()
-        }
+        """Predicted scores, of fits less what the nearest simulations show to be wrong with them.
+
+        A line through all may lead astray at one place. It is drawn back by as much as it is off
+        there on average, but for a standard error of that.
+        """
+        found = dict(self.predicted)
+        for name, weights in self.off.items():
+            off, noise = weights @ self.scores, float(np.linalg.norm(weights))
+            back = np.where(off * found[name] > 0, np.maximum(np.abs(off) - noise, 0), 0)
+            found[name] = np.sign(found[name]) * np.maximum(np.abs(found[name]) - back, 0)
+        return found
 
     @cached_property
     def needless(self) -> FloatArray:
         """How many times as wide as need be near y, where what y predicts is read too, (s,)."""
-        return 1 / np.sqrt(np.maximum(self.weights[self._nearest] @ self.left**2, 1e-18))
+        nearest = next(w for name, w in self.weights.items() if "nearest" in name)
+        return 1 / np.sqrt(np.maximum(nearest @ self.left**2, 1e-18))
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -130,11 +134,6 @@ class ConditionalAt(Record):
         )
 
     @property
-    def _nearest(self) -> str:
-        """Which prediction is that of the fewest nearest simulations."""
-        return next(name for name in self.weights if "nearest" in name)
-
-    @property
     def _looks(self) -> int:
         return len(self.about) * len(self.weights)
 
@@ -142,8 +141,7 @@ class ConditionalAt(Record):
         score, noise, fitted = self.about[i], self.noise[name], float(self.predicted[name][i])
         p_value = corrected(2 * stats.norm.sf(abs(fitted) / noise), self._looks)
         mean = float(self.believed[name][i])
-        limited = "" if mean == fitted else f", within what the {self._nearest} allow"
-        words = f"near this observation {score.words(mean, noise)}, {_by(name)}{limited}"
+        words = f"near this observation {score.words(mean, noise)}, {_by(name)}"
         if score.kind == WIDTH and mean < 0:
             location = self.about.index(Score(LOCATION, score.of))
             words += _read_better(float(self.needless[location]), width_of_score(mean))
@@ -154,7 +152,7 @@ class ConditionalAt(Record):
 
 def _by(name: str) -> str:
     """Say in words what a prediction comes from."""
-    if name in FITS:
+    if name in ("linear", "quadratic"):
         return f"as a {name} fit to all test simulations predicts"
     return f"over the {name} test simulations"
 
@@ -172,8 +170,9 @@ def check_conditional_at(here: Here) -> ConditionalAt:
     scores, about = scores_of(subject)
     drawn = drawn_at(here)
     _, design = predictors_of(subject)
-    weights = design.weights(row_of(here, drawn)) | weights_by_givens(here, drawn)
-    return ConditionalAt(scores, about, weights, design.residuals(scores))
+    row = row_of(here, drawn)
+    weights = design.weights(row) | weights_by_givens(here, drawn)
+    return ConditionalAt(scores, about, weights, design.off(row), design.residuals(scores))
 
 
 CONDITIONAL_AT_Y = CheckKind(

@@ -163,6 +163,10 @@ class Features:
         return 1 / len(self.basis) + self.basis @ ((row - self.middle) @ self.onto)
 
 
+# Families by which scores are predicted at one further row.
+FITS = ("linear", "quadratic")
+
+
 @dataclass(frozen=True)
 class Design:
     """Features of n observations: linear ones, with squares and products, and waves.
@@ -227,10 +231,23 @@ class Design:
         dict of str to array, shape (n,)
         """
         found = {}
-        for name in ("linear", "quadratic"):
+        for name in FITS:
             make, features = self.families[name]
             found[name] = features.weights(make(row[None])[0])
         return found | self.nearest(row)
+
+    def off(self, row: FloatArray) -> dict[str, FloatArray]:
+        """Give weights of the n rows in what each fit is off by, over the nearest to a further row.
+
+        In the mean of what the fit says of these, less the mean of what they are.
+
+        Returns
+        -------
+        dict of str to array, shape (n,)
+        """
+        nearest = next(iter(self.nearest(row).values()))
+        bases = {name: self.features[name].basis for name in FITS}
+        return {k: 1 / len(b) + b @ (nearest @ b) - nearest for k, b in bases.items()}
 
     def nearest(
         self, row: FloatArray, columns: Sequence[int] | None = None, of: str = ""

@@ -182,7 +182,7 @@ def test_near_an_observation():
     assert elsewhere.predicted["100 nearest"][:2] == pytest.approx([0, 0], abs=0.4)
 
 
-def test_a_fit_to_all_is_believed_no_further_than_the_nearest_bear_it_out():
+def test_a_fit_to_all_is_drawn_back_by_what_it_is_off_near_the_observation():
     # A line through widths that are wrong on one side alone says that they are wrong on the other.
     wrong = subject(ExactLine(width=14.0, beyond=0.0), n=5_000)
     right, elsewhere = at(wrong, [-1.5, -0.3]), at(wrong, [1.5, -0.3])
