@@ -80,10 +80,11 @@ class ConditionalAt(Record):
 
     @cached_property
     def believed(self) -> dict[str, FloatArray]:
-        """Predicted scores, of fits less what the nearest simulations show to be wrong with them.
+        """Predicted scores, shape (s,); those of fits are drawn back where they are wrong near y.
 
-        A line through all may lead astray at one place. It is drawn back by as much as it is off
-        there on average, but for a standard error of that.
+        A fit to all simulations may be wrong at one place. Over the nearest simulations it is off
+        by so much on average. That, less its standard error, is taken from what the fit says of y,
+        if both have the same sign.
         """
         found = dict(self.predicted)
         for name, weights in self.off.items():

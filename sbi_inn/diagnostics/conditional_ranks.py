@@ -237,9 +237,10 @@ class Design:
         return found | self.nearest(row)
 
     def off(self, row: FloatArray) -> dict[str, FloatArray]:
-        """Give weights of the n rows in what each fit is off by, over the nearest to a further row.
+        """Say how far each fit is off over the 100 rows nearest to a further row, by weights.
 
-        In the mean of what the fit says of these, less the mean of what they are.
+        Weights of the n rows whose product with their scores is the mean of what the fit says of
+        the nearest, less the mean of their scores.
 
         Returns
         -------

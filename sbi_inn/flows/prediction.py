@@ -103,11 +103,10 @@ class Foreseen(NamedTuple):
 
 
 def foresee(x: Tensor, on: Regressors) -> Foreseen:
-    """Regress x (rows, dim), and predict it.
+    """Regress x (rows, dim), and predict each row by other rows, in a few parts.
 
-    Each row is predicted by other rows,
-    in a few parts. What each row would have been without itself alone differs from what all rows
-    say by a share of its own residual, and a regression that reads both would read that off.
+    What each row would have been without itself alone differs from what all rows say by a share of
+    its own residual, and a regression that reads both would read that off.
     """
     found = on.linear(x)
     c, more, way = on.c, on.more, found.way
