@@ -133,20 +133,15 @@ class _Here:
     ) -> None:
         expected = likelihood(x, given)
         per_width = torch.exp(-0.5 * expected.log_variance)
-        left = (y - expected.mean) * per_width
-        freed = left @ likelihood.inverse
+        left = likelihood.left(y, expected.mean, expected.log_variance)
         away = x - prior.mean
-        self.x, square = x, left * freed
-        self.misfit = square.mean(dim=1, keepdim=True)
-        self.loss = 0.5 * (
-            square.sum(dim=1)
-            + expected.log_variance.sum(dim=1)
-            + (away @ prior.precision * away).sum(dim=1)
-        )
+        self.x = x
+        self.misfit = left.square.mean(dim=1, keepdim=True)
+        self.loss = left.loss + 0.5 * (away @ prior.precision * away).sum(dim=1)
         slope, of_width = expected.mean_slope * per_width[:, None], expected.log_variance_slope
         self.uphill = (
-            (slope @ freed[:, :, None])[:, :, 0]
-            + 0.5 * (of_width @ (square - 1)[:, :, None])[:, :, 0]
+            (slope @ left.freed[:, :, None])[:, :, 0]
+            + 0.5 * (of_width @ (left.square - 1)[:, :, None])[:, :, 0]
             - away @ prior.precision
         )
         # Fisher's information of means, and of widths whose noises go together.

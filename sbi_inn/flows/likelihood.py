@@ -2,58 +2,29 @@
 
 A simulator is smoother than its inverse. What is expected of the observables, and the variance of
 each, are learned as functions of the parameters from few rows; a constant correlation of what is
-left completes a normal law (a synthetic likelihood; Wood 2010, doi:10.1038/nature09319).
+left completes a normal law (a synthetic likelihood; Wood 2010, doi:10.1038/nature09319). Of binary
+observables, such as choices, log odds are learned; given the parameters, they are independent.
 """
 
 from __future__ import annotations
 
-import math
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sbi_inn.flows import log_odds
 from sbi_inn.flows.emulator import regressed
 from sbi_inn.flows.left_out import left_out
+from sbi_inn.flows.likelihood_networks import HIDDEN, HIGHEST, LOWEST, trained
 from sbi_inn.flows.prediction import n_products, pairs, powers
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 
-# Width of the two hidden layers.
-HIDDEN = 64
-# Steps of the optimiser, at most.
-STEPS = 1_500
-# Rows from which on there are so many; of fewer, they grow like the root of the rows.
-ROWS = 8_000
-# Steps, at least.
-FEWEST_STEPS = 400
-# Steps before its rate is at the peak.
-WARM_UP = 50
-# Peak of the learning rate of AdamW.
-RATE = 5e-3
-# Its weight decay.
-DECAY = 1e-4
-# Rows of a batch, at most.
-BATCH = 256
-# Batches in a pass, at least.
-BATCHES = 4
-# Largest norm of a gradient.
-STEEPEST = 5.0
 # Names of the layers of the network.
 LAYERS = ("first", "second", "last")
 # Parts that rows are cut into; what is said of each is learned from the others.
 FOLDS = 4
-# Steps between looks at rows that were left out.
-LOOK = 50
-# Share of all steps before the first one.
-FIRST_LOOK = 1 / 3
-# Size of the last layer's first weights, in the usual one.
-SMALL = 0.1
-# Smallest log of a variance, in that of what a quadratic function leaves.
-LOWEST = -12.0
-# Largest.
-HIGHEST = 6.0
 # Widths beyond which what is left says no more about correlations.
 OUTLYING = 4.0
 # Shares of the correlations that may not be believed; rows left out say which one is best.
@@ -78,12 +49,37 @@ class Expected(NamedTuple):
     log_variance_slope: Tensor
 
 
+class Left(NamedTuple):
+    """What is left of observables, beside what was expected.
+
+    Attributes
+    ----------
+    noises : Tensor, shape (batch, observables)
+        In units of the noise of each.
+    freed : Tensor, shape (batch, observables)
+        The same, times the inverse of the correlation.
+    square : Tensor, shape (batch, observables)
+        Both multiplied; of a binary observable twice the negative log of the probability of what
+        came.
+    loss : Tensor, shape (batch,)
+        Negative log density of the observables, but for a constant.
+    """
+
+    noises: Tensor
+    freed: Tensor
+    square: Tensor
+    loss: Tensor
+
+
 class Likelihood(nn.Module):
     """A normal law of observables, given parameters; both of double precision.
 
     What is expected is a quadratic function of the parameters, and what a small network adds. The
     network also gives the log variances. Its weights are kept, as all else here is, as buffers: the
     training of the flow leaves them alone.
+
+    Observables of two values have log odds in place of all this: a linear function of the
+    parameters, and what the network adds if that helps.
 
     Parameters
     ----------
@@ -124,6 +120,9 @@ class Likelihood(nn.Module):
     noise: Tensor
     correlation: Tensor
     inverse: Tensor
+    binary: Tensor
+    no: Tensor
+    step: Tensor
 
     def __init__(self, dim: int, n_observables: int, n_givens: int = 0) -> None:
         super().__init__()
@@ -141,13 +140,22 @@ class Likelihood(nn.Module):
             "last": (2 * k, HIDDEN),
             "last_bias": (2 * k,),
             "noise": (k,),
+            "no": (k,),
+            "step": (k,),
         }
         for name, shape in shapes.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
-        for name in ("spread", "size", "noise"):
+        for name in ("spread", "size", "noise", "step"):
             getattr(self, name).fill_(1.0)
         self.register_buffer("correlation", torch.eye(k, dtype=torch.float64))
         self.register_buffer("inverse", torch.eye(k, dtype=torch.float64))
+        self.register_buffer("binary", torch.zeros(k, dtype=torch.bool))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Read a file, which before version 0.2 knows of no binary observables."""
+        for name in ("binary", "no", "step"):
+            state_dict.setdefault(prefix + name, getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @property
     def spreads(self) -> Tensor:
@@ -167,11 +175,21 @@ class Likelihood(nn.Module):
         (added, log_variance), (added_slope, log_slope) = found.chunk(2, 1), slope.chunk(2, 2)
         inside = (log_variance > LOWEST) & (log_variance < HIGHEST)
         bent = _slopes(scaled, self.dim) / self.spreads[:, None] @ self.slope
-        return Expected(
+        normal = Expected(
             self.offset + powers(scaled, 2) @ self.slope + added * self.size,
             log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log(),
             bent + added_slope * self.size,
             log_slope * inside[:, None],
+        )
+        if not self.binary.any():
+            return normal
+        mean, log_variance, yes = self._of_odds(normal.mean, normal.log_variance)
+        by_odds = (self.step * yes * (1 - yes))[:, None]
+        return Expected(
+            mean,
+            log_variance,
+            torch.where(self.binary, normal.mean_slope * by_odds, normal.mean_slope),
+            torch.where(self.binary, 0.0, normal.log_variance_slope),
         )
 
     def law(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -183,10 +201,30 @@ class Likelihood(nn.Module):
         h = F.silu(F.linear(scaled, self.first, self.first_bias))
         h = F.silu(F.linear(h, self.second, self.second_bias))
         added, log_variance = F.linear(h, self.last, self.last_bias).chunk(2, 1)
+        mean = self.offset + powers(scaled, 2) @ self.slope + added * self.size
+        log_variance = log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log()
+        return self._of_odds(mean, log_variance)[:2] if self.binary.any() else (mean, log_variance)
+
+    def _of_odds(self, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Give means and log variances where `mean` holds log odds, and the probabilities."""
+        yes = torch.sigmoid(mean.clamp(-log_odds.MOST, log_odds.MOST))
         return (
-            self.offset + powers(scaled, 2) @ self.slope + added * self.size,
-            log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log(),
+            torch.where(self.binary, self.no + self.step * yes, mean),
+            torch.where(self.binary, (self.step**2 * yes * (1 - yes)).log(), log_variance),
+            yes,
         )
+
+    def left(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Left:
+        """Compare observables (batch, k) with what was expected of them."""
+        noises = (y - mean) * torch.exp(-0.5 * log_variance)
+        freed = noises @ self.inverse
+        square = noises * freed
+        if not self.binary.any():
+            return Left(noises, freed, square, 0.5 * (square + log_variance).sum(dim=1))
+        came = 1 - ((y - mean) / self.step).abs().clamp(max=1 - 1e-12)
+        square = torch.where(self.binary, -2 * came.log(), square)
+        sizes = torch.where(self.binary, 0.0, log_variance)
+        return Left(noises, freed, square, 0.5 * (square + sizes).sum(dim=1))
 
     def compare(self, x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compare observables (batch, k) with what parameters (batch, dim) lead to.
@@ -198,24 +236,37 @@ class Likelihood(nn.Module):
         Tensor, shape (batch,)
             Log density of the observables, but for a constant.
         """
-        mean, log_variance = self.law(x, given)
-        left = (y - mean) * torch.exp(-0.5 * log_variance)
-        square = (left @ self.inverse * left).sum(dim=1)
-        return square / left.shape[1], -0.5 * (square + log_variance.sum(dim=1))
+        left = self.left(y, *self.law(x, given))
+        return left.square.mean(dim=1), -left.loss
 
     def _scaled(self, x: Tensor) -> Tensor:
         """Scale parameters and givens, side by side."""
         return (x - self.centre) / self.spread
 
+    def _yes(self, y: Tensor) -> Tensor:
+        """Give the binary ones among the observables, as zeros and ones."""
+        return ((y - self.no) / self.step)[:, self.binary]
+
     def _bend(self, x: Tensor, y: Tensor) -> None:
-        """Regress y on a quadratic function of x."""
-        slope, offset = regressed(powers(self._scaled(x), 2), y)
+        """Regress y on a quadratic function of x; log odds on x itself."""
+        scaled = self._scaled(x)
+        slope, offset = regressed(powers(scaled, 2), y)
         self.slope.copy_(slope)
         self.offset.copy_(offset)
+        if self.binary.any():
+            slope, offset = log_odds.regressed(scaled, self._yes(y))
+            self.slope[:, self.binary] = 0.0
+            self.slope[: len(slope), self.binary] = slope
+            self.offset[self.binary] = offset
+
+    def _signs(self, y: Tensor) -> Tensor:
+        """Give 1 for yes, -1 for no, and 0 for what is not binary; (rows, k)."""
+        return torch.where(self.binary, 2 * ((y - self.no) / self.step).round() - 1, 0.0)
 
     def _left(self, x: Tensor, y: Tensor) -> Tensor:
-        """Give what the quadratic function leaves, scaled."""
-        return (y - self.offset - powers(self._scaled(x), 2) @ self.slope) / self.size
+        """Give what the quadratic function leaves, scaled; the log odds of what came."""
+        bent = self.offset + powers(self._scaled(x), 2) @ self.slope
+        return torch.where(self.binary, self._signs(y) * bent, (y - bent) / self.size)
 
 
 @torch.no_grad()
@@ -239,16 +290,21 @@ def learned(
     rows = [torch.arange(len(x)), *(others for _, others in parts)]
     whole, *folds = members
     centre, spread = x.mean(dim=0), x.std(dim=0).clamp(min=SMALLEST_VARIANCE)
+    binary = log_odds.two_valued(y)
     for member, mine in zip(members, rows, strict=True):
         member.centre.copy_(centre)
         member.spread.copy_(spread)
+        member.binary.copy_(binary)
+        member.no.copy_(torch.where(binary, y.amin(dim=0), 0.0))
+        member.step.copy_(torch.where(binary, y.amax(dim=0) - y.amin(dim=0), 1.0))
         member._bend(x[mine], y[mine])
     size = whole._left(x, y).square().mean(dim=0).sqrt()
     for member in members:
-        member.size.copy_(torch.where(size > 0, size, 1.0))
+        member.size.copy_(torch.where((size > 0) & ~binary, size, 1.0))
     left = torch.stack([member._left(x, y) for member in members])
     held = [part for part, _ in parts]
-    weights = _trained(((x - centre) / spread).float(), left.float(), rows, held)
+    signs, scaled = whole._signs(y).float(), ((x - centre) / spread).float()
+    weights = trained(scaled, left.float(), signs, rows, held)
     for place, member in enumerate(members):
         for name, weight, bias in zip(LAYERS, weights[::2], weights[1::2], strict=True):
             getattr(member, name).copy_(weight[place].T)
@@ -267,13 +323,16 @@ def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, parts: Parts) ->
     left = torch.empty_like(y)
     for member, (part, _) in zip(members[1:], parts, strict=True):
         expected = member(*x[part].tensor_split([member.dim], dim=1))
-        left[part] = (y[part] - expected.mean) * torch.exp(-0.5 * expected.log_variance)
-    left = left.clamp(-OUTLYING, OUTLYING)
+        left[part] = member.left(y[part], expected.mean, expected.log_variance).noises
+    normal = torch.where(~members[0].binary)[0]
+    if not len(normal):
+        return
+    left = left[:, normal].clamp(-OUTLYING, OUTLYING)
     noise, correlation = _together(left, _believed(left, parts))
     for member in members:
-        member.noise.copy_(noise)
-        member.correlation.copy_(correlation)
-        member.inverse.copy_(torch.linalg.inv(correlation))
+        member.noise[normal] = noise
+        member.correlation[normal[:, None], normal] = correlation
+        member.inverse[normal[:, None], normal] = torch.linalg.inv(correlation)
 
 
 def _together(left: Tensor, shrunk: float) -> tuple[Tensor, Tensor]:
@@ -313,72 +372,3 @@ def _slopes(x: Tensor, dim: int) -> Tensor:
         found[:, i, place] += x[:, j]
         found[:, j, place] += x[:, i]
     return found[:, :dim]
-
-
-@torch.enable_grad()
-def _trained(x: Tensor, y: Tensor, rows: list[Tensor], held: list[Tensor]) -> list[Tensor]:
-    """Train networks side by side to give means and log variances of y (networks, rows, k).
-
-    Each sees rows of its own. All stop where the rows that the second and later ones have not seen
-    fare best on average.
-    """
-    generator = torch.Generator().manual_seed(0)
-    weights = _drawn(len(rows), x.shape[1], 2 * y.shape[2], generator)
-    batch = min(BATCH, max(1, min(map(len, rows)) // BATCHES))
-    steps = int(min(STEPS, max(FEWEST_STEPS, STEPS * (len(x) / ROWS) ** 0.5)))
-    optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=DECAY, foreach=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rate, steps=steps))
-    best, kept = math.inf, weights
-    each = torch.arange(len(rows))[:, None]
-    for step in range(steps):
-        chosen = [mine[torch.randint(len(mine), (batch,), generator=generator)] for mine in rows]
-        places = torch.stack(chosen)
-        optimiser.zero_grad()
-        _loss(weights, x[places], y[each, places]).sum().backward()
-        nn.utils.clip_grad_norm_(weights, STEEPEST * len(rows) ** 0.5)
-        optimiser.step()
-        schedule.step()
-        if step % LOOK == LOOK - 1 and step > FIRST_LOOK * steps:
-            now = _held_loss(weights, x, y, held)
-            if now < best:
-                best, kept = now, [weight.detach().clone() for weight in weights]
-    return kept
-
-
-def _rate(step: int, steps: int) -> float:
-    """Give the share of the peak of the learning rate: a warm-up, and half a cosine."""
-    return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def _drawn(networks: int, n_in: int, n_out: int, generator: torch.Generator) -> list[Tensor]:
-    """Draw weights; the last layer starts small, near what the quadratic function says."""
-    found = []
-    for wide, narrow in ((n_in, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, n_out)):
-        bound = wide**-0.5
-        for rows in (wide, 1):
-            shape = (networks, rows, narrow)
-            uniform = torch.rand(shape, generator=generator, dtype=torch.float32)
-            found.append((2 * uniform - 1) * bound)
-    found[-2] *= SMALL
-    found[-1] *= 0
-    return [weight.requires_grad_() for weight in found]
-
-
-def _loss(weights: list[Tensor], x: Tensor, y: Tensor) -> Tensor:
-    """Mean negative log-likelihood of an observable by each network, but for a constant."""
-    h = torch.baddbmm(weights[1], x, weights[0])
-    h = torch.baddbmm(weights[3], F.silu(h), weights[2])
-    mean, log_variance = torch.baddbmm(weights[5], F.silu(h), weights[4]).chunk(2, dim=2)
-    log_variance = log_variance.clamp(LOWEST, HIGHEST)
-    loss = 0.5 * (log_variance + (y - mean).square() * torch.exp(-log_variance))
-    return loss.mean(dim=(1, 2))
-
-
-@torch.no_grad()
-def _held_loss(weights: list[Tensor], x: Tensor, y: Tensor, held: list[Tensor]) -> float:
-    """Give the mean loss of rows left out."""
-    losses = [
-        _loss([weight[[place]] for weight in weights], x[None, part], y[place, part][None])
-        for place, part in enumerate(held, 1)
-    ]
-    return torch.cat(losses).mean().item()

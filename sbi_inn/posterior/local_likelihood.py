@@ -133,7 +133,7 @@ class Readings:
         read = found.fit(observations[np.arange(FEWEST)])
         if dim + len(read.givens) > MOST_PARAMETERS:
             return none
-        return cls({way: len(columns) for way, columns in read.ways.items()}, found.curves)
+        return cls({way: len(columns) for way, columns in read.ways().items()}, found.curves)
 
     def fit(self, observations: Observations) -> Exact:
         """Learn how they are scaled."""
@@ -163,7 +163,7 @@ class Learned:
     ) -> Learned:
         """Learn it of rows of a cube (n, d) and what was observed; the first `asked` judge it."""
         read = readings.fit(seen)
-        columns = read.ways[way]
+        columns = read.ways()[way]
         with one_thread():
             y, given = read.with_givens(seen, columns)
             x = torch.from_numpy(inside)

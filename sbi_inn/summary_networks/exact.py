@@ -36,8 +36,8 @@ Part = Literal["curves", "shares"]
 Way = Literal["observables", "laws"]
 """Of curves a likelihood reads their entries, or what describes them: see `Exact.ways`."""
 
-# Observables up to which a likelihood is learned.
-MOST_OBSERVABLES = 200
+# Observables up to which a likelihood is learned; binary ones need no correlations.
+MOST_OBSERVABLES, MOST_BINARY = 200, 1_000
 # How the names of the arrays of `Whitened` begin in files.
 WHITENED = "whitened:"
 NEIGHBOURS = "neighbours:"  # those of `Neighbours`
@@ -153,11 +153,10 @@ class Exact:
         """
         return self._of_observables(self._describing)
 
-    @property
-    def ways(self) -> dict[Way, tuple[int, ...]]:
-        """Each way to choose features of which a likelihood is learned, if it can be afforded."""
+    def ways(self, most: int = MOST_OBSERVABLES) -> dict[Way, tuple[int, ...]]:
+        """Each way to choose features of which a likelihood is learned: so many at most."""
         every: dict[Way, tuple[int, ...]] = {"observables": self.observables, "laws": self.laws}
-        return {way: c for way, c in every.items() if 0 < len(c) <= MOST_OBSERVABLES}
+        return {way: c for way, c in every.items() if 0 < len(c) <= most}
 
     @property
     def laws(self) -> tuple[int, ...]:

@@ -13,8 +13,7 @@ from sbi_inn.flows.laplace_start import MOST_PARAMETERS, WORST
 from sbi_inn.flows.score_test import judged
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.statistics import mostly_two_valued
-from sbi_inn.summary_networks.exact import Exact, Part, Way
-from sbi_inn.typing import FloatArray
+from sbi_inn.summary_networks.exact import MOST_BINARY, MOST_OBSERVABLES, Exact, Part
 
 # Training rows for each feature that an exact start reads, at least.
 ROWS_A_FEATURE = 1
@@ -81,33 +80,32 @@ def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
 
     Of curves these are their entries or what describes them, whichever tells parameters apart best.
     """
-    found = exact.ways
+    found = exact.ways(MOST_BINARY if binary(data) else MOST_OBSERVABLES)
     if not found or not may_learn(data) or data.dim + len(exact.givens) > MOST_PARAMETERS:
         return ()
-    best = max(found, key=partial(_tells, exact, data)) if len(found) > 1 else next(iter(found))
-    return found[best]
+    told = partial(_tells, exact, data)
+    return max(found.values(), key=told) if len(found) > 1 else next(iter(found.values()))
 
 
-def _tells(exact: Exact, data: TrainingData, way: Way) -> float:
-    """Say how well a likelihood tells parameters apart, learned in one way of some rows."""
+def _tells(exact: Exact, data: TrainingData, columns: tuple[int, ...]) -> float:
+    """Say how well a likelihood of columns tells parameters apart, learned of some rows."""
     rows = data.train[:LEARNED_OF]
-    y, given = exact.with_givens(data.observations[rows], exact.ways[way])
+    y, given = exact.with_givens(data.observations[rows], columns)
     return judged(torch.from_numpy(data.latents[rows]), y, given).told
 
 
 def may_learn(data: TrainingData) -> bool:
     """Whether a likelihood may be learned from such rows.
 
-    What it says of a row takes many steps: rows that are made anew for each pass are too many. And
-    a normal law says little of yes and no.
+    What it says of a row takes many steps: rows that are made anew for each pass are too many.
     """
     anew = data.renew or data.fresh or data.stream
-    return not anew and len(data.train) >= FEWEST_ROWS and not mostly_two_valued(_looked_at(data))
+    return not anew and len(data.train) >= FEWEST_ROWS
 
 
-def _looked_at(data: TrainingData) -> FloatArray:
-    """Give some rows of the observables of fixed shape."""
-    return data.observations.vector[data.train[:LOOKED_AT]]
+def binary(data: TrainingData) -> bool:
+    """Whether most observables of fixed shape take two values, such as yes and no."""
+    return mostly_two_valued(data.observations.vector[data.train[:LOOKED_AT]])
 
 
 def _enough(exact: Exact, data: TrainingData) -> bool:

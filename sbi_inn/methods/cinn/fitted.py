@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sbi_inn.flows import LaplaceStart
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
 from sbi_inn.methods.cinn.settings import LEARNING_RATE, CINNSettings
 from sbi_inn.methods.cinn.training import learn
@@ -158,7 +159,7 @@ class FittedCINN:
 
         Posteriors are narrower where a likelihood is learned, and where patterns are read.
         """
-        if self.shape.emulated:
+        if isinstance(self.network.start, LaplaceStart) and self.network.start.inverts:
             return "likelihood"
         exact = self.scaling.exact
         return "" if exact is None or exact.patterns is None else "patterns"

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sbi_inn.errors import LoadError
-from sbi_inn.methods.cinn.exact_start import as_rows_allow, emulated, may_learn
+from sbi_inn.methods.cinn.exact_start import as_rows_allow, binary, emulated, may_learn
 from sbi_inn.methods.cinn.fitted import FittedCINN
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
 from sbi_inn.methods.cinn.readings import best_reading
@@ -154,13 +154,20 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         """Whether a start in closed form is wanted, and parameters and observables allow it."""
         if not self.starts_exact or self.summary != "auto" or data.cuts:
             return False
-        if self.start == "auto" and self.learns_likelihood and not may_learn(data):
+        if (
+            self.start == "auto"
+            and self.learns_likelihood
+            and (not may_learn(data) or binary(data))
+        ):
             return False  # the fourth network would be what the second is
         return not data.observations.grids
 
     def _learns_likelihood(self, data: TrainingData) -> bool:
-        """Whether a start in closed form learns a likelihood."""
-        return self.learns_likelihood or data.in_folds
+        """Whether a start in closed form learns a likelihood; the first one does of choices.
+
+        Parameters are far from a linear function of binary observables.
+        """
+        return self.learns_likelihood or data.in_folds or binary(data)
 
     def _network(
         self, data: TrainingData, seen: Pairs, scaling: Scaling, seed: int

@@ -1,0 +1,146 @@
+"""Small networks that say what parameters lead to, trained side by side."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# Width of the two hidden layers.
+HIDDEN = 64
+# Steps of the optimiser, at most.
+STEPS = 1_500
+# Rows from which on there are so many; of fewer, they grow like the root of the rows.
+ROWS = 8_000
+# Steps, at least.
+FEWEST_STEPS = 400
+# Steps before its rate is at the peak.
+WARM_UP = 50
+# Peak of the learning rate of AdamW.
+RATE = 5e-3
+# Its weight decay.
+DECAY = 1e-4
+# Rows of a batch, at most.
+BATCH = 256
+# Batches in a pass, at least.
+BATCHES = 4
+# Largest norm of a gradient.
+STEEPEST = 5.0
+# Steps between looks at rows that were left out.
+LOOK = 50
+# Share of all steps before the first one.
+FIRST_LOOK = 1 / 3
+# Share of them after which training ends where nothing is to be added.
+GIVEN_UP = 0.5
+# Size of the last layer's first weights, in the usual one.
+SMALL = 0.1
+# Smallest log of a variance, in that of what a quadratic function leaves.
+LOWEST = -12.0
+# Largest.
+HIGHEST = 6.0
+
+
+@torch.enable_grad()
+def trained(
+    x: Tensor, y: Tensor, signs: Tensor, rows: list[Tensor], held: list[Tensor]
+) -> list[Tensor]:
+    """Train networks side by side to give means and log variances of y (networks, rows, k).
+
+    Each sees rows of its own. All stop where the rows that the second and later ones have not seen
+    fare best on average. Of a binary observable the mean is what a network adds to the log odds: y
+    are the log odds of what came, and `signs` (rows, k) say whether that was yes, 1, or no, -1;
+    they are 0 for other observables. Where rows left out are no likelier by what is added to log
+    odds, nothing is.
+    """
+    generator = torch.Generator().manual_seed(0)
+    weights = _drawn(len(rows), x.shape[1], 2 * y.shape[2], generator)
+    batch = min(BATCH, max(1, min(map(len, rows)) // BATCHES))
+    steps = int(min(STEPS, max(FEWEST_STEPS, STEPS * (len(x) / ROWS) ** 0.5)))
+    optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=DECAY, foreach=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rate, steps=steps))
+    best, kept = math.inf, weights
+    # Where all are binary and a linear function says it all, training soon shows it.
+    enough = _without(y, held) if (signs != 0).all() else math.inf
+    each = torch.arange(len(rows))[:, None]
+    for step in range(steps):
+        chosen = [mine[torch.randint(len(mine), (batch,), generator=generator)] for mine in rows]
+        places = torch.stack(chosen)
+        optimiser.zero_grad()
+        losses = _losses(weights, x[places], y[each, places], signs[places])
+        losses.mean(dim=(1, 2)).sum().backward()
+        nn.utils.clip_grad_norm_(weights, STEEPEST * len(rows) ** 0.5)
+        optimiser.step()
+        schedule.step()
+        if step % LOOK == LOOK - 1 and step > FIRST_LOOK * steps:
+            now = float(_held_losses(weights, x, y, signs, held).mean())
+            if now < best:
+                best, kept = now, [weight.detach().clone() for weight in weights]
+            if step > GIVEN_UP * steps and best >= enough:
+                break
+    return kept if (signs == 0).all() else _where_it_helps(kept, x, y, signs, held)
+
+
+def _rate(step: int, steps: int) -> float:
+    """Give the share of the peak of the learning rate: a warm-up, and half a cosine."""
+    return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def _drawn(networks: int, n_in: int, n_out: int, generator: torch.Generator) -> list[Tensor]:
+    """Draw weights; the last layer starts small, near what the quadratic function says."""
+    found = []
+    for wide, narrow in ((n_in, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, n_out)):
+        bound = wide**-0.5
+        for rows in (wide, 1):
+            shape = (networks, rows, narrow)
+            uniform = torch.rand(shape, generator=generator, dtype=torch.float32)
+            found.append((2 * uniform - 1) * bound)
+    found[-2] *= SMALL
+    found[-1] *= 0
+    return [weight.requires_grad_() for weight in found]
+
+
+def _losses(weights: list[Tensor], x: Tensor, y: Tensor, signs: Tensor) -> Tensor:
+    """Negative log-likelihood of each observable by each network, but for a constant."""
+    h = torch.baddbmm(weights[1], x, weights[0])
+    h = torch.baddbmm(weights[3], F.silu(h), weights[2])
+    mean, log_variance = torch.baddbmm(weights[5], F.silu(h), weights[4]).chunk(2, dim=2)
+    log_variance = log_variance.clamp(LOWEST, HIGHEST)
+    normal = 0.5 * (log_variance + (y - mean).square() * torch.exp(-log_variance))
+    binary = signs != 0
+    if not binary.any():
+        return normal
+    return torch.where(binary, F.softplus(-(y + signs * mean)), normal)
+
+
+@torch.no_grad()
+def _held_losses(
+    weights: list[Tensor], x: Tensor, y: Tensor, signs: Tensor, held: list[Tensor]
+) -> Tensor:
+    """Give the mean loss of each observable at rows left out, shape (parts, k)."""
+    losses = [
+        _losses([w[[place]] for w in weights], x[None, part], y[place, part][None], signs[part])
+        for place, part in enumerate(held, 1)
+    ]
+    return torch.cat([loss.mean(dim=1) for loss in losses])
+
+
+def _without(y: Tensor, held: list[Tensor]) -> float:
+    """Give the mean loss of rows left out by the log odds y alone."""
+    parts = [F.softplus(-y[place, part]).mean() for place, part in enumerate(held, 1)]
+    return float(torch.stack(parts).mean())
+
+
+@torch.no_grad()
+def _where_it_helps(
+    weights: list[Tensor], x: Tensor, y: Tensor, signs: Tensor, held: list[Tensor]
+) -> list[Tensor]:
+    """Add nothing to log odds where rows left out are no likelier by it."""
+    binary = (signs != 0).any(dim=0)
+    none = [*weights[:4], *(weight.clone() for weight in weights[4:])]
+    for weight in none[4:]:
+        weight[:, :, : len(binary)] *= ~binary
+    with_it, without = (_held_losses(each, x, y, signs, held) for each in (weights, none))
+    return weights if with_it[:, binary].mean() < without[:, binary].mean() else none
