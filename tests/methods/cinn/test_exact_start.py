@@ -5,7 +5,8 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.methods.cinn.exact_start import as_rows_allow, emulated
+from sbi_inn.methods.cinn.exact_start import as_rows_allow, binary, emulated
+from sbi_inn.methods.cinn.method import CINN
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.summary_networks.exact import Exact
@@ -139,11 +140,28 @@ def test_shares_are_read_where_sets_are_much_alike(spread, kept):
     assert bool(allowed.shares) == kept
 
 
-def test_of_yes_and_no_no_likelihood_is_learned():
+def rows_of(vector, rng):
+    seen = Observations(vector, {})
+    n = len(vector)
+    return TrainingData(rng.normal(size=(n, 1)), seen, np.arange(n), np.arange(0))
+
+
+def test_more_binary_observables_are_learned_of_than_numbers():
     rng = np.random.default_rng(1)
-    numbers, coins = rng.normal(size=(400, 3)), rng.integers(0, 2, (400, 4)).astype(float)
-    for vector, learned in ((numbers, 3), (np.hstack([numbers, coins[:, :2]]), 5), (coins, 0)):
-        seen = Observations(vector, {})
-        data = TrainingData(rng.normal(size=(400, 1)), seen, np.arange(400), np.arange(0))
-        exact = Exact.fit(seen, np.arange(vector.shape[1]))
+    numbers, coins = rng.normal(size=(400, 201)), rng.integers(0, 2, (400, 201)).astype(float)
+    mixed = np.hstack([numbers[:, :3], coins[:, :2]])
+    for vector, learned in ((mixed, 5), (numbers, 0), (coins, 201)):
+        data = rows_of(vector, rng)
+        exact = Exact.fit(data.observations, np.arange(vector.shape[1]))
         assert len(emulated(exact, data)) == learned
+
+
+def test_of_choices_the_second_network_learns_a_likelihood_and_the_fourth_starts_as_the_first():
+    rng = np.random.default_rng(1)
+    data = rows_of(rng.integers(0, 2, (400, 8)).astype(float), rng)
+    assert binary(data)
+    second, fourth = CINN(place=1), CINN(place=3)
+    assert second._learns_likelihood(data)
+    assert second._may_start_exact(data)
+    assert not fourth._may_start_exact(data)
+    assert not second._learns_likelihood(rows_of(rng.normal(size=(400, 8)), rng))
