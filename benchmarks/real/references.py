@@ -51,6 +51,12 @@ FEWER_STEPS = {
     "two_components": 600,
     "arma": 600,
     "hidden_states": 600,
+    "wells": 600,
+    "spectral_line": 1_500,
+    "supernovae": 1_500,
+    "decays": 1_500,
+    "growth": 1_500,
+    "star": 800,
 }
 BALL = 1e-3  # sd, on the latent side, of walkers around the truth
 

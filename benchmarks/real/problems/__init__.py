@@ -42,6 +42,12 @@ NAMES = (
     "two_components",
     "arma",
     "hidden_states",
+    "wells",
+    "spectral_line",
+    "supernovae",
+    "decays",
+    "growth",
+    "star",
 )
 REFERENCE = Path(__file__).resolve().parent.parent / "reference"
 

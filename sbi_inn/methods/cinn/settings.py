@@ -78,7 +78,8 @@ class CINNSettings:
         images, no summary network of your own, and more simulations than features; without these,
         the start is trained. "auto": a single network has a trained start. In an ensemble, the
         second of four has an exact one without a likelihood. If that network improves the ensemble,
-        the fourth also learns a likelihood, and may replace the others or be left out.
+        the fourth also learns a likelihood, and may replace the others or be left out. If most
+        observables take two values, the second learns one in place of the fourth.
     summary : "auto" or torch.nn.Module
         A summary network of your own, in place of those for vectors, sets, series and images; see
         `fit_posterior`.
