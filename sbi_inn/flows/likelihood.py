@@ -152,7 +152,7 @@ class Likelihood(nn.Module):
         self.register_buffer("binary", torch.zeros(k, dtype=torch.bool))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Read a file, which before version 0.2 knows of no binary observables."""
+        """Read a file; older ones know of no binary observables."""
         for name in ("binary", "no", "step"):
             state_dict.setdefault(prefix + name, getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -39,6 +39,10 @@ class WrongOutput(Exception):
         self.row, self.message = row, message
 
 
+# Sides, at least, and channels, at most, of what may be an image although nobody has said so.
+IMAGE_SIDE, COLOURS = 8, 3
+
+
 @dataclass(frozen=True)
 class Kinds:
     """Which observables are more than numbers and vectors, as the user has declared them.
@@ -116,6 +120,19 @@ class Layout:
         """Write an observable with its shape, as in `y (n, 2)`; a number is its name alone."""
         axes = [axis for axis in (self.length_of(name), *self.shapes[name]) if axis is not None]
         return f"{name} ({', '.join(map(str, axes))})" if axes else name
+
+    def maybe_images(self) -> list[str]:
+        """Name the observables that have the shape of an image, and were not declared."""
+        kinds = self.kinds
+        ordered = (*kinds.lengths.values(), *kinds.fixed_series.values())
+        declared = {*kinds.images, *(name for columns in ordered for name in columns)}
+        return [
+            name
+            for name, shape in self.shapes.items()
+            if name not in declared
+            and (len(shape) == 2 or (len(shape) == 3 and min(shape) <= COLOURS))
+            and sorted(shape)[-2] >= IMAGE_SIDE
+        ]
 
     def check_names(self, names: Iterable[Any], row: int) -> None:
         """Raise WrongOutput if an output has other names."""

@@ -120,6 +120,8 @@ def announce(
         )
     if progress:
         print(f"{_understood(problem, pilot.layout)}\n{cost}")
+        for name in pilot.layout.maybe_images() if pilot.layout else ():
+            print(f"if {name} is an image, say so: @si.simulator(images=[{name!r}])")
 
 
 def _understood(problem: Problem, layout: Layout | None) -> str:

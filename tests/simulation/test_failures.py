@@ -280,6 +280,18 @@ def test_two_lines_say_what_was_understood(capsys):
     assert len(lines) == 2
 
 
+def test_what_may_be_an_image_is_asked_for(capsys):
+    def sees(a):
+        return {"sky": np.ones((9, 8)), "table": np.ones((7, 20)), "rgb": np.ones((3, 8, 8))}
+
+    simulate(sees, PRIOR, n=10, seed=1)
+    asked = [line for line in capsys.readouterr().out.splitlines() if "image" in line]
+    assert [line.split()[1] for line in asked] == ["sky", "rgb"]
+    assert asked[0].endswith("@si.simulator(images=['sky'])")
+    simulate(simulator(sees, images=["sky", "rgb"]), PRIOR, n=10, seed=1)
+    assert "image" not in capsys.readouterr().out
+
+
 class Stopped(BaseException):
     """What no `except Exception` catches, as asyncio.CancelledError."""
 
