@@ -22,8 +22,10 @@ EASED = 0.2
 STIFFENED = 10.0
 # A step changes a parameter by so many of its spreads at most: beyond, all is different.
 FARTHEST = 1.0
-# Observations that are looked at at once.
+# Observations that are looked at at once, at most.
 AT_ONCE = 2_048
+# Slopes that are looked at at once, at most.
+SLOPES_AT_ONCE = 2**23
 
 
 class Mode(NamedTuple):
@@ -90,7 +92,8 @@ def modes(
     tensor(0.1000, dtype=torch.float64)
     """
     given, parts = y[:, :0] if given is None else given, []
-    for rows in torch.arange(len(y), device=y.device).split(AT_ONCE):
+    at_once = min(AT_ONCE, max(1, SLOPES_AT_ONCE // (y.shape[1] * likelihood.dim)))
+    for rows in torch.arange(len(y), device=y.device).split(at_once):
         climb = partial(_climbed, likelihood, prior, y[rows], given[rows])
         found = [climb(start[rows]) for start in starts]
         best = found[0]

@@ -320,13 +320,13 @@ def parts_of(rows: int) -> Parts:
 
 def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, parts: Parts) -> None:
     """Learn how large what is left of rows left out is, and how it goes together."""
+    normal = torch.where(~members[0].binary)[0]
+    if not len(normal):
+        return
     left = torch.empty_like(y)
     for member, (part, _) in zip(members[1:], parts, strict=True):
         expected = member(*x[part].tensor_split([member.dim], dim=1))
         left[part] = member.left(y[part], expected.mean, expected.log_variance).noises
-    normal = torch.where(~members[0].binary)[0]
-    if not len(normal):
-        return
     left = left[:, normal].clamp(-OUTLYING, OUTLYING)
     noise, correlation = _together(left, _believed(left, parts))
     for member in members:
