@@ -54,7 +54,7 @@ FEWER_STEPS = {
     "wells": 600,
     "spectral_line": 1_500,
     "supernovae": 1_500,
-    "decays": 1_500,
+    "decays": 3_000,
     "growth": 1_500,
     "star": 800,
 }
