@@ -8,6 +8,7 @@ import scipy.stats as st
 
 import sbi_inn as si
 from sbi_inn.methods.cinn.exact_start import as_rows_allow
+from sbi_inn.flows import LaplaceStart
 from sbi_inn.methods.cinn.fitted import FittedCINN
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.summary_networks.exact import Exact
@@ -133,11 +134,20 @@ def test_a_network_that_reads_them_is_a_kind_of_its_own(orbits):
     """Narrow posteriors, mixed with wide ones, would be too wide."""
     latents, seen = orbits
     plain = Exact.fit(seen, np.arange(len(TIMES)))
-    kinds = []
-    for exact in (None, plain, plain.with_patterns(latents, seen)):
-        about = SimpleNamespace(emulated=()), SimpleNamespace(exact=exact)
-        kinds.append(FittedCINN.kind.fget(SimpleNamespace(shape=about[0], scaling=about[1])))
-    assert kinds == ["", "", "patterns"]
+    assert kind(None) == kind(plain) == ""
+    assert kind(plain.with_patterns(latents, seen)) == "patterns"
+
+
+def kind(exact, start=None):
+    about = {"scaling": SimpleNamespace(exact=exact), "network": SimpleNamespace(start=start)}
+    return FittedCINN.kind.fget(SimpleNamespace(**about))
+
+
+def test_a_network_that_begins_with_a_likelihood_is_one_too():
+    start = LaplaceStart(1, 2, 2, (0, 1))
+    assert kind(None, start) == ""  # left-out rows gained nothing by it
+    start.inverts.fill_(True)
+    assert kind(None, start) == "likelihood"
 
 
 def test_they_survive_a_file(orbits):
