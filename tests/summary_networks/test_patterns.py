@@ -7,8 +7,8 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.methods.cinn.exact_start import as_rows_allow
 from sbi_inn.flows import LaplaceStart
+from sbi_inn.methods.cinn.exact_start import as_rows_allow
 from sbi_inn.methods.cinn.fitted import FittedCINN
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.summary_networks.exact import Exact
