@@ -163,9 +163,9 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         return not data.observations.grids
 
     def _learns_likelihood(self, data: TrainingData) -> bool:
-        """Whether a start in closed form learns a likelihood; the first one does of choices.
+        """Whether a start in closed form learns a likelihood: of binary observables, always.
 
-        Parameters are far from a linear function of binary observables.
+        Parameters are far from a linear function of these.
         """
         return self.learns_likelihood or data.in_folds or binary(data)
 
