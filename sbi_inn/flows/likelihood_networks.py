@@ -33,7 +33,7 @@ STEEPEST = 5.0
 LOOK = 50
 # Share of all steps before the first one.
 FIRST_LOOK = 1 / 3
-# Share of them after which training ends where nothing is to be added.
+# Share of all steps after which training ends, if networks have added nothing to log odds by then.
 GIVEN_UP = 0.5
 # Size of the last layer's first weights, in the usual one.
 SMALL = 0.1
@@ -52,8 +52,8 @@ def trained(
     Each sees rows of its own. All stop where the rows that the second and later ones have not seen
     fare best on average. Of a binary observable the mean is what a network adds to the log odds: y
     are the log odds of what came, and `signs` (rows, k) say whether that was yes, 1, or no, -1;
-    they are 0 for other observables. Where rows left out are no likelier by what is added to log
-    odds, nothing is.
+    they are 0 for other observables. If rows left out are no likelier by what is added to log odds,
+    nothing is added.
     """
     generator = torch.Generator().manual_seed(0)
     weights = _drawn(len(rows), x.shape[1], 2 * y.shape[2], generator)

@@ -1,4 +1,7 @@
-"""Lengths of 27 sea cows of known ages: a curve that levels off."""
+"""Lengths of 27 dugongs of known ages: a curve that levels off.
+
+The ages are those of Ratkowsky (1983), Nonlinear regression modeling.
+"""
 
 from __future__ import annotations
 
