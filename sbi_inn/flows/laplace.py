@@ -12,6 +12,8 @@ from sbi_inn.flows.likelihood import Likelihood
 
 # Steps from each place that is started from.
 STEPS = 8
+# The same by a softer law, before.
+SOFT_STEPS = 8
 # Damping of the first step.
 DAMPING = 1e-3
 # Smallest and largest damping.
@@ -110,10 +112,20 @@ def modes(
 
 
 def _climbed(likelihood: Likelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor) -> Mode:
-    """Go on from x to a place of lowest loss."""
+    """Go on from x to a place of lowest loss; of sharp counts, first to one of a softer law."""
+    if likelihood.counted.any():
+        softer = likelihood.softer()
+        x = _stepped(softer, prior, y, given, x, SOFT_STEPS).x
+    here = _stepped(likelihood, prior, y, given, x, STEPS)
+    return Mode(here.x, here.precision, here.misfit, here.loss)
+
+
+def _stepped(
+    likelihood: Likelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor, steps: int
+) -> _Here:
     here = _Here(likelihood, prior, y, given, x)
     damping = torch.full_like(here.loss, DAMPING)
-    for _ in range(STEPS):
+    for _ in range(steps):
         stiff = here.precision + torch.diag_embed(
             damping[:, None] * here.precision.diagonal(dim1=1, dim2=2)
         )
@@ -125,7 +137,7 @@ def _climbed(likelihood: Likelihood, prior: Box, y: Tensor, given: Tensor, x: Te
         helped = there.loss < here.loss
         here = here.where(helped, there)
         damping = torch.where(helped, EASED * damping, STIFFENED * damping).clamp(*DAMPED)
-    return Mode(here.x, here.precision, here.misfit, here.loss)
+    return here
 
 
 class _Here:
@@ -144,7 +156,7 @@ class _Here:
         slope, of_width = expected.mean_slope * per_width[:, None], expected.log_variance_slope
         self.uphill = (
             (slope @ left.freed[:, :, None])[:, :, 0]
-            + 0.5 * (of_width @ (left.square - 1)[:, :, None])[:, :, 0]
+            + (of_width @ left.wider[:, :, None])[:, :, 0]
             - away @ prior.precision
         )
         # Fisher's information of means, and of widths whose noises go together.

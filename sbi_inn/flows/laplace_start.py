@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows.bijection import Bijection
+from sbi_inn.flows.evened import Evened
 from sbi_inn.flows.gaussian_start import READINGS, GaussianStart, surely_less
 from sbi_inn.flows.laplace import Box, Mode, modes
 from sbi_inn.flows.likelihood import Likelihood, learned, parts_of
@@ -16,7 +17,7 @@ from sbi_inn.flows.likelihood import Likelihood, learned, parts_of
 MOST_PARAMETERS = 20
 # Widths that are added to those of the normal law, in spreads of the parameters: how far a mode
 # is off where the likelihood is not learned well. Rows left out say which one is kept.
-FLOORS = (0.01, 0.05, 0.15)
+FLOORS = (0.0005, 0.002, 0.01, 0.05, 0.15)
 # How the plain start reads, which the search of a mode begins with.
 FIRST = READINGS[1]
 # Rows that the choice looks at.
@@ -27,6 +28,10 @@ HELD = 5
 SMALLEST_MISFIT = 1e-6
 # Nats that a row may cost where the choice is made: tails are what the blocks are for.
 WORST = 25.0
+# Rows of which it is learned whether to even parameters.
+TRIED_EVENED = 2_500
+# Widths from a mode beyond which all rows are alike: the regression on them is one of squares.
+MOST_LEFT = 100.0
 # Log of how far widths are mended, beside what they usually are: further out a regression on the
 # misfit would make a row that is unlike the others surer by powers of ten.
 MENDED = 1.5
@@ -50,8 +55,10 @@ class Seen(NamedTuple):
 
 
 class LaplaceStart(Bijection):
-    """z = G(L(c)' (x - m(c))), with m and L by Laplace's approximation, and G a `GaussianStart`.
+    """z = G(L(c)' (w(x) - m(c))), with m and L by Laplace's approximation, and G a `GaussianStart`.
 
+    w makes parameters with flat priors even again, if what is observed follows from them in a
+    simpler way then (`Evened`): of a law that is linear in these the posterior is normal.
     m is the mode of the posterior by a learned `Likelihood`, and L L' its precision there. G mends,
     in closed form, means and widths that are off, as far as they follow from what is seen. Where
     rows left out are no likelier by all that, L is the identity, m is 0, and G reads the context
@@ -105,6 +112,7 @@ class LaplaceStart(Bijection):
         super().__init__()
         self.dim, self.own, self.emulated, self.givens = dim, own, list(emulated), list(givens)
         self.plain = GaussianStart(dim, n_context, own)
+        self.even = Evened(dim)
         self.likelihood = Likelihood(dim, len(emulated), len(givens))
         self.rest = GaussianStart(dim, n_context + 2 * dim + 2)
         self.register_buffer("inverts", torch.zeros((), dtype=torch.bool))
@@ -131,9 +139,10 @@ class LaplaceStart(Bijection):
         own, place, factor = self._parted(said)
         if not self.inverts:
             return self.plain.whitened(x, own)
+        x, of_even = self.even(x)
         z = ((x - place)[:, None] @ factor)[:, 0]
         z, log_det = self.rest.whitened(z, own)
-        return z, log_det + _log_det(factor)
+        return z, log_det + _log_det(factor) + of_even
 
     def coloured(self, z: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
         """Do as `inverse`, with what `predict` says."""
@@ -142,7 +151,8 @@ class LaplaceStart(Bijection):
             return self.plain.coloured(z, own)
         x, log_det = self.rest.coloured(z, own)
         x = torch.linalg.solve_triangular(factor.mT, x[:, :, None], upper=True)[:, :, 0]
-        return x + place, log_det - _log_det(factor)
+        x, of_even = self.even.inverse(x + place)
+        return x, log_det - _log_det(factor) + of_even
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take what is left of x in units of the normal law."""
@@ -159,10 +169,8 @@ class LaplaceStart(Bijection):
         Returns what `predict` would say of these rows if each had been left out.
         """
         own = context.shape[1] if own is None else own
-        self.plain.fit(x, context, own, FIRST)
-        self._look_at(x.double())
-        self.likelihood, folds = learned(x.double(), *self._known(context))
-        mode = self._modes_of_others(context, folds)
+        self._even_if_it_helps(x, context, own)
+        mode = self._learn(x, context, own)
         losses, floor = self._tried(x, context, own, mode)
         plain = self._plain_losses(x, context, own)
         self.inverts.fill_(surely_less(losses.clamp(max=WORST), plain.clamp(max=WORST)))
@@ -171,10 +179,38 @@ class LaplaceStart(Bijection):
             return self._with(said, self._nothing(said))
         self.floor.fill_(floor)
         seen = self._seen(context, mode)
-        read = self._read(context, seen)
-        said = self.rest.fit(self._left(x, seen), read, own + seen.told.shape[1])
+        read, left = self._read(context, seen), self._left(self.even(x)[0], seen)
+        said = self.rest.fit(left, read, own + seen.told.shape[1])
         usual = said[:, self.dim :].median(dim=0).values
         return self._with(self.rest.bound_widths(said, usual - MENDED, usual + MENDED), seen)
+
+    @torch.no_grad()
+    def losses(self, x: Tensor, context: Tensor, own: int) -> Tensor:
+        """Give the losses of rows left out, but for a constant, by a start like this; (rows,)."""
+        self.even.fit(x.double(), *self._known(context))
+        return self._losses(x, context, own)
+
+    def _even_if_it_helps(self, x: Tensor, context: Tensor, own: int) -> None:
+        """Choose parameters to even: none where a few rows left out are no likelier by it."""
+        x, context = x[:TRIED_EVENED], context[:TRIED_EVENED]
+        self.even.fit(x.double(), *self._known(context))
+        flat = self.even.flat.clone()
+        if flat.any():
+            evened = self._losses(x, context, own)
+            self.even.flat.zero_()
+            if surely_less(evened, self._losses(x, context, own)):
+                self.even.flat.copy_(flat)
+
+    def _losses(self, x: Tensor, context: Tensor, own: int) -> Tensor:
+        return self._tried(x, context, own, self._learn(x, context, own))[0].clamp(max=WORST)
+
+    def _learn(self, x: Tensor, context: Tensor, own: int) -> Mode:
+        """Learn the likelihood, and give the modes of rows by others that have not seen them."""
+        self.plain.fit(x, context, own, FIRST)
+        x, _ = self.even(x.double())
+        self._look_at(x)
+        self.likelihood, folds = learned(x, *self._known(context))
+        return self._modes_of_others(context, folds)
 
     def _look_at(self, x: Tensor) -> None:
         """Learn the normal law, and the range, of x."""
@@ -194,7 +230,7 @@ class LaplaceStart(Bijection):
         zero = context.new_zeros(len(context), self.dim)
         first, _ = self.plain.inverse(zero, context)
         box = Box(self.mean, self.lowest, self.highest, self.precision)
-        first = torch.clamp(first.double(), self.lowest, self.highest)
+        first = torch.clamp(self.even(first.double())[0], self.lowest, self.highest)
         y, given = self._known(context)
         starts = (first, self.mean.expand_as(first))
         return modes(likelihood or self.likelihood, box, y, starts, given)
@@ -244,21 +280,22 @@ class LaplaceStart(Bijection):
 
     @staticmethod
     def _left(x: Tensor, seen: Seen) -> Tensor:
-        """Give x in units of the normal law."""
-        return ((x - seen.place)[:, None] @ seen.factor)[:, 0]
+        """Give x in units of the normal law; what is far out, as far as MOST_LEFT."""
+        return ((x - seen.place)[:, None] @ seen.factor)[:, 0].clamp(-MOST_LEFT, MOST_LEFT)
 
     def _tried(self, x: Tensor, context: Tensor, own: int, mode: Mode) -> tuple[Tensor, float]:
         """Give the losses of rows left out by the best of FLOORS, and that floor."""
         held = torch.arange(min(len(x), MOST_TRIED)) % HELD == 0
         x, context = x[: len(held)], context[: len(held)]
-        mode = Mode(*(part[: len(held)] for part in mode))
+        mode, (x, of_even) = Mode(*(part[: len(held)] for part in mode)), self.even(x)
         found = []
         for floor in FLOORS:
             seen = self._seen(context, mode, floor)
             read, left = self._read(context, seen), self._left(x, seen)
             start = GaussianStart(self.dim, read.shape[1])
             start.try_out(left[~held], read[~held], own + seen.told.shape[1])
-            found.append(start.losses(left[held], read[held]) - _log_det(seen.factor[held]))
+            more = _log_det(seen.factor[held]) + of_even[held]
+            found.append(start.losses(left[held], read[held]) - more)
         best = min(range(len(found)), key=lambda place: found[place].clamp(max=WORST).mean())
         return found[best], FLOORS[best]
 

@@ -3,21 +3,23 @@
 A simulator is smoother than its inverse. What is expected of the observables, and the variance of
 each, are learned as functions of the parameters from few rows; a constant correlation of what is
 left completes a normal law (a synthetic likelihood; Wood 2010, doi:10.1038/nature09319). Of binary
-observables, such as choices, log odds are learned; given the parameters, they are independent.
+observables, such as choices, log odds are learned, and of counts log rates and dispersions; given
+the parameters, they are independent.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sbi_inn.flows import log_odds
+from sbi_inn.flows import counts, log_odds
 from sbi_inn.flows.emulator import regressed
 from sbi_inn.flows.left_out import left_out
-from sbi_inn.flows.likelihood_networks import HIDDEN, HIGHEST, LOWEST, trained
+from sbi_inn.flows.likelihood_networks import HIDDEN, HIGHEST, LOWEST, Targets, trained
 from sbi_inn.flows.prediction import n_products, pairs, powers
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 
@@ -27,6 +29,8 @@ LAYERS = ("first", "second", "last")
 FOLDS = 4
 # Widths beyond which what is left says no more about correlations.
 OUTLYING = 4.0
+# Smallest scatter of counts, as a share of their mean, that a network begins with.
+SMALLEST_SIZE = 1e-2
 # Shares of the correlations that may not be believed; rows left out say which one is best.
 SHRUNK = (0.1, 0.2, 0.4, 0.7, 0.95)
 
@@ -61,6 +65,8 @@ class Left(NamedTuple):
     square : Tensor, shape (batch, observables)
         Both multiplied; of a binary observable twice the negative log of the probability of what
         came.
+    wider : Tensor, shape (batch, observables)
+        By how much the log density grows with the log variance of each.
     loss : Tensor, shape (batch,)
         Negative log density of the observables, but for a constant.
     """
@@ -68,7 +74,21 @@ class Left(NamedTuple):
     noises: Tensor
     freed: Tensor
     square: Tensor
+    wider: Tensor
     loss: Tensor
+
+
+class _Law(NamedTuple):
+    """Means and log variances, and how they change with what is learned; (batch, observables)."""
+
+    mean: Tensor
+    log_variance: Tensor
+    by_first: Tensor
+    by_second: Tensor
+
+    def where(self, chosen: Tensor, other: _Law) -> _Law:
+        """Give the other for chosen observables, (observables,), else this."""
+        return _Law(*(torch.where(chosen, b, a) for a, b in zip(self, other, strict=True)))
 
 
 class Likelihood(nn.Module):
@@ -79,7 +99,8 @@ class Likelihood(nn.Module):
     training of the flow leaves them alone.
 
     Observables of two values have log odds in place of all this: a linear function of the
-    parameters, and what the network adds if that helps.
+    parameters, and what the network adds if that helps. Counts, which come as log(1 + n), have the
+    log of a mean, and the network gives their log dispersions.
 
     Parameters
     ----------
@@ -121,12 +142,14 @@ class Likelihood(nn.Module):
     correlation: Tensor
     inverse: Tensor
     binary: Tensor
+    counted: Tensor
     no: Tensor
     step: Tensor
 
     def __init__(self, dim: int, n_observables: int, n_givens: int = 0) -> None:
         super().__init__()
         self.dim, k, wide = dim, n_observables, dim + n_givens
+        self._least = counts.LEAST
         shapes = {
             "centre": (wide,),
             "spread": (wide,),
@@ -149,11 +172,12 @@ class Likelihood(nn.Module):
             getattr(self, name).fill_(1.0)
         self.register_buffer("correlation", torch.eye(k, dtype=torch.float64))
         self.register_buffer("inverse", torch.eye(k, dtype=torch.float64))
-        self.register_buffer("binary", torch.zeros(k, dtype=torch.bool))
+        for name in ("binary", "counted"):
+            self.register_buffer(name, torch.zeros(k, dtype=torch.bool))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Read a file; older ones know of no binary observables."""
-        for name in ("binary", "no", "step"):
+        """Read a file; older ones know of no binary observables, and of no counts."""
+        for name in ("binary", "counted", "no", "step"):
             state_dict.setdefault(prefix + name, getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -161,6 +185,15 @@ class Likelihood(nn.Module):
     def spreads(self) -> Tensor:
         """Those of the parameters, shape (dim,)."""
         return self.spread[: self.dim]
+
+    def softer(self) -> Likelihood:
+        """Give the same law with counts that scatter at least as much as exponential ones.
+
+        Far from the mode of sharp counts it still shows the way.
+        """
+        found = copy(self)
+        found._least = counts.FIRST
+        return found
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Expected:
         """Give what is expected at parameters (batch, dim) and givens (batch, n_givens)."""
@@ -175,21 +208,15 @@ class Likelihood(nn.Module):
         (added, log_variance), (added_slope, log_slope) = found.chunk(2, 1), slope.chunk(2, 2)
         inside = (log_variance > LOWEST) & (log_variance < HIGHEST)
         bent = _slopes(scaled, self.dim) / self.spreads[:, None] @ self.slope
-        normal = Expected(
+        law = self._law(
             self.offset + powers(scaled, 2) @ self.slope + added * self.size,
             log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log(),
-            bent + added_slope * self.size,
-            log_slope * inside[:, None],
         )
-        if not self.binary.any():
-            return normal
-        mean, log_variance, yes = self._of_odds(normal.mean, normal.log_variance)
-        by_odds = (self.step * yes * (1 - yes))[:, None]
         return Expected(
-            mean,
-            log_variance,
-            torch.where(self.binary, normal.mean_slope * by_odds, normal.mean_slope),
-            torch.where(self.binary, 0.0, normal.log_variance_slope),
+            law.mean,
+            law.log_variance,
+            (bent + added_slope * self.size) * law.by_first[:, None],
+            log_slope * inside[:, None] * law.by_second[:, None],
         )
 
     def law(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -203,28 +230,40 @@ class Likelihood(nn.Module):
         added, log_variance = F.linear(h, self.last, self.last_bias).chunk(2, 1)
         mean = self.offset + powers(scaled, 2) @ self.slope + added * self.size
         log_variance = log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log()
-        return self._of_odds(mean, log_variance)[:2] if self.binary.any() else (mean, log_variance)
+        return self._law(mean, log_variance)[:2]
 
-    def _of_odds(self, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Give means and log variances where `mean` holds log odds, and the probabilities."""
-        yes = torch.sigmoid(mean.clamp(-log_odds.MOST, log_odds.MOST))
-        return (
-            torch.where(self.binary, self.no + self.step * yes, mean),
-            torch.where(self.binary, (self.step**2 * yes * (1 - yes)).log(), log_variance),
-            yes,
-        )
+    def _law(self, first: Tensor, second: Tensor) -> _Law:
+        """Give the law where `first` are means, log odds or log rates, as observables have it.
+
+        `second` are log variances; of counts, log dispersions.
+        """
+        found = _Law(first, second, torch.ones_like(first), torch.ones_like(first))
+        if self.binary.any():
+            yes = torch.sigmoid(first.clamp(-log_odds.MOST, log_odds.MOST))
+            scatter = self.step * yes * (1 - yes)
+            mean, log_variance = self.no + self.step * yes, (self.step * scatter).log()
+            binary = _Law(mean, log_variance, scatter, torch.zeros_like(first))
+            found = found.where(self.binary, binary)
+        if self.counted.any():
+            found = found.where(self.counted, _Law(*counts.law(first, second, self._least)))
+        return found
 
     def left(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Left:
         """Compare observables (batch, k) with what was expected of them."""
+        y = torch.where(self.counted, y.expm1(), y) if self.counted.any() else y
         noises = (y - mean) * torch.exp(-0.5 * log_variance)
         freed = noises @ self.inverse
         square = noises * freed
-        if not self.binary.any():
-            return Left(noises, freed, square, 0.5 * (square + log_variance).sum(dim=1))
-        came = 1 - ((y - mean) / self.step).abs().clamp(max=1 - 1e-12)
-        square = torch.where(self.binary, -2 * came.log(), square)
-        sizes = torch.where(self.binary, 0.0, log_variance)
-        return Left(noises, freed, square, 0.5 * (square + sizes).sum(dim=1))
+        wider, loss = 0.5 * (square - 1), 0.5 * (square + log_variance)
+        if self.binary.any():
+            came = 1 - ((y - mean) / self.step).abs().clamp(max=1 - 1e-12)
+            square = torch.where(self.binary, -2 * came.log(), square)
+            loss = torch.where(self.binary, -came.log(), loss)
+        if self.counted.any():
+            here = self.counted
+            likely, more = counts.compared(y[:, here], mean[:, here], log_variance[:, here])
+            wider[:, here], loss[:, here] = more, -likely
+        return Left(noises, freed, square, wider, loss.sum(dim=1))
 
     def compare(self, x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compare observables (batch, k) with what parameters (batch, dim) lead to.
@@ -253,20 +292,34 @@ class Likelihood(nn.Module):
         slope, offset = regressed(powers(scaled, 2), y)
         self.slope.copy_(slope)
         self.offset.copy_(offset)
+        if self.counted.any():
+            self._regress_counts(scaled, y[:, self.counted].expm1())
         if self.binary.any():
             slope, offset = log_odds.regressed(scaled, self._yes(y))
             self.slope[:, self.binary] = 0.0
             self.slope[: len(slope), self.binary] = slope
             self.offset[self.binary] = offset
 
-    def _signs(self, y: Tensor) -> Tensor:
-        """Give 1 for yes, -1 for no, and 0 for what is not binary; (rows, k)."""
-        return torch.where(self.binary, 2 * ((y - self.no) / self.step).round() - 1, 0.0)
+    def _regress_counts(self, scaled: Tensor, n: Tensor) -> None:
+        """Regress log rates: on a quadratic function of few parameters, else on a linear one."""
+        read = powers(scaled, 2)
+        read = read if read.shape[1] <= counts.MOST_FEATURES else scaled
+        found, dispersion = counts.regressed(read, n)
+        self.slope[:, self.counted] = 0.0
+        self.slope[: read.shape[1], self.counted] = found[:-1]
+        self.offset[self.counted] = found[-1]
+        self.size[self.counted] = dispersion.sqrt().clamp(min=SMALLEST_SIZE)
+
+    def _came(self, y: Tensor) -> Tensor:
+        """Give 1 for yes, -1 for no, and counts; 0 for other observables; (rows, k)."""
+        signs = torch.where(self.binary, 2 * ((y - self.no) / self.step).round() - 1, 0.0)
+        return torch.where(self.counted, y.expm1(), signs)
 
     def _left(self, x: Tensor, y: Tensor) -> Tensor:
-        """Give what the quadratic function leaves, scaled; the log odds of what came."""
+        """Give what the quadratic function leaves, scaled; the log odds of what came; log rates."""
         bent = self.offset + powers(self._scaled(x), 2) @ self.slope
-        return torch.where(self.binary, self._signs(y) * bent, (y - bent) / self.size)
+        left = torch.where(self.binary, self._came(y) * bent, (y - bent) / self.size)
+        return torch.where(self.counted, bent, left)
 
 
 @torch.no_grad()
@@ -290,21 +343,23 @@ def learned(
     rows = [torch.arange(len(x)), *(others for _, others in parts)]
     whole, *folds = members
     centre, spread = x.mean(dim=0), x.std(dim=0).clamp(min=SMALLEST_VARIANCE)
-    binary = log_odds.two_valued(y)
+    binary, counted = log_odds.two_valued(y), counts.counted(y)
     for member, mine in zip(members, rows, strict=True):
         member.centre.copy_(centre)
         member.spread.copy_(spread)
         member.binary.copy_(binary)
+        member.counted.copy_(counted)
         member.no.copy_(torch.where(binary, y.amin(dim=0), 0.0))
         member.step.copy_(torch.where(binary, y.amax(dim=0) - y.amin(dim=0), 1.0))
         member._bend(x[mine], y[mine])
     size = whole._left(x, y).square().mean(dim=0).sqrt()
+    size = torch.where((size > 0) & ~binary, size, 1.0)
+    size = torch.where(counted, whole.size, size)
     for member in members:
-        member.size.copy_(torch.where((size > 0) & ~binary, size, 1.0))
+        member.size.copy_(size)
     left = torch.stack([member._left(x, y) for member in members])
-    held = [part for part, _ in parts]
-    signs, scaled = whole._signs(y).float(), ((x - centre) / spread).float()
-    weights = trained(scaled, left.float(), signs, rows, held)
+    targets = Targets(left, whole._came(y), binary, counted, size)
+    weights = trained(whole._scaled(x).float(), targets, rows, [part for part, _ in parts])
     for place, member in enumerate(members):
         for name, weight, bias in zip(LAYERS, weights[::2], weights[1::2], strict=True):
             getattr(member, name).copy_(weight[place].T)
@@ -320,7 +375,7 @@ def parts_of(rows: int) -> Parts:
 
 def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, parts: Parts) -> None:
     """Learn how large what is left of rows left out is, and how it goes together."""
-    normal = torch.where(~members[0].binary)[0]
+    normal = torch.where(~(members[0].binary | members[0].counted))[0]
     if not len(normal):
         return
     left = torch.empty_like(y)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from sbi_inn.flows import counts
 
 # Width of the two hidden layers.
 HIDDEN = 64
@@ -43,44 +46,66 @@ LOWEST = -12.0
 HIGHEST = 6.0
 
 
+class Targets(NamedTuple):
+    """What networks learn of observables.
+
+    Attributes
+    ----------
+    left : Tensor, shape (networks, rows, k)
+        What means leave, scaled; log odds of what came; log rates of counts.
+    came : Tensor, shape (rows, k)
+        1 for yes, -1 for no, and counts; 0 for other observables.
+    binary, counted : Tensor, shape (k,)
+    size : Tensor, shape (k,)
+        Of what is added to a mean, and the first scatter of counts, as a share of their means.
+    """
+
+    left: Tensor
+    came: Tensor
+    binary: Tensor
+    counted: Tensor
+    size: Tensor
+
+    def at(self, networks: Tensor, rows: Tensor) -> Targets:
+        """Give those of some rows for each network, (networks, some)."""
+        return self._replace(left=self.left[networks, rows], came=self.came[rows])
+
+
 @torch.enable_grad()
-def trained(
-    x: Tensor, y: Tensor, signs: Tensor, rows: list[Tensor], held: list[Tensor]
-) -> list[Tensor]:
-    """Train networks side by side to give means and log variances of y (networks, rows, k).
+def trained(x: Tensor, targets: Targets, rows: list[Tensor], held: list[Tensor]) -> list[Tensor]:
+    """Train networks side by side to give means and log variances (networks, rows, k).
 
     Each sees rows of its own. All stop where the rows that the second and later ones have not seen
-    fare best on average. Of a binary observable the mean is what a network adds to the log odds: y
-    are the log odds of what came, and `signs` (rows, k) say whether that was yes, 1, or no, -1;
-    they are 0 for other observables. If rows left out are no likelier by what is added to log odds,
-    nothing is added.
+    fare best on average. Of a binary observable the mean is what a network adds to the log odds: if
+    rows left out are no likelier by it, nothing is added. Of counts it is what it adds to the log
+    rate, and the log variance is that of the dispersion, both in units of `size`.
     """
     generator = torch.Generator().manual_seed(0)
-    weights = _drawn(len(rows), x.shape[1], 2 * y.shape[2], generator)
+    weights = _drawn(len(rows), x.shape[1], 2 * len(targets.size), generator)
     batch = min(BATCH, max(1, min(map(len, rows)) // BATCHES))
     steps = int(min(STEPS, max(FEWEST_STEPS, STEPS * (len(x) / ROWS) ** 0.5)))
     optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=DECAY, foreach=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rate, steps=steps))
     best, kept = math.inf, weights
     # Where all are binary and a linear function says it all, training soon shows it.
-    enough = _without(y, held) if (signs != 0).all() else math.inf
+    enough = _without(targets, held) if targets.binary.all() else math.inf
     each = torch.arange(len(rows))[:, None]
     for step in range(steps):
         chosen = [mine[torch.randint(len(mine), (batch,), generator=generator)] for mine in rows]
         places = torch.stack(chosen)
         optimiser.zero_grad()
-        losses = _losses(weights, x[places], y[each, places], signs[places])
+        losses = _losses(weights, x[places], targets.at(each, places))
         losses.mean(dim=(1, 2)).sum().backward()
         nn.utils.clip_grad_norm_(weights, STEEPEST * len(rows) ** 0.5)
         optimiser.step()
         schedule.step()
         if step % LOOK == LOOK - 1 and step > FIRST_LOOK * steps:
-            now = float(_held_losses(weights, x, y, signs, held).mean())
+            now = float(_held_losses(weights, x, targets, held).mean())
             if now < best:
                 best, kept = now, [weight.detach().clone() for weight in weights]
             if step > GIVEN_UP * steps and best >= enough:
                 break
-    return kept if (signs == 0).all() else _where_it_helps(kept, x, y, signs, held)
+    return _where_it_helps(kept, x, targets, held) if targets.binary.any() else kept
 
 
 def _rate(step: int, steps: int) -> float:
@@ -102,45 +127,53 @@ def _drawn(networks: int, n_in: int, n_out: int, generator: torch.Generator) -> 
     return [weight.requires_grad_() for weight in found]
 
 
-def _losses(weights: list[Tensor], x: Tensor, y: Tensor, signs: Tensor) -> Tensor:
+def _losses(weights: list[Tensor], x: Tensor, targets: Targets) -> Tensor:
     """Negative log-likelihood of each observable by each network, but for a constant."""
     h = torch.baddbmm(weights[1], x, weights[0])
     h = torch.baddbmm(weights[3], F.silu(h), weights[2])
     mean, log_variance = torch.baddbmm(weights[5], F.silu(h), weights[4]).chunk(2, dim=2)
     log_variance = log_variance.clamp(LOWEST, HIGHEST)
-    normal = 0.5 * (log_variance + (y - mean).square() * torch.exp(-log_variance))
-    binary = signs != 0
-    if not binary.any():
-        return normal
-    return torch.where(binary, F.softplus(-(y + signs * mean)), normal)
+    losses = 0.5 * (log_variance + (targets.left.float() - mean).square() * torch.exp(-log_variance))
+    if targets.binary.any():
+        odds = F.softplus(-(targets.left.float() + targets.came.float() * mean))
+        losses = torch.where(targets.binary, odds, losses)
+    if targets.counted.any():
+        here = targets.counted
+        size, n = targets.size[here], targets.came[..., here]
+        log_rate = targets.left[..., here] + size * mean[..., here].double()
+        log_dispersion = log_variance[..., here].double() + 2 * size.log()
+        of_counts = counts.loss(n, log_rate, log_dispersion)
+        losses = losses.double().masked_scatter(here.expand_as(losses), of_counts)
+    return losses
 
 
 @torch.no_grad()
 def _held_losses(
-    weights: list[Tensor], x: Tensor, y: Tensor, signs: Tensor, held: list[Tensor]
+    weights: list[Tensor], x: Tensor, targets: Targets, held: list[Tensor]
 ) -> Tensor:
     """Give the mean loss of each observable at rows left out, shape (parts, k)."""
-    losses = [
-        _losses([w[[place]] for w in weights], x[None, part], y[place, part][None], signs[part])
-        for place, part in enumerate(held, 1)
-    ]
+    losses = []
+    for place, part in enumerate(held, 1):
+        there = targets.at(torch.tensor([[place]]), part[None])
+        losses.append(_losses([w[[place]] for w in weights], x[None, part], there))
     return torch.cat([loss.mean(dim=1) for loss in losses])
 
 
-def _without(y: Tensor, held: list[Tensor]) -> float:
-    """Give the mean loss of rows left out by the log odds y alone."""
-    parts = [F.softplus(-y[place, part]).mean() for place, part in enumerate(held, 1)]
+def _without(targets: Targets, held: list[Tensor]) -> float:
+    """Give the mean loss of rows left out by log odds alone."""
+    left = targets.left.float()
+    parts = [F.softplus(-left[place, part]).mean() for place, part in enumerate(held, 1)]
     return float(torch.stack(parts).mean())
 
 
 @torch.no_grad()
 def _where_it_helps(
-    weights: list[Tensor], x: Tensor, y: Tensor, signs: Tensor, held: list[Tensor]
+    weights: list[Tensor], x: Tensor, targets: Targets, held: list[Tensor]
 ) -> list[Tensor]:
     """Add nothing to log odds where rows left out are no likelier by it."""
-    binary = (signs != 0).any(dim=0)
+    binary = targets.binary
     none = [*weights[:4], *(weight.clone() for weight in weights[4:])]
     for weight in none[4:]:
         weight[:, :, : len(binary)] *= ~binary
-    with_it, without = (_held_losses(each, x, y, signs, held) for each in (weights, none))
+    with_it, without = (_held_losses(each, x, targets, held) for each in (weights, none))
     return weights if with_it[:, binary].mean() < without[:, binary].mean() else none

@@ -123,11 +123,10 @@ def statistic(likelihood: Likelihood, x: Tensor, y: Tensor, given: Tensor) -> Te
     C^-1 (dmean / noise)' + dv (1 + C o C^-1) / 4 dv'; o multiplies entry by entry.
     """
     expected = likelihood(x, given)
-    noise = torch.exp(0.5 * expected.log_variance)
-    z = (y - expected.mean) / noise
-    inverse, weighted = likelihood.inverse, z @ likelihood.inverse
+    left = likelihood.left(y, expected.mean, expected.log_variance)
+    noise, inverse = torch.exp(0.5 * expected.log_variance), likelihood.inverse
     steep, bent = expected.mean_slope / noise[:, None], expected.log_variance_slope
-    slope = (steep @ weighted[..., None] + 0.5 * bent @ (weighted * z - 1)[..., None])[..., 0]
+    slope = (steep @ left.freed[..., None] + bent @ left.wider[..., None])[..., 0]
     same = torch.eye(len(inverse), dtype=inverse.dtype)
     of_variance = 0.25 * (same + likelihood.correlation * inverse)
     information = steep @ inverse @ steep.mT + bent @ of_variance @ bent.mT

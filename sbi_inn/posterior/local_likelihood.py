@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sbi_inn.flows.counts import counted
 from sbi_inn.flows.laplace_start import MOST_PARAMETERS
 from sbi_inn.flows.prediction import n_products
 from sbi_inn.flows.score_test import Judged, judged
@@ -138,7 +139,10 @@ class Readings:
     def fit(self, observations: Observations) -> Exact:
         """Learn how they are scaled."""
         read = not_pixels(observations)
-        return Exact.fit(observations, read, profiles=True, curves=self.curves, alike=True)
+        curves = self.curves
+        return Exact.fit(
+            observations, read, profiles=True, curves=curves, alike=True, counts=True
+        )
 
 
 @dataclass(frozen=True)
@@ -245,9 +249,12 @@ class Local:
 
 
 def _blurred(y: Tensor) -> Tensor:
-    """Add noise to observables of which many rows have the same value (rows, observables)."""
+    """Add noise to observables of which many rows have the same value (rows, observables).
+
+    Not to counts: what is learned of these is no density.
+    """
     most = [np.unique(column, return_counts=True)[1].max() for column in y.numpy().T]
-    tied = torch.tensor(most) > TIED * len(y)
+    tied = (torch.tensor(most) > TIED * len(y)) & ~counted(y)
     generator = torch.Generator().manual_seed(0)
     return y + tied * y.std(dim=0) * torch.randn(y.shape, generator=generator, dtype=y.dtype)
 

@@ -6,6 +6,7 @@ mind, and finds in them how large the noise is.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.columns import Columns, named, prefixed
+from sbi_inn.summary_networks.counted import Counted
 from sbi_inn.summary_networks.curves import places_of_curves
 from sbi_inn.summary_networks.described import (
     described_curves,
@@ -33,10 +35,10 @@ from sbi_inn.typing import AnyArray, FloatArray, IntArray
 Part = Literal["curves", "shares"]
 """What is read besides, and may be left out."""
 
-Way = Literal["observables", "laws"]
-"""Of curves a likelihood reads their entries, or what describes them: see `Exact.ways`."""
+Way = Literal["observables", "laws", "counts"]
+"""A likelihood reads observables; of curves what describes them; or counts: see `Exact.ways`."""
 
-# Observables up to which a likelihood is learned; binary ones need no correlations.
+# Observables up to which a likelihood is learned; binary ones and counts need no correlations.
 MOST_OBSERVABLES, MOST_BINARY = 200, 1_000
 # How the names of the arrays of `Whitened` begin in files.
 WHITENED = "whitened:"
@@ -45,6 +47,7 @@ PATTERNS = "patterns:"  # those of `Patterns`
 PROFILED = "profiled:"  # of empty arrays, before the name of a set
 CURVES = "curves:"  # of the places of curves
 SHARES = "shares:"  # of the limits of shares
+COUNTED = "counted:"  # of the arrays of `Counted`
 MOVING = "moving:"  # of empty arrays, before the name of a series
 
 
@@ -72,6 +75,8 @@ class Exact:
         Series of which it is also read how much they change; none in older files.
     shares : Shares
         What is read of sets where simulations are much alike.
+    counted : Counted
+        Which of the columns are counts; these are also read as log(1 + n).
     """
 
     read: IntArray
@@ -84,6 +89,7 @@ class Exact:
     moving: tuple[str, ...] = ()
     shares: Shares = field(default_factory=Shares)
     patterns: Patterns | None = None
+    counted: Counted = field(default_factory=Counted)
 
     @classmethod
     def fit(
@@ -94,11 +100,12 @@ class Exact:
         profiles: bool = False,
         curves: Mapping[str, IntArray] | None = None,
         alike: bool = False,
+        counts: bool = False,
     ) -> Exact:
         """Learn it from a batch of observations.
 
         With profiles of their large sets, with shares of these where simulations are much `alike`,
-        and with what describes curves: by default those among them.
+        with what describes curves: by default those among them; and with `counts` as such.
         """
         profiled = large_sets(observations) if profiles else ()
         shares = Shares.fit(observations, profiled) if alike else Shares()
@@ -106,7 +113,10 @@ class Exact:
         moving = tuple(observations.series)
         table, givens = _table(observations, read, profiled, shares, curves, moving)
         columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
-        return cls(read, columns, whitened, givens, None, profiled, curves, moving, shares)
+        first = observations.vector.shape[1] - observations.givens
+        counted = Counted.fit(table[:, : (read < first).sum()]) if counts else Counted()
+        found = cls(read, columns, whitened, givens, None, profiled, curves, moving, shares)
+        return replace(found, counted=counted)
 
     def without(self, part: Part, observations: Observations) -> Exact:
         """Learn it anew without what describes curves, or without shares."""
@@ -116,11 +126,12 @@ class Exact:
             profiles=bool(self.profiled),
             curves={} if part == "curves" else self.curves,
             alike=bool(self.shares) and part != "shares",
+            counts=bool(self.counted),
         )
 
     def with_neighbours(self, latents: FloatArray, observations: Observations) -> Exact:
         """Add what neighbours say, among rows of latents (rows, dim) and observations."""
-        first, whitened = self._parts(observations)
+        first, whitened, _ = self._parts(observations)
         neighbours = Neighbours.of(first, self._components(whitened), latents)
         return replace(self, neighbours=neighbours)
 
@@ -132,11 +143,16 @@ class Exact:
     @property
     def width(self) -> int:
         """How many features it gives."""
+        heard = sum(one.width for one in (self.neighbours, self.patterns) if one is not None)
+        return self._read + len(self.counted.columns) + heard
+
+    @property
+    def _read(self) -> int:
+        """How many there are before what is said of counts."""
         whitened = self.whitened
         parts = (whitened.components, whitened.scores.columns[None], whitened.sizes)
         parts += (whitened.size_scores.columns[None],)
-        heard = sum(one.width for one in (self.neighbours, self.patterns) if one is not None)
-        return self.own + sum(part.shape[1] for part in parts) + heard
+        return self.own + sum(part.shape[1] for part in parts)
 
     @property
     def own(self) -> int:
@@ -156,7 +172,15 @@ class Exact:
     def ways(self, most: int = MOST_OBSERVABLES) -> dict[Way, tuple[int, ...]]:
         """Each way to choose features of which a likelihood is learned: so many at most."""
         every: dict[Way, tuple[int, ...]] = {"observables": self.observables, "laws": self.laws}
-        return {way: c for way, c in every.items() if 0 < len(c) <= most}
+        found = {way: c for way, c in every.items() if 0 < len(c) <= most}
+        fit = self.counted and len(self.observables) <= MOST_BINARY
+        return found | ({"counts": self.counts} if fit else {})
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The same as `observables`, with log(1 + n) of counts."""
+        table = dict(zip(self._named(self.counted.columns), itertools.count(self._read), strict=False))
+        return tuple(table.get(column, column) for column in self.observables)
 
     @property
     def laws(self) -> tuple[int, ...]:
@@ -173,15 +197,20 @@ class Exact:
         return np.arange(n - width_of_curves(self.curves.values()), n)
 
     def _of_observables(self, without: IntArray) -> tuple[int, ...]:
+        kept = np.delete(np.arange(self.columns.scale.shape[1]), np.union1d(self.givens, without))
+        return tuple(self._named(kept).tolist())
+
+    def _named(self, chosen: IntArray) -> IntArray:
+        """Give the features of some columns: the normal score of those that have one."""
         columns = self.columns
         found = np.arange(columns.scale.shape[1])
         found[columns.scores.columns] = len(found) + np.arange(len(columns.scores.columns))
-        return tuple(np.delete(found, np.union1d(self.givens, without)).tolist())
+        return found[chosen]
 
     def __call__(self, observations: Observations) -> npt.NDArray[np.float32]:
         """Give the features, shape (batch, ...)."""
-        first, whitened = self._parts(observations)
-        parts = [first, whitened]
+        first, whitened, counts = self._parts(observations)
+        parts = [first, whitened, counts]
         if self.neighbours is not None:
             parts.append(self.neighbours(first, self._components(whitened)))
         if self.patterns is not None:
@@ -195,12 +224,13 @@ class Exact:
         features = torch.from_numpy(self(observations).astype(float))
         return features[:, list(columns)], features[:, self.givens]
 
-    def _parts(self, observations: Observations) -> tuple[AnyArray, AnyArray]:
-        """Give columns as they are, and what was made of them by whitening."""
+    def _parts(self, observations: Observations) -> tuple[AnyArray, AnyArray, AnyArray]:
+        """Give columns as they are, what was made of them by whitening, and counts."""
         table, _ = _table(
             observations, self.read, self.profiled, self.shares, self.curves, self.moving
         )
-        return self.columns(table), self.whitened(table).astype(np.float32)
+        whitened, counts = self.whitened(table), self.counted(table)
+        return self.columns(table), whitened.astype(np.float32), counts.astype(np.float32)
 
     def _components(self, whitened: AnyArray) -> AnyArray:
         return whitened[:, : self.whitened.components.shape[1]]
@@ -210,7 +240,7 @@ class Exact:
         whitened = prefixed(WHITENED, self.whitened.to_arrays())
         found = {"read": self.read, "givens": self.givens} | self.columns.to_arrays() | whitened
         found |= {PROFILED + name: np.empty(0) for name in self.profiled}
-        found |= prefixed(SHARES, self.shares.limits)
+        found |= prefixed(SHARES, self.shares.limits) | prefixed(COUNTED, self.counted.to_arrays())
         found |= prefixed(CURVES, self.curves) | {MOVING + n: np.empty(0) for n in self.moving}
         if self.neighbours is not None:
             found |= prefixed(NEIGHBOURS, self.neighbours.to_arrays())
@@ -235,6 +265,7 @@ class Exact:
             tuple(named(MOVING, arrays)),
             Shares(named(SHARES, arrays)),
             Patterns.from_arrays(alike) if alike else None,
+            Counted.from_arrays(named(COUNTED, arrays)),
         )
 
 

@@ -110,7 +110,7 @@ class Scaling:
         *,
         scores: bool = True,
         exact: bool = False,
-        profiles: bool = False,
+        likelihood: bool = False,
         alike: bool = False,
         statistics: bool = False,
         curves: bool = False,
@@ -128,8 +128,8 @@ class Scaling:
             Look for features whose law is far from normal, and condense large sets.
         exact : bool
             Prepare also what a `GaussianStart` reads.
-        profiles : bool
-            Let that read the quantiles of large sets, too.
+        likelihood : bool
+            Let that read what a likelihood is learned of: quantiles of large sets, and counts.
         alike : bool
             Let it read shares of these sets below fixed limits besides: simulations are much alike.
         statistics : bool
@@ -172,7 +172,9 @@ class Scaling:
             large,
             sizes,
             told,
-            Exact.fit(observations, read, profiles=profiles, alike=alike) if exact else None,
+            Exact.fit(observations, read, profiles=likelihood, alike=alike, counts=likelihood)
+            if exact
+            else None,
             {name: Curves.fit(observations, places) for name, places in drawn.items()},
             decades,
             ordered=Ordered.fit(observations) if ordered else None,

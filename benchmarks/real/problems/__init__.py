@@ -48,6 +48,8 @@ NAMES = (
     "decays",
     "growth",
     "star",
+    "roaches",
+    "disasters",
 )
 REFERENCE = Path(__file__).resolve().parent.parent / "reference"
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sbi_inn.flows.gaussian_start import MOST_TRIED, left_out_losses, surely_less
-from sbi_inn.flows.laplace_start import MOST_PARAMETERS, WORST
+from sbi_inn.flows.laplace_start import MOST_PARAMETERS, WORST, LaplaceStart
 from sbi_inn.flows.score_test import judged
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.statistics import mostly_two_valued
@@ -37,7 +37,7 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
     """
     seen = data.observations[data.train]
     if (exact.profiled or exact.curves) and not _enough(exact, data):
-        exact = Exact.fit(seen, exact.read, curves={})
+        exact = Exact.fit(seen, exact.read, curves={}, counts=bool(exact.counted))
     if not _enough(exact, data):
         return None
     parts = [part for part in get_args(Part) if getattr(exact, part)]
@@ -79,12 +79,27 @@ def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
     """Give the features of which a likelihood may be learned; none where it cannot be afforded.
 
     Of curves these are their entries or what describes them, whichever tells parameters apart best.
+    Counts are read as such where a start makes left-out rows likelier by it.
     """
     found = exact.ways(MOST_BINARY if binary(data) else MOST_OBSERVABLES)
     if not found or not may_learn(data) or data.dim + len(exact.givens) > MOST_PARAMETERS:
         return ()
-    told = partial(_tells, exact, data)
-    return max(found.values(), key=told) if len(found) > 1 else next(iter(found.values()))
+    counts, told = found.pop("counts", ()), partial(_tells, exact, data)
+    best = max(found.values(), key=told) if len(found) > 1 else next(iter(found.values()), ())
+    if not (counts and best):
+        return counts or best
+    begun = partial(_begun, exact, data)
+    return counts if surely_less(begun(counts), begun(best)) else best
+
+
+def _begun(exact: Exact, data: TrainingData, columns: tuple[int, ...]) -> torch.Tensor:
+    """Give losses of left-out rows by a start whose likelihood is learned of columns."""
+    rows = data.train[:LEARNED_OF]
+    x = torch.from_numpy(data.latents[rows].astype(np.float32))
+    context = torch.from_numpy(exact(data.observations[rows]))
+    givens = tuple(exact.givens.tolist())
+    start = LaplaceStart(x.shape[1], context.shape[1], exact.own, columns, givens)
+    return start.losses(x, context, exact.own)
 
 
 def _tells(exact: Exact, data: TrainingData, columns: tuple[int, ...]) -> float:

@@ -131,7 +131,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             read,
             scores=not own,
             exact=self._may_start_exact(data),
-            profiles=self._learns_likelihood(data),
+            likelihood=self._learns_likelihood(data),
             alike=data.in_folds,
             statistics=self.reads_statistics,
             curves=self.reads_curves and not own,
@@ -173,7 +173,8 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         self, data: TrainingData, seen: Pairs, scaling: Scaling, seed: int
     ) -> tuple[Network, Shape]:
         exact, net = scaling.exact, None
-        likely = emulated(exact, data) if exact and self._learns_likelihood(data) else ()
+        as_read = replace(data, observations=scaling.decades(data.observations))
+        likely = emulated(exact, as_read) if exact and self._learns_likelihood(data) else ()
         shape = Shape.of(seen, data, scaling, likely, self.beside)
         with seeded(seed):
             if self.summary != "auto":
