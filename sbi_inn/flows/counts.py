@@ -25,7 +25,7 @@ WHOLE, WHOLE_EACH = 1e-4, 1e-5
 FEWEST_VALUES = 4
 # Rows that a regression of log rates looks at.
 ROWS = 8_000
-# Products of features: up to so many features a log rate is a quadratic function, else a linear one.
+# Parameters and their products, up to which a log rate is a quadratic function of them.
 MOST_FEATURES = 45
 # Dispersions that are tried, and the first one: that of an exponential law.
 TRIED = torch.logspace(-6, 2, 33, dtype=torch.float64)
@@ -47,7 +47,9 @@ def counted(y: Tensor) -> Tensor:
     n = torch.expm1(y)
     off = (n - n.round()).abs() <= WHOLE + WHOLE_EACH * n
     whole = ((n > -WHOLE) & off).all(dim=0)
-    many = torch.tensor([len(c.unique()) >= FEWEST_VALUES if w else False for c, w in zip(y.T, whole, strict=True)])
+    many = torch.tensor(
+        [len(c.unique()) >= FEWEST_VALUES if w else False for c, w in zip(y.T, whole, strict=True)]
+    )
     return whole & many.to(whole.device)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,6 +49,11 @@ class Evened(Bijection):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.register_buffer("flat", torch.zeros(dim, dtype=torch.bool))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Read a file; older ones even nothing."""
+        state_dict.setdefault(prefix + "flat", self.flat)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Even the columns; with the log determinant of each row, (batch,)."""

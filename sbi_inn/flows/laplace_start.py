@@ -202,7 +202,8 @@ class LaplaceStart(Bijection):
                 self.even.flat.copy_(flat)
 
     def _losses(self, x: Tensor, context: Tensor, own: int) -> Tensor:
-        return self._tried(x, context, own, self._learn(x, context, own))[0].clamp(max=WORST)
+        mode = self._learn(x, context, own)
+        return self._tried(x, context, own, mode, FLOORS[::2])[0].clamp(max=WORST)
 
     def _learn(self, x: Tensor, context: Tensor, own: int) -> Mode:
         """Learn the likelihood, and give the modes of rows by others that have not seen them."""
@@ -283,13 +284,20 @@ class LaplaceStart(Bijection):
         """Give x in units of the normal law; what is far out, as far as MOST_LEFT."""
         return ((x - seen.place)[:, None] @ seen.factor)[:, 0].clamp(-MOST_LEFT, MOST_LEFT)
 
-    def _tried(self, x: Tensor, context: Tensor, own: int, mode: Mode) -> tuple[Tensor, float]:
-        """Give the losses of rows left out by the best of FLOORS, and that floor."""
+    def _tried(
+        self,
+        x: Tensor,
+        context: Tensor,
+        own: int,
+        mode: Mode,
+        floors: tuple[float, ...] = FLOORS,
+    ) -> tuple[Tensor, float]:
+        """Give the losses of rows left out by the best of some floors, and that floor."""
         held = torch.arange(min(len(x), MOST_TRIED)) % HELD == 0
         x, context = x[: len(held)], context[: len(held)]
         mode, (x, of_even) = Mode(*(part[: len(held)] for part in mode)), self.even(x)
         found = []
-        for floor in FLOORS:
+        for floor in floors:
             seen = self._seen(context, mode, floor)
             read, left = self._read(context, seen), self._left(x, seen)
             start = GaussianStart(self.dim, read.shape[1])
@@ -297,7 +305,7 @@ class LaplaceStart(Bijection):
             more = _log_det(seen.factor[held]) + of_even[held]
             found.append(start.losses(left[held], read[held]) - more)
         best = min(range(len(found)), key=lambda place: found[place].clamp(max=WORST).mean())
-        return found[best], FLOORS[best]
+        return found[best], floors[best]
 
     def _plain_losses(self, x: Tensor, context: Tensor, own: int) -> Tensor:
         """Give the losses of the same rows by a plain start that has not seen them."""

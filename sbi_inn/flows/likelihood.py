@@ -358,7 +358,7 @@ def learned(
     for member in members:
         member.size.copy_(size)
     left = torch.stack([member._left(x, y) for member in members])
-    targets = Targets(left, whole._came(y), binary, counted, size)
+    targets = Targets(left.float(), whole._came(y).float(), binary, counted, size)
     weights = trained(whole._scaled(x).float(), targets, rows, [part for part, _ in parts])
     for place, member in enumerate(members):
         for name, weight, bias in zip(LAYERS, weights[::2], weights[1::2], strict=True):

@@ -133,14 +133,14 @@ def _losses(weights: list[Tensor], x: Tensor, targets: Targets) -> Tensor:
     h = torch.baddbmm(weights[3], F.silu(h), weights[2])
     mean, log_variance = torch.baddbmm(weights[5], F.silu(h), weights[4]).chunk(2, dim=2)
     log_variance = log_variance.clamp(LOWEST, HIGHEST)
-    losses = 0.5 * (log_variance + (targets.left.float() - mean).square() * torch.exp(-log_variance))
+    losses = 0.5 * (log_variance + (targets.left - mean).square() * torch.exp(-log_variance))
     if targets.binary.any():
-        odds = F.softplus(-(targets.left.float() + targets.came.float() * mean))
+        odds = F.softplus(-(targets.left + targets.came * mean))
         losses = torch.where(targets.binary, odds, losses)
     if targets.counted.any():
         here = targets.counted
-        size, n = targets.size[here], targets.came[..., here]
-        log_rate = targets.left[..., here] + size * mean[..., here].double()
+        size, n = targets.size[here], targets.came[..., here].double()
+        log_rate = targets.left[..., here].double() + size * mean[..., here]
         log_dispersion = log_variance[..., here].double() + 2 * size.log()
         of_counts = counts.loss(n, log_rate, log_dispersion)
         losses = losses.double().masked_scatter(here.expand_as(losses), of_counts)
@@ -148,9 +148,7 @@ def _losses(weights: list[Tensor], x: Tensor, targets: Targets) -> Tensor:
 
 
 @torch.no_grad()
-def _held_losses(
-    weights: list[Tensor], x: Tensor, targets: Targets, held: list[Tensor]
-) -> Tensor:
+def _held_losses(weights: list[Tensor], x: Tensor, targets: Targets, held: list[Tensor]) -> Tensor:
     """Give the mean loss of each observable at rows left out, shape (parts, k)."""
     losses = []
     for place, part in enumerate(held, 1):
@@ -161,8 +159,7 @@ def _held_losses(
 
 def _without(targets: Targets, held: list[Tensor]) -> float:
     """Give the mean loss of rows left out by log odds alone."""
-    left = targets.left.float()
-    parts = [F.softplus(-left[place, part]).mean() for place, part in enumerate(held, 1)]
+    parts = [F.softplus(-targets.left[place, part]).mean() for place, part in enumerate(held, 1)]
     return float(torch.stack(parts).mean())
 
 

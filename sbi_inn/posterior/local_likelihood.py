@@ -140,9 +140,7 @@ class Readings:
         """Learn how they are scaled."""
         read = not_pixels(observations)
         curves = self.curves
-        return Exact.fit(
-            observations, read, profiles=True, curves=curves, alike=True, counts=True
-        )
+        return Exact.fit(observations, read, profiles=True, curves=curves, alike=True, counts=True)
 
 
 @dataclass(frozen=True)

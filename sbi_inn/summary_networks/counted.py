@@ -16,6 +16,9 @@ WHOLE = 1e-9
 # A smallest count that is larger is none: all numbers that large look whole.
 LARGEST = 1e6
 
+# Largest logarithm of a count.
+HIGHEST = 700.0
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -57,7 +60,8 @@ class Counted:
         """Give log(1 + n) of each, shape (rows, k)."""
         told = table[:, self.columns]
         plain = np.isnan(self.added)
-        n = np.where(plain, told, np.exp(np.where(plain, 0.0, told)) - np.nan_to_num(self.added))
+        logs = np.exp(np.clip(np.where(plain, 0.0, told), None, HIGHEST))
+        n = np.where(plain, told, logs - np.nan_to_num(self.added))
         return np.log1p(np.maximum(n, 0.0))
 
     def to_arrays(self) -> dict[str, AnyArray]:
@@ -76,7 +80,7 @@ def _added(column: FloatArray) -> float | None:
         return None
     if column.min() >= 0 and (column == column.round()).all():
         return np.nan if column.min() <= LARGEST else None
-    values = np.exp(np.minimum(column, 700.0))
+    values = np.exp(np.minimum(column, HIGHEST))
     if (abs(values - values.round()) > WHOLE * (1 + values)).any() or values.min() > LARGEST:
         return None
     return 1.0 if values.min() < 1.5 else 0.0

@@ -6,7 +6,6 @@ mind, and finds in them how large the noise is.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -172,15 +171,19 @@ class Exact:
     def ways(self, most: int = MOST_OBSERVABLES) -> dict[Way, tuple[int, ...]]:
         """Each way to choose features of which a likelihood is learned: so many at most."""
         every: dict[Way, tuple[int, ...]] = {"observables": self.observables, "laws": self.laws}
-        found = {way: c for way, c in every.items() if 0 < len(c) <= most}
+        found: dict[Way, tuple[int, ...]] = {}
+        found |= {way: c for way, c in every.items() if 0 < len(c) <= most}
         fit = self.counted and len(self.observables) <= MOST_BINARY
-        return found | ({"counts": self.counts} if fit else {})
+        if fit:
+            found["counts"] = self.counts
+        return found
 
     @property
     def counts(self) -> tuple[int, ...]:
         """The same as `observables`, with log(1 + n) of counts."""
-        table = dict(zip(self._named(self.counted.columns), itertools.count(self._read), strict=False))
-        return tuple(table.get(column, column) for column in self.observables)
+        where = self._named(self.counted.columns).tolist()
+        told = {column: self._read + place for place, column in enumerate(where)}
+        return tuple(told.get(column, column) for column in self.observables)
 
     @property
     def laws(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from scipy.stats import nbinom
 
 from sbi_inn.flows import LaplaceStart, counts
 from sbi_inn.flows.laplace import Box, modes
-from sbi_inn.flows.likelihood import Likelihood, flatter, learned
+from sbi_inn.flows.likelihood import Likelihood, learned
 from sbi_inn.flows.score_test import too_sure
 
 YEARS = torch.linspace(-1, 1, 20).double()
@@ -192,25 +192,9 @@ def test_counts_and_numbers_side_by_side():
     assert torch.equal(likelihood.correlation[3:, 3:], torch.eye(20).double())
 
 
-def test_a_parameter_with_a_flat_prior_is_read_as_it_was():
-    draw = torch.Generator().manual_seed(11)
-    x = torch.randn(2_000, 3, generator=draw).double()
-    even = torch.special.ndtr(x)
-    noise = 0.05 * torch.randn(2_000, 4, generator=draw).double()
-    y = torch.stack([even[:, 0], even[:, 0] - x[:, 1], x[:, 1], x[:, 2]], dim=1) + noise
-    assert flatter(x, y, 3).tolist() == [True, False, False]
-    likelihood, _ = learned(x, y)
-    place = x[:5].clone().requires_grad_()
-    said = likelihood(place)
-    by_torch = torch.autograd.grad(said.mean[:, 0].sum(), place)[0]
-    torch.testing.assert_close(said.mean_slope[:, :, 0].detach(), by_torch)
-    assert (likelihood.law(x)[0][:, 0] - even[:, 0]).abs().mean() < 0.01
-
-
 def test_a_file_of_before_knows_no_counts(found):
     likelihood = found[0]
-    old = {n: v for n, v in likelihood.state_dict().items() if n not in ("counted", "flat")}
+    old = {n: v for n, v in likelihood.state_dict().items() if n != "counted"}
     again = Likelihood(2, 20)
     again.load_state_dict(old)
     assert not again.counted.any()
-    assert not again.flat.any()

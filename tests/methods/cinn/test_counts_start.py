@@ -1,0 +1,108 @@
+"""Counts under flat priors: a log rate that is linear in its parameters, whose posterior is known."""
+
+import numpy as np
+import pytest
+import scipy.stats as st
+
+import sbi_inn as si
+from sbi_inn.flows.laplace_start import LaplaceStart
+from sbi_inn.methods.cinn import exact_start, method
+from sbi_inn.training.settings import Training
+
+YEARS = np.linspace(-1, 1, 15)
+LOW, HIGH = np.array([-5.0, -6.0]), np.array([10.0, 6.0])
+
+
+@si.simulator(batched=True)
+def pairs(level, slope, rng):
+    return {"pairs": rng.poisson(np.exp(level[:, None] + slope[:, None] * YEARS))}
+
+
+PRIOR = si.Prior(level=st.uniform(-5, 15), slope=st.uniform(-6, 12))
+
+
+def exact(y):
+    """Mean and widths of level and slope, on a grid around the likeliest place."""
+    low, high = LOW, HIGH
+    for _ in range(3):
+        axes = [np.linspace(*ends, 201) for ends in zip(low, high, strict=True)]
+        grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+        log_rate = grid[:, :1] + grid[:, 1:] * YEARS
+        log = (y * log_rate - np.exp(log_rate)).sum(axis=1)
+        weight = np.exp(log - log.max())
+        weight /= weight.sum()
+        mean = weight @ grid
+        sd = np.sqrt(weight @ (grid - mean) ** 2)
+        step = np.array([axis[1] - axis[0] for axis in axes])
+        low, high = mean - 6 * np.maximum(sd, step), mean + 6 * np.maximum(sd, step)
+        low, high = np.maximum(low, LOW), np.minimum(high, HIGH)
+    return mean, sd
+
+
+def fitted(n, epochs):
+    return si.fit_posterior(
+        pairs,
+        PRIOR,
+        n_simulations=n,
+        method=si.CINN(start="exact", place=3, blocks=2, hidden=8),
+        training=Training(epochs=epochs),
+        ensemble=1,
+        seed=1,
+        progress=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def posterior():
+    return fitted(6_000, 4)
+
+
+def observed(level, slope, seed):
+    rng = np.random.default_rng(seed)
+    return rng.poisson(np.exp(level + slope * YEARS)).astype(float)
+
+
+@pytest.mark.slow
+def test_a_posterior_hundreds_of_times_narrower_than_the_prior(posterior):
+    for level, slope in ((4.0, 1.0), (2.0, -1.5), (6.0, 0.3)):
+        y = observed(level, slope, 2)
+        mean, sd = exact(y)
+        draws = posterior.sample({"pairs": y}, 4_000, seed=3)
+        found = np.stack([draws["level"], draws["slope"]], axis=1)
+        assert np.abs((found.mean(axis=0) - mean) / sd).max() < 0.4
+        np.testing.assert_allclose(np.log(found.std(axis=0) / sd), 0, atol=0.3)
+
+
+@pytest.mark.slow
+def test_it_is_saved_and_read_back(posterior, tmp_path):
+    posterior.save(tmp_path / "pairs.sbi")
+    again = si.load_posterior(tmp_path / "pairs.sbi")
+    y = {"pairs": observed(3.0, 0.5, 4)}
+    one, other = posterior.sample(y, 10), again.sample(y, 10)
+    np.testing.assert_array_equal(one["level"], other["level"])
+    np.testing.assert_allclose(posterior.log_prob(one, y), again.log_prob(one, y), rtol=1e-6)
+
+
+def test_what_a_likelihood_is_learned_of_is_chosen_by_what_is_read(monkeypatch):
+    """Counts that span decades are read by their logarithms."""
+    seen = []
+
+    def watched(exact, data):
+        seen.append(data.observations.vector.max())
+        return exact_start.emulated(exact, data)
+
+    starts = []
+    fit = LaplaceStart.fit
+
+    def fit_and_keep(self, *args):
+        starts.append(self)
+        return fit(self, *args)
+
+    monkeypatch.setattr(method, "emulated", watched)
+    monkeypatch.setattr(LaplaceStart, "fit", fit_and_keep)
+    fitted(800, 1)
+    assert 5 < seen[0] < np.log(1e8)
+    (start,) = starts
+    assert start.inverts
+    assert start.likelihood.counted.all()
+    assert start.even.flat.all()
