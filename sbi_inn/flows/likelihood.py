@@ -20,6 +20,7 @@ from sbi_inn.flows import counts, log_odds
 from sbi_inn.flows.emulator import regressed
 from sbi_inn.flows.left_out import left_out
 from sbi_inn.flows.likelihood_networks import HIDDEN, HIGHEST, LOWEST, Targets, trained
+from sbi_inn.flows.observable_laws import Kinds, Left
 from sbi_inn.flows.prediction import n_products, pairs, powers
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 
@@ -51,44 +52,6 @@ class Expected(NamedTuple):
     log_variance: Tensor
     mean_slope: Tensor
     log_variance_slope: Tensor
-
-
-class Left(NamedTuple):
-    """What is left of observables, beside what was expected.
-
-    Attributes
-    ----------
-    noises : Tensor, shape (batch, observables)
-        In units of the noise of each.
-    freed : Tensor, shape (batch, observables)
-        The same, times the inverse of the correlation.
-    square : Tensor, shape (batch, observables)
-        Both multiplied; of a binary observable twice the negative log of the probability of what
-        came.
-    wider : Tensor, shape (batch, observables)
-        By how much the log density grows with the log variance of each.
-    loss : Tensor, shape (batch,)
-        Negative log density of the observables, but for a constant.
-    """
-
-    noises: Tensor
-    freed: Tensor
-    square: Tensor
-    wider: Tensor
-    loss: Tensor
-
-
-class _Law(NamedTuple):
-    """Means and log variances, and how they change with what is learned; (batch, observables)."""
-
-    mean: Tensor
-    log_variance: Tensor
-    by_first: Tensor
-    by_second: Tensor
-
-    def where(self, chosen: Tensor, other: _Law) -> _Law:
-        """Give the other for chosen observables, (observables,), else this."""
-        return _Law(*(torch.where(chosen, b, a) for a, b in zip(self, other, strict=True)))
 
 
 class Likelihood(nn.Module):
@@ -182,6 +145,11 @@ class Likelihood(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @property
+    def kinds(self) -> Kinds:
+        """Which observables are binary, and which are counts."""
+        return Kinds(self.binary, self.counted, self.no, self.step)
+
+    @property
     def spreads(self) -> Tensor:
         """Those of the parameters, shape (dim,)."""
         return self.spread[: self.dim]
@@ -208,9 +176,10 @@ class Likelihood(nn.Module):
         (added, log_variance), (added_slope, log_slope) = found.chunk(2, 1), slope.chunk(2, 2)
         inside = (log_variance > LOWEST) & (log_variance < HIGHEST)
         bent = _slopes(scaled, self.dim) / self.spreads[:, None] @ self.slope
-        law = self._law(
+        law = self.kinds.law(
             self.offset + powers(scaled, 2) @ self.slope + added * self.size,
             log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log(),
+            self._least,
         )
         return Expected(
             law.mean,
@@ -230,40 +199,11 @@ class Likelihood(nn.Module):
         added, log_variance = F.linear(h, self.last, self.last_bias).chunk(2, 1)
         mean = self.offset + powers(scaled, 2) @ self.slope + added * self.size
         log_variance = log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log()
-        return self._law(mean, log_variance)[:2]
-
-    def _law(self, first: Tensor, second: Tensor) -> _Law:
-        """Give the law where `first` are means, log odds or log rates, as observables have it.
-
-        `second` are log variances; of counts, log dispersions.
-        """
-        found = _Law(first, second, torch.ones_like(first), torch.ones_like(first))
-        if self.binary.any():
-            yes = torch.sigmoid(first.clamp(-log_odds.MOST, log_odds.MOST))
-            scatter = self.step * yes * (1 - yes)
-            mean, log_variance = self.no + self.step * yes, (self.step * scatter).log()
-            binary = _Law(mean, log_variance, scatter, torch.zeros_like(first))
-            found = found.where(self.binary, binary)
-        if self.counted.any():
-            found = found.where(self.counted, _Law(*counts.law(first, second, self._least)))
-        return found
+        return self.kinds.law(mean, log_variance, self._least)[:2]
 
     def left(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Left:
         """Compare observables (batch, k) with what was expected of them."""
-        y = torch.where(self.counted, y.expm1(), y) if self.counted.any() else y
-        noises = (y - mean) * torch.exp(-0.5 * log_variance)
-        freed = noises @ self.inverse
-        square = noises * freed
-        wider, loss = 0.5 * (square - 1), 0.5 * (square + log_variance)
-        if self.binary.any():
-            came = 1 - ((y - mean) / self.step).abs().clamp(max=1 - 1e-12)
-            square = torch.where(self.binary, -2 * came.log(), square)
-            loss = torch.where(self.binary, -came.log(), loss)
-        if self.counted.any():
-            here = self.counted
-            likely, more = counts.compared(y[:, here], mean[:, here], log_variance[:, here])
-            wider[:, here], loss[:, here] = more, -likely
-        return Left(noises, freed, square, wider, loss.sum(dim=1))
+        return self.kinds.left(y, mean, log_variance, self.inverse)
 
     def compare(self, x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compare observables (batch, k) with what parameters (batch, dim) lead to.
@@ -310,15 +250,10 @@ class Likelihood(nn.Module):
         self.offset[self.counted] = found[-1]
         self.size[self.counted] = dispersion.sqrt().clamp(min=SMALLEST_SIZE)
 
-    def _came(self, y: Tensor) -> Tensor:
-        """Give 1 for yes, -1 for no, and counts; 0 for other observables; (rows, k)."""
-        signs = torch.where(self.binary, 2 * ((y - self.no) / self.step).round() - 1, 0.0)
-        return torch.where(self.counted, y.expm1(), signs)
-
     def _left(self, x: Tensor, y: Tensor) -> Tensor:
         """Give what the quadratic function leaves, scaled; the log odds of what came; log rates."""
         bent = self.offset + powers(self._scaled(x), 2) @ self.slope
-        left = torch.where(self.binary, self._came(y) * bent, (y - bent) / self.size)
+        left = torch.where(self.binary, self.kinds.came(y) * bent, (y - bent) / self.size)
         return torch.where(self.counted, bent, left)
 
 
@@ -343,22 +278,20 @@ def learned(
     rows = [torch.arange(len(x)), *(others for _, others in parts)]
     whole, *folds = members
     centre, spread = x.mean(dim=0), x.std(dim=0).clamp(min=SMALLEST_VARIANCE)
-    binary, counted = log_odds.two_valued(y), counts.counted(y)
+    kinds = Kinds.of(y)
     for member, mine in zip(members, rows, strict=True):
         member.centre.copy_(centre)
         member.spread.copy_(spread)
-        member.binary.copy_(binary)
-        member.counted.copy_(counted)
-        member.no.copy_(torch.where(binary, y.amin(dim=0), 0.0))
-        member.step.copy_(torch.where(binary, y.amax(dim=0) - y.amin(dim=0), 1.0))
+        for own, found in zip(member.kinds, kinds, strict=True):
+            own.copy_(found)
         member._bend(x[mine], y[mine])
     size = whole._left(x, y).square().mean(dim=0).sqrt()
-    size = torch.where((size > 0) & ~binary, size, 1.0)
-    size = torch.where(counted, whole.size, size)
+    size = torch.where((size > 0) & ~kinds.binary, size, 1.0)
+    size = torch.where(kinds.counted, whole.size, size)
     for member in members:
         member.size.copy_(size)
     left = torch.stack([member._left(x, y) for member in members])
-    targets = Targets(left.float(), whole._came(y).float(), binary, counted, size)
+    targets = Targets(left.float(), kinds.came(y).float(), kinds.binary, kinds.counted, size)
     weights = trained(whole._scaled(x).float(), targets, rows, [part for part, _ in parts])
     for place, member in enumerate(members):
         for name, weight, bias in zip(LAYERS, weights[::2], weights[1::2], strict=True):
@@ -375,7 +308,7 @@ def parts_of(rows: int) -> Parts:
 
 def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, parts: Parts) -> None:
     """Learn how large what is left of rows left out is, and how it goes together."""
-    normal = torch.where(~(members[0].binary | members[0].counted))[0]
+    normal = members[0].kinds.normal
     if not len(normal):
         return
     left = torch.empty_like(y)

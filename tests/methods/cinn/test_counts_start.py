@@ -1,4 +1,4 @@
-"""Counts under flat priors: a log rate that is linear in its parameters, whose posterior is known."""
+"""Counts whose log rate is linear in parameters with flat priors: the posterior is known."""
 
 import numpy as np
 import pytest
