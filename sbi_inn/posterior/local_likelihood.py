@@ -139,8 +139,7 @@ class Readings:
     def fit(self, observations: Observations) -> Exact:
         """Learn how they are scaled."""
         read = not_pixels(observations)
-        curves = self.curves
-        return Exact.fit(observations, read, profiles=True, curves=curves, alike=True, counts=True)
+        return Exact.fit(observations, read, likelihood=True, curves=self.curves, alike=True)
 
 
 @dataclass(frozen=True)

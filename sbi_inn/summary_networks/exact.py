@@ -96,24 +96,24 @@ class Exact:
         observations: Observations,
         read: IntArray,
         *,
-        profiles: bool = False,
+        likelihood: bool = False,
         curves: Mapping[str, IntArray] | None = None,
         alike: bool = False,
-        counts: bool = False,
     ) -> Exact:
         """Learn it from a batch of observations.
 
-        With profiles of their large sets, with shares of these where simulations are much `alike`,
-        with what describes curves: by default those among them; and with `counts` as such.
+        For a `likelihood`, with profiles of their large sets and with counts as such; with shares of
+        these sets where simulations are much `alike`, and with what describes curves: by default
+        those among them.
         """
-        profiled = large_sets(observations) if profiles else ()
+        profiled = large_sets(observations) if likelihood else ()
         shares = Shares.fit(observations, profiled) if alike else Shares()
         curves = places_of_curves(observations) if curves is None else curves
         moving = tuple(observations.series)
         table, givens = _table(observations, read, profiled, shares, curves, moving)
         columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
         first = observations.vector.shape[1] - observations.givens
-        counted = Counted.fit(table[:, : (read < first).sum()]) if counts else Counted()
+        counted = Counted.fit(table[:, : (read < first).sum()]) if likelihood else Counted()
         found = cls(read, columns, whitened, givens, None, profiled, curves, moving, shares)
         return replace(found, counted=counted)
 
@@ -122,10 +122,9 @@ class Exact:
         return Exact.fit(
             observations,
             self.read,
-            profiles=bool(self.profiled),
+            likelihood=bool(self.profiled or self.counted),
             curves={} if part == "curves" else self.curves,
             alike=bool(self.shares) and part != "shares",
-            counts=bool(self.counted),
         )
 
     def with_neighbours(self, latents: FloatArray, observations: Observations) -> Exact:

@@ -154,7 +154,6 @@ class Scaling:
             told = Columns.fit(profiled_sets(observations, large), scores=True)
         elif large:
             sizes = Columns.fit(_log_sizes(observations, large), scores=False)
-        besides = {"profiles": likelihood, "alike": alike, "counts": likelihood}
         # Of decades the logarithm follows the noise, and the normal score resolves the crowd.
         usual = np.where(np.isin(read, decades.features), 1.0, ALIKE)
         fixed = Columns.fit(vector[:, read], scores=scores, alike=usual)
@@ -173,7 +172,7 @@ class Scaling:
             large,
             sizes,
             told,
-            Exact.fit(observations, read, **besides) if exact else None,
+            Exact.fit(observations, read, likelihood=likelihood, alike=alike) if exact else None,
             {name: Curves.fit(observations, places) for name, places in drawn.items()},
             decades,
             ordered=Ordered.fit(observations) if ordered else None,

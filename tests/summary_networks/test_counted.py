@@ -48,7 +48,7 @@ def test_what_is_mostly_no_counts_has_none(counts):
 def test_a_likelihood_can_read_them(counts):
     """Large ones, too, although features have single precision."""
     seen = Observations(np.hstack([counts[:, :3], 1e4 * counts[:, 3:]]), {})
-    exact = Exact.fit(seen, np.arange(6), counts=True)
+    exact = Exact.fit(seen, np.arange(6), likelihood=True)
     features, columns = exact(seen), exact.ways()["counts"]
     assert features.shape[1] == exact.width
     told = features[:, list(columns)]
@@ -58,7 +58,7 @@ def test_a_likelihood_can_read_them(counts):
 
 def test_files_keep_them(counts):
     seen = Observations(table(counts), {})
-    exact = Exact.fit(seen, np.arange(9), counts=True)
+    exact = Exact.fit(seen, np.arange(9), likelihood=True)
     again = Exact.from_arrays(exact.to_arrays())
     assert np.array_equal(again(seen), exact(seen))
     assert again.ways() == exact.ways()

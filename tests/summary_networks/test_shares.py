@@ -46,7 +46,7 @@ def test_sets_of_several_columns_have_none():
 
 def test_they_survive_a_file():
     seen = sets(np.random.default_rng(1).normal(size=(300, 60)))
-    exact = Exact.fit(seen, np.empty(0, np.int64), profiles=True, alike=True)
+    exact = Exact.fit(seen, np.empty(0, np.int64), likelihood=True, alike=True)
     again = Exact.from_arrays(exact.to_arrays())
     assert again.shares
     np.testing.assert_array_equal(again(seen), exact(seen))
@@ -55,5 +55,5 @@ def test_they_survive_a_file():
 
 def test_files_of_before_have_none():
     seen = sets(np.random.default_rng(1).normal(size=(300, 60)))
-    exact = Exact.fit(seen, np.empty(0, np.int64), profiles=True)
+    exact = Exact.fit(seen, np.empty(0, np.int64), likelihood=True)
     assert not Exact.from_arrays(exact.to_arrays()).shares

@@ -59,7 +59,7 @@ def test_missing_values_and_constants_stay_finite():
 def test_files_hold_all_of_it():
     table, _ = lines(200, 1)
     observations = Observations(table, {"n": large_sets(200)})
-    scaling = Scaling.fit(observations, exact=True, profiles=True)
+    scaling = Scaling.fit(observations, exact=True, likelihood=True)
     assert scaling.exact is not None
     assert scaling.exact.profiled == ("n",)
     again = Scaling.from_arrays(scaling.to_arrays())
@@ -94,7 +94,7 @@ def test_few_entries_have_no_profile():
     table, _ = lines(200, 1)
     few = PaddedSet(np.ones((200, 8, 1)), np.full(200, 8))
     observations = Observations(table, {"n": few, "many": large_sets(200)})
-    exact = Exact.fit(observations, np.arange(40), profiles=True)
+    exact = Exact.fit(observations, np.arange(40), likelihood=True)
     assert exact.profiled == ("many",)
 
 

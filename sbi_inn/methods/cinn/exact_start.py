@@ -37,7 +37,7 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
     """
     seen = data.observations[data.train]
     if (exact.profiled or exact.curves) and not _enough(exact, data):
-        exact = Exact.fit(seen, exact.read, curves={}, counts=bool(exact.counted))
+        exact = Exact.fit(seen, exact.read, curves={})
     if not _enough(exact, data):
         return None
     parts = [part for part in get_args(Part) if getattr(exact, part)]

@@ -112,7 +112,7 @@ def test_of_few_simulations_the_quantiles_of_sets_are_left_out():
         data = TrainingData(
             rng.normal(size=(400, 1)), whole, np.arange(rows), np.arange(0), in_folds=True
         )
-        exact = Exact.fit(whole[:rows], np.arange(0), profiles=True)
+        exact = Exact.fit(whole[:rows], np.arange(0), likelihood=True)
         assert exact.profiled == ("n",)
         allowed = as_rows_allow(exact, data)
         assert (allowed is not None) == started
@@ -134,7 +134,7 @@ def test_shares_are_read_where_sets_are_much_alike(spread, kept):
         np.empty((1_500, 0)), {"n": PaddedSet(entries[:, :, None], np.full(1_500, 150))}
     )
     data = TrainingData(latents, whole, np.arange(1_500), np.arange(0), in_folds=True)
-    exact = Exact.fit(whole, np.arange(0), profiles=True, alike=True)
+    exact = Exact.fit(whole, np.arange(0), likelihood=True, alike=True)
     allowed = as_rows_allow(exact, data)
     assert allowed is not None
     assert bool(allowed.shares) == kept
