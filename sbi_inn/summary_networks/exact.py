@@ -102,9 +102,9 @@ class Exact:
     ) -> Exact:
         """Learn it from a batch of observations.
 
-        For a `likelihood`, with profiles of their large sets and with counts as such; with shares of
-        these sets where simulations are much `alike`, and with what describes curves: by default
-        those among them.
+        For a `likelihood`, with profiles of their large sets and with counts as such. With shares
+        of these sets where simulations are much `alike`, and with what describes curves: by
+        default those among them.
         """
         profiled = large_sets(observations) if likelihood else ()
         shares = Shares.fit(observations, profiled) if alike else Shares()

@@ -13,6 +13,7 @@ from sbi_inn.flows.laplace_start import MOST_PARAMETERS, WORST, LaplaceStart
 from sbi_inn.flows.score_test import judged
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.statistics import mostly_two_valued
+from sbi_inn.summary_networks.counted import Counted
 from sbi_inn.summary_networks.exact import MOST_BINARY, MOST_OBSERVABLES, Exact, Part
 
 # Training rows for each feature that an exact start reads, at least.
@@ -121,6 +122,16 @@ def may_learn(data: TrainingData) -> bool:
 def binary(data: TrainingData) -> bool:
     """Whether most observables of fixed shape take two values, such as yes and no."""
     return mostly_two_valued(data.observations.vector[data.train[:LOOKED_AT]])
+
+
+def discrete(data: TrainingData) -> bool:
+    """Whether most observables of fixed shape take two values, or are counts.
+
+    A regression of parameters on these says little, and what they follow is learned easily.
+    """
+    seen = data.observations
+    counts = seen.vector[data.train[:LOOKED_AT], : seen.vector.shape[1] - seen.givens]
+    return binary(data) or bool(Counted.fit(counts))
 
 
 def _enough(exact: Exact, data: TrainingData) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sbi_inn.errors import LoadError
-from sbi_inn.methods.cinn.exact_start import as_rows_allow, binary, emulated, may_learn
+from sbi_inn.methods.cinn.exact_start import as_rows_allow, discrete, emulated, may_learn
 from sbi_inn.methods.cinn.fitted import FittedCINN
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
 from sbi_inn.methods.cinn.readings import best_reading
@@ -157,17 +157,17 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         if (
             self.start == "auto"
             and self.learns_likelihood
-            and (not may_learn(data) or binary(data))
+            and (not may_learn(data) or discrete(data))
         ):
             return False  # the fourth network would be what the second is
         return not data.observations.grids
 
     def _learns_likelihood(self, data: TrainingData) -> bool:
-        """Whether a start in closed form learns a likelihood: of binary observables, always.
+        """Whether a start in closed form learns a likelihood: of choices and counts, always.
 
         Parameters are far from a linear function of these.
         """
-        return self.learns_likelihood or data.in_folds or binary(data)
+        return self.learns_likelihood or data.in_folds or discrete(data)
 
     def _network(
         self, data: TrainingData, seen: Pairs, scaling: Scaling, seed: int

@@ -44,7 +44,7 @@ def fitted(n, epochs):
         pairs,
         PRIOR,
         n_simulations=n,
-        method=si.CINN(start="exact", place=3, blocks=2, hidden=8),
+        method=si.CINN(start="exact", place=1, blocks=2, hidden=8),
         training=Training(epochs=epochs),
         ensemble=1,
         seed=1,

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.methods.cinn.exact_start import as_rows_allow, binary, emulated
+from sbi_inn.methods.cinn.exact_start import as_rows_allow, binary, discrete, emulated
 from sbi_inn.methods.cinn.method import CINN
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.batch import Observations, PaddedSet
@@ -165,3 +165,15 @@ def test_of_choices_the_second_network_learns_a_likelihood_and_the_fourth_starts
     assert second._may_start_exact(data)
     assert not fourth._may_start_exact(data)
     assert not second._learns_likelihood(rows_of(rng.normal(size=(400, 8)), rng))
+
+
+def test_counts_are_learned_of_as_choices_are():
+    rng = np.random.default_rng(1)
+    counts = rng.poisson(20, (400, 8)).astype(float)
+    data = rows_of(counts, rng)
+    assert discrete(data)
+    assert not binary(data)
+    assert CINN(place=1)._learns_likelihood(data)
+    assert not CINN(place=3)._may_start_exact(data)
+    assert discrete(rows_of(np.log(counts + 1), rng))
+    assert not discrete(rows_of(counts / 3, rng))
