@@ -164,7 +164,8 @@ class Learned:
     ) -> Learned:
         """Learn it of rows of a cube (n, d) and what was observed; the first `asked` judge it."""
         read = readings.fit(seen)
-        columns = read.ways()[way]
+        # Nearby, counts may all be the same: then they are read as any numbers.
+        columns = read.ways().get(way, read.observables)
         with one_thread():
             y, given = read.with_givens(seen, columns)
             x = torch.from_numpy(inside)

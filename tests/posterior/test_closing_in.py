@@ -189,6 +189,31 @@ def test_how_a_curve_moves_tells_how_large_its_noise_is():
         assert 0.8 < found[:, place].std() / sd < 2
 
 
+HOURS = np.linspace(-1, 1, 8)
+
+
+@si.simulator(batched=True)
+def arrivals(a, b, rng):
+    """Counts of eight hours."""
+    return {"y": rng.poisson(np.exp(1 + 2 * a[:, None] + b[:, None] * HOURS)).astype(float)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("y", [(30, 32, 41, 40, 55, 52, 70, 68), (0, 0, 0, 1, 0, 0, 0, 0)])
+def test_counts_are_closed_in_on_also_where_all_are_nearly_the_same(y):
+    found = Study(arrivals, y).close_in(most=1_500).latents
+    a, b = (axis.ravel() for axis in np.meshgrid(*[np.linspace(-4, 4, 401)] * 2))
+    log_rate = 1 + 2 * a[:, None] + b[:, None] * HOURS
+    density = (np.array(y) * log_rate - np.exp(log_rate)).sum(axis=1) - (a**2 + b**2) / 2
+    weight = np.exp(density - density.max())
+    weight /= weight.sum()
+    for place, value in enumerate((a, b)):
+        mean = (weight * value).sum()
+        sd = np.sqrt((weight * (value - mean) ** 2).sum())
+        assert abs(found[:, place].mean() - mean) < 1.0 * sd
+        assert 0.7 < found[:, place].std() / sd < 2
+
+
 def test_too_few_simulations_and_gaps_are_left_alone():
     few = Study(line, [0.5, 1.5, 2.5, 3.5], n=250)
     assert few.close_in() == Closed(None)
