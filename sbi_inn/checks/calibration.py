@@ -228,7 +228,9 @@ class Calibration(Record):
         if not group:
             yield from self._tails()
             yield from self._together()
-        p_values = [corrected(p_value, tests) for p_value in uniformity_p_value(ranks)]
+        # Ranks tell a shift first; their distances from the middle, what central intervals hold.
+        both = np.minimum(uniformity_p_value(ranks), uniformity_p_value(np.abs(2 * ranks - 1)))
+        p_values = [corrected(p_value, 2 * tests) for p_value in both]
         yield from self._errors(ranks, where, p_values, how, pooled=not group)
 
     def _tails(self) -> Iterator[Finding]:
