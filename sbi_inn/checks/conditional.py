@@ -42,6 +42,7 @@ from sbi_inn.diagnostics.conditional_ranks import (
     smallest_explained,
     width_of_score,
 )
+from sbi_inn.diagnostics.tied_values import Part, parts_by_ties
 from sbi_inn.diagnostics.windows import Windows, best_quadrant, scan
 from sbi_inn.plots.conditional import plot_conditional
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
@@ -140,7 +141,12 @@ class Conditional(Record):
     def parts(self) -> tuple[InPart, ...]:
         """What was found in parts that several columns bound, or ties set apart."""
         known = self.scores, self.about, self.predictors, self.design.columns, self._looks
-        return (*in_regions(*known), *in_ties(*known))
+        return (*in_regions(*known), *in_ties(*known, self.tied))
+
+    @cached_property
+    def tied(self) -> list[Part]:
+        """Parts of the tests that predictors with ties set apart."""
+        return parts_by_ties(self.design.columns)
 
     @property
     def sights(self) -> tuple[Sight, ...]:
@@ -209,7 +215,7 @@ class Conditional(Record):
     @property
     def _looks(self) -> int:
         """Tests of each score: by each family of features, by products, windows, regions, ties."""
-        return len(self.about) * (len(self.design.features) + 4)
+        return len(self.about) * (len(self.design.features) + 3 + bool(self.tied))
 
     def _look(self, i: int) -> tuple[Finding, Finding]:
         score, predicted = self.about[i], self.predicted.iloc[i]

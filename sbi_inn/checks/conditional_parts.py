@@ -12,7 +12,7 @@ from sbi_inn.checks.phrases import percent
 from sbi_inn.checks.predictors import DEPENDENCE, LOCATION, WIDTH, Predictors, Score
 from sbi_inn.checks.record import Finding, Limits, corrected
 from sbi_inn.diagnostics.regions import find_regions
-from sbi_inn.diagnostics.tied_values import Part, explained_within, parts_by_ties
+from sbi_inn.diagnostics.tied_values import Part, explained_within
 from sbi_inn.typing import BoolArray, FloatArray
 
 # In a part of the observations, 3 % or more: there a shift is what matters to whoever observed one.
@@ -96,12 +96,12 @@ def in_ties(
     predictors: Predictors,
     columns: FloatArray,
     looks: int,
+    parts: list[Part],
 ) -> Iterator[InPart]:
     """Say of each score what is predicted of it where a column has an unusual value.
 
-    Parameters as for `in_regions`.
+    Parameters as for `in_regions`; `parts` are those that ties set apart.
     """
-    parts = parts_by_ties(columns)
     if not parts:
         return
     found = [explained_within(part, columns, scores) for part in parts]

@@ -23,6 +23,7 @@ from sbi_inn.checks.predictors import (
     scores_of,
 )
 from sbi_inn.checks.subject import Here
+from sbi_inn.diagnostics.tied_values import parts_by_ties
 from sbi_inn.errors import NoDensityError
 
 SAMPLE = si.get("normal_sample")
@@ -315,7 +316,8 @@ def test_what_is_rarely_seen_and_not_read():
     scores = ((theta - columns[:, 0] / 2) / np.sqrt(0.5))[:, None]
     predictors = Predictors(columns, names, 2, np.arange(2))
     about = (Score("location", "theta"),)
-    (found,) = in_ties(scores, about, predictors, predictors.scores(), 1)
+    ranked = predictors.scores()
+    (found,) = in_ties(scores, about, predictors, ranked, 1, parts_by_ties(ranked))
     assert found.finding.level == 1
     assert found.finding.words.startswith("where y[1] is not 0, 1")
     assert "posteriors of theta are off by 0.9" in found.finding.words
