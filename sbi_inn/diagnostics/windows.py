@@ -94,7 +94,8 @@ def scan(
         _scan(edges, scores[order], matters, least)
         for edges, order in zip(parted, orders, strict=True)
     ]
-    return Windows(chosen, *(np.stack(column) for column in zip(*parts, strict=True)), looks)
+    low, high, mean, z, counts = (np.stack(column) for column in zip(*parts, strict=True))
+    return Windows(chosen, low, high, mean, z, counts, looks)
 
 
 def _most_telling(columns: FloatArray, scores: FloatArray) -> IntArray:
