@@ -2,10 +2,11 @@
 
 import time
 
+import cases
+import further
 import numpy as np
 import pandas as pd
 import scipy.stats as st
-from cases import exact, wrong
 from cases import posterior_of as case_of
 from joblib import Parallel, delayed
 from planted import Planted, Study, posterior_of
@@ -117,6 +118,14 @@ MANY_TESTS = (5_000, 1_000)
 FEW_TESTS = (50, 100, 300, 5_000)
 
 
+def wrong():
+    return cases.wrong() | further.wrong()
+
+
+def exact():
+    return cases.exact() | further.exact()
+
+
 def ignorant(repetitions):
     """How often check() falls below trust where posteriors are calibrated, or nearly so, and wrong.
 
@@ -130,10 +139,10 @@ def alarms(repetitions):
     return _by_case(exact(), FEW_TESTS, max(1, repetitions // 5), _verdicts_at)
 
 
-def _by_case(cases, tests, repetitions, task):
+def _by_case(known, tests, repetitions, task):
     rows = [
         {"planted": name, "tests": n, **_counted(task, repetitions, name, n)}
-        for name in cases
+        for name in known
         for n in tests
     ]
     return pd.DataFrame(rows).fillna(0)

@@ -10,13 +10,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
+from sbi_inn.checks.conditional_parts import (
+    CORRELATION_IN_PART,
+    IN_PART,
+    SHIFT_IN_PART,
+    WIDTH_IN_PART,
+    InPart,
+    in_regions,
+    in_ties,
+    outside,
+)
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.phrases import number, percent
 from sbi_inn.checks.predictors import (
-    DEPENDENCE,
     LEARNED,
     LOCATION,
-    WIDTH,
     Predictors,
     Score,
     columns_at,
@@ -26,6 +34,7 @@ from sbi_inn.checks.predictors import (
 )
 from sbi_inn.checks.record import SIGNIFICANCE, Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.subject import Here, Subject
+from sbi_inn.diagnostics.column_products import best_products
 from sbi_inn.diagnostics.conditional_ranks import (
     SCORE_OF_CORRELATION,
     Design,
@@ -33,22 +42,17 @@ from sbi_inn.diagnostics.conditional_ranks import (
     smallest_explained,
     width_of_score,
 )
+from sbi_inn.diagnostics.tied_values import Part, parts_by_ties
 from sbi_inn.diagnostics.windows import Windows, best_quadrant, scan
 from sbi_inn.plots.conditional import plot_conditional
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
-from sbi_inn.typing import FloatArray
+from sbi_inn.typing import BoolArray, FloatArray
 
 # What the observation predicts of the truth, in posterior standard deviations, is a shift at some
 # observations and none on average: limits as for that of all of them. A width score of .15 is that
 # of intervals .89 or 1.14 as wide as they should be, and .4 is .74 and 1.47; a score of the
 # product of two parameters is a correlation.
 PREDICTED = Limits("predicted score", caution=0.15, distrust=0.4)
-# In a part of the observations, 3 % or more: there a shift is what matters to whoever observed one.
-SHIFT_IN_PART = Limits("shift in a part, in sd", caution=0.6, distrust=1.2)
-WIDTH_IN_PART = Limits(
-    "log of the width ratio in a part", caution=float(np.log(1.5)), distrust=float(np.log(2.5))
-)
-CORRELATION_IN_PART = Limits("correlation in a part", caution=0.6, distrust=1.2)
 WORTH_SAYING = 1.15  # times as wide as need be, from which on it is said
 PAIRED = 20  # columns of which pairs are looked at, to say where
 
@@ -77,22 +81,49 @@ class Conditional(Record):
 
     @cached_property
     def windows(self) -> Windows:
-        """Where scores stray furthest."""
-        return scan(self.design.columns, self.scores)
+        """Where scores stray furthest, by as much as matters if they do so anywhere."""
+        return scan(
+            self.design.columns,
+            self.scores,
+            matters=self._matter,
+            p_value=SIGNIFICANCE / self._looks,
+        )
 
     @cached_property
     def predicted(self) -> pd.DataFrame:
-        """One row a score: rms of what is predicted, by which features, and the p-value."""
-        found = {k: explained(self.scores, f) for k, f in self.design.features.items()}
-        p_values = np.stack([p_value for _, p_value in found.values()])
-        best, every = p_values.argmin(axis=0), np.arange(len(self.about))
+        """One row a score: rms of what is predicted, by how many features, and the p-value.
+
+        Of the family of features with the smallest p-value; where some families predict as much as
+        matters, of one of these.
+        """
+        found = [explained(self.scores, f) for f in self.design.features.values()]
+        found.append(self._by_products())
+        rms, p_values = (np.stack([one[side] for one in found]) for side in (0, 1))
+        p_values = np.minimum(1, p_values * self._looks)
+        telling = (rms > PREDICTED.caution) & (p_values < SIGNIFICANCE)
+        best = np.where(telling, p_values, 1 + p_values).argmin(axis=0)
+        every = np.arange(len(self.about))
+        sizes = [f.basis.shape[1] for f in self.design.features.values()]
         return pd.DataFrame(
             {
-                "rms": np.stack([rms for rms, _ in found.values()])[best, every],
-                "features": np.array(list(found))[best],
-                "p_value": np.minimum(1, p_values[best, every] * self._looks),
+                "rms": rms[best, every],
+                "features": np.array([*sizes, 1])[best],
+                "p_value": p_values[best, every],
             }
         )
+
+    def _by_products(self) -> tuple[FloatArray, FloatArray]:
+        """Give the rms that the best product of two columns predicts, and the p-value; (s,)."""
+        found = best_products(self.design.columns, self.scores)
+        rms = np.sqrt(np.maximum(found.z**2 - 1, 0) / len(self.scores))
+        if not found.looks:
+            return rms, np.ones(len(rms))
+        return rms, np.minimum(1, 2 * stats.norm.sf(np.abs(found.z)) * found.looks)
+
+    def _matter(self, mean: FloatArray) -> BoolArray:
+        """Say which mean scores (windows, s) would be too much in a part of the observations."""
+        low, high = np.array([score.means(IN_PART[score.kind].caution) for score in self.about]).T
+        return (mean < low) | (mean > high)
 
     @cached_property
     def needless(self) -> FloatArray:
@@ -103,7 +134,19 @@ class Conditional(Record):
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What is predicted of each score, and the part of the observations where it is largest."""
-        return tuple(f for i in range(len(self.about)) for f in self._look(i))
+        one_by_one = (f for i in range(len(self.about)) for f in self._look(i))
+        return (*one_by_one, *(part.finding for part in self.parts))
+
+    @cached_property
+    def parts(self) -> tuple[InPart, ...]:
+        """What was found in parts that several columns bound, or ties set apart."""
+        known = self.scores, self.about, self.predictors, self.design.columns, self._looks
+        return (*in_regions(*known), *in_ties(*known, self.tied))
+
+    @cached_property
+    def tied(self) -> list[Part]:
+        """Parts of the tests that predictors with ties set apart."""
+        return parts_by_ties(self.design.columns)
 
     @property
     def sights(self) -> tuple[Sight, ...]:
@@ -124,14 +167,13 @@ class Conditional(Record):
         """Say whether what is wrong is wrong in a part without this observation, a row (p,)."""
         if not self.worst.level:
             return False
-        score = next(i for i, f in enumerate(self.findings) if f is self.worst) // 2
-        column, rows = self._rows(score)
-        if not self.worst.words.startswith(self._window(score)):
+        place = next(i for i, f in enumerate(self.findings) if f is self.worst)
+        if place >= 2 * len(self.about):
+            return self.parts[place - 2 * len(self.about)].misses(row, self.predictors)
+        column, rows = self._rows(place // 2)
+        if not self.worst.words.startswith(self._window(place // 2)):
             return False
-        y, known = row[column], rows[np.isfinite(rows)]
-        if np.isnan(y) or not known.size:
-            return bool(np.isnan(y) != np.isnan(rows).any())
-        return not known.min() <= y <= known.max()
+        return outside(row[column], rows, np.empty(0))
 
     @property
     def sentence(self) -> str:
@@ -172,12 +214,12 @@ class Conditional(Record):
 
     @property
     def _looks(self) -> int:
-        """Tests that are made: of each score by each family of features, and by windows."""
-        return len(self.about) * (len(self.design.features) + 1)
+        """Tests of each score: by each family of features, by products, windows, regions, ties."""
+        return len(self.about) * (len(self.design.features) + 3 + bool(self.tied))
 
     def _look(self, i: int) -> tuple[Finding, Finding]:
         score, predicted = self.about[i], self.predicted.iloc[i]
-        n, k = self.design.features[predicted["features"]].basis.shape
+        n, k = len(self.scores), int(predicted["features"])
         rms = float(predicted["rms"])
         error = np.sqrt(2 * k + 4 * n * rms**2) / (2 * n * max(rms, (2 * k) ** 0.25 / np.sqrt(n)))
         telling = rms > PREDICTED.caution and predicted["p_value"] < SIGNIFICANCE
@@ -187,19 +229,18 @@ class Conditional(Record):
         best = self._best(i)
         z, mean = float(self.windows.z[best, i]), float(self.windows.mean[best, i])
         p_value = corrected(2 * stats.norm.sf(abs(z)), self.windows.looks * self._looks)
-        limits = {
-            LOCATION: SHIFT_IN_PART, WIDTH: WIDTH_IN_PART, DEPENDENCE: CORRELATION_IN_PART
-        }[score.kind]  # fmt: skip
+        limits = IN_PART[score.kind]
         words = f"{self._window(i)}, {score.words(mean)}{self._wider(i)}{self._reason(i)}"
         size = score.size(mean)
-        return overall, Finding(size, abs(size / z) if z else 0.0, limits, p_value, words)
+        in_window = Finding(size, abs(size / z) if z else 0.0, limits, p_value, words)
+        return overall, in_window
 
     def _best(self, i: int) -> int:
         """Give the column in whose window a score strays furthest: one that is read, if it can."""
-        z = np.abs(self.windows.z[:, i])
+        z, counts = np.abs(self.windows.z[:, i]), self.windows.counts[:, i]
         read = self.windows.columns < self.predictors.read
         favoured = np.where(read, z, 0.8 * z)
-        return int(favoured.argmax())
+        return int(np.where(counts | ~counts.any(), favoured, -1.0).argmax())
 
     def _mean(self, i: int) -> float:
         return float(self.windows.mean[self._best(i), i])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +24,9 @@ from sbi_inn.typing import FloatArray, IntArray
 # The true correlation minus that of the draws. If .1 is missed, the sum of two parameters is 5 %
 # too narrow; if .3, it is 14 % too narrow.
 CORRELATION = Limits("difference of correlations", caution=0.1, distrust=0.3)
+# The same of distances from the middle, of parameters that go together in size and not in sign.
+# Wrong widths, which have limits of their own, make a tenth of it.
+SIZES = Limits("difference of correlations of sizes", caution=0.2, distrust=0.6)
 
 
 # Of a linear combination of all parameters: as for the width of one.
@@ -46,6 +49,9 @@ class Dependence(Record):
         locations and widths that are right (`with_right_marginals`).
     pairs : tuple of (str, str)
         Names of the parameters.
+    sizes, size_excess : array, shape (n, pairs)
+        The same of distances from the middle, whatever their signs; of no pairs, where these are
+        many.
 
     References
     ----------
@@ -55,6 +61,8 @@ class Dependence(Record):
     ranks: FloatArray
     excess: FloatArray
     pairs: tuple[tuple[str, str], ...]
+    sizes: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    size_excess: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
 
     @cached_property
     def p_values(self) -> FloatArray:
@@ -76,8 +84,9 @@ class Dependence(Record):
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """One for each pair, and one for the combination of parameters that is furthest off."""
-        return (*map(self._finding, range(len(self.pairs))), *self._together())
+        """Of each pair, of sizes, and of the combination of parameters that is furthest off."""
+        pairs = map(self._finding, range(len(self.pairs)))
+        return (*pairs, *map(self._sizes, range(self.sizes.shape[1])), *self._together())
 
     @property
     def sights(self) -> tuple[Sight, ...]:
@@ -140,8 +149,24 @@ class Dependence(Record):
             f"the draws miss how {' and '.join(self.pairs[i])} go together: their correlation is "
             f"too {'low' if low > 0 else 'high'} by {abs(low):.2f} +- {error:.2f}"
         )
-        p_value = corrected(self.p_values[i], len(self.pairs))
+        p_value = corrected(self.p_values[i], self._looks)
         return Finding(abs(low), error, CORRELATION, p_value, words)
+
+    def _sizes(self, i: int) -> Finding:
+        """Look whether two parameters lie far from the middle together."""
+        n, mean = len(self.sizes), float(location_scores(self.sizes[:, i]).mean())
+        bounded = np.clip(self.size_excess[:, i], -9, 9)
+        low, error = float(bounded.mean()), float(bounded.std() / np.sqrt(n))
+        words = (
+            f"the draws miss how {' and '.join(self.pairs[i])} go together: that both lie far from "
+            f"the middle, on any side, happens too {'seldom' if low > 0 else 'often'}"
+        )
+        p_value = corrected(2 * stats.norm.sf(abs(mean) * np.sqrt(n)), self._looks)
+        return Finding(abs(low), error, SIZES, p_value, words)
+
+    @property
+    def _looks(self) -> int:
+        return len(self.pairs) + self.sizes.shape[1]
 
 
 def _leading(excess: FloatArray, i: IntArray, j: IntArray, dim: int) -> FloatArray:
@@ -156,7 +181,7 @@ def check_dependence(subject: Subject) -> Dependence:
     """Look at pairs of parameters over the test simulations."""
     found, columns = subject.survey(), subject.sampler.prior.columns
     pairs = tuple((columns[i], columns[j]) for i, j in found.pairs)
-    return Dependence(found.products, found.excess, pairs)
+    return Dependence(found.products, found.excess, pairs, found.sizes, found.size_excess)
 
 
 DEPENDENCE = CheckKind(

@@ -8,12 +8,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import special
 
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.record import Finding, Limits, Record, Sampler, corrected
 from sbi_inn.checks.resimulation import EXPLAIN
 from sbi_inn.checks.subject import Subject
-from sbi_inn.diagnostics.conditional_ranks import column_scores
 from sbi_inn.diagnostics.novelty import Novelty
 from sbi_inn.diagnostics.residuals import Residuals
 from sbi_inn.diagnostics.tails import tail_p_value, two_tailed
@@ -43,6 +43,7 @@ SINGLE = "a single statistic"
 GIVEN_OTHERS = "a statistic given the others"
 RANKED = "the observation by ranks"
 DECADES = 50.0  # spreads that a statistic spans, from which on distances hide its lower end
+BETWEEN = 15  # simulations between two quantiles, by which normal scores are told
 ONE_TAILED = (SINGLE, GIVEN_OTHERS)
 USUAL = 0.1  # p-value of the statistic that sticks out most, above which it does not
 MANY = 5  # statistics, from which on one that is off can hide among the others
@@ -272,11 +273,27 @@ class GoodnessOfFit(Record):
 
 def _ranked(usual: FloatArray, rows: FloatArray) -> FloatArray:
     """Give normal scores of rows among the usual ones; beyond all of these, they go on."""
-    low, high = usual.min(axis=0), usual.max(axis=0)
-    ends = np.quantile(usual, [0.01, 0.99], axis=0)
-    below = np.maximum(low - rows, 0) / np.where(ends[0] > low, ends[0] - low, 1.0)
-    above = np.maximum(rows - high, 0) / np.where(high > ends[1], high - ends[1], 1.0)
-    return column_scores(usual, rows) + np.log1p(above) - np.log1p(below)
+    pairs = zip(usual.T, rows.T, strict=True)
+    return np.stack([_scores(column, values) for column, values in pairs], axis=1)
+
+
+def _scores(usual: FloatArray, values: FloatArray) -> FloatArray:
+    """Give normal scores of values by their level between quantiles of the usual ones.
+
+    By their ranks, the usual ones would lie more evenly than any new value does: there are many of
+    them between two quantiles.
+    """
+    n = len(usual)
+    levels = np.linspace(0, 1, max(3, n // BETWEEN))
+    distinct, which, counts = np.unique(
+        np.quantile(usual, levels), return_inverse=True, return_counts=True
+    )
+    middle = np.clip(np.bincount(which, levels) / counts, 0.5 / n, 1 - 0.5 / n)
+    inside = np.asarray(special.ndtri(np.interp(values, distinct, middle)), np.float64)
+    low, high, ends = distinct[0], distinct[-1], np.quantile(usual, [0.01, 0.99])
+    below = np.maximum(low - values, 0) / (ends[0] - low if ends[0] > low else 1.0)
+    above = np.maximum(values - high, 0) / (high - ends[1] if high > ends[1] else 1.0)
+    return inside + np.log1p(above) - np.log1p(below)
 
 
 def names(schema: Schema) -> tuple[str, ...]:

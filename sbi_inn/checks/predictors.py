@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sbi_inn.checks.goodness import names
-from sbi_inn.checks.phrases import wrong_width
+from sbi_inn.checks.phrases import by_about, wrong_width
 from sbi_inn.checks.record import Sampler
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.checks.survey import Survey
@@ -16,12 +16,20 @@ from sbi_inn.diagnostics.conditional_ranks import (
     Design,
     column_scores,
     location_scores,
+    score_of_width,
     width_of_score,
     width_scores,
 )
+from sbi_inn.diagnostics.patterns import Patterns
 from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.image import Grid
 from sbi_inn.observation.schema import Schema
-from sbi_inn.observation.statistics import described_with_givens, given_names
+from sbi_inn.observation.statistics import (
+    described_with_givens,
+    finer,
+    finer_names,
+    given_names,
+)
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import FloatArray, IntArray
 
@@ -53,6 +61,13 @@ class Score:
             return abs(float(np.log(width_of_score(mean))))
         return abs(mean) / (SCORE_OF_CORRELATION if self.kind == DEPENDENCE else 1)
 
+    def means(self, size: float) -> tuple[float, float]:
+        """Give the mean scores, below and above 0, behind an effect of this size."""
+        if self.kind == WIDTH:
+            return score_of_width(float(np.exp(size))), score_of_width(float(np.exp(-size)))
+        most = size * (SCORE_OF_CORRELATION if self.kind == DEPENDENCE else 1)
+        return -most, most
+
     def words(self, mean: float, error: float | None = None) -> str:
         """Say what a mean score tells of the posteriors, such as that they are too low."""
         noise = "" if error is None else f" +- {error:.2f}"
@@ -62,6 +77,14 @@ class Score:
         if self.kind == LOCATION:
             return f"posteriors of {self.of} are too {side} by {size} sd"
         return f"the correlation of {self.of} is too {side} by {size}"
+
+    def off_by(self, size: float) -> str:
+        """Say how far off posteriors are, now one way and now the other."""
+        if self.kind == WIDTH:
+            return f"posteriors of {self.of} are too wide or too narrow {by_about(np.expm1(size))}"
+        what = "posteriors" if self.kind == LOCATION else "correlations"
+        unit = " sd" if self.kind == LOCATION else ""
+        return f"{what} of {self.of} are off by {size:.2f}{unit}"
 
 
 @dataclass(frozen=True)
@@ -128,7 +151,7 @@ def predictors_of(subject: Subject) -> tuple[Predictors, Design]:
 
 def _predictors(subject: Subject) -> tuple[Predictors, Design]:
     sampler, found = subject.sampler, subject.survey()
-    read, read_names = _read(sampler, found.tests.observations)
+    read, read_names = _read(subject, found.tests.observations)
     own = _pooled(found)
     # What is always the same predicts nothing; where it is missing may.
     missing = np.isnan(read)
@@ -165,7 +188,7 @@ def row_of(here: Here, draws: FloatArray) -> FloatArray:
 def columns_at(here: Here, draws: FloatArray) -> FloatArray:
     """Give the predictors at an observation with these draws, in their own units, shape (p,)."""
     predictors, _ = predictors_of(here.subject)
-    read, _ = _read(here.subject.sampler, here.observation)
+    read, _ = _read(here.subject, here.observation)
     own = np.concatenate([draws.mean(axis=0), _log(draws.var(axis=0))])
     return np.concatenate([read[0], np.isnan(read[0]), own])[predictors.kept]
 
@@ -181,19 +204,37 @@ def weights_by_givens(here: Here, draws: FloatArray) -> dict[str, FloatArray]:
     return design.nearest(row_of(here, draws), columns, " in what is given")
 
 
-def _read(sampler: Sampler, observations: Observations) -> tuple[FloatArray, tuple[str, ...]]:
+def _read(subject: Subject, observations: Observations) -> tuple[FloatArray, tuple[str, ...]]:
     """Give statistics and givens of observations, and their names.
 
-    Of sets, series and images also what the network has learned: statistics do not tell all.
+    Of sets, series and images also what the network has learned, and finer statistics: a network
+    that has not learned to read something has no feature of it either.
     """
+    sampler = subject.sampler
     schema = sampler.schema
     columns, labels = described_with_givens(observations, schema), names(schema)
     if not (schema.sets or schema.images):
         return columns, labels
+    patterns = [p.of_images(g.cut(observations.vector)) for g, p in _patterns(subject).values()]
+    labels += finer_names(schema)
+    for name, (_, found) in _patterns(subject).items():
+        labels += tuple(f"pattern {i} of {name}" for i in range(1, found.axes.shape[1] + 1))
     learned = sampler.features(observations)
     what = f"{LEARNED} {_what_is_read(schema)}"
     named = (f"{what} (number {i})" for i in range(1, learned.shape[1] + 1))
-    return np.concatenate([columns, learned], axis=1), (*labels, *named)
+    parts = [columns, finer(observations, schema), *patterns, learned]
+    return np.concatenate(parts, axis=1), (*labels, *named)
+
+
+def _patterns(subject: Subject) -> dict[str, tuple[Grid, Patterns]]:
+    """Give the patterns of all images of the tests, by name; learned once."""
+
+    def learn() -> dict[str, tuple[Grid, Patterns]]:
+        vector = subject.survey().tests.observations.vector
+        grids = subject.sampler.schema.seen_grids
+        return {name: (grid, Patterns.of(grid.cut(vector))) for name, grid in grids.items()}
+
+    return subject.once("patterns", learn)
 
 
 def _likened(columns: FloatArray, labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ FEWER_DRAWS = 100  # draws where each takes many evaluations, and draws whose de
 COSTLY = 8  # evaluations a draw, above which they are many
 FEWEST = 500  # test simulations that are looked at whatever it takes
 PAIRS = 200  # pairs of parameters at most
+SIZED = 15  # pairs at most, of which sizes are looked at too: all of six parameters
 DENSITIES = 1_000  # test simulations at which densities are evaluated, at the most
 PIECE = 2_000_000  # numbers held at once: 16 MB
 
@@ -50,6 +51,8 @@ class Survey:
     products, excess : array, shape (n, p)
         Rank of the true centred product, and how far it exceeds the draws' mean product, were
         location and width right.
+    sizes, size_excess : array, shape (n, p)
+        The same of distances from the middle; of no pairs, where these are more than 15.
     tarp : array, shape (n,)
     density : array, shape (up to n,)
         Level of the region of highest density that just holds the truth; empty without densities.
@@ -68,6 +71,8 @@ class Survey:
     pairs: IntArray
     products: FloatArray
     excess: FloatArray
+    sizes: FloatArray
+    size_excess: FloatArray
     tarp: FloatArray
     density: FloatArray
     why_no_density: str
@@ -109,6 +114,8 @@ def survey(
     dim = tests.truth.shape[1]
     pairs = choose_pairs(dim, PAIRS, rng)
     piece = max(1, min(len(tests) // 10, PIECE // (draws * max(dim, len(pairs) // 2))))
+    some = pairs if len(pairs) <= SIZED else pairs[:0]
+    jitter = rng.spawn(1)[0]
     scale = spread(tests.truth)
     watch, done, parts, why = Stopwatch(), 0, [], why_no_density
     while done < len(tests) and (done < FEWEST or watch.seconds < seconds):
@@ -123,6 +130,7 @@ def survey(
             **moments_of(all_drawn),
         }
         part["products"], part["excess"] = product_ranks(truth, drawn, pairs, rng)
+        part["sizes"], part["size_excess"] = product_ranks(truth, drawn, some, jitter, sizes=True)
         references = sampler.prior.flatten(sampler.prior.sample(len(truth), rng))
         part["tarp"] = tarp_ranks(truth, drawn, references, rng, scale=scale)
         part["density"] = np.empty(0)

@@ -74,6 +74,18 @@ def width_of_score(score: float) -> float:
     return float(np.exp(np.interp(-score, -scores, np.log(widths))))
 
 
+def score_of_width(width: float) -> float:
+    """Return the mean width score of Gaussians of this width: the inverse of `width_of_score`.
+
+    Examples
+    --------
+    >>> [round(score_of_width(width), 2) for width in (0.5, 2.0)]
+    [1.04, -0.68]
+    """
+    widths, scores = _mean_width_scores()
+    return float(np.interp(np.log(width), np.log(widths), scores))
+
+
 @cache
 def _mean_width_scores() -> tuple[FloatArray, FloatArray]:
     """Give widths of Gaussians, and their mean width scores: those fall."""

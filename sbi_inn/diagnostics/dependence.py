@@ -41,7 +41,12 @@ def choose_pairs(d: int, most: int, rng: np.random.Generator) -> IntArray:
 
 
 def product_ranks(
-    truth: ArrayLike, draws: ArrayLike, pairs: ArrayLike, rng: np.random.Generator
+    truth: ArrayLike,
+    draws: ArrayLike,
+    pairs: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    sizes: bool = False,
 ) -> tuple[FloatArray, FloatArray]:
     """Return the rank of the truth's product of each pair among the products of its draws.
 
@@ -59,6 +64,9 @@ def product_ranks(
         Columns of the parameters to multiply, as from `choose_pairs`.
     rng : numpy.random.Generator
         Jitters the ranks, as in `calibration.ranks`.
+    sizes : bool
+        Whether to multiply distances from the middle, whatever their signs: parameters that are
+        not correlated may go together in these.
 
     Returns
     -------
@@ -95,7 +103,7 @@ def product_ranks(
             f"product_ranks: pairs must have shape (p, 2) and name columns 0 to {d - 1}; "
             f"got shape {pairs.shape} and {pairs.tolist()}"
         )
-    truth, draws = _standardised(truth, draws)
+    truth, draws = _standardised(truth, draws, sizes=sizes)
     found, excess = np.empty((len(truth), len(pairs))), np.empty((len(truth), len(pairs)))
     for column, (i, j) in enumerate(pairs):  # one at a time: all pairs would not fit into memory
         true, claimed = truth[:, i] * truth[:, j], draws[..., i] * draws[..., j]
@@ -104,12 +112,18 @@ def product_ranks(
     return found, excess
 
 
-def _standardised(truth: FloatArray, draws: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _standardised(
+    truth: FloatArray, draws: FloatArray, *, sizes: bool
+) -> tuple[FloatArray, FloatArray]:
     """Scale truth and every second draw by mean and sd of the others; to 0 where those are equal.
 
     Alternating, because draws that come in an order (of a chain, of a distance) change slowly.
     """
     others, kept = draws[:, ::2], draws[:, 1::2]
+    if sizes:
+        middle = np.median(others, axis=1)
+        truth = np.abs(truth - middle)
+        others, kept = (np.abs(half - middle[:, None]) for half in (others, kept))
     mean, sd = others.mean(axis=1), others.std(axis=1, ddof=1)
     # The sd of equal numbers is a rounding error, not zero.
     factor = np.divide(1.0, sd, out=np.zeros_like(sd), where=np.ptp(others, axis=1) > 0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
-from sbi_inn.typing import FloatArray, IntArray
+from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 SHARES = (0.03, 0.1, 0.3)  # of the rows that a window holds
 FEWEST = 20  # rows in a window
@@ -27,6 +30,8 @@ class Windows:
         Of the scores in it.
     z : array, shape (q, s)
         That mean in standard errors.
+    counts : bool array, shape (q, s)
+        Whether the mean is both significant and large enough to matter.
     looks : int
         How many windows there are for one score, in all columns.
     """
@@ -36,20 +41,41 @@ class Windows:
     high: IntArray
     mean: FloatArray
     z: FloatArray
+    counts: BoolArray
     looks: int
 
 
-def scan(columns: FloatArray, scores: FloatArray) -> Windows:
+Matters = Callable[[FloatArray], BoolArray]  # of means (windows, s): which are large enough
+
+
+def nothing_matters(mean: FloatArray) -> BoolArray:
+    """Say of every mean that it is too small to matter."""
+    return np.zeros(mean.shape, bool)
+
+
+def scan(
+    columns: FloatArray,
+    scores: FloatArray,
+    *,
+    matters: Matters = nothing_matters,
+    p_value: float = 1.0,
+) -> Windows:
     """Find the windows where scores stray furthest from zero.
 
     Windows hold 3, 10 and 30 % of the rows, at least 20, and rows with equal values together. Of
     more than 100 columns, the 100 that go with some score most are looked at; all count as looks.
+    A wide window may stray by more standard errors than a narrow one inside it, where the mean is
+    larger: windows whose mean matters and is significant come first.
 
     Parameters
     ----------
     columns : array, shape (n, p)
     scores : array, shape (n, s)
         Of mean 0 and variance 1, independent from row to row, if all is well.
+    matters : callable
+        Says which means (windows, s) are large enough to matter.
+    p_value : float
+        What a mean has to stay below for that, corrected for all windows of its score.
 
     Examples
     --------
@@ -60,10 +86,16 @@ def scan(columns: FloatArray, scores: FloatArray) -> Windows:
     (True, 1000)
     """
     chosen = _most_telling(columns, scores)
-    parts = [_scan(column, scores) for column in columns.T[chosen]]
-    low, high, mean, z = (np.stack([part[i] for part in parts]) for i in range(4))
-    looks = sum(part[4] for part in parts) * columns.shape[1] / len(chosen)
-    return Windows(chosen, low, high, mean, z, int(np.ceil(looks)))
+    orders = [np.argsort(column, kind="stable") for column in columns.T[chosen]]
+    parted = [_edges(columns[order, i]) for order, i in zip(orders, chosen, strict=True)]
+    looks = int(np.ceil(sum(map(len, parted)) * columns.shape[1] / len(chosen)))
+    least = -special.ndtri(min(p_value / looks, 1.0) / 2)
+    parts = [
+        _scan(edges, scores[order], matters, least)
+        for edges, order in zip(parted, orders, strict=True)
+    ]
+    low, high, mean, z, counts = (np.stack(column) for column in zip(*parts, strict=True))
+    return Windows(chosen, low, high, mean, z, counts, looks)
 
 
 def _most_telling(columns: FloatArray, scores: FloatArray) -> IntArray:
@@ -74,18 +106,25 @@ def _most_telling(columns: FloatArray, scores: FloatArray) -> IntArray:
     return np.sort(np.argsort(-together, kind="stable")[:MOST_COLUMNS])
 
 
-def _scan(
-    column: FloatArray, scores: FloatArray
-) -> tuple[IntArray, IntArray, FloatArray, FloatArray, int]:
-    order = np.argsort(column, kind="stable")
-    edges = _edges(column[order])
-    sums = np.concatenate([np.zeros((1, scores.shape[1])), np.cumsum(scores[order], axis=0)])
+class _Best(NamedTuple):
+    low: IntArray
+    high: IntArray
+    mean: FloatArray
+    z: FloatArray
+    counts: BoolArray
+
+
+def _scan(edges: IntArray, scores: FloatArray, matters: Matters, least: float) -> _Best:
+    """Find the best of the windows for each score, in the order of one column."""
+    sums = np.concatenate([np.zeros((1, scores.shape[1])), np.cumsum(scores, axis=0)])
     low, high = edges.T
     size = (high - low)[:, None]
     total = sums[high] - sums[low]
-    z = total / np.sqrt(size)
-    best, every = np.abs(z).argmax(axis=0), np.arange(scores.shape[1])
-    return low[best], high[best], (total / size)[best, every], z[best, every], len(edges)
+    mean, z = total / size, total / np.sqrt(size)
+    counts = matters(mean) & (np.abs(z) > least)
+    first = counts | ~counts.any(axis=0)
+    best, every = np.where(first, np.abs(z), -1.0).argmax(axis=0), np.arange(scores.shape[1])
+    return _Best(low[best], high[best], mean[best, every], z[best, every], counts[best, every])
 
 
 def _edges(ordered: FloatArray) -> IntArray:

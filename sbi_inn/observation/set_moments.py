@@ -20,6 +20,9 @@ PROFILE = 16
 LAGS = (1, 2, 5)
 """Entries of a series, over which its autocorrelation is taken: next ones, and a little apart."""
 
+FURTHER_LAGS = (3, 4, 6, 7, 8, 9, 10, 11, 12)
+"""The others up to a dozen: a season, such as a week or a year of months, shows at its own lag."""
+
 DIFFERENCES = 3
 """How often differences of neighbours are taken: what is left of a smooth series is its noise."""
 
@@ -38,6 +41,7 @@ _ROUNDING = 1e-12
 _quantiles = tuple("median of" if q == 0.5 else f"{100 * q:.0f} % quantile of" for q in QUANTILES)
 DESCRIBED = ("mean of", "sd of", *_quantiles)
 SHAPES = ("skewness of", "kurtosis of", "smallest", "largest")
+FURTHER_ORDER = tuple(f"autocorrelation at lag {lag} of" for lag in FURTHER_LAGS)
 ORDER = (
     *(f"autocorrelation at lag {lag} of" for lag in LAGS),
     *(f"mean of quarter {quarter + 1} of" for quarter in range(QUARTERS)),
@@ -172,6 +176,40 @@ def order(padded: PaddedSet) -> FloatArray:
     return np.concatenate(parts, axis=1)
 
 
+def further_order(padded: PaddedSet) -> FloatArray:
+    """Autocorrelations at the lags up to 12 that `order` leaves out, shape (batch, 9 * columns).
+
+    Examples
+    --------
+    >>> weekly = np.tile([[1.0], [0.0], [0.0], [0.0], [0.0], [0.0], [0.0]], (4, 1))
+    >>> further_order(PaddedSet(weekly[None], np.array([28]))).round(2)
+    array([[-0.14, -0.15, -0.16,  0.75, -0.09, -0.1 , -0.1 , -0.11, -0.11]])
+    """
+    return np.concatenate(_autocorrelations(_moments(padded), FURTHER_LAGS), axis=1)
+
+
+def correlations(padded: PaddedSet) -> FloatArray:
+    """Correlations of all pairs of columns of a set, shape (batch, pairs).
+
+    Over the entries of which nothing is missing; 0 where a column does not vary.
+
+    Examples
+    --------
+    >>> falling = PaddedSet(np.array([[[0.0, 3.0], [1.0, 2.0], [2.0, 1.0]]]), np.array([3]))
+    >>> correlations(falling).round(2)
+    array([[-1.]])
+    """
+    whole = padded.mask & ~np.isnan(padded.values).any(axis=2)
+    values = np.where(whole[:, :, None], padded.values, np.nan)
+    found = _moments(PaddedSet(values, padded.sizes))
+    varies = found.deviation > _ROUNDING * np.abs(found.mean)
+    unit = found.centred / np.where(varies, found.deviation, 1.0)[:, None]
+    unit = np.where(varies[:, None], unit, 0.0)
+    i, j = np.triu_indices(values.shape[2], 1)
+    together = np.einsum("bni,bnj->bij", unit, unit)[:, i, j]
+    return np.asarray(together / np.maximum(whole.sum(axis=1), 1)[:, None], np.float64)
+
+
 def changes(padded: PaddedSet) -> FloatArray:
     """Give how much a series changes from entry to entry, shape (batch, 6 * columns).
 
@@ -198,13 +236,13 @@ def changes(padded: PaddedSet) -> FloatArray:
     return np.concatenate([*parts, *_autocorrelations(_moments(distances))], axis=1)
 
 
-def _autocorrelations(found: _Moments) -> list[FloatArray]:
-    """Autocorrelations at each of `LAGS`, (batch, columns) each; 0 where nothing varies."""
+def _autocorrelations(found: _Moments, lags: tuple[int, ...] = LAGS) -> list[FloatArray]:
+    """Autocorrelations at each lag, (batch, columns) each; 0 where nothing varies."""
     _, counts, mean, centred, deviation = found
     varies = deviation > _ROUNDING * np.abs(mean)
     variance = np.where(varies, deviation**2, 1.0) * np.maximum(counts, 1)
     parts = []
-    for lag in LAGS:
+    for lag in lags:
         together = (centred[:, lag:] * centred[:, : max(centred.shape[1] - lag, 0)]).sum(axis=1)
         parts.append(np.where(varies, together / variance, 0.0))
     return parts

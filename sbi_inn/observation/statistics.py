@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
 from sbi_inn.observation import set_moments as moments
@@ -114,6 +116,45 @@ def shape_names(schema: Schema) -> tuple[str, ...]:
         for label in moments.SHAPES
         for scalar in _scalars(schema, length)
     )
+
+
+def finer(observations: Observations, schema: Schema) -> FloatArray:
+    """Write what `described` leaves out of sets and series that do not stand as they are.
+
+    Correlations of their columns, and of series further autocorrelations: what somebody looks at
+    who asks whether a posterior has read all of them.
+
+    Returns
+    -------
+    array, shape (batch, len(finer_names(schema)))
+    """
+    parts = [np.empty((len(observations), 0))]
+    for length in _summed_up(schema):
+        padded = observations.sets[length]
+        parts.append(moments.correlations(padded))
+        if length in schema.series:
+            parts.append(moments.further_order(padded))
+    return np.concatenate(parts, axis=1)
+
+
+def finer_names(schema: Schema) -> tuple[str, ...]:
+    """Name each column of `finer`.
+
+    Examples
+    --------
+    >>> from sbi_inn.observation.schema import Schema
+    >>> observables, sets = {"x": (), "y": ()}, {"n": ("x", "y")}
+    >>> schema = Schema(observables, sets, givens=(), constants={}, trained={})
+    >>> finer_names(schema)
+    ('correlation of x and y',)
+    """
+    found = []
+    for length in _summed_up(schema):
+        scalars = _scalars(schema, length)
+        found += [f"correlation of {a} and {b}" for a, b in combinations(scalars, 2)]
+        if length in schema.series:
+            found += [f"{label} {scalar}" for label in moments.FURTHER_ORDER for scalar in scalars]
+    return tuple(found)
 
 
 def described(observations: Observations, schema: Schema) -> FloatArray:

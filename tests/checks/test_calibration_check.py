@@ -211,3 +211,12 @@ def test_few_tests_cannot_tell(n, verdict):
     assert found.verdict == verdict
     if n == 100:
         assert "a shift below 0.49 sd or a width off by 41 % may not show" in found.sentence
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_gaussian_in_place_of_a_pointed_posterior_is_found(seed):
+    """Its location and width are right, and 50 % intervals hold the truth in 61 % of cases."""
+    truth = np.random.default_rng(seed).laplace(scale=np.sqrt(0.5), size=(600, 1))
+    found = Calibration(st.norm.cdf(truth), ("theta",))
+    assert found.verdict != "trust"
+    assert "calibration error" in found.sentence

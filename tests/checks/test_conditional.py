@@ -11,15 +11,19 @@ from studies import LINE, MIX, SPREAD, ExactLine, ExactSample, briefly, exact_po
 import sbi_inn as si
 from sbi_inn.checks.conditional import CONDITIONAL, seen_from
 from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y
+from sbi_inn.checks.conditional_parts import in_ties, outside
 from sbi_inn.checks.predictors import (
     LEARNED,
     Predictors,
     Score,
     _likened,
+    columns_at,
+    drawn_at,
     predictors_of,
     scores_of,
 )
 from sbi_inn.checks.subject import Here
+from sbi_inn.diagnostics.tied_values import parts_by_ties
 from sbi_inn.errors import NoDensityError
 
 SAMPLE = si.get("normal_sample")
@@ -268,3 +272,62 @@ def test_learned_features_are_named_by_what_they_go_with():
     assert names[:2] == ("mean of y", "sd of y")
     assert names[2] == f"{LEARNED} the set (number 1, which goes with mean of y)"
     assert names[3] == learned[1]
+
+
+@dataclass(frozen=True)
+class Corner(ExactLine):
+    """Is wrong where both observables are high only."""
+
+    def sample(self, observations, n, rng):
+        y = observations.vector
+        off = ((y[:, 0] > 2.6) & (y[:, 1] < -1.6))[:, None, None]
+        return super().sample(observations, n, rng) + 0.5 * off * np.ones(2)
+
+
+def test_a_region_of_two_observables_is_found_and_missed_elsewhere():
+    wrong = subject(Corner(), n=5_000)
+    general = CONDITIONAL.record(wrong)
+    assert general.verdict != "trust"
+    found = max(general.parts, key=lambda part: (part.finding.level, part.finding.share))
+    assert found.finding.level >= 1
+    inside = wrong.survey().tests.observations.vector[found.rows]
+    assert ((inside[:, 0] > 2.6) & (inside[:, 1] < -1.6)).mean() > 0.5
+    for y, missed in (([-2.0, 2.0], True), (np.median(inside, axis=0), False)):
+        here = Here(wrong, wrong.sampler.schema.read(y))
+        assert found.misses(columns_at(here, drawn_at(here)), general.predictors) == missed
+
+
+def test_whether_a_value_lies_outside():
+    values, others = np.array([-2.0, 3.0]), np.array([0.0])
+    assert outside(0.0, values, others)
+    assert outside(4.0, values, others)
+    assert not outside(1.0, values, others)
+    assert outside(np.nan, values, others)
+    assert not outside(np.nan, np.array([np.nan]), others)
+
+
+def test_what_is_rarely_seen_and_not_read():
+    """Of a parameter's good observable, which is 0 in nine of ten cases."""
+    rng = np.random.default_rng(0)
+    names, n = ("y[0]", "y[1]"), 1_000
+    theta, first, second = rng.normal(size=(3, n))
+    on = rng.random(n) < 0.1
+    columns = np.column_stack([theta + first, np.where(on, theta + 0.3 * second, 0.0)])
+    scores = ((theta - columns[:, 0] / 2) / np.sqrt(0.5))[:, None]
+    predictors = Predictors(columns, names, 2, np.arange(2))
+    about = (Score("location", "theta"),)
+    ranked = predictors.scores()
+    (found,) = in_ties(scores, about, predictors, ranked, 1, parts_by_ties(ranked))
+    assert found.finding.level == 1
+    assert found.finding.words.startswith("where y[1] is not 0, 1")
+    assert "posteriors of theta are off by 0.9" in found.finding.words
+    assert found.misses(np.array([0.0, 0.0]), predictors)
+    assert not found.misses(np.array([0.0, 0.5]), predictors)
+
+
+def test_how_far_off_is_said_of_each_kind_of_score():
+    assert Score("width", "a").off_by(np.log(1.5)).endswith("too narrow by about a half")
+    assert Score("dependence", "a and b").off_by(0.7) == "correlations of a and b are off by 0.70"
+    for kind, size in (("location", 0.6), ("width", 0.4), ("dependence", 0.6)):
+        score = Score(kind, "a")
+        assert [score.size(mean) for mean in score.means(size)] == pytest.approx([size] * 2, 1e-2)

@@ -96,3 +96,28 @@ def test_many_small_correlations_together():
         assert found.passed == (correlation == 0)
     assert "how all 20 parameters go together" in found.sentence
     assert "too narrow" in found.sentence
+
+
+def alike_in_size(correlation, n=1_000, m=200, seed=1):
+    """Give truths and draws that go together in size, by a random sign, and rank them."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(correlation, *size):
+        x = rng.normal(size=(*size, 2))
+        x[..., 1] = correlation * x[..., 0] + np.sqrt(1 - correlation**2) * x[..., 1]
+        x[..., 1] *= rng.choice([-1, 1], size)
+        return x
+
+    truth, draws = drawn(0.9, n), drawn(correlation, n, m)
+    plain, sizes = (product_ranks(truth, draws, [[0, 1]], rng, sizes=s) for s in (False, True))
+    return Dependence(*plain, (("a", "b"),), *sizes)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_parameters_that_go_together_in_size_and_not_in_sign(seed):
+    assert alike_in_size(0.9, seed=seed).verdict == "trust"
+    found = alike_in_size(0.0, seed=seed)
+    assert found.verdict == "do not trust"
+    assert found.value == pytest.approx(0.78, abs=0.15)  # correlation of |a| and |b|
+    assert "a and b go together: that both lie far from the middle" in found.sentence
+    assert "too seldom" in found.sentence

@@ -149,3 +149,14 @@ def test_where_a_statistic_spans_decades_ranks_are_looked_at():
     assert [one.verdict for one in found] == ["trust", "do not trust", "do not trust"]
     even = judged(Watcher(2, None), np.random.default_rng(0).normal(size=(500, 2)), np.ones((1, 2)))
     assert RANKED not in even[0].p_values
+
+
+@pytest.mark.parametrize("n", [300, 3_000])
+def test_one_statistic_over_decades_is_no_more_often_strange_than_it_should_be(n):
+    rng = np.random.default_rng(1)
+    found = judged(Watcher(1), rng.standard_cauchy((n, 1)), rng.standard_cauchy((1_000, 1)))
+    assert RANKED in found[0].p_values
+    p_values = np.array([one.p_value for one in found])
+    assert (p_values < 0.01).mean() < 0.025
+    far = judged(Watcher(1), rng.standard_cauchy((n, 1)), np.array([[1e9]]))
+    assert far[0].p_value < 0.01

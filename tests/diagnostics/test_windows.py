@@ -31,6 +31,22 @@ def test_false_alarms_are_as_rare_as_they_say(n):
     assert (p_value < 0.05).mean() < 0.05
 
 
+def test_a_window_that_matters_comes_before_a_wider_one_that_does_not():
+    rng = np.random.default_rng(0)
+    y = np.linspace(0, 1, 20_000)[:, None]
+    off = np.where(y < 0.3, 0.3, 0.0) + np.where(y < 0.03, 0.5, 0.0)
+    scores = off + rng.standard_normal((20_000, 1))
+    wide = scan(y, scores)
+    assert wide.high[0, 0] == 6_000
+    assert not wide.counts.any()
+    narrow = scan(y, scores, matters=lambda mean: np.abs(mean) > 0.6, p_value=0.001)
+    assert narrow.counts.all()
+    assert narrow.high[0, 0] == 600
+    assert narrow.mean[0, 0] == pytest.approx(0.8, abs=0.15)
+    noise = scan(y, rng.standard_normal((20_000, 1)), matters=lambda mean: np.abs(mean) > 0.01)
+    assert noise.looks == wide.looks
+
+
 def test_windows_never_part_equal_values():
     rng = np.random.default_rng(0)
     coin = rng.integers(0, 2, (1_000, 1)).astype(float)
