@@ -23,12 +23,12 @@ LOWEST, HIGHEST = -30.0, 60.0
 WHOLE, WHOLE_EACH = 1e-4, 1e-5
 # Values that counts take, at least.
 FEWEST_VALUES = 4
-# Rows that a regression of log rates looks at.
-ROWS = 8_000
+# Rows that a regression of log rates looks at, and that say which dispersion is likeliest.
+ROWS, ROWS_OF_DISPERSION = 8_000, 2_000
 # Parameters and their products, up to which a log rate is a quadratic function of them.
 MOST_FEATURES = 45
 # Dispersions that are tried, and the first one: that of an exponential law.
-TRIED = torch.logspace(-6, 2, 33, dtype=torch.float64)
+TRIED = torch.logspace(-6, 2, 17, dtype=torch.float64)
 FIRST = 1.0
 # Times that log rates are regressed, each with the dispersions that the last one leaves.
 ROUNDS = 3
@@ -130,7 +130,8 @@ def _regressed(x: Tensor, n: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
     for _ in range(ROUNDS):
         law = Law(partial(_loss, dispersion=dispersion), partial(_slopes, dispersion=dispersion))
         found = climbed(x, n, law, found)
-        dispersion = scattered(n, x @ found[:-1] + found[-1])
+        some = slice(ROWS_OF_DISPERSION)
+        dispersion = scattered(n[some], x[some] @ found[:-1] + found[-1])
     return found, dispersion
 
 

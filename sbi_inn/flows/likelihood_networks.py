@@ -28,6 +28,9 @@ RATE = 5e-3
 DECAY = 1e-4
 # Rows of a batch, at most.
 BATCH = 256
+# Counts in a batch, at most, beside so many rows at least: their law takes long to evaluate, and
+# each row tells of all of them.
+COUNTS, FEWEST_IN_BATCH = 10_000, 32
 # Batches in a pass, at least.
 BATCHES = 4
 # Largest norm of a gradient.
@@ -83,6 +86,8 @@ def trained(x: Tensor, targets: Targets, rows: list[Tensor], held: list[Tensor])
     generator = torch.Generator().manual_seed(0)
     weights = _drawn(len(rows), x.shape[1], 2 * len(targets.size), generator)
     batch = min(BATCH, max(1, min(map(len, rows)) // BATCHES))
+    if targets.counted.any():
+        batch = min(batch, max(FEWEST_IN_BATCH, COUNTS // int(targets.counted.sum())))
     steps = int(min(STEPS, max(FEWEST_STEPS, STEPS * (len(x) / ROWS) ** 0.5)))
     optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=DECAY, foreach=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rate, steps=steps))
