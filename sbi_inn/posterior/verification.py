@@ -25,6 +25,9 @@ SHARE = 0.1
 LEAST = 1e-6
 """By which it may differ in any case, relative to itself."""
 
+REVISIONS = {"calibration": 2, "conditional ranks": 2, "dependence": 2}
+"""How often checks have changed what they measure, from 1 on: other numbers are not compared."""
+
 Numbers = dict[str, dict[str, Any]]
 
 
@@ -39,23 +42,30 @@ class Verification:
         standard `error`, the effect `now`, and whether it `agrees`.
     skipped : tuple of str
         Checks with numbers in the file that need a simulator, which is missing.
+    changed : tuple of str
+        Checks that measure something else now than when the file was written.
     """
 
     table: pd.DataFrame
     skipped: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
-        """Whether all numbers and verdicts agree."""
-        return bool(self.table["agrees"].all())
+        """Whether all numbers and verdicts agree that can be compared, one at least."""
+        return len(self.table) > 0 and bool(self.table["agrees"].all())
 
     @property
     def sentence(self) -> str:
         """Say it in a line."""
         agree, n = int(self.table["agrees"].sum()), len(self.table)
-        left = f"; not computed again without a simulator: {', '.join(self.skipped)}"
+        left = {
+            "not computed again without a simulator": self.skipped,
+            "not compared, as these checks have changed since": self.changed,
+        }
+        more = "".join(f"; {why}: {', '.join(names)}" for why, names in left.items() if names)
         said = "Verified" if self.agrees else "Not verified"
-        return f"{said}: {agree:,} of {n:,} numbers agree{left if self.skipped else ''}."
+        return f"{said}: {agree:,} of {n:,} numbers agree{more}."
 
     def __repr__(self) -> str:
         shown = self.table if self.agrees else self.table[~self.table["agrees"]]
@@ -65,11 +75,12 @@ class Verification:
 
 def numbers(check: Check) -> Numbers:
     """Give the numbers of a check, for a file."""
-    return {name: _of(record) for name, record in check.records.items()}
+    return {name: _of(name, record) for name, record in check.records.items()}
 
 
-def _of(record: Record) -> dict[str, Any]:
+def _of(name: str, record: Record) -> dict[str, Any]:
     return {
+        "revision": REVISIONS.get(name, 1),
         "verdict": record.verdict,
         "findings": [
             [one.limits.measure, one.effect, one.error, one.p_value] for one in record.findings
@@ -106,9 +117,17 @@ def verify(core: Core, saved: Mapping[str, Numbers], general: Check | None) -> V
         )
     known = saved.get(HELD_OUT) or saved[AS_CHECKED]
     if general is not None and known != saved[AS_CHECKED]:
-        return Verification(_compared(saved[AS_CHECKED], numbers(general)))
+        kept, changed = _comparable(saved[AS_CHECKED])
+        return Verification(_compared(kept, numbers(general)), changed=changed)
     skipped = tuple(name for name in saved[AS_CHECKED] if name not in known)
-    return Verification(_compared(known, on_held_out(core)), skipped)
+    kept, changed = _comparable(known)
+    return Verification(_compared(kept, on_held_out(core)), skipped, changed)
+
+
+def _comparable(saved: Numbers) -> tuple[Numbers, tuple[str, ...]]:
+    """Part the checks that still measure the same from those that do not."""
+    kept = {n: one for n, one in saved.items() if one["revision"] == REVISIONS.get(n, 1)}
+    return kept, tuple(name for name in saved if name not in kept)
 
 
 def _compared(saved: Numbers, now: Numbers) -> pd.DataFrame:
@@ -153,4 +172,6 @@ def _read(record: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(measure, str) or len(values) != 3:
             raise ValueError(f"expected a measure and three numbers; got {measure!r:.80}, {values}")
         findings.append([measure, *np.asarray(values, np.float64).tolist()])
-    return {"verdict": record["verdict"], "findings": findings}
+    # Files of before do not say it.
+    revision = int(record.get("revision", 1))
+    return {"revision": revision, "verdict": record["verdict"], "findings": findings}

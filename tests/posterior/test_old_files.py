@@ -34,7 +34,11 @@ def test_there_is_a_file_of_each_method_and_format():
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_since_format_3_the_numbers_of_the_check_can_be_verified(name):
-    assert si.load_posterior(DATA / f"{name}-format-3.sbi").verify().agrees
+    found = si.load_posterior(DATA / f"{name}-format-3.sbi").verify()
+    assert found.agrees
+    # These measure something else now than when the files were written.
+    assert found.changed == ("calibration", "conditional ranks", "dependence")
+    assert "changed since: calibration" in found.sentence
     with pytest.raises(si.LoadError, match="or the file is of an older format"):
         si.load_posterior(DATA / f"{name}-format-2.sbi").verify()
 

@@ -82,6 +82,24 @@ def test_better_numbers_than_there_are_do_not_come_out(path, tmp_path):
     assert "calibration" in repr(found)
 
 
+def test_numbers_of_checks_that_have_changed_since_are_not_compared(path, tmp_path):
+    def older(names):
+        def change(config, arrays):
+            for name, record in config["last_numbers"]["held out"].items():
+                if name in names or not names:
+                    record["revision"] = 0
+
+        return change
+
+    found = edited(path, tmp_path / "older.sbi", older(["calibration"])).verify()
+    assert found.agrees
+    assert found.changed == ("calibration",)
+    assert "calibration" not in set(found.table["check"])
+    none = edited(path, tmp_path / "oldest.sbi", older([])).verify()
+    assert not none.agrees
+    assert none.sentence.startswith("Not verified: 0 of 0 numbers agree")
+
+
 def test_another_network_does_not_come_out(path, tmp_path):
     def swap(config, arrays):
         for name, weight in arrays["weights"].items():
