@@ -33,11 +33,11 @@ LEARNED_OF = 2_500
 def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
     """Leave out what left-out rows gain nothing by; add neighbours and patterns if they gain.
 
-    What describes curves may be left out, and shares of sets. Of fewer rows than features these and
-    profiles of sets always are; of even fewer it gives None.
+    What describes curves may be left out, and shares of sets. Of fewer rows than features these,
+    profiles of sets and counts as such always are; of even fewer it gives None.
     """
     seen = data.observations[data.train]
-    if (exact.profiled or exact.curves) and not _enough(exact, data):
+    if (exact.profiled or exact.curves or exact.counted) and not _enough(exact, data):
         exact = Exact.fit(seen, exact.read, curves={})
     if not _enough(exact, data):
         return None
