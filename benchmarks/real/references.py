@@ -57,6 +57,8 @@ FEWER_STEPS = {
     "decays": 3_000,
     "growth": 1_500,
     "star": 800,
+    "votes": 300,
+    "memory": 600,
 }
 BALL = 1e-3  # sd, on the latent side, of walkers around the truth
 

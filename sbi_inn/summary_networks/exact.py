@@ -28,6 +28,7 @@ from sbi_inn.summary_networks.described import (
 from sbi_inn.summary_networks.neighbours import Neighbours
 from sbi_inn.summary_networks.patterns import Patterns
 from sbi_inn.summary_networks.shares import Shares
+from sbi_inn.summary_networks.sufficient import Sufficient
 from sbi_inn.summary_networks.whitening import Whitened
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
@@ -48,6 +49,7 @@ CURVES = "curves:"  # of the places of curves
 SHARES = "shares:"  # of the limits of shares
 COUNTED = "counted:"  # of the arrays of `Counted`
 MOVING = "moving:"  # of empty arrays, before the name of a series
+SUFFICIENT = "sufficient:"  # of the arrays of `Sufficient`
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Exact:
         What is read of sets where simulations are much alike.
     counted : Counted
         Which of the columns are counts; these are also read as log(1 + n).
+    sufficient : Sufficient or None
+        What is read in place of hundreds of observables of fixed shape.
     """
 
     read: IntArray
@@ -89,6 +93,7 @@ class Exact:
     shares: Shares = field(default_factory=Shares)
     patterns: Patterns | None = None
     counted: Counted = field(default_factory=Counted)
+    sufficient: Sufficient | None = None
 
     @classmethod
     def fit(
@@ -99,23 +104,25 @@ class Exact:
         likelihood: bool = False,
         curves: Mapping[str, IntArray] | None = None,
         alike: bool = False,
+        sufficient: Sufficient | None = None,
     ) -> Exact:
         """Learn it from a batch of observations.
 
         For a `likelihood`, with profiles of their large sets and with counts as such. With shares
         of these sets where simulations are much `alike`, and with what describes curves: by
-        default those among them.
+        default those among them. With what is `sufficient` in place of those of fixed shape.
         """
         profiled = large_sets(observations) if likelihood else ()
         shares = Shares.fit(observations, profiled) if alike else Shares()
         curves = places_of_curves(observations) if curves is None else curves
         moving = tuple(observations.series)
-        table, givens = _table(observations, read, profiled, shares, curves, moving)
+        table, givens = _table(observations, read, profiled, shares, curves, moving, sufficient)
         columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
-        first = observations.vector.shape[1] - observations.givens
-        counted = Counted.fit(table[:, : (read < first).sum()]) if likelihood else Counted()
+        first, counted = observations.vector.shape[1] - observations.givens, Counted()
+        if likelihood and sufficient is None:
+            counted = Counted.fit(table[:, : (read < first).sum()])
         found = cls(read, columns, whitened, givens, None, profiled, curves, moving, shares)
-        return replace(found, counted=counted)
+        return replace(found, counted=counted, sufficient=sufficient)
 
     def without(self, part: Part, observations: Observations) -> Exact:
         """Learn it anew without what describes curves, or without shares."""
@@ -125,6 +132,7 @@ class Exact:
             likelihood=bool(self.profiled or self.counted),
             curves={} if part == "curves" else self.curves,
             alike=bool(self.shares) and part != "shares",
+            sufficient=self.sufficient,
         )
 
     def with_neighbours(self, latents: FloatArray, observations: Observations) -> Exact:
@@ -177,6 +185,15 @@ class Exact:
             found["counts"] = self.counts
         return found
 
+    def unscored(self, features: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the same columns as they are, scaled, in place of their normal scores.
+
+        What is linear in the parameters is so no longer by its normal score.
+        """
+        first = self.columns.scale.shape[1]
+        back = dict(enumerate(self.columns.scores.columns.tolist(), first))
+        return tuple(back.get(feature, feature) for feature in features)
+
     @property
     def counts(self) -> tuple[int, ...]:
         """The same as `observables`, with log(1 + n) of counts."""
@@ -189,6 +206,8 @@ class Exact:
         """The same with what describes curves, without their entries; none without curves."""
         if not self.curves:
             return ()
+        if self.sufficient is not None:
+            return self._of_observables(np.arange(self.sufficient.width))
         entries = np.concatenate([places.ravel() for places in self.curves.values()])
         return self._of_observables(np.flatnonzero(np.isin(self.read, entries)))
 
@@ -229,7 +248,13 @@ class Exact:
     def _parts(self, observations: Observations) -> tuple[AnyArray, AnyArray, AnyArray]:
         """Give columns as they are, what was made of them by whitening, and counts."""
         table, _ = _table(
-            observations, self.read, self.profiled, self.shares, self.curves, self.moving
+            observations,
+            self.read,
+            self.profiled,
+            self.shares,
+            self.curves,
+            self.moving,
+            self.sufficient,
         )
         whitened, counts = self.whitened(table), self.counted(table)
         return self.columns(table), whitened.astype(np.float32), counts.astype(np.float32)
@@ -246,8 +271,10 @@ class Exact:
         found |= prefixed(CURVES, self.curves) | {MOVING + n: np.empty(0) for n in self.moving}
         if self.neighbours is not None:
             found |= prefixed(NEIGHBOURS, self.neighbours.to_arrays())
-        if self.patterns is not None:
-            found |= prefixed(PATTERNS, self.patterns.to_arrays())
+        parts = {PATTERNS: self.patterns, SUFFICIENT: self.sufficient}
+        for prefix, part in parts.items():
+            if part is not None:
+                found |= prefixed(prefix, part.to_arrays())
         return found
 
     @classmethod
@@ -255,6 +282,7 @@ class Exact:
         """Read back what `to_arrays` gave."""
         whitened = Whitened.from_arrays(named(WHITENED, arrays))
         kept, alike = named(NEIGHBOURS, arrays), named(PATTERNS, arrays)
+        few = named(SUFFICIENT, arrays)
         neighbours = Neighbours.from_arrays(kept) if kept else None
         return cls(
             arrays["read"],
@@ -268,6 +296,7 @@ class Exact:
             Shares(named(SHARES, arrays)),
             Patterns.from_arrays(alike) if alike else None,
             Counted.from_arrays(named(COUNTED, arrays)),
+            Sufficient.from_arrays(few) if few else None,
         )
 
 
@@ -278,10 +307,16 @@ def _table(
     shares: Shares,
     curves: Mapping[str, IntArray],
     moving: tuple[str, ...],
+    sufficient: Sufficient | None,
 ) -> tuple[FloatArray, IntArray]:
     """Give the columns, and the places of givens and log sizes among them."""
     told, sizes = described_sets(observations, profiled, moving)
     first = observations.vector.shape[1] - observations.givens
     drawn = described_curves(observations.vector, curves.values())
-    table = np.hstack([observations.vector[:, read], told, shares(observations), drawn])
-    return table, np.concatenate([np.flatnonzero(read >= first), len(read) + sizes])
+    plain = observations.vector[:, read]
+    known = read >= first
+    if sufficient is not None:
+        plain = np.hstack([sufficient(plain[:, ~known]), plain[:, known]])
+        known = np.append(np.zeros(sufficient.width, bool), known[known])
+    table = np.hstack([plain, told, shares(observations), drawn])
+    return table, np.concatenate([np.flatnonzero(known), len(known) + sizes])

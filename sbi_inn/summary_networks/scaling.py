@@ -19,6 +19,7 @@ from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.location import LINEAR, location_scale, squash, thinned
 from sbi_inn.summary_networks.ordered import Ordered
 from sbi_inn.summary_networks.scores import ALIKE, Scores
+from sbi_inn.summary_networks.sufficient import Sufficient
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 # Prefixes of the names in files.
@@ -116,6 +117,7 @@ class Scaling:
         curves: bool = False,
         ordered: bool = False,
         decades: Decades | None = None,
+        latents: FloatArray | None = None,
     ) -> Scaling:
         """Learn centre and scale from a batch of observations.
 
@@ -140,6 +142,8 @@ class Scaling:
             Tell what describes curves, too.
         decades : Decades, optional
             By default nothing is read by its logarithm.
+        latents : array, shape (batch, dim), optional
+            Parameters: of hundreds of observables a `GaussianStart` reads then what these change.
         """
         decades = decades or Decades.none()
         observations = decades(observations)
@@ -162,6 +166,7 @@ class Scaling:
         scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
         for grid in grids.values():
             _scale_channels(grid, vector, scale)
+        few = Sufficient.of(observations, read, latents) if exact else None
         return cls(
             scale,
             read,
@@ -172,7 +177,9 @@ class Scaling:
             large,
             sizes,
             told,
-            Exact.fit(observations, read, likelihood=likelihood, alike=alike) if exact else None,
+            Exact.fit(observations, read, likelihood=likelihood, alike=alike, sufficient=few)
+            if exact
+            else None,
             {name: Curves.fit(observations, places) for name, places in drawn.items()},
             decades,
             ordered=Ordered.fit(observations) if ordered else None,

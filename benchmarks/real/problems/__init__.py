@@ -50,6 +50,10 @@ NAMES = (
     "star",
     "roaches",
     "disasters",
+    "scores",
+    "earnings",
+    "votes",
+    "memory",
 )
 REFERENCE = Path(__file__).resolve().parent.parent / "reference"
 

@@ -38,7 +38,7 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
     """
     seen = data.observations[data.train]
     if (exact.profiled or exact.curves or exact.counted) and not _enough(exact, data):
-        exact = Exact.fit(seen, exact.read, curves={})
+        exact = Exact.fit(seen, exact.read, curves={}, sufficient=exact.sufficient)
     if not _enough(exact, data):
         return None
     parts = [part for part in get_args(Part) if getattr(exact, part)]
@@ -80,17 +80,25 @@ def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
     """Give the features of which a likelihood may be learned; none where it cannot be afforded.
 
     Of curves these are their entries or what describes them, whichever tells parameters apart best.
-    Counts are read as such where a start makes left-out rows likelier by it.
+    They are read as they are in place of their normal scores, and counts as such, where a start
+    makes left-out rows likelier by it.
     """
     found = exact.ways(MOST_BINARY if binary(data) else MOST_OBSERVABLES)
     if not found or not may_learn(data) or data.dim + len(exact.givens) > MOST_PARAMETERS:
         return ()
     counts, told = found.pop("counts", ()), partial(_tells, exact, data)
     best = max(found.values(), key=told) if len(found) > 1 else next(iter(found.values()), ())
-    if not (counts and best):
-        return counts or best
-    begun = partial(_begun, exact, data)
-    return counts if surely_less(begun(counts), begun(best)) else best
+    others = [other for other in (exact.unscored(best), counts) if other and other != best]
+    if not others:
+        return best
+    if not best:
+        return counts
+    losses = _begun(exact, data, best)
+    for other in others:
+        less = _begun(exact, data, other)
+        if surely_less(less, losses):
+            best, losses = other, less
+    return best
 
 
 def _begun(exact: Exact, data: TrainingData, columns: tuple[int, ...]) -> torch.Tensor:

@@ -137,6 +137,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             curves=self.reads_curves and not own,
             ordered=not own and not self.reads_curves,
             decades=decades,
+            latents=data.latents[data.train],
         )
         return replace(scaling, exact=scaling.exact and as_rows_allow(scaling.exact, data))
 

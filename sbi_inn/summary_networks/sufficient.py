@@ -1,0 +1,211 @@
+"""Hundreds of observables as the few numbers that tell what parameters change in them.
+
+Where observables are a function of the parameters and noise, their projections on the directions in
+which parameters move them, in units of the noise, tell all about the parameters but for the size of
+the noise; the size of what these leave tells that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.covariance import ledoit_wolf
+
+from sbi_inn.flows.prediction import n_products, powers
+from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.statistics import mostly_two_valued
+from sbi_inn.summary_networks.counted import Counted
+from sbi_inn.summary_networks.location import location_scale
+from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+# Observables for which it is done: fewer are read one by one, and more take too long.
+MANY, MOST = 200, 3_000
+# The same of choices and counts, of each of which a likelihood is learned.
+MANY_DISCRETE = 1_000
+# Rows that show which these are.
+LOOKED_AT = 1_000
+# Rows that are looked at.
+ROWS = 20_000
+# Directions in which parameters move observables, and in which observables vary most; of each.
+TOLD, WIDEST = 60, 20
+# Features of parameters: up to so many also their squares and products.
+MOST_FEATURES = 150
+# How often the size of what each row leaves is found again, and the least, in that of the median.
+PASSES, LEAST = 2, 0.1
+# Strength of the penalty on squared slopes: that of so many rows.
+RIDGE = 1.0
+# A direction is one of noise up to so many times what noise alone gives.
+CHANCE = 1.2
+# Spreads from the median up to which values differ.
+FURTHEST = 1e8
+# Length of a direction, beside the first ones, of which these leave nothing; smallest size.
+NOTHING, SMALLEST = 1e-6, 1e-12
+
+
+@dataclass(frozen=True)
+class Sufficient:
+    """Projections of many observables, and the log of the size of what these leave.
+
+    Attributes
+    ----------
+    scale : array, shape (2, columns)
+        Median of each column, and the size of its noise.
+    rotation : array, shape (columns, k)
+        Orthonormal directions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sbi_inn.summary_networks.sufficient import Sufficient
+    >>> rng = np.random.default_rng(1)
+    >>> slope, noise = rng.normal(size=(2_000, 2)).T
+    >>> spread = np.exp(noise)[:, None] * rng.normal(size=(2_000, 300))
+    >>> table = slope[:, None] * np.linspace(-1, 1, 300) + spread
+    >>> few = Sufficient.fit(np.stack([slope, noise], axis=1), table)(table)
+    >>> few.shape[1] < 30, np.corrcoef(few[:, 0], slope)[0, 1].round(1) ** 2
+    (True, np.float64(1.0))
+    >>> np.corrcoef(few[:, -1], noise)[0, 1].round(2)
+    np.float64(1.0)
+    """
+
+    scale: FloatArray
+    rotation: FloatArray
+
+    @classmethod
+    def of(
+        cls, observations: Observations, read: IntArray, latents: FloatArray | None
+    ) -> Sufficient | None:
+        """Learn it from those of fixed shape that are `read`, but for givens.
+
+        None where these are few, or are choices or counts and not too many; or without latents.
+        """
+        first = observations.vector.shape[1] - observations.givens
+        table = observations.vector[:, read[read < first]]
+        if latents is None or not MANY < table.shape[1] <= MOST:
+            return None
+        discrete = mostly_two_valued(table[:LOOKED_AT]) or Counted.fit(table[:LOOKED_AT])
+        if discrete and table.shape[1] <= MANY_DISCRETE:
+            return None
+        return cls.fit(latents, table)
+
+    @classmethod
+    def fit(cls, latents: FloatArray, table: FloatArray) -> Sufficient:
+        """Learn it from parameters (rows, dim) and observables (rows, columns)."""
+        latents, table = latents[:ROWS], table[:ROWS]
+        centre, spread = location_scale(table)
+        scaled = _scaled(table, centre, spread)
+        left = _Left.of(_features(latents), scaled)
+        most = max(1, len(table) // 20)
+        directions = np.hstack([left.told()[:, :TOLD], left.widest(scaled)[:, :WIDEST]])
+        scale = np.stack([centre, spread * left.noise])
+        return cls(scale, _orthonormal(directions)[:, :most])
+
+    def __call__(self, table: FloatArray) -> FloatArray:
+        """Give projections, then the log size of the rest; shape (rows, k + 1)."""
+        scaled = _scaled(table, *self.scale)
+        found = scaled @ self.rotation
+        rest = scaled - found @ self.rotation.T
+        size = np.sqrt(np.square(rest).mean(axis=1, keepdims=True))
+        return np.hstack([found, np.log(np.maximum(size, SMALLEST))])
+
+    @property
+    def width(self) -> int:
+        """How many numbers it gives."""
+        return self.rotation.shape[1] + 1
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Give everything as named arrays."""
+        return vars(self).copy()
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Sufficient:
+        """Read back what `to_arrays` gave."""
+        return cls(**arrays)
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What a regression on the parameters leaves of observables, every row by its own size.
+
+    Attributes
+    ----------
+    x : array, shape (rows, features)
+        Centred; each row in units of its size, as all others.
+    slope : array, shape (features, columns)
+    left : array, shape (rows, columns)
+        In units of `noise`.
+    noise : array, shape (columns,)
+    weights : array, shape (rows, 1)
+    """
+
+    x: FloatArray
+    slope: FloatArray
+    left: FloatArray
+    noise: FloatArray
+    weights: FloatArray
+
+    @classmethod
+    def of(cls, x: FloatArray, y: FloatArray) -> _Left:
+        """Regress y (rows, columns) on x (rows, features), and find the sizes of rows in turn."""
+        weights = np.ones((len(x), 1))
+        for again in range(PASSES + 1):
+            centre, middle = (np.average(part, axis=0, weights=weights[:, 0] ** 2) for part in (x, y))
+            on, of = weights * (x - centre), weights * (y - middle)
+            square = on.T @ on + RIDGE * np.eye(x.shape[1])
+            slope = np.linalg.solve(square, on.T @ of)
+            left = of - on @ slope
+            noise = np.maximum(np.sqrt(np.square(left).mean(axis=0)), SMALLEST)
+            if again == PASSES:
+                break
+            size = np.sqrt(np.square(left / weights / noise).mean(axis=1, keepdims=True))
+            usual = np.median(size) or 1.0
+            weights = usual / np.maximum(size, LEAST * usual)
+        return cls(on, slope, left / noise, noise, weights)
+
+    def told(self) -> FloatArray:
+        """Give directions in which parameters move observables, in units of noise; (columns, k).
+
+        The largest signal, beside the noise and how it goes together, comes first.
+        """
+        together, _ = ledoit_wolf(self.left, assume_centered=True)
+        root = np.linalg.cholesky(together)
+        moved = np.linalg.solve(root, (self.slope / self.noise).T)
+        spread = np.linalg.cholesky(self.x.T @ self.x / len(self.x) + NOTHING * np.eye(len(self.slope)))
+        axes, sizes, _ = np.linalg.svd(moved @ spread, full_matrices=False)
+        weights = self.weights[:, 0] ** 2
+        rows = weights.sum() ** 2 / np.square(weights).sum()
+        by_chance = sum(np.sqrt(n / rows) for n in moved.shape)
+        kept = sizes > CHANCE * by_chance
+        kept[0] = True
+        return np.linalg.solve(root.T, axes[:, kept])
+
+    def widest(self, scaled: FloatArray) -> FloatArray:
+        """Give the directions in which observables vary most, in units of noise; (columns, k)."""
+        rows = self.weights * scaled / self.noise
+        _, axes = np.linalg.eigh(rows.T @ rows)
+        return axes[:, ::-1]
+
+
+def _features(latents: FloatArray) -> FloatArray:
+    """Give parameters, with squares and products of few."""
+    centre, spread = location_scale(latents)
+    x = (latents - centre) / spread
+    dim = x.shape[1]
+    if dim + n_products(dim, 2) > MOST_FEATURES:
+        return x
+    return powers(torch.from_numpy(x), 2).numpy()
+
+
+def _orthonormal(directions: FloatArray) -> FloatArray:
+    """Make each direction orthogonal to all before it; without those of which nothing is left."""
+    directions = directions / np.linalg.norm(directions, axis=0)
+    axes, left = np.linalg.qr(directions)
+    return axes[:, np.abs(left.diagonal()) > NOTHING]
+
+
+def _scaled(table: FloatArray, centre: FloatArray, spread: FloatArray) -> FloatArray:
+    scaled = np.nan_to_num((table - centre) / spread, nan=0.0)
+    return np.clip(scaled, -FURTHEST, FURTHEST)
