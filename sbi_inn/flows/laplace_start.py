@@ -12,6 +12,7 @@ from sbi_inn.flows.evened import Evened
 from sbi_inn.flows.gaussian_start import READINGS, GaussianStart, surely_less
 from sbi_inn.flows.laplace import Box, Mode, modes
 from sbi_inn.flows.likelihood import Likelihood, learned, parts_of
+from sbi_inn.flows.likelihood_networks import LARGE, SMALL, Size
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
 MOST_PARAMETERS = 20
@@ -170,7 +171,7 @@ class LaplaceStart(Bijection):
         """
         own = context.shape[1] if own is None else own
         self._even_if_it_helps(x, context, own)
-        mode = self._learn(x, context, own)
+        mode = self._learn(x, context, own, (SMALL, LARGE))
         losses, floor = self._tried(x, context, own, mode)
         plain = self._plain_losses(x, context, own)
         self.inverts.fill_(surely_less(losses.clamp(max=WORST), plain.clamp(max=WORST)))
@@ -205,12 +206,14 @@ class LaplaceStart(Bijection):
         mode = self._learn(x, context, own)
         return self._tried(x, context, own, mode, FLOORS[::2])[0].clamp(max=WORST)
 
-    def _learn(self, x: Tensor, context: Tensor, own: int) -> Mode:
+    def _learn(
+        self, x: Tensor, context: Tensor, own: int, sizes: tuple[Size, ...] = (SMALL,)
+    ) -> Mode:
         """Learn the likelihood, and give the modes of rows by others that have not seen them."""
         self.plain.fit(x, context, own, FIRST)
         x, _ = self.even(x.double())
         self._look_at(x)
-        self.likelihood, folds = learned(x, *self._known(context))
+        self.likelihood, folds = learned(x, *self._known(context), sizes)
         return self._modes_of_others(context, folds)
 
     def _look_at(self, x: Tensor) -> None:

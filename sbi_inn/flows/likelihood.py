@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from sbi_inn.flows import counts, log_odds
 from sbi_inn.flows.emulator import regressed
 from sbi_inn.flows.left_out import left_out
-from sbi_inn.flows.likelihood_networks import HIDDEN, HIGHEST, LOWEST, Targets, trained
+from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL, Size, Targets, trained
 from sbi_inn.flows.observable_laws import Kinds, Left
 from sbi_inn.flows.prediction import n_products, pairs, powers
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
@@ -73,6 +73,8 @@ class Likelihood(nn.Module):
     n_givens : int
         Number of what is known of an experiment beside its observables. The law is that of the
         observables given these, too.
+    hidden : int
+        Width of the two layers of the network; a file that is read says which.
 
     Examples
     --------
@@ -109,7 +111,9 @@ class Likelihood(nn.Module):
     no: Tensor
     step: Tensor
 
-    def __init__(self, dim: int, n_observables: int, n_givens: int = 0) -> None:
+    def __init__(
+        self, dim: int, n_observables: int, n_givens: int = 0, hidden: int = SMALL.hidden
+    ) -> None:
         super().__init__()
         self.dim, k, wide = dim, n_observables, dim + n_givens
         self._least = counts.LEAST
@@ -119,11 +123,11 @@ class Likelihood(nn.Module):
             "slope": (wide + n_products(wide, 2), k),
             "offset": (k,),
             "size": (k,),
-            "first": (HIDDEN, wide),
-            "first_bias": (HIDDEN,),
-            "second": (HIDDEN, HIDDEN),
-            "second_bias": (HIDDEN,),
-            "last": (2 * k, HIDDEN),
+            "first": (hidden, wide),
+            "first_bias": (hidden,),
+            "second": (hidden, hidden),
+            "second_bias": (hidden,),
+            "last": (2 * k, hidden),
             "last_bias": (2 * k,),
             "noise": (k,),
             "no": (k,),
@@ -142,6 +146,8 @@ class Likelihood(nn.Module):
         """Read a file; older ones know of no binary observables, and of no counts."""
         for name in ("binary", "counted", "no", "step"):
             state_dict.setdefault(prefix + name, getattr(self, name))
+        for name in (*LAYERS, *(f"{name}_bias" for name in LAYERS)):
+            setattr(self, name, torch.zeros_like(state_dict[prefix + name]))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @property
@@ -259,9 +265,14 @@ class Likelihood(nn.Module):
 
 @torch.no_grad()
 def learned(
-    x: Tensor, y: Tensor, given: Tensor | None = None
+    x: Tensor,
+    y: Tensor,
+    given: Tensor | None = None,
+    sizes: tuple[Size, ...] = (SMALL,),
 ) -> tuple[Likelihood, list[Likelihood]]:
     """Learn from parameters (rows, dim), observables (rows, observables) and givens (rows, givens).
+
+    By networks of the one of some sizes that fares best on rows left out.
 
     Returns
     -------
@@ -292,11 +303,12 @@ def learned(
         member.size.copy_(size)
     left = torch.stack([member._left(x, y) for member in members])
     targets = Targets(left.float(), kinds.came(y).float(), kinds.binary, kinds.counted, size)
-    weights = trained(whole._scaled(x).float(), targets, rows, [part for part, _ in parts])
+    held = [part for part, _ in parts]
+    weights = trained(whole._scaled(x).float(), targets, rows, held, sizes)
     for place, member in enumerate(members):
         for name, weight, bias in zip(LAYERS, weights[::2], weights[1::2], strict=True):
-            getattr(member, name).copy_(weight[place].T)
-            getattr(member, f"{name}_bias").copy_(bias[place, 0])
+            setattr(member, name, weight[place].T.to(x).contiguous())
+            setattr(member, f"{name}_bias", bias[place, 0].to(x).contiguous())
     _correlate(members, x, y, parts)
     return whole, folds
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -12,18 +13,12 @@ from torch.nn import functional as F
 
 from sbi_inn.flows import counts
 
-# Width of the two hidden layers.
-HIDDEN = 64
-# Steps of the optimiser, at most.
-STEPS = 1_500
-# Rows from which on there are so many; of fewer, they grow like the root of the rows.
+# Rows from which on there are as many steps as a size says; of fewer, they grow like their root.
 ROWS = 8_000
 # Steps, at least.
 FEWEST_STEPS = 400
 # Steps before its rate is at the peak.
 WARM_UP = 50
-# Peak of the learning rate of AdamW.
-RATE = 5e-3
 # Its weight decay.
 DECAY = 1e-4
 # Rows of a batch, at most.
@@ -42,11 +37,33 @@ FIRST_LOOK = 1 / 3
 # Share of all steps after which training ends, if networks have added nothing to log odds by then.
 GIVEN_UP = 0.5
 # Size of the last layer's first weights, in the usual one.
-SMALL = 0.1
+QUIET = 0.1
 # Smallest log of a variance, in that of what a quadratic function leaves.
 LOWEST = -12.0
 # Largest.
 HIGHEST = 6.0
+
+
+class Size(NamedTuple):
+    """How large networks are, and how long they are trained.
+
+    Attributes
+    ----------
+    hidden : int
+        Width of the two hidden layers.
+    steps : int
+        Of the optimiser, at most.
+    rate : float
+        Peak of its learning rate.
+    """
+
+    hidden: int
+    steps: int
+    rate: float
+
+
+# Enough to compare likelihoods by, and to say what is nearly linear; and for what bends.
+SMALL, LARGE = Size(64, 1_500, 5e-3), Size(128, 4_000, 1e-2)
 
 
 class Targets(NamedTuple):
@@ -74,22 +91,43 @@ class Targets(NamedTuple):
         return self._replace(left=self.left[networks, rows], came=self.came[rows])
 
 
+def trained(
+    x: Tensor,
+    targets: Targets,
+    rows: list[Tensor],
+    held: list[Tensor],
+    sizes: tuple[Size, ...] = (SMALL,),
+) -> list[Tensor]:
+    """Train networks of each size, and keep those under which rows left out are likeliest."""
+    return min((_trained(x, targets, rows, held, size) for size in sizes), key=itemgetter(0))[1]
+
+
 @torch.enable_grad()
-def trained(x: Tensor, targets: Targets, rows: list[Tensor], held: list[Tensor]) -> list[Tensor]:
+def _trained(
+    x: Tensor, targets: Targets, rows: list[Tensor], held: list[Tensor], size: Size
+) -> tuple[float, list[Tensor]]:
     """Train networks side by side to give means and log variances (networks, rows, k).
 
     Each sees rows of its own. All stop where the rows that the second and later ones have not seen
     fare best on average. Of a binary observable the mean is what a network adds to the log odds: if
     rows left out are no likelier by it, nothing is added. Of counts it is what it adds to the log
-    rate, and the log variance is that of the dispersion, both in units of `size`.
+    rate, and the log variance is that of the dispersion, both in units of `Targets.size`.
+
+    Returns
+    -------
+    float
+        The mean loss of rows left out.
+    list of Tensor
+        Weights.
     """
     generator = torch.Generator().manual_seed(0)
-    weights = _drawn(len(rows), x.shape[1], 2 * len(targets.size), generator)
+    shape = (x.shape[1], size.hidden, 2 * len(targets.size))
+    weights = _drawn(len(rows), shape, generator)
     batch = min(BATCH, max(1, min(map(len, rows)) // BATCHES))
     if targets.counted.any():
         batch = min(batch, max(FEWEST_IN_BATCH, COUNTS // int(targets.counted.sum())))
-    steps = int(min(STEPS, max(FEWEST_STEPS, STEPS * (len(x) / ROWS) ** 0.5)))
-    optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=DECAY, foreach=True)
+    steps = int(min(size.steps, max(FEWEST_STEPS, size.steps * (len(x) / ROWS) ** 0.5)))
+    optimiser = torch.optim.AdamW(weights, lr=size.rate, weight_decay=DECAY, foreach=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rate, steps=steps))
     best, kept = math.inf, weights
     # Where all are binary and a linear function says it all, training soon shows it.
@@ -110,7 +148,7 @@ def trained(x: Tensor, targets: Targets, rows: list[Tensor], held: list[Tensor])
                 best, kept = now, [weight.detach().clone() for weight in weights]
             if step > GIVEN_UP * steps and best >= enough:
                 break
-    return _where_it_helps(kept, x, targets, held) if targets.binary.any() else kept
+    return best, _where_it_helps(kept, x, targets, held) if targets.binary.any() else kept
 
 
 def _rate(step: int, steps: int) -> float:
@@ -118,16 +156,16 @@ def _rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def _drawn(networks: int, n_in: int, n_out: int, generator: torch.Generator) -> list[Tensor]:
+def _drawn(networks: int, shape: tuple[int, int, int], generator: torch.Generator) -> list[Tensor]:
     """Draw weights; the last layer starts small, near what the quadratic function says."""
-    found = []
-    for wide, narrow in ((n_in, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, n_out)):
+    found, (n_in, hidden, n_out) = [], shape
+    for wide, narrow in ((n_in, hidden), (hidden, hidden), (hidden, n_out)):
         bound = wide**-0.5
         for rows in (wide, 1):
             shape = (networks, rows, narrow)
             uniform = torch.rand(shape, generator=generator, dtype=torch.float32)
             found.append((2 * uniform - 1) * bound)
-    found[-2] *= SMALL
+    found[-2] *= QUIET
     found[-1] *= 0
     return [weight.requires_grad_() for weight in found]
 

@@ -363,7 +363,7 @@ OPTIONAL: Mapping[str, Any] = {
     "member": None,
     "late": False,  # whether it is trained after others of its ensemble
     "tries": False,  # whether it tries something that late ones may do, too
-    "advised": None,  # gives a late one's settings, where what was tried is worth it or not
+    "advised": None,  # gives a late one's settings, by what the others have learned
     "prepare": _nothing,
 }
 

@@ -81,7 +81,7 @@ def close_in(
         Fresh simulations at a time, and in all.
     rng : numpy.random.Generator
     """
-    readings = Readings.of(known.observations, observation, known.latents.shape[1])
+    readings = Readings.of(known, observation)
     if not readings.widths:
         return Closed(None)
     box, cost, stalled, explained, fresh = _around(draws), 0, 0, True, None

@@ -24,6 +24,7 @@ from sbi_inn.prior.box import Box
 from sbi_inn.summary_networks import not_pixels
 from sbi_inn.summary_networks.curves import places_of_curves
 from sbi_inn.summary_networks.exact import Exact, Way
+from sbi_inn.summary_networks.sufficient import Sufficient
 from sbi_inn.training.side_by_side import one_thread
 from sbi_inn.typing import FloatArray, IntArray
 
@@ -123,23 +124,31 @@ class Readings:
     curves: dict[str, IntArray]
 
     @classmethod
-    def of(cls, observations: Observations, one: Observations, dim: int) -> Readings:
+    def of(cls, known: Rows, one: Observations) -> Readings:
         """Look at the simulations that there are, and at the observation."""
-        none = cls({}, {})
+        none, observations = cls({}, {}), known.observations
         if len(observations) < FEWEST or observations.grids:
             return none
         if np.isnan(observations.vector).any() or np.isnan(one.vector).any():
             return none
         found = cls({}, places_of_curves(observations))
-        read = found.fit(observations[np.arange(FEWEST)])
-        if dim + len(read.givens) > MOST_PARAMETERS:
+        first = np.arange(FEWEST)
+        read = found.fit(known.latents[first], observations[first])
+        if known.latents.shape[1] + len(read.givens) > MOST_PARAMETERS:
             return none
         return cls({way: len(columns) for way, columns in read.ways().items()}, found.curves)
 
-    def fit(self, observations: Observations) -> Exact:
-        """Learn how they are scaled."""
+    def fit(self, latents: FloatArray, observations: Observations) -> Exact:
+        """Learn how they are scaled; of hundreds also what parameters, (n, d), change in them."""
         read = not_pixels(observations)
-        return Exact.fit(observations, read, likelihood=True, curves=self.curves, alike=True)
+        return Exact.fit(
+            observations,
+            read,
+            likelihood=True,
+            curves=self.curves,
+            alike=True,
+            sufficient=Sufficient.of(observations, read, latents),
+        )
 
 
 @dataclass(frozen=True)
@@ -163,7 +172,7 @@ class Learned:
         cls, way: Way, inside: FloatArray, seen: Observations, readings: Readings, asked: int
     ) -> Learned:
         """Learn it of rows of a cube (n, d) and what was observed; the first `asked` judge it."""
-        read = readings.fit(seen)
+        read = readings.fit(inside, seen)
         # Nearby, counts may all be the same: then they are read as any numbers.
         columns = read.ways().get(way, read.observables)
         with one_thread():

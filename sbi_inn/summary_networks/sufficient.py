@@ -150,20 +150,21 @@ class _Left:
     @classmethod
     def of(cls, x: FloatArray, y: FloatArray) -> _Left:
         """Regress y (rows, columns) on x (rows, features), and find the sizes of rows in turn."""
-        weights = np.ones((len(x), 1))
-        for again in range(PASSES + 1):
-            centre, middle = (np.average(part, axis=0, weights=weights[:, 0] ** 2) for part in (x, y))
-            on, of = weights * (x - centre), weights * (y - middle)
-            square = on.T @ on + RIDGE * np.eye(x.shape[1])
-            slope = np.linalg.solve(square, on.T @ of)
-            left = of - on @ slope
-            noise = np.maximum(np.sqrt(np.square(left).mean(axis=0)), SMALLEST)
-            if again == PASSES:
-                break
-            size = np.sqrt(np.square(left / weights / noise).mean(axis=1, keepdims=True))
+        found = cls._weighed(x, y, np.ones((len(x), 1)))
+        for _ in range(PASSES):
+            size = np.sqrt(np.square(found.left / found.weights).mean(axis=1, keepdims=True))
             usual = np.median(size) or 1.0
-            weights = usual / np.maximum(size, LEAST * usual)
-        return cls(on, slope, left / noise, noise, weights)
+            found = cls._weighed(x, y, usual / np.maximum(size, LEAST * usual))
+        return found
+
+    @classmethod
+    def _weighed(cls, x: FloatArray, y: FloatArray, weights: FloatArray) -> _Left:
+        x, y = (part - np.average(part, axis=0, weights=weights[:, 0] ** 2) for part in (x, y))
+        x, y = weights * x, weights * y
+        slope = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)
+        left = y - x @ slope
+        noise = np.maximum(np.sqrt(np.square(left).mean(axis=0)), SMALLEST)
+        return cls(x, slope, left / noise, noise, weights)
 
     def told(self) -> FloatArray:
         """Give directions in which parameters move observables, in units of noise; (columns, k).
@@ -173,7 +174,9 @@ class _Left:
         together, _ = ledoit_wolf(self.left, assume_centered=True)
         root = np.linalg.cholesky(together)
         moved = np.linalg.solve(root, (self.slope / self.noise).T)
-        spread = np.linalg.cholesky(self.x.T @ self.x / len(self.x) + NOTHING * np.eye(len(self.slope)))
+        spread = np.linalg.cholesky(
+            self.x.T @ self.x / len(self.x) + NOTHING * np.eye(len(self.slope))
+        )
         axes, sizes, _ = np.linalg.svd(moved @ spread, full_matrices=False)
         weights = self.weights[:, 0] ** 2
         rows = weights.sum() ** 2 / np.square(weights).sum()

@@ -165,7 +165,7 @@ def test_gaps_are_flagged():
 def test_the_last_networks_of_four_read_them_unless_they_start_in_closed_form():
     four = [si.CINN().member(place) for place in range(4)]
     assert [one.reads_curves for one in four] == [False, False, True, False]
-    assert four[3].advised(worth=False).reads_curves
+    assert replace(four[3], start="trained").reads_curves
     assert not any(replace(one, start="exact").reads_curves for one in four)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import get_args
 
@@ -28,6 +29,8 @@ MANY = 600
 LOOKED_AT = 1_000
 # Training rows of which likelihoods are learned, to see which observables tell most.
 LEARNED_OF = 2_500
+# Nats by which a start of so few rows may be behind what one of all rows has to beat.
+HOPE = 1.0
 
 
 def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
@@ -76,12 +79,12 @@ def _gain(more: torch.Tensor, less: torch.Tensor) -> bool:
     return surely_less(more + WORTH, less)
 
 
-def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
+def emulated(exact: Exact, data: TrainingData, beat: float | None = None) -> tuple[int, ...]:
     """Give the features of which a likelihood may be learned; none where it cannot be afforded.
 
     Of curves these are their entries or what describes them, whichever tells parameters apart best.
     They are read as they are in place of their normal scores, and counts as such, where a start
-    makes left-out rows likelier by it.
+    makes left-out rows likelier by it. None, too, if the loss of these is far from one to `beat`.
     """
     found = exact.ways(MOST_BINARY if binary(data) else MOST_OBSERVABLES)
     if not found or not may_learn(data) or data.dim + len(exact.givens) > MOST_PARAMETERS:
@@ -89,16 +92,18 @@ def emulated(exact: Exact, data: TrainingData) -> tuple[int, ...]:
     counts, told = found.pop("counts", ()), partial(_tells, exact, data)
     best = max(found.values(), key=told) if len(found) > 1 else next(iter(found.values()), ())
     others = [other for other in (exact.unscored(best), counts) if other and other != best]
-    if not others:
+    if best and not others and beat is None:
         return best
     if not best:
-        return counts
+        best, others = counts, []
     losses = _begun(exact, data, best)
     for other in others:
         less = _begun(exact, data, other)
         if surely_less(less, losses):
             best, losses = other, less
-    return best
+    constant = 0.5 * data.dim * math.log(2 * math.pi)
+    hopeless = beat is not None and float(losses.mean()) + constant > beat + HOPE
+    return () if hopeless else best
 
 
 def _begun(exact: Exact, data: TrainingData, columns: tuple[int, ...]) -> torch.Tensor:

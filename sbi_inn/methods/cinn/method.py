@@ -81,9 +81,15 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             for part in (data.train, data.validation)
         )
         network, shape = settings._network(data, seen, scaling, seed)
-        seen = network.start_from(seen, scaling.exact and scaling.exact.own)
-        held_out = network.asked(held_out)
+        beaten = self.beat is None
+        if beaten or shape.emulated:
+            seen = network.start_from(seen, scaling.exact and scaling.exact.own)
+            held_out = network.asked(held_out)
+            beaten = beaten or network.started(held_out) < self.beat
         spent = perf_counter() - began
+        if not beaten:
+            plain, left = replace(self, start="trained", beat=None), training.after(spent)
+            return plain.fit(data, left, seed=seed, progress=progress).started_in(spent)
         history = learn(
             network,
             seen.streamed(data, scaling),
@@ -175,7 +181,8 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
     ) -> tuple[Network, Shape]:
         exact, net = scaling.exact, None
         as_read = replace(data, observations=scaling.decades(data.observations))
-        likely = emulated(exact, as_read) if exact and self._learns_likelihood(data) else ()
+        likes = exact and self._learns_likelihood(data)
+        likely = emulated(exact, as_read, self.beat) if likes else ()
         shape = Shape.of(seen, data, scaling, likely, self.beside)
         with seeded(seed):
             if self.summary != "auto":

@@ -25,6 +25,7 @@ from sbi_inn.flows import (
     coupling_flow,
 )
 from sbi_inn.flows.bijection import Bijection
+from sbi_inn.flows.laplace_start import WORST
 from sbi_inn.methods.blur import blurred
 from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.protocols import Cuts, TrainingData
@@ -306,6 +307,18 @@ class Network(nn.Module):
         mine = torch.nan_to_num(-self.loss(pairs), nan=-math.inf)
         prior = self.latent.log_prob(pairs.latent)
         return -torch.logaddexp(mine + math.log1p(-PRIOR_SHARE), prior + math.log(PRIOR_SHARE))
+
+    @torch.no_grad()
+    def started(self, pairs: Pairs) -> float:
+        """Give the mean loss of rows that were `asked`, by an exact start alone.
+
+        Infinite where it is none, or has learned no likelihood.
+        """
+        said, start = pairs.batch.said, self.start
+        if said is None or not isinstance(start, LaplaceStart) or not start.inverts:
+            return math.inf
+        z, log_det = start.whitened(pairs.latent, said)
+        return -float((self.latent.log_prob(z) + log_det).clamp(min=-WORST).mean())
 
     @torch.no_grad()
     def judged(self, pairs: Pairs) -> float:

@@ -78,13 +78,17 @@ class CINNSettings:
         images, no summary network of your own, and more simulations than features; without these,
         the start is trained. "auto": a single network has a trained start. In an ensemble, the
         second of four has an exact one without a likelihood. If that network improves the ensemble,
-        the fourth also learns a likelihood, and may replace the others or be left out. If most
-        observables take two values, the second learns one in place of the fourth.
+        or if what a likelihood says is better than what the other networks have learned, the fourth
+        also learns a likelihood, and may replace the others or be left out. If most observables
+        take two values, the second learns one in place of the fourth.
     summary : "auto" or torch.nn.Module
         A summary network of your own, in place of those for vectors, sets, series and images; see
         `fit_posterior`.
     place : int
         The number of a network in its ensemble, which sets it.
+    beat : float or None
+        Loss of validation rows that a learned likelihood has to beat, so that the fourth of four
+        begins with it although the second did not improve the ensemble, which sets it.
     """
 
     name: ClassVar[str] = "cinn"
@@ -110,6 +114,7 @@ class CINNSettings:
     start: Literal["auto", "trained", "exact"] = "auto"
     summary: Any = "auto"
     place: int = field(default=0, repr=False)
+    beat: float | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         whole = ("blocks", "hidden", "depth", "bins", "features")
@@ -154,12 +159,13 @@ class CINNSettings:
         """Whether it also tries what late networks may do; with "auto", the second of four."""
         return self.start == "auto" and self.place % 4 == 1
 
-    def advised(self, worth: bool) -> Self:
+    def advised(self, worth: bool, loss: float) -> Self:
         """Return the settings of a late network; `worth`: whether an exact start is worth it.
 
-        If not, the fourth network starts as the third does.
+        If not, the fourth network starts as the third does, unless a likelihood that it learns has
+        a smaller loss of validation rows than the best of the others.
         """
-        return self if worth or not self.learns_likelihood else replace(self, start="trained")
+        return self if worth or not self.learns_likelihood else replace(self, beat=loss)
 
     @property
     def reads_statistics(self) -> bool:

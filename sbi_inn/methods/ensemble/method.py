@@ -168,8 +168,8 @@ class Ensemble:
         trained: list[Member] = []
         trained += trained_at(stages[0], methods)
         if not _interrupted(trained, len(stages[0])):
-            worth = _worth(trained)
-            trained += trained_at(stages[1], [_advised(one, worth) for one in methods])
+            worth, loss = _worth(trained), min(one.loss for one in trained)
+            trained += trained_at(stages[1], [_advised(one, worth, loss) for one in methods])
         if len(trained) == len(methods):
             places = np.argsort([*stages[0], *stages[1]])
             trained = [trained[i] for i in places]
@@ -250,10 +250,10 @@ def _worth(trained: list[Member]) -> bool:
     return any(declared(one.fitted.settings, "tries") for one in members)
 
 
-def _advised(method: Any, worth: bool) -> Any:
-    """Give the settings of a late network, where it is known whether what was tried is worth it."""
+def _advised(method: Any, worth: bool, loss: float) -> Any:
+    """Give the settings of a late network, where it is known what the others have learned."""
     advised = declared(method, "advised")
-    return method if advised is None else advised(worth)
+    return method if advised is None else advised(worth, loss)
 
 
 def seeds_of(seed: int, members: int) -> list[int]:

@@ -39,6 +39,12 @@ class Member:
         """Whether its training was ended before its time."""
         return self.fitted.history.stopped == "interrupted"
 
+    @property
+    def loss(self) -> float:
+        """Mean loss of the validation rows; infinite if one has no density."""
+        found = -float(self.log_density.mean())
+        return np.inf if np.isnan(found) else found
+
 
 def train(method: Method, data: TrainingData, training: Training, seed: int) -> Member:
     """Train a member; it runs in a process of its own."""

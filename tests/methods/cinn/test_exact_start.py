@@ -177,3 +177,17 @@ def test_counts_are_learned_of_as_choices_are():
     assert not CINN(place=3)._may_start_exact(data)
     assert discrete(rows_of(np.log(counts + 1), rng))
     assert not discrete(rows_of(counts / 3, rng))
+
+
+def test_what_is_linear_is_read_as_it_is():
+    """Noises of all sizes make tails; by their normal scores, observables are bent."""
+    rng = np.random.default_rng(1)
+    latents = rng.normal(size=(2_000, 3))
+    sizes = np.exp(2 * latents[:, 2:])
+    vector = 30 * latents[:, :1] + 10 * latents[:, 1:2] * X + sizes * rng.normal(size=(2_000, 40))
+    data = TrainingData(
+        latents, Observations(vector, {}), np.arange(1_800), np.arange(1_800, 2_000)
+    )
+    exact = Exact.fit(data.observations, np.arange(40), likelihood=True)
+    assert exact.observables != tuple(range(40))
+    assert emulated(exact, data) == tuple(range(40))

@@ -1,0 +1,113 @@
+"""Hundreds of observables, read as what parameters change in them."""
+
+import numpy as np
+import pytest
+
+from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks import Scaling
+from sbi_inn.summary_networks.exact import Exact
+from sbi_inn.summary_networks.sufficient import MANY, MANY_DISCRETE, Sufficient
+
+COLUMNS = 300
+T = np.linspace(-1, 1, COLUMNS)
+DESIGN = np.stack([np.ones(COLUMNS), T, np.sin(9 * T)])
+
+
+def curves(n, seed, *, noise=None):
+    """Give coefficients with log noises (n, 4), and observables: of vague priors, unlike noises."""
+    rng = np.random.default_rng(seed)
+    latents = rng.normal(size=(n, 4))
+    sizes = np.exp(latents[:, 3:])
+    left = rng.normal(size=(n, COLUMNS)) if noise is None else rng.normal(size=(n, COLUMNS)) @ noise
+    return latents, latents[:, :3] * [100.0, 30.0, 10.0] @ DESIGN + sizes * left
+
+
+def told(few, design, covariance):
+    """Give Fisher's information of coefficients in the projections, for a noise of this law."""
+    axes = few.rotation / few.scale[1][:, None]
+    moved = design @ axes
+    return moved @ np.linalg.solve(axes.T @ covariance @ axes, moved.T)
+
+
+def test_projections_hold_what_a_linear_model_tells():
+    few = Sufficient.fit(*curves(4_000, 1))
+    whole = DESIGN @ DESIGN.T
+    share = np.linalg.eigvals(np.linalg.solve(whole, told(few, DESIGN, np.eye(COLUMNS)))).real
+    assert share.min() > 0.99
+    assert few.width < 40
+
+
+def test_projections_hold_it_where_noises_go_together():
+    # A drift: neighbours have much of their noise in common.
+    away = np.abs(T[:, None] - T)
+    covariance = np.exp(-5 * away) + 0.05 * np.eye(COLUMNS)
+    few = Sufficient.fit(*curves(4_000, 1, noise=np.linalg.cholesky(covariance).T))
+    whole = DESIGN @ np.linalg.solve(covariance, DESIGN.T)
+    share = np.linalg.eigvals(np.linalg.solve(whole, told(few, DESIGN, covariance))).real
+    assert share.min() > 0.95
+
+
+def test_the_last_number_is_the_size_of_the_noise():
+    few = Sufficient.fit(*curves(4_000, 1))
+    latents, fresh = curves(500, 2)
+    left = few(fresh)[:, -1] - latents[:, 3]
+    assert left.std() < 1.3 / np.sqrt(2 * (COLUMNS - few.width))
+
+
+def test_observables_of_noise_alone_are_no_more_than_a_few_numbers():
+    rng = np.random.default_rng(1)
+    few = Sufficient.fit(rng.normal(size=(2_000, 2)), rng.normal(size=(2_000, COLUMNS)))
+    found = few(rng.normal(size=(100, COLUMNS)))
+    assert found.shape == (100, few.width)
+    assert few.width < 30
+
+
+def test_heavy_tails_missing_values_and_constants_stay_finite():
+    latents, table = curves(1_000, 1)
+    table[3], table[9, ::2] = 1e200, -1e300
+    table[::7, 3], table[:, 5] = np.nan, 2.0
+    assert np.isfinite(Sufficient.fit(latents, table)(table)).all()
+
+
+def test_fewer_observables_and_choices_are_read_one_by_one():
+    latents, table = curves(400, 1)
+    read = np.arange(COLUMNS)
+    assert Sufficient.of(Observations(table, {}), read, latents) is not None
+    assert Sufficient.of(Observations(table, {}), read, None) is None
+    assert Sufficient.of(Observations(table[:, :MANY], {}), read[:MANY], latents) is None
+    choices = np.tile((table > 0).astype(float), 4)
+    assert Sufficient.of(Observations(choices[:, :MANY_DISCRETE], {}), read, latents) is None
+    every = np.arange(choices.shape[1])
+    assert Sufficient.of(Observations(choices, {}), every, latents) is not None
+
+
+def test_givens_come_after_it_and_are_no_observables():
+    latents, table = curves(400, 1)
+    observations = Observations(table, {}, givens=2)
+    few = Sufficient.of(observations, np.arange(COLUMNS), latents)
+    assert few is not None
+    exact = Exact.fit(observations, np.arange(COLUMNS), sufficient=few)
+    assert exact.givens.tolist() == [few.width, few.width + 1]
+    assert len(exact.observables) == few.width
+    assert not set(exact.givens) & set(exact.observables)
+    assert exact(observations).shape == (400, exact.width)
+
+
+def test_files_hold_it():
+    latents, table = curves(400, 1)
+    observations = Observations(table, {})
+    scaling = Scaling.fit(observations, exact=True, latents=latents)
+    again = Scaling.from_arrays(scaling.to_arrays())
+    assert scaling.exact is not None
+    assert again.exact is not None
+    assert again.exact.sufficient is not None
+    assert np.array_equal(scaling.exact(observations), again.exact(observations))
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_columns_without_their_scores_are_what_they_were(far):
+    table = np.random.default_rng(1).normal(size=(400, 4))
+    table[:, 1:3] = np.exp(3 * table[:, 1:3]) if far else table[:, 1:3]
+    exact = Exact.fit(Observations(table, {}), np.arange(4))
+    assert exact.unscored(exact.observables) == (0, 1, 2, 3)
+    assert (exact.observables != (0, 1, 2, 3)) is far
