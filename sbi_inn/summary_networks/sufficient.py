@@ -161,7 +161,7 @@ class _Left:
     def _weighed(cls, x: FloatArray, y: FloatArray, weights: FloatArray) -> _Left:
         x, y = (part - np.average(part, axis=0, weights=weights[:, 0] ** 2) for part in (x, y))
         x, y = weights * x, weights * y
-        slope = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)
+        slope = np.asarray(np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y), float)
         left = y - x @ slope
         noise = np.maximum(np.sqrt(np.square(left).mean(axis=0)), SMALLEST)
         return cls(x, slope, left / noise, noise, weights)

@@ -10,6 +10,7 @@ from sbi_inn.flows import GaussianStart, LaplaceStart
 from sbi_inn.flows.laplace import Box, modes
 from sbi_inn.flows.laplace_start import MENDED
 from sbi_inn.flows.likelihood import Likelihood, learned, parts_of
+from sbi_inn.flows.likelihood_networks import LARGE, SMALL
 
 VALUES = 24
 EACH = tuple(range(VALUES))
@@ -51,6 +52,41 @@ def test_a_likelihood_expects_what_the_simulator_gives(likelihoods):
     assert (away / size).median() < 0.4
     noise = torch.exp(0.7 * x[:, 2:].double() - 3)
     assert (size / noise).log().abs().median() < math.log(1.2)
+
+
+@pytest.mark.slow
+def test_larger_networks_are_taken_where_they_expect_better():
+    """What is expected bends a lot, beside little noise."""
+
+    def right(x):
+        return torch.stack([(3 * x[:, 0]).sin() * x[:, 1], (3 * x[:, 1]).cos()], dim=1)
+
+    draw = torch.Generator().manual_seed(1)
+    x = torch.randn(2_000, 2, generator=draw).double()
+    y = right(x) + 0.02 * torch.randn(2_000, 2, generator=draw).double()
+    small, large = (learned(x, y, sizes=sizes)[0] for sizes in ((SMALL,), (SMALL, LARGE)))
+    assert [len(one.first_bias) for one in (small, large)] == [SMALL.hidden, LARGE.hidden]
+    there = torch.randn(1_000, 2, generator=draw).double().clamp(-2, 2)
+    off = [(one.law(there)[0] - right(there)).abs().median() for one in (small, large)]
+    assert off[1] < 0.5 * off[0]
+
+
+def test_smaller_networks_are_kept_where_nothing_bends():
+    draw = torch.Generator().manual_seed(1)
+    x = torch.randn(400, 2, generator=draw).double()
+    y = x @ torch.randn(2, 6, generator=draw).double()
+    y = y + torch.randn(400, 6, generator=draw).double()
+    likelihood, _ = learned(x, y, sizes=(SMALL, LARGE))
+    assert len(likelihood.first_bias) == SMALL.hidden
+
+
+def test_a_file_says_how_wide_networks_are():
+    large = Likelihood(2, 3, hidden=LARGE.hidden)
+    large.first.copy_(torch.arange(2 * LARGE.hidden).reshape(LARGE.hidden, 2))
+    small = Likelihood(2, 3)
+    small.load_state_dict(large.state_dict())
+    assert torch.equal(small.first, large.first)
+    assert small.last.shape == large.last.shape
 
 
 def test_slopes_are_those_of_what_is_expected(likelihoods):

@@ -5,6 +5,7 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
+from sbi_inn.flows import LaplaceStart
 from sbi_inn.methods.cinn.exact_start import as_rows_allow, binary, discrete, emulated
 from sbi_inn.methods.cinn.method import CINN
 from sbi_inn.methods.protocols import TrainingData
@@ -85,6 +86,23 @@ def test_an_ensemble_has_both_starts_unless_one_is_asked_for():
     assert not si.CINN(start="trained").member(1).starts_exact
     with pytest.raises(ValueError, match="start"):
         si.CINN(start="warm")
+
+
+@pytest.mark.parametrize(("beat", "learns"), [(1.0, True), (-50.0, False)])
+def test_a_likelihood_is_learned_if_it_beats_the_other_networks(beat, learns):
+    """Where an exact start was not worth it, the fourth network tries once more."""
+    rng = np.random.default_rng(1)
+    latents = rng.normal(size=(700, 2))
+    vector = np.stack([np.sinh(latents[:, 0]), latents[:, 1] ** 3, latents.prod(axis=1)], axis=1)
+    vector += 0.1 * rng.normal(size=(700, 3))
+    data = TrainingData(latents, Observations(vector, {}), np.arange(600), np.arange(600, 700))
+    fourth = si.CINN(blocks=2, hidden=8).member(3)
+    assert fourth.advised(worth=True, loss=beat) == fourth
+    found = fourth.advised(worth=False, loss=beat).fit(
+        data, Training(epochs=1), seed=1, progress=False
+    )
+    assert isinstance(found.network.start, LaplaceStart) is learns
+    assert found.settings.start == ("auto" if learns else "trained")
 
 
 def test_too_few_simulations_start_as_before():
