@@ -30,6 +30,8 @@ LAYERS = ("first", "second", "last")
 FOLDS = 4
 # Widths beyond which what is left says no more about correlations.
 OUTLYING = 4.0
+# Counts up to which larger networks are tried: their law takes long to evaluate.
+FEW_COUNTS = 16
 # Smallest scatter of counts, as a share of their mean, that a network begins with.
 SMALLEST_SIZE = 1e-2
 # Shares of the correlations that may not be believed; rows left out say which one is best.
@@ -272,7 +274,8 @@ def learned(
 ) -> tuple[Likelihood, list[Likelihood]]:
     """Learn from parameters (rows, dim), observables (rows, observables) and givens (rows, givens).
 
-    By networks of the one of some sizes that fares best on rows left out.
+    By networks of the one of some sizes that fares best on rows left out; by the first, the
+    smallest, where all is binary or counts are many.
 
     Returns
     -------
@@ -304,6 +307,8 @@ def learned(
     left = torch.stack([member._left(x, y) for member in members])
     targets = Targets(left.float(), kinds.came(y).float(), kinds.binary, kinds.counted, size)
     held = [part for part, _ in parts]
+    if kinds.binary.all() or kinds.counted.sum() > FEW_COUNTS:
+        sizes = sizes[:1]
     weights = trained(whole._scaled(x).float(), targets, rows, held, sizes)
     for place, member in enumerate(members):
         for name, weight, bias in zip(LAYERS, weights[::2], weights[1::2], strict=True):
