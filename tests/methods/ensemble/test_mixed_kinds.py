@@ -51,9 +51,9 @@ def test_the_likelier_kind_is_kept_and_nothing_is_left_out_of_it():
 # -- which are trained -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("second", "learns"), [(0.0, True), (-9.0, False)])
-def test_the_fourth_network_learns_a_likelihood_where_an_exact_start_is_worth_it(
-    monkeypatch, second, learns
+@pytest.mark.parametrize(("second", "beat"), [(0.0, None), (-9.0, 0.0)])
+def test_a_likelihood_has_to_beat_the_others_where_an_exact_start_is_not_worth_it(
+    monkeypatch, second, beat
 ):
     history = History((1.0,), (2.0,), (2.5,), 1.0, "finished", 7, 3.0)
 
@@ -78,7 +78,7 @@ def test_the_fourth_network_learns_a_likelihood_where_an_exact_start_is_worth_it
     assert seconds == [15] * 4  # two networks after each other
     assert [method.place for method in trained] == [1, 2, 0, 3]
     assert said == ["2 of 4 networks", "the other 2 of 4 networks"]
-    assert trained[-1].learns_likelihood == learns
+    assert [method.beat for method in trained] == [None, None, None, beat]
 
 
 @pytest.mark.parametrize("members", [1, 2])
