@@ -153,11 +153,7 @@ class Scaling:
         for places in drawn.values():
             read = np.setdiff1d(read, places)
         large = condensable(observations) if scores else ()
-        sizes = told = None
-        if large and statistics:
-            told = Columns.fit(profiled_sets(observations, large), scores=True)
-        elif large:
-            sizes = Columns.fit(_log_sizes(observations, large), scores=False)
+        sizes, told = _large_sets(observations, large, statistics)
         # Of decades the logarithm follows the noise, and the normal score resolves the crowd.
         usual = np.where(np.isin(read, decades.features), 1.0, ALIKE)
         fixed = Columns.fit(vector[:, read], scores=scores, alike=usual)
@@ -300,6 +296,17 @@ class Scaling:
             Columns.from_arrays(as_they_are) if as_they_are else None,
             Ordered.from_arrays(ordered) if ordered else None,
         )
+
+
+def _large_sets(
+    observations: Observations, large: tuple[str, ...], statistics: bool
+) -> tuple[Columns | None, Columns | None]:
+    """Learn how log sizes of large sets are read; or, in place of quantiles, their statistics."""
+    if not large:
+        return None, None
+    if statistics:
+        return None, Columns.fit(profiled_sets(observations, large), scores=True)
+    return Columns.fit(_log_sizes(observations, large), scores=False), None
 
 
 def _curves(arrays: Mapping[str, AnyArray]) -> dict[str, Curves]:

@@ -85,7 +85,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         if beaten or shape.emulated:
             seen = network.start_from(seen, scaling.exact and scaling.exact.own)
             held_out = network.asked(held_out)
-            beaten = beaten or network.started(held_out) < self.beat
+            beaten = self.beat is None or network.started(held_out) < self.beat
         spent = perf_counter() - began
         if not beaten:
             plain, left = replace(self, start="trained", beat=None), training.after(spent)
@@ -181,8 +181,9 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
     ) -> tuple[Network, Shape]:
         exact, net = scaling.exact, None
         as_read = replace(data, observations=scaling.decades(data.observations))
-        likes = exact and self._learns_likelihood(data)
-        likely = emulated(exact, as_read, self.beat) if likes else ()
+        likely: tuple[int, ...] = ()
+        if exact and self._learns_likelihood(data):
+            likely = emulated(exact, as_read, self.beat)
         shape = Shape.of(seen, data, scaling, likely, self.beside)
         with seeded(seed):
             if self.summary != "auto":
