@@ -163,9 +163,10 @@ class CINNSettings:
         """Return the settings of a late network; `worth`: whether an exact start is worth it.
 
         If not, the fourth network starts as the third does, unless a likelihood that it learns has
-        a smaller loss of validation rows than the best of the others.
+        a smaller loss of validation rows than the best of the others, if these have any.
         """
-        return self if worth or not self.learns_likelihood else replace(self, beat=loss)
+        as_it_is = worth or not self.learns_likelihood or not math.isfinite(loss)
+        return self if as_it_is else replace(self, beat=loss)
 
     @property
     def reads_statistics(self) -> bool:

@@ -98,6 +98,7 @@ def test_a_likelihood_is_learned_if_it_beats_the_other_networks(beat, learns):
     data = TrainingData(latents, Observations(vector, {}), np.arange(600), np.arange(600, 700))
     fourth = si.CINN(blocks=2, hidden=8).member(3)
     assert fourth.advised(worth=True, loss=beat) == fourth
+    assert fourth.advised(worth=False, loss=np.inf) == fourth
     found = fourth.advised(worth=False, loss=beat).fit(
         data, Training(epochs=1), seed=1, progress=False
     )
