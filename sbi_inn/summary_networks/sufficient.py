@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.covariance import ledoit_wolf
 
 from sbi_inn.flows.prediction import n_products, powers
 from sbi_inn.observation.batch import Observations
@@ -171,8 +170,7 @@ class _Left:
 
         The largest signal, beside the noise and how it goes together, comes first.
         """
-        together, _ = ledoit_wolf(self.left, assume_centered=True)
-        root = np.linalg.cholesky(together)
+        root = np.linalg.cholesky(shrunk_covariance(self.left))
         moved = np.linalg.solve(root, (self.slope / self.noise).T)
         spread = np.linalg.cholesky(
             self.x.T @ self.x / len(self.x) + NOTHING * np.eye(len(self.slope))
@@ -190,6 +188,22 @@ class _Left:
         rows = self.weights * scaled / self.noise
         _, axes = np.linalg.eigh(rows.T @ rows)
         return axes[:, ::-1]
+
+
+def shrunk_covariance(rows: FloatArray) -> FloatArray:
+    """Give the covariance of centred rows (n, k), drawn to a multiple of the identity.
+
+    By as much as is best if k is not small beside n (Ledoit and Wolf 2004,
+    doi:10.1016/S0047-259X(03)00096-4, eq. 14). Of many columns from few rows it can be inverted.
+    """
+    n, k = rows.shape
+    found = np.asarray(rows.T @ rows / n, float)
+    usual = float(found.trace()) / k
+    size = float(np.square(found).sum())
+    away = size - k * usual**2
+    noise = (float(np.square(np.square(rows).sum(axis=1)).sum()) / n - size) / n
+    share = min(noise / away, 1.0) if away > 0 else 1.0
+    return (1 - share) * found + share * usual * np.eye(k)
 
 
 def _features(latents: FloatArray) -> FloatArray:

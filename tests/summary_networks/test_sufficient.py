@@ -2,11 +2,17 @@
 
 import numpy as np
 import pytest
+from sklearn.covariance import ledoit_wolf
 
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Scaling
 from sbi_inn.summary_networks.exact import Exact
-from sbi_inn.summary_networks.sufficient import MANY, MANY_DISCRETE, Sufficient
+from sbi_inn.summary_networks.sufficient import (
+    MANY,
+    MANY_DISCRETE,
+    Sufficient,
+    shrunk_covariance,
+)
 
 COLUMNS = 300
 T = np.linspace(-1, 1, COLUMNS)
@@ -111,3 +117,11 @@ def test_columns_without_their_scores_are_what_they_were(far):
     exact = Exact.fit(Observations(table, {}), np.arange(4))
     assert exact.unscored(exact.observables) == (0, 1, 2, 3)
     assert (exact.observables != (0, 1, 2, 3)) is far
+
+
+@pytest.mark.parametrize("rows", [20, 500])
+def test_covariances_are_shrunk_as_scikit_learn_does_it(rows):
+    table = np.random.default_rng(1).normal(size=(rows, 40)) * np.linspace(1, 3, 40)
+    expected, share = ledoit_wolf(table, assume_centered=True)
+    assert 0 < share < 1
+    np.testing.assert_allclose(shrunk_covariance(table), expected, rtol=1e-10, atol=1e-12)

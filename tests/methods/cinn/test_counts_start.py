@@ -87,9 +87,9 @@ def test_what_a_likelihood_is_learned_of_is_chosen_by_what_is_read(monkeypatch):
     """Counts that span decades are read by their logarithms."""
     seen = []
 
-    def watched(exact, data):
+    def watched(exact, data, beat):
         seen.append(data.observations.vector.max())
-        return exact_start.emulated(exact, data)
+        return exact_start.emulated(exact, data, beat)
 
     starts = []
     fit = LaplaceStart.fit
