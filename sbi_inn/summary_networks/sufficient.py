@@ -203,7 +203,7 @@ def shrunk_covariance(rows: FloatArray) -> FloatArray:
     away = size - k * usual**2
     noise = (float(np.square(np.square(rows).sum(axis=1)).sum()) / n - size) / n
     share = min(noise / away, 1.0) if away > 0 else 1.0
-    return (1 - share) * found + share * usual * np.eye(k)
+    return np.asarray((1 - share) * found + share * usual * np.eye(k), float)
 
 
 def _features(latents: FloatArray) -> FloatArray:
