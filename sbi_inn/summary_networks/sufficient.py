@@ -181,7 +181,7 @@ class _Left:
         by_chance = sum(np.sqrt(n / rows) for n in moved.shape)
         kept = sizes > CHANCE * by_chance
         kept[0] = True
-        return np.linalg.solve(root.T, axes[:, kept])
+        return np.asarray(np.linalg.solve(root.T, axes[:, kept]), float)
 
     def widest(self, scaled: FloatArray) -> FloatArray:
         """Give the directions in which observables vary most, in units of noise; (columns, k)."""
@@ -203,7 +203,7 @@ def shrunk_covariance(rows: FloatArray) -> FloatArray:
     away = size - k * usual**2
     noise = (float(np.square(np.square(rows).sum(axis=1)).sum()) / n - size) / n
     share = min(noise / away, 1.0) if away > 0 else 1.0
-    return np.asarray((1 - share) * found + share * usual * np.eye(k), float)
+    return (1 - share) * found + share * usual * np.eye(k)
 
 
 def _features(latents: FloatArray) -> FloatArray:
