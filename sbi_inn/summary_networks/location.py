@@ -11,6 +11,9 @@ from sbi_inn.typing import FloatArray
 # logarithm.
 LINEAR = 5.0
 
+# The same where nothing is bent: squares of what is further would overflow.
+FURTHEST = 1e8
+
 # Pixels of a channel, and rows of a table, that are enough to learn quantiles from.
 ENOUGH = 1_000_000
 
@@ -47,3 +50,9 @@ def squash(values: FloatArray, center_scale: FloatArray) -> npt.NDArray[np.float
     size = np.abs(scaled)
     beyond = np.log1p(np.maximum(size - LINEAR, 0))
     return (np.sign(scaled) * (np.minimum(size, LINEAR) + beyond)).astype(np.float32)
+
+
+def standardised(table: FloatArray, center_scale: FloatArray) -> FloatArray:
+    """Scale columns (rows, k), without the bend of `squash`; a missing value is 0, the centre."""
+    scaled = np.nan_to_num((table - center_scale[0]) / center_scale[1], nan=0.0)
+    return np.clip(scaled, -FURTHEST, FURTHEST)

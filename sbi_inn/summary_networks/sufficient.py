@@ -17,7 +17,7 @@ from sbi_inn.flows.prediction import n_products, powers
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import mostly_two_valued
 from sbi_inn.summary_networks.counted import Counted
-from sbi_inn.summary_networks.location import location_scale
+from sbi_inn.summary_networks.location import location_scale, standardised
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 # Observables for which it is done: fewer are read one by one, and more take too long.
@@ -38,8 +38,6 @@ PASSES, LEAST = 2, 0.1
 RIDGE = 1.0
 # A direction is one of noise up to so many times what noise alone gives.
 CHANCE = 1.2
-# Spreads from the median up to which values differ.
-FURTHEST = 1e8
 # Length of a direction, beside the first ones, of which these leave nothing; smallest size.
 NOTHING, SMALLEST = 1e-6, 1e-12
 
@@ -95,7 +93,7 @@ class Sufficient:
         """Learn it from parameters (rows, dim) and observables (rows, columns)."""
         latents, table = latents[:ROWS], table[:ROWS]
         centre, spread = location_scale(table)
-        scaled = _scaled(table, centre, spread)
+        scaled = standardised(table, np.stack([centre, spread]))
         left = _Left.of(_features(latents), scaled)
         most = max(1, len(table) // 20)
         directions = np.hstack([left.told()[:, :TOLD], left.widest(scaled)[:, :WIDEST]])
@@ -104,7 +102,7 @@ class Sufficient:
 
     def __call__(self, table: FloatArray) -> FloatArray:
         """Give projections, then the log size of the rest; shape (rows, k + 1)."""
-        scaled = _scaled(table, *self.scale)
+        scaled = standardised(table, self.scale)
         found = scaled @ self.rotation
         rest = scaled - found @ self.rotation.T
         size = np.sqrt(np.square(rest).mean(axis=1, keepdims=True))
@@ -221,8 +219,3 @@ def _orthonormal(directions: FloatArray) -> FloatArray:
     directions = directions / np.linalg.norm(directions, axis=0)
     axes, left = np.linalg.qr(directions)
     return axes[:, np.abs(left.diagonal()) > NOTHING]
-
-
-def _scaled(table: FloatArray, centre: FloatArray, spread: FloatArray) -> FloatArray:
-    scaled = np.nan_to_num((table - centre) / spread, nan=0.0)
-    return np.clip(scaled, -FURTHEST, FURTHEST)

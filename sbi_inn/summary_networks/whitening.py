@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sbi_inn.summary_networks.columns import SCORES, named, prefixed
-from sbi_inn.summary_networks.location import location_scale, squash
+from sbi_inn.summary_networks.location import location_scale, squash, standardised
 from sbi_inn.summary_networks.scores import Scores
 from sbi_inn.typing import AnyArray, FloatArray
 
@@ -23,8 +23,6 @@ ROUNDING = 1e-14
 # How often axes are found again, and the least that a row may leave, in those of the median row.
 PASSES = 2
 LEAST = 1e-3
-# Spreads from the median up to which values differ: squares of what is further would overflow.
-FURTHEST = 1e8
 # Components left out at the head, before the log of what is left in the others is taken.
 HEADS = (0, 1, 2, 4, 8, 16, 32)
 SIZE_SCORES = "scores of sizes:"  # how the names of their arrays begin in files
@@ -73,7 +71,7 @@ class Whitened:
     def fit(cls, table: FloatArray) -> Whitened:
         """Learn it from (rows, columns); missing values count as the median."""
         scale = location_scale(table)
-        scaled = _scaled(table, scale)
+        scaled = standardised(table, scale)
         rotation = _rotation(scaled)
         turned = scaled @ rotation
         components = location_scale(turned)
@@ -85,7 +83,7 @@ class Whitened:
 
     def __call__(self, table: FloatArray) -> npt.NDArray[np.float32]:
         """Give components, normal scores and log sizes side by side, shape (rows, ...)."""
-        turned = _scaled(table, self.scale) @ self.rotation
+        turned = standardised(table, self.scale) @ self.rotation
         sizes = _sizes(turned - self.components[0])
         parts = (
             squash(turned, self.components),
@@ -107,11 +105,6 @@ class Whitened:
         own = {f.name: arrays[f.name] for f in fields(cls) if "scores" not in f.name}
         scores, sizes = (Scores(**named(prefix, arrays)) for prefix in (SCORES, SIZE_SCORES))
         return cls(**own, scores=scores, size_scores=sizes)
-
-
-def _scaled(table: FloatArray, scale: FloatArray) -> FloatArray:
-    scaled = np.nan_to_num((table - scale[0]) / scale[1], nan=0.0)
-    return np.clip(scaled, -FURTHEST, FURTHEST)
 
 
 def _rotation(scaled: FloatArray) -> FloatArray:

@@ -8,9 +8,10 @@ import scipy.stats as st
 
 import sbi_inn as si
 from sbi_inn.errors import NoDensityError
+from sbi_inn.observation.batch import Observations
 from sbi_inn.posterior import local_likelihood, scouting
 from sbi_inn.posterior.closing_in import Closed, close_in
-from sbi_inn.posterior.local_likelihood import WARM, Rows
+from sbi_inn.posterior.local_likelihood import WARM, Readings, Rows
 from sbi_inn.posterior.probing import Probe
 from sbi_inn.posterior.region import Region
 from sbi_inn.prior.box import Box
@@ -306,3 +307,13 @@ def test_without_a_density_no_place_is_excluded():
     scout = scouting.Scout(None, None, 10_000, 1, lambda *_: None)
     rows = np.random.default_rng(1).normal(size=(50, 2))
     assert not scout._excludes(core, rows, rows + 9)
+
+
+def test_hundreds_of_observables_are_few_numbers_to_learn_of():
+    rng = np.random.default_rng(1)
+    latents = rng.normal(size=(400, 2))
+    vector = latents @ rng.normal(size=(2, 300)) + 0.1 * rng.normal(size=(400, 300))
+    known = Rows(latents, Observations(vector, {}))
+    readings = Readings.of(known, known.observations[np.arange(1)])
+    assert list(readings.widths) == ["observables"]
+    assert readings.widths["observables"] < 30

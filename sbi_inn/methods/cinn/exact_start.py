@@ -92,10 +92,10 @@ def emulated(exact: Exact, data: TrainingData, beat: float | None = None) -> tup
     counts, told = found.pop("counts", ()), partial(_tells, exact, data)
     best = max(found.values(), key=told) if len(found) > 1 else next(iter(found.values()), ())
     others = [other for other in (exact.unscored(best), counts) if other and other != best]
-    if best and not others and beat is None:
-        return best
     if not best:
         best, others = counts, []
+    if not others and (beat is None or not best):
+        return best
     losses = _begun(exact, data, best)
     for other in others:
         less = _begun(exact, data, other)

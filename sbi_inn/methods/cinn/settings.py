@@ -87,8 +87,8 @@ class CINNSettings:
     place : int
         The number of a network in its ensemble, which sets it.
     beat : float or None
-        Loss of validation rows that a learned likelihood has to beat, so that the fourth of four
-        begins with it although the second did not improve the ensemble, which sets it.
+        Set by an ensemble that its second network did not improve: the fourth starts from a learned
+        likelihood only if that has a smaller loss of validation rows.
     """
 
     name: ClassVar[str] = "cinn"
