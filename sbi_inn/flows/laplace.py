@@ -81,7 +81,7 @@ def modes(
     --------
     >>> import torch
     >>> from sbi_inn.flows.laplace import Box, modes
-    >>> from sbi_inn.flows.likelihood import learned
+    >>> from sbi_inn.flows.likelihood_learning import learned
     >>> generator = torch.Generator().manual_seed(1)
     >>> x, noise = torch.randn(2, 600, 1, generator=generator).double()
     >>> y = x.sinh() + 0.1 * noise

@@ -11,7 +11,8 @@ from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.evened import Evened
 from sbi_inn.flows.gaussian_start import READINGS, GaussianStart, surely_less
 from sbi_inn.flows.laplace import Box, Mode, modes
-from sbi_inn.flows.likelihood import Likelihood, learned, parts_of
+from sbi_inn.flows.likelihood import Likelihood
+from sbi_inn.flows.likelihood_learning import learned, parts_of
 from sbi_inn.flows.likelihood_networks import LARGE, SMALL, Size
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.

@@ -18,27 +18,14 @@ from torch.nn import functional as F
 
 from sbi_inn.flows import counts, log_odds
 from sbi_inn.flows.emulator import regressed
-from sbi_inn.flows.left_out import left_out
-from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL, Size, Targets, trained
+from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL
 from sbi_inn.flows.observable_laws import Kinds, Left
 from sbi_inn.flows.prediction import n_products, pairs, powers
-from sbi_inn.flows.regression import SMALLEST_VARIANCE
 
 # Names of the layers of the network.
 LAYERS = ("first", "second", "last")
-# Parts that rows are cut into; what is said of each is learned from the others.
-FOLDS = 4
-# Widths beyond which what is left says no more about correlations.
-OUTLYING = 4.0
-# Counts up to which larger networks are tried: their law takes long to evaluate.
-FEW_COUNTS = 16
 # Smallest scatter of counts, as a share of their mean, that a network begins with.
 SMALLEST_SIZE = 1e-2
-# Shares of the correlations that may not be believed; rows left out say which one is best.
-SHRUNK = (0.1, 0.2, 0.4, 0.7, 0.95)
-
-# The places of the rows of each part, and of all others.
-Parts = list[tuple[Tensor, Tensor]]
 
 
 class Expected(NamedTuple):
@@ -81,7 +68,7 @@ class Likelihood(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sbi_inn.flows.likelihood import learned
+    >>> from sbi_inn.flows.likelihood_learning import learned
     >>> generator = torch.Generator().manual_seed(1)
     >>> x = torch.randn(1200, 1, generator=generator).double()
     >>> noise = torch.randn(1200, 1, generator=generator).double()
@@ -108,6 +95,7 @@ class Likelihood(nn.Module):
     noise: Tensor
     correlation: Tensor
     inverse: Tensor
+    log_slope: Tensor
     binary: Tensor
     counted: Tensor
     no: Tensor
@@ -124,6 +112,7 @@ class Likelihood(nn.Module):
             "spread": (wide,),
             "slope": (wide + n_products(wide, 2), k),
             "offset": (k,),
+            "log_slope": (wide + n_products(wide, 2), k),
             "size": (k,),
             "first": (hidden, wide),
             "first_bias": (hidden,),
@@ -145,8 +134,8 @@ class Likelihood(nn.Module):
             self.register_buffer(name, torch.zeros(k, dtype=torch.bool))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Read a file; older ones know of no binary observables, and of no counts."""
-        for name in ("binary", "counted", "no", "step"):
+        """Read a file; older ones know less: of no counts, for example."""
+        for name in ("binary", "counted", "no", "step", "log_slope"):
             state_dict.setdefault(prefix + name, getattr(self, name))
         for name in (*LAYERS, *(f"{name}_bias" for name in LAYERS)):
             setattr(self, name, torch.zeros_like(state_dict[prefix + name]))
@@ -182,18 +171,22 @@ class Likelihood(nn.Module):
             slope = slope * (gate * (1 + found * (1 - gate)))[:, None] @ weight.T
             found = F.linear(found * gate, weight, bias)
         (added, log_variance), (added_slope, log_slope) = found.chunk(2, 1), slope.chunk(2, 2)
+        read, by_read = powers(scaled, 2), _slopes(scaled, self.dim) / self.spreads[:, None]
+        bent = by_read @ self.slope
+        log_size, by_size = self._log_size(read), by_read @ self.log_slope
+        size = log_size.exp()
         inside = (log_variance > LOWEST) & (log_variance < HIGHEST)
-        bent = _slopes(scaled, self.dim) / self.spreads[:, None] @ self.slope
         law = self.kinds.law(
-            self.offset + powers(scaled, 2) @ self.slope + added * self.size,
-            log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log(),
+            self.offset + read @ self.slope + added * size,
+            log_variance.clamp(LOWEST, HIGHEST) + 2 * (log_size + self.noise.log()),
             self._least,
         )
         return Expected(
             law.mean,
             law.log_variance,
-            (bent + added_slope * self.size) * law.by_first[:, None],
-            log_slope * inside[:, None] * law.by_second[:, None],
+            (bent + (added_slope + added[:, None] * by_size) * size[:, None])
+            * law.by_first[:, None],
+            (log_slope * inside[:, None] + 2 * by_size) * law.by_second[:, None],
         )
 
     def law(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -205,8 +198,10 @@ class Likelihood(nn.Module):
         h = F.silu(F.linear(scaled, self.first, self.first_bias))
         h = F.silu(F.linear(h, self.second, self.second_bias))
         added, log_variance = F.linear(h, self.last, self.last_bias).chunk(2, 1)
-        mean = self.offset + powers(scaled, 2) @ self.slope + added * self.size
-        log_variance = log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log()
+        read = powers(scaled, 2)
+        log_size = self._log_size(read)
+        mean = self.offset + read @ self.slope + added * log_size.exp()
+        log_variance = log_variance.clamp(LOWEST, HIGHEST) + 2 * (log_size + self.noise.log())
         return self.kinds.law(mean, log_variance, self._least)[:2]
 
     def left(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Left:
@@ -225,6 +220,10 @@ class Likelihood(nn.Module):
         """
         left = self.left(y, *self.law(x, given))
         return left.square.mean(dim=1), -left.loss
+
+    def _log_size(self, read: Tensor) -> Tensor:
+        """Give the log of the unit in which the network adds to means and widths."""
+        return self.size.log() + read @ self.log_slope
 
     def _scaled(self, x: Tensor) -> Tensor:
         """Scale parameters and givens, side by side."""
@@ -260,112 +259,11 @@ class Likelihood(nn.Module):
 
     def _left(self, x: Tensor, y: Tensor) -> Tensor:
         """Give what the quadratic function leaves, scaled; the log odds of what came; log rates."""
-        bent = self.offset + powers(self._scaled(x), 2) @ self.slope
-        left = torch.where(self.binary, self.kinds.came(y) * bent, (y - bent) / self.size)
+        read = powers(self._scaled(x), 2)
+        bent = self.offset + read @ self.slope
+        scaled = (y - bent) / self._log_size(read).exp()
+        left = torch.where(self.binary, self.kinds.came(y) * bent, scaled)
         return torch.where(self.counted, bent, left)
-
-
-@torch.no_grad()
-def learned(
-    x: Tensor,
-    y: Tensor,
-    given: Tensor | None = None,
-    sizes: tuple[Size, ...] = (SMALL,),
-) -> tuple[Likelihood, list[Likelihood]]:
-    """Learn from parameters (rows, dim), observables (rows, observables) and givens (rows, givens).
-
-    By networks of the one of some sizes that fares best on rows left out; by the first, the
-    smallest, where all is binary or counts are many.
-
-    Returns
-    -------
-    Likelihood
-        Of all rows.
-    list of Likelihood
-        Of all but those of a part, for each of the parts that `parts_of` gives: what is said of
-        rows by one that was learned from them is too good to be true.
-    """
-    parts, dim = parts_of(len(x)), x.shape[1]
-    x = x if given is None else torch.cat([x, given], dim=1)
-    n_givens = x.shape[1] - dim
-    members = [Likelihood(dim, y.shape[1], n_givens) for _ in range(1 + len(parts))]
-    rows = [torch.arange(len(x)), *(others for _, others in parts)]
-    whole, *folds = members
-    centre, spread = x.mean(dim=0), x.std(dim=0).clamp(min=SMALLEST_VARIANCE)
-    kinds = Kinds.of(y)
-    for member, mine in zip(members, rows, strict=True):
-        member.centre.copy_(centre)
-        member.spread.copy_(spread)
-        for own, found in zip(member.kinds, kinds, strict=True):
-            own.copy_(found)
-        member._bend(x[mine], y[mine])
-    size = whole._left(x, y).square().mean(dim=0).sqrt()
-    size = torch.where((size > 0) & ~kinds.binary, size, 1.0)
-    size = torch.where(kinds.counted, whole.size, size)
-    for member in members:
-        member.size.copy_(size)
-    left = torch.stack([member._left(x, y) for member in members])
-    targets = Targets(left.float(), kinds.came(y).float(), kinds.binary, kinds.counted, size)
-    held = [part for part, _ in parts]
-    if kinds.binary.all() or kinds.counted.sum() > FEW_COUNTS:
-        sizes = sizes[:1]
-    weights = trained(whole._scaled(x).float(), targets, rows, held, sizes)
-    for place, member in enumerate(members):
-        for name, weight, bias in zip(LAYERS, weights[::2], weights[1::2], strict=True):
-            setattr(member, name, weight[place].T.to(x).contiguous())
-            setattr(member, f"{name}_bias", bias[place, 0].to(x).contiguous())
-    _correlate(members, x, y, parts)
-    return whole, folds
-
-
-def parts_of(rows: int) -> Parts:
-    """Give the places of each part of so many rows, and of all others."""
-    return list(left_out(rows, FOLDS))
-
-
-def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, parts: Parts) -> None:
-    """Learn how large what is left of rows left out is, and how it goes together."""
-    normal = members[0].kinds.normal
-    if not len(normal):
-        return
-    left = torch.empty_like(y)
-    for member, (part, _) in zip(members[1:], parts, strict=True):
-        expected = member(*x[part].tensor_split([member.dim], dim=1))
-        left[part] = member.left(y[part], expected.mean, expected.log_variance).noises
-    left = left[:, normal].clamp(-OUTLYING, OUTLYING)
-    noise, correlation = _together(left, _believed(left, parts))
-    for member in members:
-        member.noise[normal] = noise
-        member.correlation[normal[:, None], normal] = correlation
-        member.inverse[normal[:, None], normal] = torch.linalg.inv(correlation)
-
-
-def _together(left: Tensor, shrunk: float) -> tuple[Tensor, Tensor]:
-    """Give the noise of each observable, and correlations of which a share is not believed."""
-    together = left.T @ left / len(left)
-    noise = together.diagonal().clamp(min=SMALLEST_VARIANCE).sqrt()
-    correlation = (1 - shrunk) * together / noise / noise[:, None]
-    correlation.diagonal().fill_(1.0)
-    return noise, correlation
-
-
-def _believed(left: Tensor, parts: Parts) -> float:
-    """Find which share of the correlations not to believe: each part is compared with the others.
-
-    Those of many observables that were learned from few rows are too sure of their smallest
-    directions.
-    """
-    found = []
-    for shrunk in SHRUNK:
-        loss = 0.0
-        for part, others in parts:
-            noise, correlation = _together(left[others], shrunk)
-            root = torch.linalg.cholesky(correlation)
-            z = torch.linalg.solve_triangular(root, (left[part] / noise).T, upper=False)
-            size = root.diagonal().log().sum() + noise.log().sum()
-            loss += float(0.5 * z.square().sum() + len(part) * size)
-        found.append((loss, shrunk))
-    return min(found)[1]
 
 
 def _slopes(x: Tensor, dim: int) -> Tensor:

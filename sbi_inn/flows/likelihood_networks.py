@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -91,19 +90,8 @@ class Targets(NamedTuple):
         return self._replace(left=self.left[networks, rows], came=self.came[rows])
 
 
-def trained(
-    x: Tensor,
-    targets: Targets,
-    rows: list[Tensor],
-    held: list[Tensor],
-    sizes: tuple[Size, ...] = (SMALL,),
-) -> list[Tensor]:
-    """Train networks of each size, and keep those under which rows left out are likeliest."""
-    return min((_trained(x, targets, rows, held, size) for size in sizes), key=itemgetter(0))[1]
-
-
 @torch.enable_grad()
-def _trained(
+def trained(
     x: Tensor, targets: Targets, rows: list[Tensor], held: list[Tensor], size: Size
 ) -> tuple[float, list[Tensor]]:
     """Train networks side by side to give means and log variances (networks, rows, k).

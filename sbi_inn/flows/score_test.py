@@ -9,7 +9,8 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
-from sbi_inn.flows.likelihood import Likelihood, learned, parts_of
+from sbi_inn.flows.likelihood import Likelihood
+from sbi_inn.flows.likelihood_learning import learned, parts_of
 
 # Share of the rows that may lie further out than the number says.
 TAIL = 0.1

@@ -25,6 +25,8 @@ LOOKED_AT = 2_000
 # observables whose order says little the largest was .005; of 16 series and spectra, the smallest
 # was .043.
 CLOSER = 0.02
+# The same where an order that says a little is worth being described.
+FAINTLY_CLOSER = 0.01
 # Added to the spread of the entries of a row: one without any is no curve.
 NO_SPREAD = 1e-6
 
@@ -58,7 +60,9 @@ def _stacked(observations: Observations, places: IntArray) -> FloatArray:
     return observations.vector[:, places].reshape(-1, places.shape[1])
 
 
-def places_of_curves(observations: Observations, shortest: int = SHORTEST) -> dict[str, IntArray]:
+def places_of_curves(
+    observations: Observations, shortest: int = SHORTEST, closer: float = CLOSER
+) -> dict[str, IntArray]:
     """Find the curves of at least so many entries, and put those of one length together.
 
     What is shorter than `SHORTEST` has to show it within its rows: of a few entries, such as those
@@ -75,21 +79,26 @@ def places_of_curves(observations: Observations, shortest: int = SHORTEST) -> di
     by_length: dict[int, dict[str, IntArray]] = {}
     for name, places in schema.vectors.items():
         fits = shortest <= len(places) <= LONGEST
-        if fits and _curved(observations.vector[:LOOKED_AT, places]):
+        if fits and _curved(observations.vector[:LOOKED_AT, places], closer):
             by_length.setdefault(len(places), {})[name] = places
     return {next(iter(same)): np.stack([*same.values()], axis=1) for same in by_length.values()}
 
 
-def _curved(values: FloatArray) -> bool:
+def faint_curves(observations: Observations) -> dict[str, IntArray]:
+    """Find curves as `places_of_curves` does, and those whose order says but a little."""
+    return places_of_curves(observations, closer=FAINTLY_CLOSER)
+
+
+def _curved(values: FloatArray, closer: float) -> bool:
     """Whether rows are curves: what is just yes or no was better read as a vector."""
     if mostly_two_valued(values):
         return False
     if values.shape[1] < SHORTEST:
-        return _closer_in_each(_within(values)) > CLOSER
-    return neighbours_go_together(values)
+        return _closer_in_each(_within(values)) > closer
+    return neighbours_go_together(values, closer)
 
 
-def neighbours_go_together(values: FloatArray) -> bool:
+def neighbours_go_together(values: FloatArray, closer: float = CLOSER) -> bool:
     """Whether neighbouring entries of rows (rows, n) tell more of each other than distant ones.
 
     By their values, by what is left of them without the mean and spread of their row, or by its
@@ -106,7 +115,7 @@ def neighbours_go_together(values: FloatArray) -> bool:
     """
     within = _within(values)
     over_rows = max(map(_closer, (_scaled(values), within, np.abs(within))))
-    return max(over_rows, _closer_in_each(within)) > CLOSER
+    return max(over_rows, _closer_in_each(within)) > closer
 
 
 def _scaled(values: FloatArray) -> FloatArray:

@@ -18,7 +18,7 @@ from torch import Tensor
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.columns import Columns, named, prefixed
 from sbi_inn.summary_networks.counted import Counted
-from sbi_inn.summary_networks.curves import places_of_curves
+from sbi_inn.summary_networks.curves import faint_curves
 from sbi_inn.summary_networks.described import (
     described_curves,
     described_sets,
@@ -49,6 +49,7 @@ CURVES = "curves:"  # of the places of curves
 SHARES = "shares:"  # of the limits of shares
 COUNTED = "counted:"  # of the arrays of `Counted`
 MOVING = "moving:"  # of empty arrays, before the name of a series
+RECURRING = "recurring"  # of an empty array
 SUFFICIENT = "sufficient:"  # of the arrays of `Sufficient`
 
 
@@ -80,6 +81,9 @@ class Exact:
         Which of the columns are counts; these are also read as log(1 + n).
     sufficient : Sufficient or None
         What is read in place of hundreds of observables of fixed shape.
+    recurring : bool
+        Whether it is read what entries of these series, and of curves, owe to those before them;
+        not in older files.
     """
 
     read: IntArray
@@ -94,6 +98,7 @@ class Exact:
     patterns: Patterns | None = None
     counted: Counted = field(default_factory=Counted)
     sufficient: Sufficient | None = None
+    recurring: bool = False
 
     @classmethod
     def fit(
@@ -114,15 +119,18 @@ class Exact:
         """
         profiled = large_sets(observations) if likelihood else ()
         shares = Shares.fit(observations, profiled) if alike else Shares()
-        curves = places_of_curves(observations) if curves is None else curves
+        curves = faint_curves(observations) if curves is None else curves
         moving = tuple(observations.series)
-        table, givens = _table(observations, read, profiled, shares, curves, moving, sufficient)
+        recurring = bool(moving or curves)
+        table, givens = _table(
+            observations, read, profiled, shares, curves, moving, sufficient, recurring
+        )
         columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
         first, counted = observations.vector.shape[1] - observations.givens, Counted()
         if likelihood and sufficient is None:
             counted = Counted.fit(table[:, : (read < first).sum()])
         found = cls(read, columns, whitened, givens, None, profiled, curves, moving, shares)
-        return replace(found, counted=counted, sufficient=sufficient)
+        return replace(found, counted=counted, sufficient=sufficient, recurring=recurring)
 
     def without(self, part: Part, observations: Observations) -> Exact:
         """Learn it anew without what describes curves, or without shares."""
@@ -215,7 +223,7 @@ class Exact:
     def _describing(self) -> IntArray:
         """Which columns describe curves: the last ones."""
         n = self.columns.scale.shape[1]
-        return np.arange(n - width_of_curves(self.curves.values()), n)
+        return np.arange(n - width_of_curves(self.curves.values(), self.recurring), n)
 
     def _of_observables(self, without: IntArray) -> tuple[int, ...]:
         kept = np.delete(np.arange(self.columns.scale.shape[1]), np.union1d(self.givens, without))
@@ -255,6 +263,7 @@ class Exact:
             self.curves,
             self.moving,
             self.sufficient,
+            self.recurring,
         )
         whitened, counts = self.whitened(table), self.counted(table)
         return self.columns(table), whitened.astype(np.float32), counts.astype(np.float32)
@@ -271,6 +280,7 @@ class Exact:
         found |= prefixed(CURVES, self.curves) | {MOVING + n: np.empty(0) for n in self.moving}
         if self.neighbours is not None:
             found |= prefixed(NEIGHBOURS, self.neighbours.to_arrays())
+        found |= {RECURRING: np.empty(0)} if self.recurring else {}
         parts = {PATTERNS: self.patterns, SUFFICIENT: self.sufficient}
         for prefix, part in parts.items():
             if part is not None:
@@ -297,6 +307,7 @@ class Exact:
             Patterns.from_arrays(alike) if alike else None,
             Counted.from_arrays(named(COUNTED, arrays)),
             Sufficient.from_arrays(few) if few else None,
+            RECURRING in arrays,
         )
 
 
@@ -308,11 +319,12 @@ def _table(
     curves: Mapping[str, IntArray],
     moving: tuple[str, ...],
     sufficient: Sufficient | None,
+    recurring: bool,
 ) -> tuple[FloatArray, IntArray]:
     """Give the columns, and the places of givens and log sizes among them."""
-    told, sizes = described_sets(observations, profiled, moving)
+    told, sizes = described_sets(observations, profiled, moving, recurring)
     first = observations.vector.shape[1] - observations.givens
-    drawn = described_curves(observations.vector, curves.values())
+    drawn = described_curves(observations.vector, curves.values(), recurring)
     plain = observations.vector[:, read]
     known = read >= first
     if sufficient is not None:

@@ -9,7 +9,8 @@ from scipy.stats import nbinom
 
 from sbi_inn.flows import LaplaceStart, counts
 from sbi_inn.flows.laplace import Box, modes
-from sbi_inn.flows.likelihood import Likelihood, learned
+from sbi_inn.flows.likelihood import Likelihood
+from sbi_inn.flows.likelihood_learning import learned
 from sbi_inn.flows.score_test import too_sure
 
 YEARS = torch.linspace(-1, 1, 20).double()

@@ -9,7 +9,8 @@ import torch
 from sbi_inn.flows import GaussianStart, LaplaceStart
 from sbi_inn.flows.laplace import Box, modes
 from sbi_inn.flows.laplace_start import MENDED
-from sbi_inn.flows.likelihood import Likelihood, learned, parts_of
+from sbi_inn.flows.likelihood import Likelihood
+from sbi_inn.flows.likelihood_learning import learned, parts_of
 from sbi_inn.flows.likelihood_networks import LARGE, SMALL
 
 VALUES = 24

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sbi_inn.flows import LaplaceStart
-from sbi_inn.flows.likelihood import Likelihood, learned
+from sbi_inn.flows.likelihood import Likelihood
+from sbi_inn.flows.likelihood_learning import learned
 from sbi_inn.flows.log_odds import regressed, two_valued
 from sbi_inn.flows.score_test import too_sure
 

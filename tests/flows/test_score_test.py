@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from sbi_inn.flows.likelihood import FOLDS, Likelihood, learned
+from sbi_inn.flows.likelihood import Likelihood
+from sbi_inn.flows.likelihood_learning import FOLDS, learned
 from sbi_inn.flows.score_test import OTHERS, statistic, told_apart, too_sure
 
 SLOPE = torch.tensor([[1.0, 0.5, -1.0, 0.2], [0.0, 1.0, 1.0, -0.5]]).double()

@@ -1,0 +1,204 @@
+"""Learn a likelihood: regressions, what networks add to them, and correlations of what is left."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sbi_inn.flows import uneven_noise
+from sbi_inn.flows.left_out import left_out
+from sbi_inn.flows.likelihood import LAYERS, Likelihood
+from sbi_inn.flows.likelihood_networks import SMALL, Size, Targets, trained
+from sbi_inn.flows.observable_laws import Kinds
+from sbi_inn.flows.prediction import powers
+from sbi_inn.flows.regression import SMALLEST_VARIANCE
+
+# Parts that rows are cut into; what is said of each is learned from the others.
+FOLDS = 4
+# Widths beyond which what is left says no more about correlations.
+OUTLYING = 4.0
+# Counts up to which larger networks are tried: their law takes long to evaluate.
+FEW_COUNTS = 16
+# Nats an observable by which rows left out have to be likelier if they are weighed by widths: what
+# is less is no sign that larger networks would gain, too.
+WORTH = 0.01
+# Shares of the correlations that may not be believed; rows left out say which one is best.
+SHRUNK = (0.1, 0.2, 0.4, 0.7, 0.95)
+
+# The places of the rows of each part, and of all others.
+Parts = list[tuple[Tensor, Tensor]]
+
+
+@torch.no_grad()
+def learned(
+    x: Tensor,
+    y: Tensor,
+    given: Tensor | None = None,
+    sizes: tuple[Size, ...] = (SMALL,),
+) -> tuple[Likelihood, list[Likelihood]]:
+    """Learn from parameters (rows, dim), observables (rows, observables) and givens (rows, givens).
+
+    By networks of the one of some sizes that fares best on rows left out; by the first, the
+    smallest, where all is binary or counts are many.
+
+    Returns
+    -------
+    Likelihood
+        Of all rows.
+    list of Likelihood
+        Of all but those of a part, for each of the parts that `parts_of` gives: what is said of
+        rows by one that was learned from them is too good to be true.
+    """
+    dim = x.shape[1]
+    x = x if given is None else torch.cat([x, given], dim=1)
+    table = _Table(x, y, parts_of(len(x)))
+    even = _bent(table, dim)
+    best = _trained(even, table, sizes[0])
+    weighed = _weighed(even, table)
+    if weighed is not None:
+        other = _trained(weighed, table, sizes[0])
+        best = other if other.loss < best.loss - WORTH else best
+    kinds = even[0].kinds
+    if not (kinds.binary.all() or kinds.counted.sum() > FEW_COUNTS):
+        others = [_trained(best.members, table, size) for size in sizes[1:]]
+        best = min([best, *others], key=lambda one: one.loss)
+    for place, member in enumerate(best.members):
+        for name, weight, bias in zip(LAYERS, best.weights[::2], best.weights[1::2], strict=True):
+            setattr(member, name, weight[place].T.to(x).contiguous())
+            setattr(member, f"{name}_bias", bias[place, 0].to(x).contiguous())
+    _correlate(best.members, x, y, table.parts)
+    whole, *folds = best.members
+    return whole, folds
+
+
+class _Table(NamedTuple):
+    """Parameters and givens side by side (rows, n), observables (rows, k), and parts."""
+
+    x: Tensor
+    y: Tensor
+    parts: Parts
+
+    @property
+    def rows(self) -> list[Tensor]:
+        """The places of the rows that each likelihood is learned from: of all, then by parts."""
+        return [torch.arange(len(self.x)), *(others for _, others in self.parts)]
+
+
+class _Trained(NamedTuple):
+    """Likelihoods, the weights of their networks, and the mean loss of rows left out."""
+
+    loss: float
+    weights: list[Tensor]
+    members: list[Likelihood]
+
+
+def parts_of(rows: int) -> Parts:
+    """Give the places of each part of so many rows, and of all others."""
+    return list(left_out(rows, FOLDS))
+
+
+def _bent(table: _Table, dim: int) -> list[Likelihood]:
+    """Regress observables, all rows alike: a likelihood of all rows, then one without each part."""
+    x, y, _ = table
+    found, kinds = [], Kinds.of(y)
+    centre, spread = x.mean(dim=0), x.std(dim=0).clamp(min=SMALLEST_VARIANCE)
+    for mine in table.rows:
+        member = Likelihood(dim, y.shape[1], x.shape[1] - dim)
+        member.centre.copy_(centre)
+        member.spread.copy_(spread)
+        for own, one in zip(member.kinds, kinds, strict=True):
+            own.copy_(one)
+        member._bend(x[mine], y[mine])
+        found.append(member)
+    _resize(found, table)
+    return found
+
+
+def _weighed(members: list[Likelihood], table: _Table) -> list[Likelihood] | None:
+    """Regress normal observables, rows being weighed; None if rows left out gain nothing by it."""
+    whole, normal = members[0], members[0].kinds.normal
+    if not len(normal):
+        return None
+    read = powers(whole._scaled(table.x), 2)
+    found = uneven_noise.best(read, table.x.shape[1], table.y[:, normal], table.parts)
+    if found is None:
+        return None
+    members = deepcopy(members)
+    for member, one in zip(members, found, strict=True):
+        for name in ("slope", "offset", "log_slope"):
+            getattr(member, name)[..., normal] = getattr(one, name)
+        member.size[normal] = 1.0
+    _resize(members, table)
+    return members
+
+
+def _resize(members: list[Likelihood], table: _Table) -> None:
+    """Take as the unit of what networks add the size of what the regression of all rows leaves."""
+    whole, kinds = members[0], members[0].kinds
+    size = whole._left(table.x, table.y).square().mean(dim=0).sqrt()
+    size = torch.where((size > 0) & ~kinds.binary, size, 1.0)
+    size = torch.where(kinds.counted, whole.size, size)
+    for member in members:
+        member.size.copy_(size)
+
+
+def _trained(members: list[Likelihood], table: _Table, size: Size) -> _Trained:
+    """Train networks of a size to add to what was regressed."""
+    x, y, parts = table
+    whole, *folds = members
+    binary, counted = whole.kinds.binary, whole.kinds.counted
+    left = torch.stack([member._left(x, y) for member in members]).float()
+    targets = Targets(left, whole.kinds.came(y).float(), binary, counted, whole.size)
+    held = [part for part, _ in parts]
+    loss, weights = trained(whole._scaled(x).float(), targets, table.rows, held, size)
+    read = powers(whole._scaled(x), 2)
+    units = [fold._log_size(read[part]).mean() for fold, part in zip(folds, held, strict=True)]
+    return _Trained(loss + float(torch.stack(units).mean()), weights, members)
+
+
+def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, parts: Parts) -> None:
+    """Learn how large what is left of rows left out is, and how it goes together."""
+    normal = members[0].kinds.normal
+    if not len(normal):
+        return
+    left = torch.empty_like(y)
+    for member, (part, _) in zip(members[1:], parts, strict=True):
+        expected = member(*x[part].tensor_split([member.dim], dim=1))
+        left[part] = member.left(y[part], expected.mean, expected.log_variance).noises
+    left = left[:, normal].clamp(-OUTLYING, OUTLYING)
+    noise, correlation = _together(left, _believed(left, parts))
+    for member in members:
+        member.noise[normal] = noise
+        member.correlation[normal[:, None], normal] = correlation
+        member.inverse[normal[:, None], normal] = torch.linalg.inv(correlation)
+
+
+def _together(left: Tensor, shrunk: float) -> tuple[Tensor, Tensor]:
+    """Give the noise of each observable, and correlations of which a share is not believed."""
+    together = left.T @ left / len(left)
+    noise = together.diagonal().clamp(min=SMALLEST_VARIANCE).sqrt()
+    correlation = (1 - shrunk) * together / noise / noise[:, None]
+    correlation.diagonal().fill_(1.0)
+    return noise, correlation
+
+
+def _believed(left: Tensor, parts: Parts) -> float:
+    """Find which share of the correlations not to believe: each part is compared with the others.
+
+    Those of many observables that were learned from few rows are too sure of their smallest
+    directions.
+    """
+    found = []
+    for shrunk in SHRUNK:
+        loss = 0.0
+        for part, others in parts:
+            noise, correlation = _together(left[others], shrunk)
+            root = torch.linalg.cholesky(correlation)
+            z = torch.linalg.solve_triangular(root, (left[part] / noise).T, upper=False)
+            size = root.diagonal().log().sum() + noise.log().sum()
+            loss += float(0.5 * z.square().sum() + len(part) * size)
+        found.append((loss, shrunk))
+    return min(found)[1]
