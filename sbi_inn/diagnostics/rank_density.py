@@ -115,7 +115,7 @@ def unevenness(ranks: FloatArray) -> FloatArray:
 def _polynomials(ranks: FloatArray) -> FloatArray:
     """Evaluate polynomials of degree 1 and more at ranks (n,), shape (n, k)."""
     values = legendre.legvander(2 * ranks - 1, DEGREE)[:, 1:]
-    return values * np.sqrt(2 * np.arange(1, DEGREE + 1) + 1)
+    return np.asarray(values * np.sqrt(2 * np.arange(1, DEGREE + 1) + 1), np.float64)
 
 
 @cache

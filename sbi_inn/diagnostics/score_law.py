@@ -373,16 +373,14 @@ def _smooth_shapes(
 ) -> list[Curve | None]:
     """Learn smooth shapes of scores (n, d) where there is no other, for they have less noise.
 
-    The smooth shape with the highest held-out log density is taken, even if its gain is within its
-    noise: it is expected to help. To leave an exact posterior alone, something has to be wrong
-    beyond chance first: the laws so far (not `right`), a shape, or the ranks of one score.
+    The smooth shape of the highest held-out log density is taken: its gain is expected, even if
+    within its noise. To leave an exact posterior alone, something has to be wrong beyond chance
+    first: the laws so far (not `right`), a shape, or the ranks of one score.
     """
     ranks = special.ndtr(normal)
-    if len(normal) < FEWEST or (
-        right
-        and all(shape is None for shape in shapes)
-        and min(map(p_value, ranks.T)) * ranks.shape[1] > SIGNIFICANT
-    ):
+    right = right and all(shape is None for shape in shapes)
+    right = right and min(map(p_value, ranks.T)) * ranks.shape[1] > SIGNIFICANT
+    if right or len(normal) < FEWEST:
         return list(shapes)
     return [
         _smooth_shape(column, folds) if shape is None else shape
