@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from sbi_inn.diagnostics.predicting_columns import FAMILIES, Standardised
+from sbi_inn.diagnostics.rank_density import RankDensity, p_value
 from sbi_inn.prior.curve import Curve, normal_log_density
 from sbi_inn.typing import FloatArray, IntArray
 
@@ -24,6 +25,8 @@ SIGNALS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # variance of what features explai
 STEPS = 4  # of Newton, for the log of the width
 FAR = 6.0  # scores are cut off there: one of them must not decide
 WIDEST = 1.5  # the log of a width at the most
+PENALTIES = (1.0, 4.0, 16.0, 64.0, 256.0)  # on what bends a smooth shape
+SIGNIFICANT = 0.01  # p-value of ranks, from which on smooth shapes are learned
 FEWEST = 40  # scores that features are tried with; with fewer, constants
 Features = Mapping[str, FloatArray]
 
@@ -124,7 +127,7 @@ class ScoreLaw:
 
 
 def learn_laws(
-    scores: FloatArray, features: Features, rng: np.random.Generator
+    scores: FloatArray, features: Features, rng: np.random.Generator, *, calibrated: bool = False
 ) -> tuple[ScoreLaw, ...]:
     """Learn the laws of scores, each as simple as held-out ones allow.
 
@@ -135,6 +138,9 @@ def learn_laws(
         By family, from simple to flexible.
     rng : numpy.random.Generator
         Deals the rows into five parts, each predicted from the other four.
+    calibrated : bool, default False
+        Whether the laws are used as they are, and not calibrated by other rows: widths and shapes
+        are then learned around held-out predictions, and shapes may be smooth ones.
 
     Returns
     -------
@@ -160,15 +166,21 @@ def learn_laws(
     centre = _chosen(_centres(scores, bases, folds), d)
     around = np.column_stack([centre[j][1][:, j] for j in range(d)])
     width = _chosen(_widths(scores, around, bases, folds), d)
-    laws = []
+    laws, normal = [], np.empty((n, d))
     for j in range(d):
         middle = _refitted(centre[j][0], scores[:, j], None, bases)
-        log_width = _refitted(width[j][0], scores[:, j], middle.at(tried, n), bases)
-        law = ScoreLaw(middle, log_width)
-        laws.append(
-            replace(law, shape=_shape(law.normalise(scores[:, j], *law.at(tried, n))[0], folds))
-        )
-    return tuple(laws)
+        # Rows lie too close to a centre that was fitted to them: widths would be too small.
+        from_here = around[:, j] if calibrated else middle.at(tried, n)
+        law = ScoreLaw(middle, _refitted(width[j][0], scores[:, j], from_here, bases))
+        if calibrated:
+            normal[:, j] = (scores[:, j] - from_here) * np.exp(-width[j][1][:, j])
+        else:
+            normal[:, j] = law.normalise(scores[:, j], *law.at(tried, n))[0]
+        laws.append(law)
+    shapes = [_shape(column, folds) for column in normal.T]
+    if calibrated:
+        shapes = _smooth_shapes(normal, folds, shapes, all(law.exact for law in laws))
+    return tuple(replace(law, shape=shape) for law, shape in zip(laws, shapes, strict=True))
 
 
 def association(columns: FloatArray, scores: FloatArray) -> FloatArray:
@@ -354,3 +366,35 @@ def _shape(normal: FloatArray, folds: IntArray) -> Curve | None:
         return Curve.fit(normal) if chosen else None
     except ValueError:  # float64 cannot tell them apart
         return None
+
+
+def _smooth_shapes(
+    normal: FloatArray, folds: IntArray, shapes: Sequence[Curve | None], right: bool
+) -> list[Curve | None]:
+    """Learn smooth shapes of scores (n, d) where there is no other, for they have less noise.
+
+    The smooth shape of the highest held-out log density is taken: its gain is expected, even if
+    within its noise. To leave an exact posterior alone, something has to be wrong beyond chance
+    first: the laws so far (not `right`), a shape, or the ranks of one score.
+    """
+    ranks = special.ndtr(normal)
+    right = right and all(shape is None for shape in shapes)
+    right = right and min(map(p_value, ranks.T)) * ranks.shape[1] > SIGNIFICANT
+    if right or len(normal) < FEWEST:
+        return list(shapes)
+    return [
+        _smooth_shape(column, folds) if shape is None else shape
+        for column, shape in zip(ranks.T, shapes, strict=True)
+    ]
+
+
+def _smooth_shape(ranks: FloatArray, folds: IntArray) -> Curve | None:
+    gains = {}
+    for penalty in PENALTIES:
+        each = [
+            RankDensity.fit(ranks[folds != fold], penalty).log_density(ranks[folds == fold]).sum()
+            for fold in range(FOLDS)
+        ]
+        gains[penalty] = sum(each)
+    best = max(gains, key=gains.__getitem__)
+    return RankDensity.fit(ranks, best).curve() if gains[best] > 0 else None

@@ -90,7 +90,7 @@ class Curve:
         inner = GRID[np.abs(GRID) < reach]
         inner = inner[(inner > scores[0] + 0.1) & (inner < scores[-1] - 0.1)]
         latents = np.array([scores[0], *inner, scores[-1]])
-        curve = cls._through(np.interp(latents, scores, distinct), latents)
+        curve = cls.through(np.interp(latents, scores, distinct), latents)
         # A gap between two clusters falls between two knots: more of them, where values come out
         # elsewhere than they should.
         some = np.flatnonzero(np.abs(scores) < reach)[:: 1 + len(scores) // LOOKED_AT]
@@ -100,12 +100,18 @@ class Curve:
                 break
             worst = some[gap.argmax()]
             knots, place = np.unique(np.append(curve.values, distinct[worst]), return_index=True)
-            curve = cls._through(knots, np.append(curve.latents, scores[worst])[place])
+            curve = cls.through(knots, np.append(curve.latents, scores[worst])[place])
         return curve
 
     @classmethod
-    def _through(cls, knots: FloatArray, latents: FloatArray) -> Curve:
-        """Put a map through rising points."""
+    def through(cls, knots: FloatArray, latents: FloatArray) -> Curve:
+        """Put a map through rising points, values and latents (k,).
+
+        Raises
+        ------
+        ValueError
+            If float64 cannot tell them apart.
+        """
         apart = np.append(True, (np.diff(knots) > 0) & (np.diff(latents) > 0))
         knots, latents = knots[apart], latents[apart]
         if len(knots) < 2 or not np.isfinite(np.diff(knots)).all():

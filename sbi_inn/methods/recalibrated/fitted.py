@@ -83,6 +83,11 @@ class Reference:
         columns = np.concatenate([summed.mean(axis=1), spread, *parts], axis=1)
         return cls(latents, QuantileMap.of(latents), columns)
 
+    def __getitem__(self, rows: AnyArray) -> Reference:
+        """Give that at some of the observations."""
+        found = QuantileMap(self.map.knots[rows], self.map.slopes[rows], self.map.scores)
+        return Reference(self.latents[rows], found, self.columns[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Recalibration:
@@ -227,16 +232,24 @@ class Recalibrated:
         each = np.asarray(latent, np.float64).reshape(rows, -1, len(how.laws))
         found = np.empty(each.shape[:2])
         for here in _blocks(rows, max(each.shape[1], REFERENCE) * len(how.laws)):
-            reference = self._reference(observations[here])
-            back, log_det = self._back(each[here], reference)
-            inner = self.inner.log_prob(back.reshape(-1, back.shape[2]), observations[here])
-            found[here] = inner.reshape(log_det.shape) + log_det
-            if how.weighted:
-                normal, usual = (reference.map.forward(x)[0] for x in (back, reference.latents))
-                total = logsumexp(how.log_weight(usual, reference.columns), axis=1)
-                own = how.log_weight(normal, reference.columns)
-                found[here] += own - (total - np.log(REFERENCE))[:, None]
+            seen = observations[here]
+            found[here] = self.log_prob_at(each[here], seen, self._reference(seen))
         return found.ravel()
+
+    def log_prob_at(
+        self, latent: FloatArray, observations: Observations, reference: Reference
+    ) -> FloatArray:
+        """Log density of rows (rows, n, dim), where draws at the observations are at hand."""
+        how = self.how
+        back, log_det = self._back(latent, reference)
+        inner = self.inner.log_prob(back.reshape(-1, back.shape[2]), observations)
+        found = inner.reshape(log_det.shape) + log_det
+        if how.weighted:
+            normal, usual = (reference.map.forward(x)[0] for x in (back, reference.latents))
+            total = logsumexp(how.log_weight(usual, reference.columns), axis=1)
+            own = how.log_weight(normal, reference.columns)
+            found += own - (total - np.log(REFERENCE))[:, None]
+        return found
 
     def _reference(self, observations: Observations) -> Reference:
         return Reference.at(self.inner, self.how.schema, self.how.seed, observations)
