@@ -8,7 +8,6 @@ import numpy as np
 
 from sbi_inn.observation import set_moments
 from sbi_inn.observation.batch import Observations, PaddedSet
-from sbi_inn.observation.recurrences import recurrences
 from sbi_inn.typing import FloatArray, IntArray
 
 # Entries of a set from which on the quantiles of its columns tell their law.
@@ -16,16 +15,13 @@ LARGE = 50
 
 
 def described_sets(
-    observations: Observations,
-    profiled: Iterable[str] = (),
-    moving: Iterable[str] = (),
-    recurring: bool = False,
+    observations: Observations, profiled: Iterable[str] = (), moving: Iterable[str] = ()
 ) -> tuple[FloatArray, IntArray]:
     """Give moments, quantiles, regressions of columns on each other, and order, (batch, k).
 
     Of the sets that are `profiled`, place, width and shape of the law of each column, too; of the
-    series that are `moving`, how much they change, and if they are `recurring` what each entry owes
-    to those before it. The second array says which columns are log sizes.
+    series that are `moving`, how much they change. The second array says which columns are log
+    sizes.
     """
     parts, sizes, width = [np.empty((len(observations), 0))], [], 0
     for name, entries in observations.sets.items():
@@ -37,7 +33,6 @@ def described_sets(
             told.append(set_moments.order(entries))
         if name in moving:
             told.append(set_moments.changes(entries))
-            told += [recurrences(entries)] if recurring else []
         if name in profiled:
             told.append(set_moments.profile(entries))
         parts += told
@@ -45,9 +40,7 @@ def described_sets(
     return np.hstack(parts), np.array(sizes, dtype=np.int64)
 
 
-def described_curves(
-    vector: FloatArray, curves: Iterable[IntArray], recurring: bool = False
-) -> FloatArray:
+def described_curves(vector: FloatArray, curves: Iterable[IntArray]) -> FloatArray:
     """Describe curves, at places (length, columns) of a vector, as series are, (batch, k)."""
     parts = [np.empty((len(vector), 0))]
     for places in curves:
@@ -55,14 +48,13 @@ def described_curves(
         parts += [set_moments.describe(entries), set_moments.shape(entries)]
         parts += [set_moments.order(entries), set_moments.changes(entries)]
         parts.append(set_moments.profile(entries))
-        parts += [recurrences(entries)] if recurring else []
     return np.nan_to_num(np.hstack(parts))
 
 
-def width_of_curves(curves: Collection[IntArray], recurring: bool = False) -> int:
+def width_of_curves(curves: Collection[IntArray]) -> int:
     """Count the numbers that describe curves."""
     last = max((int(places.max()) for places in curves), default=0)
-    return described_curves(np.zeros((1, last + 1)), curves, recurring).shape[1]
+    return described_curves(np.zeros((1, last + 1)), curves).shape[1]
 
 
 def large_sets(observations: Observations) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from sbi_inn.summary_networks.described import (
 )
 from sbi_inn.summary_networks.neighbours import Neighbours
 from sbi_inn.summary_networks.patterns import Patterns
+from sbi_inn.summary_networks.recurring import Recurring
 from sbi_inn.summary_networks.shares import Shares
 from sbi_inn.summary_networks.sufficient import Sufficient
 from sbi_inn.summary_networks.whitening import Whitened
@@ -49,7 +50,7 @@ CURVES = "curves:"  # of the places of curves
 SHARES = "shares:"  # of the limits of shares
 COUNTED = "counted:"  # of the arrays of `Counted`
 MOVING = "moving:"  # of empty arrays, before the name of a series
-RECURRING = "recurring"  # of an empty array
+RECURRING = "recurring"  # of the limits of `Recurring`
 SUFFICIENT = "sufficient:"  # of the arrays of `Sufficient`
 
 
@@ -81,9 +82,9 @@ class Exact:
         Which of the columns are counts; these are also read as log(1 + n).
     sufficient : Sufficient or None
         What is read in place of hundreds of observables of fixed shape.
-    recurring : bool
-        Whether it is read what entries of these series, and of curves, owe to those before them;
-        not in older files.
+    recurring : Recurring or None
+        What is read of what entries of these series, and of curves, owe to those before them; None
+        in older files.
     """
 
     read: IntArray
@@ -98,7 +99,7 @@ class Exact:
     patterns: Patterns | None = None
     counted: Counted = field(default_factory=Counted)
     sufficient: Sufficient | None = None
-    recurring: bool = False
+    recurring: Recurring | None = None
 
     @classmethod
     def fit(
@@ -121,7 +122,7 @@ class Exact:
         shares = Shares.fit(observations, profiled) if alike else Shares()
         curves = faint_curves(observations) if curves is None else curves
         moving = tuple(observations.series)
-        recurring = bool(moving or curves)
+        recurring = Recurring.fit(observations, moving, curves)
         table, givens = _table(
             observations, read, profiled, shares, curves, moving, sufficient, recurring
         )
@@ -221,9 +222,13 @@ class Exact:
 
     @property
     def _describing(self) -> IntArray:
-        """Which columns describe curves: the last ones."""
-        n = self.columns.scale.shape[1]
-        return np.arange(n - width_of_curves(self.curves.values(), self.recurring), n)
+        """Which columns describe curves: the last ones, but for what is recurring of series."""
+        n, places = self.columns.scale.shape[1], []
+        if self.recurring is not None:
+            places = list(range(n - self.recurring.of_curves, n))
+            n -= self.recurring.limits.shape[1]
+        places += range(n - width_of_curves(self.curves.values()), n)
+        return np.array(places, dtype=np.int64)
 
     def _of_observables(self, without: IntArray) -> tuple[int, ...]:
         kept = np.delete(np.arange(self.columns.scale.shape[1]), np.union1d(self.givens, without))
@@ -280,7 +285,7 @@ class Exact:
         found |= prefixed(CURVES, self.curves) | {MOVING + n: np.empty(0) for n in self.moving}
         if self.neighbours is not None:
             found |= prefixed(NEIGHBOURS, self.neighbours.to_arrays())
-        found |= {RECURRING: np.empty(0)} if self.recurring else {}
+        found |= {RECURRING: self.recurring.limits} if self.recurring else {}
         parts = {PATTERNS: self.patterns, SUFFICIENT: self.sufficient}
         for prefix, part in parts.items():
             if part is not None:
@@ -294,6 +299,8 @@ class Exact:
         kept, alike = named(NEIGHBOURS, arrays), named(PATTERNS, arrays)
         few = named(SUFFICIENT, arrays)
         neighbours = Neighbours.from_arrays(kept) if kept else None
+        curves, moving = named(CURVES, arrays), tuple(named(MOVING, arrays))
+        limits = arrays.get(RECURRING)
         return cls(
             arrays["read"],
             Columns.from_arrays(arrays),
@@ -301,13 +308,13 @@ class Exact:
             arrays["givens"],
             neighbours,
             tuple(named(PROFILED, arrays)),
-            named(CURVES, arrays),
-            tuple(named(MOVING, arrays)),
+            curves,
+            moving,
             Shares(named(SHARES, arrays)),
             Patterns.from_arrays(alike) if alike else None,
             Counted.from_arrays(named(COUNTED, arrays)),
             Sufficient.from_arrays(few) if few else None,
-            RECURRING in arrays,
+            None if limits is None else Recurring(moving, curves, limits),
         )
 
 
@@ -319,16 +326,17 @@ def _table(
     curves: Mapping[str, IntArray],
     moving: tuple[str, ...],
     sufficient: Sufficient | None,
-    recurring: bool,
+    recurring: Recurring | None,
 ) -> tuple[FloatArray, IntArray]:
     """Give the columns, and the places of givens and log sizes among them."""
-    told, sizes = described_sets(observations, profiled, moving, recurring)
+    told, sizes = described_sets(observations, profiled, moving)
     first = observations.vector.shape[1] - observations.givens
-    drawn = described_curves(observations.vector, curves.values(), recurring)
+    drawn = described_curves(observations.vector, curves.values())
     plain = observations.vector[:, read]
     known = read >= first
     if sufficient is not None:
         plain = np.hstack([sufficient(plain[:, ~known]), plain[:, known]])
         known = np.append(np.zeros(sufficient.width, bool), known[known])
-    table = np.hstack([plain, told, shares(observations), drawn])
+    past = [] if recurring is None else [recurring(observations)]
+    table = np.hstack([plain, told, shares(observations), drawn, *past])
     return table, np.concatenate([np.flatnonzero(known), len(known) + sizes])

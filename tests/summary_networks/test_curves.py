@@ -9,17 +9,22 @@ from studies import quick_fit
 
 import sbi_inn as si
 from sbi_inn.observation.batch import Observations, PaddedSet
+from sbi_inn.observation.recurrences import recurrences
 from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.set_moments import changes, describe, order, profile, shape
 from sbi_inn.summary_networks import Batch, Scaling, Widths
+from sbi_inn.summary_networks.columns import Columns
 from sbi_inn.summary_networks.curves import (
     LONGEST,
     SHORTEST,
+    faint_curves,
     neighbours_go_together,
     places_of_curves,
 )
 from sbi_inn.summary_networks.described import described_curves
 from sbi_inn.summary_networks.exact import Exact
+from sbi_inn.summary_networks.recurring import EACH, Recurring
+from sbi_inn.summary_networks.whitening import Whitened
 
 N, LENGTH = 400, 30
 PLACES = np.arange(LENGTH)
@@ -134,7 +139,7 @@ def test_a_start_reads_what_describes_them():
     assert len(entries & laws) == 3  # the other observables are in both
     told = exact(seen)
     moments = described_curves(seen.vector, exact.curves.values())
-    assert len(laws) == 3 + moments.shape[1]
+    assert len(laws) == 3 + moments.shape[1] + EACH
     assert told.shape[1] == exact.width
     again = Exact.from_arrays(exact.to_arrays())
     assert np.array_equal(again(seen), told)
@@ -150,6 +155,43 @@ def test_what_describes_a_curve_is_what_describes_a_series():
     seen = observations(a=noise(length=3), x=x)
     found = described_curves(seen.vector, places_of_curves(seen).values())
     assert np.allclose(found, expected)
+
+
+def test_what_is_recurring_stays_within_what_training_has_seen():
+    seen = observations(x=walks())
+    past = Recurring.fit(seen, (), places_of_curves(seen))
+    entries = PaddedSet(seen.vector[:, :, None], np.full(N, LENGTH))
+    assert past.of_curves == EACH
+    assert np.array_equal(past(seen), recurrences(entries))
+    # Without noise, nothing is left to regress.
+    wave = np.tile(np.cos(PLACES), (N, 1))
+    assert recurrences(PaddedSet(wave[:1, :, None], np.array([LENGTH])))[0, 7] < -15
+    assert past(observations(x=wave))[0, 7] == past.limits[0, 7] > -5
+
+
+def test_an_older_start_reads_nothing_of_the_past_of_a_curve():
+    seen = observations(x=walks())
+    exact = replace(Exact.fit(seen, PLACES), recurring=None)
+    x = seen.vector
+    table = np.hstack([x, described_curves(x, exact.curves.values())])
+    older = replace(exact, columns=Columns.fit(table, scores=True), whitened=Whitened.fit(table))
+    arrays = older.to_arrays()
+    assert "recurring" not in arrays
+    again = Exact.from_arrays(arrays)
+    assert len(again.laws) == described_curves(x, exact.curves.values()).shape[1]
+    assert again(seen).shape[1] == again.width
+
+
+def test_an_order_that_says_a_little_is_described_and_no_more():
+    """Memories as weak as .2 move neighbours together by .015, in squared correlations."""
+    rng = np.random.default_rng(8)
+    memory, x = rng.uniform(-0.25, 0.25, (N, 1)), rng.normal(size=(N, 200))
+    for place in range(1, 200):
+        x[:, place : place + 1] += memory * x[:, place - 1 : place]
+    seen = observations(x=x)
+    assert places_of_curves(seen) == {}
+    assert list(faint_curves(seen)) == ["x"]
+    assert faint_curves(observations(x=rng.normal(size=(N, 200)))) == {}
 
 
 def test_gaps_are_flagged():
