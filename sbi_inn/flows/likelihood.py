@@ -173,20 +173,20 @@ class Likelihood(nn.Module):
         (added, log_variance), (added_slope, log_slope) = found.chunk(2, 1), slope.chunk(2, 2)
         read, by_read = powers(scaled, 2), _slopes(scaled, self.dim) / self.spreads[:, None]
         bent = by_read @ self.slope
-        log_size, by_size = self._log_size(read), by_read @ self.log_slope
-        size = log_size.exp()
+        width, by_width = read @ self.log_slope, by_read @ self.log_slope
+        size = self.size * width.exp()
         inside = (log_variance > LOWEST) & (log_variance < HIGHEST)
         law = self.kinds.law(
             self.offset + read @ self.slope + added * size,
-            log_variance.clamp(LOWEST, HIGHEST) + 2 * (log_size + self.noise.log()),
+            log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log() + 2 * width,
             self._least,
         )
         return Expected(
             law.mean,
             law.log_variance,
-            (bent + (added_slope + added[:, None] * by_size) * size[:, None])
+            (bent + (added_slope + added[:, None] * by_width) * size[:, None])
             * law.by_first[:, None],
-            (log_slope * inside[:, None] + 2 * by_size) * law.by_second[:, None],
+            (log_slope * inside[:, None] + 2 * by_width) * law.by_second[:, None],
         )
 
     def law(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -199,9 +199,10 @@ class Likelihood(nn.Module):
         h = F.silu(F.linear(h, self.second, self.second_bias))
         added, log_variance = F.linear(h, self.last, self.last_bias).chunk(2, 1)
         read = powers(scaled, 2)
-        log_size = self._log_size(read)
-        mean = self.offset + read @ self.slope + added * log_size.exp()
-        log_variance = log_variance.clamp(LOWEST, HIGHEST) + 2 * (log_size + self.noise.log())
+        width = read @ self.log_slope
+        mean = self.offset + read @ self.slope + added * (self.size * width.exp())
+        log_variance = log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log()
+        log_variance = log_variance + 2 * width
         return self.kinds.law(mean, log_variance, self._least)[:2]
 
     def left(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Left:
@@ -220,10 +221,6 @@ class Likelihood(nn.Module):
         """
         left = self.left(y, *self.law(x, given))
         return left.square.mean(dim=1), -left.loss
-
-    def _log_size(self, read: Tensor) -> Tensor:
-        """Give the log of the unit in which the network adds to means and widths."""
-        return self.size.log() + read @ self.log_slope
 
     def _scaled(self, x: Tensor) -> Tensor:
         """Scale parameters and givens, side by side."""
@@ -261,7 +258,7 @@ class Likelihood(nn.Module):
         """Give what the quadratic function leaves, scaled; the log odds of what came; log rates."""
         read = powers(self._scaled(x), 2)
         bent = self.offset + read @ self.slope
-        scaled = (y - bent) / self._log_size(read).exp()
+        scaled = (y - bent) / (self.size * (read @ self.log_slope).exp())
         left = torch.where(self.binary, self.kinds.came(y) * bent, scaled)
         return torch.where(self.counted, bent, left)
 

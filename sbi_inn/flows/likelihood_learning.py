@@ -155,7 +155,10 @@ def _trained(members: list[Likelihood], table: _Table, size: Size) -> _Trained:
     held = [part for part, _ in parts]
     loss, weights = trained(whole._scaled(x).float(), targets, table.rows, held, size)
     read = powers(whole._scaled(x), 2)
-    units = [fold._log_size(read[part]).mean() for fold, part in zip(folds, held, strict=True)]
+    units = [
+        (fold.size.log() + read[part] @ fold.log_slope).mean()
+        for fold, part in zip(folds, held, strict=True)
+    ]
     return _Trained(loss + float(torch.stack(units).mean()), weights, members)
 
 
