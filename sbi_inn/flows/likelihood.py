@@ -173,7 +173,9 @@ class Likelihood(nn.Module):
         (added, log_variance), (added_slope, log_slope) = found.chunk(2, 1), slope.chunk(2, 2)
         read, by_read = powers(scaled, 2), _slopes(scaled, self.dim) / self.spreads[:, None]
         bent = by_read @ self.slope
-        width, by_width = read @ self.log_slope, by_read @ self.log_slope
+        width, by_width = read @ self.log_slope, torch.zeros_like(bent)
+        if self.log_slope.any():
+            by_width = by_read @ self.log_slope
         size = self.size * width.exp()
         inside = (log_variance > LOWEST) & (log_variance < HIGHEST)
         law = self.kinds.law(
