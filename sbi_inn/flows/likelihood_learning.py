@@ -22,9 +22,6 @@ FOLDS = 4
 OUTLYING = 4.0
 # Counts up to which larger networks are tried: their law takes long to evaluate.
 FEW_COUNTS = 16
-# Nats an observable by which rows left out have to be likelier if they are weighed by widths: what
-# is less is no sign that larger networks would gain, too.
-WORTH = 0.01
 # Shares of the correlations that may not be believed; rows left out say which one is best.
 SHRUNK = (0.1, 0.2, 0.4, 0.7, 0.95)
 
@@ -38,11 +35,15 @@ def learned(
     y: Tensor,
     given: Tensor | None = None,
     sizes: tuple[Size, ...] = (SMALL,),
+    *,
+    alike: bool = False,
 ) -> tuple[Likelihood, list[Likelihood]]:
     """Learn from parameters (rows, dim), observables (rows, observables) and givens (rows, givens).
 
     By networks of the one of some sizes that fares best on rows left out; by the first, the
-    smallest, where all is binary or counts are many.
+    smallest, where all is binary or counts are many. Rows are weighed by their noise if rows left
+    out gain by it, unless they are said to be `alike`: a few hundred that are tell less of how
+    noise changes than of how they happened to fall.
 
     Returns
     -------
@@ -57,10 +58,11 @@ def learned(
     table = _Table(x, y, parts_of(len(x)))
     even = _bent(table, dim)
     best = _trained(even, table, sizes[0])
-    weighed = _weighed(even, table)
+    weighed = None if alike else _weighed(even, table)
     if weighed is not None:
+        # A smaller gain is no sign that larger networks would gain, too.
         other = _trained(weighed, table, sizes[0])
-        best = other if other.loss < best.loss - WORTH else best
+        best = other if other.loss < best.loss - uneven_noise.WORTH else best
     kinds = even[0].kinds
     if not (kinds.binary.all() or kinds.counted.sum() > FEW_COUNTS):
         others = [_trained(best.members, table, size) for size in sizes[1:]]

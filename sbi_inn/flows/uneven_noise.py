@@ -15,6 +15,8 @@ from torch import Tensor
 
 from sbi_inn.flows.emulator import RIDGE
 
+# Nats an observable by which rows left out have to be likelier by widths of their own.
+WORTH = 0.01
 # Rounds in which means are regressed by widths, and widths by what means leave.
 ROUNDS = 3
 # Steps of each regression of widths.
@@ -64,7 +66,7 @@ def best(
     Returns
     -------
     list of Uneven, or None
-        Of all rows, then of those outside of each part. None if even widths fit better.
+        Of all rows, then of those outside of each part. None if even widths fit as well.
     """
     ways = [(read.shape[1], 0), (few, ROUNDS), (read.shape[1], ROUNDS)]
     found = []
@@ -72,8 +74,10 @@ def best(
         folds = [in_turn(read[others], y[others], n, rounds) for _, others in parts]
         losses = [f.losses(read[part], y[part]) for f, (part, _) in zip(folds, parts, strict=True)]
         found.append((float(torch.cat(losses).mean()), folds))
-    place = min(range(len(ways)), key=lambda i: found[i][0])
-    return [in_turn(read, y, *ways[place]), *found[place][1]] if place else None
+    place = min((1, 2), key=lambda i: found[i][0])
+    if found[place][0] > found[0][0] - WORTH:
+        return None
+    return [in_turn(read, y, *ways[place]), *found[place][1]]
 
 
 def in_turn(read: Tensor, y: Tensor, n: int, rounds: int) -> Uneven:

@@ -22,7 +22,7 @@ from sbi_inn.flows.score_test import Judged, judged
 from sbi_inn.observation.batch import Observations, join
 from sbi_inn.prior.box import Box
 from sbi_inn.summary_networks import not_pixels
-from sbi_inn.summary_networks.curves import faint_curves
+from sbi_inn.summary_networks.curves import places_of_curves
 from sbi_inn.summary_networks.exact import Exact, Way
 from sbi_inn.summary_networks.sufficient import Sufficient
 from sbi_inn.training.side_by_side import one_thread
@@ -131,7 +131,7 @@ class Readings:
             return none
         if np.isnan(observations.vector).any() or np.isnan(one.vector).any():
             return none
-        found = cls({}, faint_curves(observations))
+        found = cls({}, places_of_curves(observations))
         first = np.arange(FEWEST)
         read = found.fit(known.latents[first], observations[first])
         if known.latents.shape[1] + len(read.givens) > MOST_PARAMETERS:
@@ -146,6 +146,7 @@ class Readings:
             read,
             likelihood=True,
             curves=self.curves,
+            recurring=False,  # too many numbers for a few hundred simulations
             alike=True,
             sufficient=Sufficient.of(observations, read, latents),
         )

@@ -111,27 +111,29 @@ class Exact:
         curves: Mapping[str, IntArray] | None = None,
         alike: bool = False,
         sufficient: Sufficient | None = None,
+        recurring: bool = True,
     ) -> Exact:
         """Learn it from a batch of observations.
 
         For a `likelihood`, with profiles of their large sets and with counts as such. With shares
         of these sets where simulations are much `alike`, and with what describes curves: by
-        default those among them. With what is `sufficient` in place of those of fixed shape.
+        default those among them. With what is `sufficient` in place of those of fixed shape. With
+        what is `recurring` in curves and series.
         """
         profiled = large_sets(observations) if likelihood else ()
         shares = Shares.fit(observations, profiled) if alike else Shares()
         curves = faint_curves(observations) if curves is None else curves
         moving = tuple(observations.series)
-        recurring = Recurring.fit(observations, moving, curves)
+        past = Recurring.fit(observations, moving, curves) if recurring else None
         table, givens = _table(
-            observations, read, profiled, shares, curves, moving, sufficient, recurring
+            observations, read, profiled, shares, curves, moving, sufficient, past
         )
         columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
         first, counted = observations.vector.shape[1] - observations.givens, Counted()
         if likelihood and sufficient is None:
             counted = Counted.fit(table[:, : (read < first).sum()])
         found = cls(read, columns, whitened, givens, None, profiled, curves, moving, shares)
-        return replace(found, counted=counted, sufficient=sufficient, recurring=recurring)
+        return replace(found, counted=counted, sufficient=sufficient, recurring=past)
 
     def without(self, part: Part, observations: Observations) -> Exact:
         """Learn it anew without what describes curves, or without shares."""
