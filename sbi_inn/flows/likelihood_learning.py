@@ -36,14 +36,14 @@ def learned(
     given: Tensor | None = None,
     sizes: tuple[Size, ...] = (SMALL,),
     *,
-    alike: bool = False,
+    weigh: bool = True,
 ) -> tuple[Likelihood, list[Likelihood]]:
     """Learn from parameters (rows, dim), observables (rows, observables) and givens (rows, givens).
 
     By networks of the one of some sizes that fares best on rows left out; by the first, the
-    smallest, where all is binary or counts are many. Rows are weighed by their noise if rows left
-    out gain by it, unless they are said to be `alike`: a few hundred that are tell less of how
-    noise changes than of how they happened to fall.
+    smallest, where all is binary or counts are many. With `weigh`, rows are weighed by their noise
+    if rows left out gain by it. A few hundred near each other tell less of how noise changes than
+    of how they happened to fall.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def learned(
     table = _Table(x, y, parts_of(len(x)))
     even = _bent(table, dim)
     best = _trained(even, table, sizes[0])
-    weighed = None if alike else _weighed(even, table)
+    weighed = _weighed(even, table) if weigh else None
     if weighed is not None:
         # A smaller gain is no sign that larger networks would gain, too.
         other = _trained(weighed, table, sizes[0])

@@ -52,7 +52,7 @@ def judged(
     Its warmth is `warm` at least; where it is too sure, by how many times, over `forgiven`. So many
     rows are `asked` how well it tells parameters apart, the first ones; by default all.
     """
-    likelihood, folds = learned(x, y, given, alike=True)
+    likelihood, folds = learned(x, y, given, weigh=False)
     warmth = max(warm, too_sure(folds, x, y, given) / forgiven)
     return Judged(likelihood, warmth, told_apart(folds, x, y, given, warmth, asked))
 
