@@ -47,8 +47,9 @@ class Likelihood(nn.Module):
     """A normal law of observables, given parameters; both of double precision.
 
     What is expected is a quadratic function of the parameters, and what a small network adds. The
-    network also gives the log variances. Its weights are kept, as all else here is, as buffers: the
-    training of the flow leaves them alone.
+    network also gives the log variances. Both are in units of `size`; where noise differs much,
+    times the exponential of another quadratic function (`log_slope`). Its weights are kept, as all
+    else here is, as buffers: the training of the flow leaves them alone.
 
     Observables of two values have log odds in place of all this: a linear function of the
     parameters, and what the network adds if that helps. Counts, which come as log(1 + n), have the
@@ -134,7 +135,7 @@ class Likelihood(nn.Module):
             self.register_buffer(name, torch.zeros(k, dtype=torch.bool))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Read a file; older ones know less: of no counts, for example."""
+        """Read a file; older ones know of no counts, choices or uneven noise."""
         for name in ("binary", "counted", "no", "step", "log_slope"):
             state_dict.setdefault(prefix + name, getattr(self, name))
         for name in (*LAYERS, *(f"{name}_bias" for name in LAYERS)):
