@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy import special
 
 from sbi_inn.checks.kind import CheckKind
 from sbi_inn.checks.record import Finding, Limits, Record, Sampler, corrected
 from sbi_inn.checks.resimulation import EXPLAIN
-from sbi_inn.checks.subject import Subject
+from sbi_inn.checks.subject import Here, Subject
+from sbi_inn.diagnostics.normal_scores import normal_scores
 from sbi_inn.diagnostics.novelty import Novelty
 from sbi_inn.diagnostics.residuals import Residuals
 from sbi_inn.diagnostics.tails import tail_p_value, two_tailed
@@ -28,6 +29,8 @@ from sbi_inn.observation.statistics import (
 )
 from sbi_inn.plots.novelty import plot_novelty
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
+from sbi_inn.simulation.seeds import Stream
+from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.typing import FloatArray
 
 # A p-value is its own effect size, the share of simulated observations that are as strange: one
@@ -43,10 +46,11 @@ SINGLE = "a single statistic"
 GIVEN_OTHERS = "a statistic given the others"
 RANKED = "the observation by ranks"
 DECADES = 50.0  # spreads that a statistic spans, from which on distances hide its lower end
-BETWEEN = 15  # simulations between two quantiles, by which normal scores are told
 ONE_TAILED = (SINGLE, GIVEN_OTHERS)
 USUAL = 0.1  # p-value of the statistic that sticks out most, above which it does not
 MANY = 5  # statistics, from which on one that is off can hide among the others
+AGAIN = 500  # draws that are simulated again, where an observation is close to the middle
+FEWEST_AGAIN = 100  # of them that have to succeed, for a rank among them to mean something
 
 
 @dataclass(frozen=True)
@@ -92,30 +96,47 @@ class Familiar:
         return cls(
             Novelty.fit(known, suspects=observables),
             Residuals.fit(known, observables),
-            Novelty.fit(_ranked(known, known)) if decades else None,
+            Novelty.fit(normal_scores(known, known)) if decades else None,
             Novelty.fit(features) if features.shape[1] else None,
             names(sampler.schema),
             observables,
             rows,
         )
 
+    def scores(self, sampler: Sampler, observations: Observations) -> dict[str, FloatArray]:
+        """Give the scores of observations by each look, shape (n,) each."""
+        rows = filled(described_with_givens(observations, sampler.schema), self.usual)
+        found = {OBSERVED: self.observed.score(rows)}
+        if self.observables >= MANY:
+            found[SINGLE], found[GIVEN_OTHERS] = (
+                self.observed.largest(rows),
+                self.others.largest(rows),
+            )
+        if self.ranked is not None:
+            known = filled(self.usual, self.usual)
+            found[RANKED] = self.ranked.score(normal_scores(known, rows))
+        if self.learned is not None:
+            found[LEARNED] = self.learned.score(sampler.features(observations))
+        return found
+
+    @property
+    def _usual_scores(self) -> dict[str, FloatArray]:
+        """Give the scores of held-out simulations by each look."""
+        found = {OBSERVED: self.observed.own}
+        if self.observables >= MANY:
+            found[SINGLE], found[GIVEN_OTHERS] = self.observed.own_largest, self.others.own
+        if self.ranked is not None:
+            found[RANKED] = self.ranked.own
+        if self.learned is not None:
+            found[LEARNED] = self.learned.own
+        return found
+
     def compare(self, sampler: Sampler, observations: Observations) -> list[GoodnessOfFit]:
         """Say for each observation how strange it is."""
         stated = described_with_givens(observations, sampler.schema)
         rows = filled(stated, self.usual)
         out = np.where(np.isnan(stated), 0.0, self.observed.sticking_out(rows))
-        scores = {OBSERVED: self.observed.score(rows)}
-        usual = {OBSERVED: self.observed.own}
-        if self.observables >= MANY:
-            scores[SINGLE], usual[SINGLE] = self.observed.largest(rows), self.observed.own_largest
-            scores[GIVEN_OTHERS], usual[GIVEN_OTHERS] = self.others.largest(rows), self.others.own
-        if self.ranked is not None:
-            known = filled(self.usual, self.usual)
-            scores[RANKED] = self.ranked.score(_ranked(known, rows))
-            usual[RANKED] = self.ranked.own
-        if self.learned is not None:
-            scores[LEARNED] = self.learned.score(sampler.features(observations))
-            usual[LEARNED] = self.learned.own
+        scores, usual = self.scores(sampler, observations), self._usual_scores
         p_values = {
             name: (tail_p_value if name in ONE_TAILED else two_tailed)(score, usual[name])
             for name, score in scores.items()
@@ -146,6 +167,11 @@ class GoodnessOfFit(Record):
     p-value for all scaled statistics and givens, one for the single statistic that sticks out
     most, if there are many, and one for the learned summaries.
 
+    An observation may lie closer to the middle than simulations do because its own parameters are
+    usual ones, or its own noise is small, in a prior that says little. Then draws of its posterior,
+    simulated again, lie as close, and its p-value is the one among these. Data that were averaged,
+    or have no noise, lie closer than those, too.
+
     Attributes
     ----------
     usual : dict of str to array, shape (n,)
@@ -162,6 +188,9 @@ class GoodnessOfFit(Record):
     observables : int
         The first of the k are statistics: this is their number. The others are givens, which are
         chosen by the experimenter and not called strange.
+    again : dict of str to array, shape (draws,)
+        Log distances of draws at the observation that were simulated again, where it lies closer
+        to the middle than simulations do; the p-value is one among these.
     """
 
     usual: dict[str, FloatArray]
@@ -171,6 +200,7 @@ class GoodnessOfFit(Record):
     row: FloatArray
     sticking_out: FloatArray
     observables: int
+    again: Mapping[str, FloatArray] = field(default_factory=dict)
 
     remedy = EXPLAIN
 
@@ -178,6 +208,25 @@ class GoodnessOfFit(Record):
     def p_value(self) -> float:
         """Of all together: the smallest, corrected for as many looks."""
         return corrected(min(self.p_values.values()), len(self.p_values))
+
+    @property
+    def too_close(self) -> tuple[str, ...]:
+        """Looks by which it lies closer to the middle than the limit for caution."""
+        limit = self.threshold / len(self.p_values)
+        return tuple(n for n, p in self.p_values.items() if p < limit and self._by_lower_tail(n))
+
+    def beside(self, again: Mapping[str, FloatArray]) -> GoodnessOfFit:
+        """Compare it with draws at it that were simulated again, by looks in which it is close.
+
+        Parameters
+        ----------
+        again : dict of str to array, shape (draws,)
+            Their log distances.
+        """
+        close = {name: again[name] for name in self.too_close}
+        among = {n: float(two_tailed(np.array([self.here[n]]), a)[0]) for n, a in close.items()}
+        explained = {n: max(self.p_values[n], p) for n, p in among.items()}
+        return replace(self, p_values=self.p_values | explained, again=close)
 
     @property
     def sticks_out(self) -> str:
@@ -224,6 +273,11 @@ class GoodnessOfFit(Record):
     def well(self) -> str:
         """What to say where all is well."""
         as_strange = 100 * self.p_value
+        if self.again:
+            return (
+                "the observation lies closer to the middle than most simulated ones, and so do "
+                f"draws at it, simulated again ({as_strange:.0f} % are as strange)"
+            )
         return f"the observation looks like a simulated one ({as_strange:.0f} % are as strange)"
 
     @property
@@ -237,8 +291,9 @@ class GoodnessOfFit(Record):
     def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Show the observation among held-out simulations."""
         strangest = self._strangest
+        beside = {"usual_name": "draws at it, simulated again"} if strangest in self.again else {}
         return plot_novelty(
-            self.usual[strangest],
+            self.again.get(strangest, self.usual[strangest]),
             np.array([self.here[strangest]]),
             np.array([self.p_values[strangest]]),
             label="square of the residual of a statistic given the others"
@@ -247,6 +302,7 @@ class GoodnessOfFit(Record):
             two_tailed=strangest not in ONE_TAILED,
             width_mm=width_mm,
             fig=fig,
+            **beside,
         )
 
     @property
@@ -257,7 +313,9 @@ class GoodnessOfFit(Record):
     @property
     def _too_ordinary(self) -> bool:
         """Whether it is strange by the lower tail, where nothing sticks out."""
-        name = self._strangest
+        return self._by_lower_tail(self._strangest)
+
+    def _by_lower_tail(self, name: str) -> bool:
         return self.here[name] < float(np.median(self.usual[name]))
 
     @property
@@ -269,31 +327,6 @@ class GoodnessOfFit(Record):
     @property
     def _furthest(self) -> int:
         return int(self.sticking_out[: self.observables].argmax())
-
-
-def _ranked(usual: FloatArray, rows: FloatArray) -> FloatArray:
-    """Give normal scores of rows among the usual ones; beyond all of these, they go on."""
-    pairs = zip(usual.T, rows.T, strict=True)
-    return np.stack([_scores(column, values) for column, values in pairs], axis=1)
-
-
-def _scores(usual: FloatArray, values: FloatArray) -> FloatArray:
-    """Give normal scores of values by their level between quantiles of the usual ones.
-
-    By their ranks, the usual ones would lie more evenly than any new value does: there are many of
-    them between two quantiles.
-    """
-    n = len(usual)
-    levels = np.linspace(0, 1, max(3, n // BETWEEN))
-    distinct, which, counts = np.unique(
-        np.quantile(usual, levels), return_inverse=True, return_counts=True
-    )
-    middle = np.clip(np.bincount(which, levels) / counts, 0.5 / n, 1 - 0.5 / n)
-    inside = np.asarray(special.ndtri(np.interp(values, distinct, middle)), np.float64)
-    low, high, ends = distinct[0], distinct[-1], np.quantile(usual, [0.01, 0.99])
-    below = np.maximum(low - values, 0) / (ends[0] - low if ends[0] > low else 1.0)
-    above = np.maximum(values - high, 0) / (high - ends[1] if high > ends[1] else 1.0)
-    return inside + np.log1p(above) - np.log1p(below)
 
 
 def names(schema: Schema) -> tuple[str, ...]:
@@ -308,15 +341,40 @@ def _count(p_value: float) -> str:
 
 def goodness_of_fit(subject: Subject, observations: Observations) -> list[GoodnessOfFit]:
     """Say for each of many observations whether the simulations could have produced it."""
+    return _familiar(subject).compare(subject.sampler, observations)
+
+
+def goodness_here(here: Here) -> GoodnessOfFit:
+    """Say it of one observation; where this is close to the middle, beside draws at it."""
+    found = goodness_of_fit(here.subject, here.observation)[0]
+    again = _again(here) if found.too_close else {}
+    return found.beside(again) if again else found
+
+
+def _again(here: Here) -> dict[str, FloatArray]:
+    """Simulate draws at an observation again, and score them; nothing where that fails."""
+    subject = here.subject
+    if subject.not_again or subject.affordable < FEWEST_AGAIN:
+        return {}
+    drawn = here.drawn[:AGAIN]
+    try:
+        seen, _ = subject.observe(drawn, here.repeated(len(drawn)), stream=Stream.CHECK_SIMULATIONS)
+    except SimulationError:
+        return {}
+    if len(seen) < FEWEST_AGAIN:
+        return {}
+    return _familiar(subject).scores(subject.sampler, seen)
+
+
+def _familiar(subject: Subject) -> Familiar:
     sampler, usual = subject.sampler, subject.tests.observations
-    familiar = subject.once("familiar", lambda: Familiar.of(sampler, usual))
-    return familiar.compare(sampler, observations)
+    return subject.once("familiar", lambda: Familiar.of(sampler, usual))
 
 
 GOODNESS_OF_FIT = CheckKind(
     name="goodness of fit",
     question="Is your observation one that the simulations could have produced?",
     explanation="It should be as close to simulated observations as they are to each other.",
-    run=lambda here: goodness_of_fit(here.subject, here.observation)[0],
+    run=goodness_here,
     at_observation=True,
 )

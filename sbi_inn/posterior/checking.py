@@ -25,6 +25,7 @@ from sbi_inn.checks import (
 from sbi_inn.checks.calibration import CALIBRATION
 from sbi_inn.checks.fields import FIELD_CALIBRATION
 from sbi_inn.checks.recovery import RECOVERY
+from sbi_inn.checks.subject import Here
 from sbi_inn.observation.batch import Observations
 from sbi_inn.posterior.core import Core
 from sbi_inn.report.check import Check
@@ -94,12 +95,15 @@ def recovery(subject: Subject) -> Recovery:
 def goodness_of_fit(subject: Subject, y: Any) -> GoodnessOfFit:
     """Test whether the simulations could have produced an observation.
 
+    One that lies closer to the middle than they do is compared with its own posterior, simulated
+    again: a prior that says little makes usual parameters, and small noise, look strange.
+
     Returns
     -------
     GoodnessOfFit
         `.p_value`, `.sticks_out`, `.sentence`, `.table`, `.plot()`.
     """
-    return goodness.goodness_of_fit(subject, subject.sampler.schema.read(y))[0]
+    return goodness.goodness_here(Here(subject, subject.sampler.schema.read(y)))
 
 
 def goodness_of_fit_each(

@@ -4,14 +4,19 @@ The stub of a sampler here knows observations only: what is judged is the observ
 posterior takes part.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import scipy.stats as st
-from studies import SAMPLE, exact_posterior
+from studies import SAMPLE, ExactLine, Settings, exact_posterior
 
+import sbi_inn as si
 from sbi_inn.checks import Familiar
 from sbi_inn.checks.goodness import GIVEN_OTHERS, LEARNED, OBSERVED, RANKED, SINGLE
 from sbi_inn.observation.schema import Schema
+from sbi_inn.training.history import History
 
 
 class Watcher:
@@ -160,3 +165,74 @@ def test_one_statistic_over_decades_is_no_more_often_strange_than_it_should_be(n
     assert (p_values < 0.01).mean() < 0.025
     far = judged(Watcher(1), rng.standard_cauchy((n, 1)), np.array([[1e9]]))
     assert far[0].p_value < 0.01
+
+
+K, FINE, COARSE = 20, 0.1, 1.0
+
+
+@si.simulator(batched=True)
+def means(mu, rng):
+    """Measure twenty means one by one, with little noise."""
+    return {"y": mu + FINE * rng.normal(size=mu.shape)}
+
+
+@si.simulator(batched=True)
+def one_mean(mu, rng):
+    """Measure one mean twenty times."""
+    return {"y": mu[:, None] + COARSE * rng.normal(size=(len(mu), K))}
+
+
+MEANS = si.Problem(means, si.Prior(mu=st.multivariate_normal(np.zeros(K))))
+ONE_MEAN = si.Problem(one_mean, si.Prior(mu=st.norm(0, 3)))
+
+
+@dataclass(frozen=True)
+class Exact:
+    """The exact posterior of latents that are standard normal, with a normal likelihood."""
+
+    mean: Callable
+    sd: float
+    settings: Settings = Settings()
+    history: History = ExactLine().history
+
+    def sample(self, observations, n, rng):
+        mean = self.mean(observations.vector)[:, None]
+        return mean + self.sd * rng.standard_normal((len(mean), n, mean.shape[2]))
+
+    def to_arrays(self):
+        return {"name": "exact"}, {}
+
+
+EXACT_MEANS = Exact(lambda y: y / (1 + FINE**2), FINE / np.sqrt(1 + FINE**2))
+# 20 values with noise 1 and a prior of width 3, in units of this width.
+EXACT_ONE_MEAN = Exact(
+    lambda y: 3 * y.sum(axis=1, keepdims=True) / (1 + 9 * K), 1 / np.sqrt(1 + 9 * K)
+)
+
+
+def test_usual_parameters_of_a_wide_prior_are_not_strange():
+    """All twenty are near zero, which no simulation has: their own posterior has it, too."""
+    y = {"y": FINE * np.random.default_rng(0).normal(size=K)}
+    posterior = exact_posterior(2_000, 2_000, problem=MEANS, fitted=EXACT_MEANS)
+    alone = posterior.goodness_of_fit_each([y])
+    found = posterior.goodness_of_fit(y)
+    assert alone.p_value[0] < 1e-3
+    assert found.p_value > 0.05
+    assert found.verdict == "trust"
+    assert "closer to the middle than most simulated ones" in found.sentence
+    assert "500 draws at it, simulated again" in [
+        text.get_text() for text in found.plot().legends[0].get_texts()
+    ]
+    without = exact_posterior(2_000, 2_000, problem=MEANS, fitted=EXACT_MEANS, simulator=False)
+    assert without.goodness_of_fit(y).p_value < 1e-3  # nothing to compare it with
+
+
+@pytest.mark.parametrize("value", [0.0, 2.0])
+def test_what_was_averaged_is_strange_beside_its_own_posterior(value):
+    posterior = exact_posterior(2_000, 2_000, problem=ONE_MEAN, fitted=EXACT_ONE_MEAN)
+    y = {"y": value + 0.1 * np.random.default_rng(0).normal(size=K)}  # 100 measurements each
+    found = posterior.goodness_of_fit(y)
+    assert found.again
+    assert not found.passed
+    assert "as if it had been averaged" in found.sentence
+    assert posterior.goodness_of_fit({"y": value + np.random.default_rng(0).normal(size=K)}).passed
