@@ -36,8 +36,9 @@ from sbi_inn.typing import AnyArray, FloatArray, IntArray
 Part = Literal["curves", "shares"]
 """What is read besides, and may be left out."""
 
-Way = Literal["observables", "laws", "counts"]
-"""A likelihood reads observables; of curves what describes them; or counts: see `Exact.ways`."""
+Way = Literal["observables", "laws", "counts", "entries"]
+"""A likelihood reads observables; of curves what describes them; counts; or how many entries of
+sets lie between limits: see `Exact.ways`."""
 
 # Observables up to which a likelihood is learned; binary ones and counts need no correlations.
 MOST_OBSERVABLES, MOST_BINARY = 200, 1_000
@@ -49,6 +50,7 @@ PROFILED = "profiled:"  # of empty arrays, before the name of a set
 CURVES = "curves:"  # of the places of curves
 SHARES = "shares:"  # of the limits of shares
 COUNTED = "counted:"  # of the arrays of `Counted`
+ENTRIES = "entries"  # of an empty array, where entries between limits are counted
 MOVING = "moving:"  # of empty arrays, before the name of a series
 RECURRING = "recurring"  # of the limits of `Recurring`
 SUFFICIENT = "sufficient:"  # of the arrays of `Sufficient`
@@ -161,7 +163,7 @@ class Exact:
     def width(self) -> int:
         """How many features it gives."""
         heard = sum(one.width for one in (self.neighbours, self.patterns) if one is not None)
-        return self._read + len(self.counted.columns) + heard
+        return self._read + len(self.counted.columns) + self.shares.width + heard
 
     @property
     def _read(self) -> int:
@@ -194,6 +196,8 @@ class Exact:
         fit = self.counted and len(self.observables) <= MOST_BINARY
         if fit:
             found["counts"] = self.counts
+        if self.entries:
+            found["entries"] = self.entries
         return found
 
     def unscored(self, features: tuple[int, ...]) -> tuple[int, ...]:
@@ -211,6 +215,18 @@ class Exact:
         where = self._named(self.counted.columns).tolist()
         told = {column: self._read + place for place, column in enumerate(where)}
         return tuple(told.get(column, column) for column in self.observables)
+
+    @property
+    def entries(self) -> tuple[int, ...]:
+        """How many entries of sets lie between limits, in place of what describes the sets.
+
+        None beside hundreds of observables of fixed shape.
+        """
+        if not self.shares.counted or self.sufficient is not None:
+            return ()
+        first = self._read + len(self.counted.columns)
+        others = self._of_observables(np.arange(len(self.read), self.columns.scale.shape[1]))
+        return others + tuple(range(first, first + self.shares.width))
 
     @property
     def laws(self) -> tuple[int, ...]:
@@ -273,6 +289,7 @@ class Exact:
             self.recurring,
         )
         whitened, counts = self.whitened(table), self.counted(table)
+        counts = np.hstack([counts, self.shares.counts(observations)])
         return self.columns(table), whitened.astype(np.float32), counts.astype(np.float32)
 
     def _components(self, whitened: AnyArray) -> AnyArray:
@@ -287,6 +304,7 @@ class Exact:
         found |= prefixed(CURVES, self.curves) | {MOVING + n: np.empty(0) for n in self.moving}
         if self.neighbours is not None:
             found |= prefixed(NEIGHBOURS, self.neighbours.to_arrays())
+        found |= {ENTRIES: np.empty(0)} if self.shares.counted else {}
         found |= {RECURRING: self.recurring.limits} if self.recurring else {}
         parts = {PATTERNS: self.patterns, SUFFICIENT: self.sufficient}
         for prefix, part in parts.items():
@@ -312,7 +330,7 @@ class Exact:
             tuple(named(PROFILED, arrays)),
             curves,
             moving,
-            Shares(named(SHARES, arrays)),
+            Shares(named(SHARES, arrays), ENTRIES in arrays),
             Patterns.from_arrays(alike) if alike else None,
             Counted.from_arrays(named(COUNTED, arrays)),
             Sufficient.from_arrays(few) if few else None,

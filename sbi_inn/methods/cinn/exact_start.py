@@ -15,7 +15,7 @@ from sbi_inn.flows.score_test import judged
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.statistics import mostly_two_valued
 from sbi_inn.summary_networks.counted import Counted
-from sbi_inn.summary_networks.exact import MOST_BINARY, MOST_OBSERVABLES, Exact, Part
+from sbi_inn.summary_networks.exact import MOST_BINARY, MOST_OBSERVABLES, Exact, Part, Way
 
 # Training rows for each feature that an exact start reads, at least.
 ROWS_A_FEATURE = 1
@@ -29,6 +29,8 @@ MANY = 600
 LOOKED_AT = 1_000
 # Training rows of which likelihoods are learned, to see which observables tell most.
 LEARNED_OF = 2_500
+# Ways whose likelihoods are not normal: a start says whether they are better, not a score test.
+DISCRETE: tuple[Way, ...] = ("counts", "entries")
 # Nats by which a start of so few rows may be behind what one of all rows has to beat.
 HOPE = 1.0
 
@@ -83,17 +85,19 @@ def emulated(exact: Exact, data: TrainingData, beat: float | None = None) -> tup
     """Give the features of which a likelihood may be learned; none where it cannot be afforded.
 
     Of curves these are their entries or what describes them, whichever tells parameters apart best.
-    They are read as they are in place of their normal scores, and counts as such, where a start
-    makes left-out rows likelier by it. None, too, if the loss of these is far from one to `beat`.
+    They are read as they are in place of their normal scores, counts as such, and of sets how many
+    entries lie between limits, where a start makes left-out rows likelier by it. None, too, if the
+    loss of these is far from one to `beat`.
     """
     found = exact.ways(MOST_BINARY if binary(data) else MOST_OBSERVABLES)
     if not found or not may_learn(data) or data.dim + len(exact.givens) > MOST_PARAMETERS:
         return ()
-    counts, told = found.pop("counts", ()), partial(_tells, exact, data)
+    rivals = [found.pop(way) for way in DISCRETE if way in found]
+    told = partial(_tells, exact, data)
     best = max(found.values(), key=told) if len(found) > 1 else next(iter(found.values()), ())
-    others = [other for other in (exact.unscored(best), counts) if other and other != best]
-    if not best:
-        best, others = counts, []
+    others = [other for other in (exact.unscored(best), *rivals) if other and other != best]
+    if not best and rivals:
+        best, others = rivals[0], rivals[1:]
     if not others and (beat is None or not best):
         return best
     losses = _begun(exact, data, best)
