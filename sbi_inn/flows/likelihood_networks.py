@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from sbi_inn.flows import counts
+from sbi_inn.flows.stacked import Stacked, said_by
 
 # Rows from which on there are as many steps as a size says; of fewer, they grow like their root.
 ROWS = 8_000
@@ -87,7 +87,10 @@ class Targets(NamedTuple):
 
     def at(self, networks: Tensor, rows: Tensor) -> Targets:
         """Give those of some rows for each network, (networks, some)."""
-        return self._replace(left=self.left[networks, rows], came=self.came[rows])
+        left = self.left[networks, rows]
+        if not (self.binary.any() or self.counted.any()):
+            return self._replace(left=left)  # nobody asks what came
+        return self._replace(left=left, came=self.came[rows])
 
 
 @torch.enable_grad()
@@ -110,30 +113,26 @@ def trained(
     """
     generator = torch.Generator().manual_seed(0)
     shape = (x.shape[1], size.hidden, 2 * len(targets.size))
-    weights = _drawn(len(rows), shape, generator)
+    networks = Stacked(_drawn(len(rows), shape, generator), DECAY)
     batch = min(BATCH, max(1, min(map(len, rows)) // BATCHES))
     if targets.counted.any():
         batch = min(batch, max(FEWEST_IN_BATCH, COUNTS // int(targets.counted.sum())))
     steps = int(min(size.steps, max(FEWEST_STEPS, size.steps * (len(x) / ROWS) ** 0.5)))
-    optimiser = torch.optim.AdamW(weights, lr=size.rate, weight_decay=DECAY, foreach=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rate, steps=steps))
-    best, kept = math.inf, weights
+    best, kept = math.inf, networks.weights
     # Where all are binary and a linear function says it all, training soon shows it.
     enough = _without(targets, held) if targets.binary.all() else math.inf
     each = torch.arange(len(rows))[:, None]
     for step in range(steps):
         chosen = [mine[torch.randint(len(mine), (batch,), generator=generator)] for mine in rows]
         places = torch.stack(chosen)
-        optimiser.zero_grad()
-        losses = _losses(weights, x[places], targets.at(each, places))
-        losses.mean(dim=(1, 2)).sum().backward()
-        nn.utils.clip_grad_norm_(weights, STEEPEST * len(rows) ** 0.5)
-        optimiser.step()
-        schedule.step()
+        said = networks(x[places]).requires_grad_()
+        losses = _losses(said, targets.at(each, places))
+        (slope,) = torch.autograd.grad(losses.mean(dim=(1, 2)).sum(), said)
+        networks.step(slope, STEEPEST * len(rows) ** 0.5, size.rate * _rate(step, steps))
         if step % LOOK == LOOK - 1 and step > FIRST_LOOK * steps:
-            now = float(_held_losses(weights, x, targets, held).mean())
+            now = float(_held_losses(networks.weights, x, targets, held).mean())
             if now < best:
-                best, kept = now, [weight.detach().clone() for weight in weights]
+                best, kept = now, networks.copy()
             if step > GIVEN_UP * steps and best >= enough:
                 break
     return best, _where_it_helps(kept, x, targets, held) if targets.binary.any() else kept
@@ -155,14 +154,12 @@ def _drawn(networks: int, shape: tuple[int, int, int], generator: torch.Generato
             found.append((2 * uniform - 1) * bound)
     found[-2] *= QUIET
     found[-1] *= 0
-    return [weight.requires_grad_() for weight in found]
+    return found
 
 
-def _losses(weights: list[Tensor], x: Tensor, targets: Targets) -> Tensor:
-    """Negative log-likelihood of each observable by each network, but for a constant."""
-    h = torch.baddbmm(weights[1], x, weights[0])
-    h = torch.baddbmm(weights[3], F.silu(h), weights[2])
-    mean, log_variance = torch.baddbmm(weights[5], F.silu(h), weights[4]).chunk(2, dim=2)
+def _losses(said: Tensor, targets: Targets) -> Tensor:
+    """Negative log-likelihood of each observable by what networks say of it, but for a constant."""
+    mean, log_variance = said.chunk(2, dim=2)
     log_variance = log_variance.clamp(LOWEST, HIGHEST)
     losses = 0.5 * (log_variance + (targets.left - mean).square() * torch.exp(-log_variance))
     if targets.binary.any():
@@ -184,7 +181,7 @@ def _held_losses(weights: list[Tensor], x: Tensor, targets: Targets, held: list[
     losses = []
     for place, part in enumerate(held, 1):
         there = targets.at(torch.tensor([[place]]), part[None])
-        losses.append(_losses([w[[place]] for w in weights], x[None, part], there))
+        losses.append(_losses(said_by([w[[place]] for w in weights], x[None, part]), there))
     return torch.cat([loss.mean(dim=1) for loss in losses])
 
 
