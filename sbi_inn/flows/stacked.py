@@ -111,7 +111,7 @@ class Stacked:
         )
 
     def _by_layer(self, layer: int, read: Tensor, slope: Tensor) -> None:
-        """Take down how the loss changes with a layer's weights, by what it read and how with it."""
+        """Note the slope in a layer's weights, by what it read and the slope in what it gave."""
         matrix, offset = (self.weights[2 * layer + i].grad for i in (0, 1))
         assert matrix is not None
         assert offset is not None
