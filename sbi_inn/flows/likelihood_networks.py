@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sbi_inn.flows import counts
+from sbi_inn.flows.remembered import remembered
 from sbi_inn.flows.stacked import Stacked, said_by
 
 # Rows from which on there are as many steps as a size says; of fewer, they grow like their root.
@@ -93,6 +94,7 @@ class Targets(NamedTuple):
         return self._replace(left=left, came=self.came[rows])
 
 
+@remembered
 @torch.enable_grad()
 def trained(
     x: Tensor, targets: Targets, rows: list[Tensor], held: list[Tensor], size: Size
@@ -103,6 +105,9 @@ def trained(
     fare best on average. Of a binary observable the mean is what a network adds to the log odds: if
     rows left out are no likelier by it, nothing is added. Of counts it is what it adds to the log
     rate, and the log variance is that of the dispersion, both in units of `Targets.size`.
+
+    Remembered: the same rows are learned from to choose what is read, to choose what is evened, and
+    to start from.
 
     Returns
     -------
