@@ -36,6 +36,9 @@ LOOK = 50
 FIRST_LOOK = 1 / 3
 # Share of all steps after which training ends, if networks have added nothing to log odds by then.
 GIVEN_UP = 0.5
+# Nats an observable behind the best look, and looks in a row, after which training ends: rows are
+# known by heart then, and nothing that was tried has come back from there.
+LOST, LOST_LOOKS = 1.0, 2
 # Size of the last layer's first weights, in the usual one.
 QUIET = 0.1
 # Smallest log of a variance, in that of what a quadratic function leaves.
@@ -123,7 +126,7 @@ def trained(
     if targets.counted.any():
         batch = min(batch, max(FEWEST_IN_BATCH, COUNTS // int(targets.counted.sum())))
     steps = int(min(size.steps, max(FEWEST_STEPS, size.steps * (len(x) / ROWS) ** 0.5)))
-    best, kept = math.inf, networks.weights
+    best, kept, lost = math.inf, networks.weights, 0
     # Where all are binary and a linear function says it all, training soon shows it.
     enough = _without(targets, held) if targets.binary.all() else math.inf
     each = torch.arange(len(rows))[:, None]
@@ -138,7 +141,8 @@ def trained(
             now = float(_held_losses(networks.weights, x, targets, held).mean())
             if now < best:
                 best, kept = now, networks.copy()
-            if step > GIVEN_UP * steps and best >= enough:
+            lost = lost + 1 if now > best + LOST else 0
+            if lost == LOST_LOOKS or (step > GIVEN_UP * steps and best >= enough):
                 break
     return best, _where_it_helps(kept, x, targets, held) if targets.binary.any() else kept
 
