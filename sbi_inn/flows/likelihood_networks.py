@@ -183,8 +183,9 @@ def _losses(said: Tensor, targets: Targets) -> Tensor:
         # By their places: what a mask chooses takes far longer to differentiate.
         here = counted.nonzero()[:, 0]
         parts = (targets.left, targets.came, mean, log_variance)
-        some = (part.index_select(2, here) for part in parts)
-        losses = losses.double().index_copy(2, here, _of_counts(*some, targets.size[here]))
+        left, came, mean, log_variance = (part.index_select(2, here) for part in parts)
+        found = _of_counts(left, came, mean, log_variance, targets.size[here])
+        losses = losses.double().index_copy(2, here, found)
     return losses
 
 
