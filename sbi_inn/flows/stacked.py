@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.optim.adamw import adamw
 
 # Decays of the averages of a gradient and of its square, and what is added to the root of the
 # latter: torch's own defaults.
 BETAS, EPSILON = (0.9, 0.999), 1e-8
+# Added to a norm before it divides, as torch does.
+SMALLEST = 1e-6
 # Numbers between the beginnings of two layers: the last digits of a product depend on how its
 # factors lie in memory.
 ALIGNED = 16
@@ -48,14 +49,11 @@ class Stacked:
         self._sizes = [-(-weight.numel() // ALIGNED) * ALIGNED for weight in weights]
         self._shapes = [weight.shape for weight in weights]
         self._vector, self._gradient = weights[0].new_zeros(2, sum(self._sizes))
-        self.weights = self._views(self._vector)
-        for mine, weight, gradient in zip(
-            self.weights, weights, self._views(self._gradient), strict=True
-        ):
+        self.weights, self._slopes = self._views(self._vector), self._views(self._gradient)
+        for mine, weight in zip(self.weights, weights, strict=True):
             mine.copy_(weight)
-            mine.grad = gradient
         self._means, self._squares = torch.zeros_like(self._vector), torch.zeros_like(self._vector)
-        self._steps, self._decay = torch.zeros(()), decay
+        self._steps, self._decay = 0, decay
         self._kept: tuple[Tensor, ...] = ()
 
     def _views(self, vector: Tensor) -> list[Tensor]:
@@ -92,31 +90,29 @@ class Stacked:
         self._by_layer(1, h, slope)
         slope = _silu_backward(torch.bmm(slope, self.weights[2].mT), early)
         self._by_layer(0, x, slope)
-        nn.utils.clip_grad_norm_(self.weights, steepest)
-        adamw(
-            [self._vector],
-            [self._gradient],
-            [self._means],
-            [self._squares],
-            [],
-            [self._steps],
-            foreach=True,
-            amsgrad=False,
-            beta1=BETAS[0],
-            beta2=BETAS[1],
-            lr=rate,
-            weight_decay=self._decay,
-            eps=EPSILON,
-            maximize=False,
-        )
+        self._clip(steepest)
+        self._down(rate)
+
+    def _clip(self, steepest: float) -> None:
+        """Bound the norm of the gradient, as `torch.nn.utils.clip_grad_norm_` does."""
+        norms = torch.stack([torch.linalg.vector_norm(part) for part in self._slopes])
+        share = steepest / (torch.linalg.vector_norm(norms) + SMALLEST)
+        self._gradient.mul_(share.clamp(max=1.0))
+
+    def _down(self, rate: float) -> None:
+        """Go a step of AdamW (Loshchilov and Hutter 2019), as `torch.optim.AdamW` does."""
+        self._steps += 1
+        first, second = BETAS
+        self._vector.mul_(1 - rate * self._decay)
+        self._means.lerp_(self._gradient, 1 - first)
+        self._squares.mul_(second).addcmul_(self._gradient, self._gradient, value=1 - second)
+        size = self._squares.sqrt().div_((1 - second**self._steps) ** 0.5).add_(EPSILON)
+        self._vector.addcdiv_(self._means, size, value=-rate / (1 - first**self._steps))
 
     def _by_layer(self, layer: int, read: Tensor, slope: Tensor) -> None:
         """Note the slope in a layer's weights, by what it read and the slope in what it gave."""
-        matrix, offset = (self.weights[2 * layer + i].grad for i in (0, 1))
-        assert matrix is not None
-        assert offset is not None
-        torch.bmm(read.mT, slope, out=matrix)
-        torch.sum(slope, dim=1, keepdim=True, out=offset)
+        torch.bmm(read.mT, slope, out=self._slopes[2 * layer])
+        torch.sum(slope, dim=1, keepdim=True, out=self._slopes[2 * layer + 1])
 
     def copy(self) -> list[Tensor]:
         """Give a copy of the weights."""
