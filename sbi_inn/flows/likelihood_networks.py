@@ -89,10 +89,15 @@ class Targets(NamedTuple):
     counted: Tensor
     size: Tensor
 
+    @property
+    def normal(self) -> bool:
+        """Whether no observable is binary or a count."""
+        return not (self.binary.any() or self.counted.any())
+
     def at(self, networks: Tensor, rows: Tensor) -> Targets:
         """Give those of some rows for each network, (networks, some)."""
         left = self.left[networks, rows]
-        if not (self.binary.any() or self.counted.any()):
+        if self.normal:
             return self._replace(left=left)  # nobody asks what came
         return self._replace(left=left, came=self.came[rows])
 
@@ -133,9 +138,7 @@ def trained(
     for step in range(steps):
         chosen = [mine[torch.randint(len(mine), (batch,), generator=generator)] for mine in rows]
         places = torch.stack(chosen)
-        said = networks(x[places]).requires_grad_()
-        losses = _losses(said, targets.at(each, places))
-        (slope,) = torch.autograd.grad(losses.mean(dim=(1, 2)).sum(), said)
+        slope = _slope(networks(x[places]), targets.at(each, places))
         networks.step(slope, STEEPEST * len(rows) ** 0.5, size.rate * _rate(step, steps))
         if step % LOOK == LOOK - 1 and step > FIRST_LOOK * steps:
             now = float(_held_losses(networks.weights, x, targets, held).mean())
@@ -187,6 +190,27 @@ def _losses(said: Tensor, targets: Targets) -> Tensor:
         found = _of_counts(left, came, mean, log_variance, targets.size[here])
         losses = losses.double().index_copy(2, here, found)
     return losses
+
+
+def _slope(said: Tensor, targets: Targets) -> Tensor:
+    """Say how the sum over networks of mean losses changes with what these say."""
+    if targets.normal:
+        return _slope_of_normal(said, targets.left)
+    said.requires_grad_()
+    losses = _losses(said, targets).mean(dim=(1, 2)).sum()
+    return torch.autograd.grad(losses, said)[0]
+
+
+@torch.no_grad()
+def _slope_of_normal(said: Tensor, left: Tensor) -> Tensor:
+    """Do the same for normal observables alone, as torch does to the last bit."""
+    mean, raw = said.chunk(2, dim=2)
+    log_variance = raw.clamp(LOWEST, HIGHEST)
+    precision, away = torch.exp(-log_variance), left - mean
+    each = 0.5 * float(left.new_ones(()) / left[0].numel())
+    of_mean = (precision * each).mul_(2 * away).neg_()
+    of_width = each - (away.square() * each).mul_(precision)
+    return torch.cat([of_mean, of_width * (raw == log_variance)], dim=2)
 
 
 def _of_counts(
