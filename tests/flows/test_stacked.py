@@ -1,5 +1,7 @@
 """Networks whose gradients are written out, against torch's own; and what is remembered."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -57,7 +59,7 @@ def rows(n):
     return x, targets, seen, [seen[2], seen[1]]
 
 
-def looks(monkeypatch):
+def looks(monkeypatch, beat=math.inf):
     """Train, and give what was found, and the losses of rows left out at each look."""
     found, held = [], likelihood_networks._held_losses
 
@@ -69,7 +71,7 @@ def looks(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(likelihood_networks, "_held_losses", watched)
         # Without its memory.
-        return trained.__wrapped__(*rows(120), Size(128, 6_000, 1e-2)), found
+        return trained.__wrapped__(*rows(120), Size(128, 6_000, 1e-2), beat), found
 
 
 def test_what_has_lost_is_trained_no_further_and_its_best_is_kept(monkeypatch):
@@ -81,6 +83,14 @@ def test_what_has_lost_is_trained_no_further_and_its_best_is_kept(monkeypatch):
     assert len(short) < len(whole)
     assert best == other == min(whole)
     assert all(torch.equal(a, b) for a, b in zip(weights, others, strict=True))
+
+
+def test_who_falls_behind_another_is_trained_no_further_after_half(monkeypatch):
+    monkeypatch.setattr(likelihood_networks, "LOST", math.inf)
+    whole, short, ahead = (looks(monkeypatch, beat)[1] for beat in (math.inf, 0.0, 1e3))
+    assert short == whole[: len(short)]
+    assert len(whole) / 4 < len(short) < len(whole)
+    assert ahead == whole
 
 
 def test_who_asks_again_is_given_the_same(monkeypatch):
