@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.prediction import Foreseen, Prediction, foresee, pairs
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
+from sbi_inn.flows.remembered import remembered
 from sbi_inn.flows.reweighted import in_turn, left_out_widths, log_widths
 from sbi_inn.flows.ridge import Regressors
 
@@ -295,19 +295,21 @@ class _Rows:
         return self._second
 
 
+@remembered
 @torch.no_grad()
 def left_out_losses(
     x: Tensor,
     context: Tensor,
     own: int,
     emulated: int = 0,
-    readings: Iterable[Reading] = READINGS[:1],
+    readings: tuple[Reading, ...] = READINGS[:1],
 ) -> list[Tensor]:
     """Give the loss of rows (rows, dim) that a start has not seen, one in four, but for a constant.
 
     They are left out of everything, as an emulator, of the first `emulated` columns of the context
     (rows, n_context), knows a little of its own rows. The first `own` are observables as they are.
-    One tensor for each of the `readings`.
+    One tensor for each of the `readings`. Remembered: the second and the fourth network of an
+    ensemble choose from the same.
     """
     held = torch.zeros(min(len(x), MOST_TRIED), dtype=torch.bool)
     held[::HELD] = True

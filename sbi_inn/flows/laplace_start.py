@@ -14,6 +14,7 @@ from sbi_inn.flows.laplace import Box, Mode, modes
 from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_learning import learned, parts_of
 from sbi_inn.flows.likelihood_networks import LARGE, SMALL, Size
+from sbi_inn.flows.remembered import remembered
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
 MOST_PARAMETERS = 20
@@ -186,22 +187,22 @@ class LaplaceStart(Bijection):
         usual = said[:, self.dim :].median(dim=0).values
         return self._with(self.rest.bound_widths(said, usual - MENDED, usual + MENDED), seen)
 
-    @torch.no_grad()
-    def losses(self, x: Tensor, context: Tensor, own: int) -> Tensor:
-        """Give the losses of rows left out, but for a constant, by a start like this; (rows,)."""
-        self.even.fit(x.double(), *self._known(context))
-        return self._losses(x, context, own)
+    def losses(self, x: Tensor, context: Tensor, own: int, *, evened: bool = True) -> Tensor:
+        """Give the losses of rows left out, but for a constant, by a start like this; (rows,).
+
+        One that makes parameters even, or leaves them as they are.
+        """
+        columns = (tuple(self.emulated), tuple(self.givens))
+        return _left_out(x, context, (self.own, own), columns, evened=evened)
 
     def _even_if_it_helps(self, x: Tensor, context: Tensor, own: int) -> None:
         """Choose parameters to even: none where a few rows left out are no likelier by it."""
         x, context = x[:TRIED_EVENED], context[:TRIED_EVENED]
         self.even.fit(x.double(), *self._known(context))
-        flat = self.even.flat.clone()
-        if flat.any():
-            evened = self._losses(x, context, own)
-            self.even.flat.zero_()
-            if surely_less(evened, self._losses(x, context, own)):
-                self.even.flat.copy_(flat)
+        if self.even.flat.any():
+            evened, plain = (self.losses(x, context, own, evened=e) for e in (True, False))
+            if not surely_less(evened, plain):
+                self.even.flat.zero_()
 
     def _losses(self, x: Tensor, context: Tensor, own: int) -> Tensor:
         mode = self._learn(x, context, own)
@@ -318,6 +319,28 @@ class LaplaceStart(Bijection):
         start = GaussianStart(self.dim, context.shape[1], self.own)
         start.try_out(x[~held], context[~held], own, FIRST)
         return start.losses(x[held], context[held])
+
+
+@remembered
+@torch.no_grad()
+def _left_out(
+    x: Tensor,
+    context: Tensor,
+    own: tuple[int, int],
+    columns: tuple[tuple[int, ...], tuple[int, ...]],
+    *,
+    evened: bool,
+) -> Tensor:
+    """Give the losses of rows left out by a start of its own, as `LaplaceStart.losses`.
+
+    Remembered: who chooses what a likelihood is learned of asks for the same rows as who chooses
+    whether to even.
+    """
+    start = LaplaceStart(x.shape[1], context.shape[1], own[0], *columns)
+    start.even.fit(x.double(), *start._known(context))
+    if not evened:
+        start.even.flat.zero_()
+    return start._losses(x, context, own[1])
 
 
 def _log_det(factor: Tensor) -> Tensor:

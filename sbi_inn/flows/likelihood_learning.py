@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from typing import NamedTuple
 
@@ -65,7 +66,7 @@ def learned(
         best = other if other.loss < best.loss - uneven_noise.WORTH else best
     kinds = even[0].kinds
     if not (kinds.binary.all() or kinds.counted.sum() > FEW_COUNTS):
-        others = [_trained(best.members, table, size) for size in sizes[1:]]
+        others = [_trained(best.members, table, size, best.loss) for size in sizes[1:]]
         best = min([best, *others], key=lambda one: one.loss)
     for place, member in enumerate(best.members):
         for name, weight, bias in zip(LAYERS, best.weights[::2], best.weights[1::2], strict=True):
@@ -147,21 +148,25 @@ def _resize(members: list[Likelihood], table: _Table) -> None:
         member.size.copy_(size)
 
 
-def _trained(members: list[Likelihood], table: _Table, size: Size) -> _Trained:
-    """Train networks of a size to add to what was regressed."""
+def _trained(
+    members: list[Likelihood], table: _Table, size: Size, beat: float = math.inf
+) -> _Trained:
+    """Train networks of a size to add to what was regressed, and to `beat` a loss."""
     x, y, parts = table
     whole, *folds = members
     binary, counted = whole.kinds.binary, whole.kinds.counted
     left = torch.stack([member._left(x, y) for member in members]).float()
     targets = Targets(left, whole.kinds.came(y).float(), binary, counted, whole.size)
     held = [part for part, _ in parts]
-    loss, weights = trained(whole._scaled(x).float(), targets, table.rows, held, size)
     read = powers(whole._scaled(x), 2)
-    units = [
+    each = [
         (fold.size.log() + read[part] @ fold.log_slope).mean()
         for fold, part in zip(folds, held, strict=True)
     ]
-    return _Trained(loss + float(torch.stack(units).mean()), weights, members)
+    units = float(torch.stack(each).mean())
+    read = whole._scaled(x).float()
+    loss, weights = trained(read, targets, table.rows, held, size, beat - units)
+    return _Trained(loss + units, weights, members)
 
 
 def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, parts: Parts) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from sbi_inn.flows import counts
+from sbi_inn.flows.remembered import remembered
+from sbi_inn.flows.stacked import Stacked, said_by
 
 # Rows from which on there are as many steps as a size says; of fewer, they grow like their root.
 ROWS = 8_000
@@ -35,6 +36,12 @@ LOOK = 50
 FIRST_LOOK = 1 / 3
 # Share of all steps after which training ends, if networks have added nothing to log odds by then.
 GIVEN_UP = 0.5
+# Nats an observable behind the best look, and looks in a row, after which training ends: rows are
+# known by heart then, and nothing that was tried has come back from there.
+LOST, LOST_LOOKS = 1.0, 2
+# The same in the second half of training, where another size was better at its best all along: by
+# then what gets better does so at nearly every look.
+RISEN = 0.05
 # Size of the last layer's first weights, in the usual one.
 QUIET = 0.1
 # Smallest log of a variance, in that of what a quadratic function leaves.
@@ -85,14 +92,28 @@ class Targets(NamedTuple):
     counted: Tensor
     size: Tensor
 
+    @property
+    def normal(self) -> bool:
+        """Whether no observable is binary or a count."""
+        return not (self.binary.any() or self.counted.any())
+
     def at(self, networks: Tensor, rows: Tensor) -> Targets:
         """Give those of some rows for each network, (networks, some)."""
-        return self._replace(left=self.left[networks, rows], came=self.came[rows])
+        left = self.left[networks, rows]
+        if self.normal:
+            return self._replace(left=left)  # nobody asks what came
+        return self._replace(left=left, came=self.came[rows])
 
 
+@remembered
 @torch.enable_grad()
 def trained(
-    x: Tensor, targets: Targets, rows: list[Tensor], held: list[Tensor], size: Size
+    x: Tensor,
+    targets: Targets,
+    rows: list[Tensor],
+    held: list[Tensor],
+    size: Size,
+    beat: float = math.inf,
 ) -> tuple[float, list[Tensor]]:
     """Train networks side by side to give means and log variances (networks, rows, k).
 
@@ -100,6 +121,11 @@ def trained(
     fare best on average. Of a binary observable the mean is what a network adds to the log odds: if
     rows left out are no likelier by it, nothing is added. Of counts it is what it adds to the log
     rate, and the log variance is that of the dispersion, both in units of `Targets.size`.
+
+    Those that are to `beat` a mean loss, and move away from it, are trained no further.
+
+    Remembered: the same rows are learned from to choose what is read, to choose what is evened, and
+    to start from.
 
     Returns
     -------
@@ -110,31 +136,27 @@ def trained(
     """
     generator = torch.Generator().manual_seed(0)
     shape = (x.shape[1], size.hidden, 2 * len(targets.size))
-    weights = _drawn(len(rows), shape, generator)
+    networks = Stacked(_drawn(len(rows), shape, generator), DECAY)
     batch = min(BATCH, max(1, min(map(len, rows)) // BATCHES))
     if targets.counted.any():
         batch = min(batch, max(FEWEST_IN_BATCH, COUNTS // int(targets.counted.sum())))
     steps = int(min(size.steps, max(FEWEST_STEPS, size.steps * (len(x) / ROWS) ** 0.5)))
-    optimiser = torch.optim.AdamW(weights, lr=size.rate, weight_decay=DECAY, foreach=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rate, steps=steps))
-    best, kept = math.inf, weights
+    best, kept, lost = math.inf, networks.weights, 0
     # Where all are binary and a linear function says it all, training soon shows it.
     enough = _without(targets, held) if targets.binary.all() else math.inf
     each = torch.arange(len(rows))[:, None]
     for step in range(steps):
         chosen = [mine[torch.randint(len(mine), (batch,), generator=generator)] for mine in rows]
         places = torch.stack(chosen)
-        optimiser.zero_grad()
-        losses = _losses(weights, x[places], targets.at(each, places))
-        losses.mean(dim=(1, 2)).sum().backward()
-        nn.utils.clip_grad_norm_(weights, STEEPEST * len(rows) ** 0.5)
-        optimiser.step()
-        schedule.step()
+        slope = _slope(networks(x[places]), targets.at(each, places))
+        networks.step(slope, STEEPEST * len(rows) ** 0.5, size.rate * _rate(step, steps))
         if step % LOOK == LOOK - 1 and step > FIRST_LOOK * steps:
-            now = float(_held_losses(weights, x, targets, held).mean())
+            now = float(_held_losses(networks.weights, x, targets, held).mean())
             if now < best:
-                best, kept = now, [weight.detach().clone() for weight in weights]
-            if step > GIVEN_UP * steps and best >= enough:
+                best, kept = now, networks.copy()
+            late = step > GIVEN_UP * steps
+            lost = lost + 1 if now > best + (RISEN if late and best > beat else LOST) else 0
+            if lost == LOST_LOOKS or (late and best >= enough):
                 break
     return best, _where_it_helps(kept, x, targets, held) if targets.binary.any() else kept
 
@@ -155,27 +177,59 @@ def _drawn(networks: int, shape: tuple[int, int, int], generator: torch.Generato
             found.append((2 * uniform - 1) * bound)
     found[-2] *= QUIET
     found[-1] *= 0
-    return [weight.requires_grad_() for weight in found]
+    return found
 
 
-def _losses(weights: list[Tensor], x: Tensor, targets: Targets) -> Tensor:
-    """Negative log-likelihood of each observable by each network, but for a constant."""
-    h = torch.baddbmm(weights[1], x, weights[0])
-    h = torch.baddbmm(weights[3], F.silu(h), weights[2])
-    mean, log_variance = torch.baddbmm(weights[5], F.silu(h), weights[4]).chunk(2, dim=2)
+def _losses(said: Tensor, targets: Targets) -> Tensor:
+    """Negative log-likelihood of each observable by what networks say of it, but for a constant."""
+    mean, log_variance = said.chunk(2, dim=2)
     log_variance = log_variance.clamp(LOWEST, HIGHEST)
+    binary, counted = targets.binary, targets.counted
+    if counted.all():
+        return _of_counts(targets.left, targets.came, mean, log_variance, targets.size)
+    if binary.all():
+        return F.softplus(-(targets.left + targets.came * mean))
     losses = 0.5 * (log_variance + (targets.left - mean).square() * torch.exp(-log_variance))
-    if targets.binary.any():
+    if binary.any():
         odds = F.softplus(-(targets.left + targets.came * mean))
-        losses = torch.where(targets.binary, odds, losses)
-    if targets.counted.any():
-        here = targets.counted
-        size, n = targets.size[here], targets.came[..., here].double()
-        log_rate = targets.left[..., here].double() + size * mean[..., here]
-        log_dispersion = log_variance[..., here].double() + 2 * size.log()
-        of_counts = counts.loss(n, log_rate, log_dispersion)
-        losses = losses.double().masked_scatter(here.expand_as(losses), of_counts)
+        losses = torch.where(binary, odds, losses)
+    if counted.any():
+        # By their places: what a mask chooses takes far longer to differentiate.
+        here = counted.nonzero()[:, 0]
+        parts = (targets.left, targets.came, mean, log_variance)
+        left, came, mean, log_variance = (part.index_select(2, here) for part in parts)
+        found = _of_counts(left, came, mean, log_variance, targets.size[here])
+        losses = losses.double().index_copy(2, here, found)
     return losses
+
+
+def _slope(said: Tensor, targets: Targets) -> Tensor:
+    """Say how the sum over networks of mean losses changes with what these say."""
+    if targets.normal:
+        return _slope_of_normal(said, targets.left)
+    said.requires_grad_()
+    losses = _losses(said, targets).mean(dim=(1, 2)).sum()
+    return torch.autograd.grad(losses, said)[0]
+
+
+@torch.no_grad()
+def _slope_of_normal(said: Tensor, left: Tensor) -> Tensor:
+    """Do the same for normal observables alone, as torch does to the last bit."""
+    mean, raw = said.chunk(2, dim=2)
+    log_variance = raw.clamp(LOWEST, HIGHEST)
+    precision, away = torch.exp(-log_variance), left - mean
+    each = 0.5 * float(left.new_ones(()) / left[0].numel())
+    of_mean = (precision * each).mul_(2 * away).neg_()
+    of_width = each - (away.square() * each).mul_(precision)
+    return torch.cat([of_mean, of_width * (raw == log_variance)], dim=2)
+
+
+def _of_counts(
+    left: Tensor, came: Tensor, mean: Tensor, log_variance: Tensor, size: Tensor
+) -> Tensor:
+    """Give the losses of counts, in double precision."""
+    log_rate = left.double() + size * mean
+    return counts.loss(came.double(), log_rate, log_variance.double() + 2 * size.log())
 
 
 @torch.no_grad()
@@ -184,7 +238,7 @@ def _held_losses(weights: list[Tensor], x: Tensor, targets: Targets, held: list[
     losses = []
     for place, part in enumerate(held, 1):
         there = targets.at(torch.tensor([[place]]), part[None])
-        losses.append(_losses([w[[place]] for w in weights], x[None, part], there))
+        losses.append(_losses(said_by([w[[place]] for w in weights], x[None, part]), there))
     return torch.cat([loss.mean(dim=1) for loss in losses])
 
 

@@ -126,9 +126,9 @@ class Exact:
         shares = Shares.fit(observations, profiled) if alike else Shares()
         curves = faint_curves(observations) if curves is None else curves
         moving = tuple(observations.series)
-        past = Recurring.fit(observations, moving, curves) if recurring else None
+        past, told = Recurring.fit(observations, moving, curves) if recurring else (None, None)
         table, givens = _table(
-            observations, read, profiled, shares, curves, moving, sufficient, past
+            observations, read, profiled, shares, curves, moving, sufficient, told
         )
         columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
         first, counted = observations.vector.shape[1] - observations.givens, Counted()
@@ -286,7 +286,7 @@ class Exact:
             self.curves,
             self.moving,
             self.sufficient,
-            self.recurring,
+            None if self.recurring is None else self.recurring(observations),
         )
         whitened, counts = self.whitened(table), self.counted(table)
         counts = np.hstack([counts, self.shares.counts(observations)])
@@ -346,7 +346,7 @@ def _table(
     curves: Mapping[str, IntArray],
     moving: tuple[str, ...],
     sufficient: Sufficient | None,
-    recurring: Recurring | None,
+    recurring: FloatArray | None,
 ) -> tuple[FloatArray, IntArray]:
     """Give the columns, and the places of givens and log sizes among them."""
     told, sizes = described_sets(observations, profiled, moving)
@@ -357,6 +357,6 @@ def _table(
     if sufficient is not None:
         plain = np.hstack([sufficient(plain[:, ~known]), plain[:, known]])
         known = np.append(np.zeros(sufficient.width, bool), known[known])
-    past = [] if recurring is None else [recurring(observations)]
+    past = [] if recurring is None else [recurring]
     table = np.hstack([plain, told, shares(observations), drawn, *past])
     return table, np.concatenate([np.flatnonzero(known), len(known) + sizes])

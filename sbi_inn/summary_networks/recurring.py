@@ -38,12 +38,15 @@ class Recurring:
     @classmethod
     def fit(
         cls, observations: Observations, series: tuple[str, ...], curves: Mapping[str, IntArray]
-    ) -> Recurring | None:
-        """Learn limits from training rows; None where there is nothing to read."""
+    ) -> tuple[Recurring | None, FloatArray]:
+        """Learn limits from training rows; None where there is nothing to read.
+
+        Beside it stands what it gives of these rows, which lie within their own limits.
+        """
         found = _told(observations, series, curves)
         if not found.shape[1]:
-            return None
-        return cls(series, curves, np.stack([found.min(axis=0), found.max(axis=0)]))
+            return None, found
+        return cls(series, curves, np.stack([found.min(axis=0), found.max(axis=0)])), found
 
     def __call__(self, observations: Observations) -> FloatArray:
         """Give them, those of curves last, (batch, k)."""

@@ -159,9 +159,10 @@ def test_what_describes_a_curve_is_what_describes_a_series():
 
 def test_what_is_recurring_stays_within_what_training_has_seen():
     seen = observations(x=walks())
-    past = Recurring.fit(seen, (), places_of_curves(seen))
+    past, told = Recurring.fit(seen, (), places_of_curves(seen))
     entries = PaddedSet(seen.vector[:, :, None], np.full(N, LENGTH))
     assert past.of_curves == EACH
+    assert np.array_equal(past(seen), told)
     assert np.array_equal(past(seen), recurrences(entries))
     # Without noise, nothing is left to regress.
     wave = np.tile(np.cos(PLACES), (N, 1))

@@ -100,9 +100,10 @@ def emulated(exact: Exact, data: TrainingData, beat: float | None = None) -> tup
         best, others = rivals[0], rivals[1:]
     if not others and (beat is None or not best):
         return best
-    losses = _begun(exact, data, best)
+    begun = partial(_begun, exact, *_some(exact, data))
+    losses = begun(best)
     for other in others:
-        less = _begun(exact, data, other)
+        less = begun(other)
         if surely_less(less, losses):
             best, losses = other, less
     constant = 0.5 * data.dim * math.log(2 * math.pi)
@@ -110,11 +111,17 @@ def emulated(exact: Exact, data: TrainingData, beat: float | None = None) -> tup
     return () if hopeless else best
 
 
-def _begun(exact: Exact, data: TrainingData, columns: tuple[int, ...]) -> torch.Tensor:
-    """Give losses of left-out rows by a start whose likelihood is learned of columns."""
+def _some(exact: Exact, data: TrainingData) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give latents of some rows, and what is read of them."""
     rows = data.train[:LEARNED_OF]
     x = torch.from_numpy(data.latents[rows].astype(np.float32))
-    context = torch.from_numpy(exact(data.observations[rows]))
+    return x, torch.from_numpy(exact(data.observations[rows]))
+
+
+def _begun(
+    exact: Exact, x: torch.Tensor, context: torch.Tensor, columns: tuple[int, ...]
+) -> torch.Tensor:
+    """Give losses of left-out rows by a start whose likelihood is learned of columns."""
     givens = tuple(exact.givens.tolist())
     start = LaplaceStart(x.shape[1], context.shape[1], exact.own, columns, givens)
     return start.losses(x, context, exact.own)

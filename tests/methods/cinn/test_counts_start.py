@@ -52,18 +52,14 @@ def fitted(n, epochs):
     )
 
 
-@pytest.fixture(scope="module")
-def posterior():
-    return fitted(6_000, 4)
-
-
 def observed(level, slope, seed):
     rng = np.random.default_rng(seed)
     return rng.poisson(np.exp(level + slope * YEARS)).astype(float)
 
 
 @pytest.mark.slow
-def test_a_posterior_hundreds_of_times_narrower_than_the_prior(posterior):
+def test_a_posterior_hundreds_of_times_narrower_than_the_prior():
+    posterior = fitted(6_000, 4)
     for level, slope in ((4.0, 1.0), (2.0, -1.5), (6.0, 0.3)):
         y = observed(level, slope, 2)
         mean, sd = exact(y)
@@ -73,8 +69,31 @@ def test_a_posterior_hundreds_of_times_narrower_than_the_prior(posterior):
         np.testing.assert_allclose(np.log(found.std(axis=0) / sd), 0, atol=0.3)
 
 
+@pytest.fixture(scope="module")
+def watched():
+    """A posterior of few simulations, the largest value that was read, and its start."""
+    seen, starts = [], []
+    fit = LaplaceStart.fit
+
+    def emulated_and_seen(exact, data, beat):
+        seen.append(data.observations.vector.max())
+        return exact_start.emulated(exact, data, beat)
+
+    def fit_and_keep(self, *args):
+        starts.append(self)
+        return fit(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(method, "emulated", emulated_and_seen)
+        patch.setattr(LaplaceStart, "fit", fit_and_keep)
+        posterior = fitted(800, 1)
+    (start,) = starts
+    return posterior, seen[0], start
+
+
 @pytest.mark.slow
-def test_it_is_saved_and_read_back(posterior, tmp_path):
+def test_it_is_saved_and_read_back(watched, tmp_path):
+    posterior, _, _ = watched
     posterior.save(tmp_path / "pairs.sbi")
     again = si.load_posterior(tmp_path / "pairs.sbi")
     y = {"pairs": observed(3.0, 0.5, 4)}
@@ -83,26 +102,10 @@ def test_it_is_saved_and_read_back(posterior, tmp_path):
     np.testing.assert_allclose(posterior.log_prob(one, y), again.log_prob(one, y), rtol=1e-6)
 
 
-def test_what_a_likelihood_is_learned_of_is_chosen_by_what_is_read(monkeypatch):
+def test_what_a_likelihood_is_learned_of_is_chosen_by_what_is_read(watched):
     """Counts that span decades are read by their logarithms."""
-    seen = []
-
-    def watched(exact, data, beat):
-        seen.append(data.observations.vector.max())
-        return exact_start.emulated(exact, data, beat)
-
-    starts = []
-    fit = LaplaceStart.fit
-
-    def fit_and_keep(self, *args):
-        starts.append(self)
-        return fit(self, *args)
-
-    monkeypatch.setattr(method, "emulated", watched)
-    monkeypatch.setattr(LaplaceStart, "fit", fit_and_keep)
-    fitted(800, 1)
-    assert 5 < seen[0] < np.log(1e8)
-    (start,) = starts
+    _, largest, start = watched
+    assert 5 < largest < np.log(1e8)
     assert start.inverts
     assert start.likelihood.counted.all()
     assert start.even.flat.all()

@@ -61,10 +61,14 @@ def test_a_posterior_a_thousand_times_narrower_than_the_prior():
         np.testing.assert_allclose(found.std(axis=0) / sd, 1, atol=0.2)
 
 
+@pytest.fixture(scope="module")
+def posterior():
+    return fitted(2_000, epochs=2)
+
+
 @pytest.mark.slow
-def test_its_latents_are_those_of_its_own_start():
+def test_its_latents_are_those_of_its_own_start(posterior):
     """Weighting goes through the latents: from draws back to them, and by the exact likelihood."""
-    posterior = fitted(2_000, epochs=2)
     y = 30 - 12 * X + SIGMA * np.random.default_rng(2).normal(size=len(X))
 
     def log_likelihood(a, b, y):
@@ -112,8 +116,7 @@ def test_too_few_simulations_start_as_before():
 
 
 @pytest.mark.slow
-def test_it_is_saved_and_read_back(tmp_path):
-    posterior = fitted(3_000, epochs=1)
+def test_it_is_saved_and_read_back(posterior, tmp_path):
     assert "after a Gaussian in closed form" in repr(posterior)
     posterior.save(tmp_path / "line.sbi")
     again = si.load_posterior(tmp_path / "line.sbi")
