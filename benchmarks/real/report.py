@@ -32,7 +32,7 @@ def summed(rows):
 
 
 def line(rows):
-    """Say in a line what was found of one problem and seed."""
+    """Say in a line what was found at some observations of a problem."""
     found = summed(pd.DataFrame(rows).assign(seed=0))
     return "  " + ", ".join(f"{name} {value:.3g}" for name, value in found.items())
 

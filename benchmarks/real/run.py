@@ -107,7 +107,7 @@ def judged(real, posterior, observation, asked, seed):
 
 
 def measure(real, observations, asked, seed):
-    """Fit a problem with a seed, and give the rows of all observations."""
+    """Fit a problem with a seed, and give the rows of one observation after the other."""
     started = time.process_time()
     posterior = fit(real, asked, seed)
     shared = {
@@ -118,8 +118,8 @@ def measure(real, observations, asked, seed):
         "training [s]": posterior.history.seconds,
         "c2st draws": asked.c2st,
     }
-    rows = [row for i in observations for row in judged(real, posterior, i, asked, seed)]
-    return [shared | row for row in rows]
+    for i in observations:
+        yield [shared | row for row in judged(real, posterior, i, asked, seed)]
 
 
 def missing(kept, real, asked, seed, commit, options):
@@ -161,7 +161,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def run(names, kept, options):
-    """Measure what is missing, and keep the rows of each problem and seed as they come."""
+    """Measure what is missing, and keep the rows of each observation as they come."""
     asked = Asked(options.simulations, options.refine, options.draws, options.c2st, options.check)
     commit = commit_of(options.checkout)
     for seed in options.seeds:
@@ -170,10 +170,10 @@ def run(names, kept, options):
             if not observations:
                 continue
             print(f"{real.name}, seed {seed} ...", file=sys.stderr, flush=True)
-            rows = measure(real, observations, asked, seed)
-            rows = [{"label": options.label} | row for row in rows]
-            kept.add(rows, seed=seed, threads=options.threads, commit=commit)
-            print(report.line(rows), file=sys.stderr, flush=True)
+            for found in measure(real, observations, asked, seed):
+                rows = [{"label": options.label} | row for row in found]
+                kept.add(rows, seed=seed, threads=options.threads, commit=commit)
+                print(report.line(rows), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
