@@ -291,7 +291,7 @@ class GoodnessOfFit(Record):
     def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Show the observation among held-out simulations."""
         strangest = self._strangest
-        beside = {"usual_name": "draws at it, simulated again"} if strangest in self.again else {}
+        draws = "draws at it, simulated again"
         return plot_novelty(
             self.again.get(strangest, self.usual[strangest]),
             np.array([self.here[strangest]]),
@@ -300,9 +300,9 @@ class GoodnessOfFit(Record):
             if strangest == GIVEN_OTHERS
             else f"log distance of {strangest} to the nearest simulations",
             two_tailed=strangest not in ONE_TAILED,
+            usual_name=draws if strangest in self.again else "held-out simulations",
             width_mm=width_mm,
             fig=fig,
-            **beside,
         )
 
     @property
