@@ -291,7 +291,7 @@ class GoodnessOfFit(Record):
     def plot(self, width_mm: float = DOUBLE_COLUMN_MM, fig: Canvas | None = None) -> Figure:
         """Show the observation among held-out simulations."""
         strangest = self._strangest
-        draws = "draws at it, simulated again"
+        draws = "draws at this observation, simulated again"
         return plot_novelty(
             self.again.get(strangest, self.usual[strangest]),
             np.array([self.here[strangest]]),

@@ -220,7 +220,7 @@ def test_usual_parameters_of_a_wide_prior_are_not_strange():
     assert found.p_value > 0.05
     assert found.verdict == "trust"
     assert "closer to the middle than most simulated ones" in found.sentence
-    assert "500 draws at it, simulated again" in [
+    assert "500 draws at this observation, simulated again" in [
         text.get_text() for text in found.plot().legends[0].get_texts()
     ]
     without = exact_posterior(2_000, 2_000, problem=MEANS, fitted=EXACT_MEANS, simulator=False)
