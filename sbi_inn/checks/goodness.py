@@ -106,12 +106,16 @@ class Familiar:
     def scores(self, sampler: Sampler, observations: Observations) -> dict[str, FloatArray]:
         """Give the scores of observations by each look, shape (n,) each."""
         rows = filled(described_with_givens(observations, sampler.schema), self.usual)
+        return self._scores_of(rows, sampler, observations)
+
+    def _scores_of(
+        self, rows: FloatArray, sampler: Sampler, observations: Observations
+    ) -> dict[str, FloatArray]:
+        """Do the same, with their statistics and givens (n, k), where nothing is missing."""
         found = {OBSERVED: self.observed.score(rows)}
         if self.observables >= MANY:
-            found[SINGLE], found[GIVEN_OTHERS] = (
-                self.observed.largest(rows),
-                self.others.largest(rows),
-            )
+            found[SINGLE] = self.observed.largest(rows)
+            found[GIVEN_OTHERS] = self.others.largest(rows)
         if self.ranked is not None:
             known = filled(self.usual, self.usual)
             found[RANKED] = self.ranked.score(normal_scores(known, rows))
@@ -136,7 +140,7 @@ class Familiar:
         stated = described_with_givens(observations, sampler.schema)
         rows = filled(stated, self.usual)
         out = np.where(np.isnan(stated), 0.0, self.observed.sticking_out(rows))
-        scores, usual = self.scores(sampler, observations), self._usual_scores
+        scores, usual = self._scores_of(rows, sampler, observations), self._usual_scores
         p_values = {
             name: (tail_p_value if name in ONE_TAILED else two_tailed)(score, usual[name])
             for name, score in scores.items()

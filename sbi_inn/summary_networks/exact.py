@@ -196,8 +196,8 @@ class Exact:
         fit = self.counted and len(self.observables) <= MOST_BINARY
         if fit:
             found["counts"] = self.counts
-        if self.entries:
-            found["entries"] = self.entries
+        if entries := self.entries:
+            found["entries"] = entries
         return found
 
     def unscored(self, features: tuple[int, ...]) -> tuple[int, ...]:

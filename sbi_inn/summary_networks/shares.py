@@ -29,9 +29,9 @@ class Shares:
     limits : mapping of str to array, shape (k,)
         By the name of the set: quantiles of the entries of many.
     counted : bool
-        Whether `counts` gives anything, which files of before have not. What lies between two
-        limits is a count with a Poisson law, given the parameters, and next to independent of the
-        others: a likelihood of such counts is nearly that of the entries (Baker & Cousins 1984).
+        Whether entries between limits are counted; they are not in older files. Given the
+        parameters, such counts are next to independent, with Poisson laws: their likelihood is
+        nearly that of the entries (Baker & Cousins 1984, doi:10.1016/0167-5087(84)90016-4).
 
     Examples
     --------
