@@ -1,29 +1,33 @@
-"""Counts, such as those of photons or cases: negative binomial laws in place of normal ones.
+"""Counts, such as those of photons, cases or successes: laws of their own in place of normal ones.
 
-The mean m is learned by its logarithm. A dispersion p says by how much counts scatter more than a
-Poisson law has it: their variance is m + p m^2.
+Those without a bound have negative binomial laws, of which the log of a mean is learned. Those of
+successes among a number of trials have beta-binomial ones, of which log odds are. Both have a
+dispersion, which says by how much they scatter more than a Poisson or a binomial law has it.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from sbi_inn.flows import beta_binomial, negative_binomial
 from sbi_inn.flows.emulator import regressed as regressed_by_squares
-from sbi_inn.flows.generalised import AT_ONCE, Law, Slopes, climbed
+from sbi_inn.flows.generalised import AT_ONCE, climbed
+from sbi_inn.flows.negative_binomial import HIGHEST, LOWEST
 
 # Dispersions: no larger, no smaller. The smallest is a scatter of a thousandth of the mean.
 LEAST, MOST = 1e-6, 1e3
-# Largest and smallest log rate.
-LOWEST, HIGHEST = -30.0, 60.0
 # How far the exponential of a column may be from whole numbers, and by how much more for each one:
 # columns have had single precision.
 WHOLE, WHOLE_EACH = 1e-4, 1e-5
 # Values that counts take, at least.
 FEWEST_VALUES = 4
-# Rows that a regression of log rates looks at, and that say which dispersion is likeliest.
+# Rows of which all trials are successes, for a largest count to be a number of trials: so many, and
+# so large a share. The largest one of counts without a bound comes once or twice.
+SHARED, SHARED_BY = 0.005, 10
+# Rows that a regression looks at, and that say which dispersion is likeliest.
 ROWS, ROWS_OF_DISPERSION = 8_000, 2_000
 # Parameters and their products, up to which a log rate is a quadratic function of them.
 MOST_FEATURES = 45
@@ -53,59 +57,61 @@ def counted(y: Tensor) -> Tensor:
     return whole & many.to(whole.device)
 
 
-def log_probability(n: Tensor, log_rate: Tensor, dispersion: Tensor) -> Tensor:
-    """Give the log probability of counts, but for a constant of each count.
+def trials(n: Tensor) -> Tensor:
+    """Give of how many trials each column of counts (rows, k) has successes; 0: no bound; (k,).
 
     Examples
     --------
     >>> import torch
-    >>> from scipy.stats import nbinom
-    >>> n = torch.tensor([0.0, 3.0]).double()
-    >>> rate, dispersion = torch.tensor(2.0).double(), torch.tensor(0.5).double()
-    >>> mine = log_probability(n, rate.log(), dispersion) - torch.lgamma(n + 1)
-    >>> abs(mine.numpy() - nbinom.logpmf(n.numpy(), 2, 2 / (2 + 2.0))).max() < 1e-12
-    np.True_
+    >>> n = torch.arange(1_000.0)
+    >>> trials(torch.stack([n, n.clamp(max=800)], dim=1))
+    tensor([  0., 800.])
     """
-    size = 1 / dispersion
-    more = torch.log1p(dispersion * log_rate.exp())
-    rising = torch.lgamma(n + size) - torch.lgamma(size) - n * size.log()
-    return rising + n * (log_rate - more) - size * more
-
-
-def slope_of_dispersion(n: Tensor, rate: Tensor, dispersion: Tensor) -> Tensor:
-    """Say how the log probability changes with the logarithm of the dispersion."""
-    size = 1 / dispersion
-    of_size = torch.digamma(n + size) - torch.digamma(size) - torch.log1p(dispersion * rate)
-    return -size * (of_size + (rate - n) / (size + rate))
+    most = n.round().amax(dim=0)
+    shared = (n.round() == most).sum(dim=0)
+    bounded = (shared >= SHARED * len(n)) & (shared >= SHARED_BY)
+    return torch.where(bounded, most, 0.0)
 
 
 def law(
-    log_rate: Tensor, log_dispersion: Tensor, least: float = LEAST
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Give means and log variances, and how they change with log rates and log dispersions."""
-    rate = log_rate.clamp(LOWEST, HIGHEST).exp()
-    more = log_dispersion.exp().clamp(least, MOST) * rate
-    return rate, (rate * (1 + more)).log(), rate, more / (1 + more)
+    said: Tensor, log_dispersion: Tensor, many: Tensor, least: float = LEAST
+) -> tuple[Tensor, ...]:
+    """Give means and log variances, and how they change with what is said and log dispersions.
+
+    Said are log rates, or log odds of counts among so `many` trials, (k,).
+    """
+    return _each("law", many, said, log_dispersion.exp().clamp(least, MOST))
 
 
-def compared(n: Tensor, rate: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Give log probabilities of counts, but for constants, and how they grow with log variances."""
-    dispersion = ((log_variance.exp() / rate - 1) / rate).clamp(LEAST, MOST)
-    more = dispersion * rate
-    wider = slope_of_dispersion(n, rate, dispersion) * (1 + more) / more
-    return log_probability(n, rate.log(), dispersion), wider
+def compared(
+    n: Tensor, mean: Tensor, log_variance: Tensor, many: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compare counts with what was expected of them, (batch, k) each.
+
+    Returns
+    -------
+    Tensor
+        Log probabilities, but for constants.
+    Tensor, Tensor
+        How these grow with means, in standard deviations, and with log variances.
+    """
+    dispersion = _each("dispersion_of", many, mean, log_variance).clamp(LEAST, MOST)
+    said = _each("said_of", many, mean)
+    likely = _each("log_probability", many, n, said, dispersion)
+    return likely, *_each("leading", many, n, mean, log_variance, dispersion)
 
 
-def loss(n: Tensor, log_rate: Tensor, log_dispersion: Tensor) -> Tensor:
+def loss(n: Tensor, said: Tensor, log_dispersion: Tensor, many: Tensor) -> Tensor:
     """Give negative log probabilities of counts, but for constants of each count."""
     dispersion = log_dispersion.exp().clamp(LEAST, MOST)
-    return -log_probability(n, log_rate.clamp(LOWEST, HIGHEST), dispersion)
+    return -_log_probability(n, said, dispersion, many)
 
 
-def regressed(x: Tensor, n: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def regressed(x: Tensor, n: Tensor, many: Tensor) -> tuple[Tensor, Tensor]:
     """Give coefficients, slopes above offsets (features + 1, k), and dispersions (k,).
 
-    Of log rates of counts n (rows, k) as linear functions of x (rows, features).
+    Of log rates of counts n (rows, k) as linear functions of x (rows, features); of those among so
+    `many` trials, of log odds.
 
     Examples
     --------
@@ -113,41 +119,60 @@ def regressed(x: Tensor, n: Tensor, start: Tensor | None = None) -> tuple[Tensor
     >>> generator = torch.Generator().manual_seed(1)
     >>> x = torch.randn(20_000, 1, generator=generator).double()
     >>> n = torch.poisson((1 + 0.5 * x).exp(), generator=generator)
-    >>> found, dispersion = regressed(x, n)
+    >>> found, dispersion = regressed(x, n, torch.zeros(1))
     >>> found.round(decimals=1).T, bool(dispersion < 0.02)
     (tensor([[0.5000, 1.0000]], dtype=torch.float64), True)
+    >>> n = torch.binomial(torch.full_like(x, 9), torch.sigmoid(1 - x), generator=generator)
+    >>> regressed(x, n, torch.full((1,), 9.0))[0].round(decimals=1).T
+    tensor([[-1.,  1.]], dtype=torch.float64)
     """
     x, n = x[:ROWS], n[:ROWS]
-    if start is None:
-        start = torch.vstack(regressed_by_squares(x, (n + 0.5).log()))
-    parts = zip(n.split(AT_ONCE, dim=1), start.split(AT_ONCE, dim=1), strict=True)
-    each = [_regressed(x, part, begin) for part, begin in parts]
-    return torch.cat([found for found, _ in each], dim=1), torch.cat([p for _, p in each])
-
-
-def _regressed(x: Tensor, n: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
-    dispersion = x.new_full((n.shape[1],), FIRST)
-    for _ in range(ROUNDS):
-        law = Law(partial(_loss, dispersion=dispersion), partial(_slopes, dispersion=dispersion))
-        found = climbed(x, n, law, found)
-        some = slice(ROWS_OF_DISPERSION)
-        dispersion = scattered(n[some], x[some] @ found[:-1] + found[-1])
+    found, dispersion = x.new_empty(x.shape[1] + 1, n.shape[1]), x.new_empty(n.shape[1])
+    for alike in (many == 0, many > 0):
+        for some in filter(len, alike.nonzero()[:, 0].split(AT_ONCE)):
+            found[:, some], dispersion[some] = _regressed(x, n[:, some], many[some])
     return found, dispersion
 
 
-def scattered(n: Tensor, log_rate: Tensor) -> Tensor:
-    """Give the likeliest dispersion of each column (rows, k) at these log rates; (k,)."""
-    log_rate = log_rate.clamp(LOWEST, HIGHEST)
-    likely = [log_probability(n, log_rate, one).sum(dim=0) for one in TRIED.to(n)]
-    return TRIED.to(n)[torch.stack(likely).argmax(dim=0)]
+def _regressed(x: Tensor, n: Tensor, many: Tensor) -> tuple[Tensor, Tensor]:
+    """Regress columns that all have a bound, or none."""
+    bounded, some = bool(many.any()), slice(ROWS_OF_DISPERSION)
+    found = torch.vstack(regressed_by_squares(x, _each("observed", many, n)))
+    dispersion = x.new_full(many.shape, FIRST)
+    for _ in range(1 if bounded else ROUNDS):  # of chances, dispersions change nothing
+        law = (beta_binomial if bounded else negative_binomial).regression
+        found = climbed(x, n, law(many if bounded else dispersion), found)
+        dispersion = scattered(n[some], x[some] @ found[:-1] + found[-1], many)
+    return found, dispersion
 
 
-def _loss(log_rate: Tensor, n: Tensor, dispersion: Tensor) -> Tensor:
-    log_rate = log_rate.clamp(LOWEST, HIGHEST)
-    more = torch.log1p(dispersion * log_rate.exp())
-    return ((n + 1 / dispersion) * more - n * log_rate).sum(dim=0)
+def scattered(n: Tensor, said: Tensor, many: Tensor) -> Tensor:
+    """Give the likeliest dispersion of each column (rows, k) by what is said of them; (k,)."""
+    tried = TRIED.to(n)
+    likely = [_log_probability(n, said, one.expand_as(n), many).sum(dim=0) for one in tried]
+    return tried[torch.stack(likely).argmax(dim=0)]
 
 
-def _slopes(log_rate: Tensor, n: Tensor, dispersion: Tensor) -> Slopes:
-    rate = log_rate.clamp(LOWEST, HIGHEST).exp()
-    return Slopes((n - rate) / (1 + dispersion * rate), rate / (1 + dispersion * rate))
+def _log_probability(n: Tensor, said: Tensor, dispersion: Tensor, many: Tensor) -> Tensor:
+    said = torch.where(many > 0, said, said.clamp(LOWEST, HIGHEST))
+    return _each("log_probability", many, n, said, dispersion)
+
+
+def _each(name: str, many: Tensor, *columns: Tensor) -> Any:
+    """Ask one law of columns (..., k) without a bound, and the other of those with one.
+
+    By their places: what a mask chooses takes far longer to differentiate.
+    """
+    of_rates, of_trials = getattr(negative_binomial, name), getattr(beta_binomial, name)
+    free, bound = (many == 0).nonzero()[:, 0], (many > 0).nonzero()[:, 0]
+    if not len(bound):
+        return of_rates(*columns)
+    if not len(free):
+        return of_trials(*columns, many)
+    first = of_rates(*(column.index_select(-1, free) for column in columns))
+    second = of_trials(*(column.index_select(-1, bound) for column in columns), many[bound])
+    back = torch.cat([free, bound]).argsort()
+    if isinstance(first, Tensor):
+        return torch.cat([first, second], dim=-1).index_select(-1, back)
+    pairs = zip(first, second, strict=True)
+    return tuple(torch.cat(pair, dim=-1).index_select(-1, back) for pair in pairs)

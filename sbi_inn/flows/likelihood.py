@@ -53,7 +53,8 @@ class Likelihood(nn.Module):
 
     Observables of two values have log odds in place of all this: a linear function of the
     parameters, and what the network adds if that helps. Counts, which come as log(1 + n), have the
-    log of a mean, and the network gives their log dispersions.
+    log of a mean, or log odds if they are out of a number of trials, and the network gives their
+    log dispersions.
 
     Parameters
     ----------
@@ -101,6 +102,7 @@ class Likelihood(nn.Module):
     counted: Tensor
     no: Tensor
     step: Tensor
+    trials: Tensor
 
     def __init__(
         self, dim: int, n_observables: int, n_givens: int = 0, hidden: int = SMALL.hidden
@@ -124,6 +126,7 @@ class Likelihood(nn.Module):
             "noise": (k,),
             "no": (k,),
             "step": (k,),
+            "trials": (k,),
         }
         for name, shape in shapes.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
@@ -135,8 +138,8 @@ class Likelihood(nn.Module):
             self.register_buffer(name, torch.zeros(k, dtype=torch.bool))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Read a file; older ones know of no counts, choices or uneven noise."""
-        for name in ("binary", "counted", "no", "step", "log_slope"):
+        """Read a file; older ones know of no counts, choices, trials or uneven noise."""
+        for name in ("binary", "counted", "no", "step", "trials", "log_slope"):
             state_dict.setdefault(prefix + name, getattr(self, name))
         for name in (*LAYERS, *(f"{name}_bias" for name in LAYERS)):
             setattr(self, name, torch.zeros_like(state_dict[prefix + name]))
@@ -145,7 +148,7 @@ class Likelihood(nn.Module):
     @property
     def kinds(self) -> Kinds:
         """Which observables are binary, and which are counts."""
-        return Kinds(self.binary, self.counted, self.no, self.step)
+        return Kinds(self.binary, self.counted, self.no, self.step, self.trials)
 
     @property
     def spreads(self) -> Tensor:
@@ -248,10 +251,10 @@ class Likelihood(nn.Module):
             self.offset[self.binary] = offset
 
     def _regress_counts(self, scaled: Tensor, n: Tensor) -> None:
-        """Regress log rates: on a quadratic function of few parameters, else on a linear one."""
+        """Regress log rates, or log odds: on a quadratic function of few parameters, else a linear one."""
         read = powers(scaled, 2)
         read = read if read.shape[1] <= counts.MOST_FEATURES else scaled
-        found, dispersion = counts.regressed(read, n)
+        found, dispersion = counts.regressed(read, n, self.trials[self.counted])
         self.slope[:, self.counted] = 0.0
         self.slope[: read.shape[1], self.counted] = found[:-1]
         self.offset[self.counted] = found[-1]

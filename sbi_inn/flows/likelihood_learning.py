@@ -154,9 +154,10 @@ def _trained(
     """Train networks of a size to add to what was regressed, and to `beat` a loss."""
     x, y, parts = table
     whole, *folds = members
-    binary, counted = whole.kinds.binary, whole.kinds.counted
+    kinds = whole.kinds
     left = torch.stack([member._left(x, y) for member in members]).float()
-    targets = Targets(left, whole.kinds.came(y).float(), binary, counted, whole.size)
+    came = kinds.came(y).float()
+    targets = Targets(left, came, kinds.binary, kinds.counted, whole.size, kinds.trials)
     held = [part for part, _ in parts]
     read = powers(whole._scaled(x), 2)
     each = [

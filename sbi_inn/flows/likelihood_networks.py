@@ -84,6 +84,8 @@ class Targets(NamedTuple):
     binary, counted : Tensor, shape (k,)
     size : Tensor, shape (k,)
         Of what is added to a mean, and the first scatter of counts, as a share of their means.
+    trials : Tensor, shape (k,)
+        Of how many a count has successes; 0 without a bound.
     """
 
     left: Tensor
@@ -91,6 +93,7 @@ class Targets(NamedTuple):
     binary: Tensor
     counted: Tensor
     size: Tensor
+    trials: Tensor
 
     @property
     def normal(self) -> bool:
@@ -186,7 +189,7 @@ def _losses(said: Tensor, targets: Targets) -> Tensor:
     log_variance = log_variance.clamp(LOWEST, HIGHEST)
     binary, counted = targets.binary, targets.counted
     if counted.all():
-        return _of_counts(targets.left, targets.came, mean, log_variance, targets.size)
+        return _of_counts(targets, targets.left, targets.came, mean, log_variance)
     if binary.all():
         return F.softplus(-(targets.left + targets.came * mean))
     losses = 0.5 * (log_variance + (targets.left - mean).square() * torch.exp(-log_variance))
@@ -197,8 +200,8 @@ def _losses(said: Tensor, targets: Targets) -> Tensor:
         # By their places: what a mask chooses takes far longer to differentiate.
         here = counted.nonzero()[:, 0]
         parts = (targets.left, targets.came, mean, log_variance)
-        left, came, mean, log_variance = (part.index_select(2, here) for part in parts)
-        found = _of_counts(left, came, mean, log_variance, targets.size[here])
+        some = targets._replace(size=targets.size[here], trials=targets.trials[here])
+        found = _of_counts(some, *(part.index_select(2, here) for part in parts))
         losses = losses.double().index_copy(2, here, found)
     return losses
 
@@ -225,11 +228,12 @@ def _slope_of_normal(said: Tensor, left: Tensor) -> Tensor:
 
 
 def _of_counts(
-    left: Tensor, came: Tensor, mean: Tensor, log_variance: Tensor, size: Tensor
+    targets: Targets, left: Tensor, came: Tensor, mean: Tensor, log_variance: Tensor
 ) -> Tensor:
     """Give the losses of counts, in double precision."""
-    log_rate = left.double() + size * mean
-    return counts.loss(came.double(), log_rate, log_variance.double() + 2 * size.log())
+    size = targets.size
+    said, log_dispersion = left.double() + size * mean, log_variance.double() + 2 * size.log()
+    return counts.loss(came.double(), said, log_dispersion, targets.trials)
 
 
 @torch.no_grad()

@@ -31,7 +31,8 @@ class Left(NamedTuple):
     noises : Tensor, shape (batch, observables)
         In units of the noise of each.
     freed : Tensor, shape (batch, observables)
-        The same, times the inverse of the correlation.
+        The same, times the inverse of the correlation: by how much the log density grows with the
+        mean of each, in units of its noise.
     square : Tensor, shape (batch, observables)
         Both multiplied; of a binary observable twice the negative log of the probability of what
         came.
@@ -56,12 +57,15 @@ class Kinds(NamedTuple):
     binary, counted : Tensor
     no, step : Tensor
         What a binary one has for no, and by how much yes is more.
+    trials : Tensor
+        Of how many a count has successes; 0 for counts without a bound, and for others.
     """
 
     binary: Tensor
     counted: Tensor
     no: Tensor
     step: Tensor
+    trials: Tensor
 
     @classmethod
     def of(cls, y: Tensor) -> Kinds:
@@ -69,7 +73,9 @@ class Kinds(NamedTuple):
         binary, low = log_odds.two_valued(y), y.amin(dim=0)
         no = torch.where(binary, low, 0.0)
         step = torch.where(binary, y.amax(dim=0) - low, 1.0)
-        return cls(binary, counts.counted(y), no, step)
+        counted = counts.counted(y)
+        trials = torch.where(counted, counts.trials(y.expm1()), 0.0)
+        return cls(binary, counted, no, step, trials)
 
     @property
     def normal(self) -> Tensor:
@@ -89,7 +95,7 @@ class Kinds(NamedTuple):
             binary = Law(mean, log_variance, scatter, torch.zeros_like(first))
             found = found.where(self.binary, binary)
         if self.counted.any():
-            found = found.where(self.counted, Law(*counts.law(first, second, least)))
+            found = found.where(self.counted, Law(*counts.law(first, second, self.trials, least)))
         return found
 
     def left(self, y: Tensor, mean: Tensor, log_variance: Tensor, inverse: Tensor) -> Left:
@@ -97,7 +103,7 @@ class Kinds(NamedTuple):
 
         `inverse` is that of the correlation of what is left, (k, k).
         """
-        y = torch.where(self.counted, y.expm1(), y) if self.counted.any() else y
+        y = torch.where(self.counted, self._counts(y), y) if self.counted.any() else y
         noises = (y - mean) * torch.exp(-0.5 * log_variance)
         freed = noises @ inverse
         square = noises * freed
@@ -107,12 +113,19 @@ class Kinds(NamedTuple):
             square = torch.where(self.binary, -2 * came.log(), square)
             loss = torch.where(self.binary, -came.log(), loss)
         if self.counted.any():
-            here = self.counted
-            likely, more = counts.compared(y[:, here], mean[:, here], log_variance[:, here])
-            wider[:, here], loss[:, here] = more, -likely
+            here = self.counted.nonzero()[:, 0]
+            parts = (part[..., here] for part in (y, mean, log_variance, self.trials))
+            likely, steep, more = counts.compared(*parts)
+            freed, wider = freed.index_copy(1, here, steep), wider.index_copy(1, here, more)
+            loss = loss.index_copy(1, here, -likely)
         return Left(noises, freed, square, wider, loss.sum(dim=1))
 
     def came(self, y: Tensor) -> Tensor:
         """Give 1 for yes, -1 for no, and counts; 0 for other observables; (rows, observables)."""
         signs = torch.where(self.binary, 2 * ((y - self.no) / self.step).round() - 1, 0.0)
-        return torch.where(self.counted, y.expm1(), signs)
+        return torch.where(self.counted, self._counts(y), signs)
+
+    def _counts(self, y: Tensor) -> Tensor:
+        """Give n of columns that hold log(1 + n): no more successes than there are trials."""
+        n = y.expm1()
+        return torch.where(self.trials > 0, torch.minimum(n, self.trials), n)

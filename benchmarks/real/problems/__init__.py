@@ -54,6 +54,14 @@ NAMES = (
     "earnings",
     "votes",
     "memory",
+    "rats",
+    "seeds",
+    "dogs",
+    "hospitals",
+    "river",
+    "bioassay",
+    "houses",
+    "cases",
 )
 REFERENCE = Path(__file__).resolve().parent.parent / "reference"
 
