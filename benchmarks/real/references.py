@@ -59,6 +59,8 @@ FEWER_STEPS = {
     "star": 800,
     "votes": 300,
     "memory": 600,
+    "seeds": 500,
+    "dogs": 600,
 }
 BALL = 1e-3  # sd, on the latent side, of walkers around the truth
 

@@ -40,9 +40,7 @@ def log_probability(n: Tensor, odds: Tensor, dispersion: Tensor, many: Tensor) -
     return found - torch.lgamma(many + size) + torch.lgamma(size)
 
 
-def slopes(
-    n: Tensor, mean: Tensor, dispersion: Tensor, many: Tensor
-) -> tuple[Tensor, Tensor]:
+def slopes(n: Tensor, mean: Tensor, dispersion: Tensor, many: Tensor) -> tuple[Tensor, Tensor]:
     """Say how the log probability changes with the mean, and with the log of the dispersion."""
     size, chance = 1 / dispersion, mean / many
     yes, no = size * chance, size * (1 - chance)

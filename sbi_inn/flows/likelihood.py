@@ -251,7 +251,7 @@ class Likelihood(nn.Module):
             self.offset[self.binary] = offset
 
     def _regress_counts(self, scaled: Tensor, n: Tensor) -> None:
-        """Regress log rates, or log odds: on a quadratic function of few parameters, else a linear one."""
+        """Regress log rates or log odds: on a quadratic function of few parameters, or linearly."""
         read = powers(scaled, 2)
         read = read if read.shape[1] <= counts.MOST_FEATURES else scaled
         found, dispersion = counts.regressed(read, n, self.trials[self.counted])

@@ -53,7 +53,9 @@ def rows(n):
     x = torch.randn(n, 2, generator=generator)
     left = x[:, :1].sin() + torch.randn(n, 1, generator=generator)
     no = torch.zeros(1, dtype=torch.bool)
-    targets = Targets(left.expand(3, -1, -1), torch.zeros(n, 1), no, no, torch.ones(1), torch.zeros(1))
+    targets = Targets(
+        left.expand(3, -1, -1), torch.zeros(n, 1), no, no, torch.ones(1), torch.zeros(1)
+    )
     every = torch.arange(n)
     seen = [every, every[every % 2 == 0], every[every % 2 == 1]]
     return x, targets, seen, [seen[2], seen[1]]

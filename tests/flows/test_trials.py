@@ -211,5 +211,6 @@ def test_a_file_of_before_knows_no_trials(found):
     old = {n: v for n, v in likelihood.state_dict().items() if n != "trials"}
     again = Likelihood(2, len(MANY))
     again.load_state_dict(old)
-    assert again.counted.all() and not again.trials.any()
+    assert again.counted.all()
+    assert not again.trials.any()
     assert math.isfinite(float(again.compare(*binomial(5, 12))[1].sum()))

@@ -21,9 +21,7 @@ def dogs(start, by_avoided, by_shocked, n, rng):
     shape = (len(start), int(n.max()))
     avoided, shocked, seen = np.zeros(shape), np.zeros(shape), []
     for _ in range(TRIALS):
-        odds = (
-            start[:, None] + by_avoided[:, None] * avoided + by_shocked[:, None] * shocked
-        )
+        odds = start[:, None] + by_avoided[:, None] * avoided + by_shocked[:, None] * shocked
         came = (rng.random(shape) < sp.expit(odds)).astype(float)
         shocked, avoided = shocked + came, avoided + 1 - came
         seen.append(came)

@@ -9,7 +9,6 @@ import numpy as np
 import scipy.stats as st
 
 import sbi_inn as si
-
 from real import conjugate
 
 HOUSES, MEASURES = 300, 15

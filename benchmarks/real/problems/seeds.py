@@ -12,9 +12,7 @@ import scipy.stats as st
 
 import sbi_inn as si
 
-MANY = np.array(
-    [39, 62, 81, 51, 39, 6, 74, 72, 51, 79, 13, 16, 30, 28, 45, 4, 12, 41, 30, 51, 7]
-)
+MANY = np.array([39, 62, 81, 51, 39, 6, 74, 72, 51, 79, 13, 16, 30, 28, 45, 4, 12, 41, 30, 51, 7])
 KIND = np.repeat([0.0, 1.0], [11, 10])
 EXTRACT = np.repeat([0.0, 1.0, 0.0, 1.0], [5, 6, 5, 5])
 DESIGN = np.column_stack([np.ones(21), KIND, EXTRACT, KIND * EXTRACT])
