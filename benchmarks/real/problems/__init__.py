@@ -61,7 +61,6 @@ NAMES = (
     "river",
     "bioassay",
     "houses",
-    "cases",
 )
 REFERENCE = Path(__file__).resolve().parent.parent / "reference"
 
