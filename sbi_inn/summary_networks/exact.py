@@ -133,12 +133,12 @@ class Exact:
         table, givens = _table(
             observations, read, profiled, shares, curves, moving, sufficient, told
         )
-        alike = np.full(table.shape[1], ALIKE)
+        least = np.full(table.shape[1], ALIKE)
         if sufficient is not None:
             # A noise over decades follows its normal score in a straight line, and nothing else
             # tells of it.
-            alike[sufficient.width - 1] = SCORED
-        columns, whitened = Columns.fit(table, scores=True, alike=alike), Whitened.fit(table)
+            least[sufficient.width - 1] = SCORED
+        columns, whitened = Columns.fit(table, scores=True, alike=least), Whitened.fit(table)
         first, counted = observations.vector.shape[1] - observations.givens, Counted()
         if likelihood and sufficient is None:
             counted = Counted.fit(table[:, : (read < first).sum()])
