@@ -34,6 +34,9 @@ WITHOUT_NOISE = Limits("distance, in spreads", caution=0.1, distrust=1.0)
 # At y, over what two simulations at one draw differ by. One that is half as far again is visible.
 BEYOND_NOISE = Limits("distance, in distances of two simulations", caution=1.5, distrust=3.0)
 RARE = 0.05  # share of the draws whose own noise reaches as far as y, below which y is far
+# The same, where draws land closer to y than to each other: then they have more noise than y has.
+TOO_NOISY = Limits("noise of the draws, in that of the observation", caution=1.5, distrust=3.0)
+_QUIETEST = 0.01  # of the noise of the draws: what y has at least
 # At y without noise, relative to what 99 % of test observations stay below.
 BEYOND_USUAL = Limits("distance, in spreads", caution=1.0, distrust=3.0)
 VISIBLE = 0.1  # spreads of an observable that are visible in a plot of the data
@@ -51,6 +54,10 @@ EXPLAIN = (
     "Look at the observation: units, calibration, outliers. Then look at the model: a part of the "
     "process that the simulator leaves out, a prior that is too narrow, noise that is too small. "
     "The posterior is that of the closest thing the simulator can do."
+)
+QUIET = (
+    "Look at the observation: were its values averaged or smoothed? If not, the posterior is wrong "
+    "here: posterior.refine(y) trains near it, and a narrower prior of the noise helps."
 )
 
 
@@ -219,12 +226,29 @@ class Fit(Record):
         far, own = far[known], own[known]
         reach = float((own >= far).mean())
         value = float(np.median(far) / max(np.median(own), _NEAREST))
+        noisier = self._noisier(value, float((own <= far).mean()))
+        if noisier.level:
+            return noisier
         error = _standard_error(far) / max(float(np.median(own)), _NEAREST)
         words = (
             f"{self._beside_said(value)}: the posterior is too wide here, or the simulator may not "
             "explain this observation"
         )
         return Finding(value, error, BEYOND_NOISE, reach, words, RARE)
+
+    def _noisier(self, value: float, reach: float) -> Finding:
+        """Say by how much draws have more noise than y, if they land closer to it than usual.
+
+        With noises of s and s_y, squares of distances are s^2 + s_y^2 from y, and 2 s^2 from a
+        second simulation.
+        """
+        quiet = np.sqrt(max(2 * value**2 - 1, _QUIETEST**2))
+        words = (
+            f"{self._beside_said(value)}, as if their noise were {number(1 / quiet)} times that of "
+            "the observation: the posterior takes noise for larger than it is here, or the data "
+            "were averaged"
+        )
+        return Finding(1 / quiet, 0.0, TOO_NOISY, reach, words, RARE)
 
     @property
     def well(self) -> str:
@@ -236,6 +260,8 @@ class Fit(Record):
     @property
     def remedy(self) -> str:
         """What to do where not all is well."""
+        if self.measure == TOO_NOISY.measure:
+            return QUIET
         return EXPLAIN if np.isfinite(self.scaled).any() else FAILS
 
     @property

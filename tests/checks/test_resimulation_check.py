@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import scipy.stats as st
-from studies import LINE, MIX, NOISE, ExactLine, exact_posterior
+from studies import LINE, MIX, NOISE, ExactLine, Settings, exact_posterior
 
 import sbi_inn as si
 from sbi_inn import checks
@@ -15,6 +15,7 @@ from sbi_inn.checks import Fit, Resimulation
 from sbi_inn.checks.resimulation import RESIMULATION, check_resimulation_at, resimulate
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.observation.statistics import spread, statistics
+from sbi_inn.training.history import History
 
 EXACT = ExactLine()
 FAR = ExactLine(shift=20.0)
@@ -188,6 +189,69 @@ def test_a_posterior_that_is_far_too_wide_at_y(tests):
     found = check_resimulation_at(Here(planted(posterior, tests), posterior.schema.read([0, 0])))
     assert found.verdict == "do not trust"
     assert "too wide here" in found.sentence
+
+
+@si.simulator(batched=True)
+def level(mu, noise, rng):
+    """Measure a level sixty times, with a noise that is not known."""
+    return {"y": mu[:, None] + noise[:, None] * rng.normal(size=(len(mu), 60))}
+
+
+LEVEL = si.Problem(level, si.Prior(mu=st.norm(0, 10), noise=st.halfcauchy(0, 5)))
+
+
+@dataclass(frozen=True)
+class Level:
+    """The posterior of a level and a noise under flat priors, the noise being so many times it."""
+
+    times: float = 1.0
+    settings: Settings = Settings()
+    history: History = EXACT.history
+
+    def sample(self, observations, n, rng):
+        y = observations.vector[:, None]
+        free = y.shape[2] - 1
+        size = y.std(axis=2, ddof=1) * np.sqrt(free / rng.chisquare(free, (len(y), n)))
+        noise = self.times * size
+        mu = y.mean(axis=2) + noise / np.sqrt(free + 1) * rng.normal(size=noise.shape)
+        flat = {"mu": mu.ravel(), "noise": noise.ravel()}
+        return LEVEL.prior.to_latent(flat).reshape(len(y), n, 2)
+
+    def to_arrays(self):
+        return {"name": "level"}, {}
+
+
+def of_level(times, y):
+    posterior = exact_posterior(300, 100, problem=LEVEL, fitted=Level(times))
+    core = posterior.core
+    held_out = checks.TestSet.of(si.simulate(LEVEL, n=100, seed=5, n_jobs=1, progress=False))
+    scale = spread(statistics(held_out.observations, core.schema))
+
+    def again(flat, observations, stream=0):
+        rng = np.random.default_rng([len(flat), stream])
+        return level.function(*flat.T, rng)["y"]
+
+    subject = Planted(core, held_out, posterior.simulations, scale, LEVEL, 0.0, 1, simulator=again)
+    return check_resimulation_at(Here(subject, core.schema.read({"y": y})))
+
+
+@pytest.mark.parametrize("noise", [0.1, 1.0, 20.0])
+def test_a_noise_that_is_taken_for_larger_than_it_is(noise):
+    """Draws then land on both sides of y, and closer to it than to each other."""
+    y = 2 + noise * np.random.default_rng(1).normal(size=60)
+    assert of_level(1.0, y).verdict == "trust"
+    for times, verdict in ((2.5, "caution"), (8.0, "do not trust")):
+        found = of_level(times, y)
+        assert found.verdict == verdict
+        assert times / 2 < found.value < 1.2 * times  # levels scatter, too: it seems less
+        assert "takes noise for larger than it is here" in found.sentence
+        assert "refine" in found.advice
+
+
+def test_exact_posteriors_land_as_far_from_y_as_from_each_other():
+    rng = np.random.default_rng(2)
+    for noise in rng.lognormal(0, 2, size=20):
+        assert of_level(1.0, noise * rng.normal(size=60)).verdict == "trust"
 
 
 def test_without_noise_what_is_usual_is_the_yardstick(tests):
