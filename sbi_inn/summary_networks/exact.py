@@ -28,7 +28,6 @@ from sbi_inn.summary_networks.described import (
 from sbi_inn.summary_networks.neighbours import Neighbours
 from sbi_inn.summary_networks.patterns import Patterns
 from sbi_inn.summary_networks.recurring import Recurring
-from sbi_inn.summary_networks.scores import ALIKE
 from sbi_inn.summary_networks.shares import Shares
 from sbi_inn.summary_networks.sufficient import Sufficient
 from sbi_inn.summary_networks.whitening import Whitened
@@ -43,8 +42,6 @@ sets lie between limits: see `Exact.ways`."""
 
 # Observables up to which a likelihood is learned; binary ones and counts need no correlations.
 MOST_OBSERVABLES, MOST_BINARY = 200, 1_000
-# Correlation with its normal score below which a column always lies.
-SCORED = 1.1
 # How the names of the arrays of `Whitened` begin in files.
 WHITENED = "whitened:"
 NEIGHBOURS = "neighbours:"  # those of `Neighbours`
@@ -133,12 +130,7 @@ class Exact:
         table, givens = _table(
             observations, read, profiled, shares, curves, moving, sufficient, told
         )
-        least = np.full(table.shape[1], ALIKE)
-        if sufficient is not None:
-            # A noise over decades follows its normal score in a straight line, and nothing else
-            # tells of it.
-            least[sufficient.width - 1] = SCORED
-        columns, whitened = Columns.fit(table, scores=True, alike=least), Whitened.fit(table)
+        columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
         first, counted = observations.vector.shape[1] - observations.givens, Counted()
         if likelihood and sufficient is None:
             counted = Counted.fit(table[:, : (read < first).sum()])

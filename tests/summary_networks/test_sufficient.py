@@ -2,12 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
-from scipy.special import ndtr
-from scipy.stats import halfcauchy
 from sklearn.covariance import ledoit_wolf
 
-from sbi_inn.flows import GaussianStart
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Scaling
 from sbi_inn.summary_networks.exact import Exact
@@ -129,29 +125,3 @@ def test_covariances_are_shrunk_as_scikit_learn_does_it(rows):
     expected, share = ledoit_wolf(table, assume_centered=True)
     assert 0 < share < 1
     np.testing.assert_allclose(shrunk_covariance(table), expected, rtol=1e-10, atol=1e-12)
-
-
-def test_a_small_noise_is_read_by_a_regression():
-    """Under a half-Cauchy prior its latent is the normal score of the size, not the size itself."""
-    design = np.random.default_rng(9).normal(size=(16, COLUMNS))
-
-    def observed(latents, seed):
-        rng = np.random.default_rng(seed)
-        noise = halfcauchy(0, 5).ppf(ndtr(latents[:, 16:]))
-        left = noise * rng.normal(size=(len(latents), COLUMNS))
-        return Observations(10 * latents[:, :16] @ design + left, {})
-
-    latents = np.random.default_rng(1).normal(size=(4_000, 17))
-    seen = observed(latents, 2)
-    few = Sufficient.fit(latents, seen.vector)
-    exact = Exact.fit(seen, np.arange(COLUMNS), curves={}, sufficient=few)
-    x = torch.from_numpy(latents.astype(np.float32))
-    start = GaussianStart(17, exact.width, exact.own)
-    start.fit(x, torch.from_numpy(exact(seen)), exact.own)
-    small = np.random.default_rng(3).normal(size=(500, 17))
-    small[:, 16] = -1.8  # a noise of .28
-    place, _ = start.inverse(torch.zeros(500, 17), torch.from_numpy(exact(observed(small, 4))))
-    # 280 numbers tell a noise to 4 %, which is .02 of its latent there. By the size itself it was
-    # off by .12.
-    off = place[:, 16].numpy() + 1.8
-    assert np.sqrt(np.mean(off**2)) < 0.06
