@@ -27,7 +27,7 @@ def log_probability(n: Tensor, odds: Tensor, dispersion: Tensor, many: Tensor) -
     >>> n, many = torch.tensor([0.0, 3.0]).double(), torch.tensor(5.0).double()
     >>> odds, dispersion = torch.tensor(0.5).double(), torch.tensor(0.2).double()
     >>> p = torch.sigmoid(odds).item()
-    >>> ways = torch.tensor([1.0, 10.0]).log()
+    >>> ways = torch.tensor([1.0, 10.0]).double().log()
     >>> theirs = betabinom.logpmf(n.numpy(), 5, p * 5, (1 - p) * 5)
     >>> mine = log_probability(n, odds, dispersion, many) + ways
     >>> abs(mine.numpy() - theirs).max() < 1e-12
