@@ -25,10 +25,10 @@ def log_probability(n: Tensor, odds: Tensor, dispersion: Tensor, many: Tensor) -
     >>> import torch
     >>> from scipy.stats import betabinom
     >>> n, many = torch.tensor([0.0, 3.0]).double(), torch.tensor(5.0).double()
-    >>> odds, dispersion = torch.tensor(0.5).double(), torch.tensor(0.2).double()
+    >>> odds, dispersion = torch.tensor(0.5).double(), torch.tensor(0.25).double()
     >>> p = torch.sigmoid(odds).item()
     >>> ways = torch.tensor([1.0, 10.0]).double().log()
-    >>> theirs = betabinom.logpmf(n.numpy(), 5, p * 5, (1 - p) * 5)
+    >>> theirs = betabinom.logpmf(n.numpy(), 5, p * 4, (1 - p) * 4)
     >>> mine = log_probability(n, odds, dispersion, many) + ways
     >>> abs(mine.numpy() - theirs).max() < 1e-12
     np.True_
