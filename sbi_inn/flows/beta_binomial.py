@@ -2,7 +2,8 @@
 
 The chance of a success is learned by its log odds. A dispersion d says by how much successes
 scatter more than a binomial law has it: if the chance itself follows a beta law of mean p and size
-1 / d, their variance is N p (1 - p) (1 + N d) / (1 + d) (Skellam 1948, JRSS B 10, 257).
+1 / d, their variance is N p (1 - p) (1 + N d) / (1 + d) (Skellam 1948, JRSS B 10, 257). Numbers of
+trials have the shape (k,), all else has (..., k).
 """
 
 from __future__ import annotations
@@ -12,9 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sbi_inn.flows.generalised import Law, Slopes
-
-# Largest log odds that are believed.
-MOST = 15.0
+from sbi_inn.flows.log_odds import MOST
 
 
 def log_probability(n: Tensor, odds: Tensor, dispersion: Tensor, many: Tensor) -> Tensor:
