@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 
 from sbi_inn.flows import GaussianStart, LaplaceStart
 from sbi_inn.flows.laplace import Box, modes
@@ -233,3 +234,31 @@ def test_a_likelihood_knows_its_givens():
     exact = 1 + 4 * ((1 + given) / noise)[:1_000].square()
     ratio = found.precision[:, :, 0] / exact
     assert ratio.log().abs().median() < math.log(1.3)
+
+
+def test_the_mode_of_an_observation_with_little_noise_is_reached():
+    """Noise of three usual spreads below its usual size: steps have a long way to go."""
+    draw = torch.Generator().manual_seed(1)
+    coefficients, values = 6, 60
+    design = torch.randn(values, coefficients, generator=draw).double()
+
+    def simulated(x):
+        noise = 3 * x[:, coefficients:].exp()
+        drawn = torch.randn(len(x), values, generator=draw).double()
+        return (10 * x[:, :coefficients] @ design.T + noise * drawn) / 20
+
+    x = torch.randn(2_000, coefficients + 1, generator=draw).double()
+    likelihood, _ = learned(x, simulated(x))
+    x = x[:5]
+    x[:, -1] = -3.0
+    y, zero, one = simulated(x), torch.zeros_like(x), torch.eye(coefficients + 1).double()
+    found = modes(likelihood, Box(zero[0], zero[0] - 4, zero[0] + 4, one), y, (zero,))
+    for place, loss, here in zip(found.place.numpy(), found.loss, y, strict=True):
+
+        def to_lower(x, here=here):
+            x = torch.from_numpy(x)[None]
+            return float(0.5 * x.square().sum() - likelihood.compare(x, here[None])[1])
+
+        assert to_lower(place) == pytest.approx(float(loss), abs=1e-6)
+        best = minimize(to_lower, place, method="BFGS")
+        assert best.fun > float(loss) - 0.05
