@@ -11,8 +11,8 @@ from torch import Tensor
 
 from sbi_inn.flows.likelihood import Likelihood
 
-# Steps from each place that is started from, at most: most rows need fewer than ten, but of an
-# observation with little noise the mode is far from all that is usual.
+# Steps from each place that is started from, at most. Usual rows need six to thirty; of an
+# observation with little noise the mode may be far from all that is usual.
 STEPS = 30
 # The same by a softer law, before.
 SOFT_STEPS = 8
