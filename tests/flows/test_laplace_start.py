@@ -253,12 +253,12 @@ def test_the_mode_of_an_observation_with_little_noise_is_reached():
     x[:, -1] = -3.0
     y, zero, one = simulated(x), torch.zeros_like(x), torch.eye(coefficients + 1).double()
     found = modes(likelihood, Box(zero[0], zero[0] - 4, zero[0] + 4, one), y, (zero,))
+
+    def to_lower(x, here):
+        x = torch.from_numpy(x)[None]
+        return float(0.5 * x.square().sum() - likelihood.compare(x, here[None])[1])
+
     for place, loss, here in zip(found.place.numpy(), found.loss, y, strict=True):
-
-        def to_lower(x, here=here):
-            x = torch.from_numpy(x)[None]
-            return float(0.5 * x.square().sum() - likelihood.compare(x, here[None])[1])
-
-        assert to_lower(place) == pytest.approx(float(loss), abs=1e-6)
-        best = minimize(to_lower, place, method="BFGS")
+        assert to_lower(place, here) == pytest.approx(float(loss), abs=1e-6)
+        best = minimize(to_lower, place, args=(here,), method="BFGS")
         assert best.fun > float(loss) - 0.05
