@@ -137,8 +137,8 @@ def _stepped(
         helped = there.loss < now.loss
         here.put(rows[helped], there.of(helped))
         damping[rows] = torch.where(helped, EASED * damped, STIFFENED * damped).clamp(*DAMPED)
-        # Damping shortens a step, and what it promises, by about 1 + damping. A step that is cut off
-        # where parameters end may promise a loss: then the search is not over.
+        # Damping shortens a step, and what it promises, by about 1 + damping. A step that is cut
+        # off where parameters end may promise a loss: then the search is not over.
         promised = (now.uphill * (x - now.x)).sum(dim=1) * (1 + damped)
         rows = rows[(promised.abs() > SETTLED) & (damped < DAMPED[1])]
         if not len(rows):
