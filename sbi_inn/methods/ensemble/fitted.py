@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.special import logsumexp
 
+from sbi_inn.methods.ensemble.sides import Sides
 from sbi_inn.methods.protocols import (
     Cuts,
     Cutter,
@@ -41,12 +42,14 @@ class FittedEnsemble:
     members : tuple of Fitted
         Each with its own `history`.
     weights : array, shape (members,)
-        The same for every observation.
+        Their shares of all draws: the same at every observation, unless there are `sides`.
     history : History
         Of the member of largest weight, but for `seconds`, which all of them took, and
         "interrupted", if any was.
     trained : int
         How many networks were trained: of these, some may have no weight, and are no members.
+    sides : Sides or None
+        Which members are asked where posteriors are narrow, and which where they are wide.
     """
 
     settings: Any
@@ -54,11 +57,22 @@ class FittedEnsemble:
     weights: FloatArray
     history: History
     trained: int
+    sides: Sides | None = None
+
+    def weights_at(self, observations: Observations) -> FloatArray:
+        """Give the weights of the members at each observation, shape (observations, members)."""
+        if self.sides is None:
+            return np.broadcast_to(self.weights, (len(observations), len(self.weights)))
+        return self.sides.at(self.members, observations)
 
     @property
     def best(self) -> Any:
         """The member of largest weight."""
         return self.members[int(self.weights.argmax())]
+
+    def best_at(self, observation: Observations) -> Any:
+        """The member of largest weight at one observation."""
+        return self.members[int(self.weights_at(observation)[0].argmax())]
 
     @property
     def histories(self) -> tuple[History, ...]:
@@ -78,18 +92,16 @@ class FittedEnsemble:
         average. They come in random order: the first few are a fair sample too.
         """
         rows = len(observations)
-        counts = _counts(self.weights, n, rng.random(rows))
+        counts = _counts(self.weights_at(observations), n, rng.random(rows))
         places = np.broadcast_to(np.arange(len(self.members), dtype=np.int16), counts.shape)
         labels = np.repeat(places.ravel(), counts.ravel()).reshape(rows, n)
         rng.permuted(labels, axis=1, out=labels)
         draws: FloatArray | None = None
-        for place, member in enumerate(self.members):
+        for place in np.flatnonzero(counts.any(axis=0)) if counts.any() else [0]:
             asked = np.flatnonzero(counts[:, place])
             most = int(counts[:, place].max(initial=0))
-            if draws is not None and not most:
-                continue
             own = rng.child(place)[asked] if isinstance(rng, RowGenerators) else rng
-            found = member.sample(observations[asked], most, own)
+            found = self.members[place].sample(observations[asked], most, own)
             if draws is None:
                 draws = np.empty((rows, n, found.shape[2]))
             wanted = np.arange(most) < counts[asked, place, None]
@@ -105,8 +117,17 @@ class FittedEnsemble:
         NoDensityError
             If the method can be drawn from only.
         """
-        each = [member.log_prob(latent, observations) for member in self.members]
-        return logsumexp(np.stack(each), axis=0, b=self.weights[:, None])
+        weights = self.weights_at(observations)
+        shape = len(weights), len(latent) // max(len(weights), 1)
+        rows, found = latent.reshape(*shape, -1), np.full((len(self.members), *shape), -np.inf)
+        for place, member in enumerate(self.members):
+            asked = np.flatnonzero(weights[:, place])
+            if len(asked):
+                here = rows[asked].reshape(-1, latent.shape[1])
+                found[place, asked] = member.log_prob(here, observations[asked]).reshape(
+                    len(asked), -1
+                )
+        return logsumexp(found, axis=0, b=weights.T[:, :, None]).ravel()
 
     def train_more(
         self, data: TrainingData, training: Training, *, seed: int, progress: bool = True
@@ -148,7 +169,8 @@ class FittedEnsemble:
             for place, (_, arrays) in enumerate(written)
             for group, named in arrays.items()
         }
-        return config, {"mixture": {"weights": self.weights}, **groups}
+        sides = {} if self.sides is None else self.sides.to_arrays()
+        return config, {"mixture": {"weights": self.weights} | sides, **groups}
 
 
 @dataclass(frozen=True)
@@ -174,7 +196,7 @@ class DecoderEnsemble(FittedEnsemble):
 
         A mixture has no smooth map from one latent to its draws.
         """
-        return self.best.decode(observation, latent)
+        return self.best_at(observation).decode(observation, latent)
 
 
 @dataclass(frozen=True)
@@ -185,7 +207,7 @@ class FlowEnsemble(DecoderEnsemble):
         self, observation: Observations, parameters: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Find latents and log-determinants of parameters (n, dim), as `decode` has them."""
-        return self.best.encode(observation, parameters)
+        return self.best_at(observation).encode(observation, parameters)
 
     def summarise(self, observations: Observations) -> FloatArray:
         """Give the learned summaries of all members side by side, shape (batch, features)."""
@@ -238,6 +260,7 @@ def mixture(
     seconds: float,
     interrupted: bool,
     trained: int,
+    sides: Sides | None = None,
 ) -> FittedEnsemble:
     """Mix trained networks; the mixture can do what all of them can."""
 
@@ -251,7 +274,7 @@ def mixture(
     history = replace(members[int(weights.argmax())].history, seconds=seconds)
     if interrupted:
         history = replace(history, stopped="interrupted")
-    return kind(settings, members, weights, history, trained)
+    return kind(settings, members, weights, history, trained, sides)
 
 
 def _counts(weights: FloatArray, n: int, chance: FloatArray) -> IntArray:
@@ -263,7 +286,7 @@ def _counts(weights: FloatArray, n: int, chance: FloatArray) -> IntArray:
     array([[2, 3],
            [3, 2]])
     """
-    edges = np.cumsum(weights)[:-1] * n
+    edges = np.cumsum(weights, axis=-1)[..., :-1] * n
     inner = np.floor(edges + chance[:, None]).clip(0, n)
     ends = np.pad(inner, ((0, 0), (1, 1)))
     ends[:, -1] = n

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sbi_inn.methods.ensemble.fitted import FittedEnsemble, mixture
+from sbi_inn.methods.ensemble.sides import Sides, parted
 from sbi_inn.methods.ensemble.training import Member, converged, finite, train, weighed
 from sbi_inn.methods.protocols import Fitted, Further, Groups, TrainingData, declared
 from sbi_inn.simulation.seeds import Stream, sequence
@@ -174,7 +175,7 @@ class Ensemble:
             places = np.argsort([*stages[0], *stages[1]])
             trained = [trained[i] for i in places]
         interrupted = _interrupted(trained, len(methods))
-        members, weights = weighed(converged(trained))
+        members, weights, sides = parted(converged(trained), data)
         return mixture(
             replace(self, method=members[0].fitted.settings),
             tuple(one.fitted for one in members),
@@ -182,6 +183,7 @@ class Ensemble:
             seconds=time.perf_counter() - start,
             interrupted=interrupted,
             trained=len(methods),
+            sides=sides,
         )
 
     @classmethod
@@ -206,6 +208,7 @@ class Ensemble:
             seconds=config["seconds"],
             interrupted=config["interrupted"],
             trained=int(config.get("trained", len(members))),  # files of before do not say it
+            sides=Sides.from_arrays(arrays["mixture"], len(members)),
         )
 
     def member_at(self, place: int) -> Any:

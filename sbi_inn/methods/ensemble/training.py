@@ -101,11 +101,15 @@ def worthwhile(log_density: FloatArray) -> IntArray:
 
 
 def weighed(members: list[Member]) -> tuple[list[Member], FloatArray]:
-    """Choose the networks that are mixed, and their weights."""
-    kept = alike(members)
-    density = np.stack([one.log_density for one in kept])
+    """Choose the networks that are mixed at all observations, and their weights."""
+    return mixed(alike(members))
+
+
+def mixed(members: list[Member]) -> tuple[list[Member], FloatArray]:
+    """Leave out those that the others make superfluous, and give the weights of the others."""
+    density = np.stack([one.log_density for one in members])
     chosen = worthwhile(density)
-    return [kept[place] for place in chosen], stacked(density[chosen])
+    return [members[place] for place in chosen], stacked(density[chosen])
 
 
 def alike(members: list[Member]) -> list[Member]:
@@ -113,17 +117,28 @@ def alike(members: list[Member]) -> list[Member]:
 
     Narrow and wide posteriors together are too wide, even if truths are likelier by them.
     """
+    return max(by_kind(members), key=_together)
+
+
+def by_kind(members: list[Member]) -> list[list[Member]]:
+    """Group the networks by what they may be mixed with."""
     kinds: dict[str, list[Member]] = {}
     for one in members:
         kinds.setdefault(getattr(one.fitted, "kind", ""), []).append(one)
-    return max(kinds.values(), key=_together)
+    return list(kinds.values())
+
+
+def density_of(members: list[Member], weights: FloatArray) -> FloatArray:
+    """Give the log density of each validation row under a mixture."""
+    each = np.stack([one.log_density for one in members])
+    found: FloatArray = logsumexp(each, axis=0, b=weights[:, None])
+    return np.where(np.isnan(found), -np.inf, found)
 
 
 def _together(members: list[Member]) -> float:
     """Mean log density of the validation rows under the mixture."""
-    density = np.stack([one.log_density for one in members])
-    found = logsumexp(density, axis=0, b=stacked(density)[:, None])
-    return float(np.where(np.isnan(found), -np.inf, found).mean())
+    weights = stacked(np.stack([one.log_density for one in members]))
+    return float(density_of(members, weights).mean())
 
 
 def _score(fitted: Fitted, latent: FloatArray, observations: Observations) -> FloatArray:

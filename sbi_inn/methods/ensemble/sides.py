@@ -1,0 +1,142 @@
+"""Ask some networks where posteriors are narrow, and others where they are wide.
+
+A learned likelihood is sharp where data tell much, and may be worse than other networks where they
+tell little, such as where every count is zero. Whichever is likelier on average over the prior is
+then the wrong one at many observations; and both mixed make narrow posteriors too wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Self
+
+import numpy as np
+
+from sbi_inn.methods.ensemble.training import Member, by_kind, density_of, mixed, stacked, weighed
+from sbi_inn.methods.protocols import Measurer, TrainingData
+from sbi_inn.observation.batch import Observations
+from sbi_inn.typing import AnyArray, BoolArray, FloatArray
+
+# Quantiles of the volumes of posteriors at which narrow and wide ones may be parted.
+LIMITS = np.linspace(0.1, 0.9, 17)
+# Nats that parting them has to bring on average, and how many of its standard errors.
+WORTH, SURE = 0.01, 3.5
+# Nats that one row may say for or against it.
+MOST = 20.0
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Which networks are asked at an observation, by how narrow its posterior is.
+
+    Attributes
+    ----------
+    judges : tuple of int
+        The members whose log volumes of the posterior are averaged.
+    limit : float
+        What parts narrow posteriors from wide ones, in nats.
+    weights : array, shape (2, members)
+        Of the members where posteriors are narrow, and where they are wide.
+    """
+
+    judges: tuple[int, ...]
+    limit: float
+    weights: FloatArray
+
+    def at(self, members: Sequence[Measurer], observations: Observations) -> FloatArray:
+        """Give the weights of the members at each observation, shape (observations, members)."""
+        volume = volumes([members[place] for place in self.judges], observations)
+        return self.weights[(volume > self.limit).astype(np.intp)]
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Give what files keep."""
+        limit = np.array([self.limit])
+        return {"judges": np.array(self.judges), "limit": limit, "sides": self.weights}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, AnyArray], members: int) -> Self | None:
+        """Read back what `to_arrays` gave; None where weights are the same at all observations.
+
+        Raises
+        ------
+        ValueError
+            If it does not fit as many members.
+        """
+        if "sides" not in arrays:
+            return None
+        judges, limit, weights = (arrays[name] for name in ("judges", "limit", "sides"))
+        fits = judges.shape == (2,) and limit.shape == (1,) and weights.shape == (2, members)
+        if not fits or not (judges < members).all() or not np.allclose(weights.sum(axis=1), 1.0):
+            raise ValueError(f"sides of {members} members: {judges}, {limit}, {weights}")
+        return cls(tuple(map(int, judges)), float(limit[0]), np.asarray(weights, float))
+
+
+def volumes(judges: Sequence[Measurer], observations: Observations) -> FloatArray:
+    """Average the log volumes of posteriors, shape (observations,)."""
+    found: FloatArray = np.mean([judge.log_volume(observations) for judge in judges], axis=0)
+    return found
+
+
+def parted(
+    members: list[Member], data: TrainingData
+) -> tuple[list[Member], FloatArray, Sides | None]:
+    """Choose the networks that are mixed, their weights on average, and where each is asked.
+
+    Networks of one kind are asked everywhere, unless those of another surely make validation rows
+    likelier on one side.
+    """
+    best, weights = weighed(members)
+    kinds = [mixed(kind) for kind in by_kind(members)]
+    if len(kinds) < 2 or not all(isinstance(one.fitted, Measurer) for one in members):
+        return best, weights, None
+    seen = data.observations[data.validation]
+    judges = [int(shares.argmax()) for _, shares in kinds]
+    volume = np.stack(
+        [volumes([kept[i].fitted], seen) for i, (kept, _) in zip(judges, kinds, strict=True)]
+    )
+    alone = next(place for place, (kept, _) in enumerate(kinds) if kept[0] is best[0])
+    found = _parting(np.stack([density_of(*kind) for kind in kinds]), alone, volume)
+    if found is None:
+        return best, weights, None
+    limit, *asked = found
+    wide = volume[asked].mean(axis=0) > limit
+    kept = [kinds[kind][0] for kind in asked]
+    sides = Sides((judges[asked[0]], len(kept[0]) + judges[asked[1]]), limit, _each(kept, wide))
+    return kept[0] + kept[1], np.array([np.mean(~wide), np.mean(wide)]) @ sides.weights, sides
+
+
+def _parting(density: FloatArray, alone: int, volume: FloatArray) -> tuple[float, int, int] | None:
+    """Find the limit that makes rows likeliest, and the kinds asked below and above it.
+
+    None if no limit is surely better than the kind that would be asked alone.
+
+    Parameters
+    ----------
+    density : array, shape (kinds, rows)
+    alone : int
+    volume : array, shape (kinds, rows)
+    """
+    more = np.nan_to_num(density - density[alone], nan=0.0).clip(-MOST, MOST)
+    best, found = np.zeros(density.shape[1]), None
+    for narrow, wide in permutations(range(len(density)), 2):
+        both = volume[[narrow, wide]].mean(axis=0)
+        for limit in np.quantile(both, LIMITS):
+            gain = np.where(both > limit, more[wide], more[narrow])
+            if gain.mean() > best.mean():
+                best, found = gain, (float(limit), narrow, wide)
+    least = max(WORTH, SURE * best.std() / len(best) ** 0.5)
+    return found if best.mean() > least else None
+
+
+def _each(kept: list[list[Member]], wide: BoolArray) -> FloatArray:
+    """Weigh those that are asked where posteriors are narrow, and the others where wide."""
+    weights = np.zeros((2, len(kept[0]) + len(kept[1])))
+    for side, (members, places) in enumerate(
+        zip(kept, (slice(len(kept[0])), slice(len(kept[0]), None)), strict=True)
+    ):
+        weights[side, places] = stacked(
+            np.stack([one.log_density[wide == side] for one in members])
+        )
+    return weights
