@@ -20,7 +20,8 @@ def networks(core: Core) -> pd.DataFrame:
     DataFrame
         One row a network, indexed by its number in the order of `fit_posterior(ensemble=)`,
         counted from 1; after `refine`, by its kind: several have the same number. `weight` is its
-        share of the draws, the same at every observation.
+        share of the draws. `asked` says at which observations: "everywhere", or where posteriors
+        are "narrow" or "wide" (then `weight` is the average over simulations).
         `validation_loss` is in nats, the smaller the better. Networks that were left out have no
         row.
 
@@ -38,13 +39,14 @@ def networks(core: Core) -> pd.DataFrame:
     fitted: Any = core.fitted
     while isinstance(fitted, Recalibrated):
         fitted = fitted.inner
-    members, weights = (fitted,), [1.0]
+    members, weights, sides = (fitted,), [1.0], None
     if isinstance(fitted, FittedEnsemble):
-        members, weights = fitted.members, fitted.weights.tolist()
+        members, weights, sides = fitted.members, fitted.weights.tolist(), fitted.sides
     places = [getattr(member.settings, "place", place) for place, member in enumerate(members)]
     return pd.DataFrame(
         {
             "weight": weights,
+            "asked": ["everywhere"] * len(members) if sides is None else sides.asked(),
             "validation_loss": [_loss(member.history) for member in members],
             "description": [member.describe() for member in members],
         },

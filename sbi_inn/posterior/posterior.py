@@ -125,9 +125,10 @@ class Posterior:
     def networks(self) -> pd.DataFrame:
         """The networks that draws come from, one row each, indexed by number or kind from 1.
 
-        Columns: `weight`, the share of the draws, the same at every observation;
-        `validation_loss`, in nats, the smaller the better; `description`, how it reads the
-        observation and starts. Networks that were left out have no row.
+        Columns: `weight`, the share of the draws; `asked`, at which observations: "everywhere", or
+        where posteriors are "narrow" or "wide"; `validation_loss`, in nats, the smaller the better;
+        `description`, how it reads the observation and starts. Networks that were left out have no
+        row.
         """
         return networks(self.core)
 

@@ -96,7 +96,7 @@ class FittedCINN:
             for each in (latent, -latent):
                 z = self._tensor(each).expand(len(context), -1)
                 parts = zip(z.split(ROWS), context.split(ROWS), strict=True)
-                found += torch.cat([self.network.flow.inverse(*part)[1] for part in parts]).numpy()
+                found += to_numpy(torch.cat([self.network.flow.inverse(*p)[1] for p in parts]))
         return found / (2 * PROBES)
 
     def _batch(self, observations: Observations) -> Batch:

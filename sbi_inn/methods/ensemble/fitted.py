@@ -151,6 +151,8 @@ class FittedEnsemble:
         """Say what it is in half a line, and how many networks were trained for it."""
         kept = len(self.members)
         count = f"{kept} of {self.trained} networks" if kept < self.trained else f"{kept}"
+        if self.sides is not None:
+            count += ", one kind where posteriors are narrow and another where they are wide"
         return f"ensemble of {count}: {self.best.describe()}"
 
     def to_arrays(self) -> tuple[dict[str, Any], Groups]:

@@ -20,11 +20,11 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.typing import AnyArray, BoolArray, FloatArray
 
 # Quantiles of the volumes of posteriors at which narrow and wide ones may be parted.
-LIMITS = np.linspace(0.1, 0.9, 17)
+LIMITS = (0.02, 0.05, *np.linspace(0.1, 0.9, 17), 0.95, 0.98)
 # Nats that parting them has to bring on average, and how many of its standard errors.
-WORTH, SURE = 0.01, 3.5
-# Nats that one row may say for or against it.
-MOST = 20.0
+WORTH, SURE = 0.005, 2.5
+# Nats that one row may say for or against it: some far tails are not to decide for all others.
+MOST = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ class Sides:
         """Give the weights of the members at each observation, shape (observations, members)."""
         volume = volumes([members[place] for place in self.judges], observations)
         return self.weights[(volume > self.limit).astype(np.intp)]
+
+    def asked(self) -> list[str]:
+        """Say of each member where it is asked."""
+        return ["narrow" if narrow > 0 else "wide" for narrow in self.weights[0]]
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Give what files keep."""
