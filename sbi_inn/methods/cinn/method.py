@@ -161,12 +161,9 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         """Whether a start in closed form is wanted, and parameters and observables allow it."""
         if not self.starts_exact or self.summary != "auto" or data.cuts:
             return False
-        if (
-            self.start == "auto"
-            and self.learns_likelihood
-            and (not may_learn(data) or discrete(data))
-        ):
-            return False  # the fourth network would be what the second is
+        late = self.start == "auto" and self.learns_likelihood
+        if late and (not may_learn(data) or (self.beat is not None and discrete(data))):
+            return False  # of choices and counts, the second network has learned it in vain
         return not data.observations.grids
 
     def _learns_likelihood(self, data: TrainingData) -> bool:
