@@ -71,7 +71,7 @@ class FittedEnsemble:
         return self.members[int(self.weights.argmax())]
 
     def best_at(self, observation: Observations) -> Any:
-        """The member of largest weight at one observation."""
+        """Give the member of largest weight at one observation."""
         return self.members[int(self.weights_at(observation)[0].argmax())]
 
     @property
@@ -97,7 +97,7 @@ class FittedEnsemble:
         labels = np.repeat(places.ravel(), counts.ravel()).reshape(rows, n)
         rng.permuted(labels, axis=1, out=labels)
         draws: FloatArray | None = None
-        for place in np.flatnonzero(counts.any(axis=0)) if counts.any() else [0]:
+        for place in np.flatnonzero(counts.any(axis=0)).tolist() or [0]:
             asked = np.flatnonzero(counts[:, place])
             most = int(counts[:, place].max(initial=0))
             own = rng.child(place)[asked] if isinstance(rng, RowGenerators) else rng

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from sbi_inn.methods.ensemble.training import Member, by_kind, density_of, mixed, stacked, weighed
 from sbi_inn.methods.protocols import Measurer, TrainingData
@@ -45,10 +46,10 @@ class Sides:
     limit: float
     weights: FloatArray
 
-    def at(self, members: Sequence[Measurer], observations: Observations) -> FloatArray:
+    def at(self, members: Sequence[Any], observations: Observations) -> FloatArray:
         """Give the weights of the members at each observation, shape (observations, members)."""
-        volume = volumes([members[place] for place in self.judges], observations)
-        return self.weights[(volume > self.limit).astype(np.intp)]
+        volumes = [members[place].log_volume(observations) for place in self.judges]
+        return self.weights[(np.mean(volumes, axis=0) > self.limit).astype(np.intp)]
 
     def asked(self) -> list[str]:
         """Say of each member where it is asked."""
@@ -77,12 +78,6 @@ class Sides:
         return cls(tuple(map(int, judges)), float(limit[0]), np.asarray(weights, float))
 
 
-def volumes(judges: Sequence[Measurer], observations: Observations) -> FloatArray:
-    """Average the log volumes of posteriors, shape (observations,)."""
-    found: FloatArray = np.mean([judge.log_volume(observations) for judge in judges], axis=0)
-    return found
-
-
 def parted(
     members: list[Member], data: TrainingData
 ) -> tuple[list[Member], FloatArray, Sides | None]:
@@ -97,18 +92,18 @@ def parted(
         return best, weights, None
     seen = data.observations[data.validation]
     judges = [int(shares.argmax()) for _, shares in kinds]
-    volume = np.stack(
-        [volumes([kept[i].fitted], seen) for i, (kept, _) in zip(judges, kinds, strict=True)]
-    )
+    heaviest: list[Any] = [kept[i].fitted for i, (kept, _) in zip(judges, kinds, strict=True)]
+    volume = np.stack([one.log_volume(seen) for one in heaviest])
     alone = next(place for place, (kept, _) in enumerate(kinds) if kept[0] is best[0])
     found = _parting(np.stack([density_of(*kind) for kind in kinds]), alone, volume)
     if found is None:
         return best, weights, None
     limit, *asked = found
     wide = volume[asked].mean(axis=0) > limit
-    kept = [kinds[kind][0] for kind in asked]
-    sides = Sides((judges[asked[0]], len(kept[0]) + judges[asked[1]]), limit, _each(kept, wide))
-    return kept[0] + kept[1], np.array([np.mean(~wide), np.mean(wide)]) @ sides.weights, sides
+    narrow, broad = (kinds[kind][0] for kind in asked)
+    places = judges[asked[0]], len(narrow) + judges[asked[1]]
+    sides = Sides(places, limit, _each([narrow, broad], wide))
+    return narrow + broad, np.array([np.mean(~wide), np.mean(wide)]) @ sides.weights, sides
 
 
 def _parting(density: FloatArray, alone: int, volume: FloatArray) -> tuple[float, int, int] | None:
@@ -134,13 +129,8 @@ def _parting(density: FloatArray, alone: int, volume: FloatArray) -> tuple[float
     return found if best.mean() > least else None
 
 
-def _each(kept: list[list[Member]], wide: BoolArray) -> FloatArray:
+def _each(asked: list[list[Member]], wide: BoolArray) -> FloatArray:
     """Weigh those that are asked where posteriors are narrow, and the others where wide."""
-    weights = np.zeros((2, len(kept[0]) + len(kept[1])))
-    for side, (members, places) in enumerate(
-        zip(kept, (slice(len(kept[0])), slice(len(kept[0]), None)), strict=True)
-    ):
-        weights[side, places] = stacked(
-            np.stack([one.log_density[wide == side] for one in members])
-        )
+    rows = [np.stack([one.log_density[wide == side] for one in asked[side]]) for side in (0, 1)]
+    weights: FloatArray = block_diag(*map(stacked, rows))
     return weights

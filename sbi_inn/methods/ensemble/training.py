@@ -131,7 +131,7 @@ def by_kind(members: list[Member]) -> list[list[Member]]:
 def density_of(members: list[Member], weights: FloatArray) -> FloatArray:
     """Give the log density of each validation row under a mixture."""
     each = np.stack([one.log_density for one in members])
-    found: FloatArray = logsumexp(each, axis=0, b=weights[:, None])
+    found = np.asarray(logsumexp(each, axis=0, b=weights[:, None]), float)
     return np.where(np.isnan(found), -np.inf, found)
 
 
