@@ -161,9 +161,12 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         """Whether a start in closed form is wanted, and parameters and observables allow it."""
         if not self.starts_exact or self.summary != "auto" or data.cuts:
             return False
-        late = self.start == "auto" and self.learns_likelihood
-        if late and (not may_learn(data) or (self.beat is not None and discrete(data))):
-            return False  # of choices and counts, the second network has learned it in vain
+        if (
+            self.start == "auto"
+            and self.learns_likelihood
+            and (not may_learn(data) or discrete(data))
+        ):
+            return False  # the fourth network would be what the second is
         return not data.observations.grids
 
     def _learns_likelihood(self, data: TrainingData) -> bool:
