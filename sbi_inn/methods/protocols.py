@@ -201,15 +201,6 @@ class Summariser(Protocol):
 
 
 @runtime_checkable
-class Measurer(Protocol):
-    """A trained method that says how narrow a posterior is without drawing from it."""
-
-    def log_volume(self, observations: Observations) -> FloatArray:
-        """Give the log volume of each posterior, up to a constant of all, shape (batch,)."""
-        ...
-
-
-@runtime_checkable
 class Weigher(Protocol):
     """A trained method whose draws or densities take much more than one look at the network."""
 

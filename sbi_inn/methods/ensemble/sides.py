@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from scipy.linalg import block_diag
 
 from sbi_inn.methods.ensemble.training import Member, by_kind, density_of, mixed, stacked, weighed
-from sbi_inn.methods.protocols import Measurer, TrainingData
+from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.batch import Observations
 from sbi_inn.typing import AnyArray, BoolArray, FloatArray
 
@@ -26,6 +26,15 @@ LIMITS = (0.02, 0.05, *np.linspace(0.1, 0.9, 17), 0.95, 0.98)
 WORTH, SURE = 0.005, 2.5
 # Nats that one row may say for or against it: some far tails are not to decide for all others.
 MOST = 5.0
+
+
+@runtime_checkable
+class Measurer(Protocol):
+    """A trained method that says how narrow a posterior is without drawing from it."""
+
+    def log_volume(self, observations: Observations) -> FloatArray:
+        """Give the log volume of each posterior, up to a constant of all, shape (batch,)."""
+        ...
 
 
 @dataclass(frozen=True)
