@@ -117,16 +117,15 @@ class FittedEnsemble:
         NoDensityError
             If the method can be drawn from only.
         """
-        weights = self.weights_at(observations)
-        shape = len(weights), len(latent) // max(len(weights), 1)
-        rows, found = latent.reshape(*shape, -1), np.full((len(self.members), *shape), -np.inf)
+        weights, dim = self.weights_at(observations), latent.shape[1]
+        each = len(latent) // max(len(weights), 1)
+        rows = latent.reshape(len(weights), each, dim)
+        found = np.full((len(self.members), *rows.shape[:2]), -np.inf)
         for place, member in enumerate(self.members):
             asked = np.flatnonzero(weights[:, place])
             if len(asked):
-                here = rows[asked].reshape(-1, latent.shape[1])
-                found[place, asked] = member.log_prob(here, observations[asked]).reshape(
-                    len(asked), -1
-                )
+                density = member.log_prob(rows[asked].reshape(-1, dim), observations[asked])
+                found[place, asked] = density.reshape(len(asked), each)
         return logsumexp(found, axis=0, b=weights.T[:, :, None]).ravel()
 
     def train_more(

@@ -134,6 +134,8 @@ def test_draws_and_densities_are_those_of_the_networks_asked(parted_mixture):
     assert_allclose(np.trapezoid(np.exp(both), x, axis=1), 1, atol=1e-8)
     one = parted_mixture.log_prob(x[:, None], here[[1]])
     assert_allclose(one, both[1])
+    assert parted_mixture.log_prob(np.empty((0, 1)), here[[1]]).shape == (0,)
+    assert parted_mixture.log_prob(np.empty((0, 1)), here[[]]).shape == (0,)
     assert parted_mixture.best_at(here[[0]]).mean == -50
     assert parted_mixture.best_at(here[[1]]).mean == 50
 
