@@ -193,7 +193,7 @@ class DecoderEnsemble(FittedEnsemble):
         return self.best.latent_dim
 
     def decode(self, observation: Observations, latent: FloatArray) -> FloatArray:
-        """Find the parameters (n, dim) that latents stand for, in the member of largest weight.
+        """Find the parameters (n, dim) that latents stand for, in the member of most weight here.
 
         A mixture has no smooth map from one latent to its draws.
         """

@@ -82,7 +82,8 @@ class Sides:
             return None
         judges, limit, weights = (arrays[name] for name in ("judges", "limit", "sides"))
         fits = judges.shape == (2,) and limit.shape == (1,) and weights.shape == (2, members)
-        if not fits or not (judges < members).all() or not np.allclose(weights.sum(axis=1), 1.0):
+        known = fits and np.isin(judges, np.arange(members)).all() and np.isfinite(limit).all()
+        if not known or not (weights >= 0).all() or not np.allclose(weights.sum(axis=1), 1.0):
             raise ValueError(f"sides of {members} members: {judges}, {limit}, {weights}")
         return cls(tuple(map(int, judges)), float(limit[0]), np.asarray(weights, float))
 

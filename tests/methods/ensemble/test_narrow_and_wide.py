@@ -146,7 +146,14 @@ def test_files_keep_them(parted_mixture):
     assert (again.judges, again.limit) == (sides.judges, sides.limit)
     assert_allclose(again.weights, sides.weights)
     assert Sides.from_arrays({"weights": np.ones(1)}, 1) is None
-    for broken in ({"sides": np.ones((2, 3))}, {"judges": np.array([0, 3])}, {"limit": np.ones(0)}):
+    for broken in (
+        {"sides": np.ones((2, 3))},
+        {"sides": np.array([[2.0, -1.0, 0.0], [0.0, 0.3, 0.7]])},
+        {"judges": np.array([0, 3])},
+        {"judges": np.array([0, -1])},
+        {"limit": np.ones(0)},
+        {"limit": np.array([np.nan])},
+    ):
         with pytest.raises(ValueError, match="sides"):
             Sides.from_arrays(sides.to_arrays() | broken, 3)
 
