@@ -24,7 +24,6 @@ from sbi_inn.prior.box import Box
 from sbi_inn.summary_networks import not_pixels
 from sbi_inn.summary_networks.curves import places_of_curves
 from sbi_inn.summary_networks.exact import Exact, Way
-from sbi_inn.summary_networks.sufficient import Sufficient
 from sbi_inn.training.side_by_side import one_thread
 from sbi_inn.typing import FloatArray, IntArray
 
@@ -140,15 +139,14 @@ class Readings:
 
     def fit(self, latents: FloatArray, observations: Observations) -> Exact:
         """Learn how they are scaled; of hundreds also what parameters, (n, d), change in them."""
-        read = not_pixels(observations)
         return Exact.fit(
             observations,
-            read,
+            not_pixels(observations),
             likelihood=True,
             curves=self.curves,
             recurring=False,  # too many numbers for a few hundred simulations
             alike=True,
-            sufficient=Sufficient.of(observations, read, latents),
+            latents=latents,
         )
 
 

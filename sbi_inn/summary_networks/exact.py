@@ -18,23 +18,14 @@ from torch import Tensor
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.columns import Columns, named, prefixed
 from sbi_inn.summary_networks.counted import Counted
-from sbi_inn.summary_networks.curves import faint_curves
 from sbi_inn.summary_networks.described import (
-    described_curves,
-    described_sets,
     large_sets,
-    width_of_curves,
 )
 from sbi_inn.summary_networks.neighbours import Neighbours
 from sbi_inn.summary_networks.patterns import Patterns
-from sbi_inn.summary_networks.recurring import Recurring
-from sbi_inn.summary_networks.shares import Shares
-from sbi_inn.summary_networks.sufficient import Sufficient
+from sbi_inn.summary_networks.source import Part, Source
 from sbi_inn.summary_networks.whitening import Whitened
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
-
-Part = Literal["curves", "shares"]
-"""What is read besides, and may be left out."""
 
 Way = Literal["observables", "laws", "counts", "entries"]
 """A likelihood reads observables; of curves what describes them; counts; or how many entries of
@@ -46,14 +37,7 @@ MOST_OBSERVABLES, MOST_BINARY = 200, 1_000
 WHITENED = "whitened:"
 NEIGHBOURS = "neighbours:"  # those of `Neighbours`
 PATTERNS = "patterns:"  # those of `Patterns`
-PROFILED = "profiled:"  # of empty arrays, before the name of a set
-CURVES = "curves:"  # of the places of curves
-SHARES = "shares:"  # of the limits of shares
 COUNTED = "counted:"  # of the arrays of `Counted`
-ENTRIES = "entries"  # of an empty array, where entries between limits are counted
-MOVING = "moving:"  # of empty arrays, before the name of a series
-RECURRING = "recurring"  # of the limits of `Recurring`
-SUFFICIENT = "sufficient:"  # of the arrays of `Sufficient`
 
 
 @dataclass(frozen=True)
@@ -62,46 +46,24 @@ class Exact:
 
     Attributes
     ----------
-    read : array of int
-        Which features of `Observations.vector` are among them.
+    source : Source
+        What is read of observations.
     columns : Columns
     whitened : Whitened
-    givens : array of int
-        Which of the columns are givens and log sizes of sets.
+    counted : Counted
+        Which of the columns are counts; these are also read as log(1 + n).
     neighbours : Neighbours or None
         What they say comes after all that.
     patterns : Patterns or None
         What they say comes last.
-    profiled : tuple of str
-        Sets that are also read by the quantiles of their columns.
-    curves : mapping of str to array of int, shape (length, columns)
-        Places of curves, which are also read by what describes a series.
-    moving : tuple of str
-        Series of which it is also read how much they change; none in older files.
-    shares : Shares
-        What is read of sets where simulations are much alike.
-    counted : Counted
-        Which of the columns are counts; these are also read as log(1 + n).
-    sufficient : Sufficient or None
-        What is read in place of hundreds of observables of fixed shape.
-    recurring : Recurring or None
-        What is read of what entries of these series, and of curves, owe to those before them; None
-        in older files.
     """
 
-    read: IntArray
+    source: Source
     columns: Columns
     whitened: Whitened
-    givens: IntArray
-    neighbours: Neighbours | None = None
-    profiled: tuple[str, ...] = ()
-    curves: Mapping[str, IntArray] = field(default_factory=dict)
-    moving: tuple[str, ...] = ()
-    shares: Shares = field(default_factory=Shares)
-    patterns: Patterns | None = None
     counted: Counted = field(default_factory=Counted)
-    sufficient: Sufficient | None = None
-    recurring: Recurring | None = None
+    neighbours: Neighbours | None = None
+    patterns: Patterns | None = None
 
     @classmethod
     def fit(
@@ -112,40 +74,42 @@ class Exact:
         likelihood: bool = False,
         curves: Mapping[str, IntArray] | None = None,
         alike: bool = False,
-        sufficient: Sufficient | None = None,
+        latents: FloatArray | None = None,
         recurring: bool = True,
     ) -> Exact:
         """Learn it from a batch of observations.
 
         For a `likelihood`, with profiles of their large sets and with counts as such. With shares
         of these sets where simulations are much `alike`, and with what describes curves: by
-        default those among them. With what is `sufficient` in place of those of fixed shape. With
-        what is `recurring` in curves and series.
+        default those among them. With what is `recurring` in curves and series. Given `latents`
+        (rows, dim), hundreds of observables of fixed shape, and hundreds of statistics of sets, are
+        read as what these parameters change in them.
         """
-        profiled = large_sets(observations) if likelihood else ()
-        shares = Shares.fit(observations, profiled) if alike else Shares()
-        curves = faint_curves(observations) if curves is None else curves
-        moving = tuple(observations.series)
-        past, told = Recurring.fit(observations, moving, curves) if recurring else (None, None)
-        table, givens = _table(
-            observations, read, profiled, shares, curves, moving, sufficient, told
+        source, table = Source.fit(
+            observations,
+            read,
+            profiled=large_sets(observations) if likelihood else (),
+            curves=curves,
+            alike=alike,
+            latents=latents,
+            recurring=recurring,
         )
-        columns, whitened = Columns.fit(table, scores=True), Whitened.fit(table)
-        first, counted = observations.vector.shape[1] - observations.givens, Counted()
-        if likelihood and sufficient is None:
-            counted = Counted.fit(table[:, : (read < first).sum()])
-        found = cls(read, columns, whitened, givens, None, profiled, curves, moving, shares)
-        return replace(found, counted=counted, sufficient=sufficient, recurring=past)
+        found = cls(source, Columns.fit(table, scores=True), Whitened.fit(table))
+        if not likelihood or source.sufficient is not None:
+            return found
+        first = observations.vector.shape[1] - observations.givens
+        return replace(found, counted=Counted.fit(table[:, : (read < first).sum()]))
 
-    def without(self, part: Part, observations: Observations) -> Exact:
+    def without(self, part: Part, latents: FloatArray, observations: Observations) -> Exact:
         """Learn it anew without what describes curves, or without shares."""
+        source = self.source
         return Exact.fit(
             observations,
-            self.read,
-            likelihood=bool(self.profiled or self.counted),
-            curves={} if part == "curves" else self.curves,
-            alike=bool(self.shares) and part != "shares",
-            sufficient=self.sufficient,
+            source.read,
+            likelihood=bool(source.profiled or self.counted),
+            curves={} if part == "curves" else source.curves,
+            alike=bool(source.shares) and part != "shares",
+            latents=latents,
         )
 
     def with_neighbours(self, latents: FloatArray, observations: Observations) -> Exact:
@@ -163,7 +127,7 @@ class Exact:
     def width(self) -> int:
         """How many features it gives."""
         heard = sum(one.width for one in (self.neighbours, self.patterns) if one is not None)
-        return self._read + len(self.counted.columns) + self.shares.width + heard
+        return self._read + len(self.counted.columns) + self.source.shares.width + heard
 
     @property
     def _read(self) -> int:
@@ -186,7 +150,7 @@ class Exact:
 
         Without what describes curves.
         """
-        return self._of_observables(self._describing)
+        return self._of_observables(self.source.describing(self.columns.scale.shape[1]))
 
     def ways(self, most: int = MOST_OBSERVABLES) -> dict[Way, tuple[int, ...]]:
         """Each way to choose features of which a likelihood is learned: so many at most."""
@@ -222,31 +186,22 @@ class Exact:
 
         None beside hundreds of observables of fixed shape.
         """
-        if not self.shares.counted or self.sufficient is not None:
+        source = self.source
+        if not source.shares.counted or source.sufficient is not None:
             return ()
         first = self._read + len(self.counted.columns)
-        others = self._of_observables(np.arange(len(self.read), self.columns.scale.shape[1]))
-        return others + tuple(range(first, first + self.shares.width))
+        others = self._of_observables(np.arange(len(source.read), self.columns.scale.shape[1]))
+        return others + tuple(range(first, first + source.shares.width))
 
     @property
     def laws(self) -> tuple[int, ...]:
         """The same with what describes curves, without their entries; none without curves."""
-        if not self.curves:
-            return ()
-        if self.sufficient is not None:
-            return self._of_observables(np.arange(self.sufficient.width))
-        entries = np.concatenate([places.ravel() for places in self.curves.values()])
-        return self._of_observables(np.flatnonzero(np.isin(self.read, entries)))
+        return self._of_observables(self.source.drawn) if self.source.curves else ()
 
     @property
-    def _describing(self) -> IntArray:
-        """Which columns describe curves: the last ones, but for what is recurring of series."""
-        n, places = self.columns.scale.shape[1], []
-        if self.recurring is not None:
-            places = list(range(n - self.recurring.of_curves, n))
-            n -= self.recurring.limits.shape[1]
-        places += range(n - width_of_curves(self.curves.values()), n)
-        return np.array(places, dtype=np.int64)
+    def givens(self) -> IntArray:
+        """Which of the columns are givens and log sizes of sets."""
+        return self.source.givens
 
     def _of_observables(self, without: IntArray) -> tuple[int, ...]:
         kept = np.delete(np.arange(self.columns.scale.shape[1]), np.union1d(self.givens, without))
@@ -278,18 +233,9 @@ class Exact:
 
     def _parts(self, observations: Observations) -> tuple[AnyArray, AnyArray, AnyArray]:
         """Give columns as they are, what was made of them by whitening, and counts."""
-        table, _ = _table(
-            observations,
-            self.read,
-            self.profiled,
-            self.shares,
-            self.curves,
-            self.moving,
-            self.sufficient,
-            None if self.recurring is None else self.recurring(observations),
-        )
+        table = self.source(observations)
         whitened, counts = self.whitened(table), self.counted(table)
-        counts = np.hstack([counts, self.shares.counts(observations)])
+        counts = np.hstack([counts, self.source.shares.counts(observations)])
         return self.columns(table), whitened.astype(np.float32), counts.astype(np.float32)
 
     def _components(self, whitened: AnyArray) -> AnyArray:
@@ -297,66 +243,22 @@ class Exact:
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Give everything as named arrays."""
-        whitened = prefixed(WHITENED, self.whitened.to_arrays())
-        found = {"read": self.read, "givens": self.givens} | self.columns.to_arrays() | whitened
-        found |= {PROFILED + name: np.empty(0) for name in self.profiled}
-        found |= prefixed(SHARES, self.shares.limits) | prefixed(COUNTED, self.counted.to_arrays())
-        found |= prefixed(CURVES, self.curves) | {MOVING + n: np.empty(0) for n in self.moving}
-        if self.neighbours is not None:
-            found |= prefixed(NEIGHBOURS, self.neighbours.to_arrays())
-        found |= {ENTRIES: np.empty(0)} if self.shares.counted else {}
-        found |= {RECURRING: self.recurring.limits} if self.recurring else {}
-        parts = {PATTERNS: self.patterns, SUFFICIENT: self.sufficient}
-        for prefix, part in parts.items():
-            if part is not None:
-                found |= prefixed(prefix, part.to_arrays())
+        found = self.source.to_arrays() | self.columns.to_arrays()
+        found |= prefixed(WHITENED, self.whitened.to_arrays())
+        found |= prefixed(COUNTED, self.counted.to_arrays())
+        for prefix, part in {NEIGHBOURS: self.neighbours, PATTERNS: self.patterns}.items():
+            found |= {} if part is None else prefixed(prefix, part.to_arrays())
         return found
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Exact:
         """Read back what `to_arrays` gave."""
-        whitened = Whitened.from_arrays(named(WHITENED, arrays))
         kept, alike = named(NEIGHBOURS, arrays), named(PATTERNS, arrays)
-        few = named(SUFFICIENT, arrays)
-        neighbours = Neighbours.from_arrays(kept) if kept else None
-        curves, moving = named(CURVES, arrays), tuple(named(MOVING, arrays))
-        limits = arrays.get(RECURRING)
         return cls(
-            arrays["read"],
+            Source.from_arrays(arrays),
             Columns.from_arrays(arrays),
-            whitened,
-            arrays["givens"],
-            neighbours,
-            tuple(named(PROFILED, arrays)),
-            curves,
-            moving,
-            Shares(named(SHARES, arrays), ENTRIES in arrays),
-            Patterns.from_arrays(alike) if alike else None,
+            Whitened.from_arrays(named(WHITENED, arrays)),
             Counted.from_arrays(named(COUNTED, arrays)),
-            Sufficient.from_arrays(few) if few else None,
-            None if limits is None else Recurring(moving, curves, limits),
+            Neighbours.from_arrays(kept) if kept else None,
+            Patterns.from_arrays(alike) if alike else None,
         )
-
-
-def _table(
-    observations: Observations,
-    read: IntArray,
-    profiled: tuple[str, ...],
-    shares: Shares,
-    curves: Mapping[str, IntArray],
-    moving: tuple[str, ...],
-    sufficient: Sufficient | None,
-    recurring: FloatArray | None,
-) -> tuple[FloatArray, IntArray]:
-    """Give the columns, and the places of givens and log sizes among them."""
-    told, sizes = described_sets(observations, profiled, moving)
-    first = observations.vector.shape[1] - observations.givens
-    drawn = described_curves(observations.vector, curves.values())
-    plain = observations.vector[:, read]
-    known = read >= first
-    if sufficient is not None:
-        plain = np.hstack([sufficient(plain[:, ~known]), plain[:, known]])
-        known = np.append(np.zeros(sufficient.width, bool), known[known])
-    past = [] if recurring is None else [recurring]
-    table = np.hstack([plain, told, shares(observations), drawn, *past])
-    return table, np.concatenate([np.flatnonzero(known), len(known) + sizes])

@@ -19,7 +19,6 @@ from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.location import LINEAR, location_scale, squash, thinned
 from sbi_inn.summary_networks.ordered import Ordered
 from sbi_inn.summary_networks.scores import ALIKE, Scores
-from sbi_inn.summary_networks.sufficient import Sufficient
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 # Prefixes of the names in files.
@@ -162,7 +161,6 @@ class Scaling:
         scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
         for grid in grids.values():
             _scale_channels(grid, vector, scale)
-        few = Sufficient.of(observations, read, latents) if exact else None
         return cls(
             scale,
             read,
@@ -173,7 +171,7 @@ class Scaling:
             large,
             sizes,
             told,
-            Exact.fit(observations, read, likelihood=likelihood, alike=alike, sufficient=few)
+            Exact.fit(observations, read, likelihood=likelihood, alike=alike, latents=latents)
             if exact
             else None,
             {name: Curves.fit(observations, places) for name, places in drawn.items()},

@@ -81,10 +81,15 @@ class Sufficient:
         """
         first = observations.vector.shape[1] - observations.givens
         table = observations.vector[:, read[read < first]]
-        if latents is None or not MANY < table.shape[1] <= MOST:
-            return None
         discrete = mostly_two_valued(table[:LOOKED_AT]) or Counted.fit(table[:LOOKED_AT])
         if discrete and table.shape[1] <= MANY_DISCRETE:
+            return None
+        return cls.of_many(table, latents)
+
+    @classmethod
+    def of_many(cls, table: FloatArray, latents: FloatArray | None) -> Sufficient | None:
+        """Learn it from a table (rows, columns); None where columns are few, or without latents."""
+        if latents is None or not MANY < table.shape[1] <= MOST:
             return None
         return cls.fit(latents, table)
 

@@ -133,12 +133,12 @@ def test_scales_come_back_from_arrays():
 def test_a_start_reads_what_describes_them():
     seen = observations(a=noise(length=3), x=walks())
     exact = Exact.fit(seen, np.arange(seen.vector.shape[1]))
-    assert list(exact.curves) == ["x"]
+    assert list(exact.source.curves) == ["x"]
     entries, laws = set(exact.observables), set(exact.laws)
     assert len(entries) == 3 + LENGTH
     assert len(entries & laws) == 3  # the other observables are in both
     told = exact(seen)
-    moments = described_curves(seen.vector, exact.curves.values())
+    moments = described_curves(seen.vector, exact.source.curves.values())
     assert len(laws) == 3 + moments.shape[1] + EACH
     assert told.shape[1] == exact.width
     again = Exact.from_arrays(exact.to_arrays())
@@ -172,14 +172,14 @@ def test_what_is_recurring_stays_within_what_training_has_seen():
 
 def test_an_older_start_reads_nothing_of_the_past_of_a_curve():
     seen = observations(x=walks())
-    exact = replace(Exact.fit(seen, PLACES), recurring=None)
+    exact = Exact.fit(seen, PLACES, recurring=False)
     x = seen.vector
-    table = np.hstack([x, described_curves(x, exact.curves.values())])
+    table = np.hstack([x, described_curves(x, exact.source.curves.values())])
     older = replace(exact, columns=Columns.fit(table, scores=True), whitened=Whitened.fit(table))
     arrays = older.to_arrays()
     assert "recurring" not in arrays
     again = Exact.from_arrays(arrays)
-    assert len(again.laws) == described_curves(x, exact.curves.values()).shape[1]
+    assert len(again.laws) == described_curves(x, exact.source.curves.values()).shape[1]
     assert again(seen).shape[1] == again.width
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from sbi_inn.observation.batch import Observations, PaddedSet
-from sbi_inn.summary_networks.exact import ENTRIES, Exact
+from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.shares import PARTS, Shares
+from sbi_inn.summary_networks.source import ENTRIES
 
 
 def sets(values, sizes=None):
@@ -48,7 +49,7 @@ def test_they_survive_a_file():
     seen = sets(np.random.default_rng(1).normal(size=(300, 60)))
     exact = Exact.fit(seen, np.empty(0, np.int64), likelihood=True, alike=True)
     again = Exact.from_arrays(exact.to_arrays())
-    assert again.shares
+    assert again.source.shares
     np.testing.assert_array_equal(again(seen), exact(seen))
     assert again.width == exact.width == exact(seen).shape[1]
 
@@ -56,7 +57,7 @@ def test_they_survive_a_file():
 def test_files_of_before_have_none():
     seen = sets(np.random.default_rng(1).normal(size=(300, 60)))
     exact = Exact.fit(seen, np.empty(0, np.int64), likelihood=True)
-    assert not Exact.from_arrays(exact.to_arrays()).shares
+    assert not Exact.from_arrays(exact.to_arrays()).source.shares
 
 
 def test_entries_between_limits_are_counted():
@@ -102,5 +103,5 @@ def test_files_with_shares_alone_count_nothing():
     arrays = exact.to_arrays()
     del arrays[ENTRIES]
     older = Exact.from_arrays(arrays)
-    assert older.shares
+    assert older.source.shares
     assert older.width == exact.width - PARTS

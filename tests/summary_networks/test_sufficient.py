@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.covariance import ledoit_wolf
 
-from sbi_inn.observation.batch import Observations
+from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.summary_networks import Scaling
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.sufficient import (
@@ -92,11 +92,39 @@ def test_givens_come_after_it_and_are_no_observables():
     observations = Observations(table, {}, givens=2)
     few = Sufficient.of(observations, np.arange(COLUMNS), latents)
     assert few is not None
-    exact = Exact.fit(observations, np.arange(COLUMNS), sufficient=few)
+    exact = Exact.fit(observations, np.arange(COLUMNS), latents=latents)
     assert exact.givens.tolist() == [few.width, few.width + 1]
     assert len(exact.observables) == few.width
     assert not set(exact.givens) & set(exact.observables)
     assert exact(observations).shape == (400, exact.width)
+
+
+def test_hundreds_of_statistics_of_a_set_are_read_as_few():
+    rng = np.random.default_rng(1)
+    level, spread = rng.normal(size=(2, 600, 1, 1))
+    entries = level + np.exp(spread) * rng.normal(size=(600, 40, 12))
+    latents = np.stack([level.ravel(), spread.ravel()], axis=1)
+    seen = Observations(np.empty((600, 0)), {"n": PaddedSet(entries, np.full(600, 40))})
+    scaling = Scaling.fit(seen, exact=True, latents=latents)
+    exact = scaling.exact
+    assert exact is not None
+    assert exact.source.statistics is not None
+    width = exact.source.statistics.width
+    assert width < 40
+    assert exact.givens.tolist() == [width]  # the log size
+    assert len(exact.observables) == width
+    read = exact(seen)[:, list(exact.observables)]
+    best = (entries.mean(axis=(1, 2)), np.log(entries.std(axis=(1, 2))))  # tell all there is
+    for told, known in zip(latents.T, best, strict=True):
+        slope, *_ = np.linalg.lstsq(read, told, rcond=None)
+        most = np.corrcoef(known, told)[0, 1]
+        assert np.corrcoef(read @ slope, told)[0, 1] > most - 0.002
+    again = Scaling.from_arrays(scaling.to_arrays()).exact
+    assert again is not None
+    assert np.array_equal(exact(seen), again(seen))
+    every = Exact.fit(seen, np.arange(0))
+    assert every.source.statistics is None
+    assert every.width > 5 * exact.width
 
 
 def test_files_hold_it():
@@ -106,7 +134,7 @@ def test_files_hold_it():
     again = Scaling.from_arrays(scaling.to_arrays())
     assert scaling.exact is not None
     assert again.exact is not None
-    assert again.exact.sufficient is not None
+    assert again.exact.source.sufficient is not None
     assert np.array_equal(scaling.exact(observations), again.exact(observations))
 
 

@@ -61,7 +61,7 @@ def test_files_hold_all_of_it():
     observations = Observations(table, {"n": large_sets(200)})
     scaling = Scaling.fit(observations, exact=True, likelihood=True)
     assert scaling.exact is not None
-    assert scaling.exact.profiled == ("n",)
+    assert scaling.exact.source.profiled == ("n",)
     again = Scaling.from_arrays(scaling.to_arrays())
     one, other = (Batch.of(observations, s) for s in (scaling, again))
     assert one.exact is not None
@@ -95,7 +95,7 @@ def test_few_entries_have_no_profile():
     few = PaddedSet(np.ones((200, 8, 1)), np.full(200, 8))
     observations = Observations(table, {"n": few, "many": large_sets(200)})
     exact = Exact.fit(observations, np.arange(40), likelihood=True)
-    assert exact.profiled == ("many",)
+    assert exact.source.profiled == ("many",)
 
 
 def large_sets(n):

@@ -15,7 +15,8 @@ from sbi_inn.flows.score_test import judged
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.statistics import mostly_two_valued
 from sbi_inn.summary_networks.counted import Counted
-from sbi_inn.summary_networks.exact import MOST_BINARY, MOST_OBSERVABLES, Exact, Part, Way
+from sbi_inn.summary_networks.exact import MOST_BINARY, MOST_OBSERVABLES, Exact, Way
+from sbi_inn.summary_networks.source import Part
 
 # Training rows for each feature that an exact start reads, at least.
 ROWS_A_FEATURE = 1
@@ -41,26 +42,26 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
     What describes curves may be left out, and shares of sets. Of fewer rows than features these,
     profiles of sets and counts as such always are; of even fewer it gives None.
     """
-    seen = data.observations[data.train]
-    if (exact.profiled or exact.curves or exact.counted) and not _enough(exact, data):
-        exact = Exact.fit(seen, exact.read, curves={}, sufficient=exact.sufficient)
+    seen, latents, source = data.observations[data.train], data.latents[data.train], exact.source
+    if (source.profiled or source.curves or exact.counted) and not _enough(exact, data):
+        exact = Exact.fit(seen, source.read, curves={}, latents=latents)
     if not _enough(exact, data):
         return None
-    parts = [part for part in get_args(Part) if getattr(exact, part)]
+    parts = [part for part in get_args(Part) if getattr(exact.source, part)]
     # A row whose noise is drawn anew would be its own nearest neighbour.
     asks = not (data.renew or data.fresh or data.stream)
     if not parts and (not asks or exact.width > MANY):
         return exact
     losses = _losses(exact, data)
     for part in parts:
-        less = exact.without(part, seen)
+        less = exact.without(part, latents, seen)
         others = _losses(less, data)
         if not _gain(losses, others):
             exact, losses = less, others
     if not asks or exact.width > MANY:
         return exact
     for more in (Exact.with_neighbours, Exact.with_patterns):
-        asked = more(exact, data.latents[data.train], seen)
+        asked = more(exact, latents, seen)
         if asked is not None and _enough(asked, data):
             others = _losses(asked, data)
             if _gain(others, losses):

@@ -135,11 +135,11 @@ def test_of_few_simulations_the_quantiles_of_sets_are_left_out():
             rng.normal(size=(400, 1)), whole, np.arange(rows), np.arange(0), in_folds=True
         )
         exact = Exact.fit(whole[:rows], np.arange(0), likelihood=True)
-        assert exact.profiled == ("n",)
+        assert exact.source.profiled == ("n",)
         allowed = as_rows_allow(exact, data)
         assert (allowed is not None) == started
         if allowed is not None:
-            assert allowed.profiled == profiled
+            assert allowed.source.profiled == profiled
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_shares_are_read_where_sets_are_much_alike(spread, kept):
     exact = Exact.fit(whole, np.arange(0), likelihood=True, alike=True)
     allowed = as_rows_allow(exact, data)
     assert allowed is not None
-    assert bool(allowed.shares) == kept
+    assert bool(allowed.source.shares) == kept
 
 
 def rows_of(vector, rng):
