@@ -12,21 +12,27 @@ from sbi_inn.typing import FloatArray, IntArray
 
 # Entries of a set from which on the quantiles of its columns tell their law.
 LARGE = 50
+# Columns from which on a regression on all others takes so many entries for each.
+MANY_COLUMNS, ENTRIES_A_COLUMN = 10, 5
 
 
 def described_sets(
-    observations: Observations, profiled: Iterable[str] = (), moving: Iterable[str] = ()
+    observations: Observations,
+    profiled: Iterable[str] = (),
+    moving: Iterable[str] = (),
+    crowded: Iterable[str] = (),
 ) -> tuple[FloatArray, IntArray]:
     """Give moments, quantiles, regressions of columns on each other, and order, (batch, k).
 
     Of the sets that are `profiled`, place, width and shape of the law of each column, too; of the
-    series that are `moving`, how much they change. The second array says which columns are log
-    sizes.
+    series that are `moving`, how much they change; of those that are `crowded`, correlations of
+    columns in place of regressions. The second array says which columns are log sizes.
     """
     parts, sizes, width = [np.empty((len(observations), 0))], [], 0
     for name, entries in observations.sets.items():
         told = [set_moments.describe(entries), set_moments.shape(entries)]
-        told.append(set_moments.together(entries))
+        pairs = set_moments.correlations if name in crowded else set_moments.together
+        told.append(pairs(entries))
         sizes.append(width + sum(part.shape[1] for part in told))
         told.append(np.log1p(entries.sizes)[:, None])
         if name in observations.series:
@@ -61,6 +67,17 @@ def large_sets(observations: Observations) -> tuple[str, ...]:
     """Name the sets that never have few entries."""
     sets = observations.sets.items()
     return tuple(name for name, entries in sets if (entries.sizes >= LARGE).all())
+
+
+def crowded_sets(observations: Observations) -> tuple[str, ...]:
+    """Name the sets of many columns that mostly have too few entries for a regression on these."""
+    found = {name: one.values.shape[2] for name, one in observations.sets.items()}
+    return tuple(
+        name
+        for name, columns in found.items()
+        if columns >= MANY_COLUMNS
+        and np.median(observations.sets[name].sizes) < ENTRIES_A_COLUMN * columns
+    )
 
 
 def profiled_sets(observations: Observations, names: Iterable[str]) -> FloatArray:

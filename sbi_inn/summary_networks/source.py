@@ -12,6 +12,7 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.columns import named, prefixed
 from sbi_inn.summary_networks.curves import faint_curves
 from sbi_inn.summary_networks.described import (
+    crowded_sets,
     described_curves,
     described_sets,
     width_of_curves,
@@ -30,6 +31,7 @@ GIVENS = "givens"
 PROFILED = "profiled:"  # of empty arrays, before the name of a set
 CURVES = "curves:"  # of the places of curves
 MOVING = "moving:"  # of empty arrays, before the name of a series
+CROWDED = "crowded:"  # of empty arrays, before the name of a set
 SHARES = "shares:"  # of the limits of shares
 ENTRIES = "entries"  # of an empty array, where entries between limits are counted
 SUFFICIENT = "sufficient:"  # of the arrays of `Sufficient`
@@ -53,6 +55,9 @@ class Source:
         Places of curves, which are also read by what describes a series.
     moving : tuple of str
         Series of which it is also read how much they change; none in older files.
+    crowded : tuple of str
+        Sets whose columns are too many to be regressed on each other: their correlations are read;
+        none in older files.
     shares : Shares
         What is read of sets where simulations are much alike.
     sufficient : Sufficient or None
@@ -69,6 +74,7 @@ class Source:
     profiled: tuple[str, ...] = ()
     curves: Mapping[str, IntArray] = field(default_factory=dict)
     moving: tuple[str, ...] = ()
+    crowded: tuple[str, ...] = ()
     shares: Shares = field(default_factory=Shares)
     sufficient: Sufficient | None = None
     statistics: Sufficient | None = None
@@ -91,16 +97,18 @@ class Source:
         moving = tuple(observations.series)
         shares = Shares.fit(observations, profiled) if alike else Shares()
         past, found = Recurring.fit(observations, moving, curves) if recurring else (None, None)
-        told, sizes = described_sets(observations, profiled, moving)
+        crowded = crowded_sets(observations)
+        told, sizes = described_sets(observations, profiled, moving, crowded)
         sufficient = Sufficient.of(observations, read, latents)
         statistics = Sufficient.of_many(np.delete(told, sizes, axis=1), latents)
-        made = cls(read, sizes, profiled, curves, moving, shares, sufficient, statistics, past)
+        sets = (profiled, curves, moving, crowded, shares)
+        made = cls(read, sizes, *sets, sufficient, statistics, past)
         table, givens = made._joined(observations, told, sizes, found)
         return replace(made, givens=givens), table
 
     def __call__(self, observations: Observations) -> FloatArray:
         """Give the table, shape (batch, columns)."""
-        told = described_sets(observations, self.profiled, self.moving)
+        told = described_sets(observations, self.profiled, self.moving, self.crowded)
         found = None if self.recurring is None else self.recurring(observations)
         return self._joined(observations, *told, found)[0]
 
@@ -147,6 +155,7 @@ class Source:
         found = {READ: self.read, GIVENS: self.givens} | prefixed(CURVES, self.curves)
         found |= {PROFILED + name: np.empty(0) for name in self.profiled}
         found |= {MOVING + name: np.empty(0) for name in self.moving}
+        found |= {CROWDED + name: np.empty(0) for name in self.crowded}
         found |= prefixed(SHARES, self.shares.limits)
         found |= {ENTRIES: np.empty(0)} if self.shares.counted else {}
         found |= {RECURRING: self.recurring.limits} if self.recurring else {}
@@ -166,6 +175,7 @@ class Source:
             tuple(named(PROFILED, arrays)),
             curves,
             moving,
+            tuple(named(CROWDED, arrays)),
             Shares(named(SHARES, arrays), ENTRIES in arrays),
             Sufficient.from_arrays(few) if few else None,
             Sufficient.from_arrays(told) if told else None,

@@ -127,6 +127,20 @@ def test_hundreds_of_statistics_of_a_set_are_read_as_few():
     assert every.width > 5 * exact.width
 
 
+@pytest.mark.parametrize(("entries", "crowded"), [(30, True), (300, False)])
+def test_columns_are_regressed_on_many_others_only_where_entries_allow(entries, crowded):
+    rng = np.random.default_rng(1)
+    table = rng.normal(size=(200, entries, 12))
+    seen = Observations(np.empty((200, 0)), {"n": PaddedSet(table, np.full(200, entries))})
+    exact = Exact.fit(seen, np.arange(0))
+    assert exact.source.crowded == (("n",) if crowded else ())
+    pairs = 12 * 11 // 2 if crowded else 12 * 13
+    assert exact.columns.scale.shape[1] == 11 * 12 + pairs + 1  # moments and quantiles; log size
+    again = Exact.from_arrays(exact.to_arrays())
+    assert again.source.crowded == exact.source.crowded
+    assert np.array_equal(exact(seen), again(seen))
+
+
 def test_files_hold_it():
     latents, table = curves(400, 1)
     observations = Observations(table, {})
