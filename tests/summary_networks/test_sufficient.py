@@ -102,9 +102,9 @@ def test_givens_come_after_it_and_are_no_observables():
 def test_hundreds_of_statistics_of_a_set_are_read_as_few():
     rng = np.random.default_rng(1)
     level, spread = rng.normal(size=(2, 600, 1, 1))
-    entries = level + np.exp(spread) * rng.normal(size=(600, 40, 12))
+    entries = level + np.exp(spread) * rng.normal(size=(600, 70, 12))
     latents = np.stack([level.ravel(), spread.ravel()], axis=1)
-    seen = Observations(np.empty((600, 0)), {"n": PaddedSet(entries, np.full(600, 40))})
+    seen = Observations(np.empty((600, 0)), {"n": PaddedSet(entries, np.full(600, 70))})
     scaling = Scaling.fit(seen, exact=True, latents=latents)
     exact = scaling.exact
     assert exact is not None
