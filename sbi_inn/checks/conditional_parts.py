@@ -12,7 +12,7 @@ from sbi_inn.checks.phrases import percent
 from sbi_inn.checks.predictors import DEPENDENCE, LOCATION, WIDTH, Predictors, Score
 from sbi_inn.checks.record import Finding, Limits, corrected
 from sbi_inn.diagnostics.regions import find_regions
-from sbi_inn.diagnostics.tied_values import Part, explained_within
+from sbi_inn.diagnostics.tied_values import Part, explained_within, likeliest
 from sbi_inn.typing import BoolArray, FloatArray
 
 # In a part of the observations, 3 % or more: there a shift is what matters to whoever observed one.
@@ -104,6 +104,8 @@ def in_ties(
     """
     if not parts:
         return
+    looks *= len(parts)
+    parts = likeliest(parts, columns, scores)
     found = [explained_within(part, columns, scores) for part in parts]
     rms, p_values = (np.stack([one[side] for one in found]) for side in (0, 1))
     for i, score in enumerate(about):
@@ -115,7 +117,7 @@ def in_ties(
             f"where {where}, {percent(m / len(scores))} of the observations, "
             f"{score.off_by(size)}: the network has not read all that is observed there"
         )
-        p_value = corrected(p_values[best, i], looks * len(parts))
+        p_value = corrected(p_values[best, i], looks)
         error = float(1 / np.sqrt(2 * m))
         finding = Finding(size, error, IN_PART[score.kind], p_value, words)
         yield InPart(finding, (part.column,), part.rows)

@@ -7,7 +7,7 @@ import scipy.stats as st
 from sbi_inn.diagnostics.column_products import MOST, best_products
 from sbi_inn.diagnostics.patterns import Patterns
 from sbi_inn.diagnostics.regions import FEWEST, find_regions
-from sbi_inn.diagnostics.tied_values import explained_within, parts_by_ties
+from sbi_inn.diagnostics.tied_values import MOST_PARTS, explained_within, likeliest, parts_by_ties
 
 
 def normal(*shape, seed=0):
@@ -54,6 +54,20 @@ def test_what_is_rarely_there_is_a_part():
     assert rms[0] == pytest.approx(1, abs=0.2)
     assert p_value[0] < 1e-9
     assert p_value[1] > 0.01
+
+
+@pytest.mark.parametrize("shift", [True, False])
+def test_of_many_parts_those_that_tell_most_are_looked_at(shift):
+    on = np.random.default_rng(1).random((2_000, 60)) < 0.1
+    y = np.where(on, normal(2_000, 60), 0.0)
+    parts = parts_by_ties(y)
+    assert len(parts) == 60
+    told = np.where(on[:, 41], 1.0 if shift else 1.5 * y[:, 41], 0.0)
+    scores = np.column_stack([normal(2_000, 3, seed=3), told + normal(2_000, seed=2)])
+    kept = likeliest(parts, y, scores)
+    assert len(kept) == MOST_PARTS
+    assert kept[0].column == 41
+    assert likeliest(parts[:MOST_PARTS], y, scores) == parts[:MOST_PARTS]
 
 
 def test_each_of_a_few_values_is_a_part_once():
