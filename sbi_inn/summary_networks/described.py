@@ -12,7 +12,7 @@ from sbi_inn.typing import FloatArray, IntArray
 
 # Entries of a set from which on the quantiles of its columns tell their law.
 LARGE = 50
-# Columns from which on a regression on all others takes so many entries for each.
+# From so many columns on, regressions on all others take so many entries for each column.
 MANY_COLUMNS, ENTRIES_A_COLUMN = 10, 5
 
 
@@ -70,14 +70,14 @@ def large_sets(observations: Observations) -> tuple[str, ...]:
 
 
 def crowded_sets(observations: Observations) -> tuple[str, ...]:
-    """Name the sets of many columns that mostly have too few entries for a regression on these."""
-    found = {name: one.values.shape[2] for name, one in observations.sets.items()}
-    return tuple(
-        name
-        for name, columns in found.items()
-        if columns >= MANY_COLUMNS
-        and np.median(observations.sets[name].sizes) < ENTRIES_A_COLUMN * columns
-    )
+    """Name the sets of many columns that mostly have few entries to regress each on all others."""
+
+    def crowded(entries: PaddedSet) -> bool:
+        columns = entries.values.shape[2]
+        few = np.median(entries.sizes) < ENTRIES_A_COLUMN * columns
+        return bool(columns >= MANY_COLUMNS and few)
+
+    return tuple(name for name, entries in observations.sets.items() if crowded(entries))
 
 
 def profiled_sets(observations: Observations, names: Iterable[str]) -> FloatArray:

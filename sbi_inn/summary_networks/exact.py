@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,7 @@ from torch import Tensor
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.columns import Columns, named, prefixed
 from sbi_inn.summary_networks.counted import Counted
-from sbi_inn.summary_networks.described import (
-    large_sets,
-)
+from sbi_inn.summary_networks.described import crowded_sets, large_sets
 from sbi_inn.summary_networks.neighbours import Neighbours
 from sbi_inn.summary_networks.patterns import Patterns
 from sbi_inn.summary_networks.source import Part, Source
@@ -74,6 +72,7 @@ class Exact:
         likelihood: bool = False,
         curves: Mapping[str, IntArray] | None = None,
         alike: bool = False,
+        correlated: bool = False,
         latents: FloatArray | None = None,
         recurring: bool = True,
     ) -> Exact:
@@ -81,9 +80,10 @@ class Exact:
 
         For a `likelihood`, with profiles of their large sets and with counts as such. With shares
         of these sets where simulations are much `alike`, and with what describes curves: by
-        default those among them. With what is `recurring` in curves and series. Given `latents`
-        (rows, dim), hundreds of observables of fixed shape, and hundreds of statistics of sets, are
-        read as what these parameters change in them.
+        default those among them. With what is `recurring` in curves and series. Sets of many
+        columns and few entries may be read by how these are `correlated`, in place of regressions.
+        Given `latents` (rows, dim), hundreds of observables of fixed shape, and hundreds of
+        statistics of sets, are read as what these parameters change in them.
         """
         source, table = Source.fit(
             observations,
@@ -91,6 +91,7 @@ class Exact:
             profiled=large_sets(observations) if likelihood else (),
             curves=curves,
             alike=alike,
+            correlated=correlated,
             latents=latents,
             recurring=recurring,
         )
@@ -101,7 +102,10 @@ class Exact:
         return replace(found, counted=Counted.fit(table[:, : (read < first).sum()]))
 
     def without(self, part: Part, latents: FloatArray, observations: Observations) -> Exact:
-        """Learn it anew without what describes curves, or without shares."""
+        """Learn it anew without what describes curves, without shares, or without regressions.
+
+        Of sets of many columns and few entries, correlations take the place of regressions.
+        """
         source = self.source
         return Exact.fit(
             observations,
@@ -109,8 +113,15 @@ class Exact:
             likelihood=bool(source.profiled or self.counted),
             curves={} if part == "curves" else source.curves,
             alike=bool(source.shares) and part != "shares",
+            correlated=bool(source.crowded) or part == "regressions",
             latents=latents,
         )
+
+    def parts(self, observations: Observations) -> list[Part]:
+        """List what may be left out."""
+        curves, shares = bool(self.source.curves), bool(self.source.shares)
+        may = {"curves": curves, "shares": shares, "regressions": bool(crowded_sets(observations))}
+        return [part for part in get_args(Part) if may[part]]
 
     def with_neighbours(self, latents: FloatArray, observations: Observations) -> Exact:
         """Add what neighbours say, among rows of latents (rows, dim) and observations."""

@@ -22,8 +22,8 @@ from sbi_inn.summary_networks.shares import Shares
 from sbi_inn.summary_networks.sufficient import Sufficient
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
-Part = Literal["curves", "shares"]
-"""What is read besides, and may be left out."""
+Part = Literal["curves", "shares", "regressions"]
+"""What is read besides, and may be left out; regressions, of sets of many columns on each other."""
 
 # How the names of arrays begin in files.
 READ = "read"
@@ -56,8 +56,7 @@ class Source:
     moving : tuple of str
         Series of which it is also read how much they change; none in older files.
     crowded : tuple of str
-        Sets whose columns are too many to be regressed on each other: their correlations are read;
-        none in older files.
+        Sets of which correlations of columns are read in place of regressions; none in older files.
     shares : Shares
         What is read of sets where simulations are much alike.
     sufficient : Sufficient or None
@@ -89,6 +88,7 @@ class Source:
         profiled: tuple[str, ...],
         curves: Mapping[str, IntArray] | None,
         alike: bool,
+        correlated: bool,
         latents: FloatArray | None,
         recurring: bool,
     ) -> tuple[Source, FloatArray]:
@@ -97,7 +97,7 @@ class Source:
         moving = tuple(observations.series)
         shares = Shares.fit(observations, profiled) if alike else Shares()
         past, found = Recurring.fit(observations, moving, curves) if recurring else (None, None)
-        crowded = crowded_sets(observations)
+        crowded = crowded_sets(observations) if correlated else ()
         told, sizes = described_sets(observations, profiled, moving, crowded)
         sufficient = Sufficient.of(observations, read, latents)
         statistics = Sufficient.of_many(np.delete(told, sizes, axis=1), latents)

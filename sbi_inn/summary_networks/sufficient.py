@@ -24,6 +24,8 @@ from sbi_inn.typing import AnyArray, FloatArray, IntArray
 MANY, MOST = 200, 3_000
 # The same of choices and counts, of each of which a likelihood is learned.
 MANY_DISCRETE = 1_000
+# The same of statistics of sets, whose errors are of many sizes: it loses more there.
+MANY_STATISTICS = 400
 # Rows that show which these are.
 LOOKED_AT = 1_000
 # Rows that are looked at.
@@ -84,12 +86,17 @@ class Sufficient:
         discrete = mostly_two_valued(table[:LOOKED_AT]) or Counted.fit(table[:LOOKED_AT])
         if discrete and table.shape[1] <= MANY_DISCRETE:
             return None
-        return cls.of_many(table, latents)
+        return cls.of_many(table, latents, MANY)
 
     @classmethod
-    def of_many(cls, table: FloatArray, latents: FloatArray | None) -> Sufficient | None:
-        """Learn it from a table (rows, columns); None where columns are few, or without latents."""
-        if latents is None or not MANY < table.shape[1] <= MOST:
+    def of_many(
+        cls, table: FloatArray, latents: FloatArray | None, many: int = MANY_STATISTICS
+    ) -> Sufficient | None:
+        """Learn it from a table (rows, columns); None up to so `many` columns, or without latents.
+
+        By default the table is one of statistics of sets.
+        """
+        if latents is None or not many < table.shape[1] <= MOST:
             return None
         return cls.fit(latents, table)
 

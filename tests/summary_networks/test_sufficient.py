@@ -102,9 +102,9 @@ def test_givens_come_after_it_and_are_no_observables():
 def test_hundreds_of_statistics_of_a_set_are_read_as_few():
     rng = np.random.default_rng(1)
     level, spread = rng.normal(size=(2, 600, 1, 1))
-    entries = level + np.exp(spread) * rng.normal(size=(600, 70, 12))
+    entries = level + np.exp(spread) * rng.normal(size=(600, 100, 18))
     latents = np.stack([level.ravel(), spread.ravel()], axis=1)
-    seen = Observations(np.empty((600, 0)), {"n": PaddedSet(entries, np.full(600, 70))})
+    seen = Observations(np.empty((600, 0)), {"n": PaddedSet(entries, np.full(600, 100))})
     scaling = Scaling.fit(seen, exact=True, latents=latents)
     exact = scaling.exact
     assert exact is not None
@@ -127,18 +127,21 @@ def test_hundreds_of_statistics_of_a_set_are_read_as_few():
     assert every.width > 5 * exact.width
 
 
-@pytest.mark.parametrize(("entries", "crowded"), [(30, True), (300, False)])
-def test_columns_are_regressed_on_many_others_only_where_entries_allow(entries, crowded):
+@pytest.mark.parametrize(("entries", "few"), [(30, True), (300, False)])
+def test_correlations_may_take_the_place_of_regressions_where_entries_are_few(entries, few):
     rng = np.random.default_rng(1)
     table = rng.normal(size=(200, entries, 12))
     seen = Observations(np.empty((200, 0)), {"n": PaddedSet(table, np.full(200, entries))})
     exact = Exact.fit(seen, np.arange(0))
-    assert exact.source.crowded == (("n",) if crowded else ())
-    pairs = 12 * 11 // 2 if crowded else 12 * 13
-    assert exact.columns.scale.shape[1] == 11 * 12 + pairs + 1  # moments and quantiles; log size
-    again = Exact.from_arrays(exact.to_arrays())
-    assert again.source.crowded == exact.source.crowded
-    assert np.array_equal(exact(seen), again(seen))
+    assert exact.source.crowded == ()
+    assert exact.parts(seen) == (["regressions"] if few else [])
+    others = exact.without("regressions", np.empty((200, 1)), seen)
+    assert others.source.crowded == (("n",) if few else ())
+    pairs = 12 * 11 // 2 if few else 12 * 13
+    assert others.columns.scale.shape[1] == 11 * 12 + pairs + 1  # moments, quantiles; log size
+    again = Exact.from_arrays(others.to_arrays())
+    assert again.source.crowded == others.source.crowded
+    assert np.array_equal(others(seen), again(seen))
 
 
 def test_files_hold_it():

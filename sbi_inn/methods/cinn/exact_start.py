@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import get_args
 
 import numpy as np
 import torch
@@ -16,7 +15,6 @@ from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.statistics import mostly_two_valued
 from sbi_inn.summary_networks.counted import Counted
 from sbi_inn.summary_networks.exact import MOST_BINARY, MOST_OBSERVABLES, Exact, Way
-from sbi_inn.summary_networks.source import Part
 
 # Training rows for each feature that an exact start reads, at least.
 ROWS_A_FEATURE = 1
@@ -39,15 +37,16 @@ HOPE = 1.0
 def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
     """Leave out what left-out rows gain nothing by; add neighbours and patterns if they gain.
 
-    What describes curves may be left out, and shares of sets. Of fewer rows than features these,
-    profiles of sets and counts as such always are; of even fewer it gives None.
+    What describes curves may be left out, shares of sets, and regressions of many columns. Of fewer
+    rows than features what describes curves, profiles of sets and counts as such always are; of
+    even fewer it gives None.
     """
     seen, latents, source = data.observations[data.train], data.latents[data.train], exact.source
     if (source.profiled or source.curves or exact.counted) and not _enough(exact, data):
         exact = Exact.fit(seen, source.read, curves={}, latents=latents)
     if not _enough(exact, data):
         return None
-    parts = [part for part in get_args(Part) if getattr(exact.source, part)]
+    parts = exact.parts(seen)
     # A row whose noise is drawn anew would be its own nearest neighbour.
     asks = not (data.renew or data.fresh or data.stream)
     if not parts and (not asks or exact.width > MANY):
