@@ -58,6 +58,25 @@ def test_it_stops_as_soon_as_it_can_be_trusted(trusted):
         assert draws[name].values.std() == pytest.approx(sd, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("verdict", "gain", "high", "stopped"),
+    [
+        ("trust", 0.019, 0.039, "trust"),  # two parameters: .01 nats in each, .02 at most
+        ("trust", 0.021, 0.03, None),
+        ("trust", 0.015, 0.041, None),  # it may be much more
+        ("caution", 0.009, 0.019, "learning curve"),  # less than a tenth of a standard deviation
+        ("caution", 0.015, 0.019, None),
+        ("trust", np.inf, np.inf, None),  # too few stages to say
+        ("trust", np.nan, np.nan, "trust"),  # no density: the verdict alone decides
+        ("caution", np.nan, np.nan, None),
+    ],
+)
+def test_why_it_stops(trusted, verdict, gain, high, stopped):
+    stage = growth.Stage(1_000, 1.0, verdict, "", gain, high)
+    ask = growth.Growth(None, None, growth.Limits(), None, 1, False, [stage] * 2, [trusted.core])
+    assert ask._stopped(more=True, seconds=2.0) == stopped
+
+
 @pytest.mark.slow
 def test_what_is_wrong_everywhere_is_never_trusted(capsys):
     wrong = grow(wave, n_simulations=500, max_simulations=4_000, progress=True)
