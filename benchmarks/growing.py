@@ -155,27 +155,60 @@ def measure(name, seed, most, seconds):
     ]
 
 
-def table(rows):
-    """Make a line of each problem and seed."""
-    lines = []
+def runs(rows):
+    """Make a row of each problem and seed: where it stopped, and what would have sufficed."""
+    found = []
     for (problem, seed), here in rows.groupby(["problem", "seed"], sort=False):
         last = here[here["last"]].iloc[0]
         good = here[(here["shift"] < SHIFT) & (np.abs(here["width"] - 1) < WIDTH)]
+        found.append(
+            {
+                "problem": problem,
+                "seed": seed,
+                "stopped": last["stopped"],
+                "simulations": last["simulations"],
+                "enough": good["simulations"].min(),  # NaN: no stage was
+                "good": last["simulations"] in set(good["simulations"]),
+                "shift": last["shift"],
+                "width": last["width"],
+                "seconds": here["seconds"].sum(),
+            }
+        )
+    return type(rows)(found)
+
+
+def table(rows):
+    """Make a line of each problem."""
+    lines = []
+    for problem, here in runs(rows).groupby("problem", sort=False):
+        trusted = here["stopped"] == "trust"
+        furthest = here["width"].iloc[np.abs(np.log(here["width"])).argmax()]
         lines.append(
             {
                 "problem": problem,
-                "seed": str(seed),
-                "stopped by": last["stopped"],
-                "simulations": f"{last['simulations']:,}",
-                "would have sufficed": f"{good['simulations'].min():,}" if len(good) else "-",
-                "verdict": last["verdict"],
-                "shift": f"{last['shift']:.2f}",
-                "width": f"{last['width']:.2f}",
-                "twice as many, nats": f"{last['gain']:.3f}",
-                "[s]": f"{here['seconds'].sum():.0f}",
+                "seeds": len(here),
+                "stopped by": ", ".join(
+                    f"{k}: {n}" for k, n in here["stopped"].value_counts().items()
+                ),
+                "simulations": spanned(here["simulations"]),
+                "enough": spanned(here["enough"]),
+                "at most twice": int((here["simulations"] <= 2 * here["enough"]).sum()),
+                '"trust", but off': int((trusted & ~here["good"]).sum()),
+                "shift, worst": f"{here['shift'].max():.2f}",
+                "width, worst": f"{furthest:.2f}",
+                "[s]": f"{here['seconds'].median():.0f}",
             }
         )
     return type(rows)(lines)
+
+
+def spanned(numbers):
+    """Write the median of numbers of simulations, and the range if they differ."""
+    numbers = numbers.dropna()
+    if not len(numbers):
+        return "-"
+    low, high = int(numbers.min()), int(numbers.max())
+    return f"{low:,}" if low == high else f"{numbers.median():,.0f} ({low:,} to {high:,})"
 
 
 def main():
@@ -197,7 +230,7 @@ def main():
             for seed in options.seeds:
                 rows = measure(name, seed, options.most, options.seconds)
                 records.add(rows, seed=seed, threads=1)
-                print(table(records.read()).tail(1).to_string(), flush=True)
+                print(runs(records.read()).tail(1).to_string(), flush=True)
     rows = records.read()
     print(headed(rows, table(rows)) if len(rows) else "no results yet")
 

@@ -34,6 +34,8 @@ MOST_FEATURES = 45
 # Dispersions that are tried, and the first one: that of an exponential law.
 TRIED = torch.logspace(-6, 2, 17, dtype=torch.float64)
 FIRST = 1.0
+# Steps between those that are looked at, from coarse to fine.
+STRIDES = (4, 2, 1)
 # Times that log rates are regressed, each with the dispersions that the last one leaves.
 ROUNDS = 3
 
@@ -148,9 +150,17 @@ def _regressed(x: Tensor, n: Tensor, many: Tensor) -> tuple[Tensor, Tensor]:
 
 def scattered(n: Tensor, said: Tensor, many: Tensor) -> Tensor:
     """Give the likeliest dispersion of each column (rows, k) by what is said of them; (k,)."""
-    tried = TRIED.to(n)
-    likely = [_log_probability(n, said, one.expand_as(n), many).sum(dim=0) for one in tried]
-    return tried[torch.stack(likely).argmax(dim=0)]
+    tried, last = TRIED.to(n), len(TRIED) - 1
+    best, most = torch.zeros_like(many, dtype=torch.long), torch.full_like(n[0], -torch.inf)
+    for stride in STRIDES:
+        # The likelihood has one hill: a coarse grid finds it.
+        coarse = [torch.full_like(best, place) for place in range(0, last + 1, stride)]
+        for place in coarse if stride == STRIDES[0] else (best - stride, best + stride):
+            place = place.clamp(0, last)
+            likely = _log_probability(n, said, tried[place].expand_as(n), many).sum(dim=0)
+            best = torch.where(likely > most, place, best)
+            most = torch.maximum(likely, most)
+    return tried[best]
 
 
 def _log_probability(n: Tensor, said: Tensor, dispersion: Tensor, many: Tensor) -> Tensor:

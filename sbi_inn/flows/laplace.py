@@ -165,12 +165,7 @@ class _Here:
             + (of_width @ left.wider[:, :, None])[:, :, 0]
             - away @ prior.precision
         )
-        # Fisher's information of means, and of widths whose noises go together.
-        told = 0.25 * likelihood.correlation * likelihood.inverse
-        told = told + 0.25 * torch.eye(len(told), dtype=told.dtype, device=told.device)
-        self.precision = (
-            slope @ likelihood.inverse @ slope.mT + of_width @ told @ of_width.mT + prior.precision
-        )
+        self.precision = likelihood.information(slope, of_width) + prior.precision
 
     def next(self, damping: Tensor, spreads: Tensor, prior: Box) -> Tensor:
         """Give where a step of Levenberg and Marquardt leads, (batch, dim)."""

@@ -215,6 +215,18 @@ class Likelihood(nn.Module):
         """Compare observables (batch, k) with what was expected of them."""
         return self.kinds.left(y, mean, log_variance, self.inverse)
 
+    def information(self, slope: Tensor, of_width: Tensor) -> Tensor:
+        """Give Fisher's information of the parameters, (batch, dim, dim).
+
+        From how means, in standard deviations, and log variances change with the parameters,
+        (batch, dim, observables) each. Noises of normal observables go together, and no others.
+        """
+        if not len(self.kinds.normal):
+            return slope @ slope.mT + 0.5 * of_width @ of_width.mT
+        told = 0.25 * self.correlation * self.inverse
+        told.diagonal().add_(0.25)
+        return slope @ self.inverse @ slope.mT + of_width @ told @ of_width.mT
+
     def compare(self, x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compare observables (batch, k) with what parameters (batch, dim) lead to.
 

@@ -105,7 +105,7 @@ class Kinds(NamedTuple):
         """
         y = torch.where(self.counted, self._counts(y), y) if self.counted.any() else y
         noises = (y - mean) * torch.exp(-0.5 * log_variance)
-        freed = noises @ inverse
+        freed = noises @ inverse if len(self.normal) else noises
         square = noises * freed
         wider, loss = 0.5 * (square - 1), 0.5 * (square + log_variance)
         if self.binary.any():

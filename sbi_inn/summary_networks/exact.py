@@ -101,6 +101,14 @@ class Exact:
         first = observations.vector.shape[1] - observations.givens
         return replace(found, counted=Counted.fit(table[:, : (read < first).sum()]))
 
+    def reduced(self, latents: FloatArray, observations: Observations) -> Exact | None:
+        """Read hundreds of choices or counts as what parameters change in them; None if few."""
+        source = self.source.reduced(observations, latents)
+        if source is None:
+            return None
+        table = source(observations)
+        return Exact(source, Columns.fit(table, scores=True), Whitened.fit(table))
+
     def without(self, part: Part, latents: FloatArray, observations: Observations) -> Exact:
         """Learn it anew without what describes curves, without shares, or without regressions.
 

@@ -106,11 +106,28 @@ class Source:
         table, givens = made._joined(observations, told, sizes, found)
         return replace(made, givens=givens), table
 
+    def reduced(self, observations: Observations, latents: FloatArray) -> Source | None:
+        """Read hundreds of choices or counts, too, as what parameters change in them.
+
+        None where these are few, or are read like that already.
+        """
+        if self.sufficient is not None:
+            return None
+        sufficient = Sufficient.of(observations, self.read, latents, discrete=0)
+        if sufficient is None:
+            return None
+        made = replace(self, sufficient=sufficient)
+        return replace(made, givens=made._read(observations)[1])
+
     def __call__(self, observations: Observations) -> FloatArray:
         """Give the table, shape (batch, columns)."""
+        return self._read(observations)[0]
+
+    def _read(self, observations: Observations) -> tuple[FloatArray, IntArray]:
+        """Give the table, and say where givens and log sizes are."""
         told = described_sets(observations, self.profiled, self.moving, self.crowded)
         found = None if self.recurring is None else self.recurring(observations)
-        return self._joined(observations, *told, found)[0]
+        return self._joined(observations, *told, found)
 
     def _joined(
         self,

@@ -75,16 +75,22 @@ class Sufficient:
 
     @classmethod
     def of(
-        cls, observations: Observations, read: IntArray, latents: FloatArray | None
+        cls,
+        observations: Observations,
+        read: IntArray,
+        latents: FloatArray | None,
+        discrete: int = MANY_DISCRETE,
     ) -> Sufficient | None:
         """Learn it from those of fixed shape that are `read`, but for givens.
 
-        None where these are few, or are choices or counts and not too many; or without latents.
+        None where these are few, or choices or counts and up to so many (`discrete`); or without
+        latents.
         """
         first = observations.vector.shape[1] - observations.givens
         table = observations.vector[:, read[read < first]]
-        discrete = mostly_two_valued(table[:LOOKED_AT]) or Counted.fit(table[:LOOKED_AT])
-        if discrete and table.shape[1] <= MANY_DISCRETE:
+        if MANY < table.shape[1] <= discrete and (
+            mostly_two_valued(table[:LOOKED_AT]) or Counted.fit(table[:LOOKED_AT])
+        ):
             return None
         return cls.of_many(table, latents, MANY)
 

@@ -1,6 +1,7 @@
 """Likelihoods of counts, against laws that are known."""
 
 import math
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -94,6 +95,33 @@ def test_a_scatter_beyond_poisson_is_found():
     # 8,000 counts: errors of about .006 and 2 %, and dispersions are tried by steps of 3.2.
     assert found[:, 0].tolist() == pytest.approx([1, 3], abs=0.03)
     assert abs(math.log(float(dispersion) * SIZE)) < math.log(3.2)
+
+
+@pytest.mark.parametrize("trials", [0, 30])
+def test_the_likeliest_dispersion_of_all_is_found(trials):
+    rng = np.random.default_rng(5)
+    said = rng.normal(1, 2, (1_000, 40))
+    wide = np.logspace(-7, 2, 40)  # a dispersion each, beyond those that are tried
+    n = rng.poisson(rng.gamma(1 / wide, np.exp(said) * wide))
+    n, said = (torch.from_numpy(a.astype(float)) for a in (n.clip(max=trials or None), said))
+    many = torch.full((40,), float(trials))
+    likely = torch.stack(
+        [
+            -counts.loss(n, said, one.log().expand_as(n), many).sum(dim=0)
+            for one in counts.TRIED.to(n)
+        ]
+    )
+    assert torch.equal(counts.scattered(n, said, many), counts.TRIED.to(n)[likely.argmax(dim=0)])
+
+
+def test_information_of_counts_is_that_of_noises_that_are_independent(wide):
+    likelihood, (x, _) = wide[0], scattered(30, 7)
+    there = likelihood(x)
+    slope = there.mean_slope * torch.exp(-0.5 * there.log_variance)[:, None]
+    found = likelihood.information(slope, there.log_variance_slope)
+    mixed = deepcopy(likelihood)
+    mixed.counted[0] = False  # a normal observable whose noise goes with no other
+    torch.testing.assert_close(mixed.information(slope, there.log_variance_slope), found)
 
 
 def test_a_linear_law_is_learned_to_a_percent(found):

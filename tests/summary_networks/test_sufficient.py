@@ -87,6 +87,23 @@ def test_fewer_observables_and_choices_are_read_one_by_one():
     assert Sufficient.of(Observations(choices, {}), every, latents) is not None
 
 
+def test_hundreds_of_counts_may_be_reduced_all_the_same():
+    latents, table = curves(400, 1)
+    counts = np.random.default_rng(1).poisson(np.exp(np.clip(table, -2, 4)))
+    seen = Observations(np.hstack([counts, table[:, :1]]), {}, givens=1)
+    exact = Exact.fit(seen, np.arange(COLUMNS + 1), likelihood=True, latents=latents)
+    assert len(exact.observables) == COLUMNS
+    few = exact.reduced(latents, seen)
+    assert few is not None
+    assert not few.counted
+    assert len(few.observables) == few.givens[0] < COLUMNS / 2
+    assert few(seen).shape == (400, few.width)
+    assert np.array_equal(Exact.from_arrays(few.to_arrays())(seen), few(seen))
+    assert few.reduced(latents, seen) is None  # they are read like that already
+    some = Observations(counts[:, :MANY], {})
+    assert Exact.fit(some, np.arange(MANY)).reduced(latents, some) is None
+
+
 def test_givens_come_after_it_and_are_no_observables():
     latents, table = curves(400, 1)
     observations = Observations(table, {}, givens=2)

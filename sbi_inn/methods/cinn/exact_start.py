@@ -39,8 +39,9 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
 
     What describes curves may be left out, shares of sets, and regressions of many columns. Of fewer
     rows than features what describes curves, profiles of sets and counts as such always are; of
-    even fewer it gives None.
+    even fewer it gives None. Hundreds of choices or counts may be reduced.
     """
+    exact = _whole_or_reduced(exact, data)
     seen, latents, source = data.observations[data.train], data.latents[data.train], exact.source
     if (source.profiled or source.curves or exact.counted) and not _enough(exact, data):
         exact = Exact.fit(seen, source.read, curves={}, latents=latents)
@@ -66,6 +67,24 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
             if _gain(others, losses):
                 exact, losses = asked, others
     return exact
+
+
+def _whole_or_reduced(exact: Exact, data: TrainingData) -> Exact:
+    """Read each of hundreds of choices or counts, or what parameters change in all of them.
+
+    Of each a law is learned, which is better where their means are a simple function of the
+    parameters. Where they are not, as of a spectrum with a line somewhere, it may be worse.
+    """
+    if not may_learn(data):
+        return exact
+    reduced = exact.reduced(data.latents[data.train], data.observations[data.train])
+    if reduced is None or not _enough(exact, data):
+        return reduced or exact
+    each = [(one, emulated(one, data)) for one in (exact, reduced)]
+    if not all(columns for _, columns in each):
+        return exact
+    whole, few = (_begun(one, *_some(one, data), columns) for one, columns in each)
+    return exact if surely_less(whole, few) else reduced
 
 
 def _losses(exact: Exact, data: TrainingData) -> torch.Tensor:

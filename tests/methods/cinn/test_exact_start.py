@@ -1,5 +1,7 @@
 """Sharp posteriors under vague priors: a straight line, whose posterior is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.stats as st
@@ -176,6 +178,27 @@ def test_more_binary_observables_are_learned_of_than_numbers():
         data = rows_of(vector, rng)
         exact = Exact.fit(data.observations, np.arange(vector.shape[1]))
         assert len(emulated(exact, data)) == learned
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["regression", "peak"])
+def test_hundreds_of_counts_are_read_whole_or_reduced(kind):
+    """Log rates that are linear in the parameters, or a peak that moves through a spectrum."""
+    rng = np.random.default_rng(1)
+    latents, at = rng.normal(size=(1_500, 2)), np.linspace(-1, 1, 220)
+    first, second = latents.T[:, :, None]
+    rate = 1 + 40 * np.exp(-0.5 * ((at - 0.4 * second) / 0.1) ** 2) * np.exp(0.3 * first)
+    rate = np.exp(first + second * at) if kind == "regression" else rate
+    seen = Observations(rng.poisson(rate).astype(float), {})
+    data = TrainingData(latents, seen, np.arange(1_500), np.arange(0))
+    exact = Exact.fit(seen, np.arange(220), likelihood=True, latents=latents)
+    found = as_rows_allow(exact, data)
+    assert found is not None
+    assert (found.source.sufficient is None) == (kind == "regression")
+    # Of fewer rows than features, too, a start reads what is reduced.
+    few = as_rows_allow(exact, replace(data, train=np.arange(400)))
+    assert few is not None
+    assert few.source.sufficient is not None
 
 
 def test_of_choices_the_second_network_learns_a_likelihood_and_the_fourth_starts_as_the_first():
