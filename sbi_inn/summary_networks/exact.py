@@ -112,10 +112,11 @@ class Exact:
     def without(self, part: Part, latents: FloatArray, observations: Observations) -> Exact:
         """Learn it anew without what describes curves, without shares, or without regressions.
 
-        Of sets of many columns and few entries, correlations take the place of regressions.
+        Of sets of many columns and few entries, correlations take the place of regressions. What is
+        reduced stays so.
         """
         source = self.source
-        return Exact.fit(
+        found = Exact.fit(
             observations,
             source.read,
             likelihood=bool(source.profiled or self.counted),
@@ -124,6 +125,17 @@ class Exact:
             correlated=bool(source.crowded) or part == "regressions",
             latents=latents,
         )
+        return self._alike(found, latents, observations)
+
+    def plainest(self, latents: FloatArray, observations: Observations) -> Exact:
+        """Learn it anew without what describes curves, profiles of sets, and counts as such."""
+        found = Exact.fit(observations, self.source.read, curves={}, latents=latents)
+        return self._alike(found, latents, observations)
+
+    def _alike(self, other: Exact, latents: FloatArray, observations: Observations) -> Exact:
+        """Reduce another one if this is reduced."""
+        few = None if self.source.sufficient is None else other.reduced(latents, observations)
+        return few or other
 
     def parts(self, observations: Observations) -> list[Part]:
         """List what may be left out."""

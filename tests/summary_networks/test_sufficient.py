@@ -100,6 +100,8 @@ def test_hundreds_of_counts_may_be_reduced_all_the_same():
     assert few(seen).shape == (400, few.width)
     assert np.array_equal(Exact.from_arrays(few.to_arrays())(seen), few(seen))
     assert few.reduced(latents, seen) is None  # they are read like that already
+    for again in (few.without("curves", latents, seen), few.plainest(latents, seen)):
+        assert again.source.sufficient is not None
     some = Observations(counts[:, :MANY], {})
     assert Exact.fit(some, np.arange(MANY)).reduced(latents, some) is None
 

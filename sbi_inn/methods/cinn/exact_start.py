@@ -44,7 +44,7 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
     exact = _whole_or_reduced(exact, data)
     seen, latents, source = data.observations[data.train], data.latents[data.train], exact.source
     if (source.profiled or source.curves or exact.counted) and not _enough(exact, data):
-        exact = Exact.fit(seen, source.read, curves={}, latents=latents)
+        exact = exact.plainest(latents, seen)
     if not _enough(exact, data):
         return None
     parts = exact.parts(seen)
