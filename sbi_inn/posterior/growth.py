@@ -1,4 +1,4 @@
-"""Double the simulations until the posterior can be trusted and more would hardly help.
+"""Double the simulations until the posterior can be trusted and more would not help much.
 
 A calibrated posterior may still be wider than necessary. So there are two conditions: the check
 says "trust", and the learning curve says that more simulations would not help much. The curve
