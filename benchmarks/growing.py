@@ -115,7 +115,7 @@ def away(core, y, means, sds):
 
 def measure(name, seed, most, seconds):
     """Let simulations grow, and give a row for each stage."""
-    problem, _ = EXACT.get(name, (name, None))
+    problem = EXACT[name][0] if name in EXACT else name
     cores, keep = [], Growth._keep
 
     def kept(self, core, n):
@@ -137,7 +137,8 @@ def measure(name, seed, most, seconds):
         Growth._keep = keep
     grown = posterior.growth
     stages = cores[-len(grown.stages) :]
-    found = [away(core, *tests_of(name, seed)) for core in stages]
+    tests = tests_of(name, seed)
+    found = [away(core, *tests) for core in stages]
     return [
         {
             "problem": name,
