@@ -53,8 +53,10 @@ TENTH = 0.005
 """Nats: what a tenth of a standard deviation costs in a parameter, 0.1^2 / 2."""
 
 ENOUGH = 0.01
-"""The same where the check says "trust". All later doublings together gain about twice as much as
-the next one, and widths that are off by 15 % cost about .02 nats in a parameter."""
+"""Nats in each parameter below which it stops where the check says "trust".
+
+Widths that are off by 15 % cost about .02. Where each doubling gains half of what the last one did,
+all that are to come gain twice as much as the next one."""
 
 SCORED = 2_000
 """New simulations at which the fits are scored, at most."""

@@ -83,7 +83,7 @@ class Sufficient:
     ) -> Sufficient | None:
         """Learn it from those of fixed shape that are `read`, but for givens.
 
-        None where these are few, or choices or counts and up to so many (`discrete`); or without
+        None where these are few, where they are choices or counts, `discrete` at most, or without
         latents.
         """
         first = observations.vector.shape[1] - observations.givens

@@ -72,8 +72,9 @@ def as_rows_allow(exact: Exact, data: TrainingData) -> Exact | None:
 def _whole_or_reduced(exact: Exact, data: TrainingData) -> Exact:
     """Read each of hundreds of choices or counts, or what parameters change in all of them.
 
-    Of each a law is learned, which is better where their means are a simple function of the
-    parameters. Where they are not, as of a spectrum with a line somewhere, it may be worse.
+    A law of each is better where their means are simple functions of the parameters, as in a
+    regression. A few numbers may be better where they are not, as in a spectrum with a line
+    somewhere. Left-out rows decide.
     """
     if not may_learn(data):
         return exact
