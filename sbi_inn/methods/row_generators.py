@@ -80,9 +80,9 @@ class RowGenerators:
             rng.standard_normal(out=row, dtype=dtype)
         return out
 
-    def random(self, size: int) -> FloatArray:
-        """Draw one number from 0 to 1 for each row."""
-        return np.fromiter((rng.random() for rng in self), np.float64, size)
+    def random(self, size: tuple[int, ...]) -> FloatArray:
+        """Draw numbers from 0 to 1, of shape (rows, ...)."""
+        return np.stack([rng.random(size[1:]) for rng in self])
 
     def gumbel(self, *, size: tuple[int, ...]) -> FloatArray:
         """Draw numbers of a Gumbel distribution, of shape (rows, ...)."""

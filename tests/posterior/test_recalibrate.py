@@ -77,6 +77,15 @@ def test_density_is_normalised_and_that_of_the_draws(wrong):
         assert abs(float(drawn[name].mean()) - mean) < 5 * noise
 
 
+def test_no_truth_becomes_a_hundred_times_less_likely():
+    before, after = mended(width=1.4)  # which makes it narrower
+    sharp = before.prior.sample(2_000, np.random.default_rng(1))
+    gain = after.log_prob(sharp, Y).values - before.log_prob(sharp, Y).values
+    assert gain.min() == pytest.approx(np.log(0.01), abs=1e-6)  # reached far out
+    same = np.asarray(after.sample(Y, 4_000).a == before.sample(Y, 4_000).a)
+    assert abs(same.sum() - 40) < 4 * np.sqrt(40)
+
+
 def test_repr_says_it_and_the_old_posterior_is_as_it_was():
     before, after = mended(width=0.7)
     assert "recalibrated by 1,000 simulations (2 of 2 marginals)" in repr(after)

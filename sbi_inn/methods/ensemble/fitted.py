@@ -92,7 +92,7 @@ class FittedEnsemble:
         average. They come in random order: the first few are a fair sample too.
         """
         rows = len(observations)
-        counts = _counts(self.weights_at(observations), n, rng.random(rows))
+        counts = _counts(self.weights_at(observations), n, rng.random((rows,)))
         places = np.broadcast_to(np.arange(len(self.members), dtype=np.int16), counts.shape)
         labels = np.repeat(places.ravel(), counts.ravel()).reshape(rows, n)
         rng.permuted(labels, axis=1, out=labels)
