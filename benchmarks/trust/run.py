@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
 from parts import Benchmark, main
-from records import SOURCE, Records, headed
+from records import SOURCE, Records, headed, markdown
 from sections import alarms, fits, ignorant, local, many, power, strange
 
 SECTIONS = {
@@ -57,11 +57,51 @@ def table(rows):
     written = []
     for part in dict.fromkeys(rows["part"]):
         here = rows[rows["part"] == part].dropna(axis=1, how="all")
+        if part == "alarms":
+            written.append(headed(here, by_kind(here)) + "\n\n" + markdown(by_tests(here)))
+            continue
         hidden = {*SOURCE, *KEY} - ({"seed"} if part == "fits" else set())
         shown = here[[name for name in here if name not in hidden]]
         text = shown.apply(lambda column: column.map(_cell)).rename(columns={"of": "repetitions"})
         written.append(headed(here, text))
     return "\n\n".join(written)
+
+
+def by_kind(rows):
+    """Count the objections to each kind of exact posterior, whatever the number of tests."""
+    found = []
+    for kind, here in rows.groupby("planted", sort=False):
+        tests = " / ".join(f"{n:,.0f}" for n in here["tests"])
+        found.append(
+            {
+                "posterior": kind.removeprefix("exact, "),
+                "repetitions": int(here["of"].sum()),
+                "check() objects": int(here["flagged"].sum()),
+                "check(y) objects": int(here["at y: flagged"].sum()),
+                f"cannot tell with {tests} tests": " / ".join(map(_cell, here["cannot tell"])),
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def by_tests(rows):
+    """Count the objections to all exact posteriors, and which checks make them at y."""
+    checks = [name for name in rows if name.startswith("at y: ")]
+    checks = [name for name in checks if name not in ("at y: flagged", "at y: cannot tell")]
+    found = []
+    for n, here in rows.groupby("tests"):
+        counts = here[checks].sum().sort_values(ascending=False, kind="stable")
+        said = [f"{name.removeprefix('at y: ')} {k:.0f}" for name, k in counts.items() if k]
+        found.append(
+            {
+                "tests": f"{n:,.0f}",
+                "repetitions": int(here["of"].sum()),
+                "check() objects": int(here["flagged"].sum()),
+                "check(y) objects": int(here["at y: flagged"].sum()),
+                "by which checks": ", ".join(said) or "-",
+            }
+        )
+    return pd.DataFrame(found)
 
 
 def _cell(value):
