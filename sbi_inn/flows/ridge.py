@@ -151,6 +151,7 @@ class Regressors:
         self.c, self.own, self.weights = c, own, weights
         self.more = c[:, :0] if more is None else more
         self._designs: dict[Way, Design] = {}
+        self._turned: dict[bytes, tuple[Tensor, Tensor]] = {}
 
     @property
     def all(self) -> Design:
@@ -159,7 +160,9 @@ class Regressors:
 
     def weighed(self, weights: Tensor) -> Regressors:
         """Give the same columns, with weights (rows,) of the rows."""
-        return Regressors(self.c, self.own, self.more, weights)
+        made = Regressors(self.c, self.own, self.more, weights)
+        made._turned = self._turned  # which weights do not change
+        return made
 
     def linear(self, x: Tensor, way: Way | None = None) -> Ridge:
         """Regress x (rows, dim) in the way that predicts rows left out best, or in a given one.
@@ -168,10 +171,16 @@ class Regressors:
         many rows all columns are read.
         """
         ways = (way,) if way else self._ways()
-        turned = any(one.turned for one in ways)
-        inverse = inverse_regression(x, self.c[:, : self.own]) if turned else None
+        inverse = self._inverse(x) if any(one.turned for one in ways) else None
         found = [self._by(one, x, inverse) for one in ways]
         return min(found, key=lambda one: _error(one.residual, self.weights))
+
+    def _inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn the regression on observables round, once for the same x."""
+        asked = x.cpu().numpy().tobytes()
+        if asked not in self._turned:
+            self._turned[asked] = inverse_regression(x, self.c[:, : self.own])
+        return self._turned[asked]
 
     def _ways(self) -> tuple[Way, ...]:
         """Give those that are tried."""
