@@ -40,6 +40,7 @@ SECTIONS = {
     "strange": strange,
 }
 KEY = ("part", "repetitions", "case")
+CHECKS = ("conditional ranks", "re-simulation", "dependence", "joint coverage", "calibration")
 
 
 def measure(options):
@@ -60,6 +61,9 @@ def table(rows):
         if part == "alarms":
             written.append(headed(here, by_kind(here)) + "\n\n" + markdown(by_tests(here)))
             continue
+        if part == "ignorant":
+            written.append(headed(here, found(here)))
+            continue
         hidden = {*SOURCE, *KEY} - ({"seed"} if part == "fits" else set())
         shown = here[[name for name in here if name not in hidden]]
         text = shown.apply(lambda column: column.map(_cell)).rename(columns={"of": "repetitions"})
@@ -69,10 +73,10 @@ def table(rows):
 
 def by_kind(rows):
     """Count the objections to each kind of exact posterior, whatever the number of tests."""
-    found = []
+    listed = []
     for kind, here in rows.groupby("planted", sort=False):
         tests = " / ".join(f"{n:,.0f}" for n in here["tests"])
-        found.append(
+        listed.append(
             {
                 "posterior": kind.removeprefix("exact, "),
                 "repetitions": int(here["of"].sum()),
@@ -81,27 +85,45 @@ def by_kind(rows):
                 f"cannot tell with {tests} tests": " / ".join(map(_cell, here["cannot tell"])),
             }
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(listed)
+
+
+def found(rows):
+    """Count how often each wrong posterior is found, and by which checks."""
+    listed = []
+    for kind, here in rows.groupby("planted", sort=False):
+        line = {"planted": kind}
+        for _, row in here.sort_values("tests", ascending=False).iterrows():
+            line[f"{row['tests']:,.0f} tests"] = f"{row['flagged']:.0f} of {row['of']:.0f}"
+        most = here.loc[here["tests"].idxmax()]
+        line["by which checks"] = _said(most[[n for n in here if n in CHECKS]])
+        listed.append(line)
+    return pd.DataFrame(listed)
 
 
 def by_tests(rows):
     """Count the objections to all exact posteriors, and which checks make them at y."""
     checks = [name for name in rows if name.startswith("at y: ")]
     checks = [name for name in checks if name not in ("at y: flagged", "at y: cannot tell")]
-    found = []
+    listed = []
     for n, here in rows.groupby("tests"):
-        counts = here[checks].sum().sort_values(ascending=False, kind="stable")
-        said = [f"{name.removeprefix('at y: ')} {k:.0f}" for name, k in counts.items() if k]
-        found.append(
+        listed.append(
             {
                 "tests": f"{n:,.0f}",
                 "repetitions": int(here["of"].sum()),
                 "check() objects": int(here["flagged"].sum()),
                 "check(y) objects": int(here["at y: flagged"].sum()),
-                "by which checks": ", ".join(said) or "-",
+                "by which checks": _said(here[checks].sum()),
             }
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(listed)
+
+
+def _said(counts):
+    """Name checks, and how often each objected, the most frequent first."""
+    counts = counts.astype(float).sort_values(ascending=False, kind="stable")
+    said = [f"{name.removeprefix('at y: ')} {k:.0f}" for name, k in counts.items() if k > 0]
+    return ", ".join(said) or "-"
 
 
 def _cell(value):
