@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sbi_inn.flows import reweighted
+from sbi_inn.flows import reweighted, ridge
 from sbi_inn.flows.reweighted import in_turn
 from sbi_inn.flows.ridge import Regressors
 
@@ -62,3 +62,14 @@ def test_columns_that_differ_a_little_count_as_one():
     assert reweighted._alike(common + own) == [[0], [1], [2]]
     assert reweighted._alike(common + torch.tensor([0.0, 0.0, 1.0]) * own) == [[0, 1], [2]]
     assert reweighted._alike(common + torch.tensor([0.0, 5.0, -5.0])) == [[0, 1, 2]]  # a constant
+
+
+def test_a_regression_is_turned_round_once_for_each_column_in_all_rounds(monkeypatch):
+    asked = []
+    original = ridge.inverse_regression
+    monkeypatch.setattr(
+        ridge, "inverse_regression", lambda x, c: asked.append(x.shape[1]) or original(x, c)
+    )
+    x, c, _ = with_noise([[0.6, 0.0, 0.6, 0.0], [0.0, 0.6, 0.0, 0.6]])
+    in_turn(x, Regressors(c, 2), rounds=3)
+    assert asked == [4, 1, 1, 1, 1]  # all together, and then each by itself
