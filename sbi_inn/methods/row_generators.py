@@ -82,7 +82,10 @@ class RowGenerators:
 
     def random(self, size: tuple[int, ...]) -> FloatArray:
         """Draw numbers from 0 to 1, of shape (rows, ...)."""
-        return np.stack([rng.random(size[1:]) for rng in self])
+        out = np.empty(size)
+        for row, rng in enumerate(self):
+            out[row] = rng.random(size[1:])
+        return out
 
     def gumbel(self, *, size: tuple[int, ...]) -> FloatArray:
         """Draw numbers of a Gumbel distribution, of shape (rows, ...)."""

@@ -6,9 +6,10 @@ from studies import LINE, ExactLine
 
 import sbi_inn as si
 from sbi_inn.methods.fitting import latents
-from sbi_inn.methods.recalibrated.fitted import recalibrated
+from sbi_inn.methods.recalibrated.fitted import Recalibrated, recalibrated
 from sbi_inn.methods.recalibrated.learning import learn_recalibration
 from sbi_inn.methods.recalibrated.quantile_map import QuantileMap
+from sbi_inn.methods.row_generators import RowGenerators
 
 
 def test_the_map_is_smooth_monotone_and_inverted():
@@ -55,3 +56,20 @@ def test_the_determinant_is_that_of_the_map():
         (made._back(here + step * e, reference)[0] - back)[..., i] for i, e in enumerate(np.eye(2))
     ]
     np.testing.assert_allclose(np.log(each).sum(axis=0) - 2 * np.log(step), log_det, atol=0.02)
+
+
+def test_files_from_before_keep_no_draws():
+    table = si.simulate(LINE, n=800, seed=4, n_jobs=1, progress=False)
+    truths = latents(table, table.ok, seed=1)
+    inner = ExactLine(width=0.6, shift=0.5, beyond=0.0)
+    how = learn_recalibration(inner, table.schema, truths, table.observations(), seed=1)
+    assert how.kept == 0.01
+    config, arrays = recalibrated(inner, how).to_arrays()
+    del config["kept"]
+    assert Recalibrated.read(config, arrays, lambda *_: inner).how.kept == 0
+
+
+def test_of_no_observations_there_are_no_numbers():
+    rng = RowGenerators(np.empty((0, 2), np.uint64))
+    assert rng.random((0,)).shape == (0,)
+    assert rng.random((0, 3)).shape == (0, 3)
