@@ -54,7 +54,7 @@ TAILS = ((0.95, "outside"), (0.99, "outside"), (0.99, "below"), (0.99, "above"))
 FEWEST_TOGETHER = 3  # parameters, of which a combination can be off and each of them hardly
 
 REPETITIONS = 4_000  # test sets that tell what chance does, at most
-COUNTED = 160_000  # of these times parameters at most: 130 MB
+COUNTED = 40_000  # of these times parameters at most: half a second
 
 FURTHER = r" over \d| \(|; |: "  # with these begin details of a finding, which a title leaves out
 LEVELS_SAID = np.array([0.5, 0.68, 0.95])  # probabilities of the intervals that sentences speak of

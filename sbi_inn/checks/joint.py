@@ -126,7 +126,7 @@ class JointCoverage(Record):
         off = float(np.median(np.abs(held - LEVELS)))
         error = float(0.5 / np.sqrt(len(levels)))
         words = (
-            f"balls around random points (TARP) hold {self._all} {percent(off, 1)} more or less "
+            f"balls around random points hold {self._all} {percent(off, 1)} more or less "
             "often than they say"
         )
         return Finding(off, error, DISTANCE, p_value, words)

@@ -14,6 +14,7 @@ from sbi_inn.checks.phrases import percent, wrong_width
 from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.resimulation import AGAIN_AT_Y, RESIMULATION
 from sbi_inn.checks.subject import Here, Subject
+from sbi_inn.checks.survey import draws_each
 from sbi_inn.diagnostics.products import ProductLaws
 from sbi_inn.diagnostics.uniformity import shift_and_width, simultaneous_band, uniformity_p_value
 from sbi_inn.diagnostics.weighted import effective_sample_size, weighted_ranks
@@ -26,7 +27,6 @@ from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.typing import BoolArray, FloatArray
 
 N = 200  # simulations at y
-DRAWS = 200  # draws of either posterior for each simulation
 # Effective draws below which ranks say little. Those of an exact posterior are uniform whatever
 # their number, as the truth has its own weight among them.
 ENOUGH = 10.0
@@ -207,8 +207,9 @@ class _Mixed:
 def _mixed(here: Here, seen: Observations, truth: FloatArray, rng: np.random.Generator) -> _Mixed:
     """Draw given y, and given each simulation."""
     sampler, n = here.subject.sampler, len(truth)
-    there = sampler.draw(seen, DRAWS, rng)
-    at_y = sampler.draw(here.observation, n * DRAWS, rng)[0].reshape(n, DRAWS, -1)
+    m = draws_each(sampler)
+    there = sampler.draw(seen, m, rng)
+    at_y = sampler.draw(here.observation, n * m, rng)[0].reshape(n, m, -1)
     points = np.concatenate([truth[:, None], there, at_y], axis=1)
     return _Mixed(points, _log_ratios(here, seen, points))
 
@@ -222,13 +223,13 @@ def _with_products(
     their draws hardly one lies in it.
     """
     prior = here.subject.sampler.prior
-    latents = _latents(prior, mixed.points)
-    there, at_y = latents[:, 1 : 1 + DRAWS], latents[:, 1 + DRAWS :]
+    latents, m = _latents(prior, mixed.points), mixed.points.shape[1] // 2
+    there, at_y = latents[:, 1 : 1 + m], latents[:, 1 + m :]
     laws = ProductLaws(at_y.reshape(-1, prior.latent_dim), there)
-    drawn = laws.draw(DRAWS, rng)
+    drawn = laws.draw(m, rng)
     latents = np.concatenate([latents, drawn], axis=1)
     flat = prior.flatten(prior.from_latent(drawn.reshape(-1, prior.latent_dim)))
-    flat = flat.reshape(len(drawn), DRAWS, -1)
+    flat = flat.reshape(len(drawn), m, -1)
     log_ratios = np.concatenate([mixed.log_ratios, _log_ratios(here, seen, flat)], axis=2)
     of_prior = prior.log_density(latents.reshape(-1, prior.latent_dim))
     of_laws = laws.log_density(latents) - of_prior.reshape(latents.shape[:2])

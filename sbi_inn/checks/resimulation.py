@@ -16,7 +16,6 @@ from sbi_inn.checks.kind import SIMULATOR, CheckKind, Need, time_for
 from sbi_inn.checks.phrases import number, percent
 from sbi_inn.checks.record import MORE, Finding, Limits, Record, Sight, deviation
 from sbi_inn.checks.subject import Here, Subject
-from sbi_inn.checks.survey import affordable
 from sbi_inn.diagnostics.conditional_ranks import location_scores
 from sbi_inn.diagnostics.tails import tail_p_value
 from sbi_inn.observation.statistics import distance, spread, statistics
@@ -43,8 +42,7 @@ VISIBLE = 0.1  # spreads of an observable that are visible in a plot of the data
 _NEAREST = 1e-9  # spreads: a limit above rounding
 _FARTHEST = 1e100  # spreads, whose square is finite
 
-DRAWS = 20  # draws a test observation that are simulated again
-FEWER_DRAWS = 5  # the same, where a simulation is costly
+FEWER_DRAWS = 5  # draws a test observation that are simulated again, where that is costly
 FEWEST_TESTS = 20  # test observations that are simulated again
 PIECE = 200_000  # draws that are simulated again at once
 FEWEST_AT_Y = 50  # draws at the user's own observation that are simulated again
@@ -298,9 +296,9 @@ class Fit(Record):
         )
 
 
-def resimulate(subject: Subject, tests: TestSet, draws: int) -> Resimulation:
-    """Simulate again at so many draws a test observation, and at the true parameters."""
-    n, rng = len(tests), subject.rng()
+def resimulate(subject: Subject, tests: TestSet, drawn: FloatArray) -> Resimulation:
+    """Simulate again at draws (tests, draws, dim), and at the true parameters."""
+    n, draws, _ = drawn.shape
     observed = statistics(tests.observations, subject.sampler.schema)
     piece = max(1, PIECE // draws)
     errors, scaled = np.empty((n, draws)), np.empty((n, draws))
@@ -308,7 +306,7 @@ def resimulate(subject: Subject, tests: TestSet, draws: int) -> Resimulation:
         here = slice(start, start + piece)
         some = tests.observations[here]
         m = len(some)
-        flat = subject.sampler.draw(some, draws, rng).reshape(m * draws, -1)
+        flat = drawn[here].reshape(m * draws, -1)
         again = subject.simulate(flat, some[np.repeat(np.arange(m), draws)])
         gap = again.reshape(m, draws, -1) - observed[here, None]
         errors[here] = distance(gap)
@@ -319,11 +317,12 @@ def resimulate(subject: Subject, tests: TestSet, draws: int) -> Resimulation:
 
 def check_resimulation(subject: Subject) -> Resimulation | str:
     """Simulate again for as many test observations as the budget allows."""
-    n, _ = affordable(subject.sampler, len(subject.tests))
-    for draws in (DRAWS, FEWER_DRAWS):
-        tests = subject.tests.head(min(n, subject.affordable // (draws + 1)))
-        if len(tests) >= min(FEWEST_TESTS, n):
-            return resimulate(subject, tests, draws)
+    found = subject.survey()
+    most = found.kept.shape[1]
+    for draws in (most, min(FEWER_DRAWS, most)):
+        tests = found.tests.head(subject.affordable // (draws + 1))
+        if len(tests) >= min(FEWEST_TESTS, len(found.tests)):
+            return resimulate(subject, tests, found.kept[: len(tests), :draws])
     return subject.costly
 
 

@@ -21,8 +21,11 @@ from sbi_inn.typing import FloatArray, IntArray
 
 EVALUATIONS = 1_000_000  # evaluations of the network at most: about 10 s on two cores
 DRAWS = 200  # draws a test observation
-FEWER_DRAWS = 100  # draws where each takes many evaluations, and draws whose density is evaluated
+FEWER_DRAWS = 100  # draws where each takes many evaluations, or has many parameters
 COSTLY = 8  # evaluations a draw, above which they are many
+MANY = 10  # parameters, from which on they are many
+KEPT = 20  # draws a test observation that are kept, to be simulated again
+WITH_DENSITY = 50  # draws whose density is evaluated
 FEWEST = 500  # test simulations that are looked at whatever it takes
 PAIRS = 200  # pairs of parameters at most
 SIZED = 15  # pairs at most, of which sizes are looked at too: all of six parameters
@@ -40,6 +43,8 @@ class Survey:
         The n that were looked at.
     draws : int
         Posterior draws at each.
+    kept : array, shape (n, 20 or fewer, dim)
+        Some of these draws.
     truth : array
         Of the parameters, and what derives from them.
     ranks : array
@@ -61,6 +66,7 @@ class Survey:
 
     tests: TestSet
     draws: int
+    kept: FloatArray
     truth: FloatArray
     ranks: FloatArray
     mean: FloatArray
@@ -78,9 +84,15 @@ class Survey:
     why_no_density: str
 
 
+def draws_each(sampler: Sampler) -> int:
+    """Say how many draws a test observation there are: fewer, where each takes long."""
+    costly = sampler.evaluations > COSTLY or sampler.prior.dim >= MANY
+    return FEWER_DRAWS if costly else DRAWS
+
+
 def affordable(sampler: Sampler, wanted: int) -> tuple[int, int]:
     """Say how many test simulations can be looked at, and with how many draws at each."""
-    draws = FEWER_DRAWS if sampler.evaluations > COSTLY else DRAWS
+    draws = draws_each(sampler)
     return min(wanted, max(FEWEST, EVALUATIONS // (draws * sampler.evaluations))), draws
 
 
@@ -125,6 +137,8 @@ def survey(
         # What derives from parameters is looked at one by one, beside them.
         all_true, all_drawn = sampler.extended(truth), sampler.extended(drawn)
         part = {
+            # From first to last, should some method give them in an order.
+            "kept": drawn[:, :: -(-draws // KEPT)],
             "truth": all_true,
             "ranks": ranks(all_true, all_drawn, rng),
             **moments_of(all_drawn),
@@ -136,7 +150,7 @@ def survey(
         part["density"] = np.empty(0)
         if not why and done < DENSITIES:
             try:
-                part["density"] = _density(sampler, truth, drawn[:, :FEWER_DRAWS], seen, rng)
+                part["density"] = _density(sampler, truth, drawn[:, :WITH_DENSITY], seen, rng)
             except NoDensityError as error:
                 why = str(error)
         parts.append(part)

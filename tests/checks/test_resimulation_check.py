@@ -58,7 +58,8 @@ def planted(sampler, tests, simulator=simulate):
 
 def resimulation(fitted, tests, simulator=simulate, draws=20):
     drawing = fitted if isinstance(fitted, Knows) else sampler(fitted)
-    return resimulate(planted(drawing, tests, simulator), tests, draws)
+    drawn = drawing.draw(tests.observations, draws, np.random.default_rng(3))
+    return resimulate(planted(drawing, tests, simulator), tests, drawn)
 
 
 def test_resimulation_of_an_exact_posterior(tests):
@@ -110,6 +111,12 @@ class Knows:
         flat = np.linalg.solve(MIX, observations.vector.T).T + self.off
         return np.repeat(flat[:, None], n, axis=1)
 
+    def extended(self, flat):
+        return flat
+
+    def log_ratio(self, flat, observations, *, normalised):
+        raise si.NoDensityError("all draws are the same")
+
 
 @pytest.mark.parametrize(
     ("off", "verdict"), [(0.0, "trust"), (0.3, "caution"), (5.0, "do not trust")]
@@ -117,7 +124,8 @@ class Knows:
 def test_resimulation_without_noise(tests, off, verdict):
     truth = tests.truth @ MIX.T
     quiet = checks.TestSet(tests.truth, sampler(EXACT).schema.stack({"y": truth}, {}))
-    found = resimulate(planted(Knows(off), quiet, noiseless), quiet, 3)
+    drawn = Knows(off).draw(quiet.observations, 3, np.random.default_rng(3))
+    found = resimulate(planted(Knows(off), quiet, noiseless), quiet, drawn)
     expected = np.linalg.norm(MIX @ [off, off] / spread(truth))
     assert np.allclose(found.noise, 0)
     assert np.allclose(found.scaled, expected, atol=1e-9)
@@ -216,6 +224,9 @@ class Level:
         mu = y.mean(axis=2) + noise / np.sqrt(free + 1) * rng.normal(size=noise.shape)
         flat = {"mu": mu.ravel(), "noise": noise.ravel()}
         return LEVEL.prior.to_latent(flat).reshape(len(y), n, 2)
+
+    def log_prob(self, latent, observations):
+        raise si.NoDensityError("it is drawn from only")
 
     def to_arrays(self):
         return {"name": "level"}, {}

@@ -46,9 +46,29 @@ def test_everything_has_a_row_a_test_simulation():
     found = look(posterior())
     assert found.draws == 100
     assert found.ranks.shape == found.mean.shape == found.low.shape == (700, 2)
+    assert found.kept.shape == (700, 20, 2)
     assert found.products.shape == found.excess.shape == (700, 1)
     assert found.tarp.shape == found.density.shape == (700,)
     assert found.why_no_density == ""
+
+
+def test_draws_that_are_kept_are_spread_over_all():
+    # Should a method give them in order, the first would be no fair sample.
+    @dataclass(frozen=True)
+    class InOrder(ExactLine):
+        def sample(self, observations, n, rng):
+            return np.sort(super().sample(observations, n, rng), axis=1)
+
+    found = look(posterior(300, InOrder()), 200)
+    assert found.kept.shape == (300, 20, 2)
+    middle = np.median(found.kept[:, :, 0], axis=1)
+    sd = np.sqrt(exact(found.tests.observations.vector)[1][0, 0])
+    assert np.abs((middle - found.median[:, 0]) / sd).max() < 0.3
+
+
+def test_few_draws_are_all_kept():
+    assert look(posterior(60), 7).kept.shape == (60, 7, 2)
+    assert look(posterior(60), 30).kept.shape == (60, 15, 2)
 
 
 def test_densities_of_a_costly_network_are_weights_up_to_a_constant():
