@@ -202,7 +202,7 @@ class Posterior:
         observation = None if y is None else self.schema.read(y)
         general = checking.check(self.core, self._subject(), progress=progress)
         self.last_check, self.last_verdict = general.sentence, general.verdict
-        self.last_numbers = {verification.AS_CHECKED: verification.numbers(general)}
+        self.last_numbers = {verification.AS_CHECKED: verification.numbers(general, self.core)}
         self._warned = False
         if observation is None:
             return general
@@ -380,5 +380,5 @@ def checked(core: Core, general: Check) -> Posterior:
         core,
         last_check=general.sentence,
         last_verdict=general.verdict,
-        last_numbers={verification.AS_CHECKED: verification.numbers(general)},
+        last_numbers={verification.AS_CHECKED: verification.numbers(general, core)},
     )

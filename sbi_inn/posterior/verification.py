@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sbi_inn.checks.record import VERDICTS, Record
+from sbi_inn.checks.survey import MANY
 from sbi_inn.errors import LoadError
 from sbi_inn.posterior import checking
 from sbi_inn.posterior.core import Core
@@ -26,14 +27,16 @@ LEAST = 1e-6
 """By which it may differ in any case, relative to itself."""
 
 REVISIONS = {
-    "calibration": 3,
-    "conditional ranks": 4,
-    "dependence": 3,
+    "calibration": 2,
+    "conditional ranks": 3,
+    "dependence": 2,
     "joint coverage": 2,
-    "recovery": 2,
     "re-simulation": 2,
 }
 """How often checks have changed what they measure, from 1 on: other numbers are not compared."""
+
+FEWER_DRAWS = ("calibration", "conditional ranks", "dependence", "recovery")
+"""These have changed once more where there are many parameters: they make fewer draws there."""
 
 Numbers = dict[str, dict[str, Any]]
 
@@ -80,14 +83,19 @@ class Verification:
         return f"{text}\n{self.sentence}"
 
 
-def numbers(check: Check) -> Numbers:
-    """Give the numbers of a check, for a file."""
-    return {name: _of(name, record) for name, record in check.records.items()}
+def numbers(check: Check, core: Core) -> Numbers:
+    """Give the numbers of a check of a posterior, for a file."""
+    return {name: _of(record, _revision(name, core)) for name, record in check.records.items()}
 
 
-def _of(name: str, record: Record) -> dict[str, Any]:
+def _revision(name: str, core: Core) -> int:
+    many = name in FEWER_DRAWS and core.prior.dim >= MANY
+    return REVISIONS.get(name, 1) + many
+
+
+def _of(record: Record, revision: int) -> dict[str, Any]:
     return {
-        "revision": REVISIONS.get(name, 1),
+        "revision": revision,
         "verdict": record.verdict,
         "findings": [
             [one.limits.measure, one.effect, one.error, one.p_value] for one in record.findings
@@ -98,7 +106,7 @@ def _of(name: str, record: Record) -> dict[str, Any]:
 def on_held_out(core: Core) -> Numbers:
     """Compute the numbers on the held-out simulations alone, which a file has."""
     alone = replace(core, problem=None)
-    return numbers(checking.check(alone, checking.subject_of(alone), progress=False))
+    return numbers(checking.check(alone, checking.subject_of(alone), progress=False), alone)
 
 
 def verify(core: Core, saved: Mapping[str, Numbers], general: Check | None) -> Verification:
@@ -124,16 +132,16 @@ def verify(core: Core, saved: Mapping[str, Numbers], general: Check | None) -> V
         )
     known = saved.get(HELD_OUT) or saved[AS_CHECKED]
     if general is not None and known != saved[AS_CHECKED]:
-        kept, changed = _comparable(saved[AS_CHECKED])
-        return Verification(_compared(kept, numbers(general)), changed=changed)
+        kept, changed = _comparable(saved[AS_CHECKED], core)
+        return Verification(_compared(kept, numbers(general, core)), changed=changed)
     skipped = tuple(name for name in saved[AS_CHECKED] if name not in known)
-    kept, changed = _comparable(known)
+    kept, changed = _comparable(known, core)
     return Verification(_compared(kept, on_held_out(core)), skipped, changed)
 
 
-def _comparable(saved: Numbers) -> tuple[Numbers, tuple[str, ...]]:
+def _comparable(saved: Numbers, core: Core) -> tuple[Numbers, tuple[str, ...]]:
     """Part the checks that still measure the same from those that do not."""
-    kept = {n: one for n, one in saved.items() if one["revision"] == REVISIONS.get(n, 1)}
+    kept = {n: one for n, one in saved.items() if one["revision"] == _revision(n, core)}
     return kept, tuple(name for name in saved if name not in kept)
 
 

@@ -37,7 +37,7 @@ def test_since_format_3_the_numbers_of_the_check_can_be_verified(name):
     found = si.load_posterior(DATA / f"{name}-format-3.sbi").verify()
     assert found.agrees
     # These measure something else now than when the files were written.
-    assert found.changed == ("calibration", "conditional ranks", "dependence")
+    assert found.changed == ("calibration", "conditional ranks", "dependence", "joint coverage")
     assert "changed since: calibration" in found.sentence
     with pytest.raises(si.LoadError, match="or the file is of an older format"):
         si.load_posterior(DATA / f"{name}-format-2.sbi").verify()
