@@ -13,7 +13,7 @@ from sbi_inn.flows.gaussian_start import READINGS, GaussianStart, surely_less
 from sbi_inn.flows.laplace import Box, Mode, modes
 from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_learning import learned, parts_of
-from sbi_inn.flows.likelihood_networks import LARGE, SMALL, Size
+from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL, Size
 from sbi_inn.flows.remembered import remembered
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
@@ -173,7 +173,7 @@ class LaplaceStart(Bijection):
         """
         own = context.shape[1] if own is None else own
         self._even_if_it_helps(x, context, own)
-        mode = self._learn(x, context, own, (SMALL, LARGE))
+        mode = self._learn(x, context, own, (SMALL, LARGE, LONG))
         losses, floor = self._tried(x, context, own, mode)
         plain = self._plain_losses(x, context, own)
         self.inverts.fill_(surely_less(losses.clamp(max=WORST), plain.clamp(max=WORST)))

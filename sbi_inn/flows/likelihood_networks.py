@@ -68,8 +68,10 @@ class Size(NamedTuple):
     rate: float
 
 
-# Enough to compare likelihoods by, and to say what is nearly linear; and for what bends.
+# Enough to compare likelihoods by, and to say what is nearly linear; for what bends; and for what
+# bends so much that more training still pays.
 SMALL, LARGE = Size(64, 1_500, 5e-3), Size(128, 4_000, 1e-2)
+LONG = LARGE._replace(steps=10_000)
 
 
 class Targets(NamedTuple):

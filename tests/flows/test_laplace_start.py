@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from sbi_inn.flows import GaussianStart, LaplaceStart
+from sbi_inn.flows import GaussianStart, LaplaceStart, likelihood_learning
 from sbi_inn.flows.laplace import Box, modes
 from sbi_inn.flows.laplace_start import MENDED
 from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_learning import learned, parts_of
-from sbi_inn.flows.likelihood_networks import LARGE, SMALL
+from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL
 
 VALUES = 24
 EACH = tuple(range(VALUES))
@@ -80,6 +80,33 @@ def test_smaller_networks_are_kept_where_nothing_bends():
     y = y + torch.randn(400, 6, generator=draw).double()
     likelihood, _ = learned(x, y, sizes=(SMALL, LARGE))
     assert len(likelihood.first_bias) == SMALL.hidden
+
+
+@pytest.mark.parametrize(
+    ("losses", "tried", "kept"),
+    [
+        # Mean losses of ten observables; two nats are worth a longer training.
+        ((1.0, 0.0, -0.5), [LARGE, LONG], -0.5),
+        ((1.0, 0.0, 0.1), [LARGE, LONG], 0.0),
+        ((1.0, 0.9, -0.5), [LARGE], 0.9),
+        ((1.0, 1.1, -0.5), [LARGE], 1.0),
+    ],
+)
+def test_a_longer_training_is_tried_where_a_larger_network_gained_much(
+    losses, tried, kept, monkeypatch
+):
+    by_size = dict(zip((SMALL, LARGE, LONG), losses, strict=True))
+    seen = []
+
+    def fake(members, table, size, beat=math.inf):
+        seen.append(size)
+        return likelihood_learning._Trained(by_size[size], [], members)
+
+    monkeypatch.setattr(likelihood_learning, "_trained", fake)
+    table = likelihood_learning._Table(torch.zeros(9, 2), torch.zeros(9, 10), [])
+    found = likelihood_learning._larger(fake([], table, SMALL), table, (LARGE, LONG))
+    assert seen[1:] == tried
+    assert found.loss == kept
 
 
 def test_a_file_says_how_wide_networks_are():
