@@ -40,6 +40,7 @@ SECTIONS = {
     "strange": strange,
 }
 KEY = ("part", "repetitions", "case")
+ABOUT = ("planted", "observation", "fit")  # what a row is about stands first
 CHECKS = ("conditional ranks", "re-simulation", "dependence", "joint coverage", "calibration")
 
 
@@ -65,7 +66,8 @@ def table(rows):
             written.append(headed(here, found(here)))
             continue
         hidden = {*SOURCE, *KEY} - ({"seed"} if part == "fits" else set())
-        shown = here[[name for name in here if name not in hidden]]
+        names = sorted((n for n in here if n not in hidden), key=lambda n: n not in ABOUT)
+        shown = here[names]
         text = shown.apply(lambda column: column.map(_cell)).rename(columns={"of": "repetitions"})
         written.append(headed(here, text))
     return "\n\n".join(written)
@@ -127,9 +129,9 @@ def _said(counts):
 
 
 def _cell(value):
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return "-" if pd.isna(value) else str(value)
+    if pd.isna(value):
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 BENCHMARK = Benchmark(
