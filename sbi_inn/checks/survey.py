@@ -137,8 +137,8 @@ def survey(
         # What derives from parameters is looked at one by one, beside them.
         all_true, all_drawn = sampler.extended(truth), sampler.extended(drawn)
         part = {
-            # From first to last, should some method give them in an order.
-            "kept": drawn[:, :: -(-draws // KEPT)],
+            # From first to last, should some method give them in an order; not a view of them all.
+            "kept": drawn[:, :: -(-draws // KEPT)].copy(),
             "truth": all_true,
             "ranks": ranks(all_true, all_drawn, rng),
             **moments_of(all_drawn),
