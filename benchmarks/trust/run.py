@@ -40,7 +40,7 @@ SECTIONS = {
     "strange": strange,
 }
 KEY = ("part", "repetitions", "case")
-ABOUT = ("planted", "observation", "fit")  # what a row is about stands first
+ABOUT = ("planted", "observation")  # what a row is about stands first
 CHECKS = ("conditional ranks", "re-simulation", "dependence", "joint coverage", "calibration")
 
 
