@@ -2,14 +2,17 @@
 
 import platform
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.stats as st
 from studies import LINE, briefly, quick_fit
 
 import sbi_inn as si
 from sbi_inn import __main__ as command_line
 from sbi_inn import files
+from sbi_inn.posterior import verification
 from sbi_inn.posterior.provenance import Provenance
 from sbi_inn.simulation.identity import identity
 
@@ -151,3 +154,13 @@ def test_a_simulator_without_a_source_has_no_hash():
     callable_object = type("Dynamic", (), {"__call__": lambda self, a, b: a})()
     for function in (eval("lambda a, b: a"), callable_object):
         assert Provenance.of(si.Problem(function, LINE.prior)).source == ""
+
+
+def test_checks_that_make_fewer_draws_of_many_parameters_have_changed_there_alone(posterior):
+    many = dict.fromkeys("abcdefghij", st.norm())
+    wide = SimpleNamespace(prior=si.Prior(**many))
+    few = verification.numbers(posterior.check(), posterior.core)
+    more = verification.numbers(posterior.check(), wide)
+    raised = {name for name in few if more[name]["revision"] == few[name]["revision"] + 1}
+    assert raised == {"calibration", "conditional ranks", "dependence", "recovery"}
+    assert all(more[name]["revision"] == few[name]["revision"] for name in few.keys() - raised)
