@@ -37,7 +37,6 @@ ENTRIES = "entries"  # of an empty array, where entries between limits are count
 SUFFICIENT = "sufficient:"  # of the arrays of `Sufficient`
 STATISTICS = "statistics:"  # of those of another one
 RECURRING = "recurring"  # of the limits of `Recurring`
-LEVELS = "levels:"  # of which columns have a level there
 
 
 @dataclass(frozen=True)
@@ -176,8 +175,7 @@ class Source:
         found |= {CROWDED + name: np.empty(0) for name in self.crowded}
         found |= prefixed(SHARES, self.shares.limits)
         found |= {ENTRIES: np.empty(0)} if self.shares.counted else {}
-        if self.recurring is not None:
-            found |= {RECURRING: self.recurring.limits} | prefixed(LEVELS, self.recurring.levels)
+        found |= {RECURRING: self.recurring.limits} if self.recurring else {}
         for prefix, part in {SUFFICIENT: self.sufficient, STATISTICS: self.statistics}.items():
             found |= {} if part is None else prefixed(prefix, part.to_arrays())
         return found
@@ -198,5 +196,5 @@ class Source:
             Shares(named(SHARES, arrays), ENTRIES in arrays),
             Sufficient.from_arrays(few) if few else None,
             Sufficient.from_arrays(told) if told else None,
-            None if limits is None else Recurring(moving, curves, limits, named(LEVELS, arrays)),
+            None if limits is None else Recurring(moving, curves, limits),
         )

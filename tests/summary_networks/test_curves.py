@@ -8,7 +8,6 @@ import scipy.stats as st
 from studies import quick_fit
 
 import sbi_inn as si
-from sbi_inn.observation import roughness
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.observation.recurrences import recurrences
 from sbi_inn.observation.schema import Schema
@@ -169,37 +168,6 @@ def test_what_is_recurring_stays_within_what_training_has_seen():
     wave = np.tile(np.cos(PLACES), (N, 1))
     assert recurrences(PaddedSet(wave[:1, :, None], np.array([LENGTH])))[0, 7] < -15
     assert past(observations(x=wave))[0, 7] == past.limits[0, 7] > -5
-
-
-def test_what_has_a_level_is_also_read_by_how_rough_it_is_for_it():
-    counts = np.random.default_rng(6).poisson(np.exp(walks(7) / 5)).astype(float)
-    seen = observations(x=np.exp(walks()), y=counts)
-    places = np.stack([PLACES, LENGTH + PLACES], axis=1)
-    past, told = Recurring.fit(seen, (), {"x": places})
-    assert past.levels["x"].tolist() == [True, True]
-    assert past.of_curves == told.shape[1] == 2 * EACH + 2 * roughness.EACH
-    entries = PaddedSet(seen.vector[:, places], np.full(N, LENGTH))
-    assert np.allclose(told[:, 2 * EACH :], roughness.roughness(entries))
-    # What is often negative has no level, and neither has what is always zero.
-    for other in (walks(), np.zeros((N, LENGTH))):
-        past, told = Recurring.fit(observations(x=other, y=counts), (), {"x": places})
-        assert past.levels["x"].tolist() == [False, True]
-        assert past.of_curves == told.shape[1] == 2 * EACH + roughness.EACH
-        again = Recurring((), {"x": places}, past.limits, past.levels)
-        assert np.array_equal(again(observations(x=other, y=counts)), told)
-
-
-def test_a_start_of_curves_with_a_level_comes_back_from_arrays():
-    seen = observations(x=np.exp(walks()))
-    exact = Exact.fit(seen, PLACES)
-    arrays = exact.to_arrays()
-    again = Exact.from_arrays(arrays)
-    assert np.array_equal(again(seen), exact(seen))
-    assert again.laws == exact.laws
-    # Files from before have no levels: limits of what recurs alone.
-    older = {n: a for n, a in arrays.items() if not n.startswith("levels:")}
-    older["recurring"] = arrays["recurring"][:, :EACH]
-    assert Exact.from_arrays(older).source(seen).shape[1] == exact.source(seen).shape[1] - 3
 
 
 def test_an_older_start_reads_nothing_of_the_past_of_a_curve():
