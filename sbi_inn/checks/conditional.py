@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -294,8 +295,11 @@ class Conditional(Record):
 
 def seen_from(general: Conditional, here: Here) -> Conditional:
     """Mark the record as one of other observations, where what it objects to is not true of y."""
-    elsewhere = general.misses(columns_at(here, drawn_at(here)))
-    return replace(general, elsewhere=True) if elsewhere else general
+    if not general.misses(columns_at(here, drawn_at(here))):
+        return general
+    marked = copy(general)  # which, unlike `replace`, keeps what took seconds to find
+    object.__setattr__(marked, "elsewhere", True)
+    return marked
 
 
 def check_conditional(subject: Subject) -> Conditional:

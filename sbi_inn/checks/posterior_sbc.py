@@ -14,7 +14,7 @@ from sbi_inn.checks.phrases import percent, wrong_width
 from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.resimulation import AGAIN_AT_Y, RESIMULATION
 from sbi_inn.checks.subject import Here, Subject
-from sbi_inn.checks.survey import draws_each
+from sbi_inn.checks.survey import MANY, draws_each
 from sbi_inn.diagnostics.products import ProductLaws
 from sbi_inn.diagnostics.uniformity import shift_and_width, simultaneous_band, uniformity_p_value
 from sbi_inn.diagnostics.weighted import effective_sample_size, weighted_ranks
@@ -31,6 +31,11 @@ N = 200  # simulations at y
 # their number, as the truth has its own weight among them.
 ENOUGH = 10.0
 MOST = 0.9  # share of the simulations at y that has to have enough
+TRIED = 20  # simulations that are looked at first, where parameters are many
+HOPELESS = 0.5  # share of these below which no others are
+# Times fewer draws of the posteriors themselves where parameters are many: nearly all that count
+# are then those of laws near the products.
+FEWER = 4
 
 # Wider than in general: there are fewer simulations, and what is off by a little in each of two
 # posteriors is off by more in both.
@@ -153,9 +158,9 @@ def check_calibration_at(here: Here) -> LocalCalibration | str:
         seen, ok = here.subject.observe(truth, here.repeated(N), stream=Stream.POSTERIOR_SBC)
     except SimulationError:
         return NONE_HERE
-    mixed = _mixed(here, seen, truth[ok], rng)
-    if not mixed.enough.all() and not sampler.prior.discrete:
-        mixed = _with_products(mixed, here, seen, rng)
+    mixed = _first(here, seen, truth[ok], rng)
+    if mixed is None or mixed.share >= HOPELESS:
+        mixed = _together(here, seen, truth[ok], rng)
     if mixed.share < MOST:
         return (
             f"given the observation and a simulation beside it, {percent(1 - mixed.share)} of "
@@ -175,18 +180,22 @@ class _Mixed:
     Attributes
     ----------
     points : array, shape (n, 1 + m, dim)
-        The truth of each y', and draws: as many of each law that they are drawn from.
+        The truth of each y', and draws.
     log_ratios : array, shape (laws, n, 1 + m)
         Log density of each law over that of the prior; the first two are those given y and y'.
+    draws : tuple of int
+        How many are drawn from each law.
     """
 
     points: FloatArray
     log_ratios: FloatArray
+    draws: tuple[int, ...]
 
     @cached_property
     def log_weights(self) -> FloatArray:
         """Log of the product of the first two laws over the mixture of all, (n, 1 + m)."""
-        return self.log_ratios[:2].sum(axis=0) - np.logaddexp.reduce(self.log_ratios)
+        drawn = self.log_ratios + np.log(self.draws)[:, None, None]
+        return self.log_ratios[:2].sum(axis=0) - np.logaddexp.reduce(drawn)
 
     @cached_property
     def effective(self) -> FloatArray:
@@ -204,30 +213,56 @@ class _Mixed:
         return float(self.enough.mean())
 
 
-def _mixed(here: Here, seen: Observations, truth: FloatArray, rng: np.random.Generator) -> _Mixed:
-    """Draw given y, and given each simulation."""
+def _first(
+    here: Here, seen: Observations, truth: FloatArray, rng: np.random.Generator
+) -> _Mixed | None:
+    """Look at some of the simulations where parameters are many, as all of them take seconds."""
+    if here.subject.sampler.prior.dim < MANY:
+        return None
+    return _together(here, seen[np.arange(min(TRIED, len(seen)))], truth[:TRIED], rng)
+
+
+def _together(
+    here: Here, seen: Observations, truth: FloatArray, rng: np.random.Generator
+) -> _Mixed:
+    """Give the posterior given y and each simulation, with draws of products where they help."""
+    sampler = here.subject.sampler
+    normal, m = not sampler.prior.discrete, draws_each(sampler)
+    if normal and sampler.prior.dim >= MANY:
+        few = m // FEWER
+        return _with_products(_mixed(here, seen, truth, few, rng), here, seen, m + few, rng)
+    mixed = _mixed(here, seen, truth, m, rng)
+    if normal and not mixed.enough.all():
+        return _with_products(mixed, here, seen, m, rng)
+    return mixed
+
+
+def _mixed(
+    here: Here, seen: Observations, truth: FloatArray, m: int, rng: np.random.Generator
+) -> _Mixed:
+    """Draw m times given y, and as often given each simulation."""
     sampler, n = here.subject.sampler, len(truth)
-    m = draws_each(sampler)
     there = sampler.draw(seen, m, rng)
     at_y = sampler.draw(here.observation, n * m, rng)[0].reshape(n, m, -1)
     points = np.concatenate([truth[:, None], there, at_y], axis=1)
-    return _Mixed(points, _log_ratios(here, seen, points))
+    return _Mixed(points, _log_ratios(here, seen, points), (m, m))
 
 
 def _with_products(
-    mixed: _Mixed, here: Here, seen: Observations, rng: np.random.Generator
+    mixed: _Mixed, here: Here, seen: Observations, m: int, rng: np.random.Generator
 ) -> _Mixed:
-    """Add draws of laws near the products.
+    """Add m draws of laws near the products, for each simulation.
 
     With many parameters a product is much narrower than the posteriors given y and given y': of
     their draws hardly one lies in it.
     """
-    prior = here.subject.sampler.prior
-    latents, m = _latents(prior, mixed.points), mixed.points.shape[1] // 2
-    there, at_y = latents[:, 1 : 1 + m], latents[:, 1 + m :]
-    laws = ProductLaws(at_y.reshape(-1, prior.latent_dim), there)
+    sampler = here.subject.sampler
+    prior = sampler.prior
+    there = sampler.draw(seen, m, rng)
+    at_y = sampler.draw(here.observation, len(seen) * m, rng)
+    laws = ProductLaws(_latents(prior, at_y)[0], _latents(prior, there))
     drawn = laws.draw(m, rng)
-    latents = np.concatenate([latents, drawn], axis=1)
+    latents = np.concatenate([_latents(prior, mixed.points), drawn], axis=1)
     flat = prior.flatten(prior.from_latent(drawn.reshape(-1, prior.latent_dim)))
     flat = flat.reshape(len(drawn), m, -1)
     log_ratios = np.concatenate([mixed.log_ratios, _log_ratios(here, seen, flat)], axis=2)
@@ -236,6 +271,7 @@ def _with_products(
     return _Mixed(
         np.concatenate([mixed.points, flat], axis=1),
         np.concatenate([log_ratios, of_laws[None]]),
+        (*mixed.draws, m),
     )
 
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 class Bijection(nn.Module, ABC):
     """An invertible map of vectors, steered by a context.
 
-    The context has shape (batch, features), or (1, features) when all rows share one observation:
-    what depends on the context alone is then computed once. Inputs are never changed in place.
+    The context has shape (batch, features), or fewer rows, by whose number that of the batch can be
+    divided: rows of x that follow one another then share one observation, as draws do. What depends
+    on the context alone is computed once for all of these. Inputs are never changed in place.
     """
 
     @abstractmethod
@@ -21,7 +22,7 @@ class Bijection(nn.Module, ABC):
         Parameters
         ----------
         x : Tensor, shape (batch, dim)
-        context : Tensor, shape (batch, features) or (1, features)
+        context : Tensor, shape (batch or fewer, features)
 
         Returns
         -------
@@ -37,7 +38,7 @@ class Bijection(nn.Module, ABC):
         Parameters
         ----------
         z : Tensor, shape (batch, dim)
-        context : Tensor, shape (batch, features) or (1, features)
+        context : Tensor, shape (batch or fewer, features)
 
         Returns
         -------

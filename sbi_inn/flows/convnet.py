@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sbi_inn.flows.maps import Maps
+from sbi_inn.flows.sharing import for_each
 
 
 class ConvNet(nn.Module):
@@ -84,7 +85,7 @@ class ConvNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Map `x` (batch, n_in) and the context (batch or 1, ...) to (batch, n_out)."""
+        """Map `x` (batch, n_in) and the context (batch or fewer, ...) to (batch, n_out)."""
         h = self._first(x, context)
         for layer in self.hidden:
             h = layer(self._padded(F.silu(h)))
@@ -99,8 +100,8 @@ class ConvNet(nn.Module):
         if self.steer is not None:
             vector = self.steer(context[:, : self.maps.vector])
             parts.append(vector.reshape(*vector.shape, *[1] * len(self.sides)))
-        found = parts[0]
-        for part in parts[1:]:
+        found, *others = (for_each(part, len(x)) for part in parts)
+        for part in others:
             found = found + part
         return found.expand(*found.shape[:2], *self.sides)
 

@@ -14,6 +14,7 @@ from sbi_inn.flows.regression import SMALLEST_VARIANCE
 from sbi_inn.flows.remembered import remembered
 from sbi_inn.flows.reweighted import in_turn, left_out_widths, log_widths
 from sbi_inn.flows.ridge import Regressors
+from sbi_inn.flows.sharing import for_each
 
 # How often means are regressed again with the widths found, and widths with the means found.
 ROUNDS = 3
@@ -167,13 +168,13 @@ class GaussianStart(Bijection):
 
     def whitened(self, x: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
         """Do as `forward`, with what `predict` says."""
-        mean, width = said.chunk(2, dim=1)
+        mean, width = for_each(said, len(x)).chunk(2, dim=1)
         z = ((x @ self.turn - mean) * torch.exp(-width)) @ self.whiten
         return z, (self._log_det() - width.sum(dim=1)).expand(len(x))
 
     def coloured(self, z: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
         """Do as `inverse`, with what `predict` says."""
-        mean, width = said.chunk(2, dim=1)
+        mean, width = for_each(said, len(z)).chunk(2, dim=1)
         x = ((z @ self.colour) * torch.exp(width) + mean) @ self.turn_back
         return x, (width.sum(dim=1) - self._log_det()).expand(len(z))
 

@@ -15,6 +15,7 @@ from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_learning import learned, parts_of
 from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL, Size
 from sbi_inn.flows.remembered import remembered
+from sbi_inn.flows.sharing import for_each, side_by_side
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
 MOST_PARAMETERS = 20
@@ -143,9 +144,9 @@ class LaplaceStart(Bijection):
         if not self.inverts:
             return self.plain.whitened(x, own)
         x, of_even = self.even(x)
-        z = ((x - place)[:, None] @ factor)[:, 0]
+        z = ((side_by_side(x, len(place)) - place[:, None]) @ factor).flatten(0, 1)
         z, log_det = self.rest.whitened(z, own)
-        return z, log_det + _log_det(factor) + of_even
+        return z, log_det + for_each(_log_det(factor), len(x)) + of_even
 
     def coloured(self, z: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
         """Do as `inverse`, with what `predict` says."""
@@ -153,9 +154,10 @@ class LaplaceStart(Bijection):
         if not self.inverts:
             return self.plain.coloured(z, own)
         x, log_det = self.rest.coloured(z, own)
-        x = torch.linalg.solve_triangular(factor.mT, x[:, :, None], upper=True)[:, :, 0]
-        x, of_even = self.even.inverse(x + place)
-        return x, log_det - _log_det(factor) + of_even
+        left = side_by_side(x, len(place)).mT
+        left = torch.linalg.solve_triangular(factor.mT, left, upper=True).mT
+        x, of_even = self.even.inverse((left + place[:, None]).flatten(0, 1))
+        return x, log_det - for_each(_log_det(factor), len(x)) + of_even
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take what is left of x in units of the normal law."""

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.special import ndtri
 
 from sbi_inn.flows.bijection import Bijection
+from sbi_inn.flows.sharing import for_each
 
 Bounds = tuple[Tensor, Tensor, Tensor]  # probability below a piece, of it, and above it
 
@@ -91,6 +92,7 @@ class Pieces(Bijection):
         return torch.cat(places, dim=1)
 
     def _map(self, x: Tensor, context: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
+        context = for_each(context, len(x))
         mapped, log_det = list(x.unbind(dim=1)), x.new_zeros(len(x))
         inside = x.new_empty(len(x), 0)
         for i, axis in enumerate(self.axes):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.ridge import Regressors
+from sbi_inn.flows.sharing import for_each
 
 SMALLEST_VARIANCE = 1e-10  # of what is left of x, whose scale is 1: keeps it invertible
 
@@ -53,11 +54,11 @@ class Regression(Bijection):
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take the residual and whiten it."""
-        return (x - self._mean(context)) @ self.whiten, self.log_det().expand(len(x))
+        return (x - self._mean(context, len(x))) @ self.whiten, self.log_det().expand(len(x))
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Add the regression's prediction again."""
-        return z @ self.colour + self._mean(context), -self.log_det().expand(len(z))
+        return z @ self.colour + self._mean(context, len(z)), -self.log_det().expand(len(z))
 
     def log_det(self) -> Tensor:
         """Log |det dz/dx|, the same for all rows."""
@@ -75,5 +76,5 @@ class Regression(Bijection):
         self.colour.copy_(colour.T)
         self.whiten.copy_(torch.linalg.inv(colour).T)
 
-    def _mean(self, context: Tensor) -> Tensor:
-        return torch.addmm(self.offset, context[:, : len(self.slope)], self.slope)
+    def _mean(self, context: Tensor, rows: int) -> Tensor:
+        return for_each(torch.addmm(self.offset, context[:, : len(self.slope)], self.slope), rows)

@@ -7,12 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sbi_inn.flows.dropout import Dropout
+from sbi_inn.flows.sharing import for_each, side_by_side
 
 
 class MLP(nn.Module):
     """A multilayer perceptron of a vector and a context, with SiLU between its layers.
 
-    Its first layer treats the two apart, so that a context shared by all rows costs one row. The
+    Its first layer treats the two apart, so that a context that rows share costs one row. The
     last layer starts at zero: a coupling block starts as the identity.
 
     Parameters
@@ -65,14 +66,23 @@ class MLP(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Map `x` (batch, n_in) and the context (batch or 1, context) to (batch, n_out)."""
+        """Map `x` (batch, n_in) and the context (batch or fewer, context) to (batch, n_out)."""
         h = self._first(x, context)
+        for layer in self.hidden:
+            h = layer(self._passed(h))
+        h = self._passed(h)
+        if torch.is_grad_enabled():
+            return for_each(self.leave(h), len(x))
+        # Each number that comes out in one piece of memory, as splines work on them.
+        out = torch.addmm(self.leave.bias[:, None], self.leave.weight, h.t()).t()
+        return for_each(out, len(x))
+
+    def _passed(self, h: Tensor) -> Tensor:
+        """Pass hidden units through SiLU, and drop some in training."""
+        h = F.silu(h, inplace=not torch.is_grad_enabled())
         dropout = self.dropout if self.training else None
-        for layer in (*self.hidden, self.leave):
-            h = F.silu(h, inplace=not torch.is_grad_enabled())
-            mask = None if dropout is None else dropout.mask(len(h), h.shape[1], h.device)
-            h = layer(h if mask is None else h * mask)
-        return h
+        mask = None if dropout is None else dropout.mask(len(h), h.shape[1], h.device)
+        return h if mask is None else h * mask
 
     def _first(self, x: Tensor, context: Tensor) -> Tensor:
         if self.enter is None:
@@ -84,7 +94,11 @@ class MLP(nn.Module):
             # One product, so that what comes out of it is written once.
             weight = torch.cat([self.enter.weight, self.steer.weight], dim=1)
             return torch.addmm(self.steer.bias, torch.cat([x, context], dim=1), weight.t())
-        return torch.addmm(self.steer(context), x, self.enter.weight.t())
+        if len(context) in (1, len(x)):
+            return torch.addmm(self.steer(context), x, self.enter.weight.t())
+        steered = self.steer(context)[:, None]
+        entered = side_by_side(x @ self.enter.weight.t(), len(context))
+        return (entered + steered).flatten(0, 1)
 
 
 class Free(nn.Module):

@@ -252,6 +252,7 @@ def test_what_is_wrong_elsewhere_is_said_to_be_elsewhere():
         assert found.elsewhere == elsewhere
         assert found.verdict == general.verdict
         assert found.sentence.startswith("elsewhere, where y[0] is") == elsewhere
+        assert found.findings is general.findings  # which took long
     assert not general.elsewhere
 
 

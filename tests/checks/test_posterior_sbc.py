@@ -9,6 +9,7 @@ from studies import LINE, MIX, NOISE, ExactLine, briefly, exact_posterior, subje
 
 from sbi_inn.checks.posterior_sbc import LocalCalibration, N, check_calibration_at
 from sbi_inn.checks.subject import Here, Subject
+from sbi_inn.checks.survey import draws_each
 from sbi_inn.errors import NoDensityError
 
 FAR = 3.5  # y[0] exceeds it in about 6 % of simulations
@@ -125,6 +126,24 @@ def test_of_many_parameters_draws_near_the_product_are_enough(dim):
     assert found.verdict == "trust"
     assert len(found.ranks) == N
     assert np.median(found.effective) > 50
+
+
+class SpikyPlanted(Planted):
+    """Its density is far narrower than its draws."""
+
+    def log_prob(self, latent, observations):
+        self.asked.append(len(latent))
+        return Planted(self.study, 0.3, width=1e-3).log_prob(latent, observations)
+
+
+def test_of_many_parameters_few_simulations_show_that_all_are_hopeless(monkeypatch):
+    asked = []
+    monkeypatch.setattr(SpikyPlanted, "asked", asked, raising=False)
+    posterior = posterior_of(SpikyPlanted(Study(10, 0.3), 0.3), seed=1, tests=600)
+    y = posterior.schema.read({"y": np.zeros(10)})
+    found = check_calibration_at(Here(posterior._subject(), y))
+    assert found.endswith("100 % of the posteriors have fewer than 10 effective draws")
+    assert sum(asked) < 0.2 * N * 2 * draws_each(posterior.core)
 
 
 @pytest.mark.parametrize("wrong", [{"shift": 0.5}, {"width": 0.7}, {"width": 1.3}], ids=str)

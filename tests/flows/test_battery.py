@@ -291,6 +291,18 @@ def test_shared_context_is_a_repeated_one(name):
 
 
 @every
+@pytest.mark.parametrize("learns", [False, True])
+def test_a_context_that_rows_share_is_a_repeated_one(name, learns):
+    bijection, (x, context) = make(name), points(BIJECTIONS[name][0], 20)
+    each = context[:4].repeat_interleave(5, dim=0)
+    with torch.set_grad_enabled(learns):
+        for direction in (bijection.forward, bijection.inverse):
+            for one, other in zip(direction(x, context[:4]), direction(x, each), strict=True):
+                # A search for a mode carries on what rounding differs by.
+                same(one, other, 1e-6 if name.startswith("laplace") else 1e-12)
+
+
+@every
 def test_inputs_are_left_alone(name):
     bijection, (x, context) = make(name), points(BIJECTIONS[name][0], 20)
     x_before, context_before = x.clone(), context.clone()

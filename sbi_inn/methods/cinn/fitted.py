@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows import LaplaceStart
+from sbi_inn.flows.remembered import RowMemory
+from sbi_inn.flows.sharing import side_by_side
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
 from sbi_inn.methods.cinn.settings import LEARNING_RATE, CINNSettings
 from sbi_inn.methods.cinn.training import learn
@@ -25,8 +28,9 @@ from sbi_inn.training.history import History
 from sbi_inn.training.settings import Training
 from sbi_inn.typing import AnyArray, FloatArray
 
-# Rows that go through the network at once: enough to keep the cores busy, few enough for the cache.
-ROWS = 8_192
+# Rows that go through the network at once, and numbers in them: enough to keep the cores busy, few
+# enough for the cache.
+ROWS, NUMBERS = 8_192, 20_000
 # Latents, and as many opposite ones, at which the volume of a posterior is looked at.
 PROBES = 4
 # Share of the usual peak of the learning rate, of a network that is trained already.
@@ -54,29 +58,25 @@ class FittedCINN:
         context = self.network.context(self._batch(observations))
         draws = np.empty((len(context), n, self.shape.dim))
         latent = rng.standard_normal(draws.shape, dtype=np.float32)
-        for rows, part in _chunks(len(context), n):
+        for rows, part in _chunks(len(context), n, self._at_once):
             z = self._tensor(latent[rows, part].reshape(-1, self.shape.dim))
-            here = context[rows]
-            if len(here) > 1:
-                here = here.repeat_interleave(len(z) // len(here), dim=0)
-            x, _ = self.network.flow.inverse(z, here)
+            x, _ = self.network.flow.inverse(z, context[rows])
             draws[rows, part] = to_numpy(x).reshape(latent[rows, part].shape)
         return draws
 
     @torch.inference_mode()
     def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
         """Log density of rows (batch, dim), each observation standing for as many of them."""
-        rows = self._tensor(latent)
         context = self._context(observations)
-        if len(context) == 1:
-            parts = [self.network.log_prob(part, context) for part in rows.split(ROWS)]
-        else:
-            each = torch.arange(len(context), device=rows.device).repeat_interleave(
-                len(rows) // len(context)
+        points = side_by_side(self._tensor(latent), len(context))
+        observed, each = points.shape[:2]
+        found = np.empty((observed, each))
+        for rows, part in _chunks(observed, each, self._at_once):
+            x = points[rows, part].flatten(0, 1)
+            found[rows, part] = to_numpy(self.network.log_prob(x, context[rows])).reshape(
+                found[rows, part].shape
             )
-            pairs = zip(rows.split(ROWS), each.split(ROWS), strict=True)
-            parts = [self.network.log_prob(part, context[here]) for part, here in pairs]
-        return to_numpy(torch.cat(parts)).astype(np.float64) if parts else np.empty(0)
+        return found.ravel()
 
     @torch.inference_mode()
     def summarise(self, observations: Observations) -> FloatArray:
@@ -95,13 +95,28 @@ class FittedCINN:
         for latent in rng.standard_normal((PROBES, 1, self.shape.dim)):
             for each in (latent, -latent):
                 z = self._tensor(each).expand(len(context), -1)
-                parts = zip(z.split(ROWS), context.split(ROWS), strict=True)
+                parts = zip(z.split(self._at_once), context.split(self._at_once), strict=True)
                 found += to_numpy(torch.cat([self.network.flow.inverse(*p)[1] for p in parts]))
         return found / (2 * PROBES)
 
+    @property
+    def _at_once(self) -> int:
+        """How many rows go through the blocks at once."""
+        return min(ROWS, max(1, NUMBERS // self.shape.dim))
+
     def _batch(self, observations: Observations) -> Batch:
-        """Scale observations, where the network is."""
-        return on(Batch.of(observations, self.scaling), device_of(self.network))
+        """Scale observations, where the network is; ask what takes long of new ones alone."""
+        batch = on(Batch.of(observations, self.scaling), device_of(self.network))
+        if self._said is None or batch.exact is None:
+            return batch
+        return replace(batch, said=self._said(batch.exact))
+
+    @cached_property
+    def _said(self) -> RowMemory | None:
+        """What the search for a mode gives; None where there is none."""
+        start = self.network.start
+        searches = isinstance(start, LaplaceStart) and bool(start.inverts)
+        return RowMemory(self.network.ask) if searches else None
 
     def _tensor(self, rows: AnyArray) -> Tensor:
         """Give rows of numbers where the network is."""
@@ -125,7 +140,7 @@ class FittedCINN:
     ) -> tuple[FloatArray, FloatArray]:
         """Find the latents (n, dim) of parameters (n, dim), and the log-determinants (n,)."""
         context = self.network.context(self._batch(observation))
-        rows = self._tensor(parameters).split(ROWS)
+        rows = self._tensor(parameters).split(self._at_once)
         z, log_det = zip(*(self.network.flow(part, context) for part in rows), strict=True)
         return to_numpy(torch.cat(z)).astype(float), to_numpy(torch.cat(log_det)).astype(float)
 
@@ -217,12 +232,12 @@ class FittedCINN:
         return config, groups
 
 
-def _chunks(observations: int, n: int) -> list[tuple[slice, slice]]:
-    """Cut an (observations, n) table of draws into pieces of at most `ROWS` draws."""
-    rows = max(1, ROWS // max(n, 1))
-    pieces = math.ceil(n / ROWS)
+def _chunks(observations: int, n: int, most: int) -> list[tuple[slice, slice]]:
+    """Cut an (observations, n) table of draws into pieces of at most so many draws."""
+    rows = max(1, most // max(n, 1))
+    pieces = math.ceil(n / most)
     return [
-        (slice(r, r + rows), slice(p * ROWS, (p + 1) * ROWS))
+        (slice(r, r + rows), slice(p * most, (p + 1) * most))
         for r in range(0, observations, rows)
         for p in range(pieces)
     ]

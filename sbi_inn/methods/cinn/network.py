@@ -269,8 +269,13 @@ class Network(nn.Module):
         said = batch.said
         if said is None:
             assert batch.exact is not None
-            said = self.start.predict(batch.exact)
+            said = self.ask(batch.exact)
         return torch.cat([features, said], dim=1)
+
+    def ask(self, exact: Tensor) -> Tensor:
+        """Give what an exact start says of rows of what it reads."""
+        assert self.start is not None
+        return torch.cat([self.start.predict(part) for part in exact.split(AT_ONCE)])
 
     @torch.no_grad()
     def asked(self, pairs: Pairs) -> Pairs:
@@ -278,8 +283,7 @@ class Network(nn.Module):
         exact = pairs.batch.exact
         if self.start is None or exact is None:
             return pairs
-        said = [self.start.predict(part) for part in exact.split(AT_ONCE)]
-        return replace(pairs, batch=replace(pairs.batch, said=torch.cat(said)))
+        return replace(pairs, batch=replace(pairs.batch, said=self.ask(exact)))
 
     def _linear(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Give what is regressed, and on what: all that is smooth, on pieces and the vector."""
