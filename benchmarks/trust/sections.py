@@ -54,10 +54,11 @@ LOCAL = {
     "half as wide within |y| < 1": {"width": 0.5, "near": 1.0},
     "twice as wide within |y| < 1": {"width": 2.0, "near": 1.0},
 }
+AT_Y = ("conditional ranks at y", "re-simulation at y")
 
 
 def local(repetitions):
-    """How often posterior SBC objects at y = 0 and away from it, and all of check(y)."""
+    """How often posterior SBC and two other checks at y object, at y = 0 and away from it."""
     return pd.DataFrame(
         [
             {"planted": name, "y": y, **_counted(_local_objections, repetitions, wrong, y)}
@@ -70,10 +71,12 @@ def local(repetitions):
 def _local_objections(seed, wrong, y):
     posterior = posterior_of(Planted(Study(2, 0.5), 0.5, **wrong), seed=seed, tests=TESTS)
     check = posterior.check([y, 0.0], progress=False)
-    below = ["check(y)"] if check.verdict != "trust" else []
+    records = check.records
+    found = ["check(y)"] if check.verdict != "trust" else []
+    found += [f"at y: {name}" for name in AT_Y if name in records and not records[name].passed]
     if "calibration at y" in check.skipped:
-        return ["skipped", *below]
-    return below if check.records["calibration at y"].passed else ["flagged", *below]
+        return ["skipped", *found]
+    return found if records["calibration at y"].passed else ["flagged", *found]
 
 
 # Ten and twenty parameters, and what is wrong at every observation.
