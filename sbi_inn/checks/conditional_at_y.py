@@ -25,7 +25,7 @@ from sbi_inn.checks.predictors import (
 )
 from sbi_inn.checks.record import Finding, Limits, Record, Sight, corrected, deviation
 from sbi_inn.checks.subject import Here
-from sbi_inn.diagnostics.conditional_ranks import width_of_score
+from sbi_inn.diagnostics.conditional_ranks import beyond_nearest, width_of_score
 from sbi_inn.plots.conditional import plot_around
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
 from sbi_inn.typing import FloatArray
@@ -52,7 +52,7 @@ class ConditionalAt(Record):
     weights : dict of str to array, shape (n,)
         Of the test simulations in each prediction; the sum of each is 1.
     off : dict of str to array, shape (n,)
-        Of the test simulations in what each fit is off by over the nearest.
+        Of the test simulations in what each prediction is off by over the nearest.
     left : array, shape (n, s)
         Scores without what the observations predict of them.
     """
@@ -80,11 +80,11 @@ class ConditionalAt(Record):
 
     @cached_property
     def believed(self) -> dict[str, FloatArray]:
-        """Predicted scores, shape (s,); those of fits are drawn back where they are wrong near y.
+        """Predicted scores, shape (s,), drawn back where they are wrong near y.
 
-        A fit to all simulations may be wrong at one place. Over the nearest simulations it is off
-        by so much on average. That, less its standard error, is taken from what the fit says of y,
-        if both have the same sign.
+        A fit to all simulations may be wrong at one place, and a mean over many reach too far. Over
+        the nearest simulations a prediction is off by so much on average. That, less its standard
+        error, is taken from what it says of y, if both have the same sign.
         """
         found = dict(self.predicted)
         for name, weights in self.off.items():
@@ -172,8 +172,11 @@ def check_conditional_at(here: Here) -> ConditionalAt:
     drawn = drawn_at(here)
     _, design = predictors_of(subject)
     row = row_of(here, drawn)
-    weights = design.weights(row) | weights_by_givens(here, drawn)
-    return ConditionalAt(scores, about, weights, design.off(row), design.residuals(scores))
+    by_givens = weights_by_givens(here, drawn)
+    weights, off = design.weights(row) | by_givens, design.off(row)
+    if by_givens:
+        off |= beyond_nearest(by_givens)
+    return ConditionalAt(scores, about, weights, off, design.residuals(scores))
 
 
 CONDITIONAL_AT_Y = CheckKind(

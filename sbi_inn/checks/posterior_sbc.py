@@ -35,7 +35,7 @@ TRIED = 20  # simulations that are looked at first, where parameters are many
 HOPELESS = 0.5  # share of these below which no others are
 # Times fewer draws of the posteriors themselves where parameters are many: nearly all that count
 # are then those of laws near the products.
-FEWER = 4
+FEWER = 2
 
 # Wider than in general: there are fewer simulations, and what is off by a little in each of two
 # posteriors is off by more in both.

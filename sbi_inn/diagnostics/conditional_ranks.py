@@ -249,18 +249,21 @@ class Design:
         return found | self.nearest(row)
 
     def off(self, row: FloatArray) -> dict[str, FloatArray]:
-        """Say how far each fit is off over the 100 rows nearest to a further row, by weights.
+        """Say how far predictions are off over the 100 rows nearest to a further row, by weights.
 
-        Weights of the n rows whose product with their scores is the mean of what the fit says of
-        the nearest, less the mean of their scores.
+        Weights of the n rows whose product with their scores is the mean of what the prediction
+        says of the nearest, less the mean of their scores.
 
         Returns
         -------
         dict of str to array, shape (n,)
+            But for the mean over these rows themselves.
         """
-        nearest = next(iter(self.nearest(row).values()))
+        means = self.nearest(row)
+        nearest = next(iter(means.values()))
         bases = {name: self.features[name].basis for name in FITS}
-        return {k: 1 / len(b) + b @ (nearest @ b) - nearest for k, b in bases.items()}
+        fits = {k: 1 / len(b) + b @ (nearest @ b) - nearest for k, b in bases.items()}
+        return fits | beyond_nearest(means)
 
     def nearest(
         self, row: FloatArray, columns: Sequence[int] | None = None, of: str = ""
@@ -277,6 +280,18 @@ class Design:
         order = np.argsort((gaps**2).sum(axis=1), kind="stable")
         sizes = sorted({min(k, n) for k in NEAREST})
         return {f"{k} nearest{of}": np.bincount(order[:k], minlength=n) / k for k in sizes}
+
+
+def beyond_nearest(means: dict[str, FloatArray]) -> dict[str, FloatArray]:
+    """Give what means over more rows say beside the one over the nearest, by weights.
+
+    Parameters
+    ----------
+    means : dict of str to array, shape (n,)
+        Weights from `Design.nearest`.
+    """
+    nearest, *_ = means.values()
+    return {name: weights - nearest for name, weights in list(means.items())[1:]}
 
 
 def _quadratic(rows: FloatArray) -> FloatArray:

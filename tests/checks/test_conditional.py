@@ -6,11 +6,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import scipy.stats as st
+from planted import Planted, Study, posterior_of
 from studies import LINE, MIX, SPREAD, ExactLine, ExactSample, briefly, exact_posterior, subject_of
 
 import sbi_inn as si
 from sbi_inn.checks.conditional import CONDITIONAL, seen_from
-from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y
+from sbi_inn.checks.conditional_at_y import CONDITIONAL_AT_Y, check_conditional_at
 from sbi_inn.checks.conditional_parts import in_ties, outside
 from sbi_inn.checks.predictors import (
     LEARNED,
@@ -195,6 +196,20 @@ def test_a_fit_to_all_is_drawn_back_by_what_it_is_off_near_the_observation():
     assert abs(right.believed["linear"][width]) < 0.25
     assert right.verdict == "trust"
     assert elsewhere.verdict == "do not trust"
+
+
+def test_a_mean_over_many_is_drawn_back_by_what_it_is_off_near_the_observation():
+    # Of 1,000 tests the 400 nearest reach far into the place where posteriors are wrong.
+    wrong = posterior_of(Planted(Study(2, 0.5), 0.5, shift=1.0, near=1.0), seed=1, tests=1_000)
+    for y, reaches in ((2.0, True), (0.0, False)):
+        here = Here(wrong._subject(), wrong.schema.read({"y": np.array([y, 0.0])}))
+        found = check_conditional_at(here)
+        shift, believed = (
+            said["400 nearest"][found.about.index(Score("location", "x1"))]
+            for said in (found.predicted, found.believed)
+        )
+        assert shift < -0.5
+        assert believed == pytest.approx(-0.25, abs=0.1) if reaches else believed == shift
 
 
 def test_a_factor_is_what_it_is():

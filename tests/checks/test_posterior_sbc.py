@@ -143,7 +143,8 @@ def test_of_many_parameters_few_simulations_show_that_all_are_hopeless(monkeypat
     y = posterior.schema.read({"y": np.zeros(10)})
     found = check_calibration_at(Here(posterior._subject(), y))
     assert found.endswith("100 % of the posteriors have fewer than 10 effective draws")
-    assert sum(asked) < 0.2 * N * 2 * draws_each(posterior.core)
+    # All would be asked for 2.5 draws each, by the posteriors given y and given the simulation.
+    assert sum(asked) < 0.5 * N * 2 * draws_each(posterior.core)
 
 
 @pytest.mark.parametrize("wrong", [{"shift": 0.5}, {"width": 0.7}, {"width": 1.3}], ids=str)
