@@ -45,6 +45,9 @@ def test_what_is_no_simulator():
         simulator(double, sets={"n": ["y"], "m": ["y"]})
     with pytest.raises(SimulationError, match="each of its sets once"):
         simulator(double, sets={"n": []})
+    for given in (["y"], "y"):
+        with pytest.raises(SimulationError, match=r"length of the series .* as in .*; got \[?'y'"):
+            simulator(double, series=given)
 
 
 @pytest.mark.parametrize(
