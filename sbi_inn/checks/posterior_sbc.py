@@ -33,9 +33,9 @@ ENOUGH = 10.0
 MOST = 0.9  # share of the simulations at y that has to have enough
 TRIED = 20  # simulations that are looked at first, where parameters are many
 HOPELESS = 0.5  # share of these below which no others are
-# Times fewer draws of the posteriors themselves where parameters are many: nearly all that count
-# are then those of laws near the products.
-FEWER = 2
+# Draws of each posterior itself where parameters are many: this over their number, in the draws of
+# few. The more parameters, the fewer of these lie in the product.
+OWN = 5
 
 # Wider than in general: there are fewer simulations, and what is off by a little in each of two
 # posteriors is off by more in both.
@@ -229,7 +229,7 @@ def _together(
     sampler = here.subject.sampler
     normal, m = not sampler.prior.discrete, draws_each(sampler)
     if normal and sampler.prior.dim >= MANY:
-        few = m // FEWER
+        few = OWN * m // sampler.prior.dim
         return _with_products(_mixed(here, seen, truth, few, rng), here, seen, m + few, rng)
     mixed = _mixed(here, seen, truth, m, rng)
     if normal and not mixed.enough.all():

@@ -23,7 +23,7 @@ from sbi_inn.typing import BoolArray, FloatArray
 
 SECONDS = 10.0  # s that simulating for one check may take, on every core
 NUMBERS = 50_000_000  # numbers that may be simulated for one check: 15 s to describe, and 400 MB
-DRAWING = 9.0  # s that drawing may take, if 500 test simulations were looked at
+DRAWING = 7.0  # s that drawing may take, if 500 test simulations were looked at
 MOST_DRAWS_AT_Y = 2_000  # draws at the user's own observation that are simulated again
 WITHOUT_SIMULATOR = "no simulator; give it to load_posterior(path, simulator=...)"
 # An exact posterior of a deterministic simulator is a surface without volume. Across it a network
