@@ -144,8 +144,8 @@ def check_calibration_at(here: Here) -> LocalCalibration | str:
     Parameters theta' are drawn from q(theta | y), and y' is simulated at each. Their rank is taken
     among draws of the augmented posterior p(theta | y, y') = q(theta | y) q(theta | y') / p(theta):
     draws of both posteriors, half each, weighted by it over their mixture. Where too few of these
-    lie in it, as with ten parameters and more, draws of a t law near it join them. The rank among
-    draws given y' alone would not be uniform.
+    lie in it, draws of a t law near it join them; with ten parameters and more they are most of all
+    draws. The rank among draws given y' alone would not be uniform.
 
     Raises
     ------
