@@ -106,17 +106,21 @@ class RowMemory:
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         self.function = function
         self.known: OrderedDict[bytes, Tensor] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Give it of rows, of which only those that are not known are asked for."""
         read = rows.detach().cpu().contiguous().numpy()
         keys = [hashlib.blake2b(row, digest_size=16).digest() for row in read]
-        here = {key: self.known[key] for key in keys if key in self.known}
+        with self._lock:
+            here = {key: self.known[key] for key in keys if key in self.known}
         places = {key: place for place, key in enumerate(keys) if key not in here}
         if places:
             found = self.function(rows[list(places.values())])
-            here |= dict(zip(places, found, strict=True))
-        self._keep(here)
+            # Copies: a view of one row would keep all rows in memory.
+            here |= {key: row.clone() for key, row in zip(places, found, strict=True)}
+        with self._lock:
+            self._keep(here)
         return torch.stack([here[key] for key in keys]) if keys else self.function(rows)
 
     def _keep(self, here: dict[bytes, Tensor]) -> None:
