@@ -33,8 +33,8 @@ ENOUGH = 10.0
 MOST = 0.9  # share of the simulations at y that has to have enough
 TRIED = 20  # simulations that are looked at first, where parameters are many
 HOPELESS = 0.5  # share of these below which no others are
-# Draws of each posterior itself where parameters are many: this over their number, in the draws of
-# few. The more parameters, the fewer of these lie in the product.
+# Of d parameters, where these are many, only 5 / d of the usual draws are of each posterior itself:
+# the more parameters, the fewer of such draws lie in the product.
 OWN = 5
 
 # Wider than in general: there are fewer simulations, and what is off by a little in each of two
@@ -158,9 +158,9 @@ def check_calibration_at(here: Here) -> LocalCalibration | str:
         seen, ok = here.subject.observe(truth, here.repeated(N), stream=Stream.POSTERIOR_SBC)
     except SimulationError:
         return NONE_HERE
-    mixed = _first(here, seen, truth[ok], rng)
+    mixed = _tried(here, seen, truth[ok], rng)
     if mixed is None or mixed.share >= HOPELESS:
-        mixed = _together(here, seen, truth[ok], rng)
+        mixed = _augmented(here, seen, truth[ok], rng)
     if mixed.share < MOST:
         return (
             f"given the observation and a simulation beside it, {percent(1 - mixed.share)} of "
@@ -213,19 +213,19 @@ class _Mixed:
         return float(self.enough.mean())
 
 
-def _first(
+def _tried(
     here: Here, seen: Observations, truth: FloatArray, rng: np.random.Generator
 ) -> _Mixed | None:
     """Look at some of the simulations where parameters are many, as all of them take seconds."""
     if here.subject.sampler.prior.dim < MANY:
         return None
-    return _together(here, seen[np.arange(min(TRIED, len(seen)))], truth[:TRIED], rng)
+    return _augmented(here, seen[np.arange(min(TRIED, len(seen)))], truth[:TRIED], rng)
 
 
-def _together(
+def _augmented(
     here: Here, seen: Observations, truth: FloatArray, rng: np.random.Generator
 ) -> _Mixed:
-    """Give the posterior given y and each simulation, with draws of products where they help."""
+    """Give the posteriors given y and each simulation; with draws of products where they help."""
     sampler = here.subject.sampler
     normal, m = not sampler.prior.discrete, draws_each(sampler)
     if normal and sampler.prior.dim >= MANY:

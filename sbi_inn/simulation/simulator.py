@@ -163,8 +163,8 @@ def _columns(kind: str, given: Columns) -> dict[str, tuple[str, ...]]:
     """Give the columns of each set or series as tuples; a single name may be written as it is."""
     if not isinstance(given, Mapping):
         raise SimulationError(
-            f"expected {kind}= to map the given that is the length of the {kind} to the "
-            f"observables in it, as in {kind}={{'n': ['rt', 'choice']}}; got {given!r:.80}"
+            f"expected {kind}= to map the name of a length to the observables that have it, as in "
+            f"{kind}={{'n': ['rt', 'choice']}}; got {given!r:.80}"
         )
     columns = {n: (c,) if isinstance(c, str) else tuple(c) for n, c in given.items()}
     if not all(columns.values()) or any(len(set(c)) < len(c) for c in columns.values()):

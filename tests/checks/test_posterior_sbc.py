@@ -143,7 +143,7 @@ def test_of_many_parameters_few_simulations_show_that_all_are_hopeless(monkeypat
     y = posterior.schema.read({"y": np.zeros(10)})
     found = check_calibration_at(Here(posterior._subject(), y))
     assert found.endswith("100 % of the posteriors have fewer than 10 effective draws")
-    # All would be asked for 2.5 draws each, by the posteriors given y and given the simulation.
+    # All of them would be 251 points for each simulation, by two laws: 100,400 densities.
     assert sum(asked) < 0.5 * N * 2 * draws_each(posterior.core)
 
 

@@ -46,7 +46,10 @@ def test_what_is_no_simulator():
     with pytest.raises(SimulationError, match="each of its sets once"):
         simulator(double, sets={"n": []})
     for given in (["y"], "y"):
-        with pytest.raises(SimulationError, match=r"length of the series .* as in .*; got \[?'y'"):
+        with pytest.raises(
+            SimulationError,
+            match=r"expected series= to map the name of a length .* as in series=.*; got \[?'y'",
+        ):
             simulator(double, series=given)
 
 
