@@ -62,7 +62,7 @@ def measure(task, budget, seed, numbers, threads, reference):
 def calibration(posterior):
     """Give the pooled error on simulations that training has not seen."""
     subject = checking.subject_of(posterior.core)
-    return checking.calibration(replace(subject, tests=subject.tests.head(TESTS))).value
+    return checking.calibration(replace(subject, tests=subject.tests.head(TESTS))).found.pooled
 
 
 def score(posterior, y, exact, number):
