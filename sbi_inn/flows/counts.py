@@ -23,7 +23,7 @@ LEAST, MOST = 1e-6, 1e3
 # columns have had single precision.
 WHOLE, WHOLE_EACH = 1e-4, 1e-5
 # Values that counts take, at least.
-FEWEST_VALUES = 4
+FEWEST_VALUES = 3
 # Rows of which all trials are successes, for a largest count to be a number of trials: so many, and
 # so large a share. The largest one of counts without a bound comes once or twice.
 SHARED, SHARED_BY = 0.005, 10
@@ -41,7 +41,7 @@ ROUNDS = 3
 
 
 def counted(y: Tensor) -> Tensor:
-    """Say which columns of (rows, k) hold log(1 + n), with n whole and of many values; (k,).
+    """Say which columns of (rows, k) hold log(1 + n), with n whole and of three values or more; (k,).
 
     Examples
     --------

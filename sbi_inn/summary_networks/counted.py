@@ -9,8 +9,8 @@ import numpy as np
 
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
-# Values that counts take, at least.
-FEWEST_VALUES = 4
+# Values that counts take, at least: rare events among other counts are still counts.
+FEWEST_VALUES = 3
 # What was a logarithm is whole up to so large a share of it.
 WHOLE = 1e-9
 # A smallest count that is larger is none: all numbers that large look whole.
@@ -36,7 +36,7 @@ class Counted:
 
     @classmethod
     def fit(cls, table: FloatArray) -> Counted:
-        """Find them in a table (rows, columns); none, where most columns are something else.
+        """Find them in a table (rows, columns); none, where most that vary are something else.
 
         Examples
         --------
@@ -49,7 +49,8 @@ class Counted:
         """
         found = {at: _added(column) for at, column in enumerate(table.T)}
         found = {at: added for at, added in found.items() if added is not None}
-        if 2 * len(found) <= table.shape[1]:
+        varied = int((table != table[:1]).any(axis=0).sum())
+        if 2 * len(found) <= varied:
             return cls()
         return cls(np.array(list(found)), np.array(list(found.values())))
 

@@ -45,6 +45,17 @@ def test_what_is_mostly_no_counts_has_none(counts):
     assert not Counted.fit(gaps)
 
 
+def test_rare_events_are_counts_and_what_never_varies_is_nothing(counts):
+    """As of an epidemic that is over: its last polls find nobody, or one or two."""
+    rng = np.random.default_rng(4)
+    rare, never = rng.binomial(2, 0.1, (300, 1)), np.zeros((300, 3))
+    once = (rng.random((300, 1)) < 0.01) * 1.0  # yes or no
+    seen = np.hstack([never[:, :1], counts[:, :2], rare, once, never])
+    assert Counted.fit(seen).columns.tolist() == [1, 2, 3]
+    told = torch.from_numpy(np.log1p(seen))
+    assert counted(told).tolist() == [False, True, True, True, False, False, False, False]
+
+
 def test_a_likelihood_can_read_them(counts):
     """Large ones, too, although features have single precision."""
     seen = Observations(np.hstack([counts[:, :3], 1e4 * counts[:, 3:]]), {})
