@@ -41,7 +41,7 @@ ROUNDS = 3
 
 
 def counted(y: Tensor) -> Tensor:
-    """Say which columns of (rows, k) hold log(1 + n), with n whole and of three values or more; (k,).
+    """Say which columns of (rows, k) hold log(1 + n), n whole, of three values at least; (k,).
 
     Examples
     --------
