@@ -245,10 +245,13 @@ class Search:
         return False
 
     def _found_beyond(self) -> bool:
-        """Search beyond the likely draws, until one there is likely or the search is stuck."""
-        finds = _Finds()
-        while self._pays and finds.stalled < STALLED_BEYOND:
-            self._try(_beyond(self.pool, self.found))
+        """Search beyond the likely draws, until one there is likely or the search is stuck.
+
+        Where none lies beyond, likely draws are everywhere, and there is nowhere to start from.
+        """
+        finds, beyond = _Finds(), _beyond(self.pool, self.found)
+        while self._pays and finds.stalled < STALLED_BEYOND and beyond.any():
+            self._try(beyond)
             beyond = _beyond(self.pool, self.found)
             finds.see(
                 self.found.log_likelihood[beyond].max(initial=-np.inf),

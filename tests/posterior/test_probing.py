@@ -105,6 +105,21 @@ def test_a_search_says_so_where_simulations_do_not_last():
     assert search.cost <= 400
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_search_ends_where_likely_draws_are_everywhere(seed):
+    """Data say nothing: no draw lies beyond the likely ones, from which to look further."""
+    rng = np.random.default_rng(seed)
+
+    def simulate(latents, times):
+        return list(rng.normal(size=(times, len(latents), 4)))
+
+    places = rng.uniform(-1, 1, (200, 2))
+    pool = Pool(places, *simulate(places, 2), 200)
+    search = Search(simulate, pool, rng.normal(size=4), 4_000, rng)
+    assert search.run()
+    assert search.found.likely.mean() > 0.9
+
+
 def test_a_search_says_so_where_nothing_fits():
     search = _search(0, 2_500)
     search.one = search.one + 100
