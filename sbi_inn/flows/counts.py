@@ -22,7 +22,7 @@ LEAST, MOST = 1e-6, 1e3
 # How far the exponential of a column may be from whole numbers, and by how much more for each one:
 # columns have had single precision.
 WHOLE, WHOLE_EACH = 1e-4, 1e-5
-# Values that counts take, at least.
+# Values that counts take, at least: rare events among other counts are still counts.
 FEWEST_VALUES = 3
 # Rows of which all trials are successes, for a largest count to be a number of trials: so many, and
 # so large a share. The largest one of counts without a bound comes once or twice.

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sbi_inn.flows.counts import FEWEST_VALUES
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
-# Values that counts take, at least: rare events among other counts are still counts.
-FEWEST_VALUES = 3
 # What was a logarithm is whole up to so large a share of it.
 WHOLE = 1e-9
 # A smallest count that is larger is none: all numbers that large look whole.
