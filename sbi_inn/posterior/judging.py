@@ -75,17 +75,62 @@ class Pool:
         within = (pairs[0] - pairs[1]) ** 2
         return within.mean(axis=0) / 2 > QUIETEST * pairs.var(axis=(0, 1))
 
-    def with_more(self, latents: FloatArray, first: FloatArray) -> Pool:
-        """Put draws behind the others that were simulated once."""
-        once = np.full_like(first, np.nan)
-        whole = np.concatenate([self.latents, latents]), np.concatenate([self.first, first])
-        return Pool(*whole, np.concatenate([self.second, once]), self.own)
+    def with_more(
+        self, latents: FloatArray, first: FloatArray, second: FloatArray | None = None
+    ) -> Pool:
+        """Put draws behind the others that were simulated once or twice."""
+        second = np.full_like(first, np.nan) if second is None else second
+        return Pool(
+            np.concatenate([self.latents, latents]),
+            np.concatenate([self.first, first]),
+            np.concatenate([self.second, second]),
+            self.own,
+        )
 
     def with_second(self, rows: IntArray, second: FloatArray) -> Pool:
         """Put a second simulation (m, k) beside the first of some draws."""
         whole = self.second.copy()
         whole[rows] = second
         return replace(self, second=whole)
+
+
+@dataclass(frozen=True)
+class Turned:
+    """Axes along which the noises of statistics are uncorrelated, over the posterior's draws.
+
+    Attributes
+    ----------
+    noisy : array of bool, shape (k,)
+    scale : array, shape (number of noisy ones,)
+    axes : array, shape (number of noisy ones, m)
+    noise : array, shape (m,)
+        Standard deviation along each axis.
+    """
+
+    noisy: BoolArray
+    scale: FloatArray
+    axes: FloatArray
+    noise: FloatArray
+
+    @classmethod
+    def of(cls, pool: Pool) -> Turned:
+        """Find them."""
+        noisy, own = pool.noisy, pool.own
+        scale = np.concatenate([pool.first[:own], pool.second[:own]])[:, noisy].std(axis=0)
+        found = cls(noisy, scale, np.eye(len(scale)), np.ones(len(scale)))
+        apart = found(pool.first[:own]) - found(pool.second[:own])
+        strength, axes = np.linalg.eigh(apart.T @ apart)
+        # A statistic that follows from others has no noise of its own, and says nothing.
+        known = strength > QUIETEST * strength.max()
+        return replace(found, axes=axes[:, known], noise=np.sqrt(strength[known] / (2 * own)))
+
+    def __call__(self, rows: FloatArray) -> FloatArray:
+        """Turn statistics (..., k) to them."""
+        return np.clip(rows[..., self.noisy] / self.scale, -FAR_OFF, FAR_OFF) @ self.axes
+
+    def in_noise(self, rows: FloatArray) -> FloatArray:
+        """Turn statistics (..., k) to them, each in units of its mean noise."""
+        return self(rows) / self.noise
 
 
 @dataclass(frozen=True)
@@ -128,7 +173,8 @@ def judged(pool: Pool, one: FloatArray) -> Judged:
     >>> place[found.likely].mean().round(), (abs(place[found.likely] - 3) < 3).all()
     (np.float64(3.0), np.True_)
     """
-    first, second, one = _turned(pool, one)
+    turned = Turned.of(pool)
+    first, second, one = turned(pool.first), turned(pool.second), turned(one)
     pairs = pool.paired
     log_variance = _log_variances(pool, first, second)
     expected = np.where(pairs[:, None], (first + second) / 2, first)
@@ -169,21 +215,6 @@ def _allowed(
     return float(max(chi2.ppf(SURE, pool.latents.shape[1]) / 2, short.max()))
 
 
-def _turned(pool: Pool, one: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Turn noisy statistics to axes along which their noises are uncorrelated over all draws."""
-    noisy, own = pool.noisy, pool.own
-    scale = np.concatenate([pool.first[:own], pool.second[:own]])[:, noisy].std(axis=0)
-    first, second, one = (
-        np.clip(rows[..., noisy] / scale, -FAR_OFF, FAR_OFF)
-        for rows in (pool.first, pool.second, one)
-    )
-    apart = (first - second)[:own]
-    strength, axes = np.linalg.eigh(apart.T @ apart)
-    # A statistic that follows from others has no noise of its own, and says nothing.
-    axes = axes[:, strength > QUIETEST * strength.max()]
-    return first @ axes, second @ axes, one @ axes
-
-
 def _log_variances(pool: Pool, first: FloatArray, second: FloatArray) -> FloatArray:
     """Fit the log variance of each noise as a quadratic of the latents, shape (n, k).
 
@@ -192,7 +223,7 @@ def _log_variances(pool: Pool, first: FloatArray, second: FloatArray) -> FloatAr
     """
     pairs = pool.paired
     squares = (first - second)[pairs] ** 2 / 2
-    design = _quadratic(pool.latents, pool.latents[: pool.own])
+    design = _quadratic(pool.latents, pool.latents[pairs])
     shown = design[pairs]
     penalty = RIDGE * np.diag((np.arange(design.shape[1]) > 0).astype(float))
     solve = np.linalg.solve(shown.T @ shown + penalty, shown.T)
@@ -202,7 +233,7 @@ def _log_variances(pool: Pool, first: FloatArray, second: FloatArray) -> FloatAr
         step = np.clip(squares * np.exp(-found) - 1, -1, np.exp(STEEPEST))
         slopes = solve @ (found + step)
         found = np.clip(shown @ slopes, found - STEEPEST, found + STEEPEST)
-    usual = np.quantile(found[: pool.own], [RARE, 1 - RARE], axis=0)
+    usual = np.quantile(found, [RARE, 1 - RARE], axis=0)
     return np.clip(design @ slopes, *usual)
 
 

@@ -9,8 +9,9 @@ import scipy.stats as st
 import sbi_inn as si
 from sbi_inn.posterior import probing, scouting
 from sbi_inn.posterior.judging import Pool, judged
-from sbi_inn.posterior.probing import Probe, Search
+from sbi_inn.posterior.probing import Probe
 from sbi_inn.posterior.region import Region
+from sbi_inn.posterior.search import Search
 from sbi_inn.prior.box import Box
 
 TIMES = np.array([0, 2.9, 7.3, 12.1, 24.9, 33.0, 47.2, 60.3, 63.7, 71.5, 80.1, 97.0])
@@ -65,11 +66,12 @@ def test_draws_that_were_simulated_once_are_judged_as_surely():
 def _orbits(rng):
     """A period over a decade, and an amplitude whose sign the phase takes back: two equal modes."""
 
-    def simulate(latents, times):
+    def simulate(latents, times, seed=None):
+        draws = rng if seed is None else np.random.default_rng(seed)
         period, amplitude = 10 * np.exp(0.7 * latents[:, 0]), 40 * latents[:, 1]
         angle = 2 * np.pi * TIMES / period[:, None] + np.pi * latents[:, 2:]
         mean = amplitude[:, None] * np.cos(angle)
-        return list(mean + 3 * rng.normal(size=(times, *mean.shape)))
+        return list(mean + 3 * draws.normal(size=(times, *mean.shape)))
 
     return simulate
 
@@ -110,7 +112,7 @@ def test_a_search_ends_where_likely_draws_are_everywhere(seed):
     """Data say nothing: no draw lies beyond the likely ones, from which to look further."""
     rng = np.random.default_rng(seed)
 
-    def simulate(latents, times):
+    def simulate(latents, times, seed=None):
         return list(rng.normal(size=(times, len(latents), 4)))
 
     places = rng.uniform(-1, 1, (200, 2))
