@@ -39,6 +39,9 @@ WANTED = 50
 GROWN = 1.1
 """The likely draws fill their region, once a batch widens none of their spreads by more."""
 
+FITTING = 0.25
+"""Share of the likely draws that must fit: at a wrong place next to none does."""
+
 SETTLED = 3.0
 """Nats: a batch has found something if one of its draws is likelier than all before by more."""
 
@@ -140,7 +143,7 @@ class Search:
             spread = self.pool.latents[likely].std(axis=0) if likely.sum() >= WANTED else None
             if before is None or spread is None or (spread > GROWN * before).any():
                 continue
-            if finds.stalled >= STALLED and self.found.fits[likely].mean() > 0.5:
+            if finds.stalled >= STALLED and self.found.fits[likely].mean() > FITTING:
                 return True
         return False
 
