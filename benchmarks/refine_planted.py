@@ -19,8 +19,8 @@ import scipy.stats as st
 from records import Records, add_options, headed
 
 import sbi_inn as si
-from sbi_inn.posterior import refinement
 from sbi_inn.posterior.posterior import Posterior
+from sbi_inn.posterior.refining import refinement
 
 N = 500  # simulations of the first round, and fresh ones
 DRAWS = 4_000

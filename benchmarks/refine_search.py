@@ -25,8 +25,8 @@ from real.problems.radial_velocity import EPOCHS, radial_velocity
 from records import Records, add_options, headed
 
 import sbi_inn as si
-from sbi_inn.posterior import probing
-from sbi_inn.posterior.region import region
+from sbi_inn.posterior.refining import probing
+from sbi_inn.posterior.refining.region import region
 
 N = 10_000  # simulations of the fit, and those that refine would have
 PAIRED = N // 40  # draws that are simulated twice

@@ -22,7 +22,6 @@ from sbi_inn.posterior import (
     placement,
     planning,
     recalibration,
-    refinement,
     resimulation,
     sampling,
     saving,
@@ -35,6 +34,7 @@ from sbi_inn.posterior.emulation import Emulation
 from sbi_inn.posterior.growth import Grown
 from sbi_inn.posterior.handing_on import anew, drawing, moved, of_core, of_subject
 from sbi_inn.posterior.networks import networks
+from sbi_inn.posterior.refining import refinement
 from sbi_inn.posterior.verification import Verification
 from sbi_inn.prior import Prior
 from sbi_inn.report.check import Check

@@ -7,11 +7,11 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.posterior import probing, scouting
-from sbi_inn.posterior.judging import Pool, judged
-from sbi_inn.posterior.probing import Probe
-from sbi_inn.posterior.region import Region
-from sbi_inn.posterior.search import Search
+from sbi_inn.posterior.refining import probing, scouting
+from sbi_inn.posterior.refining.judging import Pool, judged
+from sbi_inn.posterior.refining.probing import Probe
+from sbi_inn.posterior.refining.region import Region
+from sbi_inn.posterior.refining.search import Search
 from sbi_inn.prior.box import Box
 
 TIMES = np.array([0, 2.9, 7.3, 12.1, 24.9, 33.0, 47.2, 60.3, 63.7, 71.5, 80.1, 97.0])

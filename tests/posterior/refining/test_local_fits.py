@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sbi_inn.posterior.judging import Pool, judged
-from sbi_inn.posterior.local_fits import CHANGES, STEPS, Fitter, starts
-from sbi_inn.posterior.search import Search
+from sbi_inn.posterior.refining.judging import Pool, judged
+from sbi_inn.posterior.refining.local_fits import CHANGES, STEPS, Fitter, starts
+from sbi_inn.posterior.refining.search import Search
 from sbi_inn.simulation.simulations import SimulationError
 
 SLOPES = np.random.default_rng(0).normal(size=(2, 12))

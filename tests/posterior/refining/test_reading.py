@@ -5,7 +5,7 @@ import pytest
 
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
-from sbi_inn.posterior.reading import Reading
+from sbi_inn.posterior.refining.reading import Reading
 from sbi_inn.summary_networks.described import described_curves
 
 N, LENGTH = 300, 40

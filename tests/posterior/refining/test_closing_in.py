@@ -9,11 +9,11 @@ import scipy.stats as st
 import sbi_inn as si
 from sbi_inn.errors import NoDensityError
 from sbi_inn.observation.batch import Observations
-from sbi_inn.posterior import local_likelihood, scouting
-from sbi_inn.posterior.closing_in import Closed, close_in
-from sbi_inn.posterior.local_likelihood import WARM, Readings, Rows
-from sbi_inn.posterior.probing import Probe
-from sbi_inn.posterior.region import Region
+from sbi_inn.posterior.refining import local_likelihood, scouting
+from sbi_inn.posterior.refining.closing_in import Closed, close_in
+from sbi_inn.posterior.refining.local_likelihood import WARM, Readings, Rows
+from sbi_inn.posterior.refining.probing import Probe
+from sbi_inn.posterior.refining.region import Region
 from sbi_inn.prior.box import Box
 from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.seeds import Stream

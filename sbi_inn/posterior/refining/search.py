@@ -11,10 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from sbi_inn.posterior.candidates import around, beyond
-from sbi_inn.posterior.judging import ALIKE, Pool, judged
-from sbi_inn.posterior.local_fits import FEWEST as FEWEST_FITS
-from sbi_inn.posterior.local_fits import STEPS, TRIED, Fitter, starts
+from sbi_inn.posterior.refining.candidates import around, beyond
+from sbi_inn.posterior.refining.judging import ALIKE, Pool, judged
+from sbi_inn.posterior.refining.local_fits import FEWEST as FEWEST_FITS
+from sbi_inn.posterior.refining.local_fits import STEPS, TRIED, Fitter, starts
 from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.typing import BoolArray, FloatArray
 

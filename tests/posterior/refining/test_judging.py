@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from sbi_inn.posterior.judging import ALIKE, SURE, Pool, _allowed
+from sbi_inn.posterior.refining.judging import ALIKE, SURE, Pool, _allowed
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e6])

@@ -11,11 +11,11 @@ import numpy as np
 from sbi_inn.errors import NoDensityError
 from sbi_inn.methods.latents import latents as latents_of
 from sbi_inn.observation.batch import Observations
-from sbi_inn.posterior import probing
-from sbi_inn.posterior.closing_in import Closed, close_in
 from sbi_inn.posterior.core import Core
-from sbi_inn.posterior.local_likelihood import Rows
-from sbi_inn.posterior.region import Region, region, to_whole
+from sbi_inn.posterior.refining import probing
+from sbi_inn.posterior.refining.closing_in import Closed, close_in
+from sbi_inn.posterior.refining.local_likelihood import Rows
+from sbi_inn.posterior.refining.region import Region, region, to_whole
 from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.seeds import Stream

@@ -25,8 +25,8 @@ from sbi_inn.methods.ensemble.folds import in_folds
 from sbi_inn.methods.fitting import Split
 from sbi_inn.observation.batch import Observations
 from sbi_inn.posterior.core import STRANGE, Core, Refined
-from sbi_inn.posterior.region import Region
-from sbi_inn.posterior.scouting import Scout
+from sbi_inn.posterior.refining.region import Region
+from sbi_inn.posterior.refining.scouting import Scout
 from sbi_inn.simulation.again import at_givens_of
 from sbi_inn.simulation.joining import join
 from sbi_inn.simulation.problem import Problem

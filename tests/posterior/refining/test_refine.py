@@ -11,8 +11,8 @@ from regressions import Regression
 from studies import briefly, quick_fit
 
 import sbi_inn as si
-from sbi_inn.posterior import region as regions
 from sbi_inn.posterior.core import Core
+from sbi_inn.posterior.refining import region as regions
 
 SEEDS = 20
 

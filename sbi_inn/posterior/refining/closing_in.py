@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sbi_inn.observation.batch import Observations
-from sbi_inn.posterior.local_likelihood import Local, Readings, Rows
+from sbi_inn.posterior.refining.local_likelihood import Local, Readings, Rows
 from sbi_inn.prior.box import THINNEST, Box
 from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.typing import BoolArray, FloatArray

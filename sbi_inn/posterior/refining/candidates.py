@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sbi_inn.posterior.judging import Judged, Pool
+from sbi_inn.posterior.refining.judging import Judged, Pool
 from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 PARENTS = 1 / 3

@@ -16,9 +16,9 @@ from sbi_inn.methods.latents import latents as latents_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import filled
 from sbi_inn.posterior.core import Core
-from sbi_inn.posterior.judging import Pool, judged
-from sbi_inn.posterior.reading import Reading
-from sbi_inn.posterior.search import Search
+from sbi_inn.posterior.refining.judging import Pool, judged
+from sbi_inn.posterior.refining.reading import Reading
+from sbi_inn.posterior.refining.search import Search
 from sbi_inn.simulation.again import observe_again
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.seeds import Stream

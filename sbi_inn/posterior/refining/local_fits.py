@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from sbi_inn.posterior.judging import Judged, Pool, Turned
+from sbi_inn.posterior.refining.judging import Judged, Pool, Turned
 from sbi_inn.typing import FloatArray, IntArray
 
 CHANGES = (1e-4, 0.1)

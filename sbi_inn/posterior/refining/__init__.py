@@ -1,0 +1,1 @@
+"""A posterior for the neighbourhood of one observation, from new simulations there."""
