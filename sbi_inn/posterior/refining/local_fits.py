@@ -10,7 +10,7 @@ likelihood: Oliver, He & Reynolds 1996).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -41,6 +41,15 @@ STALLED = 0.95
 
 GOES_ON = 2 / 3
 """Share of the fits that take the next step: the most promising ones."""
+
+AS_NEAR = 2.0
+"""Fits are as near as the nearest up to so many times its squared distance.
+
+Noise alone makes this vary by a quarter or so.
+"""
+
+WIDER = 1.5
+"""Places around fits are scattered so many times as widely as slopes say."""
 
 DAMPINGS = (0.25, 4.0)
 """Factors to the last damping; of each two steps that are tried the better one is taken."""
@@ -100,6 +109,11 @@ class Fits:
         return self[np.argsort(self.distance)]
 
     @property
+    def near(self) -> Fits:
+        """Give those that are as near as the nearest, but for noise."""
+        return self[np.flatnonzero(self.distance <= AS_NEAR * self.distance.min(initial=np.inf))]
+
+    @property
     def ratio(self) -> FloatArray:
         """By how much the last step has brought each nearer, shape (m,): 1 if by nothing."""
         known = np.isfinite(self.before) & (self.before > 0)
@@ -151,7 +165,7 @@ class Fitter:
                 return True
         return False
 
-    def fit(self, places: FloatArray, steps: int, most: int) -> FloatArray:
+    def fit(self, places: FloatArray, steps: int, most: int) -> Fits:
         """Fit from places (m, d), until they come no nearer; give the ends, the nearest first.
 
         So many steps at most, for `most` simulations in all.
@@ -164,13 +178,26 @@ class Fitter:
             n = 0 if np.median(fits.ratio) > STALLED else round(GOES_ON * len(fits.places))
             going = fits[:n]
             done.append(fits[n:])
-        return self._with_any_noise(going.joined(*done).nearest_first().places)
+        return self._with_any_noise(going.joined(*done).nearest_first())
 
-    def _with_any_noise(self, ends: FloatArray) -> FloatArray:
+    def scattered(self, ends: FloatArray, n: int) -> FloatArray:
+        """Draw n places around ends (m, d), from a normal distribution as wide as slopes say.
+
+        Directions that no observable shows are as wide as the posterior's own draws.
+        """
+        slopes = self._slopes(ends, self._seed())[1] * (self.moves * self.spread)[:, None]
+        precision = slopes @ slopes.transpose(0, 2, 1) + np.eye(len(self.spread))
+        strength, axes = np.linalg.eigh(precision)
+        one = self.rng.integers(len(ends), size=n)
+        along = WIDER * self.rng.normal(size=(n, len(self.spread))) / np.sqrt(strength[one])
+        by = (axes[one] @ along[:, :, None])[:, :, 0] * self.spread
+        return np.clip(ends[one] + by, self.low, self.high)
+
+    def _with_any_noise(self, ends: Fits) -> Fits:
         """Give every other fit latents of the prior, where these change the noise alone."""
-        other = np.clip(self.rng.normal(size=ends.shape), self.low, self.high)
-        every_other = np.arange(len(ends))[:, None] % 2 == 1
-        return np.where(every_other & self.noises, other, ends)
+        anywhere = np.clip(self.rng.normal(size=ends.places.shape), self.low, self.high)
+        every_other = np.arange(len(anywhere))[:, None] % 2 == 1
+        return replace(ends, places=np.where(every_other & self.noises, anywhere, ends.places))
 
     def affords(self, most: int) -> int:
         """Say from how many places it can fit by `most` simulations."""

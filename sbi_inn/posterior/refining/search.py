@@ -24,11 +24,11 @@ RARELY = 0.1
 FITTED = 0.25
 """Share of the simulations of a search that fits from many places may take.
 
-Those from likely ends may take as many.
+Those from the nearest ends may take as many.
 """
 
-STEPS_AGAIN = 2
-"""Steps of a fit from a likely end."""
+STEPS_AGAIN = 3
+"""Steps of a fit from such an end."""
 
 BATCH = 0.5
 """New draws in a batch of the search, in draws of the posterior."""
@@ -105,7 +105,7 @@ class Search:
         return False
 
     def _fit(self) -> None:
-        """Fit from many places, then again from likely ends, and simulate where fits end."""
+        """Fit from many places, then again from the nearest ends, and simulate where fits end."""
         most = round(FITTED * self.most)
         fitter = Fitter(self._simulated, self.pool, self.one, self.rng)
         n = min(fitter.affords(most), self.pool.own)
@@ -113,11 +113,12 @@ class Search:
             return
         places = starts(self.pool, self.found, self.one, n, self.rng)
         if fitter.finds_a_way(places[:TRIED]):
-            self._add(fitter.fit(places, STEPS, most)[:ALIKE], times=2)
-            likely = np.flatnonzero(self.found.likely)
-            if len(likely) < WANTED:
-                again = self.pool.latents[self.rng.choice(likely, WANTED)]
-                self._add(fitter.fit(again, STEPS_AGAIN, 2 * most), times=2)
+            ends = fitter.fit(places, STEPS, most)
+            self._add(ends.places[:ALIKE], times=2)
+            near = ends.near.places
+            if 0 < len(near) < WANTED:
+                again = fitter.scattered(near, WANTED)
+                self._add(fitter.fit(again, STEPS_AGAIN, 2 * most).places, times=2)
         self.cost += fitter.cost
 
     def _simulated(self, latents: FloatArray, seed: int) -> FloatArray:

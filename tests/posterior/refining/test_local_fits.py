@@ -42,7 +42,7 @@ def test_fits_end_apart_by_as_much_as_the_posterior_is_wide(seed):
     assert fitter.finds_a_way(places[:12])
     assert fitter.change == CHANGES[0]
     # One by one, so that none is chosen by how near its own noise has led it.
-    ends = np.concatenate([fitter.fit(place[None], STEPS, 10**6) for place in places[:150]])
+    ends = np.concatenate([fitter.fit(place[None], STEPS, 10**6).places for place in places[:150]])
     mean, sd = _normal(fitter)
     off = (ends - mean) / sd
     assert abs(off.mean(axis=0)).max() < 4 / np.sqrt(150)
@@ -56,7 +56,7 @@ def test_a_latent_that_changes_the_noise_alone_stays_or_is_drawn_anew():
     assert fitter.finds_a_way(places[:12])
     assert fitter.moves.tolist() == [True, True, False, False]
     assert fitter.noises.tolist() == [False, False, True, False]
-    ends = fitter.fit(places[:60], STEPS, 10**6)
+    ends = fitter.fit(places[:60], STEPS, 10**6).places
     assert abs(ends[:20, :2] - TRUE).max() < 6 * NOISE
     assert np.isin(ends[::2, 2], places[:60, 2]).all()
     assert not np.isin(ends[1::2, 2], places[:60, 2]).any()
@@ -72,7 +72,7 @@ def test_a_larger_change_is_tried_where_random_numbers_cannot_be_repeated():
     fitter, places = _fitter(simulate, 2, 1)
     assert fitter.finds_a_way(places[:12])
     assert fitter.change == CHANGES[1]
-    assert abs(fitter.fit(places[:30], STEPS, 10**6)[:10] - TRUE).max() < 0.7
+    assert abs(fitter.fit(places[:30], STEPS, 10**6).places[:10] - TRUE).max() < 0.7
 
 
 def test_no_way_is_found_where_observables_say_nothing():
@@ -105,7 +105,7 @@ def test_a_place_where_simulations_fail_is_left():
     fitter.simulate = simulate
     places = np.concatenate([np.full((3, 2), 6.5), places[:40]])
     assert fitter.finds_a_way(places[:12])
-    assert abs(fitter.fit(places, STEPS, 10**6)[:10] - TRUE).max() < 3
+    assert abs(fitter.fit(places, STEPS, 10**6).places[:10] - TRUE).max() < 3
 
 
 TIMES = np.array([0.0, 2.9, 7.3, 12.1, 24.9, 33.0, 47.2, 60.3, 63.7, 71.5, 80.1, 97.0])
