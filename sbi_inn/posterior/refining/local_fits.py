@@ -58,7 +58,7 @@ GIVES_WAY = 8.0
 """Factor to the damping where neither brought a fit nearer."""
 
 FARTHEST = 2.0
-"""A step changes a latent by so many standard deviations of the draws, at most."""
+"""A step changes a latent by so many standard deviations of all places, at most."""
 
 FLAT = 1e-9
 """Strength of a direction, in that of the strongest, below which a step does not follow it."""
@@ -154,6 +154,7 @@ class Fitter:
         own = pool.latents[: pool.own]
         self.spread = np.maximum(own.std(axis=0), np.finfo(float).tiny)
         self.low, self.high = pool.latents.min(axis=0), pool.latents.max(axis=0)
+        self.farthest = FARTHEST * pool.latents.std(axis=0)
         self.change = CHANGES[0]
         self.moves, self.noises = np.ones((2, len(self.spread)), bool)
 
@@ -265,7 +266,7 @@ class Fitter:
         least = FLAT * np.maximum(strength.max(axis=1, keepdims=True), 1)
         curvature[:, axes, axes] += damping[:, None] * strength + least
         by = np.linalg.solve(curvature, scaled @ left[:, :, None])[:, :, 0]
-        by = np.clip(by, -FARTHEST, FARTHEST) * self.spread
+        by = np.clip(by * self.spread, -self.farthest, self.farthest)
         return np.clip(places + by, self.low, self.high)
 
 
