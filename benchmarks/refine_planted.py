@@ -20,7 +20,7 @@ from records import Records, add_options, headed
 
 import sbi_inn as si
 from sbi_inn.posterior.posterior import Posterior
-from sbi_inn.posterior.refining import refinement
+from sbi_inn.posterior.refining import scouting
 
 N = 500  # simulations of the first round, and fresh ones
 DRAWS = 4_000
@@ -50,18 +50,18 @@ def planted(seed, ensemble):
 def measure(seed, ensemble):
     """Refine, and look at both modes."""
     regions = []
-    found = refinement.region
+    found = scouting.region
 
     def watched(*args):
         regions.append(found(*args))
         return regions[-1]
 
-    refinement.region = watched
+    scouting.region = watched
     try:
         broken = planted(seed, ensemble)
         sharp = broken.refine(Y, N, seed=seed, n_jobs=1, progress=False)
     finally:
-        refinement.region = found
+        scouting.region = found
     before, after = (p.sample(Y, DRAWS)["a"].values for p in (broken, sharp))
     share = float((after < 0).mean())
     return {
