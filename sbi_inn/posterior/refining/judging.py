@@ -32,10 +32,10 @@ STEEPEST = 3.0
 """A step changes a log variance by so much at most."""
 
 FARTHEST = 2.5
-"""Standard deviations of the posterior's draws, up to which variances follow a latent."""
+"""Standard deviations of the draws simulated twice, up to which variances follow a latent."""
 
 RARE = 0.02
-"""Share of the posterior's draws that have smaller variances than are used, and share of larger."""
+"""Share of the draws simulated twice whose variances are smaller than are used, or larger."""
 
 FAR_OFF = 1e9
 """Spreads: statistics beyond stand here, so that their squares are numbers."""
@@ -219,7 +219,7 @@ def _log_variances(pool: Pool, first: FloatArray, second: FloatArray) -> FloatAr
     """Fit the log variance of each noise as a quadratic of the latents, shape (n, k).
 
     Halves of squared differences are a variance times chi-square of one degree of freedom: a gamma
-    regression with a logarithmic link. Beyond what the posterior's own draws show it is level.
+    regression with a logarithmic link. Beyond what draws simulated twice show it is level.
     """
     pairs = pool.paired
     squares = (first - second)[pairs] ** 2 / 2

@@ -139,6 +139,17 @@ class Fitter:
     one : array, shape (k,)
         Statistics of the observation.
     rng : numpy.random.Generator
+
+    Attributes
+    ----------
+    cost : int
+        Simulations so far.
+    change : float
+        Change of a latent that shows its derivative, in standard deviations of the draws.
+    moves : array of bool, shape (d,)
+        Which latents change what is expected: these are fitted.
+    noises : array of bool, shape (d,)
+        Which latents change the noise alone.
     """
 
     def __init__(
@@ -160,7 +171,8 @@ class Fitter:
 
     def finds_a_way(self, places: FloatArray) -> bool:
         """Find by which change steps lead nearer from places (m, d), and along which latents."""
-        for self.change in CHANGES:
+        for change in CHANGES:
+            self.change = change
             self._look(places)
             if np.median(self._step(Fits.begun(places)).ratio) < NEARER:
                 return True

@@ -28,7 +28,7 @@ Those from the nearest ends may take as many.
 """
 
 STEPS_AGAIN = 3
-"""Steps of a fit from such an end."""
+"""Steps of a fit from such an end, at most."""
 
 BATCH = 0.5
 """New draws in a batch of the search, in draws of the posterior."""
