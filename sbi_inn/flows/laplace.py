@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.likelihood import Likelihood
+from sbi_inn.flows.two_laws import AnyLikelihood
 
 # Steps from each place that is started from, at most. Usual rows need six to thirty; of an
 # observation with little noise the mode may be far from all that is usual.
@@ -70,7 +70,7 @@ class Box(NamedTuple):
 
 
 def modes(
-    likelihood: Likelihood,
+    likelihood: AnyLikelihood,
     prior: Box,
     y: Tensor,
     starts: tuple[Tensor, ...],
@@ -115,17 +115,16 @@ def modes(
     return Mode(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _climbed(likelihood: Likelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor) -> Mode:
-    """Go on from x to a place of lowest loss; of sharp counts, first to one of a softer law."""
-    if likelihood.counted.any():
-        softer = likelihood.softer()
+def _climbed(likelihood: AnyLikelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor) -> Mode:
+    """Go on from x to a place of lowest loss, by way of those of softer laws."""
+    for softer in likelihood.softened:
         x = _stepped(softer, prior, y, given, x, SOFT_STEPS).x
     here = _stepped(likelihood, prior, y, given, x, STEPS)
     return Mode(here.x, here.precision, here.misfit, here.loss)
 
 
 def _stepped(
-    likelihood: Likelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor, steps: int
+    likelihood: AnyLikelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor, steps: int
 ) -> _Here:
     here = _Here(likelihood, prior, y, given, x.clone())
     damping = torch.full_like(here.loss, DAMPING)
@@ -150,22 +149,13 @@ class _Here:
     """Loss, its slope and its curvature at parameters."""
 
     def __init__(
-        self, likelihood: Likelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor
+        self, likelihood: AnyLikelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor
     ) -> None:
-        expected = likelihood(x, given)
-        per_width = torch.exp(-0.5 * expected.log_variance)
-        left = likelihood.left(y, expected.mean, expected.log_variance)
-        away = x - prior.mean
-        self.x = x
-        self.misfit = left.square.mean(dim=1, keepdim=True)
-        self.loss = left.loss + 0.5 * (away @ prior.precision * away).sum(dim=1)
-        slope, of_width = expected.mean_slope * per_width[:, None], expected.log_variance_slope
-        self.uphill = (
-            (slope @ left.freed[:, :, None])[:, :, 0]
-            + (of_width @ left.wider[:, :, None])[:, :, 0]
-            - away @ prior.precision
-        )
-        self.precision = likelihood.information(slope, of_width) + prior.precision
+        found, away = likelihood.uphill(x, y, given), x - prior.mean
+        self.x, self.misfit = x, found.misfit
+        self.loss = found.loss + 0.5 * (away @ prior.precision * away).sum(dim=1)
+        self.uphill = found.steepest - away @ prior.precision
+        self.precision = found.information + prior.precision
 
     def next(self, damping: Tensor, spreads: Tensor, prior: Box) -> Tensor:
         """Give where a step of Levenberg and Marquardt leads, (batch, dim)."""

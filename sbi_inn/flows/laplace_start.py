@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from sbi_inn.flows.likelihood_learning import learned, parts_of
 from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL, Size
 from sbi_inn.flows.remembered import remembered
 from sbi_inn.flows.sharing import for_each, side_by_side
+from sbi_inn.flows.two_laws import AnyLikelihood, TwoLaws
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
 MOST_PARAMETERS = 20
@@ -117,13 +118,19 @@ class LaplaceStart(Bijection):
         self.dim, self.own, self.emulated, self.givens = dim, own, list(emulated), list(givens)
         self.plain = GaussianStart(dim, n_context, own)
         self.even = Evened(dim)
-        self.likelihood = Likelihood(dim, len(emulated), len(givens))
+        self.likelihood: AnyLikelihood = Likelihood(dim, len(emulated), len(givens))
         self.rest = GaussianStart(dim, n_context + 2 * dim + 2)
         self.register_buffer("inverts", torch.zeros((), dtype=torch.bool))
         self.register_buffer("floor", torch.zeros((), dtype=torch.float64))
         for name in ("mean", "lowest", "highest"):
             self.register_buffer(name, torch.zeros(dim, dtype=torch.float64))
         self.register_buffer("precision", torch.eye(dim, dtype=torch.float64))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Read a file: it says whether each observable has one law or two."""
+        if f"{prefix}likelihood.odds" in state_dict:
+            self.likelihood = TwoLaws(self.dim, len(self.emulated), len(self.givens))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @property
     def told(self) -> int:
@@ -233,7 +240,7 @@ class LaplaceStart(Bijection):
         """Put what a plain start says before what there is to know of the normal law."""
         return torch.cat([said, seen.told, seen.factor.flatten(1)], dim=1)
 
-    def _modes(self, context: Tensor, likelihood: Likelihood | None = None) -> Mode:
+    def _modes(self, context: Tensor, likelihood: AnyLikelihood | None = None) -> Mode:
         """Find the modes at contexts, from what the plain start says, and from the middle."""
         zero = context.new_zeros(len(context), self.dim)
         first, _ = self.plain.inverse(zero, context)
@@ -247,7 +254,7 @@ class LaplaceStart(Bijection):
         """Take out of contexts what the likelihood is of, and what it depends on."""
         return context[:, self.emulated].double(), context[:, self.givens].double()
 
-    def _modes_of_others(self, context: Tensor, folds: list[Likelihood]) -> Mode:
+    def _modes_of_others(self, context: Tensor, folds: list[AnyLikelihood]) -> Mode:
         """Find the modes of rows by likelihoods that have not seen them."""
         found = None
         for (part, _), fold in zip(parts_of(len(context)), folds, strict=True):

@@ -9,6 +9,7 @@ the parameters, they are independent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 from sbi_inn.flows import counts, log_odds
 from sbi_inn.flows.emulator import regressed
 from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL
-from sbi_inn.flows.observable_laws import Kinds, Left
+from sbi_inn.flows.observable_laws import Kinds, Left, Uphill
 from sbi_inn.flows.prediction import n_products, pairs, powers
 
 # Names of the layers of the network.
@@ -155,14 +156,17 @@ class Likelihood(nn.Module):
         """Those of the parameters, shape (dim,)."""
         return self.spread[: self.dim]
 
-    def softer(self) -> Likelihood:
-        """Give the same law with counts that scatter at least as much as exponential ones.
+    @property
+    def softened(self) -> Sequence[Likelihood]:
+        """The same law with counts that scatter at least as much as exponential ones.
 
         Far from the mode of sharp counts it still shows the way.
         """
+        if not self.counted.any():
+            return []
         found = copy(self)
         found._least = counts.FIRST
-        return found
+        return [found]
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Expected:
         """Give what is expected at parameters (batch, dim) and givens (batch, n_givens)."""
@@ -175,7 +179,7 @@ class Likelihood(nn.Module):
             slope = slope * (gate * (1 + found * (1 - gate)))[:, None] @ weight.T
             found = F.linear(found * gate, weight, bias)
         (added, log_variance), (added_slope, log_slope) = found.chunk(2, 1), slope.chunk(2, 2)
-        read, by_read = powers(scaled, 2), _slopes(scaled, self.dim) / self.spreads[:, None]
+        read, by_read = powers(scaled, 2), read_slopes(scaled, self.dim) / self.spreads[:, None]
         bent = by_read @ self.slope
         width, by_width = read @ self.log_slope, torch.zeros_like(bent)
         if self.log_slope.any():
@@ -240,6 +244,17 @@ class Likelihood(nn.Module):
         left = self.left(y, *self.law(x, given))
         return left.square.mean(dim=1), -left.loss
 
+    def uphill(self, x: Tensor, y: Tensor, given: Tensor) -> Uphill:
+        """Give how the log density of observables changes with parameters, and its information."""
+        expected = self(x, given)
+        left = self.left(y, expected.mean, expected.log_variance)
+        per_width = torch.exp(-0.5 * expected.log_variance)
+        slope, of_width = expected.mean_slope * per_width[:, None], expected.log_variance_slope
+        steepest = (slope @ left.freed[:, :, None])[:, :, 0]
+        steepest = steepest + (of_width @ left.wider[:, :, None])[:, :, 0]
+        misfit = left.square.mean(dim=1, keepdim=True)
+        return Uphill(misfit, left.loss, steepest, self.information(slope, of_width))
+
     def _scaled(self, x: Tensor) -> Tensor:
         """Scale parameters and givens, side by side."""
         return (x - self.centre) / self.spread
@@ -281,7 +296,7 @@ class Likelihood(nn.Module):
         return torch.where(self.counted, bent, left)
 
 
-def _slopes(x: Tensor, dim: int) -> Tensor:
+def read_slopes(x: Tensor, dim: int) -> Tensor:
     """Give how `powers` of degree 2 change with the first columns of x, (batch, dim, features)."""
     wide = x.shape[1]
     found = x.new_zeros(len(x), wide, wide + n_products(wide, 2))

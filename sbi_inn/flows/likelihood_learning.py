@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from sbi_inn.flows import uneven_noise
+from sbi_inn.flows import two_laws_learning, uneven_noise
 from sbi_inn.flows.left_out import left_out
 from sbi_inn.flows.likelihood import LAYERS, Likelihood
 from sbi_inn.flows.likelihood_networks import SMALL, Size, Targets, trained
 from sbi_inn.flows.observable_laws import Kinds
 from sbi_inn.flows.prediction import powers
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
+from sbi_inn.flows.two_laws import AnyLikelihood
 
 # Parts that rows are cut into; what is said of each is learned from the others.
 FOLDS = 4
@@ -42,7 +44,7 @@ def learned(
     sizes: tuple[Size, ...] = (SMALL,),
     *,
     weigh: bool = True,
-) -> tuple[Likelihood, list[Likelihood]]:
+) -> tuple[AnyLikelihood, list[AnyLikelihood]]:
     """Learn from parameters (rows, dim), observables (rows, observables) and givens (rows, givens).
 
     By networks of the one of some sizes that fares best on rows left out; by the first, the
@@ -53,9 +55,9 @@ def learned(
 
     Returns
     -------
-    Likelihood
+    Likelihood or TwoLaws
         Of all rows.
-    list of Likelihood
+    list of such
         Of all but those of a part, for each of the parts that `parts_of` gives: what is said of
         rows by one that was learned from them is too good to be true.
     """
@@ -76,9 +78,31 @@ def learned(
         for name, weight, bias in zip(LAYERS, best.weights[::2], best.weights[1::2], strict=True):
             setattr(member, name, weight[place].T.to(x).contiguous())
             setattr(member, f"{name}_bias", bias[place, 0].to(x).contiguous())
-    _correlate(best.members, x, y, table.parts)
-    whole, *folds = best.members
+    noises = _correlate(best.members, table)
+    members = _freed(best.members, table, noises, sizes) if noises is not None else best.members
+    whole, *folds = members
     return whole, folds
+
+
+def _freed(
+    members: list[Likelihood], table: _Table, noises: Tensor, sizes: tuple[Size, ...]
+) -> Sequence[AnyLikelihood]:
+    """Take two laws of each observable where what is left is far from normal, and they are better.
+
+    By the density of rows left out.
+    """
+    if noises.shape[1] < table.y.shape[1] or not two_laws_learning.mixed(noises):
+        return members
+    held = [part for part, _ in table.parts]
+    dim = members[0].dim
+    loss, others = two_laws_learning.learned(dim, table.x, table.y, table.rows, held, sizes[:2])
+    each = [
+        member.compare(table.x[part, :dim], table.y[part], table.x[part, dim:])[1]
+        for member, part in zip(members[1:], held, strict=True)
+    ]
+    # What `compare` leaves out is the same for all rows, but not for both kinds of laws.
+    now = float(0.5 * torch.logdet(members[0].correlation) - torch.cat(each).mean())
+    return others if loss < now else members
 
 
 class _Table(NamedTuple):
@@ -185,11 +209,15 @@ def _trained(
     return _Trained(loss + units, weights, members)
 
 
-def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, parts: Parts) -> None:
-    """Learn how large what is left of rows left out is, and how it goes together."""
+def _correlate(members: list[Likelihood], table: _Table) -> Tensor | None:
+    """Learn how large what is left of rows left out is, and how it goes together.
+
+    Gives what is left of normal observables, in units of its noise; None if there are none.
+    """
+    x, y, parts = table
     normal = members[0].kinds.normal
     if not len(normal):
-        return
+        return None
     left = torch.empty_like(y)
     for member, (part, _) in zip(members[1:], parts, strict=True):
         expected = member(*x[part].tensor_split([member.dim], dim=1))
@@ -200,6 +228,7 @@ def _correlate(members: list[Likelihood], x: Tensor, y: Tensor, parts: Parts) ->
         member.noise[normal] = noise
         member.correlation[normal[:, None], normal] = correlation
         member.inverse[normal[:, None], normal] = torch.linalg.inv(correlation)
+    return left
 
 
 def _together(left: Tensor, shrunk: float) -> tuple[Tensor, Tensor]:

@@ -141,7 +141,7 @@ def trained(
     """
     generator = torch.Generator().manual_seed(0)
     shape = (x.shape[1], size.hidden, 2 * len(targets.size))
-    networks = Stacked(_drawn(len(rows), shape, generator), DECAY)
+    networks = Stacked(drawn(len(rows), shape, generator), DECAY)
     batch = min(BATCH, max(1, min(map(len, rows)) // BATCHES))
     if targets.counted.any():
         batch = min(batch, max(FEWEST_IN_BATCH, COUNTS // int(targets.counted.sum())))
@@ -154,7 +154,7 @@ def trained(
         chosen = [mine[torch.randint(len(mine), (batch,), generator=generator)] for mine in rows]
         places = torch.stack(chosen)
         slope = _slope(networks(x[places]), targets.at(each, places))
-        networks.step(slope, STEEPEST * len(rows) ** 0.5, size.rate * _rate(step, steps))
+        networks.step(slope, STEEPEST * len(rows) ** 0.5, size.rate * rate_at(step, steps))
         if step % LOOK == LOOK - 1 and step > FIRST_LOOK * steps:
             now = float(_held_losses(networks.weights, x, targets, held).mean())
             if now < best:
@@ -166,12 +166,12 @@ def trained(
     return best, _where_it_helps(kept, x, targets, held) if targets.binary.any() else kept
 
 
-def _rate(step: int, steps: int) -> float:
+def rate_at(step: int, steps: int) -> float:
     """Give the share of the peak of the learning rate: a warm-up, and half a cosine."""
     return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def _drawn(networks: int, shape: tuple[int, int, int], generator: torch.Generator) -> list[Tensor]:
+def drawn(networks: int, shape: tuple[int, int, int], generator: torch.Generator) -> list[Tensor]:
     """Draw weights; the last layer starts small, near what the quadratic function says."""
     found, (n_in, hidden, n_out) = [], shape
     for wide, narrow in ((n_in, hidden), (hidden, hidden), (hidden, n_out)):

@@ -49,6 +49,27 @@ class Left(NamedTuple):
     loss: Tensor
 
 
+class Uphill(NamedTuple):
+    """How the log density of observables changes with parameters.
+
+    Attributes
+    ----------
+    misfit : Tensor, shape (batch, 1)
+        Mean square of what is left of the observables, each in units of its noise.
+    loss : Tensor, shape (batch,)
+        Negative log density of the observables, but for a constant.
+    steepest : Tensor, shape (batch, dim)
+        Slope of the log density.
+    information : Tensor, shape (batch, dim, dim)
+        Fisher's, in place of second derivatives.
+    """
+
+    misfit: Tensor
+    loss: Tensor
+    steepest: Tensor
+    information: Tensor
+
+
 class Kinds(NamedTuple):
     """Which observables are binary, and which are counts; (observables,) each.
 

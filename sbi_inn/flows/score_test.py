@@ -9,8 +9,8 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
-from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_learning import learned, parts_of
+from sbi_inn.flows.two_laws import AnyLikelihood
 
 # Share of the rows that may lie further out than the number says.
 TAIL = 0.1
@@ -26,14 +26,14 @@ class Judged:
 
     Attributes
     ----------
-    likelihood : Likelihood
+    likelihood : AnyLikelihood
     warmth : float
         By which its logarithm is to be divided.
     told : float
         How well it tells parameters apart then, in nats (`told_apart`).
     """
 
-    likelihood: Likelihood
+    likelihood: AnyLikelihood
     warmth: float
     told: float
 
@@ -57,7 +57,7 @@ def judged(
     return Judged(likelihood, warmth, told_apart(folds, x, y, given, warmth, asked))
 
 
-def too_sure(folds: list[Likelihood], x: Tensor, y: Tensor, given: Tensor) -> float:
+def too_sure(folds: list[AnyLikelihood], x: Tensor, y: Tensor, given: Tensor) -> float:
     """Say how many times the log-likelihood is too large: 1 where it is right.
 
     Each fold is asked of the rows that it was not learned from (Rao's score test). At the true
@@ -82,7 +82,7 @@ def too_sure(folds: list[Likelihood], x: Tensor, y: Tensor, given: Tensor) -> fl
 
 
 def told_apart(
-    folds: list[Likelihood],
+    folds: list[AnyLikelihood],
     x: Tensor,
     y: Tensor,
     given: Tensor,
@@ -116,20 +116,10 @@ def told_apart(
     return float(torch.cat(found).mean())
 
 
-def statistic(likelihood: Likelihood, x: Tensor, y: Tensor, given: Tensor) -> Tensor:
-    """Give Rao's statistic of each row, shape (rows,), at parameters x (rows, dim).
-
-    With z what is left of y in units of its noise, C its correlation and v its log variance, the
-    slope is (dmean / noise) C^-1 z + dv / 2 (z C^-1 z - 1), and the information (dmean / noise)
-    C^-1 (dmean / noise)' + dv (1 + C o C^-1) / 4 dv'; o multiplies entry by entry.
-    """
-    expected = likelihood(x, given)
-    left = likelihood.left(y, expected.mean, expected.log_variance)
-    noise, inverse = torch.exp(0.5 * expected.log_variance), likelihood.inverse
-    steep, bent = expected.mean_slope / noise[:, None], expected.log_variance_slope
-    slope = (steep @ left.freed[..., None] + bent @ left.wider[..., None])[..., 0]
-    same = torch.eye(len(inverse), dtype=inverse.dtype)
-    of_variance = 0.25 * (same + likelihood.correlation * inverse)
-    information = steep @ inverse @ steep.mT + bent @ of_variance @ bent.mT
-    information = information + LEAST * torch.eye(x.shape[1], dtype=x.dtype)
-    return (slope * torch.linalg.solve(information, slope)).sum(dim=1)
+def statistic(likelihood: AnyLikelihood, x: Tensor, y: Tensor, given: Tensor) -> Tensor:
+    """Give Rao's statistic of each row, shape (rows,), at parameters x (rows, dim)."""
+    found = likelihood.uphill(x, y, given)
+    least = LEAST * torch.eye(x.shape[1], dtype=x.dtype)
+    return (found.steepest * torch.linalg.solve(found.information + least, found.steepest)).sum(
+        dim=1
+    )

@@ -1,0 +1,217 @@
+"""A likelihood in which each observable follows one of two normal laws, whichever it happens to.
+
+Some points of a line are outliers, some pixels were hit by a cosmic ray, some answers are guesses.
+One normal law is as wide as the outliers then, and says little of the line (Hogg, Bovy & Lang 2010,
+arXiv:1008.4686).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sbi_inn.flows.likelihood import LAYERS, Likelihood, read_slopes
+from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL
+from sbi_inn.flows.observable_laws import Uphill
+from sbi_inn.flows.prediction import n_products, powers
+
+# What networks say of each observable: what they add to both means, log variances, and log odds.
+SAID = 5
+# By how many times noises are larger, in turn, on the way to a mode: from far away each observable
+# would be taken for an outlier.
+SOFTER = (30.0, 5.0)
+
+
+class Laws(NamedTuple):
+    """Both normal laws of observables, and how likely the second one is.
+
+    Attributes
+    ----------
+    mean, log_variance : Tensor, shape (2, batch, observables)
+    odds : Tensor, shape (batch, observables)
+        Log odds of the second law.
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+    odds: Tensor
+
+    def compared(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Give residuals in units of their noises, and log densities; (2, batch, observables)."""
+        noises = (y - self.mean) * torch.exp(-0.5 * self.log_variance)
+        chance = torch.stack([F.logsigmoid(-self.odds), F.logsigmoid(self.odds)])
+        return noises, chance - 0.5 * (self.log_variance + noises.square())
+
+
+class TwoLaws(nn.Module):
+    """Two normal laws of each observable, given parameters; all of double precision.
+
+    Given the parameters, observables are independent. Each law has a mean, a quadratic function of
+    the parameters that a network adds to, and a variance; the network also gives the log odds of
+    the second one. It stands in for a `Likelihood`.
+
+    Parameters
+    ----------
+    dim : int
+        Number of parameters.
+    n_observables : int
+    n_givens : int
+        Number of what is known of an experiment beside its observables.
+    hidden : int
+        Width of the two layers of the network; a file that is read says which.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.flows.likelihood_learning import learned
+    >>> generator = torch.Generator().manual_seed(1)
+    >>> x = torch.randn(1200, 1, generator=generator).double()
+    >>> noise, far = torch.randn(2, 1200, 4, generator=generator).double()
+    >>> outlier = torch.rand(1200, 4, generator=generator) < 0.2
+    >>> y = torch.where(outlier, 10 * far, 3 * x + 0.1 * noise)
+    >>> likelihood, _ = learned(x, y)
+    >>> laws = likelihood(torch.tensor([[0.0], [1.0]]).double())
+    >>> laws.mean[0, :, 0].round().abs()
+    tensor([0., 3.], dtype=torch.float64)
+    >>> (0.5 * laws.log_variance[:, 0, 0]).exp().round(decimals=1)[0]
+    tensor(0.1000, dtype=torch.float64)
+    """
+
+    centre: Tensor
+    spread: Tensor
+    slope: Tensor
+    offset: Tensor
+    size: Tensor
+    odds: Tensor
+    first: Tensor
+    first_bias: Tensor
+    second: Tensor
+    second_bias: Tensor
+    last: Tensor
+    last_bias: Tensor
+
+    def __init__(
+        self, dim: int, n_observables: int, n_givens: int = 0, hidden: int = SMALL.hidden
+    ) -> None:
+        super().__init__()
+        self.dim, k, wide = dim, n_observables, dim + n_givens
+        self._softer = 1.0
+        shapes = {
+            "centre": (wide,),
+            "spread": (wide,),
+            "slope": (2, wide + n_products(wide, 2), k),
+            "offset": (2, k),
+            "size": (2, k),
+            "odds": (k,),
+            "first": (hidden, wide),
+            "first_bias": (hidden,),
+            "second": (hidden, hidden),
+            "second_bias": (hidden,),
+            "last": (SAID * k, hidden),
+            "last_bias": (SAID * k,),
+        }
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        for name in ("spread", "size"):
+            getattr(self, name).fill_(1.0)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Read a file: it says how wide the layers are."""
+        for name in (*LAYERS, *(f"{name}_bias" for name in LAYERS)):
+            setattr(self, name, torch.zeros_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    @property
+    def spreads(self) -> Tensor:
+        """Those of the parameters, shape (dim,)."""
+        return self.spread[: self.dim]
+
+    @property
+    def softened(self) -> Sequence[TwoLaws]:
+        """Laws of larger noises, which show the way to a mode from farther, the largest first."""
+        found = [copy(self) for _ in SOFTER]
+        for one, times in zip(found, SOFTER, strict=True):
+            one._softer = times
+        return found
+
+    def forward(self, x: Tensor, given: Tensor | None = None) -> Laws:
+        """Give both laws at parameters (batch, dim) and givens (batch, n_givens)."""
+        scaled = self._scaled(x, given)
+        h = F.silu(F.linear(scaled, self.first, self.first_bias))
+        h = F.silu(F.linear(h, self.second, self.second_bias))
+        return self._laws(scaled, F.linear(h, self.last, self.last_bias))
+
+    def compare(self, x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Compare observables (batch, k) with what parameters lead to; as a `Likelihood` does."""
+        noises, likely = self(x, given).compared(y)
+        square = (likely.softmax(dim=0) * noises.square()).sum(dim=0)
+        return square.mean(dim=1), likely.logsumexp(dim=0).sum(dim=1)
+
+    def uphill(self, x: Tensor, y: Tensor, given: Tensor) -> Uphill:
+        """Give how the log density of observables changes with parameters, and its information.
+
+        The information is that of observables which say what law they follow: as near to the
+        right one as the laws are far apart, and never smaller.
+        """
+        scaled = self._scaled(x, given)
+        said, slope = self._said(scaled)
+        laws = self._laws(scaled, said)
+        noises, likely = laws.compared(y)
+        mine, per_noise = likely.softmax(dim=0), torch.exp(-0.5 * laws.log_variance)
+        means, widths, odds = slope[:, :, :2], slope[:, :, 2:4], slope[:, :, 4]
+        by_read = read_slopes(scaled, self.dim) / self.spreads[:, None]
+        means = means * self.size + torch.einsum("bdf,jfk->bdjk", by_read, self.slope)
+        inside = _inside(said.unflatten(1, (SAID, -1))[:, 2:4])
+        widths, means = widths * inside[:, None], means * per_noise.movedim(0, 1)[:, None]
+        mine, noises = mine.movedim(0, 1), noises.movedim(0, 1)
+        second = torch.sigmoid(laws.odds)
+        steepest = (
+            torch.einsum("bdjk,bjk->bd", means, mine * noises)
+            + torch.einsum("bdjk,bjk->bd", widths, 0.5 * mine * (noises.square() - 1))
+            + torch.einsum("bdk,bk->bd", odds, mine[:, 1] - second)
+        )
+        by_mean = (means * mine.sqrt()[:, None]).flatten(2)
+        by_width = (widths * (0.5 * mine).sqrt()[:, None]).flatten(2)
+        by_odds = odds * (second * (1 - second)).sqrt()[:, None]
+        told = torch.cat([by_mean, by_width, by_odds], dim=2)
+        square = (mine * noises.square()).sum(dim=1)
+        loss = -likely.logsumexp(dim=0).sum(dim=1)
+        return Uphill(square.mean(dim=1, keepdim=True), loss, steepest, told @ told.mT)
+
+    def _scaled(self, x: Tensor, given: Tensor | None) -> Tensor:
+        """Scale parameters and givens, side by side."""
+        x = x if given is None else torch.cat([x, given], dim=1)
+        return (x - self.centre) / self.spread
+
+    def _said(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
+        """Give what the network says, (batch, 5 k), and its slopes, (batch, dim, 5, k)."""
+        found = F.linear(scaled, self.first, self.first_bias)
+        slope = (self.first[:, : self.dim] / self.spreads).T
+        for name in LAYERS[1:]:
+            weight, gate = getattr(self, name), torch.sigmoid(found)
+            slope = slope * (gate * (1 + found * (1 - gate)))[:, None] @ weight.T
+            found = F.linear(found * gate, weight, getattr(self, f"{name}_bias"))
+        return found, slope.unflatten(2, (SAID, -1))
+
+    def _laws(self, scaled: Tensor, said: Tensor) -> Laws:
+        """Put together what is regressed and what a network says."""
+        parts = said.unflatten(1, (SAID, -1)).movedim(1, 0)
+        bent = self.offset[:, None] + powers(scaled, 2) @ self.slope
+        size = self.size[:, None]
+        wider = 2 * (self._softer * size).log()
+        log_variance = parts[2:4].clamp(LOWEST, HIGHEST) + wider
+        return Laws(bent + parts[:2] * size, log_variance, self.odds + parts[4])
+
+
+def _inside(log_variance: Tensor) -> Tensor:
+    """Say which are not at the end of their range."""
+    return (log_variance > LOWEST) & (log_variance < HIGHEST)
+
+
+AnyLikelihood = Likelihood | TwoLaws
+"""What `learned` gives: one law of each observable, or two."""

@@ -1,0 +1,288 @@
+"""Learn two normal laws of each observable: regressions of which each row has a share."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sbi_inn.flows.likelihood import LAYERS
+from sbi_inn.flows.likelihood_networks import (
+    BATCH,
+    BATCHES,
+    DECAY,
+    FEWEST_STEPS,
+    FIRST_LOOK,
+    GIVEN_UP,
+    HIGHEST,
+    LOOK,
+    LOWEST,
+    ROWS,
+    STEEPEST,
+    Size,
+    drawn,
+    rate_at,
+)
+from sbi_inn.flows.prediction import powers
+from sbi_inn.flows.regression import SMALLEST_VARIANCE
+from sbi_inn.flows.remembered import remembered
+from sbi_inn.flows.stacked import Stacked, said_by
+from sbi_inn.flows.two_laws import SAID, Laws, TwoLaws
+
+# Rows that regressions are learned from, at most.
+MOST_REGRESSED = 2_000
+# Features up to which these are quadratic functions.
+MOST_FEATURES = 80
+# Passes of expectation and maximisation; the same from a start; and of a robust regression before.
+PASSES, FURTHER_PASSES, ROBUST_PASSES = 30, 10, 15
+# Smallest residual that the latter tells from none, and the smallest outlier, beside the median.
+NEAREST, OUTSIDE = 1e-2, 4.0
+# Ridge, as a share of the rows.
+RIDGE = 1e-6
+# Smallest share of the rows that a law has.
+SMALLEST_SHARE = 1e-3
+# Smallest noise, in spreads of the observable.
+SMALLEST_NOISE = 1e-4
+# Nats an observable, on average, by which two laws have to fit what is left better than one, for
+# networks to be trained.
+WORTH = 0.03
+
+
+def mixed(noises: Tensor) -> bool:
+    """Whether what is left (rows, observables) is far from normal: two laws fit it much better."""
+    rows = _Rows(noises[:MOST_REGRESSED, :0], noises[:MOST_REGRESSED])
+    mixture = _mixture(rows, _robust(rows))
+    for _ in range(FURTHER_PASSES):
+        mixture = _mixture(rows, _shares(rows, mixture))
+    normal = noises.std(dim=0).log() + 0.5
+    gain = normal + _likely(rows, mixture).logsumexp(dim=0).mean(dim=0)
+    return bool(gain.mean() > WORTH)
+
+
+class Mixture(NamedTuple):
+    """A regression of each observable, as a mixture of two.
+
+    Attributes
+    ----------
+    slope : Tensor, shape (2, features, k)
+    offset, size : Tensor, shape (2, k)
+        Size is the standard deviation of what is left; the second one is larger.
+    odds : Tensor, shape (k,)
+        Log odds of the second one.
+    """
+
+    slope: Tensor
+    offset: Tensor
+    size: Tensor
+    odds: Tensor
+
+
+def regressed(read: Tensor, y: Tensor, start: Mixture | None = None) -> Mixture:
+    """Regress observables (rows, k) on features (rows, f), by expectation and maximisation.
+
+    Without a start, from the regression of smallest absolute residuals.
+    """
+    rows = _Rows(read[:MOST_REGRESSED], y[:MOST_REGRESSED])
+    mixture = _mixture(rows, _robust(rows) if start is None else _shares(rows, start))
+    for _ in range(PASSES if start is None else FURTHER_PASSES):
+        mixture = _mixture(rows, _shares(rows, mixture))
+    return _ordered(mixture)
+
+
+class _Rows:
+    """Rows of features and observables, and regressions of each observable with its own weights."""
+
+    def __init__(self, read: Tensor, y: Tensor) -> None:
+        self.read, self.y = torch.cat([read, read.new_ones(len(read), 1)], dim=1), y
+        self.spread = y.std(dim=0).clamp(min=SMALLEST_VARIANCE)
+        self._products = (self.read[:, :, None] * self.read[:, None]).flatten(1).T
+
+    def weighed(self, weight: Tensor) -> Tensor:
+        """Regress with weights (rows, k); slopes, the offset last, (features + 1, k)."""
+        wide = self.read.shape[1]
+        square = (self._products @ weight).T.unflatten(1, (wide, wide))
+        ridge = RIDGE * square.diagonal(dim1=1, dim2=2).mean(dim=1) + SMALLEST_VARIANCE
+        square = square + ridge[:, None, None] * torch.eye(wide, dtype=square.dtype)
+        right = self.read.T @ (weight * self.y)
+        return torch.linalg.solve(square, right.T[:, :, None])[:, :, 0].T
+
+    def left(self, found: Tensor) -> Tensor:
+        """Give what regressions leave, (..., rows, k)."""
+        return self.y - self.read @ found
+
+
+def _robust(rows: _Rows) -> Tensor:
+    """Give shares of both laws by the regression of smallest absolute residuals."""
+    away = rows.left(rows.weighed(torch.ones_like(rows.y))).abs()
+    for _ in range(ROBUST_PASSES):
+        least = NEAREST * away.median(dim=0).values.clamp(min=SMALLEST_VARIANCE)
+        away = rows.left(rows.weighed(1 / away.clamp(min=least))).abs()
+    outside = torch.where(away > OUTSIDE * away.median(dim=0).values, 0.9, 0.1).to(away)
+    return torch.stack([1 - outside, outside])
+
+
+def _mixture(rows: _Rows, shares: Tensor) -> Mixture:
+    """Give what rows say of which each law has shares, (2, rows, k)."""
+    found = torch.stack([rows.weighed(share) for share in shares])
+    left = rows.left(found)
+    total = shares.sum(dim=1).clamp(min=SMALLEST_SHARE * len(rows.y))
+    size = ((shares * left.square()).sum(dim=1) / total).sqrt()
+    size = torch.maximum(size, SMALLEST_NOISE * rows.spread)
+    return Mixture(found[:, :-1], found[:, -1], size, (total[1] / total[0]).log())
+
+
+def _shares(rows: _Rows, mixture: Mixture) -> Tensor:
+    """Give the probability of each law at each row, (2, rows, k)."""
+    return _likely(rows, mixture).softmax(dim=0)
+
+
+def _likely(rows: _Rows, mixture: Mixture) -> Tensor:
+    """Give the log density of each row by each law, but for a constant, (2, rows, k)."""
+    found = torch.cat([mixture.slope, mixture.offset[:, None]], dim=1)
+    mean, odds = rows.read @ found, mixture.odds.expand_as(rows.y)
+    log_variance = (2 * mixture.size.log())[:, None].expand_as(mean)
+    return Laws(mean, log_variance, odds).compared(rows.y)[1]
+
+
+def _ordered(mixture: Mixture) -> Mixture:
+    """Let the second law be the wider one."""
+    slope, offset, size, odds = mixture
+    order = size.argsort(dim=0)
+    slope = slope.gather(0, order[:, None].expand_as(slope))
+    odds = torch.where(order[0] == 0, odds, -odds)
+    return Mixture(slope, offset.gather(0, order), size.gather(0, order), odds)
+
+
+@torch.no_grad()
+def learned(
+    dim: int,
+    x: Tensor,
+    y: Tensor,
+    rows: list[Tensor],
+    held: list[Tensor],
+    sizes: tuple[Size, ...],
+) -> tuple[float, list[TwoLaws]]:
+    """Learn laws of parameters and givens side by side (rows, n), and of observables (rows, k).
+
+    One of each of the `rows`; the second and later ones have not seen the rows `held`.
+
+    Returns
+    -------
+    float
+        Negative log density of rows left out, but for a constant, over all observables.
+    list of TwoLaws
+    """
+    members: list[TwoLaws] = []
+    centre, spread = x.mean(dim=0), x.std(dim=0).clamp(min=SMALLEST_VARIANCE)
+    scaled = (x - centre) / spread
+    read = powers(scaled, 2)
+    few = read if read.shape[1] <= MOST_FEATURES else scaled
+    start = None
+    for mine in rows:
+        member = TwoLaws(dim, y.shape[1], x.shape[1] - dim)
+        start = regressed(few[mine], y[mine], start)
+        member.centre.copy_(centre)
+        member.spread.copy_(spread)
+        member.slope[:, : few.shape[1]] = start.slope
+        for name in ("offset", "size", "odds"):
+            getattr(member, name).copy_(getattr(start, name))
+        members.append(member)
+    best = (math.inf, [])
+    for size in sizes:
+        loss, weights = _trained(_Left.by(members, scaled, y), rows, held, size, best[0])
+        if loss >= best[0]:
+            break
+        best = (loss, weights)
+    loss, weights = best
+    for place, member in enumerate(members):
+        for name, weight, bias in zip(LAYERS, weights[::2], weights[1::2], strict=True):
+            setattr(member, name, weight[place].T.double().contiguous())
+            setattr(member, f"{name}_bias", bias[place, 0].double().contiguous())
+    return loss, members
+
+
+class _Left(NamedTuple):
+    """What regressions leave, for networks to learn from.
+
+    Attributes
+    ----------
+    x : Tensor, shape (rows, n)
+        Scaled parameters and givens.
+    left : Tensor, shape (2, networks, rows, k)
+        What is left by each law, in units of its size.
+    size : Tensor, shape (2, networks, 1, k)
+        The logarithm of that.
+    odds : Tensor, shape (networks, 1, k)
+    """
+
+    x: Tensor
+    left: Tensor
+    size: Tensor
+    odds: Tensor
+
+    @classmethod
+    def by(cls, members: list[TwoLaws], scaled: Tensor, y: Tensor) -> _Left:
+        read = powers(scaled, 2)
+        left = [(y - (m.offset[:, None] + read @ m.slope)) / m.size[:, None] for m in members]
+        size = torch.stack([m.size.log() for m in members], dim=1)[:, :, None]
+        odds = torch.stack([m.odds for m in members])[:, None]
+        return cls(scaled.float(), torch.stack(left, dim=1).float(), size.float(), odds.float())
+
+    def laws(self, said: Tensor, networks: Tensor) -> tuple[Laws, Tensor]:
+        """Give the laws by what some networks say, (networks, rows, 5 k), and who is inside."""
+        parts = said.unflatten(2, (SAID, -1)).movedim(2, 0)
+        inside = (parts[2:4] > LOWEST) & (parts[2:4] < HIGHEST)
+        log_variance = parts[2:4].clamp(LOWEST, HIGHEST)
+        return Laws(parts[:2], log_variance, self.odds[networks] + parts[4]), inside
+
+    def slope(self, said: Tensor, left: Tensor, networks: Tensor) -> Tensor:
+        """Say how the sum over networks of mean losses changes with what these say."""
+        laws, inside = self.laws(said, networks)
+        noises, likely = laws.compared(left)
+        share = (likely - self.size[:, networks]).softmax(dim=0)
+        of_mean = -share * noises * torch.exp(-0.5 * laws.log_variance)
+        of_width = -0.5 * share * (noises.square() - 1) * inside
+        of_odds = torch.sigmoid(laws.odds) - share[1]
+        found = torch.cat([of_mean, of_width, of_odds[None]]).movedim(0, 2).flatten(2)
+        return found / of_odds[0].numel()
+
+    def loss(self, weights: list[Tensor], held: list[Tensor]) -> float:
+        """Give the mean loss of rows left out, over all observables."""
+        found = []
+        for place, part in enumerate(held, 1):
+            network = torch.tensor([place])
+            said = said_by([w[network] for w in weights], self.x[None, part])
+            likely = self.laws(said, network)[0].compared(self.left[:, network][:, :, part])[1]
+            found.append(-(likely - self.size[:, network]).logsumexp(dim=0).sum(dim=2)[0])
+        return float(torch.cat(found).mean())
+
+
+@remembered
+def _trained(
+    table: _Left, rows: list[Tensor], held: list[Tensor], size: Size, beat: float
+) -> tuple[float, list[Tensor]]:
+    """Train networks side by side to add to what was regressed; the loss of rows left out.
+
+    Those that are behind the one to `beat` after half of their training are trained no further.
+    """
+    generator = torch.Generator().manual_seed(0)
+    shape = (table.x.shape[1], size.hidden, SAID * table.left.shape[3])
+    networks = Stacked(drawn(len(rows), shape, generator), DECAY)
+    batch = min(BATCH, max(1, min(map(len, rows)) // BATCHES))
+    steps = int(min(size.steps, max(FEWEST_STEPS, size.steps * (len(table.x) / ROWS) ** 0.5)))
+    each, best, kept = torch.arange(len(rows)), math.inf, networks.weights
+    for step in range(steps):
+        chosen = [mine[torch.randint(len(mine), (batch,), generator=generator)] for mine in rows]
+        places = torch.stack(chosen)
+        left = table.left[:, each[:, None], places]
+        slope = table.slope(networks(table.x[places]), left, each)
+        networks.step(slope, STEEPEST * len(rows) ** 0.5, size.rate * rate_at(step, steps))
+        if step % LOOK == LOOK - 1 and step > FIRST_LOOK * steps:
+            now = table.loss(networks.weights, held)
+            if now < best:
+                best, kept = now, networks.copy()
+            if step > GIVEN_UP * steps and best > beat:
+                break
+    return best, kept
