@@ -52,10 +52,8 @@ WORTH = 0.03
 
 def mixed(noises: Tensor) -> bool:
     """Whether what is left (rows, observables) is far from normal: two laws fit it much better."""
-    rows = _Rows(noises[:MOST_REGRESSED, :0], noises[:MOST_REGRESSED])
-    mixture = _mixture(rows, _robust(rows))
-    for _ in range(FURTHER_PASSES):
-        mixture = _mixture(rows, _shares(rows, mixture))
+    none = noises[:, :0]
+    mixture, rows = regressed(none, noises), _Rows(none, noises)
     normal = noises.std(dim=0).log() + 0.5
     gain = normal + _likely(rows, mixture).logsumexp(dim=0).mean(dim=0)
     return bool(gain.mean() > WORTH)
@@ -82,13 +80,24 @@ class Mixture(NamedTuple):
 def regressed(read: Tensor, y: Tensor, start: Mixture | None = None) -> Mixture:
     """Regress observables (rows, k) on features (rows, f), by expectation and maximisation.
 
-    Without a start, from the regression of smallest absolute residuals.
+    Without a start, from the regression of smallest absolute residuals: by what is far from it, or
+    above it, whichever makes an observable likelier.
     """
     rows = _Rows(read[:MOST_REGRESSED], y[:MOST_REGRESSED])
-    mixture = _mixture(rows, _robust(rows) if start is None else _shares(rows, start))
-    for _ in range(PASSES if start is None else FURTHER_PASSES):
-        mixture = _mixture(rows, _shares(rows, mixture))
-    return _ordered(mixture)
+    if start is not None:
+        return _ordered(_likelier(rows, _shares(rows, start), FURTHER_PASSES))
+    far, above = (_likelier(rows, shares, PASSES) for shares in _robust(rows))
+    each = [_likely(rows, one).logsumexp(dim=0).mean(dim=0) for one in (far, above)]
+    pairs = zip(above, far, strict=True)
+    return _ordered(Mixture(*(torch.where(each[1] > each[0], a, b) for a, b in pairs)))
+
+
+def _likelier(rows: _Rows, shares: Tensor, passes: int) -> Mixture:
+    """Go on from shares of both laws, (2, rows, k)."""
+    for _ in range(passes):
+        mixture = _mixture(rows, shares)
+        shares = _shares(rows, mixture)
+    return _mixture(rows, shares)
 
 
 class _Rows:
@@ -113,14 +122,20 @@ class _Rows:
         return self.y - self.read @ found
 
 
-def _robust(rows: _Rows) -> Tensor:
-    """Give shares of both laws by the regression of smallest absolute residuals."""
-    away = rows.left(rows.weighed(torch.ones_like(rows.y))).abs()
+def _robust(rows: _Rows) -> list[Tensor]:
+    """Give shares of both laws, (2, rows, k), by the regression of smallest absolute residuals.
+
+    The second law is that of what is far from it, or of what is above it.
+    """
+    left = rows.left(rows.weighed(torch.ones_like(rows.y)))
     for _ in range(ROBUST_PASSES):
+        away = left.abs()
         least = NEAREST * away.median(dim=0).values.clamp(min=SMALLEST_VARIANCE)
-        away = rows.left(rows.weighed(1 / away.clamp(min=least))).abs()
-    outside = torch.where(away > OUTSIDE * away.median(dim=0).values, 0.9, 0.1).to(away)
-    return torch.stack([1 - outside, outside])
+        left = rows.left(rows.weighed(1 / away.clamp(min=least)))
+    away = left.abs()
+    second = (away > OUTSIDE * away.median(dim=0).values, left > 0)
+    chances = [torch.where(chosen, 0.9, 0.1).to(left) for chosen in second]
+    return [torch.stack([1 - chance, chance]) for chance in chances]
 
 
 def _mixture(rows: _Rows, shares: Tensor) -> Mixture:
