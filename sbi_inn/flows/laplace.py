@@ -14,7 +14,7 @@ from sbi_inn.flows.two_laws import AnyLikelihood
 # Steps from each place that is started from, at most. Usual rows need six to thirty; of an
 # observation with little noise the mode may be far from all that is usual.
 STEPS = 30
-# The same by a softer law, before.
+# The same by each softer law, before.
 SOFT_STEPS = 8
 # Nats that a step promises, below which it is the last one.
 SETTLED = 1e-3

@@ -16,7 +16,7 @@ from sbi_inn.flows.likelihood_learning import learned, parts_of
 from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL, Size
 from sbi_inn.flows.remembered import remembered
 from sbi_inn.flows.sharing import for_each, side_by_side
-from sbi_inn.flows.two_laws import AnyLikelihood, TwoLaws
+from sbi_inn.flows.two_laws import STARTS, AnyLikelihood, TwoLaws
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
 MOST_PARAMETERS = 20
@@ -35,8 +35,6 @@ SMALLEST_MISFIT = 1e-6
 WORST = 25.0
 # Rows of which it is learned whether to even parameters.
 TRIED_EVENED = 2_500
-# Widths from a mode beyond which all rows are alike: the regression on them is one of squares.
-MOST_LEFT = 100.0
 # Log of how far widths are mended, beside what they usually are: further out a regression on the
 # misfit would make a row that is unlike the others surer by powers of ten.
 MENDED = 1.5
@@ -225,6 +223,10 @@ class LaplaceStart(Bijection):
         x, _ = self.even(x.double())
         self._look_at(x)
         self.likelihood, folds = learned(x, *self._known(context), sizes)
+        for one in (self.likelihood, *folds):
+            if isinstance(one, TwoLaws):
+                some = torch.linspace(0, len(x) - 1, STARTS).long()
+                one.apart.copy_(x[some] - self._foreseen(context[some]))
         return self._modes_of_others(context, folds)
 
     def _look_at(self, x: Tensor) -> None:
@@ -242,13 +244,22 @@ class LaplaceStart(Bijection):
 
     def _modes(self, context: Tensor, likelihood: AnyLikelihood | None = None) -> Mode:
         """Find the modes at contexts, from what the plain start says, and from the middle."""
+        likelihood = likelihood or self.likelihood
+        box = Box(self.mean, self.lowest, self.highest, self.precision)
+        first = self._foreseen(context)
+        further = [self._bounded(place) for place in likelihood.around(first)]
+        y, given = self._known(context)
+        starts = (first, self.mean.expand_as(first), *further)
+        return modes(likelihood, box, y, starts, given)
+
+    def _foreseen(self, context: Tensor) -> Tensor:
+        """Give what the plain start says of contexts."""
         zero = context.new_zeros(len(context), self.dim)
         first, _ = self.plain.inverse(zero, context)
-        box = Box(self.mean, self.lowest, self.highest, self.precision)
-        first = torch.clamp(self.even(first.double())[0], self.lowest, self.highest)
-        y, given = self._known(context)
-        starts = (first, self.mean.expand_as(first))
-        return modes(likelihood or self.likelihood, box, y, starts, given)
+        return self._bounded(self.even(first.double())[0])
+
+    def _bounded(self, x: Tensor) -> Tensor:
+        return torch.clamp(x, self.lowest, self.highest)
 
     def _known(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take out of contexts what the likelihood is of, and what it depends on."""
@@ -293,10 +304,10 @@ class LaplaceStart(Bijection):
         """Put what is told of the normal law before the context."""
         return torch.cat([seen.told, context], dim=1)
 
-    @staticmethod
-    def _left(x: Tensor, seen: Seen) -> Tensor:
-        """Give x in units of the normal law; what is far out, as far as MOST_LEFT."""
-        return ((x - seen.place)[:, None] @ seen.factor)[:, 0].clamp(-MOST_LEFT, MOST_LEFT)
+    def _left(self, x: Tensor, seen: Seen) -> Tensor:
+        """Give x in units of the normal law, as far as the likelihood is believed."""
+        most = self.likelihood.farthest
+        return ((x - seen.place)[:, None] @ seen.factor)[:, 0].clamp(-most, most)
 
     def _tried(
         self,

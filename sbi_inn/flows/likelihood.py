@@ -84,6 +84,9 @@ class Likelihood(nn.Module):
     tensor([[0.1000, 0.2000]], dtype=torch.float64)
     """
 
+    farthest = 100.0
+    """Widths from a mode beyond which all rows are alike to a regression of squares."""
+
     centre: Tensor
     spread: Tensor
     slope: Tensor
@@ -167,6 +170,11 @@ class Likelihood(nn.Module):
         found = copy(self)
         found._least = counts.FIRST
         return [found]
+
+    def around(self, x: Tensor) -> list[Tensor]:
+        """Give further places for a search to begin at, around those that are foreseen: none."""
+        del x
+        return []
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Expected:
         """Give what is expected at parameters (batch, dim) and givens (batch, n_givens)."""

@@ -22,9 +22,11 @@ from sbi_inn.flows.prediction import n_products, powers
 
 # What networks say of each observable: what they add to both means, log variances, and log odds.
 SAID = 5
-# By how many times noises are larger, in turn, on the way to a mode: from far away each observable
-# would be taken for an outlier.
-SOFTER = (30.0, 5.0)
+# By how many times noises are larger on the way to a mode: from far away each observable would be
+# taken for an outlier.
+SOFTER = 5.0
+# Further places that a search for a mode begins at: there may be several.
+STARTS = 4
 
 
 class Laws(NamedTuple):
@@ -82,12 +84,15 @@ class TwoLaws(nn.Module):
     tensor(0.1000, dtype=torch.float64)
     """
 
+    farthest = 30.0  # as of a `Likelihood`: more searches end at another mode
+
     centre: Tensor
     spread: Tensor
     slope: Tensor
     offset: Tensor
     size: Tensor
     odds: Tensor
+    apart: Tensor
     first: Tensor
     first_bias: Tensor
     second: Tensor
@@ -108,6 +113,7 @@ class TwoLaws(nn.Module):
             "offset": (2, k),
             "size": (2, k),
             "odds": (k,),
+            "apart": (STARTS, dim),
             "first": (hidden, wide),
             "first_bias": (hidden,),
             "second": (hidden, hidden),
@@ -133,11 +139,14 @@ class TwoLaws(nn.Module):
 
     @property
     def softened(self) -> Sequence[TwoLaws]:
-        """Laws of larger noises, which show the way to a mode from farther, the largest first."""
-        found = [copy(self) for _ in SOFTER]
-        for one, times in zip(found, SOFTER, strict=True):
-            one._softer = times
-        return found
+        """Laws of larger noises, which show the way to a mode from farther."""
+        found = copy(self)
+        found._softer = SOFTER
+        return [found]
+
+    def around(self, x: Tensor) -> list[Tensor]:
+        """Give further places for a search to begin at, around those foreseen, (batch, dim)."""
+        return [x + apart for apart in self.apart]
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Laws:
         """Give both laws at parameters (batch, dim) and givens (batch, n_givens)."""

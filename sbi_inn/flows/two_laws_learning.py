@@ -45,9 +45,11 @@ RIDGE = 1e-6
 SMALLEST_SHARE = 1e-3
 # Smallest noise, in spreads of the observable.
 SMALLEST_NOISE = 1e-4
-# Nats an observable, on average, by which two laws have to fit what is left better than one, for
-# networks to be trained.
-WORTH = 0.03
+# Nats an observable by which two laws have to fit what one leaves better, for networks to be tried.
+PROMISED = 0.03
+# The same that rows left out have to gain by these networks. Where a mean bends more than is
+# learned, what is left has tails, too, and two laws gain a little.
+WORTH = 0.25
 
 
 def mixed(noises: Tensor) -> bool:
@@ -56,7 +58,7 @@ def mixed(noises: Tensor) -> bool:
     mixture, rows = regressed(none, noises), _Rows(none, noises)
     normal = noises.std(dim=0).log() + 0.5
     gain = normal + _likely(rows, mixture).logsumexp(dim=0).mean(dim=0)
-    return bool(gain.mean() > WORTH)
+    return bool(gain.mean() > PROMISED)
 
 
 class Mixture(NamedTuple):

@@ -58,6 +58,7 @@ NAMES = (
     "seeds",
     "dogs",
     "hospitals",
+    "outliers",
     "river",
     "bioassay",
     "houses",
