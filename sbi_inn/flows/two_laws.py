@@ -84,7 +84,9 @@ class TwoLaws(nn.Module):
     tensor(0.1000, dtype=torch.float64)
     """
 
-    farthest = 30.0  # as of a `Likelihood`: more searches end at another mode
+    farthest = 4.0
+    """As of a `Likelihood`. One search in fifty may end at another mode, and squares of what is far
+    out would make all posteriors wide."""
 
     centre: Tensor
     spread: Tensor
