@@ -49,7 +49,7 @@ SMALLEST_NOISE = 1e-4
 PROMISED = 0.03
 # The same that rows left out have to gain by these networks. Where a mean bends more than is
 # learned, what is left has tails, too, and two laws gain a little.
-WORTH = 0.25
+WORTH = 0.5
 
 
 def mixed(noises: Tensor) -> bool:
