@@ -34,7 +34,7 @@ from sbi_inn.flows.two_laws import SAID, Laws, TwoLaws
 # Rows that regressions are learned from, at most.
 MOST_REGRESSED = 2_000
 # Features up to which these are quadratic functions.
-MOST_FEATURES = 80
+MOST_FEATURES = 45
 # Passes of expectation and maximisation; the same from a start; and of a robust regression before.
 PASSES, FURTHER_PASSES, ROBUST_PASSES = 30, 10, 15
 # Smallest residual that the latter tells from none, and the smallest outlier, beside the median.
@@ -241,6 +241,7 @@ class _Left(NamedTuple):
 
     @classmethod
     def by(cls, members: list[TwoLaws], scaled: Tensor, y: Tensor) -> _Left:
+        """Give what members leave of observables (rows, k) at scaled parameters (rows, n)."""
         read = powers(scaled, 2)
         left = [(y - (m.offset[:, None] + read @ m.slope)) / m.size[:, None] for m in members]
         size = torch.stack([m.size.log() for m in members], dim=1)[:, :, None]
