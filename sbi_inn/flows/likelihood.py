@@ -253,7 +253,13 @@ class Likelihood(nn.Module):
         return left.square.mean(dim=1), -left.loss
 
     def uphill(self, x: Tensor, y: Tensor, given: Tensor) -> Uphill:
-        """Give how the log density of observables changes with parameters, and its information."""
+        """Give how the log density of observables changes with parameters, and its information.
+
+        With z what is left of y in units of its noise, C its correlation and v its log variance,
+        the slope is (dmean / noise) C^-1 z + dv / 2 (z C^-1 z - 1), and the information
+        (dmean / noise) C^-1 (dmean / noise)' + dv (1 + C o C^-1) / 4 dv'; o multiplies entry by
+        entry.
+        """
         expected = self(x, given)
         left = self.left(y, expected.mean, expected.log_variance)
         per_width = torch.exp(-0.5 * expected.log_variance)

@@ -120,6 +120,5 @@ def statistic(likelihood: AnyLikelihood, x: Tensor, y: Tensor, given: Tensor) ->
     """Give Rao's statistic of each row, shape (rows,), at parameters x (rows, dim)."""
     found = likelihood.uphill(x, y, given)
     least = LEAST * torch.eye(x.shape[1], dtype=x.dtype)
-    return (found.steepest * torch.linalg.solve(found.information + least, found.steepest)).sum(
-        dim=1
-    )
+    whitened = torch.linalg.solve(found.information + least, found.steepest)
+    return (found.steepest * whitened).sum(dim=1)
