@@ -14,17 +14,15 @@ from copy import copy
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from sbi_inn.flows import counts, log_odds
 from sbi_inn.flows.emulator import regressed
+from sbi_inn.flows.learned_of_parameters import LearnedOfParameters
 from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL
 from sbi_inn.flows.observable_laws import Kinds, Left, Uphill
 from sbi_inn.flows.prediction import n_products, pairs, powers
 
-# Names of the layers of the network.
-LAYERS = ("first", "second", "last")
 # Smallest scatter of counts, as a share of their mean, that a network begins with.
 SMALLEST_SIZE = 1e-2
 
@@ -44,7 +42,7 @@ class Expected(NamedTuple):
     log_variance_slope: Tensor
 
 
-class Likelihood(nn.Module):
+class Likelihood(LearnedOfParameters):
     """A normal law of observables, given parameters; both of double precision.
 
     What is expected is a quadratic function of the parameters, and what a small network adds. The
@@ -87,17 +85,9 @@ class Likelihood(nn.Module):
     farthest = 100.0
     """Widths from a mode beyond which all rows are alike to a regression of squares."""
 
-    centre: Tensor
-    spread: Tensor
     slope: Tensor
     offset: Tensor
     size: Tensor
-    first: Tensor
-    first_bias: Tensor
-    second: Tensor
-    second_bias: Tensor
-    last: Tensor
-    last_bias: Tensor
     noise: Tensor
     correlation: Tensor
     inverse: Tensor
@@ -111,30 +101,20 @@ class Likelihood(nn.Module):
     def __init__(
         self, dim: int, n_observables: int, n_givens: int = 0, hidden: int = SMALL.hidden
     ) -> None:
-        super().__init__()
-        self.dim, k, wide = dim, n_observables, dim + n_givens
-        self._least = counts.LEAST
+        k, wide = n_observables, dim + n_givens
         shapes = {
-            "centre": (wide,),
-            "spread": (wide,),
             "slope": (wide + n_products(wide, 2), k),
             "offset": (k,),
             "log_slope": (wide + n_products(wide, 2), k),
             "size": (k,),
-            "first": (hidden, wide),
-            "first_bias": (hidden,),
-            "second": (hidden, hidden),
-            "second_bias": (hidden,),
-            "last": (2 * k, hidden),
-            "last_bias": (2 * k,),
             "noise": (k,),
             "no": (k,),
             "step": (k,),
             "trials": (k,),
         }
-        for name, shape in shapes.items():
-            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
-        for name in ("spread", "size", "noise", "step"):
+        super().__init__(dim, n_givens, hidden, 2 * k, shapes)
+        self._least = counts.LEAST
+        for name in ("size", "noise", "step"):
             getattr(self, name).fill_(1.0)
         self.register_buffer("correlation", torch.eye(k, dtype=torch.float64))
         self.register_buffer("inverse", torch.eye(k, dtype=torch.float64))
@@ -145,19 +125,12 @@ class Likelihood(nn.Module):
         """Read a file; older ones know of no counts, choices, trials or uneven noise."""
         for name in ("binary", "counted", "no", "step", "trials", "log_slope"):
             state_dict.setdefault(prefix + name, getattr(self, name))
-        for name in (*LAYERS, *(f"{name}_bias" for name in LAYERS)):
-            setattr(self, name, torch.zeros_like(state_dict[prefix + name]))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @property
     def kinds(self) -> Kinds:
         """Which observables are binary, and which are counts."""
         return Kinds(self.binary, self.counted, self.no, self.step, self.trials)
-
-    @property
-    def spreads(self) -> Tensor:
-        """Those of the parameters, shape (dim,)."""
-        return self.spread[: self.dim]
 
     @property
     def softened(self) -> Sequence[Likelihood]:
@@ -178,14 +151,8 @@ class Likelihood(nn.Module):
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Expected:
         """Give what is expected at parameters (batch, dim) and givens (batch, n_givens)."""
-        scaled = self._scaled(x if given is None else torch.cat([x, given], dim=1))
-        (weight, bias), *rest = ((getattr(self, n), getattr(self, f"{n}_bias")) for n in LAYERS)
-        found = F.linear(scaled, weight, bias)
-        slope = (weight[:, : self.dim] / self.spreads).T
-        for weight, bias in rest:
-            gate = torch.sigmoid(found)
-            slope = slope * (gate * (1 + found * (1 - gate)))[:, None] @ weight.T
-            found = F.linear(found * gate, weight, bias)
+        scaled = self.scaled(x, given)
+        found, slope = self.said_and_slopes(scaled)
         (added, log_variance), (added_slope, log_slope) = found.chunk(2, 1), slope.chunk(2, 2)
         read, by_read = powers(scaled, 2), read_slopes(scaled, self.dim) / self.spreads[:, None]
         bent = by_read @ self.slope
@@ -212,10 +179,8 @@ class Likelihood(nn.Module):
 
         As `forward` does, without slopes.
         """
-        scaled = self._scaled(x if given is None else torch.cat([x, given], dim=1))
-        h = F.silu(F.linear(scaled, self.first, self.first_bias))
-        h = F.silu(F.linear(h, self.second, self.second_bias))
-        added, log_variance = F.linear(h, self.last, self.last_bias).chunk(2, 1)
+        scaled = self.scaled(x, given)
+        added, log_variance = self.said(scaled).chunk(2, 1)
         read = powers(scaled, 2)
         width = read @ self.log_slope
         mean = self.offset + read @ self.slope + added * (self.size * width.exp())
@@ -269,17 +234,13 @@ class Likelihood(nn.Module):
         misfit = left.square.mean(dim=1, keepdim=True)
         return Uphill(misfit, left.loss, steepest, self.information(slope, of_width))
 
-    def _scaled(self, x: Tensor) -> Tensor:
-        """Scale parameters and givens, side by side."""
-        return (x - self.centre) / self.spread
-
     def _yes(self, y: Tensor) -> Tensor:
         """Give the binary ones among the observables, as zeros and ones."""
         return ((y - self.no) / self.step)[:, self.binary]
 
     def _bend(self, x: Tensor, y: Tensor) -> None:
         """Regress y on a quadratic function of x; log odds on x itself."""
-        scaled = self._scaled(x)
+        scaled = self.scaled(x)
         slope, offset = regressed(powers(scaled, 2), y)
         self.slope.copy_(slope)
         self.offset.copy_(offset)
@@ -303,7 +264,7 @@ class Likelihood(nn.Module):
 
     def _left(self, x: Tensor, y: Tensor) -> Tensor:
         """Give what the quadratic function leaves, scaled; the log odds of what came; log rates."""
-        read = powers(self._scaled(x), 2)
+        read = powers(self.scaled(x), 2)
         bent = self.offset + read @ self.slope
         scaled = (y - bent) / (self.size * (read @ self.log_slope).exp())
         left = torch.where(self.binary, self.kinds.came(y) * bent, scaled)

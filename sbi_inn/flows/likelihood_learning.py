@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows import two_laws_learning, uneven_noise
+from sbi_inn.flows.learned_of_parameters import LAYERS
 from sbi_inn.flows.left_out import left_out
-from sbi_inn.flows.likelihood import LAYERS, Likelihood
+from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_networks import SMALL, Size, Targets, trained
 from sbi_inn.flows.observable_laws import Kinds
 from sbi_inn.flows.prediction import powers
@@ -154,7 +155,7 @@ def _weighed(members: list[Likelihood], table: _Table) -> list[Likelihood] | Non
     whole, normal = members[0], members[0].kinds.normal
     if not len(normal):
         return None
-    read = powers(whole._scaled(table.x), 2)
+    read = powers(whole.scaled(table.x), 2)
     found = uneven_noise.best(read, table.x.shape[1], table.y[:, normal], table.parts)
     if found is None:
         return None
@@ -199,13 +200,13 @@ def _trained(
     came = kinds.came(y).float()
     targets = Targets(left, came, kinds.binary, kinds.counted, whole.size, kinds.trials)
     held = [part for part, _ in parts]
-    read = powers(whole._scaled(x), 2)
+    read = powers(whole.scaled(x), 2)
     each = [
         (fold.size.log() + read[part] @ fold.log_slope).mean()
         for fold, part in zip(folds, held, strict=True)
     ]
     units = float(torch.stack(each).mean())
-    read = whole._scaled(x).float()
+    read = whole.scaled(x).float()
     loss, weights = trained(read, targets, table.rows, held, size, beat - units)
     return _Trained(loss + units, weights, members)
 

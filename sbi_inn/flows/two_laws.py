@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from sbi_inn.flows.likelihood import LAYERS, Likelihood, read_slopes
+from sbi_inn.flows.learned_of_parameters import LearnedOfParameters
+from sbi_inn.flows.likelihood import Likelihood, read_slopes
 from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL
 from sbi_inn.flows.observable_laws import Uphill
 from sbi_inn.flows.prediction import n_products, powers
@@ -50,7 +51,7 @@ class Laws(NamedTuple):
         return noises, chance - 0.5 * (self.log_variance + noises.square())
 
 
-class TwoLaws(nn.Module):
+class TwoLaws(LearnedOfParameters):
     """Two normal laws of each observable, given parameters; all of double precision.
 
     Given the parameters, observables are independent. Each law has a mean, a quadratic function of
@@ -88,56 +89,26 @@ class TwoLaws(nn.Module):
     """As of a `Likelihood`. One search in fifty may end at another mode, and squares of what is far
     out would make all posteriors wide."""
 
-    centre: Tensor
-    spread: Tensor
     slope: Tensor
     offset: Tensor
     size: Tensor
     odds: Tensor
     apart: Tensor
-    first: Tensor
-    first_bias: Tensor
-    second: Tensor
-    second_bias: Tensor
-    last: Tensor
-    last_bias: Tensor
 
     def __init__(
         self, dim: int, n_observables: int, n_givens: int = 0, hidden: int = SMALL.hidden
     ) -> None:
-        super().__init__()
-        self.dim, k, wide = dim, n_observables, dim + n_givens
-        self._softer = 1.0
+        k, wide = n_observables, dim + n_givens
         shapes = {
-            "centre": (wide,),
-            "spread": (wide,),
             "slope": (2, wide + n_products(wide, 2), k),
             "offset": (2, k),
             "size": (2, k),
             "odds": (k,),
             "apart": (STARTS, dim),
-            "first": (hidden, wide),
-            "first_bias": (hidden,),
-            "second": (hidden, hidden),
-            "second_bias": (hidden,),
-            "last": (SAID * k, hidden),
-            "last_bias": (SAID * k,),
         }
-        for name, shape in shapes.items():
-            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
-        for name in ("spread", "size"):
-            getattr(self, name).fill_(1.0)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Read a file: it says how wide the layers are."""
-        for name in (*LAYERS, *(f"{name}_bias" for name in LAYERS)):
-            setattr(self, name, torch.zeros_like(state_dict[prefix + name]))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-
-    @property
-    def spreads(self) -> Tensor:
-        """Those of the parameters, shape (dim,)."""
-        return self.spread[: self.dim]
+        super().__init__(dim, n_givens, hidden, SAID * k, shapes)
+        self._softer = 1.0
+        self.size.fill_(1.0)
 
     @property
     def softened(self) -> Sequence[TwoLaws]:
@@ -152,10 +123,8 @@ class TwoLaws(nn.Module):
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Laws:
         """Give both laws at parameters (batch, dim) and givens (batch, n_givens)."""
-        scaled = self._scaled(x, given)
-        h = F.silu(F.linear(scaled, self.first, self.first_bias))
-        h = F.silu(F.linear(h, self.second, self.second_bias))
-        return self._laws(scaled, F.linear(h, self.last, self.last_bias))
+        scaled = self.scaled(x, given)
+        return self._laws(scaled, self.said(scaled))
 
     def compare(self, x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compare observables (batch, k) with what parameters lead to; as a `Likelihood` does."""
@@ -169,8 +138,9 @@ class TwoLaws(nn.Module):
         The information is that of observables which say what law they follow: as near to the
         right one as the laws are far apart, and never smaller.
         """
-        scaled = self._scaled(x, given)
-        said, slope = self._said(scaled)
+        scaled = self.scaled(x, given)
+        said, slope = self.said_and_slopes(scaled)
+        slope = slope.unflatten(2, (SAID, -1))
         laws = self._laws(scaled, said)
         noises, likely = laws.compared(y)
         mine, per_noise = likely.softmax(dim=0), torch.exp(-0.5 * laws.log_variance)
@@ -193,21 +163,6 @@ class TwoLaws(nn.Module):
         square = (mine * noises.square()).sum(dim=1)
         loss = -likely.logsumexp(dim=0).sum(dim=1)
         return Uphill(square.mean(dim=1, keepdim=True), loss, steepest, told @ told.mT)
-
-    def _scaled(self, x: Tensor, given: Tensor | None) -> Tensor:
-        """Scale parameters and givens, side by side."""
-        x = x if given is None else torch.cat([x, given], dim=1)
-        return (x - self.centre) / self.spread
-
-    def _said(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
-        """Give what the network says, (batch, 5 k), and its slopes, (batch, dim, 5, k)."""
-        found = F.linear(scaled, self.first, self.first_bias)
-        slope = (self.first[:, : self.dim] / self.spreads).T
-        for name in LAYERS[1:]:
-            weight, gate = getattr(self, name), torch.sigmoid(found)
-            slope = slope * (gate * (1 + found * (1 - gate)))[:, None] @ weight.T
-            found = F.linear(found * gate, weight, getattr(self, f"{name}_bias"))
-        return found, slope.unflatten(2, (SAID, -1))
 
     def _laws(self, scaled: Tensor, said: Tensor) -> Laws:
         """Put together what is regressed and what a network says."""

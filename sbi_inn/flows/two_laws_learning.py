@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.likelihood import LAYERS
+from sbi_inn.flows.learned_of_parameters import LAYERS
 from sbi_inn.flows.likelihood_networks import (
     BATCH,
     BATCHES,
