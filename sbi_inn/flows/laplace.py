@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.two_laws import AnyLikelihood
+from sbi_inn.flows.likelihoods import AnyLikelihood
 
 # Steps from each place that is started from, at most. Usual rows need six to thirty; of an
 # observation with little noise the mode may be far from all that is usual.

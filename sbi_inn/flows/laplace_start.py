@@ -14,9 +14,10 @@ from sbi_inn.flows.laplace import Box, Mode, modes
 from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_learning import learned, parts_of
 from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL, Size
+from sbi_inn.flows.likelihoods import AnyLikelihood, kind_of
 from sbi_inn.flows.remembered import remembered
 from sbi_inn.flows.sharing import for_each, side_by_side
-from sbi_inn.flows.two_laws import STARTS, AnyLikelihood, TwoLaws
+from sbi_inn.flows.two_laws import STARTS, TwoLaws
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
 MOST_PARAMETERS = 20
@@ -125,9 +126,9 @@ class LaplaceStart(Bijection):
         self.register_buffer("precision", torch.eye(dim, dtype=torch.float64))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Read a file: it says whether each observable has one law or two."""
-        if f"{prefix}likelihood.odds" in state_dict:
-            self.likelihood = TwoLaws(self.dim, len(self.emulated), len(self.givens))
+        """Read a file: it says of which kind the likelihood is."""
+        kind = kind_of(state_dict, f"{prefix}likelihood.")
+        self.likelihood = kind(self.dim, len(self.emulated), len(self.givens))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @property

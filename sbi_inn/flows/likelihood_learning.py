@@ -10,15 +10,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbi_inn.flows import two_laws_learning, uneven_noise
-from sbi_inn.flows.learned_of_parameters import LAYERS
+from sbi_inn.flows import autoregressive_learning, two_laws_learning, uneven_noise
 from sbi_inn.flows.left_out import left_out
 from sbi_inn.flows.likelihood import Likelihood
-from sbi_inn.flows.likelihood_networks import SMALL, Size, Targets, trained
+from sbi_inn.flows.likelihood_networks import SMALL, Size, Targets, put, trained
+from sbi_inn.flows.likelihoods import AnyLikelihood
 from sbi_inn.flows.observable_laws import Kinds
 from sbi_inn.flows.prediction import powers
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
-from sbi_inn.flows.two_laws import AnyLikelihood
 
 # Parts that rows are cut into; what is said of each is learned from the others.
 FOLDS = 4
@@ -56,7 +55,7 @@ def learned(
 
     Returns
     -------
-    Likelihood or TwoLaws
+    Likelihood, TwoLaws or Autoregressive
         Of all rows.
     list of such
         Of all but those of a part, for each of the parts that `parts_of` gives: what is said of
@@ -75,36 +74,58 @@ def learned(
     kinds = even[0].kinds
     if not (kinds.binary.all() or kinds.counted.sum() > FEW_COUNTS):
         best = _larger(best, table, sizes[1:])
-    for place, member in enumerate(best.members):
-        for name, weight, bias in zip(LAYERS, best.weights[::2], best.weights[1::2], strict=True):
-            setattr(member, name, weight[place].T.to(x).contiguous())
-            setattr(member, f"{name}_bias", bias[place, 0].to(x).contiguous())
+    put(best.members, best.weights)
     noises = _correlate(best.members, table)
-    members = _freed(best.members, table, noises, sizes) if noises is not None else best.members
+    members: Sequence[AnyLikelihood] = best.members
+    if noises is not None and noises.shape[1] == y.shape[1]:
+        members = _linked(best.members, table, noises, sizes[0]) if weigh else members
+        if members is best.members:
+            members = _freed(best.members, table, noises, sizes)
     whole, *folds = members
     return whole, folds
 
 
 def _freed(
-    members: list[Likelihood], table: _Table, noises: Tensor, sizes: tuple[Size, ...]
+    members: Sequence[Likelihood], table: _Table, noises: Tensor, sizes: tuple[Size, ...]
 ) -> Sequence[AnyLikelihood]:
     """Take two laws of each observable where what is left is far from normal, and they are better.
 
     By the density of rows left out.
     """
-    if noises.shape[1] < table.y.shape[1] or not two_laws_learning.mixed(noises):
+    if not two_laws_learning.mixed(noises):
+        return members
+    dim, held = members[0].dim, [part for part, _ in table.parts]
+    loss, others = two_laws_learning.learned(dim, table.x, table.y, table.rows, held, sizes[:2])
+    enough = two_laws_learning.WORTH * table.y.shape[1]
+    return others if loss < _left_out_loss(members, table) - enough else members
+
+
+def _linked(
+    members: Sequence[Likelihood], table: _Table, noises: Tensor, size: Size
+) -> Sequence[AnyLikelihood]:
+    """Take a law of each value given those before it, where they say more of it, and it is better.
+
+    By the density of rows left out.
+    """
+    one = members[0]
+    if not autoregressive_learning.linked(noises, one.correlation):
         return members
     held = [part for part, _ in table.parts]
+    loss, others = autoregressive_learning.learned(
+        one.dim, table.x, table.y, table.rows, held, size
+    )
+    worse = _left_out_loss(members, table) - autoregressive_learning.WORTH
+    return others if loss < worse else members
+
+
+def _left_out_loss(members: Sequence[Likelihood], table: _Table) -> float:
+    """Give the negative log density of rows left out, but for what is the same for all kinds."""
     dim = members[0].dim
-    loss, others = two_laws_learning.learned(dim, table.x, table.y, table.rows, held, sizes[:2])
     each = [
         member.compare(table.x[part, :dim], table.y[part], table.x[part, dim:])[1]
-        for member, part in zip(members[1:], held, strict=True)
+        for member, (part, _) in zip(members[1:], table.parts, strict=True)
     ]
-    # What `compare` leaves out is the same for all rows, but not for both kinds of laws.
-    now = float(0.5 * torch.logdet(members[0].correlation) - torch.cat(each).mean())
-    enough = two_laws_learning.WORTH * table.y.shape[1]
-    return others if loss < now - enough else members
+    return float(0.5 * torch.logdet(members[0].correlation) - torch.cat(each).mean())
 
 
 class _Table(NamedTuple):

@@ -10,7 +10,7 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from sbi_inn.flows.likelihood_learning import learned, parts_of
-from sbi_inn.flows.two_laws import AnyLikelihood
+from sbi_inn.flows.likelihoods import AnyLikelihood
 
 # Share of the rows that may lie further out than the number says.
 TAIL = 0.1
