@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from typing import NamedTuple
 
 import torch
@@ -34,6 +35,8 @@ WAVES = 4
 LOUDEST = 0.98
 # Log odds of a variance's share of the last squared shock, where a network adds nothing.
 CALM = -4.0
+# By how many times noises are larger on the way to a mode.
+SOFTER = 5.0
 
 
 class Said(NamedTuple):
@@ -160,12 +163,12 @@ class Autoregressive(LearnedOfParameters):
     farthest = 100.0
     """As of a `Likelihood`."""
 
-    slope: Tensor
-    offset: Tensor
-    mean_slope: Tensor
-    mean_offset: Tensor
-    share_slope: Tensor
-    share_offset: Tensor
+    means_slope: Tensor
+    means_offset: Tensor
+    levels_slope: Tensor
+    levels_offset: Tensor
+    shares_slope: Tensor
+    shares_offset: Tensor
     log_slope: Tensor
     size: Tensor
     basis: Tensor
@@ -177,20 +180,26 @@ class Autoregressive(LearnedOfParameters):
         features = wide + n_products(wide, 2)
         self.curves = min(CURVES, length, features + 1)
         shapes = {
-            "slope": (features, length),
-            "offset": (length,),
-            "mean_slope": (features, length),
-            "mean_offset": (length,),
-            "share_slope": (DEGREE * wide, ORDER + 1),
-            "share_offset": (ORDER + 1,),
+            "means_slope": (features, length),
+            "means_offset": (length,),
+            "levels_slope": (features, length),
+            "levels_offset": (length,),
+            "shares_slope": (DEGREE * wide, ORDER + 1),
+            "shares_offset": (ORDER + 1,),
             "log_slope": (features,),
             "size": (length,),
             "basis": (self.curves, length),
         }
         super().__init__(dim, n_givens, hidden, self.curves + WAVES + ORDER + 3, shapes)
         self.size.fill_(1.0)
+        self._softer = 1.0
 
-    softened: Sequence[Autoregressive] = ()
+    @property
+    def softened(self) -> Sequence[Autoregressive]:
+        """Laws of larger noises, which show the way to a mode from farther."""
+        found = copy(self)
+        found._softer = SOFTER
+        return [found]
 
     def around(self, x: Tensor) -> list[Tensor]:
         """Give further places for a search to begin at, around those that are foreseen: none."""
@@ -202,7 +211,7 @@ class Autoregressive(LearnedOfParameters):
         scaled = self.scaled(x, given)
         found = self._shocks(scaled, y)
         square = found.square / (1 + found.excess)
-        return square.mean(dim=0), found.likely - self._log_size(scaled)
+        return square.mean(dim=0), found.likely - self.log_size(scaled)
 
     def regressed(self, scaled: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Give what the regressions leave, how far values are from their mean, and the echo.
@@ -211,12 +220,12 @@ class Autoregressive(LearnedOfParameters):
         twice, and (batch,).
         """
         read, values = powers(scaled, 2), y.T
-        shares = (self.share_offset + own_powers(scaled) @ self.share_slope).T
-        left = values - self.offset[:, None] - self.slope.T @ read.T
+        shares = (self.shares_offset + own_powers(scaled) @ self.shares_slope).T
+        left = values - self.means_offset[:, None] - self.means_slope.T @ read.T
         for lag in range(1, ORDER + 1):
             left = left - shares[lag - 1] * before(values, lag)
-        away = values - self.mean_offset[:, None] - self.mean_slope.T @ read.T
-        per_size = torch.exp(-(read @ self.log_slope)) / self.size[:, None]
+        away = values - self.levels_offset[:, None] - self.levels_slope.T @ read.T
+        per_size = torch.exp(-(read @ self.log_slope)) / (self._softer * self.size[:, None])
         return left * per_size, away * per_size, shares[ORDER]
 
     def uphill(self, x: Tensor, y: Tensor, given: Tensor) -> Uphill:
@@ -232,17 +241,17 @@ class Autoregressive(LearnedOfParameters):
         steepest = (0.5 * of_log_variance * (square - 1)[:, :, None]).sum(dim=0)
         steepest = steepest - (slope * noise[:, :, None]).sum(dim=0)
         told = torch.cat([slope, math.sqrt(0.5) * of_log_variance]).movedim(0, 2)
-        loss = self._log_size(scaled) - found.likely
+        loss = self.log_size(scaled) - found.likely
         return Uphill(square.mean(dim=0)[:, None], loss, steepest, told @ told.mT)
 
     def _shocks(self, scaled: Tensor, y: Tensor) -> Shocks:
         said = Said.of(self.said(scaled), self.curves)
         return shocks(*self.regressed(scaled, y), said, self.basis)
 
-    def _log_size(self, scaled: Tensor) -> Tensor:
+    def log_size(self, scaled: Tensor) -> Tensor:
         """Give the log of the product of all sizes, (batch,)."""
         width = powers(scaled, 2) @ self.log_slope
-        return len(self.size) * width + self.size.log().sum()
+        return len(self.size) * width + (self._softer * self.size).log().sum()
 
     def _slopes(self, scaled: Tensor, y: Tensor) -> tuple[Shocks, Tensor, Tensor]:
         """Give shocks, and how they and log variances change with parameters.
@@ -289,17 +298,17 @@ class Autoregressive(LearnedOfParameters):
         values, flat = y.T[:, :, None], by_read.flatten(0, 1).T
         by_share = self._share_slopes(scaled)
         shape = (len(self.size), *by_read.shape[:2])
-        of_left = -(self.slope.T @ flat).reshape(shape)
+        of_left = -(self.means_slope.T @ flat).reshape(shape)
         for lag in range(1, ORDER + 1):
             of_left = of_left - by_share[..., lag - 1] * before(values, lag)
-        of_away = -(self.mean_slope.T @ flat).reshape(shape)
+        of_away = -(self.levels_slope.T @ flat).reshape(shape)
         width = torch.exp(-(powers(scaled, 2) @ self.log_slope))
-        per_size = (width / self.size[:, None])[:, :, None]
+        per_size = (width / (self._softer * self.size[:, None]))[:, :, None]
         return of_left * per_size, of_away * per_size, by_share[..., ORDER]
 
     def _share_slopes(self, scaled: Tensor) -> Tensor:
         """Give how shares change with parameters, (batch, dim, ORDER + 1)."""
-        each = self.share_slope.unflatten(0, (DEGREE, -1))[:, : self.dim]
+        each = self.shares_slope.unflatten(0, (DEGREE, -1))[:, : self.dim]
         found = scaled.new_zeros(len(scaled), self.dim, ORDER + 1)
         for power, one in enumerate(each, 1):
             found = found + power * scaled[:, : self.dim, None] ** (power - 1) * one

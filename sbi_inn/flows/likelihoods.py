@@ -17,4 +17,4 @@ def kind_of(stored: Mapping[str, Any], prefix: str) -> type[AnyLikelihood]:
     """Say which kind the arrays of a file are of, by their names."""
     if f"{prefix}odds" in stored:
         return TwoLaws
-    return Autoregressive if f"{prefix}share_slope" in stored else Likelihood
+    return Autoregressive if f"{prefix}shares_slope" in stored else Likelihood
