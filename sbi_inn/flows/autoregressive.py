@@ -21,7 +21,7 @@ from sbi_inn.flows.likelihood import read_slopes
 from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL
 from sbi_inn.flows.observable_laws import Uphill
 from sbi_inn.flows.prediction import n_products, powers
-from sbi_inn.flows.recursion import before, recursed
+from sbi_inn.flows.recursion import before, carried, recursed
 
 # Values before each one that it may follow from.
 ORDER = 6
@@ -122,8 +122,7 @@ def shocks(left: Tensor, away: Tensor, echo: Tensor, said: Said, basis: Tensor) 
         Curves that are added.
     """
     added = torch.einsum("ct,...c->t...", basis, said.curves)
-    for lag in range(1, ORDER + 1):
-        added = added + said.shares[..., lag - 1] * before(away, lag)
+    added = added + carried(away, said.shares.movedim(-1, 0))
     echoes = (echo + said.echo).clamp(-LOUDEST, LOUDEST)
     shock = recursed(left - added, -echoes)
     log_width = torch.einsum("wt,...w->t...", waves(len(left), left), said.waves)
@@ -159,6 +158,12 @@ class Autoregressive(LearnedOfParameters):
     hidden : int
         Width of the two layers of the network; a file that is read says which.
     """
+
+    passes = 16
+    """As of a `Likelihood`."""
+
+    from_middle = False
+    """As of a `Likelihood`: softer laws lead to the same mode from far away."""
 
     farthest = 100.0
     """As of a `Likelihood`."""
@@ -222,8 +227,7 @@ class Autoregressive(LearnedOfParameters):
         read, values = powers(scaled, 2), y.T
         shares = (self.shares_offset + own_powers(scaled) @ self.shares_slope).T
         left = values - self.means_offset[:, None] - self.means_slope.T @ read.T
-        for lag in range(1, ORDER + 1):
-            left = left - shares[lag - 1] * before(values, lag)
+        left = left - carried(values, shares[:ORDER])
         away = values - self.levels_offset[:, None] - self.levels_slope.T @ read.T
         per_size = torch.exp(-(read @ self.log_slope)) / (self._softer * self.size[:, None])
         return left * per_size, away * per_size, shares[ORDER]
@@ -260,51 +264,62 @@ class Autoregressive(LearnedOfParameters):
         """
         raw, raw_slope = self.said_and_slopes(scaled)
         said, slope = Said.of(raw, self.curves), Said.of(raw_slope, self.curves)
-        left, away, echo = self.regressed(scaled, y)
-        found = shocks(left, away, echo, said, self.basis)
+        regressed = self.regressed(scaled, y)
+        found = shocks(*regressed, said, self.basis)
         by_read = read_slopes(scaled, self.dim) / self.spreads[:, None]
         by_width = by_read @ self.log_slope
-        of_left, of_away, of_echo = self._regressed_slopes(scaled, y, by_read)
-        of_left, of_away = (
-            of_left - left[:, :, None] * by_width,
-            of_away - away[:, :, None] * by_width,
-        )
-        added = torch.einsum("ct,bdc->tbd", self.basis, slope.curves)
-        for lag in range(1, ORDER + 1):
-            added = added + slope.shares[..., lag - 1] * before(away, lag)[:, :, None]
-            added = added + said.shares[:, lag - 1, None] * before(of_away, lag)
-        echoes = echo + said.echo
-        heard = (echoes.abs() < LOUDEST)[:, None]
-        echoes = echoes.clamp(-LOUDEST, LOUDEST)[:, None].expand_as(by_width)
-        drive = of_left - added - (of_echo + slope.echo) * heard * before(found.shock)[:, :, None]
-        of_shock = recursed(drive, -echoes)
-        wave = torch.einsum("wt,bdw->tbd", waves(len(left), left), slope.waves)
+        drive, of_echo = self._left_slopes(scaled, y, regressed, (said, slope), by_read)
+        last = before(found.shock)[:, :, None]
+        echoes = (regressed[2] + said.echo)[:, None]
+        heard, echoes = echoes.abs() < LOUDEST, echoes.clamp(-LOUDEST, LOUDEST)
+        drive = torch.addcmul(drive, (of_echo + slope.echo) * heard, last, value=-1)
+        of_shock = recursed(drive, -echoes.expand_as(by_width))
+        wave = torch.einsum("wt,bdw->tbd", waves(len(self.size), scaled), slope.waves)
         inside = (found.log_width > LOWEST) & (found.log_width < HIGHEST)
         wave = wave * inside[:, :, None]
-        calm = torch.exp(-found.log_width)[:, :, None]
-        of_square = 2 * found.shock[:, :, None] * of_shock * calm - found.square[:, :, None] * wave
+        calm = (2 * found.shock * torch.exp(-found.log_width))[:, :, None]
+        of_square = torch.addcmul(calm * of_shock, found.square[:, :, None], wave, value=-1)
         shock, memory = said.shock_share[:, None], said.memory_share[:, None]
-        drive = shock * before(of_square)
-        drive = drive + shock * (1 - shock) * slope.shock * before(found.square)[:, :, None]
-        drive = drive + memory * (1 - memory) * slope.memory * before(found.excess)[:, :, None]
+        of_shares = (shock * (1 - shock) * slope.shock, memory * (1 - memory) * slope.memory)
+        drive = before(shock * of_square)
+        for each, values in zip(of_shares, (found.square, found.excess), strict=True):
+            drive = torch.addcmul(drive, each, before(values)[:, :, None])
         of_excess = recursed(drive, memory.expand_as(by_width))
-        of_log_variance = 2 * by_width + wave + of_excess / (1 + found.excess)[:, :, None]
-        return found, of_shock + found.shock[:, :, None] * by_width, of_log_variance
+        of_log_variance = torch.addcdiv(
+            wave + 2 * by_width, of_excess, 1 + found.excess[:, :, None]
+        )
+        return found, torch.addcmul(of_shock, found.shock[:, :, None], by_width), of_log_variance
 
-    def _regressed_slopes(
-        self, scaled: Tensor, y: Tensor, by_read: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Give how what `regressed` gives changes with parameters, sizes held fixed."""
-        values, flat = y.T[:, :, None], by_read.flatten(0, 1).T
-        by_share = self._share_slopes(scaled)
-        shape = (len(self.size), *by_read.shape[:2])
-        of_left = -(self.means_slope.T @ flat).reshape(shape)
-        for lag in range(1, ORDER + 1):
-            of_left = of_left - by_share[..., lag - 1] * before(values, lag)
-        of_away = -(self.levels_slope.T @ flat).reshape(shape)
-        width = torch.exp(-(powers(scaled, 2) @ self.log_slope))
-        per_size = (width / (self._softer * self.size[:, None]))[:, :, None]
-        return of_left * per_size, of_away * per_size, by_share[..., ORDER]
+    def _left_slopes(
+        self,
+        scaled: Tensor,
+        y: Tensor,
+        regressed: tuple[Tensor, Tensor, Tensor],
+        networks: tuple[Said, Said],
+        by_read: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Give how what is left before echoes, and the echo, change with parameters.
+
+        (length, batch, dim) and (batch, dim), sizes held fixed; `networks` is what networks say,
+        and its slopes. All that is linear goes into two products of matrices.
+        """
+        (left, away, _), (said, slope), by_share = regressed, networks, self._share_slopes(scaled)
+        by_width = by_read @ self.log_slope
+        width = torch.exp(-(powers(scaled, 2) @ self.log_slope)) / self._softer
+        sized = (by_read * width[:, None, None]).flatten(0, 1)
+        levels = ((self.levels_slope / self.size).T @ sized.T).unflatten(1, by_width.shape)
+        of_away = torch.addcmul(-levels, away[:, :, None], by_width, value=-1)
+        along = torch.cat([self.means_slope / self.size, self.basis])
+        means = along.T @ torch.cat([sized, slope.curves.flatten(0, 1)], dim=1).T
+        lags = range(1, ORDER + 1)
+        past = [before(y.T, lag) * (width / self.size[:, None]) for lag in lags]
+        past = torch.stack([*past, *(before(away, lag) for lag in lags)], dim=2)
+        shares = torch.cat([by_share[..., :ORDER], slope.shares], dim=2)
+        owed = torch.bmm(past.movedim(1, 0), shares.mT).movedim(0, 1)
+        of_left = torch.addcmul(owed, left[:, :, None], by_width)
+        of_left = of_left + means.unflatten(1, by_width.shape)
+        of_left = of_left + carried(of_away, said.shares.T[:, :, None])
+        return -of_left, by_share[..., ORDER]
 
     def _share_slopes(self, scaled: Tensor) -> Tensor:
         """Give how shares change with parameters, (batch, dim, ORDER + 1)."""

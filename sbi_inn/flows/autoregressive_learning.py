@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows.autoregressive import Autoregressive, Said, shocks
-from sbi_inn.flows.likelihood_networks import Size, put, taught
+from sbi_inn.flows.likelihood_networks import BATCH, FEWEST_IN_BATCH, Size, put, taught
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 from sbi_inn.flows.series_regression import Regressed, SeriesRegression
 from sbi_inn.flows.stacked import said_by
@@ -20,6 +20,8 @@ SHORTEST, FEWEST_ROWS = 24, 1_000
 MORE = 2.0
 # Values whose squares count no further, in units of their noise.
 OUTLYING = 4.0
+# Values in a batch, at most: each row tells of all of them.
+VALUES = 12_800
 # Nats that rows left out have to gain by it.
 WORTH = 2.0
 
@@ -70,7 +72,8 @@ def learned(
         member.spread.copy_(spread)
         _put(member, one.found, series[0].found.directions)
         members.append(member)
-    loss, weights = taught(_Left.by(members, scaled, y), len(members[0].last), rows, held, size)
+    table, most = _Left.by(members, scaled, y), max(FEWEST_IN_BATCH, VALUES // y.shape[1])
+    loss, weights = taught(table, len(members[0].last), rows, held, size, most=min(BATCH, most))
     put(members, weights)
     return loss, members
 

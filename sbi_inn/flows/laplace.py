@@ -98,7 +98,8 @@ def modes(
     tensor(0.1000, dtype=torch.float64)
     """
     given, parts = y[:, :0] if given is None else given, []
-    at_once = min(AT_ONCE, max(1, SLOPES_AT_ONCE // (y.shape[1] * likelihood.dim)))
+    most = SLOPES_AT_ONCE // likelihood.passes
+    at_once = min(AT_ONCE, max(1, most // (y.shape[1] * likelihood.dim)))
     for rows in torch.arange(len(y), device=y.device).split(at_once):
         climb = partial(_climbed, likelihood, prior, y[rows], given[rows])
         found = [climb(start[rows]) for start in starts]

@@ -250,7 +250,8 @@ class LaplaceStart(Bijection):
         first = self._foreseen(context)
         further = [self._bounded(place) for place in likelihood.around(first)]
         y, given = self._known(context)
-        starts = (first, self.mean.expand_as(first), *further)
+        middle = [self.mean.expand_as(first)] if likelihood.from_middle else []
+        starts = (first, *middle, *further)
         return modes(likelihood, box, y, starts, given)
 
     def _foreseen(self, context: Tensor) -> Tensor:

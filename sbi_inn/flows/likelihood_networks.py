@@ -197,15 +197,18 @@ def taught(
     held: list[Tensor],
     size: Size,
     beat: float = math.inf,
+    most: int = BATCH,
 ) -> tuple[float, list[Tensor]]:
     """Train networks side by side that say so many numbers; the loss of rows left out, and weights.
+
+    Batches have so many rows at most.
 
     Those that are behind the one to `beat` after half of their training are trained no further.
     """
     generator = torch.Generator().manual_seed(0)
     shape = (table.x.shape[1], size.hidden, n_said)
     networks = Stacked(drawn(len(rows), shape, generator), DECAY)
-    batch = min(BATCH, max(1, min(map(len, rows)) // BATCHES))
+    batch = min(most, max(1, min(map(len, rows)) // BATCHES))
     steps = int(min(size.steps, max(FEWEST_STEPS, size.steps * (len(table.x) / ROWS) ** 0.5)))
     each, best, kept = torch.arange(len(rows))[:, None], math.inf, networks.copy()
     for step in range(steps):

@@ -53,3 +53,26 @@ def before(values: Tensor, lag: int = 1) -> Tensor:
     """Give what was `lag` steps before, (length, ...); zeros before the first one."""
     none = values.new_zeros(min(lag, len(values)), *values.shape[1:])
     return torch.cat([none, values[: len(values) - len(none)]])
+
+
+def carried(values: Tensor, shares: Tensor) -> Tensor:
+    """Give the sum over lags of shares of what was so many steps before.
+
+    Parameters
+    ----------
+    values : Tensor, shape (length, ...)
+    shares : Tensor, shape (lags, ...)
+        Of the value before, of the one before that, and so on.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.flows.recursion import carried
+    >>> carried(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([10.0, 1.0]))
+    tensor([ 0., 10., 21.])
+    """
+    shape = torch.broadcast_shapes(values[0].shape, shares[0].shape)
+    found = values.new_zeros(len(values), *shape)
+    for lag, share in enumerate(shares, 1):
+        found[lag:] += share * values[:-lag]
+    return found

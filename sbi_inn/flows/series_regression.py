@@ -16,7 +16,7 @@ from torch import Tensor
 from sbi_inn.flows.autoregressive import LOUDEST, ORDER, own_powers
 from sbi_inn.flows.emulator import RIDGE, regressed
 from sbi_inn.flows.prediction import powers
-from sbi_inn.flows.recursion import before, recursed
+from sbi_inn.flows.recursion import before, carried, recursed
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 
 # Rows that shares of earlier values are regressed on: each has many values.
@@ -91,9 +91,7 @@ class SeriesRegression:
         self.shares = few.shares(order, self.values[:, some], seen)
         self.rows = _Weighed(self.scaled, self.width)
         owed = (self.rows.few @ self.shares).T
-        rest = self.values
-        for lag in range(1, order + 1):
-            rest = rest - owed[lag - 1] * before(self.values, lag)
+        rest = self.values - carried(self.values, owed[:order])
         echo = owed[ORDER].clamp(-LOUDEST, LOUDEST)
         self.means = self.rows.means(rest if shock is None else rest - echo * before(shock))
         self.shock = recursed(rest - self.means.T @ self.rows.read.T, -echo)

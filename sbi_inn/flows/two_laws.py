@@ -85,6 +85,12 @@ class TwoLaws(LearnedOfParameters):
     tensor(0.1000, dtype=torch.float64)
     """
 
+    passes = 1
+    """As of a `Likelihood`."""
+
+    from_middle = True
+    """As of a `Likelihood`."""
+
     farthest = 4.0
     """As of a `Likelihood`. One search in fifty may end at another mode, and squares of what is far
     out would make all posteriors wide."""
