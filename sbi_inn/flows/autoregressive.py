@@ -142,10 +142,10 @@ def waves(length: int, like: Tensor) -> Tensor:
 class Autoregressive(LearnedOfParameters):
     """A law of a series, value by value; of double precision.
 
-    A value is expected to be a quadratic function of the parameters, which differs from place to
-    place, and shares of the `ORDER` values before it, and of the last shock, which are linear in
-    the parameters; a network adds to all of these, and gives the variance. It stands in for a
-    `Likelihood`.
+    What is expected of a value is a quadratic function of the parameters, which differs from place
+    to place, and shares of the `ORDER` values before it and of the last shock. These shares follow
+    from powers of the parameters. A network adds to all of it, and says how the variance changes
+    along the series and with the last squared shock. The law stands in for a `Likelihood`.
 
     Parameters
     ----------
@@ -157,6 +157,20 @@ class Autoregressive(LearnedOfParameters):
         Number of what is known of an experiment beside its observables.
     hidden : int
         Width of the two layers of the network; a file that is read says which.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.flows.likelihood_learning import of_series
+    >>> generator = torch.Generator().manual_seed(1)
+    >>> x = torch.rand(1200, 1, generator=generator).double()
+    >>> y = torch.randn(1200, 30, generator=generator).double()
+    >>> for day in range(1, 30):
+    ...     y[:, day] += x[:, 0] * y[:, day - 1]
+    >>> _, (likelihood, folds) = of_series(x, y)
+    >>> square, log_density = likelihood.compare(x, y)
+    >>> square.mean().round(decimals=1)
+    tensor(1., dtype=torch.float64)
     """
 
     passes = 16

@@ -15,15 +15,15 @@ from sbi_inn.flows.stacked import said_by
 
 # Values of a series, and rows, at least.
 SHORTEST, FEWEST_ROWS = 24, 1_000
-# How many times the mean products of neighbours, or mean squares, scatter more than those of
-# independent values, for the rest to be tried.
-MORE = 2.0
+# How many times the mean products of neighbours scatter more than those of independent values, or
+# how alike squares of neighbours are beyond those of a row, for the rest to be tried.
+MORE, TOGETHER = 2.0, 0.05
 # Values whose squares count no further, in units of their noise.
 OUTLYING = 4.0
 # Values in a batch, at most: each row tells of all of them.
 VALUES = 12_800
-# Nats that rows left out have to gain by it.
-WORTH = 2.0
+# Nats a value that rows left out have to gain by it.
+WORTH = 0.05
 
 
 def linked(noises: Tensor, correlation: Tensor) -> bool:
@@ -39,10 +39,9 @@ def linked(noises: Tensor, correlation: Tensor) -> bool:
     white = torch.linalg.solve_triangular(root, noises.T, upper=False)
     pairs = (white[1:] * white[:-1]).mean(dim=0)
     squares = white.square().clamp(max=OUTLYING**2)
-    return (
-        float(length * pairs.square().mean()) > MORE
-        or float(length * (squares.mean(dim=0) - squares.mean()).square().mean()) > 2 * MORE
-    )
+    away = squares - squares.mean(dim=0)
+    together = (away[1:] * away[:-1]).mean() / squares.var()
+    return bool(length * pairs.square().mean() > MORE or together > TOGETHER)
 
 
 @torch.no_grad()

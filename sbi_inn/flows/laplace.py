@@ -54,6 +54,23 @@ class Mode(NamedTuple):
     loss: Tensor
 
 
+class Seen(NamedTuple):
+    """A normal law of the parameters at each observation.
+
+    Attributes
+    ----------
+    place : Tensor, shape (batch, dim)
+    factor : Tensor, shape (batch, dim, dim)
+        Lower triangular; its product with its transpose is the precision.
+    told : Tensor, shape (batch, 2 dim + 2)
+        Place, log widths, and log misfit with its square.
+    """
+
+    place: Tensor
+    factor: Tensor
+    told: Tensor
+
+
 class Box(NamedTuple):
     """A normal law that parameters have beforehand, and how far they go.
 

@@ -32,6 +32,9 @@ GAINS = 2.0
 # Shares of the correlations that may not be believed; rows left out say which one is best.
 SHRUNK = (0.1, 0.2, 0.4, 0.7, 0.95)
 
+Learned = tuple[AnyLikelihood, Sequence[AnyLikelihood]]
+"""A likelihood of all rows, and those that have not seen a part each."""
+
 # The places of the rows of each part, and of all others.
 Parts = list[tuple[Tensor, Tensor]]
 
@@ -44,7 +47,7 @@ def learned(
     sizes: tuple[Size, ...] = (SMALL,),
     *,
     weigh: bool = True,
-) -> tuple[AnyLikelihood, list[AnyLikelihood]]:
+) -> Learned:
     """Learn from parameters (rows, dim), observables (rows, observables) and givens (rows, givens).
 
     By networks of the one of some sizes that fares best on rows left out; by the first, the
@@ -55,9 +58,9 @@ def learned(
 
     Returns
     -------
-    Likelihood, TwoLaws or Autoregressive
+    Likelihood or TwoLaws
         Of all rows.
-    list of such
+    sequence of such
         Of all but those of a part, for each of the parts that `parts_of` gives: what is said of
         rows by one that was learned from them is too good to be true.
     """
@@ -78,11 +81,35 @@ def learned(
     noises = _correlate(best.members, table)
     members: Sequence[AnyLikelihood] = best.members
     if noises is not None and noises.shape[1] == y.shape[1]:
-        members = _linked(best.members, table, noises, sizes[0]) if weigh else members
-        if members is best.members:
-            members = _freed(best.members, table, noises, sizes)
+        members = _freed(best.members, table, noises, sizes)
     whole, *folds = members
     return whole, folds
+
+
+def of_series(x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[float, Learned]:
+    """Learn a law of each value of series given those before it, from rows as `learned` does.
+
+    Gives the negative log density of rows left out, but for a constant, before it.
+    """
+    both, parts = x if given is None else torch.cat([x, given], dim=1), parts_of(len(x))
+    table, held = _Table(both, y, parts), [part for part, _ in parts]
+    loss, members = autoregressive_learning.learned(x.shape[1], table.x, y, table.rows, held, SMALL)
+    whole, *folds = members
+    return loss, (whole, folds)
+
+
+def better_of_series(found: Learned, x: Tensor, y: Tensor, given: Tensor) -> Learned | None:
+    """Learn such a law, beside what was found; None where rows left out gain little by it."""
+    one, folds = found
+    if not isinstance(one, Likelihood) or len(one.kinds.normal) < y.shape[1]:
+        return None
+    table = _Table(torch.cat([x, given], dim=1), y, parts_of(len(x)))
+    normal = [one, *(fold for fold in folds if isinstance(fold, Likelihood))]
+    if not autoregressive_learning.linked(_noises(normal[1:], table), one.correlation):
+        return None
+    loss, others = of_series(x, y, given)
+    enough = autoregressive_learning.WORTH * y.shape[1]
+    return others if loss < _left_out_loss(normal, table) - enough else None
 
 
 def _freed(
@@ -98,24 +125,6 @@ def _freed(
     loss, others = two_laws_learning.learned(dim, table.x, table.y, table.rows, held, sizes[:2])
     enough = two_laws_learning.WORTH * table.y.shape[1]
     return others if loss < _left_out_loss(members, table) - enough else members
-
-
-def _linked(
-    members: Sequence[Likelihood], table: _Table, noises: Tensor, size: Size
-) -> Sequence[AnyLikelihood]:
-    """Take a law of each value given those before it, where they say more of it, and it is better.
-
-    By the density of rows left out.
-    """
-    one = members[0]
-    if not autoregressive_learning.linked(noises, one.correlation):
-        return members
-    held = [part for part, _ in table.parts]
-    loss, others = autoregressive_learning.learned(
-        one.dim, table.x, table.y, table.rows, held, size
-    )
-    worse = _left_out_loss(members, table) - autoregressive_learning.WORTH
-    return others if loss < worse else members
 
 
 def _left_out_loss(members: Sequence[Likelihood], table: _Table) -> float:
@@ -237,21 +246,26 @@ def _correlate(members: list[Likelihood], table: _Table) -> Tensor | None:
 
     Gives what is left of normal observables, in units of its noise; None if there are none.
     """
-    x, y, parts = table
-    normal = members[0].kinds.normal
+    parts, normal = table.parts, members[0].kinds.normal
     if not len(normal):
         return None
-    left = torch.empty_like(y)
-    for member, (part, _) in zip(members[1:], parts, strict=True):
-        expected = member(*x[part].tensor_split([member.dim], dim=1))
-        left[part] = member.left(y[part], expected.mean, expected.log_variance).noises
-    left = left[:, normal].clamp(-OUTLYING, OUTLYING)
+    left = _noises(members[1:], table)[:, normal]
     noise, correlation = _together(left, _believed(left, parts))
     for member in members:
         member.noise[normal] = noise
         member.correlation[normal[:, None], normal] = correlation
         member.inverse[normal[:, None], normal] = torch.linalg.inv(correlation)
     return left
+
+
+def _noises(folds: Sequence[Likelihood], table: _Table) -> Tensor:
+    """Give what folds leave of the rows that they have not seen, in units of its noise."""
+    x, y, parts = table
+    left = torch.empty_like(y)
+    for member, (part, _) in zip(folds, parts, strict=True):
+        mean, log_variance = member.law(*x[part].tensor_split([member.dim], dim=1))
+        left[part] = member.left(y[part], mean, log_variance).noises
+    return left.clamp(-OUTLYING, OUTLYING)
 
 
 def _together(left: Tensor, shrunk: float) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from sbi_inn.flows import LaplaceStart
 from sbi_inn.flows.autoregressive import Autoregressive
 from sbi_inn.flows.laplace import Box, modes
 from sbi_inn.flows.likelihood import Likelihood
-from sbi_inn.flows.likelihood_learning import learned
+from sbi_inn.flows.likelihood_learning import better_of_series, learned, of_series
 from sbi_inn.flows.recursion import before, recursed
 from sbi_inn.flows.series_regression import SeriesRegression
 
@@ -44,7 +44,7 @@ def exact(x, y, *, share=0.8, echo=0.0, shock=0.0):
 
 @pytest.fixture(scope="module")
 def likelihoods():
-    return learned(*rows(2_000))
+    return of_series(*rows(2_000))[1]
 
 
 def test_each_number_follows_from_the_one_before_it():
@@ -62,19 +62,17 @@ def test_before_the_first_value_there_are_zeros(lag, expected):
 
 @pytest.mark.parametrize(
     ("process", "expected"),
-    [
-        ({}, Autoregressive),
-        ({"share": 0.0}, Likelihood),
-        ({"share": 0, "shock": 0.7}, Autoregressive),
-    ],
+    [({}, True), ({"share": 0.0}, False), ({"share": 0.0, "shock": 0.7}, True)],
 )
-def test_it_is_taken_where_values_say_more_of_the_next(process, expected):
-    likelihood, folds = learned(*rows(1_500, **process))
-    assert {type(one) for one in (likelihood, *folds)} == {expected}
+def test_it_is_worth_its_time_where_values_say_more_of_the_next(process, expected):
+    x, y = rows(1_500, **process)
+    found = better_of_series(learned(x, y), x, y, x[:, :0])
+    assert (found is not None) is expected
 
 
-def test_it_is_not_taken_of_few_rows():
-    assert isinstance(learned(*rows(600))[0], Likelihood)
+def test_it_is_not_learned_of_few_rows():
+    x, y = rows(600)
+    assert better_of_series(learned(x, y), x, y, x[:, :0]) is None
 
 
 def test_shares_of_what_was_before_are_regressed():
@@ -100,7 +98,7 @@ def test_shocks_that_echo_are_found():
 
 @pytest.mark.parametrize("process", [{}, {"echo": 0.6}, {"share": 0.0, "shock": 0.7}])
 def test_its_density_is_nearly_the_exact_one(process, likelihoods):
-    likelihood = likelihoods[0] if not process else learned(*rows(2_000, **process))[0]
+    likelihood = likelihoods[0] if not process else of_series(*rows(2_000, **process))[1][0]
     x, y = rows(2_000, seed=2, **process)
     _, likely = likelihood.compare(x, y)
     missed = exact(x, y, **process) - likely
@@ -145,6 +143,6 @@ def test_a_start_with_such_a_law_is_kept_in_files():
 def test_series_that_grow_beyond_all_bounds_leave_finite_numbers():
     x, y = rows(1_200, share=1.6)
     assert y.abs().max() > 1e5
-    likelihood, _ = learned(x, y)
+    likelihood, _ = of_series(x, y)[1]
     for part in likelihood.compare(x, y):
         assert torch.isfinite(part).all()
