@@ -90,6 +90,7 @@ class LaplaceStart(Bijection):
     """
 
     inverts: Tensor
+    reads: Tensor
     floor: Tensor
     mean: Tensor
     lowest: Tensor
@@ -111,6 +112,7 @@ class LaplaceStart(Bijection):
         self.likelihood: AnyLikelihood = Likelihood(dim, len(emulated), len(givens))
         self.rest = GaussianStart(dim, n_context + 2 * dim + 2)
         self.register_buffer("inverts", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("reads", torch.ones((), dtype=torch.bool))
         self.register_buffer("floor", torch.zeros((), dtype=torch.float64))
         for name in ("mean", "lowest", "highest"):
             self.register_buffer(name, torch.zeros(dim, dtype=torch.float64))
@@ -118,6 +120,7 @@ class LaplaceStart(Bijection):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Read a file: it says of which kind the likelihood is."""
+        state_dict.setdefault(f"{prefix}reads", self.reads)  # older ones always read
         kind = kind_of(state_dict, f"{prefix}likelihood.")
         self.likelihood = kind(self.dim, len(self.emulated), len(self.givens))
         super()._load_from_state_dict(state_dict, prefix, *rest)
@@ -177,16 +180,17 @@ class LaplaceStart(Bijection):
             mode = self._by(of_series(even, *known)[1], even, context)
         else:
             mode = self._by(learned(even, *known, (SMALL, LARGE, LONG)), even, context)
-        losses, floor = self._tried(x, context, own, mode)
+        losses, floor, reads = self._tried(x, context, own, mode)
         plain = self._plain_losses(x, context, own)
         self.inverts.fill_(surely_less(losses.clamp(max=WORST), plain.clamp(max=WORST)))
         if not self.inverts:
             said = self.plain.fit(x, context, own)
             return self._with(said, self._nothing(said))
         self.floor.fill_(floor)
+        self.reads.fill_(reads)
         seen = self._seen(context, mode)
-        read, left = self._read(context, seen), self._left(self.even(x)[0], seen)
-        said = self.rest.fit(left, read, own + seen.told.shape[1])
+        left = self._left(self.even(x)[0], seen)
+        said = self.rest.fit(left, self._read(context, seen), own + seen.told.shape[1])
         usual = said[:, self.dim :].median(dim=0).values
         return self._with(self.rest.bound_widths(said, usual - MENDED, usual + MENDED), seen)
 
@@ -236,6 +240,7 @@ class LaplaceStart(Bijection):
     def _losses_by(
         self, found: Learned, x: Tensor, even: Tensor, context: Tensor, own: int
     ) -> Tensor:
+        """Give the losses of rows left out by a likelihood."""
         mode = self._by(found, even, context)
         return self._tried(x, context, own, mode, FLOORS[::2])[0].clamp(max=WORST)
 
@@ -326,10 +331,9 @@ class LaplaceStart(Bijection):
         own, place = said[:, : 2 * self.dim], said[:, 2 * self.dim : 3 * self.dim]
         return own, place, said[:, self.told :].unflatten(1, (self.dim, self.dim))
 
-    @staticmethod
-    def _read(context: Tensor, seen: Seen) -> Tensor:
-        """Put what is told of the normal law before the context."""
-        return torch.cat([seen.told, context], dim=1)
+    def _read(self, context: Tensor, seen: Seen, reads: Tensor | bool | None = None) -> Tensor:
+        """Put what is told of the normal law before the context; zeros where nothing is read."""
+        return torch.cat([seen.told, context], dim=1) * (self.reads if reads is None else reads)
 
     def _left(self, x: Tensor, seen: Seen) -> Tensor:
         """Give x in units of the normal law, as far as the likelihood is believed."""
@@ -343,21 +347,23 @@ class LaplaceStart(Bijection):
         own: int,
         mode: Mode,
         floors: tuple[float, ...] = FLOORS,
-    ) -> tuple[Tensor, float]:
-        """Give the losses of rows left out by the best of some floors, and that floor."""
+    ) -> tuple[Tensor, float, bool]:
+        """Give the losses of rows left out by the best floor, it, and whether contexts are read."""
         held = torch.arange(min(len(x), MOST_TRIED)) % HELD == 0
         x, context = x[: len(held)], context[: len(held)]
         mode, (x, of_even) = Mode(*(part[: len(held)] for part in mode)), self.even(x)
+        readings = (True, False) if self.likelihood.alone else (True,)
+        ways = [(floor, reads) for reads in readings for floor in floors]
         found = []
-        for floor in floors:
+        for floor, reads in ways:
             seen = self._seen(context, mode, floor)
-            read, left = self._read(context, seen), self._left(x, seen)
+            read, left = self._read(context, seen, reads), self._left(x, seen)
             start = GaussianStart(self.dim, read.shape[1])
             start.try_out(left[~held], read[~held], own + seen.told.shape[1])
             more = _log_det(seen.factor[held]) + of_even[held]
             found.append(start.losses(left[held], read[held]) - more)
         best = min(range(len(found)), key=lambda place: found[place].clamp(max=WORST).mean())
-        return found[best], floors[best]
+        return found[best], *ways[best]
 
     def _plain_losses(self, x: Tensor, context: Tensor, own: int) -> Tensor:
         """Give the losses of the same rows by a plain start that has not seen them."""

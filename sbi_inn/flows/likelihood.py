@@ -88,6 +88,9 @@ class Likelihood(LearnedOfParameters):
     from_middle = True
     """Whether a search for a mode begins at the middle of all parameters, too."""
 
+    alone = False
+    """Whether a start may mend all of its normal laws alike, where rows are few to read more."""
+
     farthest = 100.0
     """Widths from a mode beyond which all rows are alike to a regression of squares."""
 

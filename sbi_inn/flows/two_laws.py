@@ -91,6 +91,9 @@ class TwoLaws(LearnedOfParameters):
     from_middle = True
     """As of a `Likelihood`."""
 
+    alone = False
+    """As of a `Likelihood`."""
+
     farthest = 4.0
     """As of a `Likelihood`. One search in fifty may end at another mode, and squares of what is far
     out would make all posteriors wide."""
