@@ -131,7 +131,9 @@ def _said(counts):
 def _cell(value):
     if pd.isna(value):
         return "-"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if value.is_integer() else f"{value:.3g}"
 
 
 BENCHMARK = Benchmark(

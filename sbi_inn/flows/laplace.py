@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.two_laws import AnyLikelihood
+from sbi_inn.flows.likelihoods import AnyLikelihood
 
 # Steps from each place that is started from, at most. Usual rows need six to thirty; of an
 # observation with little noise the mode may be far from all that is usual.
@@ -52,6 +52,23 @@ class Mode(NamedTuple):
     precision: Tensor
     misfit: Tensor
     loss: Tensor
+
+
+class Seen(NamedTuple):
+    """A normal law of the parameters at each observation.
+
+    Attributes
+    ----------
+    place : Tensor, shape (batch, dim)
+    factor : Tensor, shape (batch, dim, dim)
+        Lower triangular; its product with its transpose is the precision.
+    told : Tensor, shape (batch, 2 dim + 2)
+        Place, log widths, and log misfit with its square.
+    """
+
+    place: Tensor
+    factor: Tensor
+    told: Tensor
 
 
 class Box(NamedTuple):
@@ -98,7 +115,8 @@ def modes(
     tensor(0.1000, dtype=torch.float64)
     """
     given, parts = y[:, :0] if given is None else given, []
-    at_once = min(AT_ONCE, max(1, SLOPES_AT_ONCE // (y.shape[1] * likelihood.dim)))
+    most = SLOPES_AT_ONCE // likelihood.passes
+    at_once = min(AT_ONCE, max(1, most // (y.shape[1] * likelihood.dim)))
     for rows in torch.arange(len(y), device=y.device).split(at_once):
         climb = partial(_climbed, likelihood, prior, y[rows], given[rows])
         found = [climb(start[rows]) for start in starts]

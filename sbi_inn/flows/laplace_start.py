@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from sbi_inn.flows.autoregressive_learning import SHORTEST
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.evened import Evened
 from sbi_inn.flows.gaussian_start import READINGS, GaussianStart, surely_less
-from sbi_inn.flows.laplace import Box, Mode, modes
+from sbi_inn.flows.laplace import Box, Mode, Seen, modes
 from sbi_inn.flows.likelihood import Likelihood
-from sbi_inn.flows.likelihood_learning import learned, parts_of
-from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL, Size
+from sbi_inn.flows.likelihood_learning import (
+    Learned,
+    better_of_series,
+    learned,
+    of_series,
+    parts_of,
+)
+from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL
+from sbi_inn.flows.likelihoods import AnyLikelihood, kind_of
 from sbi_inn.flows.remembered import remembered
 from sbi_inn.flows.sharing import for_each, side_by_side
-from sbi_inn.flows.two_laws import STARTS, AnyLikelihood, TwoLaws
+from sbi_inn.flows.two_laws import STARTS, TwoLaws
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
 MOST_PARAMETERS = 20
@@ -33,28 +42,11 @@ HELD = 5
 SMALLEST_MISFIT = 1e-6
 # Nats that a row may cost where the choice is made: tails are what the blocks are for.
 WORST = 25.0
-# Rows of which it is learned whether to even parameters.
-TRIED_EVENED = 2_500
+# Rows of which it is learned whether to even parameters, and what kind of law there is.
+TRIED_ROWS = 2_500
 # Log of how far widths are mended, beside what they usually are: further out a regression on the
 # misfit would make a row that is unlike the others surer by powers of ten.
 MENDED = 1.5
-
-
-class Seen(NamedTuple):
-    """A normal law of the parameters at each observation.
-
-    Attributes
-    ----------
-    place : Tensor, shape (batch, dim)
-    factor : Tensor, shape (batch, dim, dim)
-        Lower triangular; its product with its transpose is the precision.
-    told : Tensor, shape (batch, 2 dim + 2)
-        Place, log widths, and log misfit with its square.
-    """
-
-    place: Tensor
-    factor: Tensor
-    told: Tensor
 
 
 class LaplaceStart(Bijection):
@@ -98,6 +90,7 @@ class LaplaceStart(Bijection):
     """
 
     inverts: Tensor
+    reads: Tensor
     floor: Tensor
     mean: Tensor
     lowest: Tensor
@@ -119,15 +112,17 @@ class LaplaceStart(Bijection):
         self.likelihood: AnyLikelihood = Likelihood(dim, len(emulated), len(givens))
         self.rest = GaussianStart(dim, n_context + 2 * dim + 2)
         self.register_buffer("inverts", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("reads", torch.ones((), dtype=torch.bool))
         self.register_buffer("floor", torch.zeros((), dtype=torch.float64))
         for name in ("mean", "lowest", "highest"):
             self.register_buffer(name, torch.zeros(dim, dtype=torch.float64))
         self.register_buffer("precision", torch.eye(dim, dtype=torch.float64))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Read a file: it says whether each observable has one law or two."""
-        if f"{prefix}likelihood.odds" in state_dict:
-            self.likelihood = TwoLaws(self.dim, len(self.emulated), len(self.givens))
+        """Read a file: it says of which kind the likelihood is."""
+        state_dict.setdefault(f"{prefix}reads", self.reads)  # older ones always read
+        kind = kind_of(state_dict, f"{prefix}likelihood.")
+        self.likelihood = kind(self.dim, len(self.emulated), len(self.givens))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @property
@@ -179,18 +174,23 @@ class LaplaceStart(Bijection):
         Returns what `predict` would say of these rows if each had been left out.
         """
         own = context.shape[1] if own is None else own
-        self._even_if_it_helps(x, context, own)
-        mode = self._learn(x, context, own, (SMALL, LARGE, LONG))
-        losses, floor = self._tried(x, context, own, mode)
+        evened = self._even_if_it_helps(x, context, own)
+        even, known = self._begin(x, context, own)
+        if self._follows(x, context, own, evened=evened):
+            mode = self._by(of_series(even, *known)[1], even, context)
+        else:
+            mode = self._by(learned(even, *known, (SMALL, LARGE, LONG)), even, context)
+        losses, floor, reads = self._tried(x, context, own, mode)
         plain = self._plain_losses(x, context, own)
         self.inverts.fill_(surely_less(losses.clamp(max=WORST), plain.clamp(max=WORST)))
         if not self.inverts:
             said = self.plain.fit(x, context, own)
             return self._with(said, self._nothing(said))
         self.floor.fill_(floor)
+        self.reads.fill_(reads)
         seen = self._seen(context, mode)
-        read, left = self._read(context, seen), self._left(self.even(x)[0], seen)
-        said = self.rest.fit(left, read, own + seen.told.shape[1])
+        left = self._left(self.even(x)[0], seen)
+        said = self.rest.fit(left, self._read(context, seen), own + seen.told.shape[1])
         usual = said[:, self.dim :].median(dim=0).values
         return self._with(self.rest.bound_widths(said, usual - MENDED, usual + MENDED), seen)
 
@@ -200,33 +200,64 @@ class LaplaceStart(Bijection):
         One that makes parameters even, or leaves them as they are.
         """
         columns = (tuple(self.emulated), tuple(self.givens))
-        return _left_out(x, context, (self.own, own), columns, evened=evened)
+        return _left_out(x, context, (self.own, own), columns, evened=evened)[0]
 
-    def _even_if_it_helps(self, x: Tensor, context: Tensor, own: int) -> None:
-        """Choose parameters to even: none where a few rows left out are no likelier by it."""
-        x, context = x[:TRIED_EVENED], context[:TRIED_EVENED]
+    def _even_if_it_helps(self, x: Tensor, context: Tensor, own: int) -> bool:
+        """Choose parameters to even: none where a few rows left out are no likelier by it.
+
+        Gives whether those with flat priors, if there are any, are even now.
+        """
+        x, context = x[:TRIED_ROWS], context[:TRIED_ROWS]
         self.even.fit(x.double(), *self._known(context))
-        if self.even.flat.any():
-            evened, plain = (self.losses(x, context, own, evened=e) for e in (True, False))
-            if not surely_less(evened, plain):
-                self.even.flat.zero_()
+        if not self.even.flat.any():
+            return True
+        evened, plain = (self.losses(x, context, own, evened=e) for e in (True, False))
+        if surely_less(evened, plain):
+            return True
+        self.even.flat.zero_()
+        return False
 
-    def _losses(self, x: Tensor, context: Tensor, own: int) -> Tensor:
-        mode = self._learn(x, context, own)
+    def _follows(self, x: Tensor, context: Tensor, own: int, *, evened: bool) -> bool:
+        """Say whether a few rows are likelier by a law of each value given those before it."""
+        columns, few = (tuple(self.emulated), tuple(self.givens)), slice(TRIED_ROWS)
+        return (
+            len(self.emulated) >= SHORTEST
+            and (_left_out(x[few], context[few], (self.own, own), columns, evened=evened)[1])
+        )
+
+    def _losses(self, x: Tensor, context: Tensor, own: int) -> tuple[Tensor, bool]:
+        """Give the losses of rows left out by the better law, and whether it is one of series."""
+        even, known = self._begin(x, context, own)
+        found = learned(even, *known)
+        losses = self._losses_by(found, x, even, context, own)
+        other = better_of_series(found, even, *known)
+        if other is None:
+            return losses, False
+        others = self._losses_by(other, x, even, context, own)
+        follows = surely_less(others, losses)
+        return (others if follows else losses), follows
+
+    def _losses_by(
+        self, found: Learned, x: Tensor, even: Tensor, context: Tensor, own: int
+    ) -> Tensor:
+        """Give the losses of rows left out by a likelihood."""
+        mode = self._by(found, even, context)
         return self._tried(x, context, own, mode, FLOORS[::2])[0].clamp(max=WORST)
 
-    def _learn(
-        self, x: Tensor, context: Tensor, own: int, sizes: tuple[Size, ...] = (SMALL,)
-    ) -> Mode:
-        """Learn the likelihood, and give the modes of rows by others that have not seen them."""
+    def _begin(self, x: Tensor, context: Tensor, own: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Give evened parameters, and what the likelihood is of and depends on."""
         self.plain.fit(x, context, own, FIRST)
         x, _ = self.even(x.double())
         self._look_at(x)
-        self.likelihood, folds = learned(x, *self._known(context), sizes)
+        return x, self._known(context)
+
+    def _by(self, found: Learned, even: Tensor, context: Tensor) -> Mode:
+        """Take a likelihood, and give the modes of rows by others that have not seen them."""
+        self.likelihood, folds = found
         for one in (self.likelihood, *folds):
             if isinstance(one, TwoLaws):
-                some = torch.linspace(0, len(x) - 1, STARTS).long()
-                one.apart.copy_(x[some] - self._foreseen(context[some]))
+                some = torch.linspace(0, len(even) - 1, STARTS).long()
+                one.apart.copy_(even[some] - self._foreseen(context[some]))
         return self._modes_of_others(context, folds)
 
     def _look_at(self, x: Tensor) -> None:
@@ -249,7 +280,8 @@ class LaplaceStart(Bijection):
         first = self._foreseen(context)
         further = [self._bounded(place) for place in likelihood.around(first)]
         y, given = self._known(context)
-        starts = (first, self.mean.expand_as(first), *further)
+        middle = [self.mean.expand_as(first)] if likelihood.from_middle else []
+        starts = (first, *middle, *further)
         return modes(likelihood, box, y, starts, given)
 
     def _foreseen(self, context: Tensor) -> Tensor:
@@ -265,7 +297,7 @@ class LaplaceStart(Bijection):
         """Take out of contexts what the likelihood is of, and what it depends on."""
         return context[:, self.emulated].double(), context[:, self.givens].double()
 
-    def _modes_of_others(self, context: Tensor, folds: list[AnyLikelihood]) -> Mode:
+    def _modes_of_others(self, context: Tensor, folds: Sequence[AnyLikelihood]) -> Mode:
         """Find the modes of rows by likelihoods that have not seen them."""
         found = None
         for (part, _), fold in zip(parts_of(len(context)), folds, strict=True):
@@ -299,10 +331,9 @@ class LaplaceStart(Bijection):
         own, place = said[:, : 2 * self.dim], said[:, 2 * self.dim : 3 * self.dim]
         return own, place, said[:, self.told :].unflatten(1, (self.dim, self.dim))
 
-    @staticmethod
-    def _read(context: Tensor, seen: Seen) -> Tensor:
-        """Put what is told of the normal law before the context."""
-        return torch.cat([seen.told, context], dim=1)
+    def _read(self, context: Tensor, seen: Seen, reads: Tensor | bool | None = None) -> Tensor:
+        """Put what is told of the normal law before the context; zeros where nothing is read."""
+        return torch.cat([seen.told, context], dim=1) * (self.reads if reads is None else reads)
 
     def _left(self, x: Tensor, seen: Seen) -> Tensor:
         """Give x in units of the normal law, as far as the likelihood is believed."""
@@ -316,21 +347,23 @@ class LaplaceStart(Bijection):
         own: int,
         mode: Mode,
         floors: tuple[float, ...] = FLOORS,
-    ) -> tuple[Tensor, float]:
-        """Give the losses of rows left out by the best of some floors, and that floor."""
+    ) -> tuple[Tensor, float, bool]:
+        """Give the losses of rows left out by the best floor, it, and whether contexts are read."""
         held = torch.arange(min(len(x), MOST_TRIED)) % HELD == 0
         x, context = x[: len(held)], context[: len(held)]
         mode, (x, of_even) = Mode(*(part[: len(held)] for part in mode)), self.even(x)
+        readings = (True, False) if self.likelihood.alone else (True,)
+        ways = [(floor, reads) for reads in readings for floor in floors]
         found = []
-        for floor in floors:
+        for floor, reads in ways:
             seen = self._seen(context, mode, floor)
-            read, left = self._read(context, seen), self._left(x, seen)
+            read, left = self._read(context, seen, reads), self._left(x, seen)
             start = GaussianStart(self.dim, read.shape[1])
             start.try_out(left[~held], read[~held], own + seen.told.shape[1])
             more = _log_det(seen.factor[held]) + of_even[held]
             found.append(start.losses(left[held], read[held]) - more)
         best = min(range(len(found)), key=lambda place: found[place].clamp(max=WORST).mean())
-        return found[best], floors[best]
+        return found[best], *ways[best]
 
     def _plain_losses(self, x: Tensor, context: Tensor, own: int) -> Tensor:
         """Give the losses of the same rows by a plain start that has not seen them."""
@@ -350,8 +383,8 @@ def _left_out(
     columns: tuple[tuple[int, ...], tuple[int, ...]],
     *,
     evened: bool,
-) -> Tensor:
-    """Give the losses of rows left out by a start of its own, as `LaplaceStart.losses`.
+) -> tuple[Tensor, bool]:
+    """Give the losses of rows left out by a start of its own, and whether its law is of series.
 
     Remembered: who chooses what a likelihood is learned of asks for the same rows as who chooses
     whether to even.

@@ -82,6 +82,15 @@ class Likelihood(LearnedOfParameters):
     tensor([[0.1000, 0.2000]], dtype=torch.float64)
     """
 
+    passes = 1
+    """How many times `uphill` goes over all slopes, about: of many, fewer rows are faster."""
+
+    from_middle = True
+    """Whether a search for a mode begins at the middle of all parameters, too."""
+
+    alone = False
+    """Whether a start may mend all of its normal laws alike, where rows are few to read more."""
+
     farthest = 100.0
     """Widths from a mode beyond which all rows are alike to a regression of squares."""
 

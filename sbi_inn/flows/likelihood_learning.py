@@ -10,15 +10,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbi_inn.flows import two_laws_learning, uneven_noise
-from sbi_inn.flows.learned_of_parameters import LAYERS
+from sbi_inn.flows import autoregressive_learning, two_laws_learning, uneven_noise
 from sbi_inn.flows.left_out import left_out
 from sbi_inn.flows.likelihood import Likelihood
-from sbi_inn.flows.likelihood_networks import SMALL, Size, Targets, trained
+from sbi_inn.flows.likelihood_networks import SMALL, Size, Targets, put, trained
+from sbi_inn.flows.likelihoods import AnyLikelihood
 from sbi_inn.flows.observable_laws import Kinds
 from sbi_inn.flows.prediction import powers
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
-from sbi_inn.flows.two_laws import AnyLikelihood
 
 # Parts that rows are cut into; what is said of each is learned from the others.
 FOLDS = 4
@@ -33,6 +32,9 @@ GAINS = 2.0
 # Shares of the correlations that may not be believed; rows left out say which one is best.
 SHRUNK = (0.1, 0.2, 0.4, 0.7, 0.95)
 
+Learned = tuple[AnyLikelihood, Sequence[AnyLikelihood]]
+"""A likelihood of all rows, and those that have not seen a part each."""
+
 # The places of the rows of each part, and of all others.
 Parts = list[tuple[Tensor, Tensor]]
 
@@ -45,7 +47,7 @@ def learned(
     sizes: tuple[Size, ...] = (SMALL,),
     *,
     weigh: bool = True,
-) -> tuple[AnyLikelihood, list[AnyLikelihood]]:
+) -> Learned:
     """Learn from parameters (rows, dim), observables (rows, observables) and givens (rows, givens).
 
     By networks of the one of some sizes that fares best on rows left out; by the first, the
@@ -58,7 +60,7 @@ def learned(
     -------
     Likelihood or TwoLaws
         Of all rows.
-    list of such
+    sequence of such
         Of all but those of a part, for each of the parts that `parts_of` gives: what is said of
         rows by one that was learned from them is too good to be true.
     """
@@ -75,36 +77,64 @@ def learned(
     kinds = even[0].kinds
     if not (kinds.binary.all() or kinds.counted.sum() > FEW_COUNTS):
         best = _larger(best, table, sizes[1:])
-    for place, member in enumerate(best.members):
-        for name, weight, bias in zip(LAYERS, best.weights[::2], best.weights[1::2], strict=True):
-            setattr(member, name, weight[place].T.to(x).contiguous())
-            setattr(member, f"{name}_bias", bias[place, 0].to(x).contiguous())
+    put(best.members, best.weights)
     noises = _correlate(best.members, table)
-    members = _freed(best.members, table, noises, sizes) if noises is not None else best.members
+    members: Sequence[AnyLikelihood] = best.members
+    if noises is not None and noises.shape[1] == y.shape[1]:
+        members = _freed(best.members, table, noises, sizes)
     whole, *folds = members
     return whole, folds
 
 
+def of_series(x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[float, Learned]:
+    """Learn a law of each value of series given those before it, from rows as `learned` does.
+
+    Gives the negative log density of rows left out, but for a constant, before it.
+    """
+    both, parts = x if given is None else torch.cat([x, given], dim=1), parts_of(len(x))
+    table, held = _Table(both, y, parts), [part for part, _ in parts]
+    loss, members = autoregressive_learning.learned(x.shape[1], table.x, y, table.rows, held, SMALL)
+    whole, *folds = members
+    return loss, (whole, folds)
+
+
+def better_of_series(found: Learned, x: Tensor, y: Tensor, given: Tensor) -> Learned | None:
+    """Learn such a law, beside what was found; None where rows left out gain little by it."""
+    one, folds = found
+    if not isinstance(one, Likelihood) or len(one.kinds.normal) < y.shape[1]:
+        return None
+    table = _Table(torch.cat([x, given], dim=1), y, parts_of(len(x)))
+    normal = [one, *(fold for fold in folds if isinstance(fold, Likelihood))]
+    if not autoregressive_learning.linked(_noises(normal[1:], table), one.correlation):
+        return None
+    loss, others = of_series(x, y, given)
+    enough = autoregressive_learning.WORTH * y.shape[1]
+    return others if loss < _left_out_loss(normal, table) - enough else None
+
+
 def _freed(
-    members: list[Likelihood], table: _Table, noises: Tensor, sizes: tuple[Size, ...]
+    members: Sequence[Likelihood], table: _Table, noises: Tensor, sizes: tuple[Size, ...]
 ) -> Sequence[AnyLikelihood]:
     """Take two laws of each observable where what is left is far from normal, and they are better.
 
     By the density of rows left out.
     """
-    if noises.shape[1] < table.y.shape[1] or not two_laws_learning.mixed(noises):
+    if not two_laws_learning.mixed(noises):
         return members
-    held = [part for part, _ in table.parts]
-    dim = members[0].dim
+    dim, held = members[0].dim, [part for part, _ in table.parts]
     loss, others = two_laws_learning.learned(dim, table.x, table.y, table.rows, held, sizes[:2])
+    enough = two_laws_learning.WORTH * table.y.shape[1]
+    return others if loss < _left_out_loss(members, table) - enough else members
+
+
+def _left_out_loss(members: Sequence[Likelihood], table: _Table) -> float:
+    """Give the negative log density of rows left out, but for what is the same for all kinds."""
+    dim = members[0].dim
     each = [
         member.compare(table.x[part, :dim], table.y[part], table.x[part, dim:])[1]
-        for member, part in zip(members[1:], held, strict=True)
+        for member, (part, _) in zip(members[1:], table.parts, strict=True)
     ]
-    # What `compare` leaves out is the same for all rows, but not for both kinds of laws.
-    now = float(0.5 * torch.logdet(members[0].correlation) - torch.cat(each).mean())
-    enough = two_laws_learning.WORTH * table.y.shape[1]
-    return others if loss < now - enough else members
+    return float(0.5 * torch.logdet(members[0].correlation) - torch.cat(each).mean())
 
 
 class _Table(NamedTuple):
@@ -216,21 +246,26 @@ def _correlate(members: list[Likelihood], table: _Table) -> Tensor | None:
 
     Gives what is left of normal observables, in units of its noise; None if there are none.
     """
-    x, y, parts = table
-    normal = members[0].kinds.normal
+    parts, normal = table.parts, members[0].kinds.normal
     if not len(normal):
         return None
-    left = torch.empty_like(y)
-    for member, (part, _) in zip(members[1:], parts, strict=True):
-        expected = member(*x[part].tensor_split([member.dim], dim=1))
-        left[part] = member.left(y[part], expected.mean, expected.log_variance).noises
-    left = left[:, normal].clamp(-OUTLYING, OUTLYING)
+    left = _noises(members[1:], table)[:, normal]
     noise, correlation = _together(left, _believed(left, parts))
     for member in members:
         member.noise[normal] = noise
         member.correlation[normal[:, None], normal] = correlation
         member.inverse[normal[:, None], normal] = torch.linalg.inv(correlation)
     return left
+
+
+def _noises(folds: Sequence[Likelihood], table: _Table) -> Tensor:
+    """Give what folds leave of the rows that they have not seen, in units of its noise."""
+    x, y, parts = table
+    left = torch.empty_like(y)
+    for member, (part, _) in zip(folds, parts, strict=True):
+        mean, log_variance = member.law(*x[part].tensor_split([member.dim], dim=1))
+        left[part] = member.left(y[part], mean, log_variance).noises
+    return left.clamp(-OUTLYING, OUTLYING)
 
 
 def _together(left: Tensor, shrunk: float) -> tuple[Tensor, Tensor]:

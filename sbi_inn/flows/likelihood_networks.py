@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from sbi_inn.flows import counts
+from sbi_inn.flows.learned_of_parameters import LAYERS, LearnedOfParameters
 from sbi_inn.flows.remembered import remembered
 from sbi_inn.flows.stacked import Stacked, said_by
 
@@ -164,6 +166,71 @@ def trained(
             if lost == LOST_LOOKS or (late and best >= enough):
                 break
     return best, _where_it_helps(kept, x, targets, held) if targets.binary.any() else kept
+
+
+class Table(Protocol):
+    """What networks learn from, laid out for those that are trained side by side."""
+
+    @property
+    def x(self) -> Tensor:
+        """Scaled parameters and givens, (rows, n)."""
+        ...
+
+    def slope(self, said: Tensor, networks: Tensor, rows: Tensor) -> Tensor:
+        """Say how the sum over networks of mean losses changes with what they say.
+
+        Of `said`, (networks, some, n_said), at rows (networks, some), by networks (networks, 1).
+        """
+        ...
+
+    def loss(self, weights: list[Tensor], held: list[Tensor]) -> float:
+        """Give the mean loss of rows left out."""
+        ...
+
+
+@remembered
+@torch.no_grad()
+def taught(
+    table: Table,
+    n_said: int,
+    rows: list[Tensor],
+    held: list[Tensor],
+    size: Size,
+    beat: float = math.inf,
+    most: int = BATCH,
+) -> tuple[float, list[Tensor]]:
+    """Train networks side by side that say so many numbers; the loss of rows left out, and weights.
+
+    Batches have so many rows at most.
+
+    Those that are behind the one to `beat` after half of their training are trained no further.
+    """
+    generator = torch.Generator().manual_seed(0)
+    shape = (table.x.shape[1], size.hidden, n_said)
+    networks = Stacked(drawn(len(rows), shape, generator), DECAY)
+    batch = min(most, max(1, min(map(len, rows)) // BATCHES))
+    steps = int(min(size.steps, max(FEWEST_STEPS, size.steps * (len(table.x) / ROWS) ** 0.5)))
+    each, best, kept = torch.arange(len(rows))[:, None], math.inf, networks.copy()
+    for step in range(steps):
+        chosen = [mine[torch.randint(len(mine), (batch,), generator=generator)] for mine in rows]
+        places = torch.stack(chosen)
+        slope = table.slope(networks(table.x[places]), each, places)
+        networks.step(slope, STEEPEST * len(rows) ** 0.5, size.rate * rate_at(step, steps))
+        if step % LOOK == LOOK - 1 and step > FIRST_LOOK * steps:
+            now = table.loss(networks.weights, held)
+            if now < best:
+                best, kept = now, networks.copy()
+            if step > GIVEN_UP * steps and best > beat:
+                break
+    return best, kept
+
+
+def put(members: Sequence[LearnedOfParameters], weights: list[Tensor]) -> None:
+    """Give each its network, of those that were trained side by side."""
+    for place, member in enumerate(members):
+        for name, weight, bias in zip(LAYERS, weights[::2], weights[1::2], strict=True):
+            setattr(member, name, weight[place].T.double().contiguous())
+            setattr(member, f"{name}_bias", bias[place, 0].double().contiguous())
 
 
 def rate_at(step: int, steps: int) -> float:

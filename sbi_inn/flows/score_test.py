@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from sbi_inn.flows.likelihood_learning import learned, parts_of
-from sbi_inn.flows.two_laws import AnyLikelihood
+from sbi_inn.flows.likelihoods import AnyLikelihood
 
 # Share of the rows that may lie further out than the number says.
 TAIL = 0.1
@@ -57,7 +58,7 @@ def judged(
     return Judged(likelihood, warmth, told_apart(folds, x, y, given, warmth, asked))
 
 
-def too_sure(folds: list[AnyLikelihood], x: Tensor, y: Tensor, given: Tensor) -> float:
+def too_sure(folds: Sequence[AnyLikelihood], x: Tensor, y: Tensor, given: Tensor) -> float:
     """Say how many times the log-likelihood is too large: 1 where it is right.
 
     Each fold is asked of the rows that it was not learned from (Rao's score test). At the true
@@ -82,7 +83,7 @@ def too_sure(folds: list[AnyLikelihood], x: Tensor, y: Tensor, given: Tensor) ->
 
 
 def told_apart(
-    folds: list[AnyLikelihood],
+    folds: Sequence[AnyLikelihood],
     x: Tensor,
     y: Tensor,
     given: Tensor,

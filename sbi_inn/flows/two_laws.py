@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sbi_inn.flows.learned_of_parameters import LearnedOfParameters
-from sbi_inn.flows.likelihood import Likelihood, read_slopes
+from sbi_inn.flows.likelihood import read_slopes
 from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL
 from sbi_inn.flows.observable_laws import Uphill
 from sbi_inn.flows.prediction import n_products, powers
@@ -84,6 +84,15 @@ class TwoLaws(LearnedOfParameters):
     >>> (0.5 * laws.log_variance[:, 0, 0]).exp().round(decimals=1)[0]
     tensor(0.1000, dtype=torch.float64)
     """
+
+    passes = 1
+    """As of a `Likelihood`."""
+
+    from_middle = True
+    """As of a `Likelihood`."""
+
+    alone = False
+    """As of a `Likelihood`."""
 
     farthest = 4.0
     """As of a `Likelihood`. One search in fifty may end at another mode, and squares of what is far
@@ -177,7 +186,3 @@ class TwoLaws(LearnedOfParameters):
 def _inside(log_variance: Tensor) -> Tensor:
     """Say which are not at the end of their range."""
     return (log_variance > LOWEST) & (log_variance < HIGHEST)
-
-
-AnyLikelihood = Likelihood | TwoLaws
-"""What `learned` gives: one law of each observable, or two."""

@@ -8,27 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.learned_of_parameters import LAYERS
-from sbi_inn.flows.likelihood_networks import (
-    BATCH,
-    BATCHES,
-    DECAY,
-    FEWEST_STEPS,
-    FIRST_LOOK,
-    GIVEN_UP,
-    HIGHEST,
-    LOOK,
-    LOWEST,
-    ROWS,
-    STEEPEST,
-    Size,
-    drawn,
-    rate_at,
-)
+from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, Size, put, taught
 from sbi_inn.flows.prediction import powers
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
-from sbi_inn.flows.remembered import remembered
-from sbi_inn.flows.stacked import Stacked, said_by
+from sbi_inn.flows.stacked import said_by
 from sbi_inn.flows.two_laws import SAID, Laws, TwoLaws
 
 # Rows that regressions are learned from, at most.
@@ -206,17 +189,15 @@ def learned(
         for name in ("offset", "size", "odds"):
             getattr(member, name).copy_(getattr(start, name))
         members.append(member)
+    table, n_said = _Left.by(members, scaled, y), SAID * y.shape[1]
     best = (math.inf, [])
     for size in sizes:
-        loss, weights = _trained(_Left.by(members, scaled, y), rows, held, size, best[0])
+        loss, weights = taught(table, n_said, rows, held, size, best[0])
         if loss >= best[0]:
             break
         best = (loss, weights)
     loss, weights = best
-    for place, member in enumerate(members):
-        for name, weight, bias in zip(LAYERS, weights[::2], weights[1::2], strict=True):
-            setattr(member, name, weight[place].T.double().contiguous())
-            setattr(member, f"{name}_bias", bias[place, 0].double().contiguous())
+    put(members, weights)
     return loss, members
 
 
@@ -255,8 +236,12 @@ class _Left(NamedTuple):
         log_variance = parts[2:4].clamp(LOWEST, HIGHEST)
         return Laws(parts[:2], log_variance, self.odds[networks] + parts[4]), inside
 
-    def slope(self, said: Tensor, left: Tensor, networks: Tensor) -> Tensor:
-        """Say how the sum over networks of mean losses changes with what these say."""
+    def slope(self, said: Tensor, networks: Tensor, rows: Tensor) -> Tensor:
+        """Say how the sum over networks of mean losses an observable changes with what these say.
+
+        Of some rows for each network, (networks, some).
+        """
+        left, networks = self.left[:, networks, rows], networks[:, 0]
         laws, inside = self.laws(said, networks)
         noises, likely = laws.compared(left)
         share = (likely - self.size[:, networks]).softmax(dim=0)
@@ -275,32 +260,3 @@ class _Left(NamedTuple):
             likely = self.laws(said, network)[0].compared(self.left[:, network][:, :, part])[1]
             found.append(-(likely - self.size[:, network]).logsumexp(dim=0).sum(dim=2)[0])
         return float(torch.cat(found).mean())
-
-
-@remembered
-def _trained(
-    table: _Left, rows: list[Tensor], held: list[Tensor], size: Size, beat: float
-) -> tuple[float, list[Tensor]]:
-    """Train networks side by side to add to what was regressed; the loss of rows left out.
-
-    Those that are behind the one to `beat` after half of their training are trained no further.
-    """
-    generator = torch.Generator().manual_seed(0)
-    shape = (table.x.shape[1], size.hidden, SAID * table.left.shape[3])
-    networks = Stacked(drawn(len(rows), shape, generator), DECAY)
-    batch = min(BATCH, max(1, min(map(len, rows)) // BATCHES))
-    steps = int(min(size.steps, max(FEWEST_STEPS, size.steps * (len(table.x) / ROWS) ** 0.5)))
-    each, best, kept = torch.arange(len(rows)), math.inf, networks.weights
-    for step in range(steps):
-        chosen = [mine[torch.randint(len(mine), (batch,), generator=generator)] for mine in rows]
-        places = torch.stack(chosen)
-        left = table.left[:, each[:, None], places]
-        slope = table.slope(networks(table.x[places]), left, each)
-        networks.step(slope, STEEPEST * len(rows) ** 0.5, size.rate * rate_at(step, steps))
-        if step % LOOK == LOOK - 1 and step > FIRST_LOOK * steps:
-            now = table.loss(networks.weights, held)
-            if now < best:
-                best, kept = now, networks.copy()
-            if step > GIVEN_UP * steps and best > beat:
-                break
-    return best, kept

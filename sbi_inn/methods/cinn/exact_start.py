@@ -115,7 +115,9 @@ def emulated(exact: Exact, data: TrainingData, beat: float | None = None) -> tup
     rivals = [found.pop(way) for way in DISCRETE if way in found]
     told = partial(_tells, exact, data)
     best = max(found.values(), key=told) if len(found) > 1 else next(iter(found.values()), ())
-    others = [other for other in (exact.unscored(best), *rivals) if other and other != best]
+    series = (exact.observables,) if exact.source.curves and "observables" in found else ()
+    plain = [exact.unscored(columns) for columns in (best, *series)]
+    others = [other for other in dict.fromkeys((*plain, *rivals)) if other and other != best]
     if not best and rivals:
         best, others = rivals[0], rivals[1:]
     if not others and (beat is None or not best):
