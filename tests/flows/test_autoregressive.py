@@ -8,7 +8,6 @@ import torch
 from sbi_inn.flows import LaplaceStart
 from sbi_inn.flows.autoregressive import Autoregressive
 from sbi_inn.flows.laplace import Box, modes
-from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_learning import better_of_series, learned, of_series
 from sbi_inn.flows.recursion import before, recursed
 from sbi_inn.flows.series_regression import SeriesRegression
