@@ -2,8 +2,8 @@
 
 Given the parameters, shocks of a series may echo, its values may remember those before, and calm
 days may follow calm ones: an ARMA process whose noise is GARCH(1, 1) (Box and Jenkins 1970;
-Bollerslev 1986, doi:10.1016/0304-4076(86)90063-1), with orders, level and noise that are functions
-of the parameters. A normal law of all values with one correlation says little of these.
+Bollerslev 1986, doi:10.1016/0304-4076(86)90063-1), with shares, level and noise that are
+functions of the parameters. A normal law of all values with one correlation says little of these.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class Autoregressive(LearnedOfParameters):
 
     @property
     def softened(self) -> Sequence[Autoregressive]:
-        """Laws of larger noises, which show the way to a mode from farther."""
+        """The law with larger noises, which shows the way to a mode from farther."""
         found = copy(self)
         found._softer = SOFTER
         return [found]

@@ -219,11 +219,10 @@ class LaplaceStart(Bijection):
 
     def _follows(self, x: Tensor, context: Tensor, own: int, *, evened: bool) -> bool:
         """Say whether a few rows are likelier by a law of each value given those before it."""
+        if len(self.emulated) < SHORTEST:
+            return False
         columns, few = (tuple(self.emulated), tuple(self.givens)), slice(TRIED_ROWS)
-        return (
-            len(self.emulated) >= SHORTEST
-            and (_left_out(x[few], context[few], (self.own, own), columns, evened=evened)[1])
-        )
+        return _left_out(x[few], context[few], (self.own, own), columns, evened=evened)[1]
 
     def _losses(self, x: Tensor, context: Tensor, own: int) -> tuple[Tensor, bool]:
         """Give the losses of rows left out by the better law, and whether it is one of series."""

@@ -87,9 +87,9 @@ def learned(
 
 
 def of_series(x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[float, Learned]:
-    """Learn a law of each value of series given those before it, from rows as `learned` does.
+    """Learn a law of each value of a series given those before it, from rows as `learned` does.
 
-    Gives the negative log density of rows left out, but for a constant, before it.
+    Gives two things: the negative log density of rows left out, but for a constant, and the laws.
     """
     both, parts = x if given is None else torch.cat([x, given], dim=1), parts_of(len(x))
     table, held = _Table(both, y, parts), [part for part, _ in parts]
@@ -99,7 +99,7 @@ def of_series(x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[float,
 
 
 def better_of_series(found: Learned, x: Tensor, y: Tensor, given: Tensor) -> Learned | None:
-    """Learn such a law, beside what was found; None where rows left out gain little by it."""
+    """Learn such a law, too; None where rows left out gain little by it over what was `found`."""
     one, folds = found
     if not isinstance(one, Likelihood) or len(one.kinds.normal) < y.shape[1]:
         return None
