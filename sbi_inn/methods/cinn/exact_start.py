@@ -105,9 +105,9 @@ def emulated(exact: Exact, data: TrainingData, beat: float | None = None) -> tup
     """Give the features of which a likelihood may be learned; none where it cannot be afforded.
 
     Of curves these are their entries or what describes them, whichever tells parameters apart best.
-    They are read as they are in place of their normal scores, counts as such, and of sets how many
-    entries lie between limits, where a start makes left-out rows likelier by it. None, too, if the
-    loss of these is far from one to `beat`.
+    They are read as they are in place of their normal scores, counts as such, of sets how many
+    entries lie between limits, and of curves all entries, where a start makes left-out rows
+    likelier by it. None, too, if the loss of these is far from one to `beat`.
     """
     found = exact.ways(MOST_BINARY if binary(data) else MOST_OBSERVABLES)
     if not found or not may_learn(data) or data.dim + len(exact.givens) > MOST_PARAMETERS:
