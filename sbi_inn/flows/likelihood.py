@@ -83,13 +83,13 @@ class Likelihood(LearnedOfParameters):
     """
 
     passes = 1
-    """How many times `uphill` goes over all slopes, about: of many, fewer rows are faster."""
+    """About how many times `uphill` goes over all slopes: the more, the fewer rows at once."""
 
     from_middle = True
     """Whether a search for a mode begins at the middle of all parameters, too."""
 
     alone = False
-    """Whether a start may mend all of its normal laws alike, where rows are few to read more."""
+    """Whether a start may mend its normal laws alike at all observations, if that is better."""
 
     farthest = 100.0
     """Widths from a mode beyond which all rows are alike to a regression of squares."""

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from sbi_inn.flows.autoregressive_learning import SHORTEST
 from sbi_inn.flows.gaussian_start import MOST_TRIED, left_out_losses, surely_less
 from sbi_inn.flows.laplace_start import MOST_PARAMETERS, WORST, LaplaceStart
 from sbi_inn.flows.score_test import judged
@@ -106,7 +107,7 @@ def emulated(exact: Exact, data: TrainingData, beat: float | None = None) -> tup
 
     Of curves these are their entries or what describes them, whichever tells parameters apart best.
     They are read as they are in place of their normal scores, counts as such, of sets how many
-    entries lie between limits, and of curves all entries, where a start makes left-out rows
+    entries lie between limits, and of long curves all entries, where a start makes left-out rows
     likelier by it. None, too, if the loss of these is far from one to `beat`.
     """
     found = exact.ways(MOST_BINARY if binary(data) else MOST_OBSERVABLES)
@@ -115,7 +116,8 @@ def emulated(exact: Exact, data: TrainingData, beat: float | None = None) -> tup
     rivals = [found.pop(way) for way in DISCRETE if way in found]
     told = partial(_tells, exact, data)
     best = max(found.values(), key=told) if len(found) > 1 else next(iter(found.values()), ())
-    series = (exact.observables,) if exact.source.curves and "observables" in found else ()
+    entries = found.get("observables", ()) if exact.source.curves else ()
+    series = (entries,) if len(entries) >= SHORTEST else ()
     plain = [exact.unscored(columns) for columns in (best, *series)]
     others = [other for other in dict.fromkeys((*plain, *rivals)) if other and other != best]
     if not best and rivals:
