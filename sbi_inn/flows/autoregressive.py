@@ -19,7 +19,7 @@ from torch import Tensor
 from sbi_inn.flows.learned_of_parameters import LearnedOfParameters
 from sbi_inn.flows.likelihood import read_slopes
 from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL
-from sbi_inn.flows.observable_laws import Uphill
+from sbi_inn.flows.observable_laws import Uphill, Within
 from sbi_inn.flows.prediction import n_products, powers
 from sbi_inn.flows.recursion import before, carried, recursed
 
@@ -223,9 +223,9 @@ class Autoregressive(LearnedOfParameters):
         found._softer = SOFTER
         return [found]
 
-    def around(self, x: Tensor) -> list[Tensor]:
+    def around(self, x: Tensor, y: Tensor, given: Tensor, within: Within) -> list[Tensor]:
         """Give further places for a search to begin at, around those that are foreseen: none."""
-        del x
+        del x, y, given, within
         return []
 
     def compare(self, x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -123,8 +123,11 @@ class _Left(NamedTuple):
         here = (self.left[:, networks, rows], self.away[:, networks, rows])
         return shocks(*here, self.echo[networks, rows], parts, self.basis).likely
 
-    def slope(self, said: Tensor, networks: Tensor, rows: Tensor) -> Tensor:
+    def slope(
+        self, said: Tensor, networks: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """Say how the sum over networks of mean losses a value changes with what these say."""
+        del generator
         with torch.enable_grad():
             said = said.detach().requires_grad_()
             loss = -self.likely(said, networks, rows).mean(dim=1).sum() / len(self.left)

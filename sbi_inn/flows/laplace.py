@@ -28,6 +28,8 @@ EASED = 0.2
 STIFFENED = 10.0
 # A step changes a parameter by so many of its spreads at most: beyond, all is different.
 FARTHEST = 1.0
+# A mean square that is nothing, before its logarithm is taken.
+SMALLEST_MISFIT = 1e-6
 # Observations that are looked at at once, at most.
 AT_ONCE = 2_048
 # Slopes that are looked at at once, at most.
@@ -69,6 +71,22 @@ class Seen(NamedTuple):
     place: Tensor
     factor: Tensor
     told: Tensor
+
+    @classmethod
+    def nothing(cls, said: Tensor) -> Seen:
+        """Give the identity, of which there is nothing to tell; what is said is (batch, 2 dim)."""
+        dim = said.shape[1] // 2
+        zero = said.new_zeros(len(said), said.shape[1] + 2)
+        factor = torch.eye(dim, dtype=said.dtype, device=said.device)
+        return cls(zero[:, :dim], factor.expand(len(said), -1, -1), zero)
+
+    def of(self, rows: Tensor) -> Seen:
+        """Give it of some rows."""
+        return Seen(*(part[rows] for part in self))
+
+    def after(self, said: Tensor) -> Tensor:
+        """Put what a plain start says before what there is to know of the law."""
+        return torch.cat([said, self.told, self.factor.flatten(1)], dim=1)
 
 
 class Box(NamedTuple):
@@ -133,6 +151,17 @@ def modes(
     return Mode(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
+def normal_law(mode: Mode, floor: Tensor) -> Seen:
+    """Give the normal law at modes, with a floor (dim,) under its widths."""
+    covariance = torch.linalg.inv(mode.precision)
+    covariance = 0.5 * (covariance + covariance.mT)  # symmetric to the last bit
+    covariance = covariance + torch.diag(floor**2)
+    width = 0.5 * covariance.diagonal(dim1=1, dim2=2).log()
+    misfit = mode.misfit.clamp(min=SMALLEST_MISFIT).log()
+    told = torch.cat([mode.place, width, misfit, misfit.square()], dim=1)
+    return Seen(mode.place, torch.linalg.cholesky(torch.linalg.inv(covariance)), told)
+
+
 def _climbed(likelihood: AnyLikelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor) -> Mode:
     """Go on from x to a place of lowest loss, by way of those of softer laws."""
     for softer in likelihood.softened:
@@ -194,3 +223,8 @@ class _Here:
         """Take over what another has for some rows, in their order."""
         for name, mine in vars(self).items():
             mine[rows] = getattr(other, name)
+
+
+def log_det_of(factor: Tensor) -> Tensor:
+    """Log determinant of lower triangular matrices (batch, dim, dim)."""
+    return factor.diagonal(dim1=1, dim2=2).log().sum(dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,22 +11,24 @@ from torch import Tensor
 
 from sbi_inn.flows.autoregressive_learning import SHORTEST
 from sbi_inn.flows.bijection import Bijection
+from sbi_inn.flows.entry_law import EntryLaw
 from sbi_inn.flows.evened import Evened
 from sbi_inn.flows.gaussian_start import READINGS, GaussianStart, surely_less
-from sbi_inn.flows.laplace import Box, Mode, Seen, modes
+from sbi_inn.flows.laplace import Box, Mode, Seen, log_det_of, modes, normal_law
 from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_learning import (
     Learned,
     better_of_series,
     learned,
+    of_entries,
     of_series,
     parts_of,
 )
-from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL
+from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL, Size
 from sbi_inn.flows.likelihoods import AnyLikelihood, kind_of
 from sbi_inn.flows.remembered import remembered
 from sbi_inn.flows.sharing import for_each, side_by_side
-from sbi_inn.flows.two_laws import STARTS, TwoLaws
+from sbi_inn.flows.two_laws import TwoLaws
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
 MOST_PARAMETERS = 20
@@ -38,10 +41,12 @@ FIRST = READINGS[1]
 MOST_TRIED = 4_000
 # One in so many of these is left out for it.
 HELD = 5
-# A mean square that is nothing, before its logarithm is taken.
-SMALLEST_MISFIT = 1e-6
+# Share of the prior that is mixed in where rows are scored.
+PRIOR_SHARE = 1e-3
 # Nats that a row may cost where the choice is made: tails are what the blocks are for.
 WORST = 25.0
+# Networks of the law of entries, and where it is only compared.
+ENTRIES, FEW_ENTRIES = Size(128, 15_000, 5e-3), Size(64, 3_000, 5e-3)
 # Rows of which it is learned whether to even parameters, and what kind of law there is.
 TRIED_ROWS = 2_500
 # Log of how far widths are mended, beside what they usually are: further out a regression on the
@@ -71,6 +76,9 @@ class LaplaceStart(Bijection):
         observable once.
     givens : tuple of int
         Columns of it that the likelihood depends on, beside the parameters.
+    of_sets : bool
+        Whether the likelihood is of the entries of a set: its columns are the last ones, and
+        nothing else reads them.
 
     Examples
     --------
@@ -104,13 +112,17 @@ class LaplaceStart(Bijection):
         own: int,
         emulated: tuple[int, ...],
         givens: tuple[int, ...] = (),
+        *,
+        of_sets: bool = False,
     ) -> None:
         super().__init__()
         self.dim, self.own, self.emulated, self.givens = dim, own, list(emulated), list(givens)
-        self.plain = GaussianStart(dim, n_context, own)
+        self.of_sets = of_sets
+        self.n_read = n_context - (len(emulated) if of_sets else 0)
+        self.plain = GaussianStart(dim, self.n_read, own)
         self.even = Evened(dim)
         self.likelihood: AnyLikelihood = Likelihood(dim, len(emulated), len(givens))
-        self.rest = GaussianStart(dim, n_context + 2 * dim + 2)
+        self.rest = GaussianStart(dim, self.n_read + 2 * dim + 2)
         self.register_buffer("inverts", torch.zeros((), dtype=torch.bool))
         self.register_buffer("reads", torch.ones((), dtype=torch.bool))
         self.register_buffer("floor", torch.zeros((), dtype=torch.float64))
@@ -134,9 +146,9 @@ class LaplaceStart(Bijection):
         """Give what there is to know of each context: means, widths, `Seen`; (batch, ...)."""
         if self.inverts:
             seen = self._seen(context, self._modes(context))
-            return self._with(self.rest.predict(self._read(context, seen)), seen)
-        said = self.plain.predict(context)
-        return self._with(said, self._nothing(said))
+            return seen.after(self.rest.predict(self._read(context, seen)))
+        said = self.plain.predict(context[:, : self.n_read])
+        return Seen.nothing(said).after(said)
 
     def whitened(self, x: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
         """Do as `forward`, with what `predict` says."""
@@ -146,7 +158,7 @@ class LaplaceStart(Bijection):
         x, of_even = self.even(x)
         z = ((side_by_side(x, len(place)) - place[:, None]) @ factor).flatten(0, 1)
         z, log_det = self.rest.whitened(z, own)
-        return z, log_det + for_each(_log_det(factor), len(x)) + of_even
+        return z, log_det + for_each(log_det_of(factor), len(x)) + of_even
 
     def coloured(self, z: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
         """Do as `inverse`, with what `predict` says."""
@@ -157,7 +169,7 @@ class LaplaceStart(Bijection):
         left = side_by_side(x, len(place)).mT
         left = torch.linalg.solve_triangular(factor.mT, left, upper=True).mT
         x, of_even = self.even.inverse((left + place[:, None]).flatten(0, 1))
-        return x, log_det - for_each(_log_det(factor), len(x)) + of_even
+        return x, log_det - for_each(log_det_of(factor), len(x)) + of_even
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take what is left of x in units of the normal law."""
@@ -173,10 +185,12 @@ class LaplaceStart(Bijection):
 
         Returns what `predict` would say of these rows if each had been left out.
         """
-        own = context.shape[1] if own is None else own
+        own = self.n_read if own is None else own
         evened = self._even_if_it_helps(x, context, own)
         even, known = self._begin(x, context, own)
-        if self._follows(x, context, own, evened=evened):
+        if self.of_sets:
+            mode = self._by(of_entries(even, *known, ENTRIES), even, context)
+        elif self._follows(x, context, own, evened=evened):
             mode = self._by(of_series(even, *known)[1], even, context)
         else:
             mode = self._by(learned(even, *known, (SMALL, LARGE, LONG)), even, context)
@@ -184,22 +198,22 @@ class LaplaceStart(Bijection):
         plain = self._plain_losses(x, context, own)
         self.inverts.fill_(surely_less(losses.clamp(max=WORST), plain.clamp(max=WORST)))
         if not self.inverts:
-            said = self.plain.fit(x, context, own)
-            return self._with(said, self._nothing(said))
+            said = self.plain.fit(x, context[:, : self.n_read], own)
+            return Seen.nothing(said).after(said)
         self.floor.fill_(floor)
         self.reads.fill_(reads)
         seen = self._seen(context, mode)
         left = self._left(self.even(x)[0], seen)
         said = self.rest.fit(left, self._read(context, seen), own + seen.told.shape[1])
         usual = said[:, self.dim :].median(dim=0).values
-        return self._with(self.rest.bound_widths(said, usual - MENDED, usual + MENDED), seen)
+        return seen.after(self.rest.bound_widths(said, usual - MENDED, usual + MENDED))
 
     def losses(self, x: Tensor, context: Tensor, own: int, *, evened: bool = True) -> Tensor:
         """Give the losses of rows left out, but for a constant, by a start like this; (rows,).
 
         One that makes parameters even, or leaves them as they are.
         """
-        columns = (tuple(self.emulated), tuple(self.givens))
+        columns = (tuple(self.emulated), tuple(self.givens), self.of_sets)
         return _left_out(x, context, (self.own, own), columns, evened=evened)[0]
 
     def _even_if_it_helps(self, x: Tensor, context: Tensor, own: int) -> bool:
@@ -221,12 +235,15 @@ class LaplaceStart(Bijection):
         """Say whether a few rows are likelier by a law of each value given those before it."""
         if len(self.emulated) < SHORTEST:
             return False
-        columns, few = (tuple(self.emulated), tuple(self.givens)), slice(TRIED_ROWS)
+        columns, few = (tuple(self.emulated), tuple(self.givens), False), slice(TRIED_ROWS)
         return _left_out(x[few], context[few], (self.own, own), columns, evened=evened)[1]
 
     def _losses(self, x: Tensor, context: Tensor, own: int) -> tuple[Tensor, bool]:
         """Give the losses of rows left out by the better law, and whether it is one of series."""
         even, known = self._begin(x, context, own)
+        if self.of_sets:
+            found = of_entries(even, *known, FEW_ENTRIES)
+            return self._losses_by(found, x, even, context, own), False
         found = learned(even, *known)
         losses = self._losses_by(found, x, even, context, own)
         other = better_of_series(found, even, *known)
@@ -245,7 +262,7 @@ class LaplaceStart(Bijection):
 
     def _begin(self, x: Tensor, context: Tensor, own: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Give evened parameters, and what the likelihood is of and depends on."""
-        self.plain.fit(x, context, own, FIRST)
+        self.plain.fit(x, context[:, : self.n_read], own, FIRST)
         x, _ = self.even(x.double())
         self._look_at(x)
         return x, self._known(context)
@@ -254,8 +271,8 @@ class LaplaceStart(Bijection):
         """Take a likelihood, and give the modes of rows by others that have not seen them."""
         self.likelihood, folds = found
         for one in (self.likelihood, *folds):
-            if isinstance(one, TwoLaws):
-                some = torch.linspace(0, len(even) - 1, STARTS).long()
+            if isinstance(one, TwoLaws | EntryLaw):
+                some = torch.linspace(0, len(even) - 1, len(one.apart)).long()
                 one.apart.copy_(even[some] - self._foreseen(context[some]))
         return self._modes_of_others(context, folds)
 
@@ -267,18 +284,13 @@ class LaplaceStart(Bijection):
         spread = torch.cov(x.T).reshape(self.dim, self.dim)
         self.precision.copy_(torch.linalg.inv(spread))
 
-    @staticmethod
-    def _with(said: Tensor, seen: Seen) -> Tensor:
-        """Put what a plain start says before what there is to know of the normal law."""
-        return torch.cat([said, seen.told, seen.factor.flatten(1)], dim=1)
-
     def _modes(self, context: Tensor, likelihood: AnyLikelihood | None = None) -> Mode:
         """Find the modes at contexts, from what the plain start says, and from the middle."""
         likelihood = likelihood or self.likelihood
         box = Box(self.mean, self.lowest, self.highest, self.precision)
         first = self._foreseen(context)
-        further = [self._bounded(place) for place in likelihood.around(first)]
         y, given = self._known(context)
+        further = likelihood.around(first, y, given, self._bounded)
         middle = [self.mean.expand_as(first)] if likelihood.from_middle else []
         starts = (first, *middle, *further)
         return modes(likelihood, box, y, starts, given)
@@ -286,7 +298,7 @@ class LaplaceStart(Bijection):
     def _foreseen(self, context: Tensor) -> Tensor:
         """Give what the plain start says of contexts."""
         zero = context.new_zeros(len(context), self.dim)
-        first, _ = self.plain.inverse(zero, context)
+        first, _ = self.plain.inverse(zero, context[:, : self.n_read])
         return self._bounded(self.even(first.double())[0])
 
     def _bounded(self, x: Tensor) -> Tensor:
@@ -310,20 +322,8 @@ class LaplaceStart(Bijection):
     def _seen(self, context: Tensor, mode: Mode, floor: Tensor | float | None = None) -> Seen:
         """Give the normal law at modes, with a floor under its widths."""
         floor = self.floor if floor is None else floor
-        covariance = torch.linalg.inv(mode.precision)
-        covariance = 0.5 * (covariance + covariance.mT)  # symmetric to the last bit
-        covariance = covariance + torch.diag((floor * self.likelihood.spreads) ** 2)
-        width = 0.5 * covariance.diagonal(dim1=1, dim2=2).log()
-        misfit = mode.misfit.clamp(min=SMALLEST_MISFIT).log()
-        told = torch.cat([mode.place, width, misfit, misfit.square()], dim=1)
-        factor = torch.linalg.cholesky(torch.linalg.inv(covariance))
-        return Seen(*(part.to(context.dtype) for part in (mode.place, factor, told)))
-
-    def _nothing(self, said: Tensor) -> Seen:
-        """Give the identity, of which there is nothing to tell."""
-        zero = said.new_zeros(len(said), self.told - 2 * self.dim)
-        factor = torch.eye(self.dim, dtype=said.dtype, device=said.device)
-        return Seen(zero[:, : self.dim], factor.expand(len(said), -1, -1), zero)
+        law = normal_law(mode, floor * self.likelihood.spreads)
+        return Seen(*(part.to(context.dtype) for part in law))
 
     def _parted(self, said: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Take what `predict` gives apart: of a plain start, place, factor."""
@@ -332,45 +332,49 @@ class LaplaceStart(Bijection):
 
     def _read(self, context: Tensor, seen: Seen, reads: Tensor | bool | None = None) -> Tensor:
         """Put what is told of the normal law before the context; zeros where nothing is read."""
-        return torch.cat([seen.told, context], dim=1) * (self.reads if reads is None else reads)
+        reads = self.reads if reads is None else reads
+        return torch.cat([seen.told, context[:, : self.n_read]], dim=1) * reads
 
-    def _left(self, x: Tensor, seen: Seen) -> Tensor:
-        """Give x in units of the normal law, as far as the likelihood is believed."""
-        most = self.likelihood.farthest
+    def _left(self, x: Tensor, seen: Seen, *, beyond: bool = False) -> Tensor:
+        """Give x in units of the normal law, as far as the likelihood is believed, or beyond."""
+        most = torch.inf if beyond else self.likelihood.farthest
         return ((x - seen.place)[:, None] @ seen.factor)[:, 0].clamp(-most, most)
 
     def _tried(
-        self,
-        x: Tensor,
-        context: Tensor,
-        own: int,
-        mode: Mode,
-        floors: tuple[float, ...] = FLOORS,
+        self, x: Tensor, context: Tensor, own: int, mode: Mode, floors: tuple[float, ...] = FLOORS
     ) -> tuple[Tensor, float, bool]:
         """Give the losses of rows left out by the best floor, it, and whether contexts are read."""
         held = torch.arange(min(len(x), MOST_TRIED)) % HELD == 0
         x, context = x[: len(held)], context[: len(held)]
-        mode, (x, of_even) = Mode(*(part[: len(held)] for part in mode)), self.even(x)
+        mode, (even, of_even) = Mode(*(part[: len(held)] for part in mode)), self.even(x)
         readings = (True, False) if self.likelihood.alone else (True,)
         ways = [(floor, reads) for reads in readings for floor in floors]
         found = []
         for floor, reads in ways:
             seen = self._seen(context, mode, floor)
-            read, left = self._read(context, seen, reads), self._left(x, seen)
+            read, left = self._read(context, seen, reads), self._left(even, seen)
             start = GaussianStart(self.dim, read.shape[1])
             start.try_out(left[~held], read[~held], own + seen.told.shape[1])
-            more = _log_det(seen.factor[held]) + of_even[held]
-            found.append(start.losses(left[held], read[held]) - more)
+            more = log_det_of(seen.factor[held]) + of_even[held]
+            far = self._left(even[held], seen.of(held), beyond=self.of_sets)
+            found.append(self._scored(start.losses(far, read[held]) - more, x[held]))
         best = min(range(len(found)), key=lambda place: found[place].clamp(max=WORST).mean())
         return found[best], *ways[best]
 
     def _plain_losses(self, x: Tensor, context: Tensor, own: int) -> Tensor:
         """Give the losses of the same rows by a plain start that has not seen them."""
         held = torch.arange(min(len(x), MOST_TRIED)) % HELD == 0
-        x, context = x[: len(held)], context[: len(held)]
+        x, context = x[: len(held)], context[: len(held), : self.n_read]
         start = GaussianStart(self.dim, context.shape[1], self.own)
         start.try_out(x[~held], context[~held], own, FIRST)
-        return start.losses(x[held], context[held])
+        return self._scored(start.losses(x[held], context[held]), x[held])
+
+    def _scored(self, losses: Tensor, x: Tensor) -> Tensor:
+        """Mix a little of the prior in, as networks are scored, where many rows may be far off."""
+        if not self.of_sets:
+            return losses
+        prior = math.log(PRIOR_SHARE) - 0.5 * x.square().sum(dim=1)
+        return -torch.logaddexp(-losses, prior)
 
 
 @remembered
@@ -379,7 +383,7 @@ def _left_out(
     x: Tensor,
     context: Tensor,
     own: tuple[int, int],
-    columns: tuple[tuple[int, ...], tuple[int, ...]],
+    columns: tuple[tuple[int, ...], tuple[int, ...], bool],
     *,
     evened: bool,
 ) -> tuple[Tensor, bool]:
@@ -388,13 +392,9 @@ def _left_out(
     Remembered: who chooses what a likelihood is learned of asks for the same rows as who chooses
     whether to even.
     """
-    start = LaplaceStart(x.shape[1], context.shape[1], own[0], *columns)
+    *each, of_sets = columns
+    start = LaplaceStart(x.shape[1], context.shape[1], own[0], *each, of_sets=of_sets)
     start.even.fit(x.double(), *start._known(context))
     if not evened:
         start.even.flat.zero_()
     return start._losses(x, context, own[1])
-
-
-def _log_det(factor: Tensor) -> Tensor:
-    """Log determinant of lower triangular matrices (batch, dim, dim)."""
-    return factor.diagonal(dim1=1, dim2=2).log().sum(dim=1)

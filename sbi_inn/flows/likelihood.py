@@ -20,7 +20,7 @@ from sbi_inn.flows import counts, log_odds
 from sbi_inn.flows.emulator import regressed
 from sbi_inn.flows.learned_of_parameters import LearnedOfParameters
 from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL
-from sbi_inn.flows.observable_laws import Kinds, Left, Uphill
+from sbi_inn.flows.observable_laws import Kinds, Left, Uphill, Within
 from sbi_inn.flows.prediction import n_products, pairs, powers
 
 # Smallest scatter of counts, as a share of their mean, that a network begins with.
@@ -153,9 +153,9 @@ class Likelihood(LearnedOfParameters):
         found._least = counts.FIRST
         return [found]
 
-    def around(self, x: Tensor) -> list[Tensor]:
+    def around(self, x: Tensor, y: Tensor, given: Tensor, within: Within) -> list[Tensor]:
         """Give further places for a search to begin at, around those that are foreseen: none."""
-        del x
+        del x, y, given, within
         return []
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Expected:

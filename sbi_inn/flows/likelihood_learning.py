@@ -10,7 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbi_inn.flows import autoregressive_learning, two_laws_learning, uneven_noise
+from sbi_inn.flows import (
+    autoregressive_learning,
+    entry_law_learning,
+    two_laws_learning,
+    uneven_noise,
+)
 from sbi_inn.flows.left_out import left_out
 from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_networks import SMALL, Size, Targets, put, trained
@@ -96,6 +101,14 @@ def of_series(x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[float,
     loss, members = autoregressive_learning.learned(x.shape[1], table.x, y, table.rows, held, SMALL)
     whole, *folds = members
     return loss, (whole, folds)
+
+
+def of_entries(x: Tensor, y: Tensor, given: Tensor | None = None, size: Size = SMALL) -> Learned:
+    """Learn a law of the entries of sets (rows, 1 + entries), from rows as `learned` does."""
+    table = _Table(x if given is None else torch.cat([x, given], dim=1), y, parts_of(len(x)))
+    held = [part for part, _ in table.parts]
+    whole, *folds = entry_law_learning.learned(x.shape[1], table.x, y, table.rows, held, size)
+    return whole, folds
 
 
 def better_of_series(found: Learned, x: Tensor, y: Tensor, given: Tensor) -> Learned | None:

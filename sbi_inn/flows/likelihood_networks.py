@@ -176,10 +176,13 @@ class Table(Protocol):
         """Scaled parameters and givens, (rows, n)."""
         ...
 
-    def slope(self, said: Tensor, networks: Tensor, rows: Tensor) -> Tensor:
+    def slope(
+        self, said: Tensor, networks: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """Say how the sum over networks of mean losses changes with what they say.
 
         Of `said`, (networks, some, n_said), at rows (networks, some), by networks (networks, 1).
+        Of a large row it may look at a part that is drawn.
         """
         ...
 
@@ -198,23 +201,26 @@ def taught(
     size: Size,
     beat: float = math.inf,
     most: int = BATCH,
+    *,
+    linear: bool = False,
 ) -> tuple[float, list[Tensor]]:
     """Train networks side by side that say so many numbers; the loss of rows left out, and weights.
 
-    Batches have so many rows at most.
+    Batches have so many rows at most. What is said may have a linear part beside the network's.
 
     Those that are behind the one to `beat` after half of their training are trained no further.
     """
     generator = torch.Generator().manual_seed(0)
     shape = (table.x.shape[1], size.hidden, n_said)
-    networks = Stacked(drawn(len(rows), shape, generator), DECAY)
+    beside = [torch.zeros(len(rows), shape[0], n_said)] if linear else []
+    networks = Stacked(drawn(len(rows), shape, generator) + beside, DECAY)
     batch = min(most, max(1, min(map(len, rows)) // BATCHES))
     steps = int(min(size.steps, max(FEWEST_STEPS, size.steps * (len(table.x) / ROWS) ** 0.5)))
     each, best, kept = torch.arange(len(rows))[:, None], math.inf, networks.copy()
     for step in range(steps):
         chosen = [mine[torch.randint(len(mine), (batch,), generator=generator)] for mine in rows]
         places = torch.stack(chosen)
-        slope = table.slope(networks(table.x[places]), each, places)
+        slope = table.slope(networks(table.x[places]), each, places, generator)
         networks.step(slope, STEEPEST * len(rows) ** 0.5, size.rate * rate_at(step, steps))
         if step % LOOK == LOOK - 1 and step > FIRST_LOOK * steps:
             now = table.loss(networks.weights, held)
@@ -228,9 +234,11 @@ def taught(
 def put(members: Sequence[LearnedOfParameters], weights: list[Tensor]) -> None:
     """Give each its network, of those that were trained side by side."""
     for place, member in enumerate(members):
-        for name, weight, bias in zip(LAYERS, weights[::2], weights[1::2], strict=True):
+        for name, weight, bias in zip(LAYERS, weights[:6:2], weights[1::2], strict=True):
             setattr(member, name, weight[place].T.double().contiguous())
             setattr(member, f"{name}_bias", bias[place, 0].double().contiguous())
+        for beside in weights[6:]:
+            member.beside = beside[place].T.double().contiguous()
 
 
 def rate_at(step: int, steps: int) -> float:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from sbi_inn.flows.autoregressive import Autoregressive
+from sbi_inn.flows.entry_law import EntryLaw
 from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.two_laws import TwoLaws
 
-AnyLikelihood = Likelihood | TwoLaws | Autoregressive
+AnyLikelihood = Likelihood | TwoLaws | Autoregressive | EntryLaw
 """What is learned: a law of each observable, two of each, or one of a series."""
 
 
@@ -17,4 +18,6 @@ def kind_of(stored: Mapping[str, Any], prefix: str) -> type[AnyLikelihood]:
     """Say which kind the arrays of a file are of, by their names."""
     if f"{prefix}odds" in stored:
         return TwoLaws
+    if f"{prefix}log_width" in stored:
+        return EntryLaw
     return Autoregressive if f"{prefix}shares_slope" in stored else Likelihood

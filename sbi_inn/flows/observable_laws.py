@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -47,6 +48,10 @@ class Left(NamedTuple):
     square: Tensor
     wider: Tensor
     loss: Tensor
+
+
+Within = Callable[[Tensor], Tensor]
+"""It takes places, (batch, dim), to the nearest ones that parameters may have."""
 
 
 class Uphill(NamedTuple):

@@ -27,8 +27,8 @@ class Stacked:
     Parameters
     ----------
     weights : list of Tensor
-        A matrix (networks, wide, narrow) and offsets (networks, 1, narrow) for each layer. They
-        are copied.
+        A matrix (networks, wide, narrow) and offsets (networks, 1, narrow) for each layer; then, if
+        what is said is to have a linear part beside, its matrix. They are copied.
     decay : float
         Of the weights.
 
@@ -64,13 +64,13 @@ class Stacked:
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
         """Give what networks say of x (networks, rows, wide); `step` needs what comes between."""
-        first, first_bias, second, second_bias, *_ = self.weights
+        first, first_bias, second, second_bias, last, last_bias, *beside = self.weights
         early = torch.baddbmm(first_bias, x, first)
         h = F.silu(early)
         late = torch.baddbmm(second_bias, h, second)
         g = F.silu(late)
         self._kept = (x, early, h, late, g)
-        return torch.baddbmm(self.weights[5], g, self.weights[4])
+        return _with(beside, x, torch.baddbmm(last_bias, g, last))
 
     @torch.no_grad()
     def step(self, slope: Tensor, steepest: float, rate: float) -> None:
@@ -85,6 +85,8 @@ class Stacked:
             Of learning.
         """
         x, early, h, late, g = self._kept
+        for along in self._slopes[6:]:
+            torch.bmm(x.mT, slope, out=along)
         self._by_layer(2, g, slope)
         slope = _silu_backward(torch.bmm(slope, self.weights[4].mT), late)
         self._by_layer(1, h, slope)
@@ -123,4 +125,9 @@ def said_by(weights: list[Tensor], x: Tensor) -> Tensor:
     """Give what networks of such weights say of x (networks, rows, wide)."""
     h = torch.baddbmm(weights[1], x, weights[0])
     h = torch.baddbmm(weights[3], F.silu(h), weights[2])
-    return torch.baddbmm(weights[5], F.silu(h), weights[4])
+    return _with(weights[6:], x, torch.baddbmm(weights[5], F.silu(h), weights[4]))
+
+
+def _with(beside: list[Tensor], x: Tensor, said: Tensor) -> Tensor:
+    """Add the linear part, if there is one."""
+    return torch.baddbmm(said, x, beside[0]) if beside else said

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from sbi_inn.flows.learned_of_parameters import LearnedOfParameters
 from sbi_inn.flows.likelihood import read_slopes
 from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL
-from sbi_inn.flows.observable_laws import Uphill
+from sbi_inn.flows.observable_laws import Uphill, Within
 from sbi_inn.flows.prediction import n_products, powers
 
 # What networks say of each observable: what they add to both means, log variances, and log odds.
@@ -126,9 +126,10 @@ class TwoLaws(LearnedOfParameters):
         found._softer = SOFTER
         return [found]
 
-    def around(self, x: Tensor) -> list[Tensor]:
+    def around(self, x: Tensor, y: Tensor, given: Tensor, within: Within) -> list[Tensor]:
         """Give further places for a search to begin at, around those foreseen, (batch, dim)."""
-        return [x + apart for apart in self.apart]
+        del y, given
+        return [within(x + apart) for apart in self.apart]
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Laws:
         """Give both laws at parameters (batch, dim) and givens (batch, n_givens)."""

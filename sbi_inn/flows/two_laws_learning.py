@@ -236,11 +236,14 @@ class _Left(NamedTuple):
         log_variance = parts[2:4].clamp(LOWEST, HIGHEST)
         return Laws(parts[:2], log_variance, self.odds[networks] + parts[4]), inside
 
-    def slope(self, said: Tensor, networks: Tensor, rows: Tensor) -> Tensor:
+    def slope(
+        self, said: Tensor, networks: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """Say how the sum over networks of mean losses an observable changes with what these say.
 
         Of some rows for each network, (networks, some).
         """
+        del generator
         left, networks = self.left[:, networks, rows], networks[:, 0]
         laws, inside = self.laws(said, networks)
         noises, likely = laws.compared(left)

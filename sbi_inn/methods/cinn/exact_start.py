@@ -102,6 +102,30 @@ def _gain(more: torch.Tensor, less: torch.Tensor) -> bool:
     return surely_less(more + WORTH, less)
 
 
+def with_likelihood(
+    exact: Exact, data: TrainingData, beat: float | None = None
+) -> tuple[Exact, tuple[int, ...]]:
+    """Give the features of which a likelihood may be learned, and what reads them.
+
+    Of a single set of single numbers these are its entries, in their order, if a start makes
+    left-out rows likelier by them than by all else that is `emulated`.
+    """
+    ordered = None
+    if may_learn(data):
+        ordered = exact.with_order_statistics(data.observations[data.train])
+    if ordered is None or data.dim + len(ordered.givens) > MOST_PARAMETERS:
+        return exact, emulated(exact, data, beat)
+    others = emulated(exact, data)
+    if others:
+        less, more = (
+            _begun(one, *_some(one, data), columns)
+            for one, columns in ((ordered, ordered.last), (exact, others))
+        )
+        if not surely_less(less, more):
+            return exact, emulated(exact, data, beat)
+    return ordered, ordered.last
+
+
 def emulated(exact: Exact, data: TrainingData, beat: float | None = None) -> tuple[int, ...]:
     """Give the features of which a likelihood may be learned; none where it cannot be afforded.
 
@@ -155,7 +179,8 @@ def _begun(
 ) -> torch.Tensor:
     """Give losses of left-out rows by a start whose likelihood is learned of columns."""
     givens = tuple(exact.givens.tolist())
-    start = LaplaceStart(x.shape[1], context.shape[1], exact.own, columns, givens)
+    shape = (x.shape[1], context.shape[1], exact.own)
+    start = LaplaceStart(*shape, columns, givens, of_sets=columns == exact.last)
     return start.losses(x, context, exact.own, evened=evened)
 
 

@@ -25,7 +25,7 @@ from sbi_inn.flows import (
     coupling_flow,
 )
 from sbi_inn.flows.bijection import Bijection
-from sbi_inn.flows.laplace_start import WORST
+from sbi_inn.flows.laplace_start import PRIOR_SHARE, WORST
 from sbi_inn.methods.blur import blurred
 from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.protocols import Cuts, TrainingData
@@ -38,8 +38,6 @@ from sbi_inn.typing import AnyArray, FloatArray
 
 # Share of the training after which nothing is dropped any more.
 FADED = 0.85
-# Share of the prior that is mixed in when validation rows are scored.
-PRIOR_SHARE = 1e-3
 # Width of the hidden layers in the summary network.
 SUMMARY_HIDDEN = 64
 # Rows that are scored at once.
@@ -78,6 +76,7 @@ class Shape(Widths):
     exact_own: int = 0
     emulated: tuple[int, ...] = ()
     givens: tuple[int, ...] = ()
+    of_sets: bool = False
 
     @classmethod
     def of(
@@ -96,6 +95,7 @@ class Shape(Widths):
             exact=0 if exact is None else exact.shape[1],
             exact_own=0 if scaling.exact is None else scaling.exact.own,
             emulated=emulated,
+            of_sets=scaling.exact is not None and scaling.exact.ordered is not None,
             givens=tuple(scaling.exact.givens.tolist()) if scaling.exact and emulated else (),
             **vars(Widths.read_off(pairs.batch, scaling, data.observations.series, beside)),
         )
@@ -336,7 +336,7 @@ def _start(shape: Shape) -> GaussianStart | LaplaceStart:
     """Make what the blocks start from, in closed form."""
     exact = (shape.dim, shape.exact, shape.exact_own)
     return (
-        LaplaceStart(*exact, shape.emulated, shape.givens)
+        LaplaceStart(*exact, shape.emulated, shape.givens, of_sets=shape.of_sets)
         if shape.emulated
         else GaussianStart(*exact)
     )
