@@ -214,6 +214,7 @@ class LaplaceStart(Bijection):
         One that makes parameters even, or leaves them as they are.
         """
         columns = (tuple(self.emulated), tuple(self.givens), self.of_sets)
+        evened = evened and not self.of_sets
         return _left_out(x, context, (self.own, own), columns, evened=evened)[0]
 
     def _even_if_it_helps(self, x: Tensor, context: Tensor, own: int) -> bool:
@@ -221,6 +222,8 @@ class LaplaceStart(Bijection):
 
         Gives whether those with flat priors, if there are any, are even now.
         """
+        if self.of_sets:
+            return False  # to try takes long, and networks follow what bends
         x, context = x[:TRIED_ROWS], context[:TRIED_ROWS]
         self.even.fit(x.double(), *self._known(context))
         if not self.even.flat.any():
@@ -261,10 +264,14 @@ class LaplaceStart(Bijection):
         return self._tried(x, context, own, mode, FLOORS[::2])[0].clamp(max=WORST)
 
     def _begin(self, x: Tensor, context: Tensor, own: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Give evened parameters, and what the likelihood is of and depends on."""
+        """Give evened parameters, whose law it learns, and what the likelihood is of and given."""
         self.plain.fit(x, context[:, : self.n_read], own, FIRST)
         x, _ = self.even(x.double())
-        self._look_at(x)
+        self.mean.copy_(x.mean(dim=0))
+        self.lowest.copy_(x.amin(dim=0))
+        self.highest.copy_(x.amax(dim=0))
+        spread = torch.cov(x.T).reshape(self.dim, self.dim)
+        self.precision.copy_(torch.linalg.inv(spread))
         return x, self._known(context)
 
     def _by(self, found: Learned, even: Tensor, context: Tensor) -> Mode:
@@ -275,14 +282,6 @@ class LaplaceStart(Bijection):
                 some = torch.linspace(0, len(even) - 1, len(one.apart)).long()
                 one.apart.copy_(even[some] - self._foreseen(context[some]))
         return self._modes_of_others(context, folds)
-
-    def _look_at(self, x: Tensor) -> None:
-        """Learn the normal law, and the range, of x."""
-        self.mean.copy_(x.mean(dim=0))
-        self.lowest.copy_(x.amin(dim=0))
-        self.highest.copy_(x.amax(dim=0))
-        spread = torch.cov(x.T).reshape(self.dim, self.dim)
-        self.precision.copy_(torch.linalg.inv(spread))
 
     def _modes(self, context: Tensor, likelihood: AnyLikelihood | None = None) -> Mode:
         """Find the modes at contexts, from what the plain start says, and from the middle."""

@@ -5,7 +5,9 @@ import pytest
 import scipy.stats as st
 
 import sbi_inn as si
+from sbi_inn.flows import laplace_start
 from sbi_inn.flows.entry_law import EntryLaw
+from sbi_inn.flows.likelihood_networks import Size
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.summary_networks.order_statistics import MOST, OrderStatistics
 
@@ -85,6 +87,13 @@ def two_laws(share, apart, rng):
 
 @pytest.fixture(scope="module")
 def fitted():
+    """A posterior whose start is by entries; its networks are smaller than usual, to save time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(laplace_start, "ENTRIES", Size(64, 4_000, 5e-3))
+        yield fit()
+
+
+def fit():
     prior = si.Prior(share=st.uniform(0.2, 0.6), apart=st.uniform(3, 9))
     problem = si.Problem(two_laws, prior, given={"n": 80})
     return si.fit_posterior(
