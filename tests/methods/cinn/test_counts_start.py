@@ -75,16 +75,16 @@ def watched():
     seen, starts = [], []
     fit = LaplaceStart.fit
 
-    def emulated_and_seen(exact, data, beat):
+    def chosen_and_seen(exact, data, beat):
         seen.append(data.observations.vector.max())
-        return exact_start.emulated(exact, data, beat)
+        return exact_start.with_likelihood(exact, data, beat)
 
     def fit_and_keep(self, *args):
         starts.append(self)
         return fit(self, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(method, "emulated", emulated_and_seen)
+        patch.setattr(method, "with_likelihood", chosen_and_seen)
         patch.setattr(LaplaceStart, "fit", fit_and_keep)
         posterior = fitted(800, 1)
     (start,) = starts
