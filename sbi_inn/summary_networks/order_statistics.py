@@ -103,4 +103,5 @@ def _continuous(padded: PaddedSet) -> bool:
     some = PaddedSet(padded.values[:LOOKED_AT], padded.sizes[:LOOKED_AT])
     ordered = np.sort(np.where(some.mask, some.values[:, :, 0], np.nan), axis=1)
     apart = np.diff(ordered, axis=1)
-    return bool((apart[~np.isnan(apart)] > 0).mean() >= DIFFERENT) if apart.size else True
+    known = apart[~np.isnan(apart)]
+    return len(known) > 0 and bool((known > 0).mean() >= DIFFERENT)

@@ -73,6 +73,7 @@ def test_nothing_is_read_of_other_data():
         Observations(np.empty((30, 0)), {"n": whole}),
         Observations(np.empty((30, 0)), {"n": PaddedSet(missing, plain.sizes)}),
         Observations(np.ones((30, 2)), {}),
+        batch(largest=1),
         batch(columns=2),
     ):
         assert OrderStatistics.fit(others) is None
