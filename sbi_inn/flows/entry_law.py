@@ -142,7 +142,8 @@ class EntryLaw(LearnedOfParameters):
     >>> import torch
     >>> from sbi_inn.flows.likelihood_learning import of_entries
     >>> generator = torch.Generator().manual_seed(1)
-    >>> x, noise = torch.randn(1200, 1, generator=generator), torch.randn(1200, 40)
+    >>> x = torch.randn(1200, 1, generator=generator)
+    >>> noise = torch.randn(1200, 40, generator=generator)
     >>> entries = (x + 0.5 * noise.exp()).sort(dim=1).values
     >>> y = torch.cat([torch.full((1200, 1), 40.0), entries], dim=1).double()
     >>> likelihood, folds = of_entries(x.double(), y)

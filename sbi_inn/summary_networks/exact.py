@@ -248,7 +248,7 @@ class Exact:
 
     @property
     def givens(self) -> IntArray:
-        """Which of the columns are givens and log sizes of sets; where entries are read, givens."""
+        """Which of the columns are givens, and log sizes of sets unless their entries are read."""
         return self.source.givens[: -1 if self.ordered else None]
 
     def _of_observables(self, without: IntArray) -> tuple[int, ...]:

@@ -105,7 +105,7 @@ def _gain(more: torch.Tensor, less: torch.Tensor) -> bool:
 def with_likelihood(
     exact: Exact, data: TrainingData, beat: float | None = None
 ) -> tuple[Exact, tuple[int, ...]]:
-    """Give the features of which a likelihood may be learned, and what reads them.
+    """Give what reads observations, and which features a likelihood may be learned of.
 
     Of a single set of single numbers these are its entries, in their order, if a start makes
     left-out rows likelier by them than by all else that is `emulated`.

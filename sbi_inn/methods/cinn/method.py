@@ -87,7 +87,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
         if beaten or shape.emulated:
             seen = network.start_from(seen, scaling.exact and scaling.exact.own)
             held_out = network.asked(held_out)
-            # Blocks mend much of what a normal law of hundreds of entries says.
+            # A start by entries may be behind other networks, and lead to one that is ahead.
             most = math.inf if shape.of_sets else self.beat
             beaten = most is None or network.started(held_out) < most
         spent = perf_counter() - began
@@ -183,7 +183,7 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
     def _likelihood_of(
         self, scaling: Scaling, data: TrainingData
     ) -> tuple[Scaling, tuple[int, ...]]:
-        """Give features of which a likelihood is learned, if one is; and how all are read then."""
+        """Say how all is read, and of which features a likelihood is learned, if one is."""
         if not scaling.exact or not self._learns_likelihood(data):
             return scaling, ()
         as_read = replace(data, observations=scaling.decades(data.observations))
