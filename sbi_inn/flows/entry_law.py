@@ -1,141 +1,59 @@
 """A likelihood of a set whose entries are independent, and all follow one law.
 
 Given the parameters, each entry of a set is drawn from the same law, and the likelihood of the set
-is the product over its entries. The law is a mixture of normal laws that a network says of the
-parameters (a mixture density network; Bishop 1994). Moments and quantiles of a set lose much of
-what a few hundred draws tell.
+is the product over its entries. Of several columns the law is that of each given those before it.
+Continuous ones follow a mixture of normal laws that a network says of the parameters (a mixture
+density network; Bishop 1994), and of yes and no it says the log odds. Moments and quantiles of a
+set lose much of what a few hundred draws tell.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor
+from torch.nn import functional as F
 
+from sbi_inn.flows.entry_columns import ABSENT, NORMAL, Columns
 from sbi_inn.flows.learned_of_parameters import LearnedOfParameters
 from sbi_inn.flows.likelihood_networks import SMALL
+from sbi_inn.flows.mixed_normals import Laws, inside
 from sbi_inn.flows.observable_laws import Uphill, Within
 
-# Normal laws that are mixed.
-MIXED = 6
-# What a network says: a mean, a log width and log odds of each.
-SAID = 3 * MIXED
-# Where it adds nothing: how far means go, in spreads of all entries, and the width of a law, in
-# that of a usual set.
-APART, WIDE = 2.0, 0.5
-# Smallest and largest log width, beside that.
-NARROWEST, WIDEST = -8.0, 3.0
-# Places at each law where information is looked at.
-NODES = 5
+# How far means go where nothing is said of them: in spreads of all entries of a single column, and
+# in widths of a usual set where a column follows others.
+APART, APART_GIVEN = 2.0, 0.5
 # Places around the one foreseen that a search for a mode may begin at; so many of the likeliest
 # are taken, and one entry in so many says which.
 STARTS, CLIMBED, GLANCED = 256, 6, 4
+# Entries of a set whose information stands for that of all, where each follows a law of its own.
+LOOKED_AT = 48
 # Largest difference of mean log densities that counts, in nats.
 MISFIT = 3.0
-
-
-class Laws(NamedTuple):
-    """Normal laws that are mixed.
-
-    Attributes
-    ----------
-    mean, log_width, log_share : Tensor, shape (..., MIXED)
-    """
-
-    mean: Tensor
-    log_width: Tensor
-    log_share: Tensor
-
-    @classmethod
-    def of(cls, said: Tensor, log_width: Tensor) -> Laws:
-        """Give the laws that a network says, (..., SAID), beside the log width of a usual set."""
-        mean, narrower, odds = said.unflatten(-1, (3, MIXED)).unbind(dim=-2)
-        apart = torch.linspace(-APART, APART, MIXED, dtype=said.dtype, device=said.device)
-        usual = log_width.to(said) + math.log(WIDE)
-        return cls(
-            apart + mean, usual + narrower.clamp(NARROWEST, WIDEST), odds.log_softmax(dim=-1)
-        )
-
-    def compared(self, entries: Tensor) -> tuple[Tensor, Tensor]:
-        """Give residuals in widths, and log densities with shares; (..., MIXED, entries)."""
-        left = entries[..., None, :] - self.mean[..., None]
-        left = left.mul_(torch.exp(-self.log_width)[..., None])
-        beside = (self.log_share - self.log_width)[..., None]
-        return left, torch.addcmul(beside, left, left, value=-0.5)
-
-    def likely(self, entries: Tensor) -> Tensor:
-        """Give log densities of entries, but for a constant, (..., entries)."""
-        return self.compared(entries)[1].logsumexp(dim=-2)
-
-    def scores(self, entries: Tensor) -> Scores:
-        """Give the same, and how they change with the laws."""
-        left, each = self.compared(entries)
-        largest = each.amax(dim=-2, keepdim=True)
-        mine = each.sub_(largest).exp_()
-        total = mine.sum(dim=-2, keepdim=True)
-        mine = mine.div_(total)
-        likely = total.log_().add_(largest)[..., 0, :]
-        return Scores(likely, mine, mine * left, left.square_().mul_(mine))
-
-    def nodes(self) -> tuple[Tensor, Tensor]:
-        """Give places and weights of a quadrature of the law, (batch, nodes) each."""
-        places, weights = (torch.from_numpy(one).to(self.mean) for one in hermegauss(NODES))
-        at = self.mean[:, :, None] + torch.exp(self.log_width)[:, :, None] * places
-        weigh = self.log_share.exp()[:, :, None] * (weights / weights.sum())
-        return at.flatten(1), weigh.flatten(1)
-
-
-class Scores(NamedTuple):
-    """How log densities of entries change with the laws that are mixed.
-
-    Attributes
-    ----------
-    likely : Tensor, shape (..., entries)
-        Log densities.
-    mine, left, square : Tensor, shape (..., MIXED, entries)
-        The chance that an entry is of a law; the same times its residual in widths, and times the
-        square of that.
-    """
-
-    likely: Tensor
-    mine: Tensor
-    left: Tensor
-    square: Tensor
-
-    def each(self, laws: Laws) -> Tensor:
-        """Give slopes with means, log widths and log odds, (..., SAID, entries)."""
-        by_mean = self.left * torch.exp(-laws.log_width)[..., None]
-        by_odds = self.mine - laws.log_share.exp()[..., None]
-        return torch.cat([by_mean, self.square - self.mine, by_odds], dim=-2)
-
-    def summed(self, laws: Laws, weights: Tensor) -> Tensor:
-        """Give the sum of these over entries, with weights (..., entries); (..., SAID)."""
-        parts = (self.mine, self.left, self.square)
-        mine, left, square = ((part @ weights[..., None])[..., 0] for part in parts)
-        by_odds = mine - weights.sum(dim=-1, keepdim=True) * laws.log_share.exp()
-        return torch.cat([left * torch.exp(-laws.log_width), square - mine, by_odds], dim=-1)
+# Slopes are as large for each of so many entries.
+AS_LARGE = 8
 
 
 class EntryLaw(LearnedOfParameters):
-    """A mixture of normal laws that every entry of a set follows; all of double precision.
+    """A law that every entry of a set follows; all of double precision.
 
-    A network of the parameters, with a linear function beside it, says where each of the laws is,
-    how wide it is, and its share. It stands in for a `Likelihood`.
+    A network of the parameters, with a linear function beside it, says what the law of each column
+    is, and how it depends on the columns before. It stands in for a `Likelihood`.
 
     Parameters
     ----------
     dim : int
         Number of parameters.
     n_observables : int
-        Of a set: its size, and its entries, in their order.
+        Of a set: its size, and its entries, one after the other.
     n_givens : int
         Number of what is known of an experiment beside its observables.
     hidden : int
         Width of the two layers of the network; a file that is read says which.
+    columns : Columns or None
+        Of entries; a file that is read says which.
 
     Examples
     --------
@@ -152,9 +70,6 @@ class EntryLaw(LearnedOfParameters):
     True
     """
 
-    passes = 1
-    """As of a `Likelihood`."""
-
     from_middle = False
     """As of a `Likelihood`: there are likelier places around the one foreseen."""
 
@@ -167,14 +82,49 @@ class EntryLaw(LearnedOfParameters):
 
     beside: Tensor
     log_width: Tensor
+    reach: Tensor
     apart: Tensor
+    kinds: Tensor
+    bends: Tensor
 
     def __init__(
-        self, dim: int, n_observables: int, n_givens: int = 0, hidden: int = SMALL.hidden
+        self,
+        dim: int,
+        n_observables: int,
+        n_givens: int = 0,
+        hidden: int = SMALL.hidden,
+        columns: Columns | None = None,
     ) -> None:
         del n_observables
-        shapes = {"beside": (SAID, dim + n_givens), "log_width": (), "apart": (STARTS, dim)}
-        super().__init__(dim, n_givens, hidden, SAID, shapes)
+        one = torch.full((1,), NORMAL)
+        columns = Columns(one, one.bool()) if columns is None else columns
+        n_said, n_normal = len(columns.said), len(columns.normals)
+        shapes = {
+            "beside": (n_said, dim + n_givens),
+            "log_width": (n_normal,),
+            "reach": (n_normal,),
+            "apart": (STARTS, dim),
+        }
+        super().__init__(dim, n_givens, hidden, n_said, shapes)
+        self.reach.fill_(APART)
+        self.register_buffer("kinds", columns.kinds)
+        self.register_buffer("bends", columns.bends)
+        self.columns = columns
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Read a file: it says what columns there are; older ones had one."""
+        state_dict[f"{prefix}log_width"] = state_dict[f"{prefix}log_width"].reshape(-1)
+        for name in ("reach", "kinds", "bends"):
+            state_dict.setdefault(prefix + name, getattr(self, name))
+        for name in ("beside", "log_width", "reach", "kinds", "bends"):
+            setattr(self, name, torch.zeros_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        self.columns = Columns(self.kinds.clone(), self.bends.clone())
+
+    @property
+    def passes(self) -> int:
+        """As of a `Likelihood`."""
+        return 1 if self.columns.alike else AS_LARGE
 
     @property
     def softened(self) -> Sequence[EntryLaw]:
@@ -183,31 +133,36 @@ class EntryLaw(LearnedOfParameters):
 
     def around(self, x: Tensor, y: Tensor, given: Tensor, within: Within) -> list[Tensor]:
         """Give the likeliest of many places around those foreseen, by a part of the entries."""
-        entries, stand_for = (part[:, ::GLANCED].contiguous() for part in unpacked(y))
-        found = []
+        entries, stand_for = unpacked(y, len(self.kinds))
+        entries, stand_for = entries[:, ::GLANCED].contiguous(), stand_for[:, ::GLANCED]
+        functions, found = self.columns.functions(entries), []
         for apart in self.apart:
-            laws = Laws.of(self.said(self.scaled(within(x + apart), given)), self.log_width)
-            found.append((laws.likely(entries) * stand_for).sum(dim=1))
+            said = self.said(self.scaled(within(x + apart), given))
+            local = self.columns.factors(said) @ functions
+            likely = self._laws(local).likely(entries)
+            found.append((likely * stand_for).sum(dim=1))
         best = torch.stack(found).topk(CLIMBED, dim=0).indices
         return [within(x + self.apart[which]) for which in best]
 
     def said(self, scaled: Tensor) -> Tensor:
-        """Give what the network says, and what is linear, (batch, SAID)."""
+        """Give what the network says, and what is linear, (batch, n_said)."""
         return super().said(scaled) + scaled @ self.beside.T
 
     def said_and_slopes(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
-        """Give it, and how it changes with the parameters, (batch, dim, SAID)."""
+        """Give it, and how it changes with the parameters, (batch, dim, n_said)."""
         said, slope = super().said_and_slopes(scaled)
         return said + scaled @ self.beside.T, slope + (self.beside[:, : self.dim] / self.spreads).T
 
     def compare(self, x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Compare sets (batch, 1 + entries) with what parameters lead to: as a `Likelihood`."""
-        entries, stand_for = unpacked(y)
-        laws = Laws.of(self.said(self.scaled(x, given)), self.log_width)
-        nodes, weights = laws.nodes()
-        likely = (laws.likely(entries) * stand_for).sum(dim=1)
-        usual = (laws.likely(nodes) * weights).sum(dim=1)
-        return _misfit(usual, likely / _total(stand_for)), likely
+        """Compare sets (batch, 1 + numbers) with what parameters lead to: as a `Likelihood`."""
+        entries, stand_for = unpacked(y, len(self.kinds))
+        factors = self.columns.factors(self.said(self.scaled(x, given)))
+        likely = self._laws(factors @ self.columns.functions(entries)).likely(entries)
+        likely = (likely * stand_for).sum(dim=1)
+        some, weights = some_of(entries, stand_for, alike=self.columns.alike)
+        usual = self._laws(factors @ self.columns.functions(some)).usual(some)
+        usual = (usual * weights).sum(dim=1)
+        return _misfit((usual - likely) / _total(stand_for)), likely
 
     def uphill(self, x: Tensor, y: Tensor, given: Tensor) -> Uphill:
         """Give how the log density of sets changes with parameters, and its information.
@@ -215,48 +170,145 @@ class EntryLaw(LearnedOfParameters):
         That of an entry is expected of the law: the squared slopes of the entries that came are
         far too large where they do not fit.
         """
-        entries, stand_for = unpacked(y)
+        entries, stand_for = unpacked(y, len(self.kinds))
         said, slope = self.said_and_slopes(self.scaled(x, given))
-        laws, total = Laws.of(said, self.log_width), _total(stand_for)
-        scores, (nodes, weights) = laws.scores(entries), laws.nodes()
-        usual = laws.scores(nodes)
-        each = usual.each(laws)
-        information = (each * (total[:, None] * weights)[:, None]) @ each.mT
-        mean, log_width, odds = slope.unflatten(2, (3, MIXED)).unbind(dim=2)
-        slope = torch.cat([mean, log_width * _inside(said)[:, None], odds], dim=2)
-        steepest = (slope @ scores.summed(laws, stand_for)[:, :, None])[:, :, 0]
-        likely = (scores.likely * stand_for).sum(dim=1)
-        misfit = _misfit((usual.likely * weights).sum(dim=1), likely / total)
-        return Uphill(misfit[:, None], -likely, steepest, slope @ information @ slope.mT)
+        factors, slope = self.columns.factors(said), self.columns.factors(slope)
+        functions = self.columns.functions(entries)
+        likely, steep = self._laws(factors @ functions).steepness(entries, stand_for)
+        steepest = (slope * (steep @ functions.mT)[:, None]).sum(dim=(2, 3))
+        some, weights = some_of(entries, stand_for, alike=self.columns.alike)
+        functions = self.columns.functions(some)
+        laws = self._laws(factors @ functions)
+        information = laws.information(slope @ functions[:, None], some, weights)
+        likely, usual = (likely * stand_for).sum(dim=1), (laws.usual(some) * weights).sum(dim=1)
+        misfit = _misfit((usual - likely) / _total(stand_for))
+        return Uphill(misfit[:, None], -likely, steepest, information)
+
+    def _laws(self, local: Tensor) -> EntryLaws:
+        return EntryLaws.of(local, self.columns, self.log_width, self.reach)
 
 
-def unpacked(y: Tensor) -> tuple[Tensor, Tensor]:
-    """Give entries, and how many each stands for, (..., entries), of sizes beside entries."""
-    size, entries = y[..., :1], y[..., 1:]
-    place = torch.arange(entries.shape[-1], dtype=y.dtype, device=y.device)
-    return entries, (place < size) * (size / entries.shape[-1]).clamp(min=1.0)
+class EntryLaws(NamedTuple):
+    """Laws of the columns of entries, at each of them.
+
+    Attributes
+    ----------
+    columns : Columns
+    said : Tensor, shape (..., columns, 3 mixed, entries or 1)
+    laws : Laws
+        Of the columns that are mixtures.
+    odds : Tensor, shape (..., columns, entries or 1)
+        Log odds of the others.
+    """
+
+    columns: Columns
+    said: Tensor
+    laws: Laws
+    odds: Tensor
+
+    @classmethod
+    def of(cls, local: Tensor, columns: Columns, log_width: Tensor, reach: Tensor) -> EntryLaws:
+        """Give them by local numbers (..., n, entries or 1)."""
+        said, odds = columns.parted(local)
+        return cls(columns, said, Laws.of(said, log_width, reach), odds)
+
+    def likely(self, entries: Tensor) -> Tensor:
+        """Give log densities of entries (..., entries, columns), but for a constant."""
+        seen = _Values.of(entries, self.columns)
+        found = (self.laws.likely(seen.values) * seen.there).sum(dim=-2)
+        return found + (F.logsigmoid(seen.came * self.odds) * seen.came.abs()).sum(dim=-2)
+
+    def steepness(self, entries: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Give log densities of entries, and how these, with weights, change with local numbers.
+
+        Shapes (..., entries) and (..., n, entries); of entries of one law the sum over them.
+        """
+        seen, weights = _Values.of(entries, self.columns), weights[..., None, :]
+        scores, weigh = self.laws.scores(seen.values), seen.there * weights
+        against = seen.came * torch.sigmoid(-seen.came * self.odds) * weights
+        if self.columns.alike:
+            steep, against = scores.summed(self.laws, weigh), against.sum(dim=-1, keepdim=True)
+        else:
+            steep = scores.each(self.laws) * weigh[..., None, :]
+        steep = (steep * inside(self.said)).flatten(-3, -2)
+        of_odds = F.logsigmoid(seen.came * self.odds) * seen.came.abs()
+        likely = (scores.likely * seen.there).sum(dim=-2) + of_odds.sum(dim=-2)
+        return likely, torch.cat([steep, against], dim=-2)
+
+    def usual(self, entries: Tensor) -> Tensor:
+        """Give log densities that are expected, given the columns before, (..., entries)."""
+        seen, laws, odds = _Values.of(entries, self.columns), self._apart(), self.odds
+        nodes, weights = laws.nodes()
+        found = (laws.likely(nodes) * weights).sum(dim=-1) * seen.there
+        chance = torch.sigmoid(odds)
+        of_odds = chance * F.logsigmoid(odds) + (1 - chance) * F.logsigmoid(-odds)
+        return found.sum(dim=-2) + (of_odds * seen.came.abs()).sum(dim=-2)
+
+    def information(self, slope: Tensor, entries: Tensor, weights: Tensor) -> Tensor:
+        """Give that on parameters which local numbers change with, (batch, dim, n, entries)."""
+        seen, laws, weights = _Values.of(entries, self.columns), self._apart(), weights[:, None]
+        of_normal, of_odds = self.columns.parted(slope)
+        # (batch, columns, entries, dim, 3 mixed)
+        of_normal = (of_normal * inside(self.said)[:, None]).permute(0, 2, 4, 1, 3)
+        nodes, node_weights = laws.nodes()
+        steep = of_normal @ laws.scores(nodes).each(laws)
+        weigh = (node_weights * (seen.there * weights)[..., None])[..., None, :]
+        normal = torch.einsum("bcedn,bcefn->bdf", steep * weigh, steep)
+        chance = torch.sigmoid(self.odds)
+        weigh = chance * (1 - chance) * seen.came.abs() * weights
+        return normal + (of_odds * weigh[:, None]).flatten(2) @ of_odds.flatten(2).mT
+
+    def _apart(self) -> Laws:
+        """Give each entry a mixture of its own, (..., columns, entries, mixed, 1)."""
+        return Laws(*(part.mT[..., None] for part in self.laws))
 
 
-def slopes_of_losses(said: Tensor, entries: Tensor, log_width: Tensor) -> Tensor:
-    """Say how the mean loss of entries (..., entries) changes with what a network says."""
-    laws, even = Laws.of(said, log_width), torch.full_like(entries, 1 / entries.shape[-1])
-    by_mean, by_width, by_odds = laws.scores(entries).summed(laws, even).chunk(3, dim=-1)
-    return -torch.cat([by_mean, by_width * _inside(said), by_odds], dim=-1)
+class _Values(NamedTuple):
+    """Continuous values, whether these are there, and others: 1, -1, or 0 where they are not."""
+
+    values: Tensor
+    there: Tensor
+    came: Tensor
+
+    @classmethod
+    def of(cls, entries: Tensor, columns: Columns) -> _Values:
+        """Take them out of entries (..., entries, columns): (..., columns, entries)."""
+        if columns.alike and len(columns.normals):
+            values = entries.mT
+            return cls(values, torch.ones_like(values), values[..., :0, :])
+        known = torch.where(entries < ABSENT, entries, 0.0).mT
+        values = known[..., columns.normals, :]
+        there = (entries.mT[..., columns.normals, :] < ABSENT).to(values)
+        return cls(values, there, known[..., columns.binaries, :])
+
+
+def unpacked(y: Tensor, columns: int) -> tuple[Tensor, Tensor]:
+    """Give entries, (..., entries, columns), and how many each stands for, of what is read."""
+    size, entries = y[..., :1], y[..., 1:].unflatten(-1, (-1, columns))
+    place = torch.arange(entries.shape[-2], dtype=y.dtype, device=y.device)
+    return entries, (place < size) * (size / entries.shape[-2]).clamp(min=1.0)
+
+
+def some_of(entries: Tensor, stand_for: Tensor, *, alike: bool = False) -> tuple[Tensor, Tensor]:
+    """Give some entries of sets, and how many each of them stands for."""
+    total = _total(stand_for)[:, None]
+    if alike:
+        return entries[:, :1], total
+    there = (stand_for > 0).sum(dim=1, keepdim=True).clamp(min=1)
+    most = min(LOOKED_AT, entries.shape[1])
+    place = torch.arange(most, device=entries.device)
+    at = torch.where(there > most, ((place + 0.5) * there / most).long(), place)
+    weights = total / there.clamp(max=most) * (place < there)
+    return entries.take_along_dim(at[:, :, None], dim=1), weights
 
 
 def _total(stand_for: Tensor) -> Tensor:
     return stand_for.sum(dim=1).clamp(min=1.0)
 
 
-def _misfit(usual: Tensor, likely: Tensor) -> Tensor:
-    """Give how far entries are off, by the mean of their log densities and what is usual, (batch,).
+def _misfit(behind: Tensor) -> Tensor:
+    """Give how far entries are off, by how far their mean log density is behind what is usual.
 
     As a mean square that is 1 where all is as usual.
     """
-    return torch.exp(2 * (usual - likely).clamp(-MISFIT, MISFIT))
-
-
-def _inside(said: Tensor) -> Tensor:
-    """Say which log widths are not at the end of their range, (..., MIXED)."""
-    narrower = said[..., MIXED : 2 * MIXED]
-    return (narrower > NARROWEST) & (narrower < WIDEST)
+    return torch.exp(2 * behind.clamp(-MISFIT, MISFIT))

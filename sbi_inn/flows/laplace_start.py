@@ -45,8 +45,9 @@ HELD = 5
 PRIOR_SHARE = 1e-3
 # Nats that a row may cost where the choice is made: tails are what the blocks are for.
 WORST = 25.0
-# Networks of the law of entries, and where it is only compared.
-ENTRIES, FEW_ENTRIES = Size(128, 15_000, 5e-3), Size(64, 3_000, 5e-3)
+# Networks of the law of entries of one column, and of several, and where it is only compared.
+ENTRIES, ENTRIES_OF_SEVERAL = Size(128, 15_000, 5e-3), Size(64, 8_000, 5e-3)
+FEW_ENTRIES = Size(64, 3_000, 5e-3)
 # Rows of which it is learned whether to even parameters, and what kind of law there is.
 TRIED_ROWS = 2_500
 # Log of how far widths are mended, beside what they usually are: further out a regression on the
@@ -76,9 +77,9 @@ class LaplaceStart(Bijection):
         observable once.
     givens : tuple of int
         Columns of it that the likelihood depends on, beside the parameters.
-    of_sets : bool
-        Whether the likelihood is of the entries of a set: its columns are the last ones, and
-        nothing else reads them.
+    of_sets : int
+        Columns of the entries of a set, if the likelihood is of these: they are the last ones of
+        the context, after the size of the set, and nothing else reads them.
 
     Examples
     --------
@@ -113,7 +114,7 @@ class LaplaceStart(Bijection):
         emulated: tuple[int, ...],
         givens: tuple[int, ...] = (),
         *,
-        of_sets: bool = False,
+        of_sets: int = 0,
     ) -> None:
         super().__init__()
         self.dim, self.own, self.emulated, self.givens = dim, own, list(emulated), list(givens)
@@ -189,7 +190,9 @@ class LaplaceStart(Bijection):
         evened = self._even_if_it_helps(x, context, own)
         even, known = self._begin(x, context, own)
         if self.of_sets:
-            mode = self._by(of_entries(even, *known, ENTRIES), even, context)
+            size = ENTRIES if self.of_sets == 1 else ENTRIES_OF_SEVERAL
+            found = of_entries(even, *known, size, self.of_sets)
+            mode = self._by(found, even, context)
         elif self._follows(x, context, own, evened=evened):
             mode = self._by(of_series(even, *known)[1], even, context)
         else:
@@ -238,14 +241,14 @@ class LaplaceStart(Bijection):
         """Say whether a few rows are likelier by a law of each value given those before it."""
         if len(self.emulated) < SHORTEST:
             return False
-        columns, few = (tuple(self.emulated), tuple(self.givens), False), slice(TRIED_ROWS)
+        columns, few = (tuple(self.emulated), tuple(self.givens), 0), slice(TRIED_ROWS)
         return _left_out(x[few], context[few], (self.own, own), columns, evened=evened)[1]
 
     def _losses(self, x: Tensor, context: Tensor, own: int) -> tuple[Tensor, bool]:
         """Give the losses of rows left out by the better law, and whether it is one of series."""
         even, known = self._begin(x, context, own)
         if self.of_sets:
-            found = of_entries(even, *known, FEW_ENTRIES)
+            found = of_entries(even, *known, FEW_ENTRIES, self.of_sets)
             return self._losses_by(found, x, even, context, own), False
         found = learned(even, *known)
         losses = self._losses_by(found, x, even, context, own)
@@ -355,7 +358,7 @@ class LaplaceStart(Bijection):
             start = GaussianStart(self.dim, read.shape[1])
             start.try_out(left[~held], read[~held], own + seen.told.shape[1])
             more = log_det_of(seen.factor[held]) + of_even[held]
-            far = self._left(even[held], seen.of(held), beyond=self.of_sets)
+            far = self._left(even[held], seen.of(held), beyond=self.of_sets > 0)
             found.append(self._scored(start.losses(far, read[held]) - more, x[held]))
         best = min(range(len(found)), key=lambda place: found[place].clamp(max=WORST).mean())
         return found[best], *ways[best]
@@ -382,7 +385,7 @@ def _left_out(
     x: Tensor,
     context: Tensor,
     own: tuple[int, int],
-    columns: tuple[tuple[int, ...], tuple[int, ...], bool],
+    columns: tuple[tuple[int, ...], tuple[int, ...], int],
     *,
     evened: bool,
 ) -> tuple[Tensor, bool]:

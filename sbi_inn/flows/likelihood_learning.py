@@ -103,11 +103,18 @@ def of_series(x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[float,
     return loss, (whole, folds)
 
 
-def of_entries(x: Tensor, y: Tensor, given: Tensor | None = None, size: Size = SMALL) -> Learned:
-    """Learn a law of the entries of sets (rows, 1 + entries), from rows as `learned` does."""
+def of_entries(
+    x: Tensor, y: Tensor, given: Tensor | None = None, size: Size = SMALL, columns: int = 1
+) -> Learned:
+    """Learn a law of the entries of sets (rows, 1 + numbers), from rows as `learned` does.
+
+    Entries have so many columns, one after the other.
+    """
     table = _Table(x if given is None else torch.cat([x, given], dim=1), y, parts_of(len(x)))
     held = [part for part, _ in table.parts]
-    whole, *folds = entry_law_learning.learned(x.shape[1], table.x, y, table.rows, held, size)
+    whole, *folds = entry_law_learning.learned(
+        x.shape[1], table.x, y, table.rows, held, size, columns
+    )
     return whole, folds
 
 

@@ -19,8 +19,8 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.columns import Columns, named, prefixed
 from sbi_inn.summary_networks.counted import Counted
 from sbi_inn.summary_networks.described import crowded_sets, large_sets
+from sbi_inn.summary_networks.entries import Entries
 from sbi_inn.summary_networks.neighbours import Neighbours
-from sbi_inn.summary_networks.order_statistics import OrderStatistics
 from sbi_inn.summary_networks.patterns import Patterns
 from sbi_inn.summary_networks.source import Part, Source
 from sbi_inn.summary_networks.whitening import Whitened
@@ -36,7 +36,7 @@ MOST_OBSERVABLES, MOST_BINARY = 200, 1_000
 WHITENED = "whitened:"
 NEIGHBOURS = "neighbours:"  # those of `Neighbours`
 PATTERNS = "patterns:"  # those of `Patterns`
-ORDERED = "ordered:"  # those of `OrderStatistics`
+LISTED = "ordered:"  # those of `Entries`
 COUNTED = "counted:"  # of the arrays of `Counted`
 
 
@@ -56,7 +56,7 @@ class Exact:
         What they say comes after all that.
     patterns : Patterns or None
         What they say comes after that.
-    ordered : OrderStatistics or None
+    listed : Entries or None
         They come last. A likelihood reads them, and nobody else.
     """
 
@@ -66,7 +66,7 @@ class Exact:
     counted: Counted = field(default_factory=Counted)
     neighbours: Neighbours | None = None
     patterns: Patterns | None = None
-    ordered: OrderStatistics | None = None
+    listed: Entries | None = None
 
     @classmethod
     def fit(
@@ -159,21 +159,26 @@ class Exact:
         patterns = Patterns.fit(observations, latents)
         return None if patterns is None else replace(self, patterns=patterns)
 
-    def with_order_statistics(self, observations: Observations) -> Exact | None:
-        """Add the entries of a set in their order; None where there is anything but one set."""
-        ordered = OrderStatistics.fit(observations)
-        return None if ordered is None else replace(self, ordered=ordered)
+    def with_entries(self, observations: Observations) -> Exact | None:
+        """Add the entries of a set; None where there is anything but one."""
+        listed = Entries.fit(observations)
+        return None if listed is None else replace(self, listed=listed)
 
     @property
     def last(self) -> tuple[int, ...]:
-        """Which features are the entries of a set in their order, and its size."""
-        width = 0 if self.ordered is None else self.ordered.width
+        """Which features are the size of a set and its entries."""
+        width = 0 if self.listed is None else self.listed.width
         return tuple(range(self.width - width, self.width))
+
+    @property
+    def n_columns(self) -> int:
+        """How many of these an entry has; 0 where entries are not read."""
+        return 0 if self.listed is None else self.listed.n_columns
 
     @property
     def width(self) -> int:
         """How many features it gives."""
-        others = (self.neighbours, self.patterns, self.ordered)
+        others = (self.neighbours, self.patterns, self.listed)
         heard = sum(one.width for one in others if one is not None)
         return self._read + len(self.counted.columns) + self.source.shares.width + heard
 
@@ -249,7 +254,7 @@ class Exact:
     @property
     def givens(self) -> IntArray:
         """Which of the columns are givens, and log sizes of sets unless their entries are read."""
-        return self.source.givens[: -1 if self.ordered else None]
+        return self.source.givens[: -1 if self.listed else None]
 
     def _of_observables(self, without: IntArray) -> tuple[int, ...]:
         kept = np.delete(np.arange(self.columns.scale.shape[1]), np.union1d(self.givens, without))
@@ -270,8 +275,8 @@ class Exact:
             parts.append(self.neighbours(first, self._components(whitened)))
         if self.patterns is not None:
             parts.append(self.patterns(observations))
-        if self.ordered is not None:
-            parts.append(self.ordered(observations))
+        if self.listed is not None:
+            parts.append(self.listed(observations))
         return np.hstack(parts)
 
     def with_givens(
@@ -296,7 +301,7 @@ class Exact:
         found = self.source.to_arrays() | self.columns.to_arrays()
         found |= prefixed(WHITENED, self.whitened.to_arrays())
         found |= prefixed(COUNTED, self.counted.to_arrays())
-        more = {NEIGHBOURS: self.neighbours, PATTERNS: self.patterns, ORDERED: self.ordered}
+        more = {NEIGHBOURS: self.neighbours, PATTERNS: self.patterns, LISTED: self.listed}
         for prefix, part in more.items():
             found |= {} if part is None else prefixed(prefix, part.to_arrays())
         return found
@@ -305,7 +310,7 @@ class Exact:
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Exact:
         """Read back what `to_arrays` gave."""
         kept, alike = named(NEIGHBOURS, arrays), named(PATTERNS, arrays)
-        ordered = named(ORDERED, arrays)
+        listed = named(LISTED, arrays)
         return cls(
             Source.from_arrays(arrays),
             Columns.from_arrays(arrays),
@@ -313,5 +318,5 @@ class Exact:
             Counted.from_arrays(named(COUNTED, arrays)),
             Neighbours.from_arrays(kept) if kept else None,
             Patterns.from_arrays(alike) if alike else None,
-            OrderStatistics.from_arrays(ordered) if ordered else None,
+            Entries.from_arrays(listed) if listed else None,
         )

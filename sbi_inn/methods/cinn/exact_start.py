@@ -107,23 +107,23 @@ def with_likelihood(
 ) -> tuple[Exact, tuple[int, ...]]:
     """Give what reads observations, and which features a likelihood may be learned of.
 
-    Of a single set of single numbers these are its entries, in their order, if a start makes
-    left-out rows likelier by them than by all else that is `emulated`.
+    Of a single set these are its entries, if a start makes left-out rows likelier by them than by
+    all else that is `emulated`.
     """
-    ordered = None
+    listed = None
     if may_learn(data):
-        ordered = exact.with_order_statistics(data.observations[data.train])
-    if ordered is None or data.dim + len(ordered.givens) > MOST_PARAMETERS:
+        listed = exact.with_entries(data.observations[data.train])
+    if listed is None or data.dim + len(listed.givens) > MOST_PARAMETERS:
         return exact, emulated(exact, data, beat)
     others = emulated(exact, data)
     if others:
         less, more = (
             _begun(one, *_some(one, data), columns)
-            for one, columns in ((ordered, ordered.last), (exact, others))
+            for one, columns in ((listed, listed.last), (exact, others))
         )
         if not surely_less(less, more):
             return exact, emulated(exact, data, beat)
-    return ordered, ordered.last
+    return listed, listed.last
 
 
 def emulated(exact: Exact, data: TrainingData, beat: float | None = None) -> tuple[int, ...]:
@@ -180,7 +180,9 @@ def _begun(
     """Give losses of left-out rows by a start whose likelihood is learned of columns."""
     givens = tuple(exact.givens.tolist())
     shape = (x.shape[1], context.shape[1], exact.own)
-    start = LaplaceStart(*shape, columns, givens, of_sets=columns == exact.last)
+    start = LaplaceStart(
+        *shape, columns, givens, of_sets=exact.n_columns if columns == exact.last else 0
+    )
     return start.losses(x, context, exact.own, evened=evened)
 
 

@@ -66,6 +66,8 @@ class Shape(Widths):
         Those of which a likelihood is learned; none where there are too many, or too few rows.
     givens : tuple of int
         Those that it depends on.
+    of_sets : int
+        Columns of the entries of a set, if it is of these.
     """
 
     dim: int
@@ -76,7 +78,7 @@ class Shape(Widths):
     exact_own: int = 0
     emulated: tuple[int, ...] = ()
     givens: tuple[int, ...] = ()
-    of_sets: bool = False
+    of_sets: int = 0
 
     @classmethod
     def of(
@@ -95,7 +97,7 @@ class Shape(Widths):
             exact=0 if exact is None else exact.shape[1],
             exact_own=0 if scaling.exact is None else scaling.exact.own,
             emulated=emulated,
-            of_sets=scaling.exact is not None and scaling.exact.ordered is not None,
+            of_sets=scaling.exact.n_columns if scaling.exact else 0,
             givens=tuple(scaling.exact.givens.tolist()) if scaling.exact and emulated else (),
             **vars(Widths.read_off(pairs.batch, scaling, data.observations.series, beside)),
         )
@@ -109,6 +111,7 @@ class Shape(Widths):
             "cuts": tuple((axis, tuple(ends)) for axis, ends in config["cuts"]),
             "emulated": tuple(config.get("emulated", ())),
             "givens": tuple(config.get("givens", ())),
+            "of_sets": int(config.get("of_sets", 0)),
         }
         return super().from_config({**config, **changed})
 

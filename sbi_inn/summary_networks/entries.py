@@ -1,0 +1,208 @@
+"""The entries of a set, as numbers that a law of them is learned of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sbi_inn.flows.entry_columns import ABSENT
+from sbi_inn.observation.batch import Observations, PaddedSet
+from sbi_inn.summary_networks.columns import named
+from sbi_inn.summary_networks.location import location_scale, squash, thinned
+from sbi_inn.typing import AnyArray, FloatArray, IntArray
+
+# Names of arrays in files.
+SCALE, READ, LEVELS, DISCRETE, GAPS = "scale:", "read", "levels", "discrete", "gaps"
+# Entries of a set of single numbers that are read; of a larger one so many, evenly spaced in their
+# order. Of several columns, which have no order, more are read: what is not read is lost.
+MOST, MOST_OF_SEVERAL = 256, 1_000
+# Numbers of a set that are read in all, at most, and of one entry.
+MOST_NUMBERS, MOST_OF_ENTRY = 2_500, 30
+# Share of entries, among all of some sets, that have a value of their own, at least, of those that
+# have none of the values that recur.
+DIFFERENT = 0.99
+# Values of a discrete column, at most; those that recur in a continuous one, at most; and the share
+# of entries that such a value has, at least.
+FEW, FEW_RECURRING, RECURRING = 8, 3, 0.01
+# Sets that are looked at to see that.
+LOOKED_AT = 500
+
+
+@dataclass(frozen=True)
+class Column:
+    """What values a column of entries has.
+
+    A discrete column becomes one of yes and no, 1 and -1, for each value but the last: is it this
+    one, if it is none of those before? So do values that recur in a continuous column, as where a
+    measurement ends, and whether a value is missing at all.
+
+    Attributes
+    ----------
+    levels : array, shape (n,)
+        Values that recur; all but the last of a discrete column.
+    discrete : bool
+        Whether there are no others.
+    gaps : bool
+        Whether some are missing.
+    """
+
+    levels: FloatArray
+    discrete: bool
+    gaps: bool
+
+    @classmethod
+    def of(cls, values: FloatArray) -> Column | None:
+        """Look at values (n,), some of which may be missing; None if it is neither."""
+        known = values[~np.isnan(values)]
+        found, counts = np.unique(known, return_counts=True)
+        gaps = len(known) < len(values)
+        if len(found) <= FEW:
+            return cls(found[:-1], discrete=True, gaps=gaps)
+        levels = found[counts >= max(2, RECURRING * len(known))]
+        others = len(known) - counts[np.isin(found, levels)].sum()
+        different = (len(found) - len(levels)) >= DIFFERENT * others
+        if len(levels) > FEW_RECURRING or not others or not different:
+            return None
+        return cls(levels, discrete=False, gaps=gaps)
+
+    @property
+    def width(self) -> int:
+        """How many columns it becomes."""
+        return len(self.levels) + self.gaps + (not self.discrete)
+
+    def __call__(self, values: FloatArray, scale: FloatArray) -> list[FloatArray]:
+        """Give these for values (...) and their median and spread; `ABSENT` what does not apply."""
+        there, found = np.ones(values.shape, dtype=bool), []
+        known = ~np.isnan(values)
+        for is_it in ([~known] if self.gaps else []) + [values == level for level in self.levels]:
+            found.append(np.where(there, np.where(is_it, 1.0, -1.0), ABSENT))
+            there &= ~is_it
+        if not self.discrete:
+            scaled = squash(np.where(known, values, scale[0])[..., None], scale[:, None])[..., 0]
+            found.append(np.where(there, scaled, ABSENT))
+        return found
+
+
+@dataclass(frozen=True)
+class Entries:
+    """How many entries a set has, and their numbers, scaled.
+
+    Where there is a single set and nothing else, they are all that is known.
+
+    Attributes
+    ----------
+    name : str
+        Of the set.
+    read : int
+        How many entries are given; a smaller set has zeros after them.
+    scale : array, shape (2, columns)
+        Median and spread of what is continuous.
+    columns : tuple of Column
+
+    Examples
+    --------
+    >>> from sbi_inn.observation.batch import Observations, PaddedSet
+    >>> from sbi_inn.summary_networks.entries import Column, Entries
+    >>> two = PaddedSet(np.array([[[3.0], [1.0], [2.0]], [[1.0], [0.0], [0.0]]]), np.array([3, 1]))
+    >>> seen = Observations(np.empty((2, 0)), {"n": two})
+    >>> continuous = Column(np.empty(0), discrete=False, gaps=False)
+    >>> Entries("n", 3, np.array([[0.0], [1.0]]), (continuous,))(seen)
+    array([[3., 1., 2., 3.],
+           [1., 1., 0., 0.]], dtype=float32)
+    """
+
+    name: str
+    read: int
+    scale: FloatArray
+    columns: tuple[Column, ...]
+
+    @classmethod
+    def fit(cls, observations: Observations) -> Entries | None:
+        """Learn it from a batch; None where there is more than one set, or entries are too many.
+
+        Counts that have more than a few values are neither discrete nor continuous: None, too.
+        """
+        beside = observations.vector.shape[1] > observations.givens or observations.grids
+        if beside or observations.series or len(observations.sets) != 1:
+            return None
+        ((name, padded),) = observations.sets.items()
+        some = padded[:LOOKED_AT]
+        found = [Column.of(values) for values in some.values[some.mask].T]
+        columns = tuple(one for one in found if one is not None)
+        width = sum(one.width for one in columns)
+        if len(columns) < len(found) or not 0 < width <= MOST_OF_ENTRY:
+            return None
+        most = MOST if len(columns) == 1 else min(MOST_OF_SEVERAL, MOST_NUMBERS // width)
+        scale = location_scale(thinned(padded.values[padded.mask]))
+        return cls(name, min(padded.values.shape[1], most), scale, columns)
+
+    @property
+    def n_columns(self) -> int:
+        """How many numbers it gives of an entry."""
+        return sum(column.width for column in self.columns)
+
+    @property
+    def width(self) -> int:
+        """How many numbers it gives."""
+        return 1 + self.read * self.n_columns
+
+    def __call__(self, observations: Observations) -> npt.NDArray[np.float32]:
+        """Give them, shape (batch, width): of entries, one after the other."""
+        entries, size = self._ordered(observations.sets[self.name])
+        there = np.arange(self.read) < size
+        parts = [
+            np.where(there, part, 0.0)
+            for values, column, scale in zip(
+                np.moveaxis(entries, 2, 0), self.columns, self.scale.T, strict=True
+            )
+            for part in column(values, scale)
+        ]
+        flat = np.stack(parts, axis=2).reshape(len(size), -1)
+        return np.hstack([size, flat]).astype(np.float32)
+
+    def _ordered(self, padded: PaddedSet) -> tuple[FloatArray, IntArray]:
+        """Give the entries that are read, (batch, read, columns), and how many are known.
+
+        An entry is left out where a value is missing that never was. Single numbers are in order.
+        """
+        never = ~np.array([column.gaps for column in self.columns])
+        known = padded.mask & ~np.isnan(padded.values[:, :, never]).any(axis=2)
+        size = known.sum(axis=1, keepdims=True)
+        by = padded.values[:, :, 0] if len(self.columns) == 1 else np.zeros(known.shape)
+        by = np.where(known, by, np.inf)
+        beyond = max(0, self.read - known.shape[1])
+        order = np.pad(np.argsort(by, axis=1, kind="stable"), ((0, 0), (0, beyond)))
+        place = np.arange(self.read)
+        at = np.where(size > self.read, ((place + 0.5) * size / self.read).astype(int), place)
+        at = np.take_along_axis(order, at, axis=1)
+        return np.take_along_axis(padded.values, at[:, :, None], axis=1), size
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Give everything as named arrays."""
+        levels = np.full((len(self.columns), FEW), np.nan)
+        for row, column in zip(levels, self.columns, strict=True):
+            row[: len(column.levels)] = column.levels
+        return {
+            SCALE + self.name: self.scale,
+            READ: np.array(self.read),
+            LEVELS: levels,
+            DISCRETE: np.array([column.discrete for column in self.columns]),
+            GAPS: np.array([column.gaps for column in self.columns]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Entries:
+        """Read back what `to_arrays` gave; older files know of single numbers alone."""
+        ((name, scale),) = named(SCALE, arrays).items()
+        no = np.zeros(1, dtype=bool)
+        levels = arrays.get(LEVELS, np.full((1, FEW), np.nan))
+        columns = zip(levels, arrays.get(DISCRETE, no), arrays.get(GAPS, no), strict=True)
+        return cls(
+            name,
+            int(arrays[READ]),
+            scale,
+            tuple(Column(l[~np.isnan(l)], bool(d), bool(g)) for l, d, g in columns),
+        )
