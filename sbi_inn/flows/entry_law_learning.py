@@ -10,20 +10,21 @@ from torch import Tensor
 from sbi_inn.flows.entry_columns import ABSENT, BINARY, FREE, NORMAL, Columns
 from sbi_inn.flows.entry_law import APART, APART_GIVEN, EntryLaw, EntryLaws, some_of, unpacked
 from sbi_inn.flows.likelihood_networks import Size, put, taught
+from sbi_inn.flows.linear_in_both import log_odds, regressed
 from sbi_inn.flows.mixed_normals import PARTS
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 from sbi_inn.flows.stacked import said_by
 
-# Entries of a set that a step looks at, evenly spaced in their order.
-LOOKED_AT = 16
+# Entries of a set that a step looks at, evenly spaced in their order: so many, or fewer where laws
+# have many columns.
+LOOKED_AT, FEWEST_LOOKED_AT, VALUES_LOOKED_AT = 16, 4, 64
 # Rows whose entries are looked at at once.
 AT_ONCE = 500
 # Sets that are looked at to see what columns parameters change, and how many of its own standard
 # deviations a ratio of variances is above 1 where they do.
 SEEN, SURE = 2_000, 5.0
-# Sets of which it is learned what is linear, how often, and what is added to squares there, in
-# those of the largest.
-REGRESSED, PASSES, RIDGE = 8_000, 4, 1e-9
+# Sets of which it is learned what is linear.
+REGRESSED = 4_000
 
 
 @torch.no_grad()
@@ -50,11 +51,21 @@ def learned(
         member.log_width.copy_(table.begin.log_width)
         member.reach.copy_(table.begin.reach)
         members.append(member)
-    _, weights = taught(table, len(table.columns.said), rows, held, size, linear=True)
-    put(members, weights)
+    n_said = len(table.columns.said)
+    nothing = _nothing(len(rows), x.shape[1], n_said)
+    without = table.loss(nothing, held)
+    loss, weights = taught(table, n_said, rows, held, size, without, linear=True)
+    put(members, weights if loss < without else nothing)
     for member in members:
         table.begin.put(member)
     return members
+
+
+def _nothing(networks: int, n: int, n_said: int) -> list[Tensor]:
+    """Give networks of one neuron, and what is linear beside, that say nothing."""
+    layers = ((n, 1), (1, 1), (1, n_said))
+    each = [torch.zeros(networks, rows, narrow) for wide, narrow in layers for rows in (wide, 1)]
+    return [*each, torch.zeros(networks, n, n_said)]
 
 
 class _Begin(NamedTuple):
@@ -80,34 +91,29 @@ class _Begin(NamedTuple):
     def of(cls, x: Tensor, y: Tensor, columns: Columns) -> _Begin:
         """Take it from sets: the widths of usual ones, and what is linear in the parameters.
 
-        Of a single column, only its width: its modes may be anywhere.
+        Of a single continuous column, only its width: its modes may be anywhere.
         """
         x, y = x[:REGRESSED].double(), y[:REGRESSED].double()
-        scale = torch.ones(len(columns.said), dtype=x.dtype)
-        offset, slope = torch.zeros_like(scale), x.new_zeros(len(scale), x.shape[1])
-        if columns.alike:
-            values, stand_for = unpacked(y, len(columns.kinds))
-            values = values[..., columns.normals].mT
-            mean = (values * stand_for[:, None]).sum(dim=2, keepdim=True)
-            away = values - mean / _total(stand_for)[:, None, None]
-            log_width = _usual_width(away, stand_for[:, None])
-            return cls(log_width, torch.full_like(log_width, APART), scale, offset, slope)
         values, weights = some_of(*unpacked(y, len(columns.kinds)))
-        functions = columns.functions(values)
         beside = torch.cat([torch.ones_like(x[:, :1]), x], dim=1)
-        widths, linear = [], x.new_zeros(*columns.allowed.shape, beside.shape[1])
+        linear = x.new_zeros(*columns.allowed.shape, beside.shape[1])
+        scale, widths = x.new_ones(len(columns.said)), []
+        if columns.alike and len(columns.normals):
+            return cls(*_width_alone(y, columns), scale, linear[0, :, 0], linear[0, :, 1:])
+        functions, there = columns.functions(values), (values < ABSENT) * (weights > 0)[..., None]
+        values = torch.where(there, values, 0.0)
         for place, column in enumerate(columns.normals.tolist()):
-            first = place * PARTS * columns.mixed
-            local = torch.arange(first, first + columns.mixed)
-            may = columns.allowed[:, first]
-            there = (values[..., column] < ABSENT) * (weights > 0)
-            value = torch.where(there, values[..., column], 0.0)
-            found, left = _regressed(beside, functions[:, may], value, there.to(x))
+            local = place * PARTS * columns.mixed + torch.arange(columns.mixed)
+            may, counts = columns.allowed[:, local[0]], there[..., column].to(x)
+            found, left = regressed(beside, functions[:, may], values[..., column], counts)
             linear[may.nonzero(), local] = found[:, None]
-            widths.append(_usual_width(left, there.to(x)))
-            unit = torch.zeros(columns.allowed.shape[1], dtype=torch.bool)
-            unit[local] = True
-            scale[columns.back(unit.to(x)[:, None].expand(-1, len(may))) > 0] = widths[-1].exp()
+            widths.append(_usual_width(left, counts))
+            mine = torch.zeros(columns.allowed.shape, dtype=torch.bool)
+            mine[:, local] = True
+            scale[mine.flatten()[columns.said]] = widths[-1].exp()
+        for local, column in enumerate(columns.binaries.tolist(), columns.n_normal):
+            may, came = columns.allowed[:, local], values[..., column]
+            linear[may, local] = log_odds(beside, functions[:, may], came)
         log_width = torch.stack(widths) if widths else x.new_zeros(0)
         linear = linear.flatten(0, 1)[columns.said]
         reach = APART_GIVEN * log_width.exp()
@@ -159,14 +165,15 @@ class _Sets(NamedTuple):
     ) -> Tensor:
         """Say how the sum over networks of mean losses of an entry changes with what they say."""
         del networks  # all see the same entries
+        laws = len(self.columns.normals) + len(self.columns.binaries)
+        some = min(LOOKED_AT, max(FEWEST_LOOKED_AT, VALUES_LOOKED_AT // laws))
         first = torch.rand(rows.shape, generator=generator)[..., None]
-        share = (first + torch.arange(LOOKED_AT)) / LOOKED_AT
+        share = (first + torch.arange(some)) / some
         at = (share * self.size[rows][..., None]).long().clamp(max=self.entries.shape[1] - 1)
         entries = self.entries[rows[..., None], at]
         functions = self.columns.functions(entries)
-        laws = self._laws(said, self.x[rows], functions)
-        even = torch.full_like(entries[..., 0], 1 / (LOOKED_AT * rows.shape[1]))
-        _, steep = laws.steepness(entries, even)
+        even = torch.full_like(entries[..., 0], 1 / (some * rows.shape[1]))
+        _, steep = self._laws(said, self.x[rows], functions).steepness(entries, even)
         return -self.columns.back(steep @ functions.mT) * self.begin.scale.to(said)
 
     def loss(self, weights: list[Tensor], held: list[Tensor]) -> float:
@@ -221,36 +228,17 @@ def _even(values: Tensor, there: Tensor) -> bool:
     return bool(ratio < 1 + SURE * (2 / len(count)) ** 0.5)
 
 
-def _regressed(
-    beside: Tensor, functions: Tensor, values: Tensor, there: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Regress values (rows, entries) on (rows, n) times functions (rows, functions, entries).
-
-    Rows are weighed by how little is left of them. Gives factors (functions, n), and what is left.
-    """
-    mine = functions * there[:, None]
-    squares, products = mine @ functions.mT, (mine @ values[:, :, None])[:, :, 0]
-    count, weights = there.sum(dim=1).clamp(min=1.0), torch.ones_like(values[:, 0])
-    n, left = functions.shape[1] * beside.shape[1], values
-    found = values.new_zeros(functions.shape[1], beside.shape[1])
-    for _ in range(PASSES):
-        weighed = weights[:, None] * beside
-        outer = torch.einsum("ri,rj,rbc->bicj", weighed, beside, squares).reshape(n, n)
-        size = outer.diagonal().sqrt().clamp(min=SMALLEST_VARIANCE)
-        outer = outer / (size[:, None] * size) + RIDGE * torch.eye(n, dtype=outer.dtype)
-        right = torch.einsum("ri,rb->bi", weighed, products).reshape(n) / size
-        found = (torch.linalg.solve(outer, right) / size).reshape(found.shape)
-        left = values - ((beside @ found.T)[:, None] @ functions)[:, 0]
-        square = (left.square() * there).sum(dim=1) / count
-        weights = 1 / square.clamp(min=SMALLEST_VARIANCE)
-    return found, left
+def _width_alone(y: Tensor, columns: Columns) -> tuple[Tensor, Tensor]:
+    """Give the log width of sets of a single column, and how far means go."""
+    values, stand_for = unpacked(y, 1)
+    values, stand_for = values[..., columns.normals].mT, stand_for[:, None]
+    total = stand_for.sum(dim=2, keepdim=True).clamp(min=1.0)
+    away = values - (values * stand_for).sum(dim=2, keepdim=True) / total
+    log_width = _usual_width(away, stand_for)
+    return log_width, torch.full_like(log_width, APART)
 
 
 def _usual_width(away: Tensor, there: Tensor) -> Tensor:
     """Give the median over sets of the log width of what is away (rows, ..., entries)."""
     square = (away.square() * there).sum(dim=-1) / there.sum(dim=-1).clamp(min=1.0)
     return 0.5 * square.clamp(min=SMALLEST_VARIANCE).log().median(dim=0).values
-
-
-def _total(stand_for: Tensor) -> Tensor:
-    return stand_for.sum(dim=1).clamp(min=1.0)

@@ -129,6 +129,8 @@ class Entries:
         if beside or observations.series or len(observations.sets) != 1:
             return None
         ((name, padded),) = observations.sets.items()
+        if padded.sizes.max() < 2:
+            return None
         some = padded[:LOOKED_AT]
         found = [Column.of(values) for values in some.values[some.mask].T]
         columns = tuple(one for one in found if one is not None)
@@ -171,8 +173,10 @@ class Entries:
         never = ~np.array([column.gaps for column in self.columns])
         known = padded.mask & ~np.isnan(padded.values[:, :, never]).any(axis=2)
         size = known.sum(axis=1, keepdims=True)
-        by = padded.values[:, :, 0] if len(self.columns) == 1 else np.zeros(known.shape)
-        by = np.where(known, by, np.inf)
+        by = np.where(known, 0.0, np.inf)
+        if len(self.columns) == 1:
+            last = np.finfo(float).max  # what is missing comes after what is there
+            by = np.where(known, np.nan_to_num(padded.values[:, :, 0], nan=last), np.inf)
         beyond = max(0, self.read - known.shape[1])
         order = np.pad(np.argsort(by, axis=1, kind="stable"), ((0, 0), (0, beyond)))
         place = np.arange(self.read)
@@ -204,5 +208,5 @@ class Entries:
             name,
             int(arrays[READ]),
             scale,
-            tuple(Column(l[~np.isnan(l)], bool(d), bool(g)) for l, d, g in columns),
+            tuple(Column(each[~np.isnan(each)], bool(d), bool(g)) for each, d, g in columns),
         )

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from sbi_inn.flows import LaplaceStart
-from sbi_inn.flows.entry_law import Laws
 from sbi_inn.flows.laplace import Box, modes
 from sbi_inn.flows.likelihood_learning import of_entries
 from sbi_inn.flows.likelihood_networks import Size
+from sbi_inn.flows.mixed_normals import Laws
 
 ENTRIES = 60
 SIZE = Size(64, 3_000, 5e-3)
@@ -123,7 +123,8 @@ def test_what_is_not_there_does_not_count(likelihoods):
 
 def test_mixed_laws_are_a_density():
     draw = torch.Generator().manual_seed(1)
-    laws = Laws.of(torch.randn(4, 18, generator=draw).double(), torch.zeros(()).double())
+    said = torch.randn(4, 18, 1, generator=draw).double()
+    laws = Laws.of(said, torch.zeros(()).double(), torch.ones(()).double())
     grid = torch.linspace(-30, 30, 6_001).double()
     density = laws.likely(grid.expand(4, -1)).exp() / math.sqrt(2 * math.pi)
     torch.testing.assert_close(torch.trapezoid(density, grid), torch.ones(4).double())
@@ -136,7 +137,7 @@ def test_a_start_by_entries_is_read_from_a_file():
     columns = tuple(range(2, context.shape[1]))
 
     def fresh():
-        return LaplaceStart(2, context.shape[1], 2, columns, of_sets=True)
+        return LaplaceStart(2, context.shape[1], 2, columns, of_sets=1)
 
     start = fresh()
     start.fit(x.float(), context)
