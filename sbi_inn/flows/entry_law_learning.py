@@ -23,6 +23,8 @@ AT_ONCE = 500
 # Sets that are looked at to see what columns parameters change, and how many of its own standard
 # deviations a ratio of variances is above 1 where they do.
 SEEN, SURE = 2_000, 5.0
+# Nats of a set that networks have to add to what is linear, at least.
+WORTH = 0.1
 # Sets of which it is learned what is linear.
 REGRESSED = 4_000
 
@@ -53,7 +55,7 @@ def learned(
         members.append(member)
     n_said = len(table.columns.said)
     nothing = _nothing(len(rows), x.shape[1], n_said)
-    without = table.loss(nothing, held)
+    without = table.loss(nothing, held) - WORTH
     loss, weights = taught(table, n_said, rows, held, size, without, linear=True)
     put(members, weights if loss < without else nothing)
     for member in members:
@@ -100,7 +102,8 @@ class _Begin(NamedTuple):
         scale, widths = x.new_ones(len(columns.said)), []
         if columns.alike and len(columns.normals):
             return cls(*_width_alone(y, columns), scale, linear[0, :, 0], linear[0, :, 1:])
-        functions, there = columns.functions(values), (values < ABSENT) * (weights > 0)[..., None]
+        there = (values < ABSENT) * (weights > 0)[..., None]
+        functions = columns.functions(values).expand(-1, -1, values.shape[1])
         values = torch.where(there, values, 0.0)
         for place, column in enumerate(columns.normals.tolist()):
             local = place * PARTS * columns.mixed + torch.arange(columns.mixed)

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from sbi_inn.flows import LaplaceStart
+from sbi_inn.flows.entry_columns import ABSENT, BINARY, FREE, NORMAL
+from sbi_inn.flows.entry_law import EntryLaw
 from sbi_inn.flows.laplace import Box, modes
 from sbi_inn.flows.likelihood_learning import of_entries
 from sbi_inn.flows.likelihood_networks import Size
@@ -150,3 +152,98 @@ def test_a_start_by_entries_is_read_from_a_file():
     # The exact posterior's log density is about 3.7 nats above that of the prior.
     gain = -0.5 * z.square().sum(dim=1) + log_det + 0.5 * x.square().sum(dim=1)
     assert gain.median() > 2.5
+
+
+def seen_and_done(n, seed=1):
+    """Three parameters, and sets of 30: what follows a line, where it is known; choices."""
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 3, generator=draw).double()
+    place, noise, chance = torch.rand(3, n, 30, generator=draw).double()
+    place, noise = 2 * place - 1, torch.special.ndtri(noise.clamp(1e-6, 1 - 1e-6))
+    missing = torch.rand(n, 30, generator=draw) < 0.2
+    value = x[:, :1] + x[:, 1:2] * place + torch.exp(0.5 * x[:, 2:]) * noise
+    value = torch.where(missing, ABSENT, value)
+    chose = 2.0 * (chance < torch.sigmoid(x[:, :1] - 2 * place)) - 1
+    gone = torch.where(missing, 1.0, -1.0).double()
+    entries = torch.stack([chose, gone, value, place], dim=2)
+    return x, torch.cat([torch.full((n, 1), 30.0).double(), entries.flatten(1)], dim=1)
+
+
+def exact_of_several(x, y):
+    chose, _, value, place = y[:, 1:].unflatten(1, (30, 4)).unbind(dim=2)
+    noise = (value - x[:, :1] - x[:, 1:2] * place) * torch.exp(-0.5 * x[:, 2:])
+    normal = torch.where(value < ABSENT, -0.5 * noise.square() - 0.5 * x[:, 2:], 0.0)
+    odds = torch.nn.functional.logsigmoid(chose * (x[:, :1] - 2 * place))
+    return (normal + odds).sum(dim=1)
+
+
+@pytest.fixture(scope="module")
+def of_several():
+    return of_entries(*seen_and_done(2_000), size=SIZE, columns=4)
+
+
+def test_what_parameters_do_not_change_is_free(of_several):
+    whole, folds = of_several
+    for one in (whole, *folds):
+        assert one.kinds.tolist() == [BINARY, FREE, NORMAL, FREE]
+        assert one.bends.tolist() == [False, False, True, True]
+
+
+def test_columns_follow_those_before_them(of_several):
+    x, y = seen_and_done(300, seed=2)
+    _, found = of_several[0].compare(x, y)
+    off = found - exact_of_several(x, y)
+    assert (off - off.median()).abs().median() < 0.4
+    for axis in range(3):
+        shift = torch.zeros(3).double()
+        shift[axis] = 0.4
+        learned, right = (
+            one(x, y) - one(x + shift, y)
+            for one in (lambda *row: of_several[0].compare(*row)[1], exact_of_several)
+        )
+        torch.testing.assert_close(learned.median(), right.median(), rtol=0.1, atol=0.15)
+
+
+def test_slopes_of_several_columns_are_those_of_the_density(of_several):
+    x, y = seen_and_done(50, seed=3)
+    up = of_several[0].uphill(x, y, x[:, :0])
+    for axis in range(3):
+        step = torch.zeros(3).double()
+        step[axis] = 1e-5
+        less, more = (of_several[0].compare(at, y)[1] for at in (x - step, x + step))
+        torch.testing.assert_close(up.steepest[:, axis], (more - less) / 2e-5, rtol=1e-4, atol=1e-3)
+
+
+def test_information_of_several_columns_is_the_exact_one(of_several):
+    x, y = seen_and_done(300, seed=4)
+    x = 0.5 * x
+    found = of_several[0].uphill(x, y, x[:, :0]).information
+    _, _, value, place = y[:, 1:].unflatten(1, (30, 4)).unbind(dim=2)
+    there, precise = (value < ABSENT).double(), torch.exp(-x[:, 2])
+    chance = torch.sigmoid(x[:, :1] - 2 * place)
+    right = [
+        precise * there.sum(dim=1) + (chance * (1 - chance)).sum(dim=1),
+        precise * (there * place.square()).sum(dim=1),
+        0.5 * there.sum(dim=1),
+    ]
+    for axis, each in enumerate(right):
+        assert (found[:, axis, axis] / each).log().abs().median() < 0.15
+
+
+def test_a_law_of_several_columns_is_read_from_a_file(of_several):
+    x, y = seen_and_done(20, seed=5)
+    other = EntryLaw(3, y.shape[1])
+    other.load_state_dict(of_several[0].state_dict())
+    for one, same in zip(*(law.compare(x, y) for law in (of_several[0], other)), strict=True):
+        torch.testing.assert_close(one, same)
+
+
+def test_a_law_that_is_linear_needs_no_network():
+    draw = torch.Generator().manual_seed(1)
+    x = torch.randn(1_500, 1, generator=draw).double()
+    chose = 2.0 * (torch.rand(1_500, 40, generator=draw) < torch.sigmoid(x + 0.5)) - 1
+    y = torch.cat([torch.full((1_500, 1), 40.0).double(), chose.double()], dim=1)
+    whole, _ = of_entries(x, y, size=Size(32, 400, 5e-3))
+    assert whole.first.shape[0] == 1
+    scaled = torch.tensor([[-1.0], [0.0], [2.0]]).double()
+    torch.testing.assert_close(whole.said(whole.scaled(scaled)), scaled + 0.5, atol=0.05, rtol=0.05)

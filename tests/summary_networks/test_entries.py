@@ -197,7 +197,7 @@ def test_the_posterior_is_the_exact_one(fitted):
     assert 0.8 < np.median(wide) < 1.35
 
 
-PATIENTS = 60
+PATIENTS = 150
 
 
 @si.simulator(batched=True, sets={"n": ["survived", "dose", "sex"]})
@@ -211,7 +211,7 @@ def doses(middle, by_dose, rng):
 
 def test_a_logistic_regression_is_the_exact_one():
     """Against sums over a grid of both parameters."""
-    prior = si.Prior(middle=st.norm(0, 2), by_dose=st.norm(0, 2))
+    prior = si.Prior(middle=st.norm(0, 4), by_dose=st.norm(0, 4))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(laplace_start, "ENTRIES_OF_SEVERAL", Size(64, 4_000, 5e-3))
         posterior = si.fit_posterior(
@@ -232,7 +232,7 @@ def test_a_logistic_regression_is_the_exact_one():
     for truth in ((0.5, 1.0), (-1.0, 0.5), (0.0, -2.0), (1.0, 0.0)):
         y = doses(*(np.array([value]) for value in truth), rng=rng)
         y = {name: values[0] for name, values in y.items()}
-        log = -0.5 * (middle**2 + by_dose**2) / 4
+        log = -0.5 * (middle**2 + by_dose**2) / 16
         for dose, survived in zip(y["dose"], y["survived"], strict=True):
             log = log + sp.log_expit((2 * survived - 1) * (middle + by_dose * dose))
         weights = np.exp(log - log.max())
