@@ -179,6 +179,9 @@ class Autoregressive(LearnedOfParameters):
     from_middle = False
     """As of a `Likelihood`: softer laws lead to the same mode from far away."""
 
+    coarse = None
+    """As of a `Likelihood`."""
+
     alone = True
     """As of a `Likelihood`."""
 

@@ -10,6 +10,7 @@ set lose much of what a few hundred draws tell.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -109,7 +110,7 @@ class EntryLaw(LearnedOfParameters):
         self.reach.fill_(APART)
         self.register_buffer("kinds", columns.kinds)
         self.register_buffer("bends", columns.bends)
-        self.columns = columns
+        self.columns, self.every = columns, 1
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Read a file: it says what columns there are; older ones had one."""
@@ -131,10 +132,18 @@ class EntryLaw(LearnedOfParameters):
         """Laws that show the way to a mode from farther: none."""
         return []
 
+    @property
+    def coarse(self) -> EntryLaw | None:
+        """The same law, which reads a part of the entries: to search with."""
+        if self.every > 1:
+            return None
+        found = copy(self)
+        found.every = GLANCED
+        return found
+
     def around(self, x: Tensor, y: Tensor, given: Tensor, within: Within) -> list[Tensor]:
         """Give the likeliest of many places around those foreseen, by a part of the entries."""
-        entries, stand_for = unpacked(y, len(self.kinds))
-        entries, stand_for = entries[:, ::GLANCED].contiguous(), stand_for[:, ::GLANCED]
+        entries, stand_for = unpacked(y, len(self.kinds), GLANCED)
         functions, found = self.columns.functions(entries), []
         for apart in self.apart:
             said = self.said(self.scaled(within(x + apart), given))
@@ -155,11 +164,11 @@ class EntryLaw(LearnedOfParameters):
 
     def compare(self, x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compare sets (batch, 1 + numbers) with what parameters lead to: as a `Likelihood`."""
-        entries, stand_for = unpacked(y, len(self.kinds))
+        entries, stand_for = unpacked(y, len(self.kinds), self.every)
         factors = self.columns.factors(self.said(self.scaled(x, given)))
         likely = self._laws(factors @ self.columns.functions(entries)).likely(entries)
         likely = (likely * stand_for).sum(dim=1)
-        some, weights = some_of(entries, stand_for, alike=self.columns.alike)
+        some, weights = some_of(entries, stand_for, self._looked_at)
         usual = self._laws(factors @ self.columns.functions(some)).usual(some)
         usual = (usual * weights).sum(dim=1)
         return _misfit((usual - likely) / _total(stand_for)), likely
@@ -170,19 +179,24 @@ class EntryLaw(LearnedOfParameters):
         That of an entry is expected of the law: the squared slopes of the entries that came are
         far too large where they do not fit.
         """
-        entries, stand_for = unpacked(y, len(self.kinds))
+        entries, stand_for = unpacked(y, len(self.kinds), self.every)
         said, slope = self.said_and_slopes(self.scaled(x, given))
         factors, slope = self.columns.factors(said), self.columns.factors(slope)
         functions = self.columns.functions(entries)
         likely, steep = self._laws(factors @ functions).steepness(entries, stand_for)
         steepest = (slope * (steep @ functions.mT)[:, None]).sum(dim=(2, 3))
-        some, weights = some_of(entries, stand_for, alike=self.columns.alike)
+        some, weights = some_of(entries, stand_for, self._looked_at)
         functions = self.columns.functions(some)
         laws = self._laws(factors @ functions)
         information = laws.information(slope @ functions[:, None], some, weights)
         likely, usual = (likely * stand_for).sum(dim=1), (laws.usual(some) * weights).sum(dim=1)
         misfit = _misfit((usual - likely) / _total(stand_for))
         return Uphill(misfit[:, None], -likely, steepest, information)
+
+    @property
+    def _looked_at(self) -> int:
+        """How many entries are looked at for information."""
+        return 1 if self.columns.alike else LOOKED_AT // self.every
 
     def _laws(self, local: Tensor) -> EntryLaws:
         return EntryLaws.of(local, self.columns, self.log_width, self.reach)
@@ -282,23 +296,27 @@ class _Values(NamedTuple):
         return cls(values, there, known[..., columns.binaries, :])
 
 
-def unpacked(y: Tensor, columns: int) -> tuple[Tensor, Tensor]:
-    """Give entries, (..., entries, columns), and how many each stands for, of what is read."""
+def unpacked(y: Tensor, columns: int, every: int = 1) -> tuple[Tensor, Tensor]:
+    """Give entries, (..., entries, columns), and how many each stands for, of what is read.
+
+    One in so many of them.
+    """
     size, entries = y[..., :1], y[..., 1:].unflatten(-1, (-1, columns))
-    place = torch.arange(entries.shape[-2], dtype=y.dtype, device=y.device)
-    return entries, (place < size) * (size / entries.shape[-2]).clamp(min=1.0)
+    place = torch.arange(0, entries.shape[-2], every, dtype=y.dtype, device=y.device)
+    stand_for = (place < size) * (size / entries.shape[-2]).clamp(min=1.0)
+    if every == 1:
+        return entries, stand_for
+    stand_for = stand_for * size / stand_for.sum(dim=-1, keepdim=True).clamp(min=1.0)
+    return entries[..., ::every, :].contiguous(), stand_for
 
 
-def some_of(entries: Tensor, stand_for: Tensor, *, alike: bool = False) -> tuple[Tensor, Tensor]:
-    """Give some entries of sets, and how many each of them stands for."""
-    total = _total(stand_for)[:, None]
-    if alike:
-        return entries[:, :1], total
+def some_of(entries: Tensor, stand_for: Tensor, most: int = LOOKED_AT) -> tuple[Tensor, Tensor]:
+    """Give so many entries of sets, and how many each of them stands for."""
     there = (stand_for > 0).sum(dim=1, keepdim=True).clamp(min=1)
-    most = min(LOOKED_AT, entries.shape[1])
+    most = min(most, entries.shape[1])
     place = torch.arange(most, device=entries.device)
     at = torch.where(there > most, ((place + 0.5) * there / most).long(), place)
-    weights = total / there.clamp(max=most) * (place < there)
+    weights = _total(stand_for)[:, None] / there.clamp(max=most) * (place < there)
     return entries.take_along_dim(at[:, :, None], dim=1), weights
 
 

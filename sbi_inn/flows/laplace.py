@@ -20,6 +20,8 @@ SOFT_STEPS = 8
 SETTLED = 1e-3
 # Damping of the first step.
 DAMPING = 1e-3
+# Places that are gone on from, of those that a law of fewer entries leads to.
+KEPT = 2
 # Smallest and largest damping.
 DAMPED = (1e-6, 1e4)
 # By what it is multiplied after a step that helped.
@@ -136,8 +138,11 @@ def modes(
     most = SLOPES_AT_ONCE // likelihood.passes
     at_once = min(AT_ONCE, max(1, most // (y.shape[1] * likelihood.dim)))
     for rows in torch.arange(len(y), device=y.device).split(at_once):
-        climb = partial(_climbed, likelihood, prior, y[rows], given[rows])
-        found = [climb(start[rows]) for start in starts]
+        climb = partial(_climbed, prior=prior, y=y[rows], given=given[rows])
+        begin = [start[rows] for start in starts]
+        if likelihood.coarse is not None and len(begin) > KEPT:
+            begin = _likeliest([climb(likelihood.coarse, x=start) for start in begin])
+        found = [climb(likelihood, x=start) for start in begin]
         best = found[0]
         for other in found[1:]:
             better = other.loss < best.loss
@@ -160,6 +165,13 @@ def normal_law(mode: Mode, floor: Tensor) -> Seen:
     misfit = mode.misfit.clamp(min=SMALLEST_MISFIT).log()
     told = torch.cat([mode.place, width, misfit, misfit.square()], dim=1)
     return Seen(mode.place, torch.linalg.cholesky(torch.linalg.inv(covariance)), told)
+
+
+def _likeliest(found: list[Mode]) -> list[Tensor]:
+    """Give the places of the likeliest of some modes, (batch, dim) each."""
+    best = torch.stack([mode.loss for mode in found]).topk(KEPT, dim=0, largest=False).indices
+    places, rows = torch.stack([mode.place for mode in found]), torch.arange(best.shape[1])
+    return [places[which, rows] for which in best]
 
 
 def _climbed(likelihood: AnyLikelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor) -> Mode:

@@ -88,6 +88,9 @@ class Likelihood(LearnedOfParameters):
     from_middle = True
     """Whether a search for a mode begins at the middle of all parameters, too."""
 
+    coarse = None
+    """A law to search with that reads less; None where all is read at once."""
+
     alone = False
     """Whether a start may mend its normal laws alike at all observations, if that is better."""
 

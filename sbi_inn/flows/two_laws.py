@@ -91,6 +91,9 @@ class TwoLaws(LearnedOfParameters):
     from_middle = True
     """As of a `Likelihood`."""
 
+    coarse = None
+    """As of a `Likelihood`."""
+
     alone = False
     """As of a `Likelihood`."""
 

@@ -12,10 +12,18 @@ from sbi_inn.flows.entry_columns import ABSENT
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.summary_networks.columns import named
 from sbi_inn.summary_networks.location import location_scale, squash, thinned
-from sbi_inn.typing import AnyArray, FloatArray, IntArray
+from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 # Names of arrays in files.
-SCALE, READ, LEVELS, DISCRETE, GAPS = "scale:", "read", "levels", "discrete", "gaps"
+SCALE, READ, LEVELS = "scale:", "read", "levels"
+DISCRETE, GAPS, LOGGED = "discrete", "gaps", "logged"
+    "scale:",
+    "read",
+    "levels",
+    "discrete",
+    "gaps",
+    "logged",
+)
 # Entries of a set of single numbers that are read; of a larger one so many, evenly spaced in their
 # order. Of several columns, which have no order, more are read: what is not read is lost.
 MOST, MOST_OF_SEVERAL = 256, 1_000
@@ -27,6 +35,8 @@ DIFFERENT = 0.99
 # Values of a discrete column, at most; those that recur in a continuous one, at most; and the share
 # of entries that such a value has, at least.
 FEW, FEW_RECURRING, RECURRING = 8, 3, 0.01
+# How much less the log width of logarithms varies between sets, where these are read.
+ALIKE = 0.5
 # Sets that are looked at to see that.
 LOOKED_AT = 500
 
@@ -47,18 +57,26 @@ class Column:
         Whether there are no others.
     gaps : bool
         Whether some are missing.
+    logged : bool
+        Whether the logarithm of others is read.
     """
 
     levels: FloatArray
     discrete: bool
     gaps: bool
+    logged: bool = False
 
     @classmethod
-    def of(cls, values: FloatArray) -> Column | None:
-        """Look at values (n,), some of which may be missing; None if it is neither."""
-        known = values[~np.isnan(values)]
+    def of(cls, values: FloatArray, there: BoolArray) -> Column | None:
+        """Look at values (sets, entries), where these are there; None if it is neither.
+
+        Some may be missing. Where values are positive, and their logarithms vary about as much in
+        each set while they themselves do not, a parameter multiplies them.
+        """
+        gaps = bool(np.isnan(values[there]).any())
+        there = there & ~np.isnan(values)
+        known = values[there]
         found, counts = np.unique(known, return_counts=True)
-        gaps = len(known) < len(values)
         if len(found) <= FEW:
             return cls(found[:-1], discrete=True, gaps=gaps)
         levels = found[counts >= max(2, RECURRING * len(known))]
@@ -66,7 +84,8 @@ class Column:
         different = (len(found) - len(levels)) >= DIFFERENT * others
         if len(levels) > FEW_RECURRING or not others or not different:
             return None
-        return cls(levels, discrete=False, gaps=gaps)
+        logged = _multiplied(values, there & ~np.isin(values, levels))
+        return cls(levels, discrete=False, gaps=gaps, logged=logged)
 
     @property
     def width(self) -> int:
@@ -81,9 +100,21 @@ class Column:
             found.append(np.where(there, np.where(is_it, 1.0, -1.0), ABSENT))
             there &= ~is_it
         if not self.discrete:
-            scaled = squash(np.where(known, values, scale[0])[..., None], scale[:, None])[..., 0]
+            values = self.as_read(np.where(there, values, 1.0))
+            scaled = squash(values[..., None], scale[:, None])[..., 0]
             found.append(np.where(there, scaled, ABSENT))
         return found
+
+    def as_read(self, values: FloatArray) -> FloatArray:
+        """Give logarithms where these are read."""
+        return np.log(np.maximum(values, np.finfo(float).tiny)) if self.logged else values
+
+    def scale(self, values: FloatArray) -> FloatArray:
+        """Give the median and spread of what is read of values (n,) that do not recur, (2,)."""
+        others = values[~np.isnan(values) & ~np.isin(values, self.levels)]
+        if self.discrete:
+            return np.array([0.0, 1.0])
+        return location_scale(self.as_read(thinned(others[:, None])))[:, 0]
 
 
 @dataclass(frozen=True)
@@ -132,13 +163,14 @@ class Entries:
         if padded.sizes.max() < 2:
             return None
         some = padded[:LOOKED_AT]
-        found = [Column.of(values) for values in some.values[some.mask].T]
+        found = [Column.of(values, some.mask) for values in np.moveaxis(some.values, 2, 0)]
         columns = tuple(one for one in found if one is not None)
         width = sum(one.width for one in columns)
         if len(columns) < len(found) or not 0 < width <= MOST_OF_ENTRY:
             return None
         most = MOST if len(columns) == 1 else min(MOST_OF_SEVERAL, MOST_NUMBERS // width)
-        scale = location_scale(thinned(padded.values[padded.mask]))
+        every = zip(columns, padded.values[padded.mask].T, strict=True)
+        scale = np.stack([column.scale(values) for column, values in every], axis=1)
         return cls(name, min(padded.values.shape[1], most), scale, columns)
 
     @property
@@ -195,6 +227,7 @@ class Entries:
             LEVELS: levels,
             DISCRETE: np.array([column.discrete for column in self.columns]),
             GAPS: np.array([column.gaps for column in self.columns]),
+            LOGGED: np.array([column.logged for column in self.columns]),
         }
 
     @classmethod
@@ -203,10 +236,20 @@ class Entries:
         ((name, scale),) = named(SCALE, arrays).items()
         no = np.zeros(1, dtype=bool)
         levels = arrays.get(LEVELS, np.full((1, FEW), np.nan))
-        columns = zip(levels, arrays.get(DISCRETE, no), arrays.get(GAPS, no), strict=True)
-        return cls(
-            name,
-            int(arrays[READ]),
-            scale,
-            tuple(Column(each[~np.isnan(each)], bool(d), bool(g)) for each, d, g in columns),
-        )
+        said = (arrays.get(name, no).tolist() for name in (DISCRETE, GAPS, LOGGED))
+        each = zip(levels, *said, strict=True)
+        columns = tuple(Column(mine[~np.isnan(mine)], *others) for mine, *others in each)
+        return cls(name, int(arrays[READ]), scale, columns)
+
+
+def _multiplied(values: FloatArray, there: BoolArray) -> bool:
+    """Whether logarithms of values (sets, entries) vary in sets more alike than they do."""
+    if not (values[there] > 0).all():
+        return False
+    there = there & (there.sum(axis=1, keepdims=True) > 2)
+    rows = there.any(axis=1)
+    values = np.where(there, values, np.nan)[rows]
+    with np.errstate(divide="ignore"):
+        plain, logged = (np.log(np.nanstd(each, axis=1)) for each in (values, np.log(values)))
+    both = np.isfinite(plain) & np.isfinite(logged)
+    return bool(both.any()) and logged[both].var() < ALIKE * plain[both].var()

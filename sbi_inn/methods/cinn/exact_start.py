@@ -115,7 +115,7 @@ def with_likelihood(
         listed = exact.with_entries(data.observations[data.train])
     if listed is None or data.dim + len(listed.givens) > MOST_PARAMETERS:
         return exact, emulated(exact, data, beat)
-    others = emulated(exact, data)
+    others = emulated(exact, data, rivals=False)
     if others:
         less, more = (
             _begun(one, *_some(one, data), columns)
@@ -126,26 +126,30 @@ def with_likelihood(
     return listed, listed.last
 
 
-def emulated(exact: Exact, data: TrainingData, beat: float | None = None) -> tuple[int, ...]:
+def emulated(
+    exact: Exact, data: TrainingData, beat: float | None = None, *, rivals: bool = True
+) -> tuple[int, ...]:
     """Give the features of which a likelihood may be learned; none where it cannot be afforded.
 
     Of curves these are their entries or what describes them, whichever tells parameters apart best.
     They are read as they are in place of their normal scores, counts as such, of sets how many
     entries lie between limits, and of long curves all entries, where a start makes left-out rows
-    likelier by it. None, too, if the loss of these is far from one to `beat`.
+    likelier by it; without `rivals` that is not tried. None, too, if the loss of these is far from
+    one to `beat`.
     """
     found = exact.ways(MOST_BINARY if binary(data) else MOST_OBSERVABLES)
     if not found or not may_learn(data) or data.dim + len(exact.givens) > MOST_PARAMETERS:
         return ()
-    rivals = [found.pop(way) for way in DISCRETE if way in found]
+    discrete = [found.pop(way) for way in DISCRETE if way in found]
     told = partial(_tells, exact, data)
     best = max(found.values(), key=told) if len(found) > 1 else next(iter(found.values()), ())
     entries = found.get("observables", ()) if exact.source.curves else ()
     series = (entries,) if len(entries) >= SHORTEST else ()
     plain = [exact.unscored(columns) for columns in (best, *series)]
-    others = [other for other in dict.fromkeys((*plain, *rivals)) if other and other != best]
-    if not best and rivals:
-        best, others = rivals[0], rivals[1:]
+    others = [other for other in dict.fromkeys((*plain, *discrete)) if other and other != best]
+    if not best and discrete:
+        best, others = discrete[0], discrete[1:]
+    others = others if rivals else []
     if not others and (beat is None or not best):
         return best
     begun = partial(_begun, exact, *_some(exact, data))
