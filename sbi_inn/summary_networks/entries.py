@@ -17,13 +17,6 @@ from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 # Names of arrays in files.
 SCALE, READ, LEVELS = "scale:", "read", "levels"
 DISCRETE, GAPS, LOGGED = "discrete", "gaps", "logged"
-    "scale:",
-    "read",
-    "levels",
-    "discrete",
-    "gaps",
-    "logged",
-)
 # Entries of a set of single numbers that are read; of a larger one so many, evenly spaced in their
 # order. Of several columns, which have no order, more are read: what is not read is lost.
 MOST, MOST_OF_SEVERAL = 256, 1_000
