@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from sbi_inn.flows.entry_columns import ABSENT, NORMAL, Columns
 from sbi_inn.flows.learned_of_parameters import LearnedOfParameters
 from sbi_inn.flows.likelihood_networks import SMALL
-from sbi_inn.flows.mixed_normals import Laws, inside
+from sbi_inn.flows.mixed_normals import NODES, Laws, inside
 from sbi_inn.flows.observable_laws import Uphill, Within
 
 # How far means go where nothing is said of them: in spreads of all entries of a single column, and
@@ -29,8 +29,9 @@ APART, APART_GIVEN = 2.0, 0.5
 # Places around the one foreseen that a search for a mode may begin at; so many of the likeliest
 # are taken, and one entry in so many says which.
 STARTS, CLIMBED, GLANCED = 256, 6, 4
-# Entries of a set whose information stands for that of all, where each follows a law of its own.
-LOOKED_AT = 48
+# Entries of a set whose information stands for that of all, where each follows a law of its own: so
+# many of one column, or fewer of each of several; and places at each law.
+LOOKED_AT, FEWEST_LOOKED_AT, FEW_NODES = 48, 12, 3
 # Largest difference of mean log densities that counts, in nats.
 MISFIT = 3.0
 # Slopes are as large for each of so many entries.
@@ -196,7 +197,10 @@ class EntryLaw(LearnedOfParameters):
     @property
     def _looked_at(self) -> int:
         """How many entries are looked at for information."""
-        return 1 if self.columns.alike else LOOKED_AT // self.every
+        if self.columns.alike:
+            return 1
+        most = LOOKED_AT // max(1, len(self.columns.normals))
+        return max(most, FEWEST_LOOKED_AT) // self.every
 
     def _laws(self, local: Tensor) -> EntryLaws:
         return EntryLaws.of(local, self.columns, self.log_width, self.reach)
@@ -252,7 +256,7 @@ class EntryLaws(NamedTuple):
     def usual(self, entries: Tensor) -> Tensor:
         """Give log densities that are expected, given the columns before, (..., entries)."""
         seen, laws, odds = _Values.of(entries, self.columns), self._apart(), self.odds
-        nodes, weights = laws.nodes()
+        nodes, weights = laws.nodes(self._of_each)
         found = (laws.likely(nodes) * weights).sum(dim=-1) * seen.there
         chance = torch.sigmoid(odds)
         of_odds = chance * F.logsigmoid(odds) + (1 - chance) * F.logsigmoid(-odds)
@@ -264,13 +268,18 @@ class EntryLaws(NamedTuple):
         of_normal, of_odds = self.columns.parted(slope)
         # (batch, columns, entries, dim, 3 mixed)
         of_normal = (of_normal * inside(self.said)[:, None]).permute(0, 2, 4, 1, 3)
-        nodes, node_weights = laws.nodes()
+        nodes, node_weights = laws.nodes(self._of_each)
         steep = of_normal @ laws.scores(nodes).each(laws)
         weigh = (node_weights * (seen.there * weights)[..., None])[..., None, :]
         normal = torch.einsum("bcedn,bcefn->bdf", steep * weigh, steep)
         chance = torch.sigmoid(self.odds)
         weigh = chance * (1 - chance) * seen.came.abs() * weights
         return normal + (of_odds * weigh[:, None]).flatten(2) @ of_odds.flatten(2).mT
+
+    @property
+    def _of_each(self) -> int:
+        """How many places at a law are looked at."""
+        return NODES if self.columns.alike else FEW_NODES
 
     def _apart(self) -> Laws:
         """Give each entry a mixture of its own, (..., columns, entries, mixed, 1)."""

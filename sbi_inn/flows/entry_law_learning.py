@@ -15,6 +15,10 @@ from sbi_inn.flows.mixed_normals import PARTS
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 from sbi_inn.flows.stacked import said_by
 
+# Networks of the law of a single column, and of several, which begin with what is linear; and the
+# same where they are only compared.
+SINGLE, SEVERAL = Size(128, 15_000, 5e-3), Size(64, 8_000, 5e-3)
+FEW_SINGLE, FEW_SEVERAL = Size(64, 3_000, 5e-3), Size(64, 2_000, 5e-3)
 # Entries of a set that a step looks at, evenly spaced in their order: so many, or fewer where laws
 # have many columns.
 LOOKED_AT, FEWEST_LOOKED_AT, VALUES_LOOKED_AT = 16, 4, 64
@@ -27,6 +31,13 @@ SEEN, SURE = 2_000, 5.0
 WORTH = 0.1
 # Sets of which it is learned what is linear.
 REGRESSED = 4_000
+
+
+def size_of(columns: int, *, few: bool) -> Size:
+    """Give the size of the networks of a law of so many columns, and how long they are trained."""
+    if columns == 1:
+        return FEW_SINGLE if few else SINGLE
+    return FEW_SEVERAL if few else SEVERAL
 
 
 @torch.no_grad()

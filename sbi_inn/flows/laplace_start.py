@@ -24,7 +24,7 @@ from sbi_inn.flows.likelihood_learning import (
     of_series,
     parts_of,
 )
-from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL, Size
+from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL
 from sbi_inn.flows.likelihoods import AnyLikelihood, kind_of
 from sbi_inn.flows.remembered import remembered
 from sbi_inn.flows.sharing import for_each, side_by_side
@@ -45,9 +45,6 @@ HELD = 5
 PRIOR_SHARE = 1e-3
 # Nats that a row may cost where the choice is made: tails are what the blocks are for.
 WORST = 25.0
-# Networks of the law of entries of one column, and of several, and where it is only compared.
-ENTRIES, ENTRIES_OF_SEVERAL = Size(128, 15_000, 5e-3), Size(64, 8_000, 5e-3)
-FEW_ENTRIES = Size(64, 3_000, 5e-3)
 # Rows of which it is learned whether to even parameters, and what kind of law there is.
 TRIED_ROWS = 2_500
 # Log of how far widths are mended, beside what they usually are: further out a regression on the
@@ -190,9 +187,7 @@ class LaplaceStart(Bijection):
         evened = self._even_if_it_helps(x, context, own)
         even, known = self._begin(x, context, own)
         if self.of_sets:
-            size = ENTRIES if self.of_sets == 1 else ENTRIES_OF_SEVERAL
-            found = of_entries(even, *known, size, self.of_sets)
-            mode = self._by(found, even, context)
+            mode = self._by(of_entries(even, *known, self.of_sets), even, context)
         elif self._follows(x, context, own, evened=evened):
             mode = self._by(of_series(even, *known)[1], even, context)
         else:
@@ -248,7 +243,7 @@ class LaplaceStart(Bijection):
         """Give the losses of rows left out by the better law, and whether it is one of series."""
         even, known = self._begin(x, context, own)
         if self.of_sets:
-            found = of_entries(even, *known, FEW_ENTRIES, self.of_sets)
+            found = of_entries(even, *known, self.of_sets, few=True)
             return self._losses_by(found, x, even, context, own), False
         found = learned(even, *known)
         losses = self._losses_by(found, x, even, context, own)

@@ -104,14 +104,15 @@ def of_series(x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[float,
 
 
 def of_entries(
-    x: Tensor, y: Tensor, given: Tensor | None = None, size: Size = SMALL, columns: int = 1
+    x: Tensor, y: Tensor, given: Tensor | None = None, columns: int = 1, *, few: bool = False
 ) -> Learned:
     """Learn a law of the entries of sets (rows, 1 + numbers), from rows as `learned` does.
 
-    Entries have so many columns, one after the other.
+    Entries have so many columns, one after the other. In a few steps, if it is only compared.
     """
     table = _Table(x if given is None else torch.cat([x, given], dim=1), y, parts_of(len(x)))
     held = [part for part, _ in table.parts]
+    size = entry_law_learning.size_of(columns, few=few)
     whole, *folds = entry_law_learning.learned(
         x.shape[1], table.x, y, table.rows, held, size, columns
     )

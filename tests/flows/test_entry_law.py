@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sbi_inn.flows import LaplaceStart
+from sbi_inn.flows import LaplaceStart, entry_law_learning
 from sbi_inn.flows.entry_columns import ABSENT, BINARY, FREE, NORMAL
 from sbi_inn.flows.entry_law import EntryLaw
 from sbi_inn.flows.laplace import Box, modes
@@ -35,7 +35,9 @@ def exact(x, y):
 
 @pytest.fixture(scope="module")
 def likelihoods():
-    return of_entries(*sets(2_000), size=SIZE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entry_law_learning, "SINGLE", SIZE)
+        return of_entries(*sets(2_000))
 
 
 def test_density_is_that_of_normal_entries(likelihoods):
@@ -179,7 +181,9 @@ def exact_of_several(x, y):
 
 @pytest.fixture(scope="module")
 def of_several():
-    return of_entries(*seen_and_done(2_000), size=SIZE, columns=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entry_law_learning, "SEVERAL", SIZE)
+        return of_entries(*seen_and_done(2_000), columns=4)
 
 
 def test_what_parameters_do_not_change_is_free(of_several):
@@ -238,12 +242,13 @@ def test_a_law_of_several_columns_is_read_from_a_file(of_several):
         torch.testing.assert_close(one, same)
 
 
-def test_a_law_that_is_linear_needs_no_network():
+def test_a_law_that_is_linear_needs_no_network(monkeypatch):
+    monkeypatch.setattr(entry_law_learning, "SINGLE", Size(32, 400, 5e-3))
     draw = torch.Generator().manual_seed(1)
     x = torch.randn(1_500, 1, generator=draw).double()
     chose = 2.0 * (torch.rand(1_500, 40, generator=draw) < torch.sigmoid(x + 0.5)) - 1
     y = torch.cat([torch.full((1_500, 1), 40.0).double(), chose.double()], dim=1)
-    whole, _ = of_entries(x, y, size=Size(32, 400, 5e-3))
+    whole, _ = of_entries(x, y)
     assert whole.first.shape[0] == 1
     scaled = torch.tensor([[-1.0], [0.0], [2.0]]).double()
     torch.testing.assert_close(whole.said(whole.scaled(scaled)), scaled + 0.5, atol=0.05, rtol=0.05)

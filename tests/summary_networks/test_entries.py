@@ -6,7 +6,7 @@ import scipy.special as sp
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.flows import laplace_start
+from sbi_inn.flows import entry_law_learning
 from sbi_inn.flows.entry_columns import ABSENT, BINARY, FREE
 from sbi_inn.flows.entry_law import EntryLaw
 from sbi_inn.flows.likelihood_networks import Size
@@ -151,7 +151,7 @@ def two_laws(share, apart, rng):
 def fitted():
     """A posterior whose start is by entries; its networks are smaller than usual, to save time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(laplace_start, "ENTRIES", Size(64, 4_000, 5e-3))
+        patch.setattr(entry_law_learning, "SINGLE", Size(64, 4_000, 5e-3))
         yield fit()
 
 
@@ -222,7 +222,7 @@ def test_a_logistic_regression_is_the_exact_one():
     """Against sums over a grid of both parameters."""
     prior = si.Prior(middle=st.norm(0, 4), by_dose=st.norm(0, 4))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(laplace_start, "ENTRIES_OF_SEVERAL", Size(64, 4_000, 5e-3))
+        patch.setattr(entry_law_learning, "SEVERAL", Size(64, 4_000, 5e-3))
         posterior = si.fit_posterior(
             si.Problem(doses, prior, given={"n": PATIENTS}),
             n_simulations=4_000,
