@@ -277,6 +277,7 @@ class Schema(Description):
     ) -> PaddedSet:
         width = int(sizes.max(initial=0))
         entries = np.arange(width) < sizes[:, None]
+        full = bool(entries.all())  # then nothing has to be picked out, or filled in
         parts = []
         for name in columns:
             value = numbers(name, values[name])
@@ -286,8 +287,8 @@ class Schema(Description):
                     f"got {value.shape[1:]}"
                 )
             part = value[:, :width].reshape(len(value), width, -1)
-            self._check_finite(name, part[entries])
-            parts.append(np.where(entries[:, :, None], part, 0.0))
+            self._check_finite(name, part if full else part[entries])
+            parts.append(part if full else np.where(entries[:, :, None], part, 0.0))
         return PaddedSet(np.concatenate(parts, axis=2), sizes)
 
 

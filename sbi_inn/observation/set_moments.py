@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+import math
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +40,9 @@ _SHAPED_FROM = 4
 _ROUNDING = 1e-12
 """Of the mean: a deviation below it is what rounding leaves of a constant."""
 
+_PIECE = 100_000
+"""Numbers that are summed up at once: as many as stay in the cache of a processor."""
+
 _quantiles = tuple("median of" if q == 0.5 else f"{100 * q:.0f} % quantile of" for q in QUANTILES)
 DESCRIBED = ("mean of", "sd of", *_quantiles)
 SHAPES = ("skewness of", "kurtosis of", "smallest", "largest")
@@ -46,6 +51,25 @@ ORDER = (
     *(f"autocorrelation at lag {lag} of" for lag in LAGS),
     *(f"mean of quarter {quarter + 1} of" for quarter in range(QUARTERS)),
 )
+
+
+def in_pieces(summary: Callable[[PaddedSet], FloatArray], padded: PaddedSet) -> FloatArray:
+    """Sum up a batch some rows at a time, which takes a fraction of the time and memory.
+
+    Parameters
+    ----------
+    summary : callable
+        Of this module: each row of what it gives depends on that row alone.
+    padded : PaddedSet
+    """
+    n, *each = padded.values.shape
+    pieces = max(1, min(n // 2, n * math.prod(each) // _PIECE))
+    edges = np.linspace(0, n, pieces + 1).astype(int)
+    found = (
+        summary(PaddedSet(padded.values[first:last], padded.sizes[first:last]))
+        for first, last in itertools.pairwise(edges)
+    )
+    return np.concatenate(list(found))
 
 
 def describe(padded: PaddedSet) -> FloatArray:

@@ -46,9 +46,9 @@ def statistics(observations: Observations, schema: Schema) -> FloatArray:
         if _stands(schema, length):
             parts.append(padded.values.reshape(len(observations), -1))
             continue
-        parts.append(moments.describe(padded))
+        parts.append(moments.in_pieces(moments.describe, padded))
         if length in schema.series:
-            parts.append(moments.order(padded))
+            parts.append(moments.in_pieces(moments.order, padded))
     parts += [moments.image(g.cut(observations.vector)) for g in schema.seen_grids.values()]
     return np.concatenate(parts, axis=1)
 
@@ -104,7 +104,8 @@ def shapes(observations: Observations, schema: Schema) -> FloatArray:
     >>> shapes(schema.read({"x": [0.0, 0.0, 0.0, 4.0]}), schema).round(2)
     array([[ 1.15, -0.67, -0.58,  1.73]])
     """
-    parts = [moments.shape(observations.sets[length]) for length in _summed_up(schema)]
+    sets = (observations.sets[length] for length in _summed_up(schema))
+    parts = [moments.in_pieces(moments.shape, padded) for padded in sets]
     return np.concatenate([np.empty((len(observations), 0)), *parts], axis=1)
 
 
@@ -131,9 +132,9 @@ def finer(observations: Observations, schema: Schema) -> FloatArray:
     parts = [np.empty((len(observations), 0))]
     for length in _summed_up(schema):
         padded = observations.sets[length]
-        parts.append(moments.correlations(padded))
+        parts.append(moments.in_pieces(moments.correlations, padded))
         if length in schema.series:
-            parts.append(moments.further_order(padded))
+            parts.append(moments.in_pieces(moments.further_order, padded))
     return np.concatenate(parts, axis=1)
 
 

@@ -25,6 +25,16 @@ def ragged(sizes, columns=2, seed=0):
     return [rng.normal(3, 2, (size, columns)) for size in sizes]
 
 
+@pytest.mark.parametrize("rows", [0, 1, 7, 2_001])
+def test_in_pieces_each_row_is_what_it_is_among_all(rows):
+    rng = np.random.default_rng(rows)
+    sizes = rng.integers(1, 41, rows)
+    values = rng.normal(size=(rows, 40, 3)) * (np.arange(40) < sizes[:, None])[:, :, None]
+    padded = PaddedSet(values, sizes)
+    for summary in (moments.describe, moments.shape, moments.order, moments.correlations):
+        np.testing.assert_array_equal(moments.in_pieces(summary, padded), summary(padded))
+
+
 def test_autocorrelations_and_quarters():
     series = ragged([8, 41, 4])
     found = moments.order(padded(series))
