@@ -21,6 +21,7 @@ from sbi_inn.diagnostics.tails import tail_p_value
 from sbi_inn.observation.statistics import distance, spread, statistics
 from sbi_inn.plots.resimulation import plot_errors
 from sbi_inn.plots.style import DOUBLE_COLUMN_MM, Canvas
+from sbi_inn.simulation.simulations import SimulationError
 from sbi_inn.typing import FloatArray
 
 # Given y, the truth is one more draw of an exact posterior, and what is simulated at it lies as far
@@ -44,7 +45,6 @@ _FARTHEST = 1e100  # spreads, whose square is finite
 
 FEWER_DRAWS = 5  # draws a test observation that are simulated again, where that is costly
 FEWEST_TESTS = 20  # test observations that are simulated again
-PIECE = 200_000  # draws that are simulated again at once
 FEWEST_AT_Y = 50  # draws at the user's own observation that are simulated again
 
 FAILS = "Look at the simulator: posterior.resimulate(y) says how it fails."
@@ -298,21 +298,23 @@ class Fit(Record):
 
 def resimulate(subject: Subject, tests: TestSet, drawn: FloatArray) -> Resimulation:
     """Simulate again at draws (tests, draws, dim), and at the true parameters."""
-    n, draws, _ = drawn.shape
+    errors, scaled = _distances(subject, tests, drawn)
+    _, noise = _distances(subject, tests, tests.truth[:, None])
+    return Resimulation(errors, scaled, noise[:, 0], subject.sampler.remark)
+
+
+def _distances(subject: Subject, tests: TestSet, points: FloatArray) -> FloatArray:
+    """Simulate at points (n, m, dim): distances from n tests, in own units and scaled (2, n, m)."""
+    n, each, dim = points.shape
     observed = statistics(tests.observations, subject.sampler.schema)
-    piece = max(1, PIECE // draws)
-    errors, scaled = np.empty((n, draws)), np.empty((n, draws))
-    for start in range(0, n, piece):
-        here = slice(start, start + piece)
-        some = tests.observations[here]
-        m = len(some)
-        flat = drawn[here].reshape(m * draws, -1)
-        again = subject.simulate(flat, some[np.repeat(np.arange(m), draws)])
-        gap = again.reshape(m, draws, -1) - observed[here, None]
-        errors[here] = distance(gap)
-        scaled[here] = distance(gap / subject.scale)
-    noise = (subject.simulate(tests.truth, tests.observations) - observed) / subject.scale
-    return Resimulation(errors, scaled, distance(noise), subject.sampler.remark)
+    found = np.full((2, n * each), np.nan)
+    try:
+        for rows, again in subject.simulated(points.reshape(-1, dim), tests.observations):
+            gap = again - observed[rows // each]
+            found[:, rows] = distance(gap), distance(gap / subject.scale)
+    except SimulationError:  # every one failed, which the record says
+        found[:] = np.nan
+    return found.reshape(2, n, each)
 
 
 def check_resimulation(subject: Subject) -> Resimulation | str:

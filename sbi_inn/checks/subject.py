@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,14 +13,19 @@ from sbi_inn.checks.once import Once
 from sbi_inn.checks.record import Sampler
 from sbi_inn.checks.survey import Survey, affordable, survey
 from sbi_inn.observation.batch import Observations
-from sbi_inn.observation.statistics import described, described_names
-from sbi_inn.simulation.again import observe_again
+from sbi_inn.observation.statistics import (
+    described,
+    described_names,
+    described_with_givens,
+    statistics,
+)
+from sbi_inn.simulation.again import givens_of, observe_again, observed_in_pieces
 from sbi_inn.simulation.problem import Problem
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.simulation.simulations import SimulationError, Simulations
 from sbi_inn.training.progress import bar
 from sbi_inn.training.workers import cores
-from sbi_inn.typing import BoolArray, FloatArray
+from sbi_inn.typing import BoolArray, FloatArray, IntArray
 
 SECONDS = 10.0  # s that simulating for one check may take, on every core
 NUMBERS = 50_000_000  # numbers that may be simulated for one check: 15 s to describe, and 400 MB
@@ -80,6 +86,12 @@ class Subject(Once):
                 tick=lambda share: shown.update(round(share * n)),
             )
 
+    @cached_property
+    def read(self) -> tuple[FloatArray, FloatArray]:
+        """Statistics and givens of the test simulations, and what the network learned of them."""
+        seen = self.tests.observations
+        return described_with_givens(seen, self.sampler.schema), self.sampler.features(seen)
+
     def rng(self) -> np.random.Generator:
         """Give the generator that a check begins with."""
         return generator(self.seed, Stream.CHECK_DRAWS)
@@ -114,9 +126,29 @@ class Subject(Once):
         seen = self.tests.observations
         return max(1, seen.vector.shape[1] + sum(s.values[0].size for s in seen.sets.values()))
 
-    def simulate(self, flat: FloatArray, observations: Observations) -> FloatArray:
-        """Simulate again at flat parameters: rows of statistics, NaN where that failed."""
-        return self.simulate_described(flat, observations)[:, : len(self.scale)]
+    def simulated(
+        self, flat: FloatArray, observations: Observations
+    ) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Simulate again at flat parameters, n times as many as there are observations.
+
+        The first n are simulated with the givens of the first observation, and so on.
+
+        Yields
+        ------
+        rows : int array, shape (r,)
+            Of `flat`: those of some simulations that succeeded.
+        again : array, shape (r, k)
+            Their statistics.
+
+        Raises
+        ------
+        SimulationError
+            If the simulator cannot be used.
+        """
+        each = len(flat) // max(len(observations), 1)
+        schema = self.sampler.schema
+        for rows, again in self._observed(flat, observations, each, Stream.CHECK_SIMULATIONS):
+            yield rows, statistics(again, schema)
 
     def simulate_described(
         self,
@@ -127,11 +159,27 @@ class Subject(Once):
         """Simulate again: statistics and the shapes of sets, NaN where that failed."""
         rows = np.full((len(flat), len(described_names(self.sampler.schema))), np.nan)
         try:
-            again, ok = self.observe(flat, observations, stream=stream)
+            for here, again in self._observed(flat, observations, 1, stream):
+                rows[here] = described(again, self.sampler.schema)
         except SimulationError:  # every one failed, which the records say
-            return rows
-        rows[ok] = described(again, self.sampler.schema)
+            return np.full(rows.shape, np.nan)
         return rows
+
+    def _observed(
+        self, flat: FloatArray, observations: Observations, each: int, stream: Stream
+    ) -> Iterator[tuple[IntArray, Observations]]:
+        assert self.problem is not None
+        schema = self.sampler.schema
+        givens = givens_of(observations, schema)
+        return observed_in_pieces(
+            self.problem,
+            schema,
+            flat,
+            {name: np.repeat(value, each, axis=0) for name, value in givens.items()},
+            seed=self.seed,
+            stream=stream,
+            n_jobs=-1,
+        )
 
     def observe(
         self, flat: FloatArray, observations: Observations, *, stream: Stream

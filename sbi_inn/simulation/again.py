@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +14,13 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.description import numbers
 from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import statistics
+from sbi_inn.simulation.blocks import OK
 from sbi_inn.simulation.givens import is_function, is_whole
 from sbi_inn.simulation.problem import Problem
-from sbi_inn.simulation.run import resimulate_rows
+from sbi_inn.simulation.run import resimulate_blocks, resimulate_rows
 from sbi_inn.simulation.seeds import Seeds, Stream
 from sbi_inn.simulation.simulations import Simulations
-from sbi_inn.typing import AnyArray, BoolArray, FloatArray
+from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 
 def givens_of(observations: Observations, schema: Schema) -> dict[str, AnyArray]:
@@ -140,6 +141,19 @@ def observe_again(
     givens = givens_of(observations, schema)
     for name, value in (given or {}).items():
         givens[name] = np.broadcast_to(value, (len(flat), *value.shape))
+    return _observed(problem, schema, flat, givens, seed=seed, stream=stream, n_jobs=n_jobs)
+
+
+def _observed(
+    problem: Problem,
+    schema: Schema,
+    flat: FloatArray,
+    givens: Mapping[str, AnyArray],
+    *,
+    seed: int,
+    stream: Stream,
+    n_jobs: int,
+) -> tuple[dict[str, FloatArray], Observations, BoolArray]:
     parameters = problem.prior.unflatten(flat)
     values, ok = resimulate_rows(
         problem,
@@ -158,8 +172,72 @@ def observe_again(
         good = problem.noise(good, constants | held | drawn, schema, rng)
         for name, value in good.items():
             values[name][ok] = value
-    sizes = {name: held[name] for name in schema.sets}
-    return values, schema.stack(good | {n: held[n] for n in schema.givens}, sizes), ok
+    return values, _stacked(good, held, schema), ok
+
+
+def observed_in_pieces(
+    problem: Problem,
+    schema: Schema,
+    flat: FloatArray,
+    givens: Mapping[str, AnyArray],
+    *,
+    seed: int,
+    stream: Stream,
+    n_jobs: int = 1,
+) -> Iterator[tuple[IntArray, Observations]]:
+    """Simulate as `observe_again`, and give what succeeded piece by piece, in any order.
+
+    For who sums up what was observed: hundreds of megabytes at once take longer to get hold of
+    than to simulate. Noise needs them all the same, as it is drawn for all rows together.
+
+    Parameters
+    ----------
+    problem : Problem
+    schema : Schema
+    flat : array, shape (m, dim)
+    givens : dict of str to array, shape (m, ...)
+        From `givens_of`.
+    seed : int
+    stream : Stream
+    n_jobs : int
+
+    Yields
+    ------
+    rows : int array, shape (r,)
+        Of `flat`.
+    again : Observations
+        As many.
+
+    Raises
+    ------
+    SimulationError
+        As `observe_again`; if every simulation fails, only where noise is applied.
+    """
+    if problem.noise is not None:
+        _, again, ok = _observed(
+            problem, schema, flat, givens, seed=seed, stream=stream, n_jobs=n_jobs
+        )
+        yield np.flatnonzero(ok), again
+        return
+    parameters = problem.prior.unflatten(flat)
+    for block in resimulate_blocks(
+        problem, parameters, givens, seed=seed, stream=stream, n_jobs=n_jobs
+    ):
+        ok = block.status == OK
+        if not ok.any():
+            continue
+        rows = block.start + np.flatnonzero(ok)
+        good = {n: v if ok.all() else v[ok] for n, v in block.values.items()}
+        yield rows, _stacked(good, {name: value[rows] for name, value in givens.items()}, schema)
+
+
+def _stacked(
+    observables: Mapping[str, FloatArray], givens: Mapping[str, AnyArray], schema: Schema
+) -> Observations:
+    """Build a batch from observables and givens, set sizes included, each (batch, ...)."""
+    values = {name: observables[name] for name in schema.observables}
+    values |= {name: givens[name] for name in schema.givens}
+    return schema.stack(values, {name: givens[name] for name in schema.sets})
 
 
 def resimulated(

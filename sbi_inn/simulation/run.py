@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sbi_inn.prior import Prior
 from sbi_inn.simulation import table
-from sbi_inn.simulation.blocks import OK, Call
+from sbi_inn.simulation.blocks import OK, Block, Call
 from sbi_inn.simulation.drawing import check_givens, check_memory, draw_inputs
 from sbi_inn.simulation.execution import Execution
 from sbi_inn.simulation.failure import SimulationError, carry
@@ -222,21 +222,49 @@ def resimulate_rows(
     SimulationError
         If a parameter or given is missing, the outputs cannot be understood, or every row fails.
     """
-    block = RESIMULATED if problem.simulator.batched else BLOCK
-    call = call_of(problem, Seeds(seed, stream, block))
-    how = Execution(n_jobs)
     inputs = _stated(problem, parameters, givens or {})
     results = Results(len(inputs), _widths(problem, inputs))
+    _gather(results, _resimulated(problem, inputs, seed, stream, n_jobs), False)
+    if not results.succeeded:
+        raise SimulationError(results.all_failed())
+    return results.values, results.status == OK
+
+
+def resimulate_blocks(
+    problem: Problem,
+    parameters: Mapping[str, npt.ArrayLike],
+    givens: Mapping[str, npt.ArrayLike] | None = None,
+    *,
+    seed: int,
+    n_jobs: int = 1,
+    stream: Stream = Stream.RESIMULATION,
+) -> Iterator[Block]:
+    """Do the same block by block, in any order: what nobody keeps need not fit into memory.
+
+    Raises
+    ------
+    SimulationError
+        As `resimulate_rows`, but not if every row fails.
+    """
+    inputs = _stated(problem, parameters, givens or {})
+    with closing(_resimulated(problem, inputs, seed, stream, n_jobs)) as outcomes:
+        for outcome in outcomes:
+            yield from outcome.blocks
+
+
+def _resimulated(
+    problem: Problem, inputs: Inputs, seed: int, stream: Stream, n_jobs: int
+) -> Generator[Outcome]:
+    """Simulate what is stated, on as many cores as it is worth."""
+    block = RESIMULATED if problem.simulator.batched else BLOCK
+    call, how = call_of(problem, Seeds(seed, stream, block)), Execution(n_jobs)
     seconds, layout = 0.0, None
     if n_jobs != 1:
         pilot = run_pilot(how.engine(call), call, inputs)
         seconds, layout = pilot.seconds, pilot.layout
     jobs = how.jobs(seconds * len(inputs))
     tasks = cut(0, len(inputs), call, jobs, seconds)
-    _gather(results, run_all(how.engine(call, jobs), tasks, inputs, layout), False)
-    if not results.succeeded:
-        raise SimulationError(results.all_failed())
-    return results.values, results.status == OK
+    return run_all(how.engine(call, jobs), tasks, inputs, layout)
 
 
 def _check_words(problem: Problem, pilot: Pilot) -> None:

@@ -15,6 +15,7 @@ from sbi_inn.checks import Fit, Resimulation
 from sbi_inn.checks.resimulation import RESIMULATION, check_resimulation_at, resimulate
 from sbi_inn.checks.subject import Here, Subject
 from sbi_inn.observation.statistics import spread, statistics
+from sbi_inn.simulation.seeds import Stream
 from sbi_inn.training.history import History
 
 EXACT = ExactLine()
@@ -45,6 +46,9 @@ class Planted(Subject):
     """Simulates by a function in place of a simulator."""
 
     simulator: Callable = simulate
+
+    def simulated(self, flat, observations):
+        yield np.arange(len(flat)), self.simulator(flat, observations, Stream.CHECK_SIMULATIONS)
 
     def simulate_described(self, flat, observations, stream=0):
         return self.simulator(flat, observations, stream)
