@@ -89,8 +89,12 @@ class Familiar:
     def of(cls, sampler: Sampler, observations: Observations) -> Familiar:
         """Learn from held-out simulations."""
         rows = described_with_givens(observations, sampler.schema)
-        features = sampler.features(observations)
-        observables = len(described_names(sampler.schema))
+        return cls.told(sampler.schema, rows, sampler.features(observations))
+
+    @classmethod
+    def told(cls, schema: Schema, rows: FloatArray, features: FloatArray) -> Familiar:
+        """Learn from statistics and givens of held-out simulations, and their learned summaries."""
+        observables = len(described_names(schema))
         known = filled(rows, rows)
         decades = bool((np.ptp(known, axis=0) > DECADES * spread(known))[:observables].any())
         return cls(
@@ -98,7 +102,7 @@ class Familiar:
             Residuals.fit(known, observables),
             Novelty.fit(normal_scores(known, known)) if decades else None,
             Novelty.fit(features) if features.shape[1] else None,
-            names(sampler.schema),
+            names(schema),
             observables,
             rows,
         )
@@ -371,8 +375,8 @@ def _again(here: Here) -> dict[str, FloatArray]:
 
 
 def _familiar(subject: Subject) -> Familiar:
-    sampler, usual = subject.sampler, subject.tests.observations
-    return subject.once("familiar", lambda: Familiar.of(sampler, usual))
+    schema = subject.sampler.schema
+    return subject.once("familiar", lambda: Familiar.told(schema, *subject.read))
 
 
 GOODNESS_OF_FIT = CheckKind(

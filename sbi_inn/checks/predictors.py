@@ -31,7 +31,7 @@ from sbi_inn.observation.statistics import (
     given_names,
 )
 from sbi_inn.simulation.seeds import Stream, generator
-from sbi_inn.typing import FloatArray, IntArray
+from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 DRAWS = 200  # at one observation, for their mean and width
 LOCATION, WIDTH, DEPENDENCE = "location", "width", "dependence"
@@ -151,23 +151,27 @@ def predictors_of(subject: Subject) -> tuple[Predictors, Design]:
 
 def _predictors(subject: Subject) -> tuple[Predictors, Design]:
     sampler, found = subject.sampler, subject.survey()
-    read, read_names = _read(subject, found.tests.observations)
-    own = _pooled(found)
+    seen = found.tests.observations
+    read, read_names = _read(subject, seen, *(part[: len(seen)] for part in subject.read))
     # What is always the same predicts nothing; where it is missing may.
-    missing = np.isnan(read)
-    columns = np.concatenate([read, missing, own], axis=1)
-    read_names = _likened(read, read_names)
+    parts = read, np.isnan(read), _pooled(found)
+    vary = [_varies(part) for part in parts]
+    columns = np.concatenate([p[:, v] for p, v in zip(parts, vary, strict=True)], axis=1)
+    scores = column_scores(columns, columns)
+    read_names = _likened(scores[:, : vary[0].sum()], read_names, vary[0])
     known = (*read_names, *(_GAP + name for name in read_names), *own_names(sampler))
-    varies = np.array([len(np.unique(c[np.isfinite(c)])) > 1 for c in columns.T])
-    kept = np.flatnonzero(varies)
-    predictors = Predictors(
-        columns[:, kept],
-        tuple(known[i] for i in kept),
-        int(varies[: 2 * read.shape[1]].sum()),
-        kept,
-    )
+    kept = np.flatnonzero(np.concatenate(vary))
+    names_kept = tuple(known[i] for i in kept)
+    predictors = Predictors(columns, names_kept, int(vary[0].sum() + vary[1].sum()), kept)
     rng = generator(subject.seed, Stream.CONDITIONAL_RANKS)
-    return predictors, Design.of(predictors.scores(), rng)
+    return predictors, Design.of(scores, rng)
+
+
+def _varies(columns: AnyArray) -> BoolArray:
+    """Say which columns (n, k) have more than one finite value."""
+    if np.isfinite(columns).all():
+        return np.asarray(columns.max(axis=0) != columns.min(axis=0))
+    return np.array([len(np.unique(c[np.isfinite(c)])) > 1 for c in columns.T], bool)
 
 
 def drawn_at(here: Here) -> FloatArray:
@@ -188,7 +192,9 @@ def row_of(here: Here, draws: FloatArray) -> FloatArray:
 def columns_at(here: Here, draws: FloatArray) -> FloatArray:
     """Give the predictors at an observation with these draws, in their own units, shape (p,)."""
     predictors, _ = predictors_of(here.subject)
-    read, _ = _read(here.subject, here.observation)
+    sampler, seen = here.subject.sampler, here.observation
+    described = described_with_givens(seen, sampler.schema)
+    read, _ = _read(here.subject, seen, described, sampler.features(seen))
     own = np.concatenate([draws.mean(axis=0), _log(draws.var(axis=0))])
     return np.concatenate([read[0], np.isnan(read[0]), own])[predictors.kept]
 
@@ -204,22 +210,22 @@ def weights_by_givens(here: Here, draws: FloatArray) -> dict[str, FloatArray]:
     return design.nearest(row_of(here, draws), columns, " in what is given")
 
 
-def _read(subject: Subject, observations: Observations) -> tuple[FloatArray, tuple[str, ...]]:
-    """Give statistics and givens of observations, and their names.
+def _read(
+    subject: Subject, observations: Observations, columns: FloatArray, learned: FloatArray
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Give statistics and givens of observations, which are the columns, and their names.
 
     Of sets, series and images also what the network has learned, and finer statistics: a network
     that has not learned to read something has no feature of it either.
     """
-    sampler = subject.sampler
-    schema = sampler.schema
-    columns, labels = described_with_givens(observations, schema), names(schema)
+    schema = subject.sampler.schema
+    labels = names(schema)
     if not (schema.sets or schema.images):
         return columns, labels
     patterns = [p.of_images(g.cut(observations.vector)) for g, p in _patterns(subject).values()]
     labels += finer_names(schema)
     for name, (_, found) in _patterns(subject).items():
         labels += tuple(f"pattern {i} of {name}" for i in range(1, found.axes.shape[1] + 1))
-    learned = sampler.features(observations)
     what = f"{LEARNED} {_what_is_read(schema)}"
     named = (f"{what} (number {i})" for i in range(1, learned.shape[1] + 1))
     parts = [columns, finer(observations, schema), *patterns, learned]
@@ -237,24 +243,24 @@ def _patterns(subject: Subject) -> dict[str, tuple[Grid, Patterns]]:
     return subject.once("patterns", learn)
 
 
-def _likened(columns: FloatArray, labels: tuple[str, ...]) -> tuple[str, ...]:
+def _likened(scores: FloatArray, labels: tuple[str, ...], varies: BoolArray) -> tuple[str, ...]:
     """Say of learned features which statistic they go with: a number alone tells a reader nothing.
 
-    Of columns (n, k) and their names; by the correlation of normal scores.
+    By the correlation of normal scores (n, k), which are of the labels that vary.
     """
     learned = np.array([label.startswith(LEARNED) for label in labels])
     if not learned.any():
         return labels
-    with np.errstate(invalid="ignore", divide="ignore"):  # of columns that are constant
-        correlation = np.nan_to_num(np.atleast_2d(np.corrcoef(column_scores(columns, columns).T)))
-    alike: FloatArray = np.abs(correlation)[:, ~learned]
-    named = np.array(labels)[~learned]
-    return tuple(
-        f"{label.removesuffix(')')}, which goes with {named[row.argmax()]})"
-        if label.startswith(LEARNED) and row.max(initial=0.0) >= GOES_WITH
-        else label
-        for label, row in zip(labels, alike, strict=True)
-    )
+    unit = (scores - scores.mean(axis=0)) / scores.std(axis=0)
+    among = learned[varies]
+    # Rounded: which of several that say the same is named is not up to the last digit.
+    alike = np.abs(unit[:, among].T @ unit[:, ~among] / len(unit)).round(6)
+    statistics = np.array(labels)[varies & ~learned]
+    found = list(labels)
+    for i, row in zip(np.flatnonzero(varies & learned), alike, strict=True):
+        if row.max(initial=0.0) >= GOES_WITH:
+            found[i] = f"{labels[i].removesuffix(')')}, which goes with {statistics[row.argmax()]})"
+    return tuple(found)
 
 
 def _what_is_read(schema: Schema) -> str:

@@ -24,6 +24,7 @@ from sbi_inn.checks.predictors import (
     scores_of,
 )
 from sbi_inn.checks.subject import Here
+from sbi_inn.diagnostics.conditional_ranks import column_scores
 from sbi_inn.diagnostics.tied_values import parts_by_ties
 from sbi_inn.errors import NoDensityError
 
@@ -284,10 +285,14 @@ def test_learned_features_are_named_by_what_they_go_with():
     mean, sd = rng.normal(size=(2, 500))
     learned = [f"{LEARNED} the set (number {i})" for i in (1, 2)]
     columns = np.stack([mean, sd, -np.exp(mean), rng.normal(size=500)], axis=1)
-    names = _likened(columns, ("mean of y", "sd of y", *learned))
-    assert names[:2] == ("mean of y", "sd of y")
-    assert names[2] == f"{LEARNED} the set (number 1, which goes with mean of y)"
-    assert names[3] == learned[1]
+    names = _likened(
+        column_scores(columns, columns),
+        ("mean of y", "n", "sd of y", *learned),
+        np.array([True, False, True, True, True]),  # n is always the same
+    )
+    assert names[:3] == ("mean of y", "n", "sd of y")
+    assert names[3] == f"{LEARNED} the set (number 1, which goes with mean of y)"
+    assert names[4] == learned[1]
 
 
 @dataclass(frozen=True)
