@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,7 @@ from sbi_inn.observation.statistics import (
 from sbi_inn.simulation.seeds import Stream, generator
 from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
+_ROWS = 200  # that are copied together, which stay in the cache
 DRAWS = 200  # at one observation, for their mean and width
 LOCATION, WIDTH, DEPENDENCE = "location", "width", "dependence"
 _GAP = "a gap in "
@@ -156,7 +158,7 @@ def _predictors(subject: Subject) -> tuple[Predictors, Design]:
     # What is always the same predicts nothing; where it is missing may.
     parts = read, np.isnan(read), _pooled(found)
     vary = [_varies(part) for part in parts]
-    columns = np.concatenate([p[:, v] for p, v in zip(parts, vary, strict=True)], axis=1)
+    columns = _side_by_side(parts, vary)
     scores = column_scores(columns, columns)
     read_names = _likened(scores[:, : vary[0].sum()], read_names, vary[0])
     known = (*read_names, *(_GAP + name for name in read_names), *own_names(sampler))
@@ -165,6 +167,16 @@ def _predictors(subject: Subject) -> tuple[Predictors, Design]:
     predictors = Predictors(columns, names_kept, int(vary[0].sum() + vary[1].sum()), kept)
     rng = generator(subject.seed, Stream.CONDITIONAL_RANKS)
     return predictors, Design.of(scores, rng)
+
+
+def _side_by_side(parts: Sequence[AnyArray], kept: Sequence[BoolArray]) -> FloatArray:
+    """Put columns that are kept (n, k) of each part side by side, some rows at a time."""
+    n = len(parts[0])
+    found = np.empty((n, sum(int(some.sum()) for some in kept)))
+    for first in range(0, n, _ROWS):
+        here = slice(first, first + _ROWS)
+        found[here] = np.hstack([p[here][:, some] for p, some in zip(parts, kept, strict=True)])
+    return found
 
 
 def _varies(columns: AnyArray) -> BoolArray:
@@ -251,10 +263,13 @@ def _likened(scores: FloatArray, labels: tuple[str, ...], varies: BoolArray) -> 
     learned = np.array([label.startswith(LEARNED) for label in labels])
     if not learned.any():
         return labels
-    unit = (scores - scores.mean(axis=0)) / scores.std(axis=0)
     among = learned[varies]
+    # Without a copy of all of them, which takes longer.
+    squares = np.einsum("ij,ij->j", scores, scores) / len(scores)
+    sd = np.sqrt(squares - scores.mean(axis=0) ** 2)
+    own = (scores[:, among] - scores[:, among].mean(axis=0)) / sd[among]
     # Rounded: which of several that say the same is named is not up to the last digit.
-    alike = np.abs(unit[:, among].T @ unit[:, ~among] / len(unit)).round(6)
+    alike = np.abs((own.T @ scores)[:, ~among] / (len(own) * sd[~among])).round(6)
     statistics = np.array(labels)[varies & ~learned]
     found = list(labels)
     for i, row in zip(np.flatnonzero(varies & learned), alike, strict=True):

@@ -13,6 +13,8 @@ from sbi_inn.typing import FloatArray
 
 LEVELS: FloatArray = np.arange(1, 100) / 100
 
+AT_ONCE = 100  # test sets that are simulated together, which stay in the cache
+
 # Levels and ranks are multiples of 1/100 and 1/m: without this, rounding decides on the boundary.
 _ROUNDING = 1e-12
 
@@ -194,12 +196,15 @@ def calibration_floor(
     >>> [f"{error:.1%}" for error in floor.pooled]
     ['0.4%', '0.5%']
     """
-    # The levels cut uniform ranks into 100 equally likely cells: their counts are all that matters.
-    counts = rng.multinomial(n, np.full(100, 0.01), size=(repetitions, d))
-    covered = np.cumsum(counts, axis=-1)[..., :-1] / n
-    distance = np.abs(covered - LEVELS)
-    pooled = np.median(distance, axis=(1, 2))
-    worst = np.median(distance, axis=2).max(axis=1)
+    pooled, worst = np.empty((2, repetitions))
+    for first in range(0, repetitions, AT_ONCE):
+        here = slice(first, min(first + AT_ONCE, repetitions))
+        # The levels cut uniform ranks into 100 equally likely cells: all that matters is counts.
+        counts = rng.multinomial(n, np.full(100, 0.01), size=(here.stop - first, d))
+        covered = np.cumsum(counts, axis=-1)[..., :-1] / n
+        distance = np.abs(covered - LEVELS)
+        pooled[here] = np.median(distance, axis=(1, 2))
+        worst[here] = np.median(distance, axis=2).max(axis=1)
     return CalibrationFloor(
         tuple(quantiles), np.quantile(pooled, quantiles), np.quantile(worst, quantiles)
     )

@@ -27,6 +27,7 @@ SCORE_OF_CORRELATION = 0.95  # mean score of the product of two parameters, over
 _SMALLEST_RANK = 2.0**-50  # ranks of exactly 0 and 1 have no normal score
 _SINGULAR = 1e-9  # relative eigenvalues below it are rounding
 _TOGETHER = 32  # columns that are ranked together, which stay in the cache
+_ROWS = 200  # the same, of rows whose distance is measured
 
 Map = Callable[[FloatArray], FloatArray]
 
@@ -308,8 +309,11 @@ class Design:
             By names such as "100 nearest", which `of` is put behind.
         """
         n, chosen = len(self.columns), slice(None) if columns is None else list(columns)
-        gaps = self.columns[:, chosen] - row[chosen]
-        order = np.argsort((gaps**2).sum(axis=1), kind="stable")
+        far = np.empty(n)
+        for first in range(0, n, _ROWS):
+            here = slice(first, first + _ROWS)
+            far[here] = ((self.columns[here, chosen] - row[chosen]) ** 2).sum(axis=1)
+        order = np.argsort(far, kind="stable")
         sizes = sorted({min(k, n) for k in NEAREST})
         return {f"{k} nearest{of}": np.bincount(order[:k], minlength=n) / k for k in sizes}
 

@@ -17,7 +17,7 @@ from scipy.spatial import KDTree
 from sbi_inn.diagnostics.tails import two_tailed
 from sbi_inn.errors import ShapeError
 from sbi_inn.observation.statistics import spread
-from sbi_inn.typing import FloatArray
+from sbi_inn.typing import FloatArray, IntArray
 
 _CLIP = 10.0  # spreads, for the covariance and for usual gaps: one wild row shall not decide them
 _FLATTEST = 1e-3  # sd of a direction, at least, in that of the widest
@@ -98,6 +98,8 @@ class Novelty:
         Distances are measured in whitened columns.
     tree : KDTree
         Of the whitened fitted rows.
+    around : int array, shape (n // 2, neighbours)
+        The neighbours of every second fitted row among all others.
     own : array, shape (n // 2,)
         Logarithm of the distance from every second fitted row to its neighbour among all others.
         The whitening is learned from the rest: rows that shaped it lie closer to its centre than
@@ -123,6 +125,7 @@ class Novelty:
     neighbours: int
     whitening: Whitening
     tree: KDTree
+    around: IntArray
     own: FloatArray
     nearest: float
     suspects: int
@@ -153,11 +156,14 @@ class Novelty:
         white = whitening.apply(rows)
         tree = KDTree(white)
         neighbours = min(neighbours, len(rows) - 1)
-        own = _distances(tree, white[1::2], neighbours + 1)  # each row is its own nearest
+        # Each row is its own nearest.
+        distances, around = tree.query(white[1::2], k=np.arange(2, neighbours + 2))
+        own = np.asarray(distances, dtype=float)[:, -1]
         # A row that occurs twice needs a log too, not far from those of rows that differ.
         nearest = float(own[own > 0].min()) / 5 if own.any() else 1.0
         own = np.log(np.maximum(own, nearest))
-        return cls(rows, neighbours, whitening, tree, own, nearest, suspects or rows.shape[1])
+        suspects = suspects or rows.shape[1]
+        return cls(rows, neighbours, whitening, tree, around, own, nearest, suspects)
 
     def score(self, rows: ArrayLike) -> FloatArray:
         """Return the log distance of new rows to their neighbour among the fitted ones.
@@ -243,7 +249,8 @@ class Novelty:
     @cached_property
     def own_largest(self) -> FloatArray:
         """The same of every second fitted row, shape (n // 2,)."""
-        return self._largest(np.abs(self._gaps(self.rows[1::2], apart_from=1)) / self._usual_gaps)
+        gaps = self.rows[1::2] - self.rows[self.around].mean(axis=1)
+        return self._largest(np.abs(gaps) / self._usual_gaps)
 
     def _largest(self, gaps: FloatArray) -> FloatArray:
         return np.log(np.maximum(gaps[:, : self.suspects].max(axis=1), _FLATTEST))

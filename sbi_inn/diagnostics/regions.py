@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from sbi_inn.typing import BoolArray, FloatArray, IntArray
+
+Bins: TypeAlias = npt.NDArray[np.int16]  # which of a hundred at most; of 4 million values
 
 CUTS = 31  # of a column, at quantiles
 CUTS_OF_DISTINCT = 15  # of one with ties, at quantiles of its distinct values
@@ -61,10 +65,11 @@ def find_regions(columns: FloatArray, scores: FloatArray) -> list[Region | None]
     binned, bins = _binned(columns)
     n, s = scores.shape
     chooses = np.arange(n) % 2 == 0
+    choosing = binned[chooses]
     least = max(FEWEST, int(np.ceil(SHARE * n / 2)))
     found: list[Region | None] = []
     for i in range(s):
-        tree = _Tree(binned[chooses], scores[chooses, i], bins, least)
+        tree = _Tree(choosing, scores[chooses, i], bins, least)
         cuts = tree.best
         inside = np.ones(n, bool)
         for cut in cuts:
@@ -79,13 +84,14 @@ def find_regions(columns: FloatArray, scores: FloatArray) -> list[Region | None]
     return found
 
 
-def _binned(columns: FloatArray) -> tuple[IntArray, int]:
+def _binned(columns: FloatArray) -> tuple[Bins, int]:
     """Give the values of each column numbers between quantiles, and say how many there are.
 
     A value that is a quantile, as one that many rows share, has a number of its own.
     """
-    found = np.empty(columns.shape, np.int64)
-    for i, column in enumerate(np.ascontiguousarray(columns.T)):
+    found = np.empty(columns.shape, np.int16)
+    for i in range(columns.shape[1]):
+        column = np.ascontiguousarray(columns[:, i])
         cuts = np.quantile(column, np.arange(1, CUTS + 1) / (CUTS + 1))
         if np.unique(cuts).size < CUTS:  # all values but one may lie in a tail
             more = np.quantile(
@@ -104,16 +110,15 @@ class _Cut:
     last: int
     above: bool
 
-    def holds(self, binned: IntArray) -> BoolArray:
+    def holds(self, binned: Bins) -> BoolArray:
         return (binned[:, self.column] > self.last) == self.above
 
 
 class _Tree:
     """Cuts rows again and again where a score is parted best, and keeps the best node."""
 
-    def __init__(self, binned: IntArray, score: FloatArray, bins: int, least: int) -> None:
+    def __init__(self, binned: Bins, score: FloatArray, bins: int, least: int) -> None:
         self.binned, self.score, self.bins, self.least = binned, score, bins, least
-        self.places = binned + bins * np.arange(binned.shape[1])
         self.best: tuple[_Cut, ...] = ()
         self._best_z = 0.0
         self._grow(np.arange(len(score)), ())
@@ -137,12 +142,12 @@ class _Tree:
         count, total = np.empty(shape, np.int64), np.empty(shape)
         for first in range(0, len(count), TOGETHER):
             here = slice(first, first + TOGETHER)
-            places = self.places[rows, here]
-            places = places - first * self.bins
-            k = places.shape[1]
-            size, weights = k * self.bins, np.repeat(score, k)
-            count[here] = np.bincount(places.ravel(), None, size).reshape(k, -1).cumsum(axis=1)
-            total[here] = np.bincount(places.ravel(), weights, size).reshape(k, -1).cumsum(axis=1)
+            binned = self.binned[rows, here]
+            k = binned.shape[1]
+            places, weights = (binned + self.bins * np.arange(k)).ravel(), np.repeat(score, k)
+            for found, by in ((count, None), (total, weights)):
+                sums = np.bincount(places, by, k * self.bins).reshape(k, self.bins)
+                found[here] = sums.cumsum(axis=1)
         rest, other = len(rows) - count, score.sum() - total
         allowed = (count >= self.least) & (rest >= self.least)
         if not allowed.any():

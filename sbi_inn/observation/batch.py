@@ -84,10 +84,13 @@ def join(batches: Sequence[Observations]) -> Observations:
     for name in batches[0].sets:
         parts = [batch.sets[name] for batch in batches]
         width = max(part.values.shape[1] for part in parts)
-        padded = [
-            np.pad(part.values, ((0, 0), (0, width - part.values.shape[1]), (0, 0)))
-            for part in parts
-        ]
+        padded = [_widened(part.values, width) for part in parts]
         sets[name] = PaddedSet(np.concatenate(padded), np.concatenate([p.sizes for p in parts]))
     vector = np.concatenate([batch.vector for batch in batches])
     return replace(batches[0], vector=vector, sets=sets)
+
+
+def _widened(values: FloatArray, width: int) -> FloatArray:
+    """Pad sets (batch, size, columns) to a width."""
+    missing = width - values.shape[1]
+    return np.pad(values, ((0, 0), (0, missing), (0, 0))) if missing else values

@@ -24,6 +24,9 @@ from sbi_inn.observation.description import Description, brief, numbers
 from sbi_inn.observation.labels import by_label, by_name, rows_of, several_expected
 from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
+# Numbers that are put side by side at once: as many as stay in the cache of a processor.
+_PIECE = 100_000
+
 
 @dataclass(frozen=True)
 class Schema(Description):
@@ -289,7 +292,18 @@ class Schema(Description):
             part = value[:, :width].reshape(len(value), width, -1)
             self._check_finite(name, part if full else part[entries])
             parts.append(part if full else np.where(entries[:, :, None], part, 0.0))
-        return PaddedSet(np.concatenate(parts, axis=2), sizes)
+        return PaddedSet(_interleaved(parts), sizes)
+
+
+def _interleaved(parts: Sequence[FloatArray]) -> FloatArray:
+    """Put columns (batch, width, k) side by side, a few rows at a time, which stay in the cache."""
+    batch, width, _ = parts[0].shape
+    found = np.empty((batch, width, sum(part.shape[2] for part in parts)))
+    rows = max(1, _PIECE // max(math.prod(found.shape[1:]), 1))
+    for first in range(0, batch, rows):
+        here = slice(first, first + rows)
+        np.concatenate([part[here] for part in parts], axis=2, out=found[here])
+    return found
 
 
 def _share(gone: BoolArray) -> FloatArray:

@@ -30,7 +30,7 @@ from sbi_inn.simulation.seeds import BLOCK, Seeds, Stream, fresh_seed
 from sbi_inn.simulation.simulations import Simulations
 from sbi_inn.simulation.simulator import Simulator
 from sbi_inn.simulation.stated import call_of, checked_number
-from sbi_inn.simulation.tasks import Outcome, cut
+from sbi_inn.simulation.tasks import Outcome, Task, cut, layout_of
 from sbi_inn.training.progress import bar
 from sbi_inn.typing import BoolArray, FloatArray
 
@@ -258,13 +258,21 @@ def _resimulated(
     """Simulate what is stated, on as many cores as it is worth."""
     block = RESIMULATED if problem.simulator.batched else BLOCK
     call, how = call_of(problem, Seeds(seed, stream, block)), Execution(n_jobs)
-    seconds, layout = 0.0, None
-    if n_jobs != 1:
+    done, seconds, layout = 0, 0.0, None
+    if n_jobs != 1 and problem.simulator.batched:
+        # Its first block tells what a pilot would, which takes two blocks of as many rows.
+        first = Task(0, min(block, len(inputs)))
+        for outcome in how.engine(call).run([first], inputs, None):
+            layout = layout or layout_of(outcome.blocks)
+            seconds = outcome.seconds / first.stop
+            yield outcome
+        done = first.stop
+    elif n_jobs != 1:
         pilot = run_pilot(how.engine(call), call, inputs)
         seconds, layout = pilot.seconds, pilot.layout
-    jobs = how.jobs(seconds * len(inputs))
-    tasks = cut(0, len(inputs), call, jobs, seconds)
-    return run_all(how.engine(call, jobs), tasks, inputs, layout)
+    jobs = how.jobs(seconds * (len(inputs) - done))
+    tasks = cut(done, len(inputs), call, jobs, seconds)
+    yield from run_all(how.engine(call, jobs), tasks, inputs, layout)
 
 
 def _check_words(problem: Problem, pilot: Pilot) -> None:
