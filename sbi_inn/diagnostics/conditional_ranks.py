@@ -243,16 +243,15 @@ class Design:
         most = max(1, n // ROWS_A_FEATURE)
         # So many that they, their squares and their products are no more than that.
         few = max(1, int((np.sqrt(9 + 8 * most) - 3) / 2))
-        leading = Features.of(columns, few)
+        linear = Features.of(columns, most)
+        middle, leading = linear.middle, linear.onto[:, :few]
         waves = _waves(p, min(WAVES, most), rng)
         maps: dict[str, Map] = {
-            "linear": lambda rows: rows,
-            "quadratic": lambda rows: _quadratic(
-                np.sqrt(n) * (rows - leading.middle) @ leading.onto
-            ),
+            "quadratic": lambda rows: _quadratic(np.sqrt(n) * (rows - middle) @ leading),
             "waves": waves,
         }
-        return cls(columns, {k: (m, Features.of(m(columns), most)) for k, m in maps.items()})
+        families = {k: (m, Features.of(m(columns), most)) for k, m in maps.items()}
+        return cls(columns, {"linear": (lambda rows: rows, linear)} | families)
 
     @property
     def features(self) -> dict[str, Features]:
