@@ -157,13 +157,13 @@ class Novelty:
         tree = KDTree(white)
         neighbours = min(neighbours, len(rows) - 1)
         # Each row is its own nearest.
-        distances, around = tree.query(white[1::2], k=np.arange(2, neighbours + 2))
-        own = np.asarray(distances, dtype=float)[:, -1]
+        distances, indices = tree.query(white[1::2], k=np.arange(2, neighbours + 2))
+        own, around = np.asarray(distances, dtype=float)[:, -1], np.asarray(indices, np.int64)
         # A row that occurs twice needs a log too, not far from those of rows that differ.
         nearest = float(own[own > 0].min()) / 5 if own.any() else 1.0
         own = np.log(np.maximum(own, nearest))
-        suspects = suspects or rows.shape[1]
-        return cls(rows, neighbours, whitening, tree, around, own, nearest, suspects)
+        first = suspects or rows.shape[1]
+        return cls(rows, neighbours, whitening, tree, around, own, nearest, first)
 
     def score(self, rows: ArrayLike) -> FloatArray:
         """Return the log distance of new rows to their neighbour among the fitted ones.
