@@ -16,7 +16,7 @@ from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 # Names of arrays in files.
 SCALE, READ, LEVELS = "scale:", "read", "levels"
-DISCRETE, GAPS, LOGGED = "discrete", "gaps", "logged"
+DISCRETE, GAPS, LOGGED, STEP = "discrete", "gaps", "logged", "step"
 # Entries of a set of single numbers that are read; of a larger one so many, evenly spaced in their
 # order. Of several columns, which have no order, more are read: what is not read is lost.
 MOST, MOST_OF_SEVERAL = 256, 1_000
@@ -28,6 +28,15 @@ DIFFERENT = 0.99
 # Values of a discrete column, at most; those that recur in a continuous one, at most; and the share
 # of entries that such a value has, at least.
 FEW, FEW_RECURRING, RECURRING = 8, 3, 0.01
+# How far from a whole number a multiple of a step may be.
+EXACT = 1e-3
+# Of counts, and of what else has steps, so many of the smallest values are columns of their own.
+FIRST = 6
+# What is added to the others, in steps, is as even as can be: multiples of this without their whole
+# part.
+GOLDEN = 0.6180339887498949
+# How many of its own standard deviations a ratio of variances is above 1 where sets differ.
+SURE = 5.0
 # How much less the log width of logarithms varies between sets, where these are read.
 ALIKE = 0.5
 # Sets that are looked at to see that.
@@ -52,12 +61,16 @@ class Column:
         Whether some are missing.
     logged : bool
         Whether the logarithm of others is read.
+    step : float
+        Others are multiples of it, as counts are of 1: they are read with up to half of it added or
+        taken away. 0 for what is continuous.
     """
 
     levels: FloatArray
     discrete: bool
     gaps: bool
     logged: bool = False
+    step: float = 0.0
 
     @classmethod
     def of(cls, values: FloatArray, there: BoolArray) -> Column | None:
@@ -74,11 +87,17 @@ class Column:
             return cls(found[:-1], discrete=True, gaps=gaps)
         levels = found[counts >= max(2, RECURRING * len(known))]
         others = len(known) - counts[np.isin(found, levels)].sum()
-        different = (len(found) - len(levels)) >= DIFFERENT * others
-        if len(levels) > FEW_RECURRING or not others or not different:
-            return None
+        different = others > 0 and (len(found) - len(levels)) >= DIFFERENT * others
+        step = 0.0
+        if not different or len(levels) > FEW_RECURRING:
+            levels = levels[:0]
+            if not _given(values, there):  # else its law does not matter
+                step = _step(found)
+                levels = found[:FIRST][counts[:FIRST] >= RECURRING * len(known)]
+                if not step:
+                    return None
         logged = _multiplied(values, there & ~np.isin(values, levels))
-        return cls(levels, discrete=False, gaps=gaps, logged=logged)
+        return cls(levels, discrete=False, gaps=gaps, logged=logged, step=step)
 
     @property
     def width(self) -> int:
@@ -93,7 +112,8 @@ class Column:
             found.append(np.where(there, np.where(is_it, 1.0, -1.0), ABSENT))
             there &= ~is_it
         if not self.discrete:
-            values = self.as_read(np.where(there, values, 1.0))
+            place = np.arange(values.shape[-1]) * GOLDEN % 1.0 - 0.5
+            values = self.as_read(np.where(there, values + self.step * place, 1.0))
             scaled = squash(values[..., None], scale[:, None])[..., 0]
             found.append(np.where(there, scaled, ABSENT))
         return found
@@ -147,7 +167,7 @@ class Entries:
     def fit(cls, observations: Observations) -> Entries | None:
         """Learn it from a batch; None where there is more than one set, or entries are too many.
 
-        Counts that have more than a few values are neither discrete nor continuous: None, too.
+        Also None where a column is neither discrete nor continuous, nor has even steps.
         """
         beside = observations.vector.shape[1] > observations.givens or observations.grids
         if beside or observations.series or len(observations.sets) != 1:
@@ -221,6 +241,7 @@ class Entries:
             DISCRETE: np.array([column.discrete for column in self.columns]),
             GAPS: np.array([column.gaps for column in self.columns]),
             LOGGED: np.array([column.logged for column in self.columns]),
+            STEP: np.array([column.step for column in self.columns]),
         }
 
     @classmethod
@@ -229,10 +250,36 @@ class Entries:
         ((name, scale),) = named(SCALE, arrays).items()
         no = np.zeros(1, dtype=bool)
         levels = arrays.get(LEVELS, np.full((1, FEW), np.nan))
-        said = (arrays.get(name, no).tolist() for name in (DISCRETE, GAPS, LOGGED))
+        said = (arrays.get(name, no).tolist() for name in (DISCRETE, GAPS, LOGGED, STEP))
         each = zip(levels, *said, strict=True)
         columns = tuple(Column(mine[~np.isnan(mine)], *others) for mine, *others in each)
         return cls(name, int(arrays[READ]), scale, columns)
+
+
+def _given(values: FloatArray, there: BoolArray) -> bool:
+    """Whether means of values (sets, entries) vary no more than values do within sets.
+
+    As where the same times, or doses drawn from the same law, are in all sets.
+    """
+    count = there.sum(axis=1)
+    values, there, count = (part[count > 1] for part in (values, there, count))
+    if not len(count):
+        return False
+    for power in (1, 2):
+        each = np.where(there, values / np.abs(values[there]).max(), 0.0) ** power
+        mean = each.sum(axis=1) / count
+        within = (((each - mean[:, None]) ** 2) * there).sum(axis=1) / (count - 1)
+        most = 1 + SURE * (2 / len(count)) ** 0.5
+        if mean.var() > most * (within / count).mean():
+            return False
+    return True
+
+
+def _step(found: FloatArray) -> float:
+    """Give what different values, in their order, are multiples of apart; 0 if nothing is."""
+    gaps = np.diff(found)
+    step = float(gaps.min())
+    return step if np.allclose(gaps / step, np.round(gaps / step), atol=EXACT) else 0.0
 
 
 def _multiplied(values: FloatArray, there: BoolArray) -> bool:

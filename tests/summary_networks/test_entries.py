@@ -66,11 +66,11 @@ def test_it_is_read_back_from_arrays():
 
 def test_nothing_is_read_of_other_data():
     plain = batch().sets["n"]
-    whole = PaddedSet((3 * plain.values).round(), plain.sizes)
+    uneven = PaddedSet(np.sqrt(np.abs(9 * plain.values).round()), plain.sizes)
     for others in (
         Observations(np.ones((30, 2)), {"n": plain}),
         Observations(np.empty((30, 0)), {"n": plain, "m": plain}),
-        Observations(np.empty((30, 0)), {"n": whole}),
+        Observations(np.empty((30, 0)), {"n": uneven}),
         Observations(np.ones((30, 2)), {}),
         batch(largest=1),
     ):
@@ -122,14 +122,43 @@ def test_an_entry_of_several_columns_is_left_out_where_what_never_was_missing_is
     np.testing.assert_array_equal(less[1:], whole[1:])
 
 
-def test_a_column_of_many_counts_is_neither_discrete_nor_continuous():
-    rng = np.random.default_rng(1)
-    there = np.ones((50, 20), dtype=bool)
-    assert Column.of(rng.poisson(30, (50, 20)).astype(float), there) is None
-    few = Column.of(rng.integers(0, FEW, (50, 20)).astype(float), there)
+THERE = np.ones((200, 20), dtype=bool)
+
+
+def test_few_values_are_discrete():
+    few = Column.of(np.random.default_rng(1).integers(0, FEW, (200, 20)).astype(float), THERE)
     np.testing.assert_array_equal(few.levels, np.arange(FEW - 1.0))
     assert few.discrete
     assert few.width == FEW - 1
+
+
+def test_small_counts_have_columns_of_their_own_and_others_are_spread():
+    rng = np.random.default_rng(1)
+    values = rng.poisson(rng.gamma(2.0, 2.0, (200, 1)), (200, 20)).astype(float)
+    found = Column.of(values, THERE)
+    np.testing.assert_array_equal(found.levels, np.arange(6.0))
+    assert found.step == 1.0
+    *first, others = found(values, np.array([0.0, 1.0]))
+    np.testing.assert_array_equal(first[0], np.where(values == 0, 1, -1))
+    assert (others[values < 6] == ABSENT).all()
+    spread = others[values > 5]
+    assert len(np.unique(spread)) == len(np.unique(spread.round(6))) > 20
+    plain = Column(found.levels, discrete=False, gaps=False, step=1.0)
+    *_, others = plain(values, np.array([0.0, 1e6]))
+    np.testing.assert_allclose(1e6 * others[values > 5], values[values > 5], atol=0.51)
+
+
+def test_values_between_which_nothing_is_even_are_not_read():
+    rng = np.random.default_rng(1)
+    values = np.sqrt(rng.poisson(rng.gamma(9.0, 9.0, (200, 1)), (200, 20)).astype(float))
+    assert Column.of(values, THERE) is None
+
+
+def test_times_that_all_sets_share_are_read_as_they_are():
+    times = np.broadcast_to(np.geomspace(1, 50, 20), (200, 20))
+    found = Column.of(times, THERE)
+    assert found.step == 0.0
+    assert found.width == 1
 
 
 def test_what_a_parameter_multiplies_is_read_as_its_logarithm():
