@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows.mixed_normals import PARTS
+from sbi_inn.flows.regression import SMALLEST_VARIANCE
 
 # A column that parameters do not change; one that is continuous; and one of yes and no, 1 and -1.
 FREE, NORMAL, BINARY = 0, 1, 2
@@ -21,6 +22,8 @@ MIXED, MIXED_GIVEN = 6, 3
 KNOTS = (-0.67, 0.0, 0.67)
 # Columns up to which it may.
 BENDING = 4
+# How many of its own standard deviations a ratio of variances is above 1 where sets differ.
+SURE = 5.0
 
 
 @dataclass(frozen=True)
@@ -127,3 +130,28 @@ class Columns:
         mixtures = local[..., : self.n_normal, :]
         shape = (len(self.normals), PARTS * self.mixed)
         return mixtures.unflatten(-2, shape), local[..., self.n_normal :, :]
+
+
+def even_between(values: Tensor, there: Tensor) -> bool:
+    """Whether means of sets (rows, entries) vary no more than entries do within them.
+
+    Of values that are there.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbi_inn.flows.entry_columns import even_between
+    >>> values = torch.randn(300, 20, generator=torch.Generator().manual_seed(1))
+    >>> there = torch.ones(300, 20).bool()
+    >>> even_between(values, there), even_between(values + values[:, :1], there)
+    (True, False)
+    """
+    count = there.sum(dim=1)
+    values, there, count = (part[count > 1] for part in (values, there, count))
+    if not len(count):
+        return False
+    mean = (values * there).sum(dim=1) / count
+    within = ((values - mean[:, None]).square() * there).sum(dim=1) / (count - 1)
+    expected = (within / count).mean()
+    ratio = mean.var() / expected.clamp(min=SMALLEST_VARIANCE)
+    return bool(ratio < 1 + SURE * (2 / len(count)) ** 0.5)

@@ -66,7 +66,7 @@ class EntryLaw(LearnedOfParameters):
     >>> noise = torch.randn(1200, 40, generator=generator)
     >>> entries = (x + 0.5 * noise.exp()).sort(dim=1).values
     >>> y = torch.cat([torch.full((1200, 1), 40.0), entries], dim=1).double()
-    >>> likelihood, folds = of_entries(x.double(), y)
+    >>> likelihood, folds = of_entries(x.double(), y, few=True)
     >>> there, off = (likelihood.compare(x.double() + shift, y)[1].mean() for shift in (0, 0.2))
     >>> bool(there > off + 3)
     True

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.entry_columns import ABSENT, BINARY, FREE, NORMAL, Columns
+from sbi_inn.flows.entry_columns import ABSENT, BINARY, FREE, NORMAL, Columns, even_between
 from sbi_inn.flows.entry_law import APART, APART_GIVEN, EntryLaw, EntryLaws, some_of, unpacked
 from sbi_inn.flows.likelihood_networks import Size, put, taught
 from sbi_inn.flows.linear_in_both import log_odds, regressed
@@ -24,9 +24,8 @@ FEW_SINGLE, FEW_SEVERAL = Size(64, 3_000, 5e-3), Size(64, 2_000, 5e-3)
 LOOKED_AT, FEWEST_LOOKED_AT, VALUES_LOOKED_AT = 16, 4, 64
 # Rows whose entries are looked at at once.
 AT_ONCE = 500
-# Sets that are looked at to see what columns parameters change, and how many of its own standard
-# deviations a ratio of variances is above 1 where they do.
-SEEN, SURE = 2_000, 5.0
+# Sets that are looked at to see what columns parameters change.
+SEEN = 2_000
 # Nats of a set that networks have to add to what is linear, at least.
 WORTH = 0.1
 # Sets of which it is learned what is linear.
@@ -222,24 +221,11 @@ def _columns(entries: Tensor, stand_for: Tensor) -> Columns:
             mine = values[..., column]
             others = [values[..., other] * there[..., other] for other in free]
             products = [mine, mine.square(), *(mine * other for other in others)]
-            if all(_even(one, there[..., column]) for one in products):
+            if all(even_between(one, there[..., column]) for one in products):
                 free.append(column)
         if len(free) < len(kinds):  # else parameters change what is not looked at here
             kinds[free] = FREE
     return Columns(kinds, ~binary)
-
-
-def _even(values: Tensor, there: Tensor) -> bool:
-    """Whether means of sets (rows, entries) vary no more than entries do within them."""
-    count = there.sum(dim=1)
-    values, there, count = (part[count > 1] for part in (values, there, count))
-    if not len(count):
-        return False
-    mean = (values * there).sum(dim=1) / count
-    within = ((values - mean[:, None]).square() * there).sum(dim=1) / (count - 1)
-    expected = (within / count).mean()
-    ratio = mean.var() / expected.clamp(min=SMALLEST_VARIANCE)
-    return bool(ratio < 1 + SURE * (2 / len(count)) ** 0.5)
 
 
 def _width_alone(y: Tensor, columns: Columns) -> tuple[Tensor, Tensor]:

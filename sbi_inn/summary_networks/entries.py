@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from sbi_inn.flows.entry_columns import ABSENT
+from sbi_inn.flows.entry_columns import ABSENT, even_between
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.summary_networks.columns import named
 from sbi_inn.summary_networks.location import location_scale, squash, thinned
@@ -35,8 +36,6 @@ FIRST = 6
 # What is added to the others, in steps, is as even as can be: multiples of this without their whole
 # part.
 GOLDEN = 0.6180339887498949
-# How many of its own standard deviations a ratio of variances is above 1 where sets differ.
-SURE = 5.0
 # How much less the log width of logarithms varies between sets, where these are read.
 ALIKE = 0.5
 # Sets that are looked at to see that.
@@ -257,22 +256,12 @@ class Entries:
 
 
 def _given(values: FloatArray, there: BoolArray) -> bool:
-    """Whether means of values (sets, entries) vary no more than values do within sets.
+    """Whether sets (sets, entries) differ no more than their entries do.
 
-    As where the same times, or doses drawn from the same law, are in all sets.
+    As where all have the same times, or doses of the same law.
     """
-    count = there.sum(axis=1)
-    values, there, count = (part[count > 1] for part in (values, there, count))
-    if not len(count):
-        return False
-    for power in (1, 2):
-        each = np.where(there, values / np.abs(values[there]).max(), 0.0) ** power
-        mean = each.sum(axis=1) / count
-        within = (((each - mean[:, None]) ** 2) * there).sum(axis=1) / (count - 1)
-        most = 1 + SURE * (2 / len(count)) ** 0.5
-        if mean.var() > most * (within / count).mean():
-            return False
-    return True
+    scaled = torch.from_numpy(np.where(there, values / np.abs(values[there]).max(), 0.0))
+    return all(even_between(scaled**power, torch.from_numpy(there)) for power in (1, 2))
 
 
 def _step(found: FloatArray) -> float:

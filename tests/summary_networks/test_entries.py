@@ -251,7 +251,7 @@ def test_a_logistic_regression_is_the_exact_one():
     """Against sums over a grid of both parameters."""
     prior = si.Prior(middle=st.norm(0, 4), by_dose=st.norm(0, 4))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entry_law_learning, "SEVERAL", Size(64, 4_000, 5e-3))
+        patch.setattr(entry_law_learning, "SEVERAL", Size(32, 2_000, 5e-3))
         posterior = si.fit_posterior(
             si.Problem(doses, prior, given={"n": PATIENTS}),
             n_simulations=4_000,
