@@ -9,6 +9,7 @@ set lose much of what a few hundred draws tell.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from copy import copy
 from typing import Any, NamedTuple
@@ -27,8 +28,8 @@ from sbi_inn.flows.observable_laws import Uphill, Within
 # in widths of a usual set where a column follows others.
 APART, APART_GIVEN = 2.0, 0.5
 # Places around the one foreseen that a search for a mode may begin at; so many of the likeliest
-# are taken, and one entry in so many says which.
-STARTS, CLIMBED, GLANCED = 256, 6, 4
+# are taken. One entry in so many says which, or fewer, if these are more than so many.
+STARTS, CLIMBED, GLANCED, MOST_GLANCED = 256, 6, 4, 64
 # Entries of a set whose information stands for that of all, where each follows a law of its own: so
 # many of one column, or fewer of each of several; and places at each law.
 LOOKED_AT, FEWEST_LOOKED_AT, FEW_NODES = 48, 12, 3
@@ -111,7 +112,7 @@ class EntryLaw(LearnedOfParameters):
         self.reach.fill_(APART)
         self.register_buffer("kinds", columns.kinds)
         self.register_buffer("bends", columns.bends)
-        self.columns, self.every = columns, 1
+        self.columns, self.glances = columns, False
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Read a file: it says what columns there are; older ones had one."""
@@ -136,15 +137,15 @@ class EntryLaw(LearnedOfParameters):
     @property
     def coarse(self) -> EntryLaw | None:
         """The same law, which reads a part of the entries: to search with."""
-        if self.every > 1:
+        if self.glances:
             return None
         found = copy(self)
-        found.every = GLANCED
+        found.glances = True
         return found
 
     def around(self, x: Tensor, y: Tensor, given: Tensor, within: Within) -> list[Tensor]:
         """Give the likeliest of many places around those foreseen, by a part of the entries."""
-        entries, stand_for = unpacked(y, len(self.kinds), GLANCED)
+        entries, stand_for = self._unpacked(y, glances=True)
         functions, found = self.columns.functions(entries), []
         for apart in self.apart:
             said = self.said(self.scaled(within(x + apart), given))
@@ -165,7 +166,7 @@ class EntryLaw(LearnedOfParameters):
 
     def compare(self, x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compare sets (batch, 1 + numbers) with what parameters lead to: as a `Likelihood`."""
-        entries, stand_for = unpacked(y, len(self.kinds), self.every)
+        entries, stand_for = self._unpacked(y, glances=self.glances)
         factors = self.columns.factors(self.said(self.scaled(x, given)))
         likely = self._laws(factors @ self.columns.functions(entries)).likely(entries)
         likely = (likely * stand_for).sum(dim=1)
@@ -180,7 +181,7 @@ class EntryLaw(LearnedOfParameters):
         That of an entry is expected of the law: the squared slopes of the entries that came are
         far too large where they do not fit.
         """
-        entries, stand_for = unpacked(y, len(self.kinds), self.every)
+        entries, stand_for = self._unpacked(y, glances=self.glances)
         said, slope = self.said_and_slopes(self.scaled(x, given))
         factors, slope = self.columns.factors(said), self.columns.factors(slope)
         functions = self.columns.functions(entries)
@@ -194,13 +195,19 @@ class EntryLaw(LearnedOfParameters):
         misfit = _misfit((usual - likely) / _total(stand_for))
         return Uphill(misfit[:, None], -likely, steepest, information)
 
+    def _unpacked(self, y: Tensor, *, glances: bool) -> tuple[Tensor, Tensor]:
+        """Give entries of sets, or a part of them, and how many each of them stands for."""
+        columns = len(self.kinds)
+        every = max(GLANCED, math.ceil((y.shape[1] - 1) / columns / MOST_GLANCED))
+        return unpacked(y, columns, every if glances else 1)
+
     @property
     def _looked_at(self) -> int:
         """How many entries are looked at for information."""
         if self.columns.alike:
             return 1
         most = LOOKED_AT // max(1, len(self.columns.normals))
-        return max(most, FEWEST_LOOKED_AT) // self.every
+        return max(most, FEWEST_LOOKED_AT) // (GLANCED if self.glances else 1)
 
     def _laws(self, local: Tensor) -> EntryLaws:
         return EntryLaws.of(local, self.columns, self.log_width, self.reach)

@@ -22,6 +22,8 @@ FEW_SINGLE, FEW_SEVERAL = Size(64, 3_000, 5e-3), Size(64, 2_000, 5e-3)
 # Entries of a set that a step looks at, evenly spaced in their order: so many, or fewer where laws
 # have many columns.
 LOOKED_AT, FEWEST_LOOKED_AT, VALUES_LOOKED_AT = 16, 4, 64
+# Entries of a row left out that are compared with its law.
+COMPARED = 256
 # Rows whose entries are looked at at once.
 AT_ONCE = 500
 # Sets that are looked at to see what columns parameters change.
@@ -190,14 +192,16 @@ class _Sets(NamedTuple):
         return -self.columns.back(steep @ functions.mT) * self.begin.scale.to(said)
 
     def loss(self, weights: list[Tensor], held: list[Tensor]) -> float:
-        """Give the mean loss of rows left out, over all entries."""
+        """Give the mean loss of rows left out, over all entries, or as many as are compared."""
         found = []
         for place, part in enumerate(held, 1):
             said = said_by([w[[place]] for w in weights], self.x[None, part])[0]
             for some, here in zip(said.split(AT_ONCE), part.split(AT_ONCE), strict=True):
-                entries = self.entries[here]
+                entries, stand_for = self.entries[here], self.stand_for[here]
+                if entries.shape[1] > COMPARED:
+                    entries, stand_for = some_of(entries, stand_for, COMPARED)
                 laws = self._laws(some, self.x[here], self.columns.functions(entries))
-                found.append((laws.likely(entries) * self.stand_for[here]).sum(dim=1))
+                found.append((laws.likely(entries) * stand_for).sum(dim=1))
         return -float(torch.cat(found).mean())
 
     def _laws(self, said: Tensor, x: Tensor, functions: Tensor) -> EntryLaws:

@@ -252,3 +252,18 @@ def test_a_law_that_is_linear_needs_no_network(monkeypatch):
     assert whole.first.shape[0] == 1
     scaled = torch.tensor([[-1.0], [0.0], [2.0]]).double()
     torch.testing.assert_close(whole.said(whole.scaled(scaled)), scaled + 0.5, atol=0.05, rtol=0.05)
+
+
+def test_a_search_reads_a_part_of_the_entries_that_stands_for_all(of_several):
+    x, y = seen_and_done(100, seed=6)
+    coarse = of_several[0].coarse
+    assert coarse.coarse is None
+    whole, part = (law.uphill(x, y, x[:, :0]) for law in (of_several[0], coarse))
+    # Eight entries of 30 tell as much, on average, as if there were 30 of them.
+    assert (part.loss / whole.loss).median() == pytest.approx(1, abs=0.1)
+    ratio = part.information[:, 0, 0] / whole.information[:, 0, 0]
+    assert ratio.median() == pytest.approx(1, abs=0.15)
+    big = torch.cat([y[:, :1] * 10, y[:, 1:].repeat(1, 10)], dim=1)
+    entries, stand_for = coarse._unpacked(big, glances=True)
+    assert entries.shape[1] <= 64
+    torch.testing.assert_close(stand_for.sum(dim=1), big[:, 0])
