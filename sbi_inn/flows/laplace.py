@@ -170,8 +170,8 @@ def normal_law(mode: Mode, floor: Tensor) -> Seen:
 def _likeliest(found: list[Mode]) -> list[Tensor]:
     """Give the places of the likeliest of some modes, (batch, dim) each."""
     best = torch.stack([mode.loss for mode in found]).topk(KEPT, dim=0, largest=False).indices
-    places, rows = torch.stack([mode.place for mode in found]), torch.arange(best.shape[1])
-    return [places[which, rows] for which in best]
+    places = torch.stack([mode.place for mode in found])
+    return list(places.take_along_dim(best[:, :, None], dim=0))
 
 
 def _climbed(likelihood: AnyLikelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor) -> Mode:
