@@ -110,7 +110,7 @@ class Batch:
 
 
 def _set(scaling: Scaling, observations: Observations, name: str) -> SetBatch:
-    """Scale a set or series; a large set of single numbers is read as its quantiles."""
+    """Scale a set or series; a large set is read as its quantiles, or as groups of neighbours."""
     padded = observations.sets[name]
     if name in scaling.condensed:
         padded = condensed(padded)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.observation.image import Grid
 from sbi_inn.summary_networks.columns import SCORES, Columns, named, prefixed
-from sbi_inn.summary_networks.condensed import condensable
+from sbi_inn.summary_networks.condensed import condensable, condensed, single
 from sbi_inn.summary_networks.curves import Curves, places_of_curves
 from sbi_inn.summary_networks.decades import Decades
 from sbi_inn.summary_networks.described import profiled_sets
@@ -38,6 +38,9 @@ ORDERED = "ordered:"
 CURVES = "curves:"  # with the name of the first, and what is kept of them
 ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
 
+# Large sets that are looked at to learn how their groups are read.
+GROUPED = 2_000
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -61,10 +64,10 @@ class Scaling:
         Images of which training has seen missing pixels. Each channel of theirs has a second plane,
         of flags.
     condensed : tuple of str
-        Large sets of single numbers, which are read as quantiles or by statistics alone.
+        Large sets, which are read as quantiles or groups of neighbours, or by statistics alone.
     sizes, statistics : Columns or None
-        How it reads their log sizes beside quantiles; or, without these, their statistics
-        (`profiled_sets`).
+        How it reads their log sizes beside quantiles and groups; and the statistics
+        (`profiled_sets`) of those of single numbers that are read by these alone.
     exact : Exact or None
         What a regression in closed form reads, if there is one.
     curves : dict of str to Curves
@@ -152,7 +155,8 @@ class Scaling:
         for places in drawn.values():
             read = np.setdiff1d(read, places)
         large = condensable(observations) if scores else ()
-        sizes, told = _large_sets(observations, large, statistics)
+        singles = single(observations, large) if statistics else ()
+        entrywise = tuple(name for name in large if name not in singles)
         # Of decades the logarithm follows the noise, and the normal score resolves the crowd.
         usual = np.where(np.isin(read, decades.features), 1.0, ALIKE)
         fixed = Columns.fit(vector[:, read], scores=scores, alike=usual)
@@ -165,12 +169,12 @@ class Scaling:
             scale,
             read,
             fixed,
-            {n: Columns.fit(s.values[s.mask], scores=scores) for n, s in observations.sets.items()},
+            _read_sets(observations, large, scores=scores),
             grids,
             tuple(n for n, grid in grids.items() if np.isnan(vector[:, grid.features]).any()),
             large,
-            sizes,
-            told,
+            Columns.fit(_log_sizes(observations, entrywise), scores=False) if entrywise else None,
+            Columns.fit(profiled_sets(observations, singles), scores=True) if singles else None,
             Exact.fit(observations, read, likelihood=likelihood, alike=alike, latents=latents)
             if exact
             else None,
@@ -208,15 +212,21 @@ class Scaling:
         if self.ordered is not None:
             parts.append(self.ordered(logged))
         if self.sizes is not None:
-            parts.append(self.sizes(_log_sizes(observations, self.condensed)))
+            sized = [name for name in self.condensed if name in self.entrywise]
+            parts.append(self.sizes(_log_sizes(observations, sized)))
         if self.statistics is not None:
-            parts.append(self.statistics(profiled_sets(observations, self.condensed)))
+            told = [name for name in self.condensed if name not in self.entrywise]
+            parts.append(self.statistics(profiled_sets(observations, told)))
         return np.hstack(parts)
 
     @property
     def entrywise(self) -> tuple[str, ...]:
-        """Sets and series whose entries, or quantiles, are read one by one."""
-        left_out = () if self.statistics is None else self.condensed
+        """Sets and series whose entries, quantiles or groups are read one by one.
+
+        Not those of a single column whose statistics are read.
+        """
+        told = () if self.statistics is None else self.condensed
+        left_out = [name for name in told if self.sets[name].scale.shape[1] == 1]
         return tuple(name for name in self.sets if name not in left_out)
 
     def unscale(self, vectors: AnyArray) -> FloatArray:
@@ -296,15 +306,16 @@ class Scaling:
         )
 
 
-def _large_sets(
-    observations: Observations, large: tuple[str, ...], statistics: bool
-) -> tuple[Columns | None, Columns | None]:
-    """Learn how log sizes of large sets are read; or, in place of quantiles, their statistics."""
-    if not large:
-        return None, None
-    if statistics:
-        return None, Columns.fit(profiled_sets(observations, large), scores=True)
-    return Columns.fit(_log_sizes(observations, large), scores=False), None
+def _read_sets(
+    observations: Observations, large: tuple[str, ...], *, scores: bool
+) -> dict[str, Columns]:
+    """Learn how the entries of each set are read, or the groups of a large one."""
+    found = {}
+    for name, padded in observations.sets.items():
+        if name in large and padded.values.shape[2] > 1:
+            padded = condensed(observations[:GROUPED].sets[name])
+        found[name] = Columns.fit(padded.values[padded.mask], scores=scores)
+    return found
 
 
 def _curves(arrays: Mapping[str, AnyArray]) -> dict[str, Curves]:
