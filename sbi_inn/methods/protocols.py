@@ -348,6 +348,10 @@ def _as_stated(training: Training, n_train: int) -> Training:
     return training
 
 
+def _never(data: TrainingData) -> bool:
+    return False
+
+
 def _nothing(training: Training, n_train: int) -> None:
     pass
 
@@ -361,7 +365,8 @@ OPTIONAL: Mapping[str, Any] = {
     "takes_stream": False,
     "schedule": _as_stated,
     "member": None,
-    "late": False,  # whether it is trained after others of its ensemble
+    "late": _never,  # whether it is trained after others of its ensemble, of such data
+    "dear": False,  # whether its training takes longer than that of others
     "tries": False,  # whether it tries something that late ones may do, too
     "advised": None,  # gives a late one's settings, by what the others have learned
     "prepare": _nothing,

@@ -42,6 +42,12 @@ ALIKE = 0.5
 LOOKED_AT = 500
 
 
+def of_one_set(observations: Observations) -> bool:
+    """Whether what is observed is a single set."""
+    beside = observations.vector.shape[1] > observations.givens or observations.grids
+    return not beside and not observations.series and len(observations.sets) == 1
+
+
 @dataclass(frozen=True)
 class Column:
     """What values a column of entries has.
@@ -168,8 +174,7 @@ class Entries:
 
         Also None where a column is neither discrete nor continuous, nor has even steps.
         """
-        beside = observations.vector.shape[1] > observations.givens or observations.grids
-        if beside or observations.series or len(observations.sets) != 1:
+        if not of_one_set(observations):
             return None
         ((name, padded),) = observations.sets.items()
         if padded.sizes.max() < 2:

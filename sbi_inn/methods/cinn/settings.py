@@ -11,7 +11,9 @@ from torch import nn
 
 from sbi_inn.flows import MIXINGS, TRANSFORMS
 from sbi_inn.methods.blur import check_blur
+from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.summary_networks import POOLINGS, Pooling
+from sbi_inn.summary_networks.entries import of_one_set
 from sbi_inn.training.settings import Training
 from sbi_inn.training.stated import check_choice, check_fields
 
@@ -147,12 +149,18 @@ class CINNSettings:
         return self.start == "exact" or (self.start == "auto" and self.place % 4 == 3)
 
     @property
-    def late(self) -> bool:
+    def dear(self) -> bool:
+        """Whether its training takes longer than that of others."""
+        return self.learns_likelihood
+
+    def late(self, data: TrainingData) -> bool:
         """Whether it is trained after others of its ensemble: the first and fourth of four.
 
         The second and third show whether an exact start is better than reading curves as series.
+        Of a single set a likelihood is learned whatever they show.
         """
-        return self.start == "auto" and self.place % 4 in (0, 3)
+        asks = not of_one_set(data.observations)
+        return asks and self.start == "auto" and self.place % 4 in (0, 3)
 
     @property
     def tries(self) -> bool:

@@ -152,7 +152,7 @@ class Ensemble:
     ) -> FittedEnsemble:
         start = time.perf_counter()
         processes = self.processes(training, data.rows)
-        stages = _stages(methods)
+        stages = _stages(methods, data)
         shared = share_of(training, sum(math.ceil(len(stage) / processes) for stage in stages))
         seeds = seeds_of(seed, len(methods))
 
@@ -237,14 +237,16 @@ def _interrupted(trained: list[Member], asked: int) -> bool:
     return len(trained) < asked or any(one.interrupted for one in trained)
 
 
-def _stages(methods: Sequence[Any]) -> tuple[list[int], list[int]]:
+def _stages(methods: Sequence[Any], data: TrainingData) -> tuple[list[int], list[int]]:
     """Give the places of those that are trained first, and of those that take their advice.
 
-    A single network says nothing of what is worth more than another: then none waits.
+    A single network says nothing of what is worth more than another: then none waits. What takes
+    longest begins first.
     """
-    late = [place for place, one in enumerate(methods) if declared(one, "late")]
-    early = [place for place in range(len(methods)) if place not in late]
-    return (early, late) if len(early) > 1 else ([*range(len(methods))], [])
+    places = sorted(range(len(methods)), key=lambda place: not declared(methods[place], "dear"))
+    late = [place for place in sorted(places) if declared(methods[place], "late")(data)]
+    early = [place for place in places if place not in late]
+    return (early, late) if len(early) > 1 else (places, [])
 
 
 def _worth(trained: list[Member]) -> bool:

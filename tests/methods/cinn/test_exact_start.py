@@ -87,7 +87,6 @@ def test_its_latents_are_those_of_its_own_start(posterior):
 def test_an_ensemble_has_both_starts_unless_one_is_asked_for():
     exact = [si.CINN().member(place).starts_exact for place in range(4)]
     assert exact == [False, True, False, True]
-    assert [si.CINN().member(place).late for place in range(4)] == [True, False, False, True]
     assert si.CINN(start="exact").member(0).starts_exact
     assert not si.CINN(start="trained").member(1).starts_exact
     with pytest.raises(ValueError, match="start"):

@@ -12,7 +12,10 @@ import sbi_inn as si
 from sbi_inn.methods import CINN, Ensemble
 from sbi_inn.methods.ensemble import method as ensemble
 from sbi_inn.methods.ensemble.training import Member, alike, stacked
+from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.training.history import History
+
+OF_A_NUMBER = Observations(np.empty((300, 1)), {})
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def test_a_likelihood_has_to_beat_the_others_where_an_exact_start_is_not_worth_i
     monkeypatch.setattr(ensemble, "train_all", train_all)
     monkeypatch.setattr(ensemble, "mixture", lambda *_, **about: about["trained"])
     monkeypatch.setattr(Ensemble, "processes", lambda *_: 2)
-    data, budget = SimpleNamespace(rows=300), si.Training(max_seconds=30)
+    data = SimpleNamespace(rows=300, observations=OF_A_NUMBER)
+    budget = si.Training(max_seconds=30)
     assert Ensemble(CINN(), 4).fit(data, budget, seed=1) == 4
     assert seconds == [15] * 4  # two networks after each other
     assert [method.place for method in trained] == [1, 2, 0, 3]
@@ -83,8 +87,18 @@ def test_a_likelihood_has_to_beat_the_others_where_an_exact_start_is_not_worth_i
 
 @pytest.mark.parametrize("members", [1, 2])
 def test_few_networks_do_not_wait_for_each_other(members):
-    stages = ensemble._stages([CINN().member(place) for place in range(members)])
+    data = SimpleNamespace(observations=OF_A_NUMBER)
+    stages = ensemble._stages([CINN().member(place) for place in range(members)], data)
     assert stages == ([*range(members)], [])
+
+
+def test_of_a_single_set_none_waits_and_what_takes_longest_begins():
+    sets = {"n": PaddedSet(np.ones((300, 5, 2)), np.full(300, 5))}
+    data = SimpleNamespace(observations=Observations(np.empty((300, 0)), sets))
+    methods = [CINN().member(place) for place in range(4)]
+    assert ensemble._stages(methods, data) == ([3, 0, 1, 2], [])
+    beside = SimpleNamespace(observations=Observations(np.empty((300, 1)), sets))
+    assert ensemble._stages(methods, beside) == ([1, 2], [0, 3])
 
 
 @pytest.mark.slow
