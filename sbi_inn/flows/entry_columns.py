@@ -18,9 +18,11 @@ ABSENT = 1e6
 # Normal laws that are mixed where there is one column, and where there are several: given the ones
 # before it, a column has fewer modes.
 MIXED, MIXED_GIVEN = 6, 3
-# Places where what is linear in a column may bend, in its spreads: about its quartiles.
-KNOTS = (-0.67, 0.0, 0.67)
-# Columns up to which it may.
+# Places where what depends on a column may bend otherwise, in its spreads.
+KNOTS = (-1.5, -0.9, -0.45, 0.0, 0.45, 0.9, 1.5)
+# The same of older files, where it bends sharply.
+HINGES = (-0.67, 0.0, 0.67)
+# Columns up to which others bend with a column, or depend on a product of two.
 BENDING = 4
 # How many of its own standard deviations a ratio of variances is above 1 where sets differ.
 SURE = 5.0
@@ -31,8 +33,8 @@ class Columns:
     """Columns of entries, each of which is distributed given those before it.
 
     What describes the law of a column, the "local" numbers of an entry, is linear in functions of
-    the columns before it: a constant, their values, and hinges of continuous ones. Free columns
-    come first, whatever their place.
+    the columns before it: a constant, their values, natural cubic splines of continuous ones, and
+    products of each two. Free columns come first, whatever their place.
 
     Attributes
     ----------
@@ -40,10 +42,13 @@ class Columns:
         `FREE`, `NORMAL` or `BINARY`.
     bends : Tensor, shape (columns,)
         Whether others may be bent functions of it.
+    hinged : bool
+        Whether these are hinges, and there are no products, as in older files.
     """
 
     kinds: Tensor
     bends: Tensor
+    hinged: bool = False
 
     @cached_property
     def normals(self) -> Tensor:
@@ -72,23 +77,30 @@ class Columns:
         return torch.where(self.kinds == FREE, place - len(place), place)
 
     @cached_property
-    def read(self) -> tuple[Tensor, Tensor]:
-        """Which columns are read by functions beside the constant, and where each bends."""
-        before = self.places < self.places.max()
-        source = before.nonzero()[:, 0].tolist()
-        knots = [-torch.inf] * len(source)
-        if len(self.kinds) <= BENDING:
-            for column in (before & self.bends).nonzero()[:, 0].tolist():
-                source += [column] * len(KNOTS)
-                knots += KNOTS
-        device = self.kinds.device
-        return torch.tensor(source, device=device).long(), torch.tensor(knots, device=device)
+    def before(self) -> Tensor:
+        """Places of the columns that others depend on."""
+        return (self.places < self.places.max()).nonzero()[:, 0]
+
+    @cached_property
+    def bent(self) -> Tensor:
+        """Places of those of which others are bent functions."""
+        few = len(self.kinds) <= BENDING
+        return self.before[self.bends[self.before].bool() & few]
+
+    @cached_property
+    def pairs(self) -> Tensor:
+        """Places of those whose products others depend on, shape (pairs, 2)."""
+        few = len(self.kinds) <= BENDING and not self.hinged
+        return torch.combinations(self.before if few else self.before[:0], 2)
 
     @cached_property
     def allowed(self) -> Tensor:
         """Which functions each local number may depend on, (functions, local numbers)."""
         place = self.places
-        before = torch.cat([place.new_full((1,), -1 - len(place)), place[self.read[0]]])
+        first = place.new_full((1,), -1 - len(place))
+        bent = place[self.bent].repeat_interleave(len(HINGES) if self.hinged else len(KNOTS) - 2)
+        of_pairs = place[self.pairs].amax(dim=1)
+        before = torch.cat([first, place[self.before], bent, of_pairs])
         of_normals = place[self.normals].repeat_interleave(PARTS * self.mixed)
         return before[:, None] < torch.cat([of_normals, place[self.binaries]])
 
@@ -106,11 +118,13 @@ class Columns:
         """Give the functions of entries (..., entries, columns): (..., functions, entries or 1)."""
         if self.alike:
             return torch.ones_like(values[..., :1, :1])
-        source, knots = self.read
-        found = torch.where(values < ABSENT, values, 0.0)[..., source]
-        knots = knots.to(values)
-        found = torch.where(knots > -torch.inf, (found - knots).clamp(min=0), found)
-        return torch.cat([torch.ones_like(found[..., :1]), found], dim=-1).mT
+        known = torch.where(values < ABSENT, values, 0.0)
+        parts = [torch.ones_like(known[..., :1]), known[..., self.before]]
+        if len(self.bent):
+            parts.append((hinges if self.hinged else splines)(known[..., self.bent]))
+        if len(self.pairs):
+            parts.append(known[..., self.pairs].prod(dim=-1))
+        return torch.cat(parts, dim=-1).mT
 
     def factors(self, said: Tensor) -> Tensor:
         """Lay out what is said (..., n) as (..., local numbers, functions)."""
@@ -130,6 +144,27 @@ class Columns:
         mixtures = local[..., : self.n_normal, :]
         shape = (len(self.normals), PARTS * self.mixed)
         return mixtures.unflatten(-2, shape), local[..., self.n_normal :, :]
+
+
+def hinges(values: Tensor) -> Tensor:
+    """Give how far values (..., n) are above each of some places, (..., n k)."""
+    return torch.stack([(values - knot).clamp(min=0) for knot in HINGES], dim=-1).flatten(-2)
+
+
+def splines(values: Tensor) -> Tensor:
+    """Give natural cubic splines of values (..., n), (..., n k).
+
+    They are linear beyond the outermost knots (Hastie et al. 2009, eq. 5.4).
+    """
+    *inner, one_but_last, last = KNOTS
+    cubes = {knot: (values - knot).clamp(min=0) ** 3 for knot in KNOTS}
+
+    def fall(knot: float) -> Tensor:
+        return (cubes[knot] - cubes[last]) / (last - knot)
+
+    end = fall(one_but_last)
+    found = torch.stack([fall(knot) - end for knot in inner], dim=-1) / (last - inner[0])
+    return found.flatten(-2)
 
 
 def even_between(values: Tensor, there: Tensor) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -30,6 +31,8 @@ APART, APART_GIVEN = 2.0, 0.5
 # Places around the one foreseen that a search for a mode may begin at; so many of the likeliest
 # are taken. One entry in so many says which, or fewer, if these are more than so many.
 STARTS, CLIMBED, GLANCED, MOST_GLANCED = 256, 6, 4, 64
+# Entries that are looked at first, and places that are looked at again.
+FIRST_GLANCED, SECOND_LOOKS = 16, 32
 # Entries of a set whose information stands for that of all, where each follows a law of its own: so
 # many of one column, or fewer of each of several; and places at each law.
 LOOKED_AT, FEWEST_LOOKED_AT, FEW_NODES = 48, 12, 3
@@ -123,6 +126,8 @@ class EntryLaw(LearnedOfParameters):
             setattr(self, name, torch.zeros_like(state_dict[prefix + name]))
         super()._load_from_state_dict(state_dict, prefix, *rest)
         self.columns = Columns(self.kinds.clone(), self.bends.clone())
+        if len(self.columns.said) != len(self.beside):  # older ones had hinges
+            self.columns = replace(self.columns, hinged=True)
 
     @property
     def passes(self) -> int:
@@ -144,16 +149,31 @@ class EntryLaw(LearnedOfParameters):
         return found
 
     def around(self, x: Tensor, y: Tensor, given: Tensor, within: Within) -> list[Tensor]:
-        """Give the likeliest of many places around those foreseen, by a part of the entries."""
+        """Give the likeliest of many places around those foreseen, by a part of the entries.
+
+        Few entries say which of all places are worth a second look.
+        """
         entries, stand_for = self._unpacked(y, glances=True)
+        every = max(1, entries.shape[1] // FIRST_GLANCED)
+        places = x + self.apart[:, None]
+        some, for_some = entries[:, ::every].contiguous(), stand_for[:, ::every]
+        likely = self._likely_at(places, some, for_some, given, within)
+        best = likely.topk(SECOND_LOOKS, dim=0).indices
+        places = x + self.apart[best]
+        likely = self._likely_at(places, entries, stand_for, given, within)
+        best = likely.topk(CLIMBED, dim=0).indices
+        return [within(x) for x in places.take_along_dim(best[:, :, None], dim=0)]
+
+    def _likely_at(
+        self, places: Tensor, entries: Tensor, stand_for: Tensor, given: Tensor, within: Within
+    ) -> Tensor:
+        """Give log densities of sets at places (n, batch, dim)."""
         functions, found = self.columns.functions(entries), []
-        for apart in self.apart:
-            said = self.said(self.scaled(within(x + apart), given))
-            local = self.columns.factors(said) @ functions
-            likely = self._laws(local).likely(entries)
+        for place in places:
+            said = self.said(self.scaled(within(place), given)).to(entries)
+            likely = self._laws(self.columns.factors(said) @ functions).likely(entries)
             found.append((likely * stand_for).sum(dim=1))
-        best = torch.stack(found).topk(CLIMBED, dim=0).indices
-        return [within(x + self.apart[which]) for which in best]
+        return torch.stack(found)
 
     def said(self, scaled: Tensor) -> Tensor:
         """Give what the network says, and what is linear, (batch, n_said)."""
@@ -167,7 +187,7 @@ class EntryLaw(LearnedOfParameters):
     def compare(self, x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compare sets (batch, 1 + numbers) with what parameters lead to: as a `Likelihood`."""
         entries, stand_for = self._unpacked(y, glances=self.glances)
-        factors = self.columns.factors(self.said(self.scaled(x, given)))
+        factors = self.columns.factors(self.said(self.scaled(x, given)).to(entries))
         likely = self._laws(factors @ self.columns.functions(entries)).likely(entries)
         likely = (likely * stand_for).sum(dim=1)
         some, weights = some_of(entries, stand_for, self._looked_at)
@@ -182,7 +202,7 @@ class EntryLaw(LearnedOfParameters):
         far too large where they do not fit.
         """
         entries, stand_for = self._unpacked(y, glances=self.glances)
-        said, slope = self.said_and_slopes(self.scaled(x, given))
+        said, slope = (part.to(entries) for part in self.said_and_slopes(self.scaled(x, given)))
         factors, slope = self.columns.factors(said), self.columns.factors(slope)
         functions = self.columns.functions(entries)
         likely, steep = self._laws(factors @ functions).steepness(entries, stand_for)
@@ -193,13 +213,14 @@ class EntryLaw(LearnedOfParameters):
         information = laws.information(slope @ functions[:, None], some, weights)
         likely, usual = (likely * stand_for).sum(dim=1), (laws.usual(some) * weights).sum(dim=1)
         misfit = _misfit((usual - likely) / _total(stand_for))
-        return Uphill(misfit[:, None], -likely, steepest, information)
+        found = (misfit[:, None], -likely, steepest, information)
+        return Uphill(*(part.to(x) for part in found))
 
     def _unpacked(self, y: Tensor, *, glances: bool) -> tuple[Tensor, Tensor]:
         """Give entries of sets, or a part of them, and how many each of them stands for."""
         columns = len(self.kinds)
         every = max(GLANCED, math.ceil((y.shape[1] - 1) / columns / MOST_GLANCED))
-        return unpacked(y, columns, every if glances else 1)
+        return unpacked(y.float(), columns, every) if glances else unpacked(y, columns)
 
     @property
     def _looked_at(self) -> int:

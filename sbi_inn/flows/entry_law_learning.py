@@ -22,8 +22,8 @@ FEW_SINGLE, FEW_SEVERAL = Size(64, 3_000, 5e-3), Size(64, 2_000, 5e-3)
 # Entries of a set that a step looks at, evenly spaced in their order: so many, or fewer where laws
 # have many columns.
 LOOKED_AT, FEWEST_LOOKED_AT, VALUES_LOOKED_AT = 16, 4, 64
-# Entries of a row left out that are compared with its law.
-COMPARED = 256
+# Entries of a row left out that are compared with its law: so many of one column, or of several.
+COMPARED, COMPARED_OF_SEVERAL = 256, 64
 # Rows whose entries are looked at at once.
 AT_ONCE = 500
 # Sets that are looked at to see what columns parameters change.
@@ -198,8 +198,9 @@ class _Sets(NamedTuple):
             said = said_by([w[[place]] for w in weights], self.x[None, part])[0]
             for some, here in zip(said.split(AT_ONCE), part.split(AT_ONCE), strict=True):
                 entries, stand_for = self.entries[here], self.stand_for[here]
-                if entries.shape[1] > COMPARED:
-                    entries, stand_for = some_of(entries, stand_for, COMPARED)
+                most = COMPARED if self.columns.alike else COMPARED_OF_SEVERAL
+                if entries.shape[1] > most:
+                    entries, stand_for = some_of(entries, stand_for, most)
                 laws = self._laws(some, self.x[here], self.columns.functions(entries))
                 found.append((laws.likely(entries) * stand_for).sum(dim=1))
         return -float(torch.cat(found).mean())

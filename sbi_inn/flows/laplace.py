@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from copy import copy
-from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from sbi_inn.flows.in_threads import in_threads
 from sbi_inn.flows.likelihoods import AnyLikelihood
 
 # Steps from each place that is started from, at most. Usual rows need six to thirty; of an
@@ -20,8 +20,9 @@ SOFT_STEPS = 8
 SETTLED = 1e-3
 # Damping of the first step.
 DAMPING = 1e-3
-# Places that are gone on from, of those that a law of fewer entries leads to.
-KEPT = 2
+# Steps by a law of fewer entries; places that are gone on from, of those that it leads to; and how
+# many standard deviations a second one is away from the likeliest, if it is another.
+SEARCH_STEPS, KEPT, ANOTHER = 12, 2, 1.0
 # Smallest and largest damping.
 DAMPED = (1e-6, 1e4)
 # By what it is multiplied after a step that helped.
@@ -134,26 +135,16 @@ def modes(
     >>> found.precision.median().rsqrt().round(decimals=1)
     tensor(0.1000, dtype=torch.float64)
     """
-    given, parts = y[:, :0] if given is None else given, []
+    given = y[:, :0] if given is None else given
     most = SLOPES_AT_ONCE // likelihood.passes
     at_once = min(AT_ONCE, max(1, most // (y.shape[1] * likelihood.dim)))
-    for rows in torch.arange(len(y), device=y.device).split(at_once):
-        climb = partial(_climbed, prior=prior, y=y[rows], given=given[rows])
-        begin = [start[rows] for start in starts]
-        if likelihood.coarse is not None and len(begin) > KEPT:
-            begin = _likeliest([climb(likelihood.coarse, x=start) for start in begin])
-        found = [climb(likelihood, x=start) for start in begin]
-        best = found[0]
-        for other in found[1:]:
-            better = other.loss < best.loss
-            best = Mode(
-                *(
-                    torch.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-                    for a, b in zip(other, best, strict=True)
-                )
-            )
-        parts.append(best)
-    return Mode(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    pieces = torch.arange(len(y), device=y.device).split(at_once)
+
+    def likeliest(rows: Tensor) -> Mode:
+        return _likeliest(likelihood, prior, y[rows], [x[rows] for x in starts], given[rows])
+
+    found = in_threads(likeliest, pieces)
+    return Mode(*(torch.cat(column) for column in zip(*found, strict=True)))
 
 
 def normal_law(mode: Mode, floor: Tensor) -> Seen:
@@ -167,18 +158,56 @@ def normal_law(mode: Mode, floor: Tensor) -> Seen:
     return Seen(mode.place, torch.linalg.cholesky(torch.linalg.inv(covariance)), told)
 
 
-def _likeliest(found: list[Mode]) -> list[Tensor]:
-    """Give the places of the likeliest of some modes, (batch, dim) each."""
+def _likeliest(
+    likelihood: AnyLikelihood, prior: Box, y: Tensor, starts: list[Tensor], given: Tensor
+) -> Mode:
+    """Give the likeliest of the modes that starts lead to, or those that a coarse search chose."""
+    every = torch.arange(len(y), device=y.device)
+    begin = [(start, every) for start in starts]
+    if likelihood.coarse is not None and len(starts) > KEPT:
+        found = [
+            _climbed(likelihood.coarse, prior, y, given, start, SEARCH_STEPS) for start in starts
+        ]
+        begin = _chosen(found)
+    best = _climbed(likelihood, prior, y, given, begin[0][0])
+    for start, rows in begin[1:]:
+        other = _climbed(likelihood, prior, y[rows], given[rows], start[rows])
+        better = other.loss < best.loss[rows]
+        for whole, part in zip(best, other, strict=True):
+            whole[rows[better]] = part[better]
+    return best
+
+
+def _chosen(found: list[Mode]) -> list[tuple[Tensor, Tensor]]:
+    """Give the places of the likeliest of some modes, (batch, dim) each, and rows to begin at them.
+
+    At the second, those for which it is another place than the first.
+    """
     best = torch.stack([mode.loss for mode in found]).topk(KEPT, dim=0, largest=False).indices
     places = torch.stack([mode.place for mode in found])
-    return list(places.take_along_dim(best[:, :, None], dim=0))
+    first, *others = places.take_along_dim(best[:, :, None], dim=0)
+    precisions = torch.stack([mode.precision for mode in found])
+    precision = precisions.take_along_dim(best[:1, :, None, None], dim=0)[0]
+    begin = [(first, torch.arange(len(first), device=first.device))]
+    for other in others:
+        away = (other - first)[:, :, None]
+        square = (away.mT @ precision @ away)[:, 0, 0]
+        begin.append((other, (square > ANOTHER**2).nonzero()[:, 0]))
+    return begin
 
 
-def _climbed(likelihood: AnyLikelihood, prior: Box, y: Tensor, given: Tensor, x: Tensor) -> Mode:
+def _climbed(
+    likelihood: AnyLikelihood,
+    prior: Box,
+    y: Tensor,
+    given: Tensor,
+    x: Tensor,
+    steps: int = STEPS,
+) -> Mode:
     """Go on from x to a place of lowest loss, by way of those of softer laws."""
     for softer in likelihood.softened:
         x = _stepped(softer, prior, y, given, x, SOFT_STEPS).x
-    here = _stepped(likelihood, prior, y, given, x, STEPS)
+    here = _stepped(likelihood, prior, y, given, x, steps)
     return Mode(here.x, here.precision, here.misfit, here.loss)
 
 

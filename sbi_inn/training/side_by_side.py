@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from loky import BrokenProcessPool
 
+from sbi_inn.flows.in_threads import threads
 from sbi_inn.training import workers
 from sbi_inn.training.progress import Watch, progress_bar, watched
 
@@ -220,7 +221,9 @@ def _elsewhere(
     """Train in worker processes."""
     try:
         pool = workers.pool(processes)
-        futures = [pool.submit(_work, job, board, place) for place, job in enumerate(jobs)]
+        futures = [
+            pool.submit(_work, job, board, place, processes) for place, job in enumerate(jobs)
+        ]
     except workers.UNUSABLE as error:
         raise _unusable(error) from error
     interrupted = _follow(futures, board, bar)
@@ -264,10 +267,11 @@ def _ready() -> None:
     """Nothing: to be sent this is to load torch."""
 
 
-def _work(job: Callable[[], T], board: Board, place: int) -> T | None:
+def _work(job: Callable[[], T], board: Board, place: int, processes: int = 1) -> T | None:
+    """Train one network; where it can use threads, it may use the cores that others leave idle."""
     if board.stopped:
         return None
-    with one_thread(), watched(board.watch(place)):
+    with one_thread(), threads(processes), watched(board.watch(place)):
         found = job()
     board.finish(place)
     return found

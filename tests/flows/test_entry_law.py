@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from sbi_inn.flows import LaplaceStart, entry_law_learning
-from sbi_inn.flows.entry_columns import ABSENT, BINARY, FREE, NORMAL
+from sbi_inn.flows.entry_columns import ABSENT, BINARY, FREE, KNOTS, NORMAL, Columns, splines
 from sbi_inn.flows.entry_law import EntryLaw
+from sbi_inn.flows.in_threads import threads
 from sbi_inn.flows.laplace import Box, modes
 from sbi_inn.flows.likelihood_learning import of_entries
 from sbi_inn.flows.likelihood_networks import Size
@@ -242,6 +243,66 @@ def test_a_law_of_several_columns_is_read_from_a_file(of_several):
         torch.testing.assert_close(one, same)
 
 
+def test_a_law_with_hinges_is_read_from_an_older_file():
+    kinds, bends = torch.tensor([FREE, FREE, NORMAL]), torch.tensor([True, True, False])
+    columns = Columns(kinds, bends, hinged=True)
+    older = EntryLaw(2, 61, columns=columns)
+    older.last_bias.copy_(torch.randn(len(columns.said)).double())
+    x, y = seen_and_done(20, seed=6)
+    other = EntryLaw(2, 61)
+    other.load_state_dict(older.state_dict())
+    assert other.columns.hinged
+    y = torch.cat([y[:, :1], y[:, 1:61].clamp(-2, 2)], dim=1)
+    for one, same in zip(*(law.compare(x[:, :2], y) for law in (older, other)), strict=True):
+        torch.testing.assert_close(one, same)
+
+
+def test_splines_follow_a_curve_and_are_linear_beyond():
+    x = torch.linspace(-2, 2, 401, dtype=torch.float64)[:, None]
+    design = torch.cat([torch.ones_like(x), x, splines(x)], dim=1)
+    inside = x[:, 0].abs() <= KNOTS[-1]
+    wanted = torch.sin(2 * x[inside])
+    factors = torch.linalg.lstsq(design[inside], wanted).solution
+    assert (design[inside] @ factors - wanted).abs().max() < 0.03
+    bends = splines(x).diff(dim=0).diff(dim=0).abs()
+    beyond = x[1:-1, 0].abs() > KNOTS[-1] + 0.02
+    assert bends[beyond].max() < 1e-12
+
+
+def bent_and_multiplied(n, seed=1):
+    """Two parameters, and sets of 40: a curve of one column and a product of two, with noise."""
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 2, generator=draw).double()
+    first, second, noise = torch.randn(3, n, 40, generator=draw).double()
+    mean = x[:, :1] * torch.sin(2 * first.clamp(-1.5, 1.5)) + x[:, 1:] * first * second
+    entries = torch.stack([first, second, mean + 0.3 * noise], dim=2)
+    return x, torch.cat([torch.full((n, 1), 40.0).double(), entries.flatten(1)], dim=1), mean
+
+
+def test_curves_and_products_are_followed(monkeypatch):
+    monkeypatch.setattr(entry_law_learning, "SEVERAL", Size(32, 400, 5e-3))
+    x, y, _ = bent_and_multiplied(1_000)
+    whole, _ = of_entries(x, y, columns=3)
+    assert whole.kinds.tolist() == [FREE, FREE, NORMAL]
+    x, y, mean = bent_and_multiplied(300, seed=2)
+    value = y[:, 1:].unflatten(1, (40, 3))[..., 2]
+    right = (-0.5 * ((value - mean) / 0.3).square() - math.log(0.3)).sum(dim=1)
+    assert (right - whole.compare(x, y)[1]).median() < 2.0
+
+
+def test_modes_are_the_same_in_several_threads(of_several, monkeypatch):
+    monkeypatch.setattr("sbi_inn.flows.laplace.AT_ONCE", 20)
+    x, y = seen_and_done(100, seed=7)
+    one = torch.eye(3).double()
+    box = Box(one[0] * 0, one[0] * 0 - 4, one[0] * 0 + 4, one)
+    starts = (0 * x, 0.5 * x, x)
+    alone = modes(of_several[0], box, y, starts)
+    with threads(2):
+        found = modes(of_several[0], box, y, starts)
+    for part, same in zip(alone, found, strict=True):
+        assert torch.equal(part, same)
+
+
 def test_a_law_that_is_linear_needs_no_network(monkeypatch):
     monkeypatch.setattr(entry_law_learning, "SINGLE", Size(32, 400, 5e-3))
     draw = torch.Generator().manual_seed(1)
@@ -266,4 +327,4 @@ def test_a_search_reads_a_part_of_the_entries_that_stands_for_all(of_several):
     big = torch.cat([y[:, :1] * 10, y[:, 1:].repeat(1, 10)], dim=1)
     entries, stand_for = coarse._unpacked(big, glances=True)
     assert entries.shape[1] <= 64
-    torch.testing.assert_close(stand_for.sum(dim=1), big[:, 0])
+    torch.testing.assert_close(stand_for.sum(dim=1).double(), big[:, 0])
