@@ -9,7 +9,6 @@ set lose much of what a few hundred draws tell.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
@@ -29,7 +28,7 @@ from sbi_inn.flows.observable_laws import Uphill, Within
 # in widths of a usual set where a column follows others.
 APART, APART_GIVEN = 2.0, 0.5
 # Places around the one foreseen that a search for a mode may begin at; so many of the likeliest
-# are taken. One entry in so many says which, or fewer, if these are more than so many.
+# are taken. One entry in so many says which, and no more than so many.
 STARTS, CLIMBED, GLANCED, MOST_GLANCED = 256, 6, 4, 64
 # Entries that are looked at first, and places that are looked at again.
 FIRST_GLANCED, SECOND_LOOKS = 16, 32
@@ -154,9 +153,8 @@ class EntryLaw(LearnedOfParameters):
         Few entries say which of all places are worth a second look.
         """
         entries, stand_for = self._unpacked(y, glances=True)
-        every = max(1, entries.shape[1] // FIRST_GLANCED)
         places = x + self.apart[:, None]
-        some, for_some = entries[:, ::every].contiguous(), stand_for[:, ::every]
+        some, for_some = some_of(entries, stand_for, FIRST_GLANCED)
         likely = self._likely_at(places, some, for_some, given, within)
         best = likely.topk(SECOND_LOOKS, dim=0).indices
         places = x + self.apart[best]
@@ -218,9 +216,10 @@ class EntryLaw(LearnedOfParameters):
 
     def _unpacked(self, y: Tensor, *, glances: bool) -> tuple[Tensor, Tensor]:
         """Give entries of sets, or a part of them, and how many each of them stands for."""
-        columns = len(self.kinds)
-        every = max(GLANCED, math.ceil((y.shape[1] - 1) / columns / MOST_GLANCED))
-        return unpacked(y.float(), columns, every) if glances else unpacked(y, columns)
+        entries, stand_for = unpacked(y.float() if glances else y, len(self.kinds))
+        if not glances:
+            return entries, stand_for
+        return some_of(entries, stand_for, min(MOST_GLANCED, -(-entries.shape[1] // GLANCED)))
 
     @property
     def _looked_at(self) -> int:
@@ -333,18 +332,11 @@ class _Values(NamedTuple):
         return cls(values, there, known[..., columns.binaries, :])
 
 
-def unpacked(y: Tensor, columns: int, every: int = 1) -> tuple[Tensor, Tensor]:
-    """Give entries, (..., entries, columns), and how many each stands for, of what is read.
-
-    One in so many of them.
-    """
+def unpacked(y: Tensor, columns: int) -> tuple[Tensor, Tensor]:
+    """Give entries, (..., entries, columns), and how many each stands for, of what is read."""
     size, entries = y[..., :1], y[..., 1:].unflatten(-1, (-1, columns))
-    place = torch.arange(0, entries.shape[-2], every, dtype=y.dtype, device=y.device)
-    stand_for = (place < size) * (size / entries.shape[-2]).clamp(min=1.0)
-    if every == 1:
-        return entries, stand_for
-    stand_for = stand_for * size / stand_for.sum(dim=-1, keepdim=True).clamp(min=1.0)
-    return entries[..., ::every, :].contiguous(), stand_for
+    place = torch.arange(entries.shape[-2], dtype=y.dtype, device=y.device)
+    return entries, (place < size) * (size / entries.shape[-2]).clamp(min=1.0)
 
 
 def some_of(entries: Tensor, stand_for: Tensor, most: int = LOOKED_AT) -> tuple[Tensor, Tensor]:

@@ -17,18 +17,21 @@ from sbi_inn.typing import FloatArray, IntArray
 LARGE = 256
 # Quantiles that a larger one is read as, or groups.
 QUANTILES, GROUPS = 128, 64
+# Columns up to which a set is read as groups: of each two of them there is a covariance.
+MOST_COLUMNS = 8
 # Sets that are looked at at once.
 AT_ONCE = 500
 
 
 def condensable(observations: Observations) -> tuple[str, ...]:
-    """Name the sets to read so: large ones of which nothing is missing.
+    """Name the sets to read so: large ones of a few columns of which nothing is missing.
 
     The order of their entries says nothing.
     """
     found = []
     for name, padded in observations.sets.items():
-        large = padded.values.shape[1] > LARGE and name not in observations.series
+        _, largest, columns = padded.values.shape
+        large = largest > LARGE and columns <= MOST_COLUMNS and name not in observations.series
         if large and not np.isnan(padded.values).any():
             found.append(name)
     return tuple(found)

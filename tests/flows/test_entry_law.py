@@ -328,3 +328,7 @@ def test_a_search_reads_a_part_of_the_entries_that_stands_for_all(of_several):
     entries, stand_for = coarse._unpacked(big, glances=True)
     assert entries.shape[1] <= 64
     torch.testing.assert_close(stand_for.sum(dim=1).double(), big[:, 0])
+    few = big.clone()
+    few[:, 0] = 5
+    _, stand_for = coarse._unpacked(few, glances=True)  # of small sets nothing is left out
+    assert ((stand_for > 0).sum(dim=1) == 5).all()

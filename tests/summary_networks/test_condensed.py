@@ -96,10 +96,11 @@ def test_a_set_of_single_numbers_beside_one_of_pairs_is_read_by_its_statistics()
     assert batch.vector.shape[1] > 10
 
 
-def test_gaps_and_small_sets_are_read_entry_by_entry():
+def test_gaps_small_sets_and_many_columns_are_read_entry_by_entry():
     padded = pairs(5)
     gaps = padded.values.copy()
     gaps[0, 0, 0] = np.nan
     small = PaddedSet(padded.values[:, :LARGE], np.minimum(padded.sizes, LARGE))
-    sets = {"n": PaddedSet(gaps, padded.sizes), "m": small}
+    many = PaddedSet(np.repeat(padded.values, 5, axis=2), padded.sizes)
+    sets = {"n": PaddedSet(gaps, padded.sizes), "m": small, "of ten columns": many}
     assert condensable(Observations(np.empty((5, 0)), sets)) == ()

@@ -41,7 +41,7 @@ class Ensemble:
     members : int
     n_jobs : int
         Processes to train on; -1 for all cores. It does not change the result: each network is
-        trained with one thread.
+        trained with one thread. A start that learns a likelihood may use the cores of others.
 
     Raises
     ------
