@@ -27,11 +27,11 @@ from sbi_inn.flows.observable_laws import Uphill, Within
 # How far means go where nothing is said of them: in spreads of all entries of a single column, and
 # in widths of a usual set where a column follows others.
 APART, APART_GIVEN = 2.0, 0.5
-# Places around the one foreseen that a search for a mode may begin at; so many of the likeliest
-# are taken. One entry in so many says which, and no more than so many.
-STARTS, CLIMBED, GLANCED, MOST_GLANCED = 256, 6, 4, 64
-# Entries that are looked at first, and places that are looked at again.
-FIRST_GLANCED, SECOND_LOOKS = 16, 32
+# Places around the one foreseen that a search looks at; those that are looked at again, with more
+# entries; and those that it begins at.
+STARTS, SECOND_LOOKS, CLIMBED = 256, 32, 6
+# Entries that are looked at first. Then one in so many, and no more than so many.
+FIRST_GLANCED, GLANCED, MOST_GLANCED = 16, 4, 64
 # Entries of a set whose information stands for that of all, where each follows a law of its own: so
 # many of one column, or fewer of each of several; and places at each law.
 LOOKED_AT, FEWEST_LOOKED_AT, FEW_NODES = 48, 12, 3
@@ -42,7 +42,7 @@ AS_LARGE = 8
 
 
 class EntryLaw(LearnedOfParameters):
-    """A law that every entry of a set follows; all of double precision.
+    """A law that every entry of a set follows; of double precision, but where it is `coarse`.
 
     A network of the parameters, with a linear function beside it, says what the law of each column
     is, and how it depends on the columns before. It stands in for a `Likelihood`.

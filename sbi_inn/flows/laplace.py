@@ -20,9 +20,12 @@ SOFT_STEPS = 8
 SETTLED = 1e-3
 # Damping of the first step.
 DAMPING = 1e-3
-# Steps by a law of fewer entries; places that are gone on from, of those that it leads to; and how
-# many standard deviations a second one is away from the likeliest, if it is another.
-SEARCH_STEPS, KEPT, ANOTHER = 12, 2, 1.0
+# Steps by a law of fewer entries, at most.
+SEARCH_STEPS = 12
+# Places that are gone on from, of those that such a law leads to.
+KEPT = 2
+# Standard deviations from the likeliest beyond which another place is gone on from, too.
+ANOTHER = 1.0
 # Smallest and largest damping.
 DAMPED = (1e-6, 1e4)
 # By what it is multiplied after a step that helped.
@@ -117,7 +120,8 @@ def modes(
     """Find the likeliest parameters of observations (batch, observables), at givens (batch, k).
 
     From each of the starts, (batch, dim) each, by steps of Levenberg and Marquardt with Fisher's
-    information in place of second derivatives; the likeliest of what is found.
+    information in place of second derivatives; the likeliest of what is found. Where there is a
+    `coarse` likelihood, it says which starts are worth it.
 
     Examples
     --------

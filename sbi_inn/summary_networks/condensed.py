@@ -15,7 +15,7 @@ from sbi_inn.typing import FloatArray, IntArray
 
 # Entries up to which a set is read as it is.
 LARGE = 256
-# Quantiles that a larger one is read as, or groups.
+# Quantiles that a larger one is read as, or groups at most.
 QUANTILES, GROUPS = 128, 64
 # Columns up to which a set is read as groups: of each two of them there is a covariance.
 MOST_COLUMNS = 8
