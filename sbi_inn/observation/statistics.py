@@ -46,9 +46,9 @@ def statistics(observations: Observations, schema: Schema) -> FloatArray:
         if _stands(schema, length):
             parts.append(padded.values.reshape(len(observations), -1))
             continue
-        parts.append(moments.in_pieces(moments.describe, padded))
+        parts.append(moments.in_pieces(padded, moments.describe))
         if length in schema.series:
-            parts.append(moments.in_pieces(moments.order, padded))
+            parts.append(moments.in_pieces(padded, moments.order))
     parts += [moments.image(g.cut(observations.vector)) for g in schema.seen_grids.values()]
     return np.concatenate(parts, axis=1)
 
@@ -105,7 +105,7 @@ def shapes(observations: Observations, schema: Schema) -> FloatArray:
     array([[ 1.15, -0.67, -0.58,  1.73]])
     """
     sets = (observations.sets[length] for length in _summed_up(schema))
-    parts = [moments.in_pieces(moments.shape, padded) for padded in sets]
+    parts = [moments.in_pieces(padded, moments.shape) for padded in sets]
     return np.concatenate([np.empty((len(observations), 0)), *parts], axis=1)
 
 
@@ -132,9 +132,9 @@ def finer(observations: Observations, schema: Schema) -> FloatArray:
     parts = [np.empty((len(observations), 0))]
     for length in _summed_up(schema):
         padded = observations.sets[length]
-        parts.append(moments.in_pieces(moments.correlations, padded))
+        parts.append(moments.in_pieces(padded, moments.correlations))
         if length in schema.series:
-            parts.append(moments.in_pieces(moments.further_order, padded))
+            parts.append(moments.in_pieces(padded, moments.further_order))
     return np.concatenate(parts, axis=1)
 
 

@@ -8,10 +8,19 @@ import numpy as np
 
 from sbi_inn.observation import set_moments
 from sbi_inn.observation.batch import Observations, PaddedSet
+from sbi_inn.observation.set_moments import in_pieces
 from sbi_inn.typing import FloatArray, IntArray
 
 # Entries of a set from which on the quantiles of its columns tell their law.
 LARGE = 50
+# What describes a curve.
+OF_CURVES = (
+    set_moments.describe,
+    set_moments.shape,
+    set_moments.order,
+    set_moments.changes,
+    set_moments.profile,
+)
 # From so many columns on, regressions on all others take so many entries for each column.
 MANY_COLUMNS, ENTRIES_A_COLUMN = 10, 5
 
@@ -30,17 +39,14 @@ def described_sets(
     """
     parts, sizes, width = [np.empty((len(observations), 0))], [], 0
     for name, entries in observations.sets.items():
-        told = [set_moments.describe(entries), set_moments.shape(entries)]
         pairs = set_moments.correlations if name in crowded else set_moments.together
-        told.append(pairs(entries))
-        sizes.append(width + sum(part.shape[1] for part in told))
+        told = [in_pieces(entries, set_moments.describe, set_moments.shape, pairs)]
+        sizes.append(width + told[0].shape[1])
         told.append(np.log1p(entries.sizes)[:, None])
-        if name in observations.series:
-            told.append(set_moments.order(entries))
-        if name in moving:
-            told.append(set_moments.changes(entries))
-        if name in profiled:
-            told.append(set_moments.profile(entries))
+        further = [set_moments.order] if name in observations.series else []
+        further += [set_moments.changes] if name in moving else []
+        further += [set_moments.profile] if name in profiled else []
+        told += [in_pieces(entries, *further)] if further else []
         parts += told
         width += sum(part.shape[1] for part in told)
     return np.hstack(parts), np.array(sizes, dtype=np.int64)
@@ -51,9 +57,7 @@ def described_curves(vector: FloatArray, curves: Iterable[IntArray]) -> FloatArr
     parts = [np.empty((len(vector), 0))]
     for places in curves:
         entries = PaddedSet(vector[:, places], np.full(len(vector), len(places)))
-        parts += [set_moments.describe(entries), set_moments.shape(entries)]
-        parts += [set_moments.order(entries), set_moments.changes(entries)]
-        parts.append(set_moments.profile(entries))
+        parts.append(in_pieces(entries, *OF_CURVES))
     return np.nan_to_num(np.hstack(parts))
 
 
@@ -85,6 +89,6 @@ def profiled_sets(observations: Observations, names: Iterable[str]) -> FloatArra
     parts = []
     for name in names:
         entries = observations.sets[name]
-        parts += [set_moments.describe(entries), set_moments.shape(entries)]
-        parts += [set_moments.profile(entries), np.log1p(entries.sizes)[:, None]]
+        told = (set_moments.describe, set_moments.shape, set_moments.profile)
+        parts += [in_pieces(entries, *told), np.log1p(entries.sizes)[:, None]]
     return np.hstack(parts)

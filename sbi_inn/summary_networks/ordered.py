@@ -66,5 +66,5 @@ def _told(vector: FloatArray, curves: Mapping[str, IntArray]) -> FloatArray:
     for places in curves.values():
         if len(places) < SHORTEST:
             entries = PaddedSet(vector[:, places], np.full(len(vector), len(places)))
-            parts.append(set_moments.changes(entries))
+            parts.append(set_moments.in_pieces(entries, set_moments.changes))
     return np.nan_to_num(np.hstack(parts))

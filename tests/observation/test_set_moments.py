@@ -32,7 +32,7 @@ def test_in_pieces_each_row_is_what_it_is_among_all(rows):
     values = rng.normal(size=(rows, 40, 3)) * (np.arange(40) < sizes[:, None])[:, :, None]
     padded = PaddedSet(values, sizes)
     for summary in (moments.describe, moments.shape, moments.order, moments.correlations):
-        np.testing.assert_array_equal(moments.in_pieces(summary, padded), summary(padded))
+        np.testing.assert_array_equal(moments.in_pieces(padded, summary), summary(padded))
 
 
 def test_autocorrelations_and_quarters():
