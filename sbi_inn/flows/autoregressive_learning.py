@@ -11,7 +11,7 @@ from sbi_inn.flows.autoregressive import Autoregressive, Said, shocks
 from sbi_inn.flows.likelihood_networks import BATCH, FEWEST_IN_BATCH, Size, put, taught
 from sbi_inn.flows.regression import SMALLEST_VARIANCE
 from sbi_inn.flows.series_regression import Regressed, SeriesRegression
-from sbi_inn.flows.stacked import said_by
+from sbi_inn.shared_work.stacked import said_by
 
 # Values of a series, and rows, at least.
 SHORTEST, FEWEST_ROWS = 24, 1_000

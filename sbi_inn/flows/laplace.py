@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.in_threads import in_threads
 from sbi_inn.flows.likelihoods import AnyLikelihood
+from sbi_inn.shared_work.in_threads import in_threads
 
 # Steps from each place that is started from, at most. Usual rows need six to thirty; of an
 # observation with little noise the mode may be far from all that is usual.

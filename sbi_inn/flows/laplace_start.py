@@ -26,9 +26,9 @@ from sbi_inn.flows.likelihood_learning import (
 )
 from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL
 from sbi_inn.flows.likelihoods import AnyLikelihood, kind_of
-from sbi_inn.flows.remembered import remembered
-from sbi_inn.flows.sharing import for_each, side_by_side
 from sbi_inn.flows.two_laws import TwoLaws
+from sbi_inn.shared_work.contexts import for_each, side_by_side
+from sbi_inn.shared_work.remembered import remembered
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
 MOST_PARAMETERS = 20

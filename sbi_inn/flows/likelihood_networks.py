@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from sbi_inn.flows import counts
 from sbi_inn.flows.learned_of_parameters import LAYERS, LearnedOfParameters
-from sbi_inn.flows.remembered import remembered
-from sbi_inn.flows.stacked import Stacked, said_by
+from sbi_inn.shared_work.remembered import remembered
+from sbi_inn.shared_work.stacked import Stacked, said_by
 
 # Rows from which on there are as many steps as a size says; of fewer, they grow like their root.
 ROWS = 8_000

@@ -8,11 +8,11 @@ import torch
 from sbi_inn.flows import LaplaceStart, entry_law_learning
 from sbi_inn.flows.entry_columns import ABSENT, BINARY, FREE, KNOTS, NORMAL, Columns, splines
 from sbi_inn.flows.entry_law import EntryLaw
-from sbi_inn.flows.in_threads import threads
 from sbi_inn.flows.laplace import Box, modes
 from sbi_inn.flows.likelihood_learning import of_entries
 from sbi_inn.flows.likelihood_networks import Size
 from sbi_inn.flows.mixed_normals import Laws
+from sbi_inn.shared_work.in_threads import threads
 
 ENTRIES = 60
 SIZE = Size(64, 3_000, 5e-3)

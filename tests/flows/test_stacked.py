@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sbi_inn.flows import likelihood_networks, remembered
+from sbi_inn.flows import likelihood_networks
 from sbi_inn.flows.likelihood_networks import SMALL, Size, Targets, trained
-from sbi_inn.flows.stacked import Stacked, said_by
+from sbi_inn.shared_work import remembered
+from sbi_inn.shared_work.stacked import Stacked, said_by
 
 SHAPES = [(3, 4, 7), (3, 1, 7), (3, 7, 7), (3, 1, 7), (3, 7, 5), (3, 1, 5)]
 DECAY, STEEPEST, RATE = 1e-2, 0.5, 3e-3

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from sbi_inn.flows.in_threads import in_threads, threads
+from sbi_inn.shared_work.in_threads import in_threads, threads
 
 
 def test_results_come_in_the_order_of_the_pieces():

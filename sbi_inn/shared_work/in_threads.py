@@ -22,7 +22,7 @@ def threads(most: int) -> Iterator[None]:
 
     Examples
     --------
-    >>> from sbi_inn.flows.in_threads import in_threads, threads
+    >>> from sbi_inn.shared_work.in_threads import in_threads, threads
     >>> with threads(2):
     ...     in_threads(abs, [-1, 2, -3])
     [1, 2, 3]

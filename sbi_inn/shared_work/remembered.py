@@ -36,7 +36,7 @@ def remembered(function: Callable[P, T]) -> Callable[P, T]:
     Examples
     --------
     >>> import torch
-    >>> from sbi_inn.flows.remembered import remembered
+    >>> from sbi_inn.shared_work.remembered import remembered
     >>> asked = []
     >>> @remembered
     ... def total(x, factor=1.0):
@@ -93,7 +93,7 @@ class RowMemory:
     Examples
     --------
     >>> import torch
-    >>> from sbi_inn.flows.remembered import RowMemory
+    >>> from sbi_inn.shared_work.remembered import RowMemory
     >>> memory = RowMemory(lambda rows: [print(len(rows), "new"), 2 * rows][1])
     >>> memory(torch.tensor([[1.0], [2.0]]))[:, 0]
     2 new

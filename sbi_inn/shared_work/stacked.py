@@ -35,7 +35,7 @@ class Stacked:
     Examples
     --------
     >>> import torch
-    >>> from sbi_inn.flows.stacked import Stacked
+    >>> from sbi_inn.shared_work.stacked import Stacked
     >>> shapes = [(1, 2, 8), (1, 1, 8), (1, 8, 8), (1, 1, 8), (1, 8, 3), (1, 1, 3)]
     >>> networks = Stacked([torch.ones(shape) for shape in shapes], decay=0.0)
     >>> x = torch.ones(1, 5, 2)

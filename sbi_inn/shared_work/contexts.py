@@ -13,7 +13,7 @@ def for_each(shared: Tensor, rows: int) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from sbi_inn.flows.sharing import for_each
+    >>> from sbi_inn.shared_work.contexts import for_each
     >>> for_each(torch.tensor([[1], [2]]), 6)[:, 0]
     tensor([1, 1, 1, 2, 2, 2])
     """
@@ -27,7 +27,7 @@ def side_by_side(x: Tensor, context: int) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from sbi_inn.flows.sharing import side_by_side
+    >>> from sbi_inn.shared_work.contexts import side_by_side
     >>> side_by_side(torch.zeros(6, 5), 2).shape
     torch.Size([2, 3, 5])
     """
