@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sbi_inn.flows.autoregressive import Autoregressive, Said, shocks
 from sbi_inn.flows.likelihood_networks import BATCH, FEWEST_IN_BATCH, Size, put, taught
-from sbi_inn.flows.regression import SMALLEST_VARIANCE
 from sbi_inn.flows.series_regression import Regressed, SeriesRegression
+from sbi_inn.regressions.ridge import SMALLEST_VARIANCE
 from sbi_inn.shared_work.stacked import said_by
 
 # Values of a series, and rows, at least.

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows import beta_binomial, negative_binomial
-from sbi_inn.flows.emulator import regressed as regressed_by_squares
 from sbi_inn.flows.generalised import AT_ONCE, climbed
 from sbi_inn.flows.negative_binomial import HIGHEST, LOWEST
+from sbi_inn.regressions.emulator import regressed as regressed_by_squares
 
 # Dispersions: no larger, no smaller. The smallest is a scatter of a thousandth of the mean.
 LEAST, MOST = 1e-6, 1e3

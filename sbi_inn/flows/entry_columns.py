@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows.mixed_normals import PARTS
-from sbi_inn.flows.regression import SMALLEST_VARIANCE
+from sbi_inn.regressions.ridge import SMALLEST_VARIANCE
 
 # A column that parameters do not change; one that is continuous; and one of yes and no, 1 and -1.
 FREE, NORMAL, BINARY = 0, 1, 2

@@ -12,7 +12,7 @@ from sbi_inn.flows.entry_law import APART, APART_GIVEN, EntryLaw, EntryLaws, som
 from sbi_inn.flows.likelihood_networks import Size, put, taught
 from sbi_inn.flows.linear_in_both import log_odds, regressed
 from sbi_inn.flows.mixed_normals import PARTS
-from sbi_inn.flows.regression import SMALLEST_VARIANCE
+from sbi_inn.regressions.ridge import SMALLEST_VARIANCE
 from sbi_inn.shared_work.stacked import said_by
 
 # Networks of the law of a single column, and of several, which begin with what is linear; and the

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows import counts, log_odds
-from sbi_inn.flows.emulator import regressed
 from sbi_inn.flows.learned_of_parameters import LearnedOfParameters
 from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL
 from sbi_inn.flows.observable_laws import Kinds, Left, Uphill, Within
-from sbi_inn.flows.prediction import n_products, pairs, powers
+from sbi_inn.regressions.emulator import regressed
+from sbi_inn.regressions.prediction import n_products, pairs, powers
 
 # Smallest scatter of counts, as a share of their mean, that a network begins with.
 SMALLEST_SIZE = 1e-2

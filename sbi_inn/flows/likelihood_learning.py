@@ -16,13 +16,13 @@ from sbi_inn.flows import (
     two_laws_learning,
     uneven_noise,
 )
-from sbi_inn.flows.left_out import left_out
 from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_networks import SMALL, Size, Targets, put, trained
 from sbi_inn.flows.likelihoods import AnyLikelihood
 from sbi_inn.flows.observable_laws import Kinds
-from sbi_inn.flows.prediction import powers
-from sbi_inn.flows.regression import SMALLEST_VARIANCE
+from sbi_inn.regressions.left_out import left_out
+from sbi_inn.regressions.prediction import powers
+from sbi_inn.regressions.ridge import SMALLEST_VARIANCE
 
 # Parts that rows are cut into; what is said of each is learned from the others.
 FOLDS = 4

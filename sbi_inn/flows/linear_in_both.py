@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sbi_inn.flows.regression import SMALLEST_VARIANCE
+from sbi_inn.regressions.ridge import SMALLEST_VARIANCE
 
 # How often sets are weighed by what is left of them.
 PASSES = 4

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows.autoregressive import LOUDEST, ORDER, own_powers
-from sbi_inn.flows.emulator import RIDGE, regressed
-from sbi_inn.flows.prediction import powers
 from sbi_inn.flows.recursion import before, carried, recursed
-from sbi_inn.flows.regression import SMALLEST_VARIANCE
+from sbi_inn.regressions.emulator import RIDGE, regressed
+from sbi_inn.regressions.prediction import powers
+from sbi_inn.regressions.ridge import SMALLEST_VARIANCE
 
 # Rows that shares of earlier values are regressed on: each has many values.
 MOST_REGRESSED = 1_000

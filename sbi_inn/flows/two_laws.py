@@ -19,7 +19,7 @@ from sbi_inn.flows.learned_of_parameters import LearnedOfParameters
 from sbi_inn.flows.likelihood import read_slopes
 from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, SMALL
 from sbi_inn.flows.observable_laws import Uphill, Within
-from sbi_inn.flows.prediction import n_products, powers
+from sbi_inn.regressions.prediction import n_products, powers
 
 # What networks say of each observable: what they add to both means, log variances, and log odds.
 SAID = 5

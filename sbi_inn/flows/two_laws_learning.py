@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows.likelihood_networks import HIGHEST, LOWEST, Size, put, taught
-from sbi_inn.flows.prediction import powers
-from sbi_inn.flows.regression import SMALLEST_VARIANCE
 from sbi_inn.flows.two_laws import SAID, Laws, TwoLaws
+from sbi_inn.regressions.prediction import powers
+from sbi_inn.regressions.ridge import SMALLEST_VARIANCE
 from sbi_inn.shared_work.stacked import said_by
 
 # Rows that regressions are learned from, at most.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.emulator import RIDGE
+from sbi_inn.regressions.emulator import RIDGE
 
 # Nats an observable by which rows left out have to be likelier by widths of their own.
 WORTH = 0.01

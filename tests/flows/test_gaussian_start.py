@@ -6,9 +6,9 @@ import torch
 
 from sbi_inn.flows import GaussianStart
 from sbi_inn.flows.gaussian_start import Reading
-from sbi_inn.flows.inverse_regression import inverse_regression
-from sbi_inn.flows.left_out import left_out
-from sbi_inn.flows.ridge import Design, left_out_in_parts
+from sbi_inn.regressions.inverse import inverse_regression
+from sbi_inn.regressions.left_out import left_out
+from sbi_inn.regressions.ridge import Design, left_out_in_parts
 
 
 def rows(n, seed):

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from sbi_inn.flows.left_out import left_out
 from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_learning import learned
 from sbi_inn.flows.uneven_noise import ROUNDS, best, in_turn
+from sbi_inn.regressions.left_out import left_out
 
 PLACES = torch.linspace(-1, 1, 20, dtype=torch.float64)
 STEEP = 2.0  # the log of the noise changes by so much with a standard deviation of its parameter

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from sbi_inn.flows import reweighted, ridge
-from sbi_inn.flows.reweighted import in_turn
-from sbi_inn.flows.ridge import Regressors
+from sbi_inn.regressions import reweighted, ridge
+from sbi_inn.regressions.reweighted import in_turn
+from sbi_inn.regressions.ridge import Regressors
 
 ROWS, SLOPES = 4_000, torch.tensor([[1.0, -2.0, 0.5, 1.0], [0.0, 1.0, 3.0, -1.0]]).double()
 

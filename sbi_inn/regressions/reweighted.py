@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.regression import SMALLEST_VARIANCE
-from sbi_inn.flows.ridge import Design, Regressors, Ridge, Way
+from sbi_inn.regressions.ridge import SMALLEST_VARIANCE, Design, Regressors, Ridge, Way
 
 # Largest log weight of a row over the median row's: how much one sharp row may count.
 MOST = 9.0

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sbi_inn.flows.left_out import left_out
+from sbi_inn.regressions.left_out import left_out
 
 # Strength of the ridge, as a share of the rows: only what is not determined is held.
 RIDGE = 1e-6

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.inverse_regression import inverse_regression
-from sbi_inn.flows.left_out import left_out
+from sbi_inn.regressions.inverse import inverse_regression
+from sbi_inn.regressions.left_out import left_out
 
 # Strengths that are tried, in units of the context's mean square.
 RIDGES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1e4)
@@ -23,6 +23,8 @@ MOST_TURNED = 500
 MANY = 5_000
 # Share of a row's prediction that is not its own, at least.
 OTHERS = 1e-9
+# Smallest variance of what is left of columns whose scale is 1: it stays invertible.
+SMALLEST_VARIANCE = 1e-10
 
 
 class Way(NamedTuple):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.left_out import left_out
+from sbi_inn.regressions.left_out import left_out
 
 # Shares of the covariance beside the diagonal that are kept.
 KEPT = (0.0, 0.1, 0.4, 0.8)

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sbi_inn.flows.emulator import Emulator
-from sbi_inn.flows.left_out import left_out
-from sbi_inn.flows.regression import SMALLEST_VARIANCE
-from sbi_inn.flows.ridge import Regressors, Ridge, left_out_in_parts
+from sbi_inn.regressions.emulator import Emulator
+from sbi_inn.regressions.left_out import left_out
+from sbi_inn.regressions.ridge import SMALLEST_VARIANCE, Regressors, Ridge, left_out_in_parts
 
 # Dimensions up to which all products of a prediction are read, not only the squares.
 MOST_PAIRED = 10
