@@ -1,4 +1,4 @@
-"""Learned likelihoods, p(observables | parameters): what they are, and how they are learned.
+"""Learned likelihoods of observables, given parameters: what they are, and how they are learned.
 
 There are four (`kinds.py`), and each `*_learning.py` learns the one it is named after:
 
