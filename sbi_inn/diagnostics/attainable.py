@@ -12,7 +12,7 @@ import torch
 
 from sbi_inn.diagnostics.conditional_ranks import column_scores
 from sbi_inn.draws import INTERVAL_68
-from sbi_inn.flows.ridge import Design
+from sbi_inn.regressions.ridge import Design
 from sbi_inn.typing import FloatArray
 
 ROWS_A_FEATURE = 5

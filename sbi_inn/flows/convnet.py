@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sbi_inn.flows.maps import Maps
-from sbi_inn.flows.sharing import for_each
+from sbi_inn.shared_work.contexts import for_each
 
 
 class ConvNet(nn.Module):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows.bijection import Bijection
-from sbi_inn.flows.emulator import regressed
-from sbi_inn.flows.prediction import powers
-from sbi_inn.flows.regression import SMALLEST_VARIANCE
+from sbi_inn.regressions.emulator import regressed
+from sbi_inn.regressions.prediction import powers
+from sbi_inn.regressions.ridge import SMALLEST_VARIANCE
 
 # Latents between which even numbers are what they stand for: all but .3 % at either end.
 KNEE = 2.8

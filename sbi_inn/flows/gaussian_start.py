@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows.bijection import Bijection
-from sbi_inn.flows.prediction import Foreseen, Prediction, foresee, pairs
-from sbi_inn.flows.regression import SMALLEST_VARIANCE
-from sbi_inn.flows.remembered import remembered
-from sbi_inn.flows.reweighted import in_turn, left_out_widths, log_widths
-from sbi_inn.flows.ridge import Regressors
-from sbi_inn.flows.sharing import for_each
+from sbi_inn.regressions.prediction import Foreseen, Prediction, foresee, pairs
+from sbi_inn.regressions.reweighted import in_turn, left_out_widths, log_widths
+from sbi_inn.regressions.ridge import SMALLEST_VARIANCE, Regressors
+from sbi_inn.shared_work.contexts import for_each
+from sbi_inn.shared_work.remembered import remembered
 
 # How often means are regressed again with the widths found, and widths with the means found.
 ROUNDS = 3

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.autoregressive_learning import SHORTEST
 from sbi_inn.flows.bijection import Bijection
-from sbi_inn.flows.entry_law import EntryLaw
 from sbi_inn.flows.evened import Evened
 from sbi_inn.flows.gaussian_start import READINGS, GaussianStart, surely_less
-from sbi_inn.flows.laplace import Box, Mode, Seen, log_det_of, modes, normal_law
-from sbi_inn.flows.likelihood import Likelihood
-from sbi_inn.flows.likelihood_learning import (
+from sbi_inn.likelihoods.autoregressive_learning import SHORTEST
+from sbi_inn.likelihoods.entry_law import EntryLaw
+from sbi_inn.likelihoods.kinds import AnyLikelihood, kind_of
+from sbi_inn.likelihoods.laplace import Box, Mode, Seen, log_det_of, modes, normal_law
+from sbi_inn.likelihoods.learning import (
     Learned,
     better_of_series,
     learned,
@@ -24,11 +24,11 @@ from sbi_inn.flows.likelihood_learning import (
     of_series,
     parts_of,
 )
-from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL
-from sbi_inn.flows.likelihoods import AnyLikelihood, kind_of
-from sbi_inn.flows.remembered import remembered
-from sbi_inn.flows.sharing import for_each, side_by_side
-from sbi_inn.flows.two_laws import TwoLaws
+from sbi_inn.likelihoods.likelihood import Likelihood
+from sbi_inn.likelihoods.networks import LARGE, LONG, SMALL
+from sbi_inn.likelihoods.two_laws import TwoLaws
+from sbi_inn.shared_work.contexts import for_each, side_by_side
+from sbi_inn.shared_work.remembered import remembered
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
 MOST_PARAMETERS = 20

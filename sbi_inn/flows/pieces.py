@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.special import ndtri
 
 from sbi_inn.flows.bijection import Bijection
-from sbi_inn.flows.sharing import for_each
+from sbi_inn.shared_work.contexts import for_each
 
 Bounds = tuple[Tensor, Tensor, Tensor]  # probability below a piece, of it, and above it
 

@@ -6,10 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from sbi_inn.flows.bijection import Bijection
-from sbi_inn.flows.ridge import Regressors
-from sbi_inn.flows.sharing import for_each
-
-SMALLEST_VARIANCE = 1e-10  # of what is left of x, whose scale is 1: keeps it invertible
+from sbi_inn.regressions.ridge import SMALLEST_VARIANCE, Regressors
+from sbi_inn.shared_work.contexts import for_each
 
 
 class Regression(Bijection):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sbi_inn.flows.dropout import Dropout
-from sbi_inn.flows.sharing import for_each, side_by_side
+from sbi_inn.shared_work.contexts import for_each, side_by_side
 
 
 class MLP(nn.Module):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sbi_inn.flows.counts import FEWEST_VALUES
+from sbi_inn.likelihoods.counts import FEWEST_VALUES
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 # What was a logarithm is whole up to so large a share of it.

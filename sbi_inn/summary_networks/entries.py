@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sbi_inn.flows.entry_columns import ABSENT, even_between
+from sbi_inn.likelihoods.entry_columns import ABSENT, even_between
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.summary_networks.columns import named
 from sbi_inn.summary_networks.location import location_scale, squash, thinned

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sbi_inn.flows.prediction import n_products, powers
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import mostly_two_valued
+from sbi_inn.regressions.prediction import n_products, powers
 from sbi_inn.summary_networks.counted import Counted
 from sbi_inn.summary_networks.location import location_scale, standardised
 from sbi_inn.typing import AnyArray, FloatArray, IntArray

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from loky import BrokenProcessPool
 
-from sbi_inn.flows.in_threads import threads
+from sbi_inn.shared_work.in_threads import threads
 from sbi_inn.training import workers
 from sbi_inn.training.progress import Watch, progress_bar, watched
 

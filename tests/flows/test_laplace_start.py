@@ -7,12 +7,13 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from sbi_inn.flows import GaussianStart, LaplaceStart, likelihood_learning
-from sbi_inn.flows.laplace import Box, modes
+from sbi_inn.flows import GaussianStart, LaplaceStart
 from sbi_inn.flows.laplace_start import MENDED
-from sbi_inn.flows.likelihood import Likelihood
-from sbi_inn.flows.likelihood_learning import learned, parts_of
-from sbi_inn.flows.likelihood_networks import LARGE, LONG, SMALL
+from sbi_inn.likelihoods import learning
+from sbi_inn.likelihoods.laplace import Box, modes
+from sbi_inn.likelihoods.learning import learned, parts_of
+from sbi_inn.likelihoods.likelihood import Likelihood
+from sbi_inn.likelihoods.networks import LARGE, LONG, SMALL
 
 VALUES = 24
 EACH = tuple(range(VALUES))
@@ -100,11 +101,11 @@ def test_a_longer_training_is_tried_where_a_larger_network_gained_much(
 
     def fake(members, table, size, beat=math.inf):
         seen.append(size)
-        return likelihood_learning._Trained(by_size[size], [], members)
+        return learning._Trained(by_size[size], [], members)
 
-    monkeypatch.setattr(likelihood_learning, "_trained", fake)
-    table = likelihood_learning._Table(torch.zeros(9, 2), torch.zeros(9, 10), [])
-    found = likelihood_learning._larger(fake([], table, SMALL), table, (LARGE, LONG))
+    monkeypatch.setattr(learning, "_trained", fake)
+    table = learning._Table(torch.zeros(9, 2), torch.zeros(9, 10), [])
+    found = learning._larger(fake([], table, SMALL), table, (LARGE, LONG))
     assert seen[1:] == tried
     assert found.loss == kept
 

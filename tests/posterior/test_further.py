@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats as st
-from regressions import Regression
+from linear_regression import Regression
 from studies import LINE, exact, quick_fit
 
 import sbi_inn as si

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats as st
 from distributed import Client, LocalCluster
-from regressions import Regression
+from linear_regression import Regression
 
 import sbi_inn as si
 from sbi_inn.posterior import growth

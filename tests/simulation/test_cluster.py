@@ -11,7 +11,7 @@ import pytest
 import scipy.stats as st
 import xarray as xr
 from distributed import Client, LocalCluster
-from regressions import Regression
+from linear_regression import Regression
 
 import sbi_inn as si
 from sbi_inn.simulation.simulator import simulator

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sbi_inn.flows.counts import counted
+from sbi_inn.likelihoods.counts import counted
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.counted import Counted
 from sbi_inn.summary_networks.exact import Exact

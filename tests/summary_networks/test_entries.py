@@ -6,10 +6,10 @@ import scipy.special as sp
 import scipy.stats as st
 
 import sbi_inn as si
-from sbi_inn.flows import entry_law_learning
-from sbi_inn.flows.entry_columns import ABSENT, BINARY, FREE
-from sbi_inn.flows.entry_law import EntryLaw
-from sbi_inn.flows.likelihood_networks import Size
+from sbi_inn.likelihoods import entry_law_learning
+from sbi_inn.likelihoods.entry_columns import ABSENT, BINARY, FREE
+from sbi_inn.likelihoods.entry_law import EntryLaw
+from sbi_inn.likelihoods.networks import Size
 from sbi_inn.observation.batch import Observations, PaddedSet
 from sbi_inn.summary_networks.entries import FEW, MOST, Column, Entries
 

@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 import torch
 
-from sbi_inn.flows.autoregressive_learning import SHORTEST
 from sbi_inn.flows.gaussian_start import MOST_TRIED, left_out_losses, surely_less
 from sbi_inn.flows.laplace_start import MOST_PARAMETERS, WORST, LaplaceStart
-from sbi_inn.flows.score_test import judged
+from sbi_inn.likelihoods.autoregressive_learning import SHORTEST
+from sbi_inn.likelihoods.score_test import judged
 from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.observation.statistics import mostly_two_valued
 from sbi_inn.summary_networks.counted import Counted

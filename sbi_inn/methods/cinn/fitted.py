@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from sbi_inn.flows import LaplaceStart
-from sbi_inn.flows.remembered import RowMemory
-from sbi_inn.flows.sharing import side_by_side
 from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
 from sbi_inn.methods.cinn.settings import LEARNING_RATE, CINNSettings
 from sbi_inn.methods.cinn.training import learn
 from sbi_inn.methods.protocols import Cuts, TrainingData
 from sbi_inn.methods.row_generators import Random
 from sbi_inn.observation.batch import Observations
+from sbi_inn.shared_work.contexts import side_by_side
+from sbi_inn.shared_work.remembered import RowMemory
 from sbi_inn.summary_networks import Batch, Scaling
 from sbi_inn.training import weights
 from sbi_inn.training.device import device_of, on, to_numpy

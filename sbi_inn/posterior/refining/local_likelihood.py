@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sbi_inn.flows.counts import counted
 from sbi_inn.flows.laplace_start import MOST_PARAMETERS
-from sbi_inn.flows.prediction import n_products
-from sbi_inn.flows.score_test import Judged, judged
+from sbi_inn.likelihoods.counts import counted
+from sbi_inn.likelihoods.score_test import Judged, judged
 from sbi_inn.observation.batch import Observations, join
 from sbi_inn.prior.box import Box
+from sbi_inn.regressions.prediction import n_products
 from sbi_inn.summary_networks import not_pixels
 from sbi_inn.summary_networks.curves import places_of_curves
 from sbi_inn.summary_networks.exact import Exact, Way

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from regressions import Regression
+from linear_regression import Regression
 
 import sbi_inn as si
 from sbi_inn.methods.ensemble.folds import FEW, Folds, in_folds

@@ -1,0 +1,113 @@
+"""Regressions by widths of each row, and the likelihoods that are learned from them."""
+
+import math
+
+import pytest
+import torch
+
+from sbi_inn.likelihoods.learning import learned
+from sbi_inn.likelihoods.likelihood import Likelihood
+from sbi_inn.likelihoods.uneven_noise import ROUNDS, best, in_turn
+from sbi_inn.regressions.left_out import left_out
+
+PLACES = torch.linspace(-1, 1, 20, dtype=torch.float64)
+STEEP = 2.0  # the log of the noise changes by so much with a standard deviation of its parameter
+
+
+def line(x):
+    """Expected values of a line: level and slope are the first two parameters."""
+    return x[:, :1] + x[:, 1:2] * PLACES
+
+
+def rows(n, seed, steep=STEEP):
+    """Level, slope and noise, and 20 values of a line; the noise spans a factor of thousands."""
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 3, generator=draw, dtype=torch.float64)
+    noise = torch.exp(steep * x[:, 2:])
+    return x, line(x) + noise * torch.randn(n, 20, generator=draw, dtype=torch.float64)
+
+
+def parts(n):
+    return list(left_out(n, 4))
+
+
+@pytest.fixture(scope="module")
+def likelihood():
+    return learned(*rows(3_000, 1))[0]
+
+
+def test_slopes_of_means_and_of_log_widths_are_found():
+    x, y = rows(4_000, 1)
+    found = in_turn(x, y, 3, ROUNDS)
+    assert (found.slope[0] - 1).abs().max() < 0.01
+    assert (found.slope[1] - PLACES).abs().max() < 0.01
+    # Of 4,000 squares, whose logarithm varies by sqrt(2): .02 for half of it, times 4.5.
+    assert (found.log_slope[2] - STEEP).abs().max() < 0.05
+    assert found.log_slope[:2].abs().max() < 0.05
+    assert found.log_offset.abs().max() < 0.05
+
+
+def test_a_regression_that_counts_all_rows_alike_is_far_worse():
+    x, y = rows(4_000, 1)
+    even, uneven = (in_turn(x, y, 3, rounds) for rounds in (0, ROUNDS))
+    off = [(one.slope[0] - 1).abs().mean() for one in (even, uneven)]
+    assert off[1] < 0.05 * off[0]
+
+
+def test_ways_are_chosen_by_rows_left_out():
+    x, y = rows(1_000, 1)
+    read = torch.cat([x, x.square()], dim=1)
+    found = best(read, 3, y, parts(1_000))
+    assert found is not None
+    assert len(found) == 5
+    assert not found[0].slope[3:].any()  # squares only add noise
+    bent = y + 3 * x[:, :1].square()
+    found = best(read, 3, bent, parts(1_000))
+    assert found is not None
+    assert (found[0].slope[3] - 3).abs().max() < 0.05
+
+
+def test_even_noise_needs_no_widths():
+    x, y = rows(400, 1, steep=0.0)
+    assert best(x, 3, y, parts(400)) is None
+
+
+@pytest.mark.parametrize("noise", [0.03, 0.3, 3.0])
+def test_a_likelihood_knows_small_noise_beside_large(likelihood, noise):
+    assert likelihood.log_slope.any()
+    x = torch.tensor([[0.5, -0.5, math.log(noise) / STEEP]], dtype=torch.float64)
+    mean, log_variance = likelihood.law(x)
+    # Means of rows as noisy as this one are known to some percent of it.
+    assert ((mean - line(x)) / noise).square().mean().sqrt() < 0.25
+    assert abs(float(0.5 * log_variance.mean()) - math.log(noise)) < 0.1
+
+
+def test_what_is_noisy_for_no_reason_seen_has_the_usual_width():
+    """Where widths do not follow the parameters, nothing is weighed, and nothing has changed."""
+    x, y = rows(600, 3, steep=0.0)
+    likelihood, _ = learned(x, y)
+    assert not likelihood.log_slope.any()
+    _, log_variance = likelihood.law(x[:200])
+    assert abs(float(log_variance.mean())) < 0.15
+
+
+def test_slopes_are_those_of_means_and_log_variances(likelihood):
+    x = rows(7, 5)[0].requires_grad_()
+    said = likelihood(x)
+    pairs = ((said.mean, said.mean_slope), (said.log_variance, said.log_variance_slope))
+    for value, slope in pairs:
+        for place in (0, 19):
+            (by_torch,) = torch.autograd.grad(value[:, place].sum(), x, retain_graph=True)
+            torch.testing.assert_close(slope[:, :, place].detach(), by_torch)
+    mean, log_variance = likelihood.law(x.detach())
+    torch.testing.assert_close(mean, said.mean.detach())
+    torch.testing.assert_close(log_variance, said.log_variance.detach())
+
+
+def test_an_older_file_weighs_nothing():
+    x, y = rows(600, 3, steep=0.0)
+    kept = learned(x, y)[0]
+    older = {name: value for name, value in kept.state_dict().items() if name != "log_slope"}
+    again = Likelihood(3, 20)
+    again.load_state_dict(older)
+    assert torch.equal(again.law(x)[1], kept.law(x)[1])
