@@ -19,6 +19,7 @@ from sbi_inn.flows.likelihood import Likelihood
 from sbi_inn.flows.likelihood_learning import (
     Learned,
     better_of_series,
+    by_larger_networks,
     learned,
     of_entries,
     of_series,
@@ -186,13 +187,23 @@ class LaplaceStart(Bijection):
         own = self.n_read if own is None else own
         evened = self._even_if_it_helps(x, context, own)
         even, known = self._begin(x, context, own)
+        larger = None
         if self.of_sets:
-            mode = self._by(of_entries(even, *known, self.of_sets), even, context)
+            found = of_entries(even, *known, self.of_sets)
         elif self._follows(x, context, own, evened=evened):
-            mode = self._by(of_series(even, *known)[1], even, context)
+            _, found = of_series(even, *known)
         else:
-            mode = self._by(learned(even, *known, (SMALL, LARGE, LONG)), even, context)
+            found = learned(even, *known, (SMALL, LARGE, LONG))
+            larger = by_larger_networks(found, even, *known)
+        mode = self._by(found, even, context)
         losses, floor, reads = self._tried(x, context, own, mode)
+        if larger is not None:
+            others = self._by(larger, even, context)
+            tried = self._tried(x, context, own, others)
+            if surely_less(tried[0].clamp(max=WORST), losses.clamp(max=WORST)):
+                mode, (losses, floor, reads) = others, tried
+            else:
+                self.likelihood = found[0]
         plain = self._plain_losses(x, context, own)
         self.inverts.fill_(surely_less(losses.clamp(max=WORST), plain.clamp(max=WORST)))
         if not self.inverts:

@@ -158,3 +158,21 @@ def test_what_differs_in_shape_or_kind_is_not_the_same():
     ):
         (found,) = given(x)
         assert found is x
+
+
+def test_one_row_far_out_does_not_decide_when_training_stops():
+    torch.manual_seed(1)
+    x = torch.randn(1_000, 2)
+    left = (2 * x[:, :1]).sin() + 0.1 * torch.randn(1_000, 1)
+    x[7], left[7] = 12.0, 1e4  # what networks say so far out is chance, and gets worse
+    no, every = torch.zeros(1, dtype=torch.bool), torch.arange(1_000)
+    targets = Targets(
+        left.expand(3, -1, -1), torch.zeros(1_000, 1), no, no, torch.ones(1), torch.zeros(1)
+    )
+    rows, held = [every, every[500:], every[:500]], [every[:500], every[500:]]
+    losses = {}
+    for toned in (True, False):
+        _, weights = trained(x, targets, rows, held, Size(32, 1_500, 5e-3), toned=toned)
+        each = likelihood_networks._rows_losses(weights, x, targets, held)
+        losses[toned] = float(each[torch.arange(1_000) != 7].mean())
+    assert losses[True] < losses[False] - 0.1
