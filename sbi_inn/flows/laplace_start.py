@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.evened import Evened
 from sbi_inn.flows.gaussian_start import READINGS, GaussianStart, surely_less
+from sbi_inn.flows.start_choice import Tried, held_out, scored
 from sbi_inn.likelihoods.autoregressive_learning import SHORTEST
 from sbi_inn.likelihoods.entry_law import EntryLaw
 from sbi_inn.likelihoods.kinds import AnyLikelihood, kind_of
@@ -19,6 +19,7 @@ from sbi_inn.likelihoods.laplace import Box, Mode, Seen, log_det_of, modes, norm
 from sbi_inn.likelihoods.learning import (
     Learned,
     better_of_series,
+    by_larger_networks,
     learned,
     of_entries,
     of_series,
@@ -37,14 +38,6 @@ MOST_PARAMETERS = 20
 FLOORS = (0.0005, 0.002, 0.01, 0.05, 0.15)
 # How the plain start reads, which the search of a mode begins with.
 FIRST = READINGS[1]
-# Rows that the choice looks at.
-MOST_TRIED = 4_000
-# One in so many of these is left out for it.
-HELD = 5
-# Share of the prior that is mixed in where rows are scored.
-PRIOR_SHARE = 1e-3
-# Nats that a row may cost where the choice is made: tails are what the blocks are for.
-WORST = 25.0
 # Rows of which it is learned whether to even parameters, and what kind of law there is.
 TRIED_ROWS = 2_500
 # Log of how far widths are mended, beside what they usually are: further out a regression on the
@@ -185,26 +178,42 @@ class LaplaceStart(Bijection):
         """
         own = self.n_read if own is None else own
         evened = self._even_if_it_helps(x, context, own)
-        even, known = self._begin(x, context, own)
-        if self.of_sets:
-            mode = self._by(of_entries(even, *known, self.of_sets), even, context)
-        elif self._follows(x, context, own, evened=evened):
-            mode = self._by(of_series(even, *known)[1], even, context)
-        else:
-            mode = self._by(learned(even, *known, (SMALL, LARGE, LONG)), even, context)
-        losses, floor, reads = self._tried(x, context, own, mode)
-        plain = self._plain_losses(x, context, own)
-        self.inverts.fill_(surely_less(losses.clamp(max=WORST), plain.clamp(max=WORST)))
+        even, _ = self._begin(x, context, own)
+        best = None
+        for found in self._learned(x, even, context, own, evened=evened):
+            mode = self._by(found, even, context)
+            tried = self._tried(x, context, own, mode)
+            if best is None or surely_less(tried.losses, best[2].losses):
+                best = (found[0], mode, tried)
+        assert best is not None
+        self.likelihood, mode, tried = best
+        self.inverts.fill_(surely_less(tried.losses, self._plain_losses(x, context, own)))
         if not self.inverts:
             said = self.plain.fit(x, context[:, : self.n_read], own)
             return Seen.nothing(said).after(said)
-        self.floor.fill_(floor)
-        self.reads.fill_(reads)
+        self.floor.fill_(tried.floor)
+        self.reads.fill_(tried.reads)
         seen = self._seen(context, mode)
         left = self._left(self.even(x)[0], seen)
         said = self.rest.fit(left, self._read(context, seen), own + seen.told.shape[1])
         usual = said[:, self.dim :].median(dim=0).values
         return seen.after(self.rest.bound_widths(said, usual - MENDED, usual + MENDED))
+
+    def _learned(
+        self, x: Tensor, even: Tensor, context: Tensor, own: int, *, evened: bool
+    ) -> Iterator[Learned]:
+        """Learn the likelihoods of all rows that are to be compared, as evened parameters say."""
+        known = self._known(context)
+        if self.of_sets:
+            yield of_entries(even, *known, self.of_sets)
+        elif self._follows(x, context, own, evened=evened):
+            yield of_series(even, *known)[1]
+        else:
+            found = learned(even, *known, (SMALL, LARGE, LONG))
+            yield found
+            larger = by_larger_networks(found, even, *known)
+            if larger is not None:
+                yield larger
 
     def losses(self, x: Tensor, context: Tensor, own: int, *, evened: bool = True) -> Tensor:
         """Give the losses of rows left out, but for a constant, by a start like this; (rows,).
@@ -259,7 +268,7 @@ class LaplaceStart(Bijection):
     ) -> Tensor:
         """Give the losses of rows left out by a likelihood."""
         mode = self._by(found, even, context)
-        return self._tried(x, context, own, mode, FLOORS[::2])[0].clamp(max=WORST)
+        return self._tried(x, context, own, mode, FLOORS[::2]).losses
 
     def _begin(self, x: Tensor, context: Tensor, own: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Give evened parameters, whose law it learns, and what the likelihood is of and given."""
@@ -339,14 +348,14 @@ class LaplaceStart(Bijection):
 
     def _tried(
         self, x: Tensor, context: Tensor, own: int, mode: Mode, floors: tuple[float, ...] = FLOORS
-    ) -> tuple[Tensor, float, bool]:
-        """Give the losses of rows left out by the best floor, it, and whether contexts are read."""
-        held = torch.arange(min(len(x), MOST_TRIED)) % HELD == 0
+    ) -> Tried:
+        """Say how rows left out fare by the best floor."""
+        held = held_out(len(x))
         x, context = x[: len(held)], context[: len(held)]
         mode, (even, of_even) = Mode(*(part[: len(held)] for part in mode)), self.even(x)
         readings = (True, False) if self.likelihood.alone else (True,)
         ways = [(floor, reads) for reads in readings for floor in floors]
-        found = []
+        found, mixed = [], x[held] if self.of_sets else None
         for floor, reads in ways:
             seen = self._seen(context, mode, floor)
             read, left = self._read(context, seen, reads), self._left(even, seen)
@@ -354,24 +363,17 @@ class LaplaceStart(Bijection):
             start.try_out(left[~held], read[~held], own + seen.told.shape[1])
             more = log_det_of(seen.factor[held]) + of_even[held]
             far = self._left(even[held], seen.of(held), beyond=self.of_sets > 0)
-            found.append(self._scored(start.losses(far, read[held]) - more, x[held]))
-        best = min(range(len(found)), key=lambda place: found[place].clamp(max=WORST).mean())
-        return found[best], *ways[best]
+            found.append(scored(start.losses(far, read[held]) - more, mixed))
+        best = min(range(len(found)), key=lambda place: found[place].mean())
+        return Tried(found[best], *ways[best])
 
     def _plain_losses(self, x: Tensor, context: Tensor, own: int) -> Tensor:
         """Give the losses of the same rows by a plain start that has not seen them."""
-        held = torch.arange(min(len(x), MOST_TRIED)) % HELD == 0
+        held = held_out(len(x))
         x, context = x[: len(held)], context[: len(held), : self.n_read]
         start = GaussianStart(self.dim, context.shape[1], self.own)
         start.try_out(x[~held], context[~held], own, FIRST)
-        return self._scored(start.losses(x[held], context[held]), x[held])
-
-    def _scored(self, losses: Tensor, x: Tensor) -> Tensor:
-        """Mix a little of the prior in, as networks are scored, where many rows may be far off."""
-        if not self.of_sets:
-            return losses
-        prior = math.log(PRIOR_SHARE) - 0.5 * x.square().sum(dim=1)
-        return -torch.logaddexp(-losses, prior)
+        return scored(start.losses(x[held], context[held]), x[held] if self.of_sets else None)
 
 
 @remembered

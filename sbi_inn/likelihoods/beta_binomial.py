@@ -50,6 +50,16 @@ def slopes(n: Tensor, mean: Tensor, dispersion: Tensor, many: Tensor) -> tuple[T
     return by_mean, -size * (chance * of_yes + (1 - chance) * of_no - of_both)
 
 
+def slopes_of_said(
+    n: Tensor, odds: Tensor, dispersion: Tensor, many: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Say how the log probability changes with the log odds, and with the log dispersion."""
+    chance = torch.sigmoid(odds.clamp(-MOST, MOST))
+    by_mean, by_dispersion = slopes(n, many * chance, dispersion, many)
+    inside = odds.abs() < MOST
+    return by_mean * many * chance * (1 - chance) * inside, by_dispersion
+
+
 def law(odds: Tensor, dispersion: Tensor, many: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Give means and log variances, and how they change with log odds and log dispersions."""
     chance = torch.sigmoid(odds.clamp(-MOST, MOST))

@@ -109,6 +109,18 @@ def loss(n: Tensor, said: Tensor, log_dispersion: Tensor, many: Tensor) -> Tenso
     return -_log_probability(n, said, dispersion, many)
 
 
+def slopes_of_loss(
+    n: Tensor, said: Tensor, log_dispersion: Tensor, many: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Say how `loss` changes with what is said, and with log dispersions."""
+    dispersion = log_dispersion.exp()
+    inside = (dispersion > LEAST) & (dispersion < MOST)
+    free = (many > 0) | ((said > LOWEST) & (said < HIGHEST))
+    bounded = torch.where(many > 0, said, said.clamp(LOWEST, HIGHEST))
+    first, second = _each("slopes_of_said", many, n, bounded, dispersion.clamp(LEAST, MOST))
+    return -first * free, -second * inside
+
+
 def regressed(x: Tensor, n: Tensor, many: Tensor) -> tuple[Tensor, Tensor]:
     """Give coefficients, slopes above offsets (features + 1, k), and dispersions (k,).
 

@@ -18,7 +18,7 @@ from sbi_inn.likelihoods import (
 )
 from sbi_inn.likelihoods.kinds import AnyLikelihood
 from sbi_inn.likelihoods.likelihood import Likelihood
-from sbi_inn.likelihoods.networks import SMALL, Size, Targets, put, trained
+from sbi_inn.likelihoods.networks import LARGE, SMALL, Size, Targets, put, trained
 from sbi_inn.likelihoods.observable_laws import Kinds
 from sbi_inn.regressions.left_out import left_out
 from sbi_inn.regressions.prediction import powers
@@ -88,6 +88,28 @@ def learned(
     if noises is not None and noises.shape[1] == y.shape[1]:
         members = _freed(best.members, table, noises, sizes)
     whole, *folds = members
+    return whole, folds
+
+
+def by_larger_networks(
+    found: Learned, x: Tensor, y: Tensor, given: Tensor | None = None
+) -> Learned | None:
+    """Learn a likelihood of more than a few counts by larger networks, too; None of others.
+
+    Likelier counts are not always a better start: who asks has to compare.
+    """
+    members = [found[0], *found[1]]
+    one = members[0]
+    if not isinstance(one, Likelihood) or one.kinds.counted.sum() <= FEW_COUNTS:
+        return None
+    table = _Table(x if given is None else torch.cat([x, given], dim=1), y, parts_of(len(x)))
+    larger = [deepcopy(member) for member in members if isinstance(member, Likelihood)]
+    for member in larger:
+        member.noise.fill_(1.0)
+    trained = _trained(larger, table, LARGE)
+    put(trained.members, trained.weights)
+    _correlate(trained.members, table)
+    whole, *folds = trained.members
     return whole, folds
 
 
@@ -258,7 +280,8 @@ def _trained(
     ]
     units = float(torch.stack(each).mean())
     read = whole.scaled(x).float()
-    loss, weights = trained(read, targets, table.rows, held, size, beat - units)
+    toned = bool(kinds.counted.sum() > FEW_COUNTS)
+    loss, weights = trained(read, targets, table.rows, held, size, beat - units, toned=toned)
     return _Trained(loss + units, weights, members)
 
 

@@ -43,6 +43,13 @@ def slope_of_dispersion(n: Tensor, rate: Tensor, dispersion: Tensor) -> Tensor:
     return -size * (of_size + (rate - n) / (size + rate))
 
 
+def slopes_of_said(n: Tensor, log_rate: Tensor, dispersion: Tensor) -> tuple[Tensor, Tensor]:
+    """Say how the log probability changes with the log rate, and with the log dispersion."""
+    rate = log_rate.exp()
+    by_rate = (n - rate) / (1 + dispersion * rate)
+    return by_rate, slope_of_dispersion(n, rate, dispersion)
+
+
 def law(log_rate: Tensor, dispersion: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Give means and log variances, and how they change with log rates and log dispersions."""
     rate = log_rate.clamp(LOWEST, HIGHEST).exp()

@@ -86,6 +86,20 @@ def test_slope_of_the_dispersion():
     torch.testing.assert_close(found, log.grad, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("trials", [0.0, 30.0])
+def test_slopes_of_losses_are_those_of_torch(trials):
+    draw = torch.Generator().manual_seed(1)
+    n = torch.randint(0, 31, (50, 3), generator=draw).double()
+    said = (2 * torch.randn(50, 3, generator=draw).double()).requires_grad_()
+    # Some are smaller and larger than any dispersion may be.
+    log = (8 * torch.randn(50, 3, generator=draw).double()).requires_grad_()
+    many = torch.full((3,), trials).double()
+    counts.loss(n, said, log, many).sum().backward()
+    found = counts.slopes_of_loss(n, said.detach(), log.detach(), many)
+    for mine, theirs in zip(found, (said.grad, log.grad), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-7)
+
+
 def test_a_scatter_beyond_poisson_is_found():
     x, y = scattered(8_000, 3)
     x[:, 1] = 0

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from sbi_inn.flows.gaussian_start import MOST_TRIED, left_out_losses, surely_less
-from sbi_inn.flows.laplace_start import MOST_PARAMETERS, WORST, LaplaceStart
+from sbi_inn.flows.laplace_start import MOST_PARAMETERS, LaplaceStart
+from sbi_inn.flows.start_choice import WORST
 from sbi_inn.likelihoods.autoregressive_learning import SHORTEST
 from sbi_inn.likelihoods.score_test import judged
 from sbi_inn.methods.protocols import TrainingData

@@ -25,7 +25,7 @@ from sbi_inn.flows import (
     coupling_flow,
 )
 from sbi_inn.flows.bijection import Bijection
-from sbi_inn.flows.laplace_start import PRIOR_SHARE, WORST
+from sbi_inn.flows.start_choice import PRIOR_SHARE, WORST
 from sbi_inn.methods.blur import blurred
 from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.protocols import Cuts, TrainingData
