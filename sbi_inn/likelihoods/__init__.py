@@ -4,7 +4,8 @@ There are four (`kinds.py`), and each `*_learning.py` learns the one it is named
 
 - `likelihood.py`: a law of each observable (`observable_laws.py`), which is normal, or one of
   `log_odds.py` or of `counts.py` (`negative_binomial.py`, `beta_binomial.py`); the latter are
-  regressed by `generalised_linear.py`. Where noise spans powers of ten, `uneven_noise.py` helps.
+  regressed by `generalised_linear.py`, and `observable_networks.py` says what networks add. Where
+  noise spans powers of ten, `uneven_noise.py` helps.
 - `two_laws.py`: two normal laws of each observable, such as those of points and of outliers.
 - `autoregressive.py`: series, with `recursion.py` and `series_regression.py`.
 - `entry_law.py`: sets, with `entry_columns.py`, `mixed_normals.py` and `linear_in_both.py`.

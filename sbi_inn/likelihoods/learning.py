@@ -18,8 +18,9 @@ from sbi_inn.likelihoods import (
 )
 from sbi_inn.likelihoods.kinds import AnyLikelihood
 from sbi_inn.likelihoods.likelihood import Likelihood
-from sbi_inn.likelihoods.networks import LARGE, SMALL, Size, Targets, put, trained
+from sbi_inn.likelihoods.networks import LARGE, SMALL, Size, put
 from sbi_inn.likelihoods.observable_laws import Kinds
+from sbi_inn.likelihoods.observable_networks import Targets, trained
 from sbi_inn.regressions.left_out import left_out
 from sbi_inn.regressions.prediction import powers
 from sbi_inn.regressions.ridge import SMALLEST_VARIANCE

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from sbi_inn.likelihoods import networks
-from sbi_inn.likelihoods.networks import SMALL, Size, Targets, trained
+from sbi_inn.likelihoods import networks, observable_networks
+from sbi_inn.likelihoods.networks import SMALL, Size
+from sbi_inn.likelihoods.observable_networks import Targets, trained
 
 
 def rows(n):
@@ -25,7 +26,7 @@ def rows(n):
 
 def looks(monkeypatch, beat=math.inf):
     """Train, and give what was found, and the losses of rows left out at each look."""
-    found, held = [], networks._held_losses
+    found, held = [], observable_networks._held_losses
 
     def watched(*args):
         losses = held(*args)
@@ -33,7 +34,7 @@ def looks(monkeypatch, beat=math.inf):
         return losses
 
     with monkeypatch.context() as patch:
-        patch.setattr(networks, "_held_losses", watched)
+        patch.setattr(observable_networks, "_held_losses", watched)
         # Without its memory.
         return trained.__wrapped__(*rows(120), Size(128, 6_000, 1e-2), beat), found
 
@@ -41,7 +42,7 @@ def looks(monkeypatch, beat=math.inf):
 def test_what_has_lost_is_trained_no_further_and_its_best_is_kept(monkeypatch):
     """Of a hundred rows a large network soon knows each by heart."""
     (best, weights), short = looks(monkeypatch)
-    monkeypatch.setattr(networks, "LOST", float("inf"))
+    monkeypatch.setattr(observable_networks, "LOST", float("inf"))
     (other, others), whole = looks(monkeypatch)
     assert short == whole[: len(short)]
     assert len(short) < len(whole)
@@ -50,7 +51,7 @@ def test_what_has_lost_is_trained_no_further_and_its_best_is_kept(monkeypatch):
 
 
 def test_who_falls_behind_another_is_trained_no_further_after_half(monkeypatch):
-    monkeypatch.setattr(networks, "LOST", math.inf)
+    monkeypatch.setattr(observable_networks, "LOST", math.inf)
     whole, short, ahead = (looks(monkeypatch, beat)[1] for beat in (math.inf, 0.0, 1e3))
     assert short == whole[: len(short)]
     assert len(whole) / 4 < len(short) < len(whole)
@@ -65,12 +66,11 @@ def test_one_row_far_out_does_not_decide_alone_when_training_stops(monkeypatch, 
     losses[1, :7] = losses[1, 8:] = 0.5
     later = iter([*losses])
     for name in ("_held_losses", "_rows_losses"):
-        monkeypatch.setattr(networks, name, lambda *_: next(later))
+        monkeypatch.setattr(observable_networks, name, lambda *_: next(later))
     x, targets, _, held = rows(100)
-    looks = networks._Looks(x, targets, held, toned=toned)
-    first = looks([])
-    assert (looks([]) < first) == toned
-    assert (looks.best < first) == toned
+    table = observable_networks._Observed(x, targets, toned=toned)
+    first = table.loss([], held)
+    assert (table.loss([], held) < first) == toned
 
 
 def test_who_asks_again_is_given_the_same(monkeypatch):

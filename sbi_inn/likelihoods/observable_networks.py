@@ -1,0 +1,258 @@
+"""Networks that say laws of observables: normal ones, log odds of choices, and rates of counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sbi_inn.likelihoods import counts
+from sbi_inn.likelihoods.networks import (
+    BATCH,
+    FEWEST_IN_BATCH,
+    HIGHEST,
+    LOWEST,
+    Size,
+    descended,
+)
+from sbi_inn.shared_work.remembered import remembered
+from sbi_inn.shared_work.stacked import said_by
+
+# Counts in a batch, at most: their law takes long to evaluate.
+COUNTS = 10_000
+# Nats a row, over all its observables, beyond which what it loses between looks counts less and
+# less, where rows count toned: one row far out may lose a million, and decide alone.
+TONED = 5.0
+# Nats an observable behind the best look, and looks in a row, after which training ends: rows are
+# known by heart then, and nothing that was tried has come back from there.
+LOST, LOST_LOOKS = 1.0, 2
+# The same in the second half of training, where another size was better at its best all along: by
+# then what gets better does so at nearly every look.
+RISEN = 0.05
+
+
+class Targets(NamedTuple):
+    """What networks learn of observables.
+
+    Attributes
+    ----------
+    left : Tensor, shape (networks, rows, k)
+        What means leave, scaled; log odds of what came; log rates of counts.
+    came : Tensor, shape (rows, k)
+        1 for yes, -1 for no, and counts; 0 for other observables.
+    binary, counted : Tensor, shape (k,)
+    size : Tensor, shape (k,)
+        Of what is added to a mean, and the first scatter of counts, as a share of their means.
+    trials : Tensor, shape (k,)
+        Of how many a count has successes; 0 without a bound.
+    """
+
+    left: Tensor
+    came: Tensor
+    binary: Tensor
+    counted: Tensor
+    size: Tensor
+    trials: Tensor
+
+    @property
+    def normal(self) -> bool:
+        """Whether no observable is binary or a count."""
+        return not (self.binary.any() or self.counted.any())
+
+    def at(self, networks: Tensor, rows: Tensor) -> Targets:
+        """Give those of some rows for each network, (networks, some)."""
+        left = self.left[networks, rows]
+        if self.normal:
+            return self._replace(left=left)  # nobody asks what came
+        return self._replace(left=left, came=self.came[rows])
+
+
+@remembered
+@torch.no_grad()
+def trained(
+    x: Tensor,
+    targets: Targets,
+    rows: list[Tensor],
+    held: list[Tensor],
+    size: Size,
+    beat: float = math.inf,
+    *,
+    toned: bool = False,
+) -> tuple[float, list[Tensor]]:
+    """Train networks side by side to give means and log variances (networks, rows, k).
+
+    Each sees rows of its own. All stop where the rows that the second and later ones have not seen
+    fare best on average. Of a binary observable the mean is what a network adds to the log odds: if
+    rows left out are no likelier by it, nothing is added. Of counts it is what it adds to the log
+    rate, and the log variance is that of the dispersion, both in units of `Targets.size`.
+
+    Those that are to `beat` a mean loss, and move away from it, are trained no further. With
+    `toned`, no row decides alone where networks fare best.
+
+    Remembered: the same rows are learned from to choose what is read, to choose what is evened, and
+    to start from.
+
+    Returns
+    -------
+    float
+        The mean loss of rows left out.
+    list of Tensor
+        Weights.
+    """
+    most = BATCH
+    if targets.counted.any():
+        most = min(most, max(FEWEST_IN_BATCH, COUNTS // int(targets.counted.sum())))
+    # Where all are binary and a linear function says it all, training soon shows it.
+    enough = _without(targets, held) if targets.binary.all() else math.inf
+    table, said = _Observed(x, targets, toned=toned), 2 * len(targets.size)
+    best, kept = descended(table, said, rows, held, size, most, _Lost(beat, enough))
+    return best, _where_it_helps(kept, x, targets, held) if targets.binary.any() else kept
+
+
+class _Lost:
+    """Ends training that moves away from its best look, or adds nothing to log odds."""
+
+    def __init__(self, beat: float, enough: float) -> None:
+        self.beat, self.enough, self._looks = beat, enough, 0
+
+    def __call__(self, now: float, best: float, *, late: bool) -> bool:
+        most = RISEN if late and best > self.beat else LOST
+        self._looks = self._looks + 1 if now > best + most else 0
+        return self._looks == LOST_LOOKS or (late and best >= self.enough)
+
+
+class _Observed:
+    """Targets as networks learn them, and looks at how rows left out fare.
+
+    Toned, what each row loses beside the best look so far counts less and less where it is much.
+    """
+
+    def __init__(self, x: Tensor, targets: Targets, *, toned: bool) -> None:
+        self.x, self.targets, self.toned = x, targets, toned
+        self._best, self._rows = math.inf, None
+
+    def slope(
+        self, said: Tensor, networks: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Say how the sum over networks of mean losses changes with what they say."""
+        del generator
+        return _slope(said, self.targets.at(networks, rows))
+
+    def loss(self, weights: list[Tensor], held: list[Tensor]) -> float:
+        """Give the mean loss of rows left out."""
+        if not self.toned:
+            return float(_held_losses(weights, self.x, self.targets, held).mean())
+        found = _rows_losses(weights, self.x, self.targets, held)
+        now = float(found.mean())
+        if self._rows is not None:
+            most = TONED / len(self.targets.size)
+            now = self._best + most * float(torch.asinh((found - self._rows) / most).mean())
+        if now < self._best:
+            self._best, self._rows = now, found
+        return now
+
+
+def _losses(said: Tensor, targets: Targets) -> Tensor:
+    """Negative log-likelihood of each observable by what networks say of it, but for a constant."""
+    mean, log_variance = said.chunk(2, dim=2)
+    log_variance = log_variance.clamp(LOWEST, HIGHEST)
+    binary, counted = targets.binary, targets.counted
+    if counted.all():
+        return _of_counts(targets, targets.left, targets.came, mean, log_variance)
+    if binary.all():
+        return F.softplus(-(targets.left + targets.came * mean))
+    losses = 0.5 * (log_variance + (targets.left - mean).square() * torch.exp(-log_variance))
+    if binary.any():
+        odds = F.softplus(-(targets.left + targets.came * mean))
+        losses = torch.where(binary, odds, losses)
+    if counted.any():
+        # By their places: what a mask chooses takes far longer to differentiate.
+        here = counted.nonzero()[:, 0]
+        parts = (targets.left, targets.came, mean, log_variance)
+        some = targets._replace(size=targets.size[here], trials=targets.trials[here])
+        found = _of_counts(some, *(part.index_select(2, here) for part in parts))
+        losses = losses.double().index_copy(2, here, found)
+    return losses
+
+
+def _slope(said: Tensor, targets: Targets) -> Tensor:
+    """Say how the sum over networks of mean losses changes with what these say."""
+    if targets.normal:
+        return _slope_of_normal(said, targets.left)
+    if targets.counted.all():
+        return _slope_of_counts(said, targets)
+    with torch.enable_grad():
+        said.requires_grad_()
+        losses = _losses(said, targets).mean(dim=(1, 2)).sum()
+        return torch.autograd.grad(losses, said)[0]
+
+
+def _slope_of_counts(said: Tensor, targets: Targets) -> Tensor:
+    """Do the same for counts alone: torch's own way takes twice as long."""
+    mean, raw = said.chunk(2, dim=2)
+    log_variance, size = raw.clamp(LOWEST, HIGHEST), targets.size
+    at = (targets.left.double() + size * mean, log_variance.double() + 2 * size.log())
+    by_said, by_width = counts.slopes_of_loss(targets.came.double(), *at, targets.trials)
+    found = torch.cat([by_said * size, by_width * (raw == log_variance)], dim=2)
+    return (found / targets.left[0].numel()).to(said.dtype)
+
+
+def _slope_of_normal(said: Tensor, left: Tensor) -> Tensor:
+    """Do the same for normal observables alone, as torch does to the last bit."""
+    mean, raw = said.chunk(2, dim=2)
+    log_variance = raw.clamp(LOWEST, HIGHEST)
+    precision, away = torch.exp(-log_variance), left - mean
+    each = 0.5 * float(left.new_ones(()) / left[0].numel())
+    of_mean = (precision * each).mul_(2 * away).neg_()
+    of_width = each - (away.square() * each).mul_(precision)
+    return torch.cat([of_mean, of_width * (raw == log_variance)], dim=2)
+
+
+def _of_counts(
+    targets: Targets, left: Tensor, came: Tensor, mean: Tensor, log_variance: Tensor
+) -> Tensor:
+    """Give the losses of counts, in double precision."""
+    size = targets.size
+    said, log_dispersion = left.double() + size * mean, log_variance.double() + 2 * size.log()
+    return counts.loss(came.double(), said, log_dispersion, targets.trials)
+
+
+def _held_losses(weights: list[Tensor], x: Tensor, targets: Targets, held: list[Tensor]) -> Tensor:
+    """Give the mean loss of each observable at rows left out, shape (parts, k)."""
+    return torch.cat([loss.mean(dim=1) for loss in _of_parts(weights, x, targets, held)])
+
+
+def _rows_losses(weights: list[Tensor], x: Tensor, targets: Targets, held: list[Tensor]) -> Tensor:
+    """Give the mean loss of each row left out, over its observables, (rows,)."""
+    return torch.cat([loss[0].mean(dim=1) for loss in _of_parts(weights, x, targets, held)])
+
+
+def _of_parts(
+    weights: list[Tensor], x: Tensor, targets: Targets, held: list[Tensor]
+) -> Iterator[Tensor]:
+    """Give the losses of rows left out, (1, rows, k) for each part."""
+    for place, part in enumerate(held, 1):
+        there = targets.at(torch.tensor([[place]]), part[None])
+        yield _losses(said_by([w[[place]] for w in weights], x[None, part]), there)
+
+
+def _without(targets: Targets, held: list[Tensor]) -> float:
+    """Give the mean loss of rows left out by log odds alone."""
+    parts = [F.softplus(-targets.left[place, part]).mean() for place, part in enumerate(held, 1)]
+    return float(torch.stack(parts).mean())
+
+
+def _where_it_helps(
+    weights: list[Tensor], x: Tensor, targets: Targets, held: list[Tensor]
+) -> list[Tensor]:
+    """Add nothing to log odds where rows left out are no likelier by it."""
+    binary = targets.binary
+    none = [*weights[:4], *(weight.clone() for weight in weights[4:])]
+    for weight in none[4:]:
+        weight[:, :, : len(binary)] *= ~binary
+    with_it, without = (_held_losses(each, x, targets, held) for each in (weights, none))
+    return weights if with_it[:, binary].mean() < without[:, binary].mean() else none
