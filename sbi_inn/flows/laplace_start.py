@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,6 @@ from sbi_inn.likelihoods.laplace import Box, Mode, Seen, log_det_of, modes, norm
 from sbi_inn.likelihoods.learning import (
     Learned,
     better_of_series,
-    by_larger_networks,
     learned,
     of_entries,
     of_series,
@@ -178,15 +177,14 @@ class LaplaceStart(Bijection):
         """
         own = self.n_read if own is None else own
         evened = self._even_if_it_helps(x, context, own)
-        even, _ = self._begin(x, context, own)
-        best = None
-        for found in self._learned(x, even, context, own, evened=evened):
-            mode = self._by(found, even, context)
-            tried = self._tried(x, context, own, mode)
-            if best is None or surely_less(tried.losses, best[2].losses):
-                best = (found[0], mode, tried)
-        assert best is not None
-        self.likelihood, mode, tried = best
+        even, known = self._begin(x, context, own)
+        if self.of_sets:
+            mode = self._by(of_entries(even, *known, self.of_sets), even, context)
+        elif self._follows(x, context, own, evened=evened):
+            mode = self._by(of_series(even, *known)[1], even, context)
+        else:
+            mode = self._by(learned(even, *known, (SMALL, LARGE, LONG)), even, context)
+        tried = self._tried(x, context, own, mode)
         self.inverts.fill_(surely_less(tried.losses, self._plain_losses(x, context, own)))
         if not self.inverts:
             said = self.plain.fit(x, context[:, : self.n_read], own)
@@ -198,22 +196,6 @@ class LaplaceStart(Bijection):
         said = self.rest.fit(left, self._read(context, seen), own + seen.told.shape[1])
         usual = said[:, self.dim :].median(dim=0).values
         return seen.after(self.rest.bound_widths(said, usual - MENDED, usual + MENDED))
-
-    def _learned(
-        self, x: Tensor, even: Tensor, context: Tensor, own: int, *, evened: bool
-    ) -> Iterator[Learned]:
-        """Learn the likelihoods of all rows that are to be compared, as evened parameters say."""
-        known = self._known(context)
-        if self.of_sets:
-            yield of_entries(even, *known, self.of_sets)
-        elif self._follows(x, context, own, evened=evened):
-            yield of_series(even, *known)[1]
-        else:
-            found = learned(even, *known, (SMALL, LARGE, LONG))
-            yield found
-            larger = by_larger_networks(found, even, *known)
-            if larger is not None:
-                yield larger
 
     def losses(self, x: Tensor, context: Tensor, own: int, *, evened: bool = True) -> Tensor:
         """Give the losses of rows left out, but for a constant, by a start like this; (rows,).

@@ -18,9 +18,9 @@ from sbi_inn.likelihoods import (
 )
 from sbi_inn.likelihoods.kinds import AnyLikelihood
 from sbi_inn.likelihoods.likelihood import Likelihood
-from sbi_inn.likelihoods.networks import LARGE, SMALL, Size, put
+from sbi_inn.likelihoods.networks import SMALL, Size, put
 from sbi_inn.likelihoods.observable_laws import Kinds
-from sbi_inn.likelihoods.observable_networks import TONED, Targets, trained
+from sbi_inn.likelihoods.observable_networks import Targets, trained
 from sbi_inn.regressions.left_out import left_out
 from sbi_inn.regressions.prediction import powers
 from sbi_inn.regressions.ridge import SMALLEST_VARIANCE
@@ -92,30 +92,6 @@ def learned(
     return whole, folds
 
 
-def by_larger_networks(
-    found: Learned, x: Tensor, y: Tensor, given: Tensor | None = None
-) -> Learned | None:
-    """Learn a likelihood of more than a few counts by larger networks, too; None of others.
-
-    None, too, where rows left out gain little by it. Likelier counts are not always a better start:
-    who asks has to compare.
-    """
-    members = [one for one in (found[0], *found[1]) if isinstance(one, Likelihood)]
-    if not members or members[0].kinds.counted.sum() <= FEW_COUNTS:
-        return None
-    table = _Table(x if given is None else torch.cat([x, given], dim=1), y, parts_of(len(x)))
-    larger = deepcopy(members)
-    for member in larger:
-        member.noise.fill_(1.0)
-    put(larger, _trained(larger, table, LARGE).weights)
-    _correlate(larger, table)
-    gain = _left_out_densities(larger, table) - _left_out_densities(members, table)
-    if float((TONED * torch.asinh(gain / TONED)).mean()) < GAINS:
-        return None
-    whole, *folds = larger
-    return whole, folds
-
-
 def of_series(x: Tensor, y: Tensor, given: Tensor | None = None) -> tuple[float, Learned]:
     """Learn a law of each value of a series given those before it, from rows as `learned` does.
 
@@ -175,19 +151,12 @@ def _freed(
 
 def _left_out_loss(members: Sequence[Likelihood], table: _Table) -> float:
     """Give the negative log density of rows left out, but for what is the same for all kinds."""
-    densities = _left_out_densities(members, table)
-    return float(0.5 * torch.logdet(members[0].correlation) - densities.mean())
-
-
-def _left_out_densities(members: Sequence[Likelihood], table: _Table) -> Tensor:
-    """Give log densities of rows left out, part by part, but for a constant; (rows,)."""
     dim = members[0].dim
-    return torch.cat(
-        [
-            member.compare(table.x[part, :dim], table.y[part], table.x[part, dim:])[1]
-            for member, (part, _) in zip(members[1:], table.parts, strict=True)
-        ]
-    )
+    each = [
+        member.compare(table.x[part, :dim], table.y[part], table.x[part, dim:])[1]
+        for member, (part, _) in zip(members[1:], table.parts, strict=True)
+    ]
+    return float(0.5 * torch.logdet(members[0].correlation) - torch.cat(each).mean())
 
 
 class _Table(NamedTuple):
@@ -290,8 +259,7 @@ def _trained(
     ]
     units = float(torch.stack(each).mean())
     read = whole.scaled(x).float()
-    toned = bool(kinds.counted.sum() > FEW_COUNTS)
-    loss, weights = trained(read, targets, table.rows, held, size, beat - units, toned=toned)
+    loss, weights = trained(read, targets, table.rows, held, size, beat - units)
     return _Trained(loss + units, weights, members)
 
 

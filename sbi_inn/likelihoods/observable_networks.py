@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -24,9 +23,6 @@ from sbi_inn.shared_work.stacked import said_by
 
 # Counts in a batch, at most: their law takes long to evaluate.
 COUNTS = 10_000
-# Nats a row, over all its observables, beyond which what it loses between looks counts less and
-# less, where rows count toned: one row far out may lose a million, and decide alone.
-TONED = 5.0
 # Nats an observable behind the best look, and looks in a row, after which training ends: rows are
 # known by heart then, and nothing that was tried has come back from there.
 LOST, LOST_LOOKS = 1.0, 2
@@ -80,8 +76,6 @@ def trained(
     held: list[Tensor],
     size: Size,
     beat: float = math.inf,
-    *,
-    toned: bool = False,
 ) -> tuple[float, list[Tensor]]:
     """Train networks side by side to give means and log variances (networks, rows, k).
 
@@ -90,8 +84,7 @@ def trained(
     rows left out are no likelier by it, nothing is added. Of counts it is what it adds to the log
     rate, and the log variance is that of the dispersion, both in units of `Targets.size`.
 
-    Those that are to `beat` a mean loss, and move away from it, are trained no further. With
-    `toned`, no row decides alone where networks fare best.
+    Those that are to `beat` a mean loss, and move away from it, are trained no further.
 
     Remembered: the same rows are learned from to choose what is read, to choose what is evened, and
     to start from.
@@ -108,7 +101,7 @@ def trained(
         most = min(most, max(FEWEST_IN_BATCH, COUNTS // int(targets.counted.sum())))
     # Where all are binary and a linear function says it all, training soon shows it.
     enough = _without(targets, held) if targets.binary.all() else math.inf
-    table, said = _Observed(x, targets, toned=toned), 2 * len(targets.size)
+    table, said = _Observed(x, targets), 2 * len(targets.size)
     best, kept = descended(table, said, rows, held, size, most, _Lost(beat, enough))
     return best, _where_it_helps(kept, x, targets, held) if targets.binary.any() else kept
 
@@ -125,15 +118,11 @@ class _Lost:
         return self._looks == LOST_LOOKS or (late and best >= self.enough)
 
 
-class _Observed:
-    """Targets as networks learn them, and looks at how rows left out fare.
+class _Observed(NamedTuple):
+    """Targets, and parameters and givens (rows, n), as networks learn them."""
 
-    Toned, what each row loses beside the best look so far counts less and less where it is much.
-    """
-
-    def __init__(self, x: Tensor, targets: Targets, *, toned: bool) -> None:
-        self.x, self.targets, self.toned = x, targets, toned
-        self._best, self._rows = math.inf, None
+    x: Tensor
+    targets: Targets
 
     def slope(
         self, said: Tensor, networks: Tensor, rows: Tensor, generator: torch.Generator
@@ -144,16 +133,7 @@ class _Observed:
 
     def loss(self, weights: list[Tensor], held: list[Tensor]) -> float:
         """Give the mean loss of rows left out."""
-        if not self.toned:
-            return float(_held_losses(weights, self.x, self.targets, held).mean())
-        found = _rows_losses(weights, self.x, self.targets, held)
-        now = float(found.mean())
-        if self._rows is not None:
-            most = TONED / len(self.targets.size)
-            now = self._best + most * float(torch.asinh((found - self._rows) / most).mean())
-        if now < self._best:
-            self._best, self._rows = now, found
-        return now
+        return float(_held_losses(weights, self.x, self.targets, held).mean())
 
 
 def _losses(said: Tensor, targets: Targets) -> Tensor:
@@ -192,7 +172,7 @@ def _slope(said: Tensor, targets: Targets) -> Tensor:
 
 
 def _slope_of_counts(said: Tensor, targets: Targets) -> Tensor:
-    """Do the same for counts alone: torch's own way takes twice as long."""
+    """Do the same for counts alone."""
     mean, raw = said.chunk(2, dim=2)
     log_variance, size = raw.clamp(LOWEST, HIGHEST), targets.size
     at = (targets.left.double() + size * mean, log_variance.double() + 2 * size.log())
@@ -223,21 +203,11 @@ def _of_counts(
 
 def _held_losses(weights: list[Tensor], x: Tensor, targets: Targets, held: list[Tensor]) -> Tensor:
     """Give the mean loss of each observable at rows left out, shape (parts, k)."""
-    return torch.cat([loss.mean(dim=1) for loss in _of_parts(weights, x, targets, held)])
-
-
-def _rows_losses(weights: list[Tensor], x: Tensor, targets: Targets, held: list[Tensor]) -> Tensor:
-    """Give the mean loss of each row left out, over its observables, (rows,)."""
-    return torch.cat([loss[0].mean(dim=1) for loss in _of_parts(weights, x, targets, held)])
-
-
-def _of_parts(
-    weights: list[Tensor], x: Tensor, targets: Targets, held: list[Tensor]
-) -> Iterator[Tensor]:
-    """Give the losses of rows left out, (1, rows, k) for each part."""
+    losses = []
     for place, part in enumerate(held, 1):
         there = targets.at(torch.tensor([[place]]), part[None])
-        yield _losses(said_by([w[[place]] for w in weights], x[None, part]), there)
+        losses.append(_losses(said_by([w[[place]] for w in weights], x[None, part]), there))
+    return torch.cat([loss.mean(dim=1) for loss in losses])
 
 
 def _without(targets: Targets, held: list[Tensor]) -> float:

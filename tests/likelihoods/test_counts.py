@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy.stats import nbinom
 
-from sbi_inn.flows import LaplaceStart, laplace_start
+from sbi_inn.flows import LaplaceStart
 from sbi_inn.likelihoods import counts, negative_binomial
 from sbi_inn.likelihoods.laplace import Box, modes
-from sbi_inn.likelihoods.learning import by_larger_networks, learned
+from sbi_inn.likelihoods.learning import learned
 from sbi_inn.likelihoods.likelihood import Likelihood
 from sbi_inn.likelihoods.score_test import too_sure
 
@@ -242,46 +242,3 @@ def test_a_file_of_before_knows_no_counts(found):
     again = Likelihood(2, 20)
     again.load_state_dict(old)
     assert not again.counted.any()
-
-
-def bent(n, seed):
-    """A level and a phase of counts that come and go."""
-    draw = torch.Generator().manual_seed(seed)
-    x = torch.randn(n, 2, generator=draw).double()
-    rate = (5 + 0.3 * x[:, :1] + 3 * torch.sin(3 * x[:, 1:] + 3 * YEARS)).exp()
-    return x, torch.poisson(rate, generator=draw).log1p()
-
-
-@pytest.mark.slow
-def test_larger_networks_know_better_how_counts_bend():
-    x, y = bent(1_500, 8)
-    small = learned(x, y)
-    larger = by_larger_networks(small, x, y)
-    assert larger is not None
-    fresh = bent(500, 9)
-    _, before = small[0].compare(*fresh)
-    _, after = larger[0].compare(*fresh)
-    # Nats of the 20 counts of a row, of which far ones gain most.
-    assert (after - before).median() > 0.5
-    assert (after - before).quantile(0.9) > 10
-    assert len(larger[1]) == len(small[1])
-
-
-def test_where_larger_networks_gain_little_they_are_not_tried():
-    x, y = poisson(1_000, 8)
-    assert by_larger_networks(learned(x, y), x, y) is None
-
-
-@pytest.mark.parametrize("spoiled", ["small", "larger"])
-def test_a_start_takes_the_networks_that_it_is_better_by(rows, found, monkeypatch, spoiled):
-    worse = deepcopy(found)
-    for one in (worse[0], *worse[1]):
-        one.offset.add_(1.0)
-    first, second = (worse, found) if spoiled == "small" else (found, worse)
-    monkeypatch.setattr(laplace_start, "learned", lambda *_: first)
-    monkeypatch.setattr(laplace_start, "by_larger_networks", lambda *_: second)
-    x, y = (part.float() for part in rows)
-    start = LaplaceStart(2, 20, 20, tuple(range(20)))
-    start.fit(x, y)
-    assert start.inverts
-    assert start.likelihood is found[0]

@@ -58,21 +58,6 @@ def test_who_falls_behind_another_is_trained_no_further_after_half(monkeypatch):
     assert ahead == whole
 
 
-@pytest.mark.parametrize("toned", [True, False])
-def test_one_row_far_out_does_not_decide_alone_when_training_stops(monkeypatch, toned):
-    """From the second look on, one of a thousand rows loses two million times what others gain."""
-    losses = torch.ones(2, 1_000)
-    losses[:, 7] = torch.tensor([1e6, 2e6])
-    losses[1, :7] = losses[1, 8:] = 0.5
-    later = iter([*losses])
-    for name in ("_held_losses", "_rows_losses"):
-        monkeypatch.setattr(observable_networks, name, lambda *_: next(later))
-    x, targets, _, held = rows(1_000)
-    table = observable_networks._Observed(x, targets, toned=toned)
-    first = table.loss([], held)
-    assert (table.loss([], held) < first) == toned
-
-
 def test_who_asks_again_is_given_the_same(monkeypatch):
     first = trained(*rows(120), SMALL)
     monkeypatch.setattr(networks, "Stacked", None)  # nothing is trained any more
