@@ -11,7 +11,7 @@ from sbi_inn.likelihoods.likelihood import Likelihood
 from sbi_inn.likelihoods.two_laws import TwoLaws
 
 AnyLikelihood = Likelihood | TwoLaws | Autoregressive | EntryLaw
-"""What is learned: a law of each observable, two of each, or one of a series."""
+"""What is learned: a law of each observable, two of each, one of a series, or one of a set."""
 
 
 def kind_of(stored: Mapping[str, Any], prefix: str) -> type[AnyLikelihood]:
