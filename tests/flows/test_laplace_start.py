@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from sbi_inn.flows import GaussianStart, LaplaceStart
+from sbi_inn.flows import GaussianStart, LaplaceStart, laplace_start
 from sbi_inn.flows.laplace_start import MENDED
 from sbi_inn.likelihoods import learning
 from sbi_inn.likelihoods.laplace import Box, modes
@@ -41,9 +41,11 @@ def likelihoods():
 
 @pytest.fixture(scope="module")
 def started():
-    """Give a start, and what it says of its own rows."""
+    """Give a start, and what it says of its own rows; without larger networks, to save time."""
     start = LaplaceStart(3, VALUES, VALUES, EACH)
-    return start, start.fit(*rows(2_000, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(laplace_start, "LARGE", SMALL)
+        return start, start.fit(*rows(1_000, 1))
 
 
 def test_a_likelihood_expects_what_the_simulator_gives(likelihoods):
@@ -189,7 +191,7 @@ def test_the_likelier_of_two_modes_is_taken():
 
 def test_a_start_from_modes_is_likelier_where_observables_bend_and_noise_is_unknown(started):
     plain, (told, _) = GaussianStart(3, VALUES, VALUES), started
-    plain.fit(*rows(2_000, 1))
+    plain.fit(*rows(1_000, 1))
     assert told.inverts
     fresh = rows(4_000, 2)
     z, log_det = told(*fresh)
@@ -208,7 +210,7 @@ def test_rows_unlike_all_others_are_not_made_sure_by_it(started):
 
 def test_rows_are_told_what_others_say_of_them(started):
     start, of_rows = started
-    x, c = rows(2_000, 1)
+    x, c = rows(1_000, 1)
     own, _ = start.whitened(x, of_rows)
     new, _ = start(*rows(4_000, 2))
     in_hindsight, _ = start(x, c)

@@ -7,6 +7,7 @@ import torch
 
 from sbi_inn.flows import LaplaceStart
 from sbi_inn.likelihoods.autoregressive import Autoregressive
+from sbi_inn.likelihoods.autoregressive_learning import SHORTEST
 from sbi_inn.likelihoods.laplace import Box, modes
 from sbi_inn.likelihoods.learning import better_of_series, learned, of_series
 from sbi_inn.likelihoods.recursion import before, recursed
@@ -128,12 +129,14 @@ def test_the_mode_is_as_far_from_the_truth_as_its_width_says(likelihoods):
 
 
 def test_a_start_with_such_a_law_is_kept_in_files():
-    x, y = (part.float() for part in rows(1_400))
-    start = LaplaceStart(2, LENGTH, LENGTH, tuple(range(LENGTH)))
+    # Linear in the parameters, so that no start is tried that evens them.
+    x, y = (part.float() for part in rows(1_000, share=0.3, bend=lambda x: x))
+    y = y[:, :SHORTEST]
+    start = LaplaceStart(2, SHORTEST, SHORTEST, tuple(range(SHORTEST)))
     start.fit(x, y)
     assert start.inverts
     assert isinstance(start.likelihood, Autoregressive)
-    again = LaplaceStart(2, LENGTH, LENGTH, tuple(range(LENGTH)))
+    again = LaplaceStart(2, SHORTEST, SHORTEST, tuple(range(SHORTEST)))
     again.load_state_dict(start.state_dict())
     for one, other in zip(start(x, y), again(x, y), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)

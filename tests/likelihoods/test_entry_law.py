@@ -136,7 +136,8 @@ def test_mixed_laws_are_a_density():
     torch.testing.assert_close(torch.trapezoid(density, grid), torch.ones(4).double())
 
 
-def test_a_start_by_entries_is_read_from_a_file():
+def test_a_start_by_entries_is_read_from_a_file(monkeypatch):
+    monkeypatch.setattr(entry_law_learning, "SINGLE", SIZE)
     x, y = sets(1_000)
     moments = torch.stack([y[:, 1:].mean(dim=1), y[:, 1:].abs().mean(dim=1)], dim=1)
     context = torch.cat([moments, y], dim=1).float()

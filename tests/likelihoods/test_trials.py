@@ -8,11 +8,12 @@ import torch
 from scipy.special import gammaln
 from scipy.stats import betabinom
 
-from sbi_inn.flows import LaplaceStart
+from sbi_inn.flows import LaplaceStart, laplace_start
 from sbi_inn.likelihoods import beta_binomial, counts
 from sbi_inn.likelihoods.laplace import Box, modes
 from sbi_inn.likelihoods.learning import learned
 from sbi_inn.likelihoods.likelihood import Likelihood
+from sbi_inn.likelihoods.networks import SMALL
 from sbi_inn.likelihoods.score_test import too_sure
 
 MANY = torch.tensor([5.0, 8.0, 12.0, 20.0, 40.0, 6.0, 10.0, 30.0]).double()
@@ -171,7 +172,8 @@ def test_a_mode_is_found_from_far(found):
     torch.testing.assert_close(place, near, rtol=0.0, atol=0.02)
 
 
-def test_a_start_is_close_to_the_posterior(rows):
+def test_a_start_is_close_to_the_posterior(rows, monkeypatch):
+    monkeypatch.setattr(laplace_start, "LARGE", SMALL)  # larger networks would take long
     start = LaplaceStart(2, len(MANY), len(MANY), tuple(range(len(MANY))))
     start.fit(*(part.float() for part in rows))
     assert start.inverts

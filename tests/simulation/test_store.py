@@ -331,7 +331,7 @@ if __name__ == "__main__":
     part = None if part == "-" else tuple(map(int, part.split("/")))
     prior = si.Prior(a=st.norm(), u=st.uniform())
     si.simulate(
-        faulty, prior, n=5000, seed=5, store=store, part=part, timeout=TIMEOUT, retries=1,
+        faulty, prior, n=1000, seed=5, store=store, part=part, timeout=TIMEOUT, retries=1,
         n_jobs=JOBS, progress=False,
     )
 """
@@ -357,7 +357,7 @@ def killed_at_random(script, store, part, moments):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faulty")
-    text = FAULTY.replace("HANGS", "0.03").replace("TIMEOUT", "0.8").replace("JOBS", "4")
+    text = FAULTY.replace("HANGS", "0.03").replace("TIMEOUT", "0.8").replace("JOBS", "2")
     (folder / "faulty.py").write_text(text)
     subprocess.run([sys.executable, folder / "faulty.py", folder / "one.zarr", "-"], check=True)
     return folder

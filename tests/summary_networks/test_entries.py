@@ -189,11 +189,11 @@ def fit():
     problem = si.Problem(two_laws, prior, given={"n": 80})
     return si.fit_posterior(
         problem,
-        n_simulations=4_000,
+        n_simulations=800,
         seed=1,
         ensemble=1,
         method=si.CINN(start="exact"),
-        training=si.Training(epochs=20),
+        training=si.Training(epochs=5),
         progress=False,
     )
 
@@ -235,7 +235,7 @@ def test_the_posterior_is_the_exact_one(fitted):
     assert 0.8 < np.median(wide) < 1.35
 
 
-PATIENTS = 150
+PATIENTS = 60
 
 
 @si.simulator(batched=True, sets={"n": ["survived", "dose", "sex"]})
@@ -254,11 +254,11 @@ def test_a_logistic_regression_is_the_exact_one():
         patch.setattr(entry_law_learning, "SEVERAL", Size(32, 2_000, 5e-3))
         posterior = si.fit_posterior(
             si.Problem(doses, prior, given={"n": PATIENTS}),
-            n_simulations=4_000,
+            n_simulations=500,
             seed=1,
             ensemble=1,
             method=si.CINN(start="exact"),
-            training=si.Training(epochs=20),
+            training=si.Training(epochs=5),
             progress=False,
         )
     likelihood = posterior.core.fitted.network.start.likelihood

@@ -142,15 +142,15 @@ def test_without_simulations_to_spend_it_reads_those_that_exist():
 
 @si.simulator(batched=True)
 def waits(a, b, rng):
-    """Sixty waiting times in order, of which those above 1 are not seen to end."""
-    times = np.exp(-a)[:, None] * rng.exponential(size=(len(a), 60))
+    """Thirty waiting times in order, of which those above 1 are not seen to end."""
+    times = np.exp(-a)[:, None] * rng.exponential(size=(len(a), 30))
     return {"y": np.sort(np.minimum(times, 1.0), axis=1)}
 
 
 @pytest.mark.slow
 def test_observables_that_are_nearly_always_the_same_do_not_make_it_sure():
     # With a = -1 two thirds are censored: columns of ones, of which a normal law is certain.
-    y = np.sort(np.minimum(np.exp(1) * np.random.default_rng(5).exponential(size=60), 1.0))
+    y = np.sort(np.minimum(np.exp(1) * np.random.default_rng(5).exponential(size=30), 1.0))
     found = Study(waits, y).close_in(most=1_500).latents[:, 0]
     a = np.linspace(-4, 4, 4_001)
     density = np.exp((y < 1).sum() * a - np.exp(a) * y.sum() - a**2 / 2)
