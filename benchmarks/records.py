@@ -167,7 +167,7 @@ def headed(rows, table, *notes):
 
 
 def caption(rows):
-    """Say in a line where rows come from.
+    """Say in a line where rows come from; without their commit, where a table names it itself.
 
     Examples
     --------
@@ -177,7 +177,7 @@ def caption(rows):
     """
     dates = sorted(set(rows["date"].dropna()))
     named = [
-        _listed("commit", [f"`{name}`" for name in rows["commit"].unique()]),
+        _listed("commit", [f"`{name}`" for name in rows.get("commit", pd.Series()).unique()]),
         " to ".join(dict.fromkeys((dates[0], dates[-1]))),
         _counted(rows, "cores"),
         _counted(rows, "threads"),

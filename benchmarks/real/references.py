@@ -201,17 +201,23 @@ def make(name, records, folder, **settings):
 
 
 def table(rows):
-    """Make the table of the page: the worst of each observation."""
+    """Make the table of the page: of each problem, the worst of its observations."""
     if rows.empty:
         return ""
     lines = []
-    for (problem, observation), here in rows.groupby(["problem", "observation"], sort=False):
-        line = {"problem": problem, "observation": observation, "parameters": len(here)}
-        line["R-hat, largest"] = f"{here['rhat'].max():.4f}"
-        line["effective size, smallest"] = f"{here['ess'].min():,.0f}"
+    for problem, here in rows.groupby("problem", sort=False):
         gap = here["walk - exact [sd]"].abs().max() if "walk - exact [sd]" in here else np.nan
-        line["walk beside exact draws, largest shift [sd]"] = "-" if pd.isna(gap) else f"{gap:.3f}"
-        lines.append(line)
+        lines.append(
+            {
+                "problem": problem,
+                "parameters": here["parameter"].nunique(),
+                "R-hat, largest": f"{here['rhat'].max():.4f}",
+                "effective size, smallest": f"{here['ess'].min():,.0f}",
+                "walk beside exact draws, largest shift [sd]": "-"
+                if pd.isna(gap)
+                else f"{gap:.3f}",
+            }
+        )
     return headed(rows, pd.DataFrame(lines))
 
 

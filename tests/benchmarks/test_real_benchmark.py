@@ -163,7 +163,7 @@ def test_references_are_made_and_kept(tmp_path):
     worst = max(abs(row["shift"]) for row in compare(kept.reference(0), made.reference(0), "abc"))
     assert worst < 0.1
     said = references.table(records.read())
-    assert said.count("| line |") == 3
+    assert said.count("| line |") == 1
     assert references.table(records.read()[:0]) == ""
 
 
@@ -312,6 +312,20 @@ def test_another_checkout_is_measured_by_its_own_commit(asked, tmp_path, monkeyp
     assert run.sys.path[0] == str(root)
     assert set(rows.commit) == {run.records.commit().rstrip("+")}
     assert set(rows.label) == {"before"}
+
+
+def test_a_problem_reaches_the_aim_with_all_its_numbers_or_not_at_all():
+    within = {"C2ST": 0.6, "mean shift": 0.1, "worst shift": 0.4, "narrowest": 0.85, "widest": 1.2}
+    assert report.reached(within)
+    for worse in ({"C2ST": 0.66}, {"worst shift": 0.41}, {"narrowest": 0.84}, {"widest": 1.21}):
+        assert not report.reached(within | worse)
+
+
+def test_the_newest_rows_stand_first():
+    rows = pd.read_csv(RESULTS / "real.csv", dtype={"commit": str})
+    said = report.table(rows, ["line", "cubic"], 20_000)
+    assert said.index("### now") < said.index("### refined") < said.index("### before")
+    assert "`2f5c164`" in said.split("### before")[1]
 
 
 def test_no_rows_make_no_table():
