@@ -216,7 +216,7 @@ class GaussianStart(Bijection):
             self.passes.fill_(reading.passes)
         self.turn.copy_(rows.turn)
         self.turn_back.copy_(rows.back)
-        on = Regressors(rows.c, rows.own, self._more(rows, reading))
+        on = rows.plain.beside(self._more(rows, reading))
         mean, width = in_turn(rows.x, on, rounds)
         found = torch.cat([mean.slope, width.slope], dim=1)
         self.slope.zero_()[: len(found)] = found  # what an emulator left aside would say has none
@@ -276,22 +276,22 @@ class _Rows:
     def __init__(self, x: Tensor, context: Tensor, own: int) -> None:
         self.context, self.own = context[:ENOUGH], own
         x, self.c = x[:ENOUGH].double(), self.context.double()
-        self._plain = Regressors(self.c, own)
-        self.turn, self.back = _axes(x, self._plain)
+        self.plain = Regressors(self.c, own)
+        self.turn, self.back = _axes(x, self.plain)
         self.x = x @ self.turn
         self._second: Foreseen | None = None
 
     @cached_property
     def first(self) -> Foreseen:
         """A prediction from the context."""
-        return foresee(self.x, self._plain)
+        return foresee(self.x, self.plain)
 
     def second(self, more: Tensor) -> Foreseen:
         """Give a prediction from the context and what the first one left, `more`.
 
         All readings with two predictions have the same `more`: only the first call computes.
         """
-        self._second = self._second or foresee(self.x, Regressors(self.c, self.own, more))
+        self._second = self._second or foresee(self.x, self.plain.beside(more))
         return self._second
 
 

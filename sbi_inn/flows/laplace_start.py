@@ -254,7 +254,8 @@ class LaplaceStart(Bijection):
 
     def _begin(self, x: Tensor, context: Tensor, own: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Give evened parameters, whose law it learns, and what the likelihood is of and given."""
-        self.plain.fit(x, context[:, : self.n_read], own, FIRST)
+        told = context[:, : self.n_read]
+        self.plain.load_state_dict(_plain_fitted(x, told, self.plain.own, own))
         x, _ = self.even(x.double())
         self.mean.copy_(x.mean(dim=0))
         self.lowest.copy_(x.amin(dim=0))
@@ -356,6 +357,18 @@ class LaplaceStart(Bijection):
         start = GaussianStart(self.dim, context.shape[1], self.own)
         start.try_out(x[~held], context[~held], own, FIRST)
         return scored(start.losses(x[held], context[held]), x[held] if self.of_sets else None)
+
+
+@remembered
+@torch.no_grad()
+def _plain_fitted(x: Tensor, context: Tensor, emulated: int, own: int) -> dict[str, Tensor]:
+    """Fit a plain start, and give its state.
+
+    Remembered: likelihoods of other columns, and of parameters made even, ask for the same one.
+    """
+    start = GaussianStart(x.shape[1], context.shape[1], emulated)
+    start.fit(x, context, own, FIRST)
+    return start.state_dict()
 
 
 @remembered

@@ -54,10 +54,14 @@ def inverse_regression(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 def _covariances(columns: Tensor) -> Tensor:
     """Covariances of all rows but those of a part, for each part; the last one of all rows."""
     parts = [columns[part] for part, _ in left_out(len(columns))]
-    parts.append(columns[:0])
-    rows = len(columns) - columns.new_tensor([len(part) for part in parts])
-    mean = (columns.sum(dim=0) - torch.stack([part.sum(dim=0) for part in parts])) / rows[:, None]
-    square = columns.T @ columns - torch.stack([part.T @ part for part in parts])
+    count = columns.new_tensor([*map(len, parts), 0])
+    total = torch.stack([*(part.sum(dim=0) for part in parts), columns.new_zeros(len(columns.T))])
+    square = torch.stack([part.T @ part for part in parts])
+    square = torch.cat([square, torch.zeros_like(square[:1])])
+    # Each is that of all rows less what a part has, which is nothing for the last one.
+    rows = count.sum() - count
+    mean = (total.sum(dim=0) - total) / rows[:, None]
+    square = square.sum(dim=0) - square
     return square / rows[:, None, None] - mean[:, :, None] * mean[:, None]
 
 
@@ -76,8 +80,15 @@ def _slopes(covariance: Tensor, dim: int) -> list[Tensor]:
     own = noise.diagonal(dim1=1, dim2=2).clamp(min=0) + FLOOR * size + FLOOR**2
     found = []
     for kept in KEPT:
-        mixed = kept * noise
-        mixed.diagonal(dim1=1, dim2=2).copy_(own)
-        told = torch.linalg.solve(mixed, slope.mT)
+        told = slope.mT / own[:, :, None] if kept == 0 else _solved(kept * noise, own, slope.mT)
         found.append(told @ torch.linalg.inv(slope @ told + torch.linalg.inv(spread)))
     return found
+
+
+def _solved(noise: Tensor, own: Tensor, slope: Tensor) -> Tensor:
+    """Divide slopes by a covariance that is given another diagonal, which is larger."""
+    noise.diagonal(dim1=1, dim2=2).copy_(own)
+    root, bad = torch.linalg.cholesky_ex(noise)
+    if bad.any():  # rounding
+        return torch.linalg.solve(noise, slope)
+    return torch.cholesky_solve(slope, root)

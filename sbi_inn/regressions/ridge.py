@@ -160,6 +160,14 @@ class Regressors:
         """All of the columns."""
         return self._read(Way(self.c.shape[1], turned=False, more=True))
 
+    def beside(self, more: Tensor) -> Regressors:
+        """Give the same columns, with further ones (rows, k) beside them."""
+        made = Regressors(self.c, self.own, more)
+        made._turned = self._turned
+        if not self.more.shape[1] and more.shape[1]:
+            made._designs = {way._replace(more=False): one for way, one in self._designs.items()}
+        return made
+
     def weighed(self, weights: Tensor) -> Regressors:
         """Give the same columns, with weights (rows,) of the rows."""
         made = Regressors(self.c, self.own, self.more, weights)
