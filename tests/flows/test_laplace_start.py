@@ -189,6 +189,27 @@ def test_the_likelier_of_two_modes_is_taken():
         assert modes(likelihood, box, y, order).place.item() == pytest.approx(1, abs=0.05)
 
 
+def test_a_plain_start_is_fitted_once_for_the_same_rows(monkeypatch):
+    asked, fit = [], GaussianStart.fit
+
+    def counted(self, *args):
+        asked.append(args)
+        return fit(self, *args)
+
+    monkeypatch.setattr(GaussianStart, "fit", counted)
+    x, c = rows(400, 9)
+    first, second, third = (LaplaceStart(3, VALUES, VALUES, EACH) for _ in range(3))
+    first._begin(x, c, VALUES)
+    begun = first.plain.predict(c)
+    first.plain.slope.zero_()  # what is remembered is not changed by it
+    for other in (second, third):
+        other._begin(x, c, VALUES)
+        torch.testing.assert_close(other.plain.predict(c), begun, rtol=0, atol=0)
+    assert len(asked) == 1
+    third._begin(x[:300], c[:300], VALUES)
+    assert len(asked) == 2
+
+
 def test_a_start_from_modes_is_likelier_where_observables_bend_and_noise_is_unknown(started):
     plain, (told, _) = GaussianStart(3, VALUES, VALUES), started
     plain.fit(*rows(1_000, 1))
