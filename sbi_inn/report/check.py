@@ -97,7 +97,22 @@ class Check:
     def sentence(self) -> str:
         """The verdict and its reasons, with effect sizes."""
         said = f"{self.meaning}: {self.reasons}." if self.reasons else f"{self.meaning}."
-        return f"{said} {self.unchecked}" if self.unchecked else said
+        return " ".join(part for part in (said, self.unchecked, self.only_elsewhere) if part)
+
+    @property
+    def only_elsewhere(self) -> str:
+        """That nothing is wrong at the observation itself, where only other checks object.
+
+        Such as where a posterior is too wide over most of the prior, and right at y. Else empty.
+        """
+        here = [record for name, record in self.records.items() if name in AT_Y]
+        known = CALIBRATION_AT_Y.name in self.records and all(record.passed for record in here)
+        if self.verdict not in OBJECTIONS or self.notes or not known:
+            return ""
+        return (
+            "This was seen at observations from all over the prior. The checks at this observation "
+            "itself find nothing wrong."
+        )
 
     @property
     def unchecked(self) -> str:

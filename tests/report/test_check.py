@@ -257,6 +257,26 @@ def test_the_verdict_says_that_posterior_sbc_could_not_run():
     assert "not checked" not in other.sentence
 
 
+def test_the_verdict_says_where_nothing_is_wrong_at_the_observation_itself():
+    said = "The checks at this observation itself find nothing wrong."
+    here = {"goodness of fit": FITS, "calibration at y": GOOD}
+    for wrong in (DOUBTFUL, BAD):
+        assert Check({"calibration": wrong} | here).sentence.endswith(said)
+    quiet = [
+        {"calibration": GOOD} | here,
+        {"calibration": BLIND} | here,
+        {"calibration": BAD} | here | {"goodness of fit": DOUBTFUL},
+        {"calibration": BAD} | here | {"re-simulation at y": BLIND},
+        {
+            "calibration": BAD,
+            "goodness of fit": FITS,
+        },  # whether it is calibrated there is not known
+    ]
+    for records in quiet:
+        assert said not in Check(records).sentence
+    assert said not in Check({"calibration": BAD} | here, ("k is 9",)).sentence
+
+
 def test_what_is_wrong_at_the_observation_comes_first():
     elsewhere = Found("do not trust", "elsewhere, far off", elsewhere=True)
     lesser = Found("caution", "too wide")
