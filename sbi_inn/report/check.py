@@ -97,10 +97,10 @@ class Check:
     def sentence(self) -> str:
         """The verdict and its reasons, with effect sizes."""
         said = f"{self.meaning}: {self.reasons}." if self.reasons else f"{self.meaning}."
-        return " ".join(part for part in (said, self.unchecked, self.only_elsewhere) if part)
+        return " ".join(part for part in (said, self.unchecked, self._only_elsewhere) if part)
 
     @property
-    def only_elsewhere(self) -> str:
+    def _only_elsewhere(self) -> str:
         """That nothing is wrong at the observation itself, where only other checks object.
 
         Such as where a posterior is too wide over most of the prior, and right at y. Else empty.
