@@ -1,6 +1,7 @@
 """The house as a whole: which way imports run, and how long files and functions are."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -99,3 +100,9 @@ def test_functions_are_short():
     found = list(functions())
     assert {name: n for name, n in found if n > LONGEST_FUNCTION} == {}
     assert median(n for _, n in found) <= USUAL_FUNCTION
+
+
+def test_no_two_test_files_share_a_name():
+    """pytest imports them by name alone, and refuses the second."""
+    names = Counter(path.name for path in Path(__file__).parent.rglob("test_*.py"))
+    assert [name for name, n in names.items() if n > 1] == []
