@@ -10,8 +10,8 @@ from torch import Tensor
 
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.evened import Evened
-from sbi_inn.flows.gaussian_start import READINGS, GaussianStart, surely_less
-from sbi_inn.flows.start_choice import Tried, held_out, scored
+from sbi_inn.flows.gaussian_start import FIRST, GaussianStart, first_fitted, surely_less
+from sbi_inn.flows.start_choice import Tried, held_out, scored, sharp_from
 from sbi_inn.likelihoods.autoregressive_learning import SHORTEST
 from sbi_inn.likelihoods.entry_law import EntryLaw
 from sbi_inn.likelihoods.kinds import AnyLikelihood, kind_of
@@ -35,8 +35,6 @@ MOST_PARAMETERS = 20
 # Widths that are added to those of the normal law, in spreads of the parameters: how far a mode
 # is off where the likelihood is not learned well. Rows left out say which one is kept.
 FLOORS = (0.0005, 0.002, 0.01, 0.05, 0.15)
-# How the plain start reads, which the search of a mode begins with.
-FIRST = READINGS[1]
 # Rows of which it is learned whether to even parameters, and what kind of law there is.
 TRIED_ROWS = 2_500
 # Log of how far widths are mended, beside what they usually are: further out a regression on the
@@ -50,7 +48,8 @@ class LaplaceStart(Bijection):
     w makes parameters with flat priors even again, if what is observed follows from them in a
     simpler way then (`Evened`): of a law that is linear in these the posterior is normal.
     m is the mode of the posterior by a learned `Likelihood`, and L L' its precision there. G mends,
-    in closed form, means and widths that are off, as far as they follow from what is seen. Where
+    in closed form, means and widths that are off, as far as they follow from what is seen; but not
+    of the sharpest posteriors, if rows left out say so: these are the most normal ones. Where
     rows left out are no likelier by all that, L is the identity, m is 0, and G reads the context
     alone.
 
@@ -67,8 +66,9 @@ class LaplaceStart(Bijection):
     givens : tuple of int
         Columns of it that the likelihood depends on, beside the parameters.
     of_sets : int
-        Columns of the entries of a set, if the likelihood is of these: they are the last ones of
-        the context, after the size of the set, and nothing else reads them.
+        Columns of the entries of a set, if the likelihood is of these, after the size of the set.
+    apart : bool
+        Whether nothing else reads what it is of, as always of sets: the last ones of the context.
 
     Examples
     --------
@@ -90,6 +90,7 @@ class LaplaceStart(Bijection):
     inverts: Tensor
     reads: Tensor
     floor: Tensor
+    sharp: Tensor
     mean: Tensor
     lowest: Tensor
     highest: Tensor
@@ -104,11 +105,12 @@ class LaplaceStart(Bijection):
         givens: tuple[int, ...] = (),
         *,
         of_sets: int = 0,
+        apart: bool = False,
     ) -> None:
         super().__init__()
         self.dim, self.own, self.emulated, self.givens = dim, own, list(emulated), list(givens)
-        self.of_sets = of_sets
-        self.n_read = n_context - (len(emulated) if of_sets else 0)
+        self.of_sets, self.apart = of_sets, apart or of_sets > 0
+        self.n_read = n_context - (len(emulated) if self.apart else 0)
         self.plain = GaussianStart(dim, self.n_read, own)
         self.even = Evened(dim)
         self.likelihood: AnyLikelihood = Likelihood(dim, len(emulated), len(givens))
@@ -116,6 +118,7 @@ class LaplaceStart(Bijection):
         self.register_buffer("inverts", torch.zeros((), dtype=torch.bool))
         self.register_buffer("reads", torch.ones((), dtype=torch.bool))
         self.register_buffer("floor", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("sharp", torch.full((), torch.inf, dtype=torch.float64))
         for name in ("mean", "lowest", "highest"):
             self.register_buffer(name, torch.zeros(dim, dtype=torch.float64))
         self.register_buffer("precision", torch.eye(dim, dtype=torch.float64))
@@ -123,6 +126,7 @@ class LaplaceStart(Bijection):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Read a file: it says of which kind the likelihood is."""
         state_dict.setdefault(f"{prefix}reads", self.reads)  # older ones always read
+        state_dict.setdefault(f"{prefix}sharp", self.sharp)  # and mend everywhere
         kind = kind_of(state_dict, f"{prefix}likelihood.")
         self.likelihood = kind(self.dim, len(self.emulated), len(self.givens))
         super()._load_from_state_dict(state_dict, prefix, *rest)
@@ -136,7 +140,8 @@ class LaplaceStart(Bijection):
         """Give what there is to know of each context: means, widths, `Seen`; (batch, ...)."""
         if self.inverts:
             seen = self._seen(context, self._modes(context))
-            return seen.after(self.rest.predict(self._read(context, seen)))
+            said = self.rest.predict(self._read(context, seen))
+            return seen.after(said * ~self._is_sharp(seen.factor))
         said = self.plain.predict(context[:, : self.n_read])
         return Seen.nothing(said).after(said)
 
@@ -147,7 +152,9 @@ class LaplaceStart(Bijection):
             return self.plain.whitened(x, own)
         x, of_even = self.even(x)
         z = ((side_by_side(x, len(place)) - place[:, None]) @ factor).flatten(0, 1)
-        z, log_det = self.rest.whitened(z, own)
+        sharp = for_each(self._is_sharp(factor), len(z))
+        mended, log_det = self.rest.whitened(z, own)
+        z, log_det = torch.where(sharp, z, mended), torch.where(sharp[:, 0], 0.0, log_det)
         return z, log_det + for_each(log_det_of(factor), len(x)) + of_even
 
     def coloured(self, z: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,7 +162,9 @@ class LaplaceStart(Bijection):
         own, place, factor = self._parted(said)
         if not self.inverts:
             return self.plain.coloured(z, own)
-        x, log_det = self.rest.coloured(z, own)
+        sharp = for_each(self._is_sharp(factor), len(z))
+        mended, log_det = self.rest.coloured(z, own)
+        x, log_det = torch.where(sharp, z, mended), torch.where(sharp[:, 0], 0.0, log_det)
         left = side_by_side(x, len(place)).mT
         left = torch.linalg.solve_triangular(factor.mT, left, upper=True).mT
         x, of_even = self.even.inverse((left + place[:, None]).flatten(0, 1))
@@ -195,16 +204,19 @@ class LaplaceStart(Bijection):
         left = self._left(self.even(x)[0], seen)
         said = self.rest.fit(left, self._read(context, seen), own + seen.told.shape[1])
         usual = said[:, self.dim :].median(dim=0).values
-        return seen.after(self.rest.bound_widths(said, usual - MENDED, usual + MENDED))
+        said = self.rest.bound_widths(said, usual - MENDED, usual + MENDED)
+        z, log_det = self.rest.whitened(left, said)
+        plain, mended = 0.5 * left.square().sum(dim=1), 0.5 * z.square().sum(dim=1) - log_det
+        self.sharp.fill_(sharp_from(log_det_of(seen.factor), plain, mended))
+        return seen.after(said * ~self._is_sharp(seen.factor))
 
     def losses(self, x: Tensor, context: Tensor, own: int, *, evened: bool = True) -> Tensor:
         """Give the losses of rows left out, but for a constant, by a start like this; (rows,).
 
         One that makes parameters even, or leaves them as they are.
         """
-        columns = (tuple(self.emulated), tuple(self.givens), self.of_sets)
         evened = evened and not self.of_sets
-        return _left_out(x, context, (self.own, own), columns, evened=evened)[0]
+        return _left_out(x, context, (self.own, own), self._columns, evened=evened)[0]
 
     def _even_if_it_helps(self, x: Tensor, context: Tensor, own: int) -> bool:
         """Choose parameters to even: none where a few rows left out are no likelier by it.
@@ -227,8 +239,13 @@ class LaplaceStart(Bijection):
         """Say whether a few rows are likelier by a law of each value given those before it."""
         if len(self.emulated) < SHORTEST:
             return False
-        columns, few = (tuple(self.emulated), tuple(self.givens), 0), slice(TRIED_ROWS)
-        return _left_out(x[few], context[few], (self.own, own), columns, evened=evened)[1]
+        few = slice(TRIED_ROWS)
+        return _left_out(x[few], context[few], (self.own, own), self._columns, evened=evened)[1]
+
+    @property
+    def _columns(self) -> tuple[tuple[int, ...], tuple[int, ...], int, bool]:
+        """What a start like this is made of."""
+        return tuple(self.emulated), tuple(self.givens), self.of_sets, self.apart
 
     def _losses(self, x: Tensor, context: Tensor, own: int) -> tuple[Tensor, bool]:
         """Give the losses of rows left out by the better law, and whether it is one of series."""
@@ -255,7 +272,7 @@ class LaplaceStart(Bijection):
     def _begin(self, x: Tensor, context: Tensor, own: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Give evened parameters, whose law it learns, and what the likelihood is of and given."""
         told = context[:, : self.n_read]
-        self.plain.load_state_dict(_plain_fitted(x, told, self.plain.own, own))
+        self.plain.load_state_dict(first_fitted(x, told, self.plain.own, own))
         x, _ = self.even(x.double())
         self.mean.copy_(x.mean(dim=0))
         self.lowest.copy_(x.amin(dim=0))
@@ -314,6 +331,10 @@ class LaplaceStart(Bijection):
         law = normal_law(mode, floor * self.likelihood.spreads)
         return Seen(*(part.to(context.dtype) for part in law))
 
+    def _is_sharp(self, factor: Tensor) -> Tensor:
+        """Whether a normal law is too sharp to be mended, (batch, 1)."""
+        return (log_det_of(factor) >= self.sharp)[:, None]
+
     def _parted(self, said: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Take what `predict` gives apart: of a plain start, place, factor."""
         own, place = said[:, : 2 * self.dim], said[:, 2 * self.dim : 3 * self.dim]
@@ -361,23 +382,11 @@ class LaplaceStart(Bijection):
 
 @remembered
 @torch.no_grad()
-def _plain_fitted(x: Tensor, context: Tensor, emulated: int, own: int) -> dict[str, Tensor]:
-    """Fit a plain start, and give its state.
-
-    Remembered: likelihoods of other columns, and of parameters made even, ask for the same one.
-    """
-    start = GaussianStart(x.shape[1], context.shape[1], emulated)
-    start.fit(x, context, own, FIRST)
-    return start.state_dict()
-
-
-@remembered
-@torch.no_grad()
 def _left_out(
     x: Tensor,
     context: Tensor,
     own: tuple[int, int],
-    columns: tuple[tuple[int, ...], tuple[int, ...], int],
+    columns: tuple[tuple[int, ...], tuple[int, ...], int, bool],
     *,
     evened: bool,
 ) -> tuple[Tensor, bool]:
@@ -386,8 +395,9 @@ def _left_out(
     Remembered: who chooses what a likelihood is learned of asks for the same rows as who chooses
     whether to even.
     """
-    *each, of_sets = columns
-    start = LaplaceStart(x.shape[1], context.shape[1], own[0], *each, of_sets=of_sets)
+    emulated, givens, of_sets, apart = columns
+    shape = (x.shape[1], context.shape[1], own[0])
+    start = LaplaceStart(*shape, emulated, givens, of_sets=of_sets, apart=apart)
     start.even.fit(x.double(), *start._known(context))
     if not evened:
         start.even.flat.zero_()

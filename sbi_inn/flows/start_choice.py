@@ -36,6 +36,35 @@ class Tried(NamedTuple):
     reads: bool
 
 
+def sharp_from(sharpness: Tensor, plain: Tensor, mended: Tensor) -> float:
+    """Say from which sharpness on normal laws are left as they are; infinite if nowhere.
+
+    Normal laws are exact where posteriors are sharp, and what mends them everywhere looks at others
+    most: so they are mended only where rows left out are likelier by it, from the sharpest down.
+
+    Parameters
+    ----------
+    sharpness : Tensor, shape (rows,)
+    plain, mended : Tensor, shape (rows,)
+        Losses of rows left out by normal laws as they are, and mended.
+
+    Examples
+    --------
+    >>> sharpness = torch.arange(6.0)
+    >>> plain, mended = torch.zeros(6), torch.tensor([-3.0, -2.0, -2.0, 1.0, 1.1, 1.0])
+    >>> sharp_from(sharpness, plain, mended)
+    3.0
+    >>> sharp_from(sharpness, plain, plain)
+    inf
+    """
+    order = sharpness.argsort(descending=True)
+    gains = (scored(mended) - scored(plain))[order].double()
+    best = int(gains.cumsum(0).argmax()) + 1
+    gained = gains[:best]
+    surely = gained.sum() > gained.square().sum().sqrt()
+    return float(sharpness[order[best - 1]]) if surely else math.inf
+
+
 def held_out(rows: int) -> Tensor:
     """Say which of the first rows are left out, (as many as the choice looks at,)."""
     return torch.arange(min(rows, MOST_TRIED)) % HELD == 0

@@ -35,6 +35,9 @@ FEW_COUNTS = 16
 # networks gained more, 7 to 13 at predators and prey, longer training brought 1 to 3 more; where
 # they gained less, nothing.
 GAINS = 2.0
+# Choices, over all rows, that log odds are learned of, and rows at least: where each row has more
+# than a thousand, errors of their log odds average out.
+CHOICES, FEWEST_ROWS = 12_000_000, 2_500
 # Shares of the correlations that may not be believed; rows left out say which one is best.
 SHRUNK = (0.1, 0.2, 0.4, 0.7, 0.95)
 
@@ -70,17 +73,18 @@ def learned(
         Of all but those of a part, for each of the parts that `parts_of` gives: what is said of
         rows by one that was learned from them is too good to be true.
     """
-    dim = x.shape[1]
+    dim, kinds = x.shape[1], Kinds.of(y)
     x = x if given is None else torch.cat([x, given], dim=1)
+    if kinds.binary.all():
+        x, y = (part[: max(FEWEST_ROWS, CHOICES // y.shape[1])] for part in (x, y))
     table = _Table(x, y, parts_of(len(x)))
-    even = _bent(table, dim)
+    even = _bent(table, dim, kinds)
     best = _trained(even, table, sizes[0])
     weighed = _weighed(even, table) if weigh else None
     if weighed is not None:
         # A smaller gain is no sign that larger networks would gain, too.
         other = _trained(weighed, table, sizes[0])
         best = other if other.loss < best.loss - uneven_noise.WORTH else best
-    kinds = even[0].kinds
     if not (kinds.binary.all() or kinds.counted.sum() > FEW_COUNTS):
         best = _larger(best, table, sizes[1:])
     put(best.members, best.weights)
@@ -185,18 +189,17 @@ def parts_of(rows: int) -> Parts:
     return list(left_out(rows, FOLDS))
 
 
-def _bent(table: _Table, dim: int) -> list[Likelihood]:
+def _bent(table: _Table, dim: int, kinds: Kinds) -> list[Likelihood]:
     """Regress observables, all rows alike: a likelihood of all rows, then one without each part."""
     x, y, _ = table
-    found, kinds = [], Kinds.of(y)
+    found: list[Likelihood] = []
     centre, spread = x.mean(dim=0), x.std(dim=0).clamp(min=SMALLEST_VARIANCE)
     for mine in table.rows:
         member = Likelihood(dim, y.shape[1], x.shape[1] - dim)
         member.centre.copy_(centre)
         member.spread.copy_(spread)
-        for own, one in zip(member.kinds, kinds, strict=True):
-            own.copy_(one)
-        member._bend(x[mine], y[mine])
+        member.is_of(kinds)
+        member._bend(x[mine], y[mine], *found[:1])
         found.append(member)
     _resize(found, table)
     return found

@@ -137,6 +137,8 @@ class Likelihood(LearnedOfParameters):
         """Read a file; older ones know of no counts, choices, trials or uneven noise."""
         for name in ("binary", "counted", "no", "step", "trials", "log_slope"):
             state_dict.setdefault(prefix + name, getattr(self, name))
+        for name in ("correlation", "inverse"):  # none where nothing is normal
+            setattr(self, name, torch.zeros_like(state_dict[prefix + name]))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @property
@@ -246,12 +248,25 @@ class Likelihood(LearnedOfParameters):
         misfit = left.square.mean(dim=1, keepdim=True)
         return Uphill(misfit, left.loss, steepest, self.information(slope, of_width))
 
+    @property
+    def _log_odds(self) -> Tensor:
+        """Slopes above offsets of those that are regressed on the parameters themselves."""
+        linear = self.slope[: len(self.centre), self.binary]
+        return torch.cat([linear, self.offset[None, self.binary]])
+
     def _yes(self, y: Tensor) -> Tensor:
         """Give the binary ones among the observables, as zeros and ones."""
         return ((y - self.no) / self.step)[:, self.binary]
 
-    def _bend(self, x: Tensor, y: Tensor) -> None:
-        """Regress y on a quadratic function of x; log odds on x itself."""
+    def is_of(self, kinds: Kinds) -> None:
+        """Take over which law each observable follows; only normal ones may go together."""
+        for own, one in zip(self.kinds, kinds, strict=True):
+            own.copy_(one)
+        if not len(kinds.normal):
+            self.correlation = self.inverse = self.correlation[:0, :0]
+
+    def _bend(self, x: Tensor, y: Tensor, near: Likelihood | None = None) -> None:
+        """Regress y on a quadratic function of x; log odds on x itself, and `near` another's."""
         scaled = self.scaled(x)
         slope, offset = regressed(powers(scaled, 2), y)
         self.slope.copy_(slope)
@@ -259,7 +274,8 @@ class Likelihood(LearnedOfParameters):
         if self.counted.any():
             self._regress_counts(scaled, y[:, self.counted].expm1())
         if self.binary.any():
-            slope, offset = log_odds.regressed(scaled, self._yes(y))
+            start = None if near is None else near._log_odds
+            slope, offset = log_odds.regressed(scaled, self._yes(y), start)
             self.slope[:, self.binary] = 0.0
             self.slope[: len(slope), self.binary] = slope
             self.offset[self.binary] = offset

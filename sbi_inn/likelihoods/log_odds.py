@@ -25,10 +25,11 @@ def two_valued(y: Tensor) -> Tensor:
     return ((y == low) | (y == high)).all(dim=0) & (low < high)
 
 
-def regressed(x: Tensor, yes: Tensor) -> tuple[Tensor, Tensor]:
+def regressed(x: Tensor, yes: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Give slopes (features, k) and offsets (k,) of the log odds of `yes` (rows, k) on x.
 
-    Logistic regressions, one for each column of zeros and ones.
+    Logistic regressions, one for each column of zeros and ones. They begin at a `start`, slopes
+    above offsets, if one is given.
 
     Examples
     --------
@@ -41,7 +42,10 @@ def regressed(x: Tensor, yes: Tensor) -> tuple[Tensor, Tensor]:
     (tensor([[2.]], dtype=torch.float64), tensor([-1.], dtype=torch.float64))
     """
     law = Law(_loss, _slopes)
-    found = torch.cat([climbed(x, part, law) for part in yes.split(AT_ONCE, dim=1)], dim=1)
+    parts = yes.split(AT_ONCE, dim=1)
+    starts = [None] * len(parts) if start is None else start.split(AT_ONCE, dim=1)
+    each = zip(parts, starts, strict=True)
+    found = torch.cat([climbed(x, part, law, begin) for part, begin in each], dim=1)
     return found[:-1], found[-1]
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sbi_inn.observation.batch import Observations
+from sbi_inn.summary_networks.choices import Choices
 from sbi_inn.summary_networks.columns import Columns, named, prefixed
 from sbi_inn.summary_networks.counted import Counted
 from sbi_inn.summary_networks.described import crowded_sets, large_sets
@@ -37,6 +38,7 @@ WHITENED = "whitened:"
 NEIGHBOURS = "neighbours:"  # those of `Neighbours`
 PATTERNS = "patterns:"  # those of `Patterns`
 LISTED = "ordered:"  # those of `Entries`
+CHOICES = "choices:"  # those of `Choices`
 COUNTED = "counted:"  # of the arrays of `Counted`
 
 
@@ -56,7 +58,7 @@ class Exact:
         What they say comes after all that.
     patterns : Patterns or None
         What they say comes after that.
-    listed : Entries or None
+    listed : Entries or Choices or None
         They come last. A likelihood reads them, and nobody else.
     """
 
@@ -66,7 +68,7 @@ class Exact:
     counted: Counted = field(default_factory=Counted)
     neighbours: Neighbours | None = None
     patterns: Patterns | None = None
-    listed: Entries | None = None
+    listed: Entries | Choices | None = None
 
     @classmethod
     def fit(
@@ -164,9 +166,16 @@ class Exact:
         listed = Entries.fit(observations)
         return None if listed is None else replace(self, listed=listed)
 
+    def with_choices(self, observations: Observations) -> Exact | None:
+        """Add each of many choices that are read as a few numbers; None where there are none."""
+        if self.source.sufficient is None:
+            return None
+        listed = Choices.fit(observations, self.source.read)
+        return None if listed is None else replace(self, listed=listed)
+
     @property
     def last(self) -> tuple[int, ...]:
-        """Which features are the size of a set and its entries."""
+        """Which features are the size of a set and its entries, or choices."""
         width = 0 if self.listed is None else self.listed.width
         return tuple(range(self.width - width, self.width))
 
@@ -254,7 +263,7 @@ class Exact:
     @property
     def givens(self) -> IntArray:
         """Which of the columns are givens, and log sizes of sets unless their entries are read."""
-        return self.source.givens[: -1 if self.listed else None]
+        return self.source.givens[: -1 if self.n_columns else None]
 
     def _of_observables(self, without: IntArray) -> tuple[int, ...]:
         kept = np.delete(np.arange(self.columns.scale.shape[1]), np.union1d(self.givens, without))
@@ -301,7 +310,8 @@ class Exact:
         found = self.source.to_arrays() | self.columns.to_arrays()
         found |= prefixed(WHITENED, self.whitened.to_arrays())
         found |= prefixed(COUNTED, self.counted.to_arrays())
-        more = {NEIGHBOURS: self.neighbours, PATTERNS: self.patterns, LISTED: self.listed}
+        listed = CHOICES if isinstance(self.listed, Choices) else LISTED
+        more = {NEIGHBOURS: self.neighbours, PATTERNS: self.patterns, listed: self.listed}
         for prefix, part in more.items():
             found |= {} if part is None else prefixed(prefix, part.to_arrays())
         return found
@@ -310,7 +320,7 @@ class Exact:
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Exact:
         """Read back what `to_arrays` gave."""
         kept, alike = named(NEIGHBOURS, arrays), named(PATTERNS, arrays)
-        listed = named(LISTED, arrays)
+        listed, choices = named(LISTED, arrays), named(CHOICES, arrays)
         return cls(
             Source.from_arrays(arrays),
             Columns.from_arrays(arrays),
@@ -318,5 +328,9 @@ class Exact:
             Counted.from_arrays(named(COUNTED, arrays)),
             Neighbours.from_arrays(kept) if kept else None,
             Patterns.from_arrays(alike) if alike else None,
-            Entries.from_arrays(listed) if listed else None,
+            Entries.from_arrays(listed)
+            if listed
+            else Choices.from_arrays(choices)
+            if choices
+            else None,
         )

@@ -108,12 +108,13 @@ def with_likelihood(
 ) -> tuple[Exact, tuple[int, ...]]:
     """Give what reads observations, and which features a likelihood may be learned of.
 
-    Of a single set these are its entries, if a start makes left-out rows likelier by them than by
-    all else that is `emulated`.
+    Of a single set these are its entries, and of more choices than are read one by one all of
+    them, if a start makes left-out rows likelier by them than by all else that is `emulated`.
     """
     listed = None
     if may_learn(data):
-        listed = exact.with_entries(data.observations[data.train])
+        seen = data.observations[data.train]
+        listed = exact.with_entries(seen) or exact.with_choices(seen)
     if listed is None or data.dim + len(listed.givens) > MOST_PARAMETERS:
         return exact, emulated(exact, data, beat)
     others = emulated(exact, data, rivals=False)
@@ -186,7 +187,11 @@ def _begun(
     givens = tuple(exact.givens.tolist())
     shape = (x.shape[1], context.shape[1], exact.own)
     start = LaplaceStart(
-        *shape, columns, givens, of_sets=exact.n_columns if columns == exact.last else 0
+        *shape,
+        columns,
+        givens,
+        of_sets=exact.n_columns if columns == exact.last else 0,
+        apart=columns == exact.last,
     )
     return start.losses(x, context, exact.own, evened=evened)
 

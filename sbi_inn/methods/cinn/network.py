@@ -68,6 +68,8 @@ class Shape(Widths):
         Those that it depends on.
     of_sets : int
         Columns of the entries of a set, if it is of these.
+    apart : bool
+        Whether nothing else reads what it is of.
     """
 
     dim: int
@@ -79,6 +81,7 @@ class Shape(Widths):
     emulated: tuple[int, ...] = ()
     givens: tuple[int, ...] = ()
     of_sets: int = 0
+    apart: bool = False
 
     @classmethod
     def of(
@@ -98,6 +101,7 @@ class Shape(Widths):
             exact_own=0 if scaling.exact is None else scaling.exact.own,
             emulated=emulated,
             of_sets=scaling.exact.n_columns if scaling.exact else 0,
+            apart=bool(scaling.exact and scaling.exact.listed),
             givens=tuple(scaling.exact.givens.tolist()) if scaling.exact and emulated else (),
             **vars(Widths.read_off(pairs.batch, scaling, data.observations.series, beside)),
         )
@@ -112,6 +116,7 @@ class Shape(Widths):
             "emulated": tuple(config.get("emulated", ())),
             "givens": tuple(config.get("givens", ())),
             "of_sets": int(config.get("of_sets", 0)),
+            "apart": bool(config.get("apart", config.get("of_sets", 0))),
         }
         return super().from_config({**config, **changed})
 
@@ -339,7 +344,7 @@ def _start(shape: Shape) -> GaussianStart | LaplaceStart:
     """Make what the blocks start from, in closed form."""
     exact = (shape.dim, shape.exact, shape.exact_own)
     return (
-        LaplaceStart(*exact, shape.emulated, shape.givens, of_sets=shape.of_sets)
+        LaplaceStart(*exact, shape.emulated, shape.givens, of_sets=shape.of_sets, apart=shape.apart)
         if shape.emulated
         else GaussianStart(*exact)
     )
