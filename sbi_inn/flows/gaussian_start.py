@@ -258,13 +258,14 @@ class GaussianStart(Bijection):
         self.lowest.copy_(lowest - beyond)
         self.highest.copy_(highest + beyond)
 
-    def bound_widths(self, said: Tensor, lowest: Tensor, highest: Tensor) -> Tensor:
-        """Bound all log widths from now on, and those of `said` (rows, 2 dim), which it gives back.
+    def bound_widths(self, said: Tensor, most: float) -> Tensor:
+        """Bound log widths to at most so much from the usual ones of `said` (rows, 2 dim).
 
-        The bounds have shape (dim,).
+        From now on, and those that were said, which it gives back.
         """
-        self.lowest[self.dim :].clamp_(min=lowest)
-        self.highest[self.dim :].clamp_(max=highest)
+        usual = said[:, self.dim :].median(dim=0).values
+        self.lowest[self.dim :].clamp_(min=usual - most)
+        self.highest[self.dim :].clamp_(max=usual + most)
         return torch.clamp(said, self.lowest, self.highest)
 
     def _log_det(self) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from sbi_inn.flows.bijection import Bijection
 from sbi_inn.flows.evened import Evened
 from sbi_inn.flows.gaussian_start import FIRST, GaussianStart, first_fitted, surely_less
-from sbi_inn.flows.start_choice import Tried, held_out, scored, sharp_from
+from sbi_inn.flows.start_choice import FLOORS, Tried, held_out, scored, sharp_from
 from sbi_inn.likelihoods.autoregressive_learning import SHORTEST
 from sbi_inn.likelihoods.entry_law import EntryLaw
 from sbi_inn.likelihoods.kinds import AnyLikelihood, kind_of
@@ -32,9 +32,6 @@ from sbi_inn.shared_work.remembered import remembered
 
 # Parameters up to which a likelihood is learned: precisions have as many numbers squared.
 MOST_PARAMETERS = 20
-# Widths that are added to those of the normal law, in spreads of the parameters: how far a mode
-# is off where the likelihood is not learned well. Rows left out say which one is kept.
-FLOORS = (0.0005, 0.002, 0.01, 0.05, 0.15)
 # Rows of which it is learned whether to even parameters, and what kind of law there is.
 TRIED_ROWS = 2_500
 # Log of how far widths are mended, beside what they usually are: further out a regression on the
@@ -48,10 +45,9 @@ class LaplaceStart(Bijection):
     w makes parameters with flat priors even again, if what is observed follows from them in a
     simpler way then (`Evened`): of a law that is linear in these the posterior is normal.
     m is the mode of the posterior by a learned `Likelihood`, and L L' its precision there. G mends,
-    in closed form, means and widths that are off, as far as they follow from what is seen; but not
-    of the sharpest posteriors, if rows left out say so: these are the most normal ones. Where
-    rows left out are no likelier by all that, L is the identity, m is 0, and G reads the context
-    alone.
+    in closed form, means and widths that are off, as far as they follow from what is seen, but for
+    the sharpest posteriors if rows left out say so: these are most normal. Where rows left out are
+    no likelier by all that, L is the identity, m is 0, and G reads the context alone.
 
     Parameters
     ----------
@@ -152,9 +148,7 @@ class LaplaceStart(Bijection):
             return self.plain.whitened(x, own)
         x, of_even = self.even(x)
         z = ((side_by_side(x, len(place)) - place[:, None]) @ factor).flatten(0, 1)
-        sharp = for_each(self._is_sharp(factor), len(z))
-        mended, log_det = self.rest.whitened(z, own)
-        z, log_det = torch.where(sharp, z, mended), torch.where(sharp[:, 0], 0.0, log_det)
+        z, log_det = self._unless_sharp(factor, z, self.rest.whitened(z, own))
         return z, log_det + for_each(log_det_of(factor), len(x)) + of_even
 
     def coloured(self, z: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,9 +156,7 @@ class LaplaceStart(Bijection):
         own, place, factor = self._parted(said)
         if not self.inverts:
             return self.plain.coloured(z, own)
-        sharp = for_each(self._is_sharp(factor), len(z))
-        mended, log_det = self.rest.coloured(z, own)
-        x, log_det = torch.where(sharp, z, mended), torch.where(sharp[:, 0], 0.0, log_det)
+        x, log_det = self._unless_sharp(factor, z, self.rest.coloured(z, own))
         left = side_by_side(x, len(place)).mT
         left = torch.linalg.solve_triangular(factor.mT, left, upper=True).mT
         x, of_even = self.even.inverse((left + place[:, None]).flatten(0, 1))
@@ -203,11 +195,8 @@ class LaplaceStart(Bijection):
         seen = self._seen(context, mode)
         left = self._left(self.even(x)[0], seen)
         said = self.rest.fit(left, self._read(context, seen), own + seen.told.shape[1])
-        usual = said[:, self.dim :].median(dim=0).values
-        said = self.rest.bound_widths(said, usual - MENDED, usual + MENDED)
-        z, log_det = self.rest.whitened(left, said)
-        plain, mended = 0.5 * left.square().sum(dim=1), 0.5 * z.square().sum(dim=1) - log_det
-        self.sharp.fill_(sharp_from(log_det_of(seen.factor), plain, mended))
+        said = self.rest.bound_widths(said, MENDED)
+        self.sharp.fill_(sharp_from(log_det_of(seen.factor), left, *self.rest.whitened(left, said)))
         return seen.after(said * ~self._is_sharp(seen.factor))
 
     def losses(self, x: Tensor, context: Tensor, own: int, *, evened: bool = True) -> Tensor:
@@ -334,6 +323,13 @@ class LaplaceStart(Bijection):
     def _is_sharp(self, factor: Tensor) -> Tensor:
         """Whether a normal law is too sharp to be mended, (batch, 1)."""
         return (log_det_of(factor) >= self.sharp)[:, None]
+
+    def _unless_sharp(
+        self, factor: Tensor, z: Tensor, mended: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Take rows (batch, dim) as they are where normal laws are sharp, else as mended."""
+        sharp, (other, log_det) = for_each(self._is_sharp(factor), len(z)), mended
+        return torch.where(sharp, z, other), torch.where(sharp[:, 0], 0.0, log_det)
 
     def _parted(self, said: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Take what `predict` gives apart: of a plain start, place, factor."""

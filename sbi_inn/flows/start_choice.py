@@ -8,6 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+# Widths that are added to those of a normal law, in spreads of the parameters: how far a mode is
+# off where the likelihood is not learned well. Rows left out say which one is kept.
+FLOORS = (0.0005, 0.002, 0.01, 0.05, 0.15)
 # Rows that the choice looks at.
 MOST_TRIED = 4_000
 # One in so many of these is left out for it.
@@ -36,7 +39,7 @@ class Tried(NamedTuple):
     reads: bool
 
 
-def sharp_from(sharpness: Tensor, plain: Tensor, mended: Tensor) -> float:
+def sharp_from(sharpness: Tensor, plain: Tensor, mended: Tensor, log_det: Tensor) -> float:
     """Say from which sharpness on normal laws are left as they are; infinite if nowhere.
 
     Normal laws are exact where posteriors are sharp, and what mends them everywhere looks at others
@@ -45,20 +48,23 @@ def sharp_from(sharpness: Tensor, plain: Tensor, mended: Tensor) -> float:
     Parameters
     ----------
     sharpness : Tensor, shape (rows,)
-    plain, mended : Tensor, shape (rows,)
-        Losses of rows left out by normal laws as they are, and mended.
+    plain, mended : Tensor, shape (rows, dim)
+        Rows left out in units of normal laws as they are, and mended.
+    log_det : Tensor, shape (rows,)
+        Of what mends them.
 
     Examples
     --------
-    >>> sharpness = torch.arange(6.0)
-    >>> plain, mended = torch.zeros(6), torch.tensor([-3.0, -2.0, -2.0, 1.0, 1.1, 1.0])
-    >>> sharp_from(sharpness, plain, mended)
+    >>> sharpness, plain = torch.arange(6.0), torch.zeros(6, 1)
+    >>> mended = torch.tensor([[0.0], [0.0], [0.0], [1.5], [1.6], [1.5]])
+    >>> sharp_from(sharpness, plain, mended, torch.full((6,), 0.5))
     3.0
-    >>> sharp_from(sharpness, plain, plain)
+    >>> sharp_from(sharpness, plain, plain, torch.full((6,), 0.5))
     inf
     """
+    losses = [scored(0.5 * z.double().square().sum(dim=1)) for z in (plain, mended)]
     order = sharpness.argsort(descending=True)
-    gains = (scored(mended) - scored(plain))[order].double()
+    gains = (losses[1] - log_det - losses[0])[order]
     best = int(gains.cumsum(0).argmax()) + 1
     gained = gains[:best]
     surely = gained.sum() > gained.square().sum().sqrt()
