@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sbi_inn.flows.bijection import Bijection
+from sbi_inn.likelihoods import log_odds
 from sbi_inn.regressions.emulator import regressed
 from sbi_inn.regressions.prediction import powers
 from sbi_inn.regressions.ridge import SMALLEST_VARIANCE
@@ -19,6 +21,8 @@ KNEE = 2.8
 SPREAD = 12**0.5
 # Rows that are looked at to see which latents to even.
 LOOKED_AT = 4_000
+# Choices that are looked at, where all observables are choices.
+CHOICES = 100
 
 
 class Evened(Bijection):
@@ -75,18 +79,20 @@ class Evened(Bijection):
     def fit(self, x: Tensor, y: Tensor, given: Tensor) -> None:
         """Choose columns of x (rows, dim), given y (rows, observables) and givens (rows, givens).
 
-        Those that leave less of y, when it is regressed on a quadratic function: first all or none,
-        then each by itself.
+        Those that leave less of y, when it is regressed on a quadratic function, or where log odds
+        of choices are regressed: first all or none, then each by itself.
         """
         x, y, given = x[:LOOKED_AT], y[:LOOKED_AT], given[:LOOKED_AT]
+        left_of = _unexplained
+        if log_odds.two_valued(y).all():
+            some = torch.linspace(0, y.shape[1] - 1, min(y.shape[1], CHOICES)).long()
+            y, left_of = (y[:, some] == y[:, some].amax(dim=0)).to(y.dtype), _unforeseen
 
         def left(flat: Tensor) -> Tensor:
             self.flat.copy_(flat)
             read = torch.cat([self(x)[0], given], dim=1)
             read = (read - read.mean(dim=0)) / read.std(dim=0).clamp(min=SMALLEST_VARIANCE)
-            read = powers(read, 2)
-            slope, offset = regressed(read, y)
-            return (y - offset - read @ slope).square().mean(dim=0).clamp(min=1e-30).log().sum()
+            return left_of(read, y)
 
         none = torch.zeros_like(self.flat)
         best = min((none, ~none), key=left)
@@ -98,6 +104,19 @@ class Evened(Bijection):
             if now < least:
                 best, least = other, now
         self.flat.copy_(best)
+
+
+def _unexplained(read: Tensor, y: Tensor) -> Tensor:
+    """Say how much a quadratic function of columns leaves of y, (rows, observables)."""
+    read = powers(read, 2)
+    slope, offset = regressed(read, y)
+    return (y - offset - read @ slope).square().mean(dim=0).clamp(min=1e-30).log().sum()
+
+
+def _unforeseen(read: Tensor, yes: Tensor) -> Tensor:
+    """Give the loss of choices by log odds that are linear in columns."""
+    slope, offset = log_odds.regressed(read, yes)
+    return F.softplus((1 - 2 * yes) * (offset + read @ slope)).mean()
 
 
 def _slope(x: Tensor) -> Tensor:

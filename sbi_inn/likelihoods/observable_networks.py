@@ -23,6 +23,9 @@ from sbi_inn.shared_work.stacked import said_by
 
 # Counts in a batch, at most: their law takes long to evaluate.
 COUNTS = 10_000
+# Choices of which networks are trained first, where there are more: if they add nothing to the log
+# odds of these, they are trained no further.
+CHOICES_TRIED = 200
 # Nats an observable behind the best look, and looks in a row, after which training ends: rows are
 # known by heart then, and nothing that was tried has come back from there.
 LOST, LOST_LOOKS = 1.0, 2
@@ -58,6 +61,10 @@ class Targets(NamedTuple):
     def normal(self) -> bool:
         """Whether no observable is binary or a count."""
         return not (self.binary.any() or self.counted.any())
+
+    def of(self, observables: Tensor) -> Targets:
+        """Give those of some observables."""
+        return Targets(*(part[..., observables] for part in self))
 
     def at(self, networks: Tensor, rows: Tensor) -> Targets:
         """Give those of some rows for each network, (networks, some)."""
@@ -96,13 +103,20 @@ def trained(
     list of Tensor
         Weights.
     """
+    k, choices = len(targets.size), bool(targets.binary.all())
+    if choices and k > CHOICES_TRIED:
+        some = torch.linspace(0, k - 1, CHOICES_TRIED).long()
+        _, weights = trained(x, targets.of(some), rows, held, size, beat)
+        if not weights[4][..., : len(some)].any():
+            nothing = [weight.new_zeros(*weight.shape[:2], 2 * k) for weight in weights[4:]]
+            return _without(targets, held), [*weights[:4], *nothing]
     most = BATCH
     if targets.counted.any():
         most = min(most, max(FEWEST_IN_BATCH, COUNTS // int(targets.counted.sum())))
     # Where all are binary and a linear function says it all, training soon shows it.
-    enough = _without(targets, held) if targets.binary.all() else math.inf
-    table, said = _Observed(x, targets), 2 * len(targets.size)
-    best, kept = descended(table, said, rows, held, size, most, _Lost(beat, enough))
+    enough = _without(targets, held) if choices else math.inf
+    table = _Observed(x, targets)
+    best, kept = descended(table, 2 * k, rows, held, size, most, _Lost(beat, enough))
     return best, _where_it_helps(kept, x, targets, held) if targets.binary.any() else kept
 
 
@@ -165,10 +179,20 @@ def _slope(said: Tensor, targets: Targets) -> Tensor:
         return _slope_of_normal(said, targets.left)
     if targets.counted.all():
         return _slope_of_counts(said, targets)
+    if targets.binary.all():
+        return _slope_of_choices(said, targets)
     with torch.enable_grad():
         said.requires_grad_()
         losses = _losses(said, targets).mean(dim=(1, 2)).sum()
         return torch.autograd.grad(losses, said)[0]
+
+
+def _slope_of_choices(said: Tensor, targets: Targets) -> Tensor:
+    """Do the same for choices alone."""
+    mean, _ = said.chunk(2, dim=2)
+    found = torch.sigmoid(-(targets.left + targets.came * mean)).mul_(targets.came)
+    found /= -targets.left[0].numel()
+    return torch.cat([found, torch.zeros_like(found)], dim=2)
 
 
 def _slope_of_counts(said: Tensor, targets: Targets) -> Tensor:
