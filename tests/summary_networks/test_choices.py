@@ -28,31 +28,28 @@ def odds(latents):
     return WIDE * (latents[:, :1] + latents[:, 1:] * AGES)
 
 
-def exact_posterior(table, points=201, half=4.0):
-    """Mean and widths of the posterior of each row, on a grid of latents around its own."""
-    found = []
-    for row in table:
-        middle, reach = np.zeros(2), half
-        for _ in range(6):  # ever closer
-            axes = [np.linspace(m - reach, m + reach, points) for m in middle]
-            grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
-            said = odds(grid)
-            log = -np.logaddexp(0, np.where(row > 3, -said, said)).sum(axis=1)
-            log -= 0.5 * np.square(grid).sum(axis=1)
-            weight = np.exp(log - log.max())
-            weight /= weight.sum()
-            middle = weight @ grid
-            width = np.sqrt(weight @ np.square(grid - middle))
-            if reach < 8 * width.min():
-                break
-            reach = max(6 * width.max(), 3 * reach / points)
-        found.append((middle, width))
-    return (np.array(part) for part in zip(*found, strict=True))
+def exact_posterior(row, points=61):
+    """Mean and widths of the posterior of one row, on a grid of latents that closes in on it."""
+    middle, reach = np.zeros(2), 4.0
+    for _ in range(4):
+        grid = np.stack(
+            np.meshgrid(*np.linspace(middle - reach, middle + reach, points).T), axis=-1
+        )
+        grid = grid.reshape(-1, 2)
+        said = odds(grid)
+        log = -np.logaddexp(0, np.where(row > 3, -said, said)).sum(axis=1)
+        log -= 0.5 * np.square(grid).sum(axis=1)
+        weight = np.exp(log - log.max())
+        weight /= weight.sum()
+        middle = weight @ grid
+        width = np.sqrt(weight @ np.square(grid - middle))
+        reach = max(6 * width.max(), 6 * reach / points)
+    return middle, width
 
 
 @pytest.fixture(scope="module")
 def rows():
-    return votes(2_500, 1)
+    return votes(1_500, 1)
 
 
 def test_each_of_more_choices_than_are_read_one_by_one_is_kept_for_a_likelihood(rows):
@@ -126,21 +123,20 @@ def test_the_posterior_of_a_thousand_choices_is_the_exact_one(rows):
     start.fit(torch.from_numpy(latents).float(), torch.from_numpy(listed(seen)), listed.own)
     assert start.inverts
     fresh_latents, fresh = votes(400, 3)
-    spread = np.ptp(odds(fresh_latents), axis=1)
-    usual = (np.abs(odds(fresh_latents)).min(axis=1) < 1) & (spread < 8)
-    mean, sd = exact_posterior(fresh[usual][:20])
-    context = torch.from_numpy(listed(Observations(fresh[usual][:20], {})))
-    zero = torch.zeros(len(mean), 2)
-    found = start.inverse(zero, context)[0].numpy()
-    off = (found - mean) / sd
-    # 2,500 rows, and errors of log odds that are averaged over 1,100 people.
-    assert np.sqrt(np.square(off).mean()) < 0.3
-    draws = torch.randn(500, 2, generator=torch.Generator().manual_seed(4))
+    undecided = np.abs(odds(fresh_latents)).max(axis=1) < 4
+    asked = fresh[undecided][:5]
+    mean, sd = (np.array(part) for part in zip(*map(exact_posterior, asked), strict=True))
+    context = torch.from_numpy(listed(Observations(asked, {})))
+    found = start.inverse(torch.zeros(len(mean), 2), context)[0].numpy()
+    # Errors of log odds, learned of 1,500 rows, are averaged over 1,100 people.
+    assert np.sqrt(np.square((found - mean) / sd).mean()) < 0.3
+    draws = torch.randn(1_000, 2, generator=torch.Generator().manual_seed(4))
     for place in range(3):
         x = start.inverse(draws, context[[place]])[0].numpy()
-        np.testing.assert_allclose(x.std(axis=0) / sd[place], 1, atol=0.15)
+        np.testing.assert_allclose(x.std(axis=0) / sd[place], 1, atol=0.12)
     # Nobody else reads them: the plain start says the same whatever they are.
     other = context.clone()
     other[:, list(listed.last)] = 1 - other[:, list(listed.last)]
+    n = start.n_read
     n = start.n_read
     assert torch.equal(start.plain.predict(context[:, :n]), start.plain.predict(other[:, :n]))
