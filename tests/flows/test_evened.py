@@ -49,6 +49,19 @@ def test_parameters_are_chosen_by_what_is_observed():
     assert found.flat.tolist() == [True, False, False]
 
 
+@pytest.mark.parametrize("flat", [True, False])
+def test_of_choices_log_odds_say_which_parameters_to_even(flat):
+    """A probability of yes goes from 0 to 1 like an even number: it is no guide."""
+    draw = torch.Generator().manual_seed(12)
+    x = torch.randn(3_000, 2, generator=draw).double()
+    read = 3.5 * (torch.special.ndtr(x) - 0.5) if flat else x
+    odds = 4 * (read[:, :1] + read[:, 1:] * torch.linspace(-1, 1, 20))
+    yes = torch.bernoulli(torch.sigmoid(odds), generator=draw)
+    found = Evened(2)
+    found.fit(x, 3 + 4 * yes, yes[:, :0])
+    assert found.flat.tolist() == [flat, flat]
+
+
 def test_a_start_evens_where_rows_left_out_gain(monkeypatch):
     """Of a sum that is known well and a difference that is not, a posterior bends in latents."""
     monkeypatch.setattr(laplace_start, "LARGE", SMALL)  # larger networks would take long

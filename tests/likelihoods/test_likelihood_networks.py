@@ -66,3 +66,52 @@ def test_who_asks_again_is_given_the_same(monkeypatch):
         trained(*rows(121), SMALL)
     with pytest.raises(TypeError):
         trained(*rows(120), SMALL._replace(rate=1e-3))
+
+
+def choices(n, k, *, linear):
+    """Targets of k choices, whose log odds are linear in one parameter, or bend as well."""
+    draw = torch.Generator().manual_seed(2)
+    x, at = torch.randn(n, 1, generator=draw), torch.linspace(-1, 1, k)
+    odds = 2 * (x + at)
+    bent = odds if linear else odds + 4 * x.square() - 4
+    came = 2 * torch.bernoulli(torch.sigmoid(bent), generator=draw) - 1
+    yes, no = torch.ones(k, dtype=torch.bool), torch.zeros(k, dtype=torch.bool)
+    left = (came * odds).expand(3, -1, -1)
+    targets = Targets(left, came, yes, no, torch.ones(k), torch.zeros(k))
+    every = torch.arange(n)
+    seen = [every, every[every % 2 == 0], every[every % 2 == 1]]
+    return x, targets, seen, [seen[2], seen[1]]
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_of_many_choices_a_few_say_whether_networks_are_needed(monkeypatch, linear):
+    monkeypatch.setattr(observable_networks, "CHOICES_TRIED", 8)
+    x, targets, seen, held = choices(1_000, 40, linear=linear)
+    widths, descended = [], observable_networks.descended
+
+    def watched(table, n_said, *args):
+        widths.append(n_said)
+        return descended(table, n_said, *args)
+
+    monkeypatch.setattr(observable_networks, "descended", watched)
+    loss, weights = trained.__wrapped__(x, targets, seen, held, SMALL)
+    assert weights[4].shape == (3, SMALL.hidden, 80)
+    assert weights[5].shape == (3, 1, 80)
+    without = observable_networks._without(targets, held)
+    if linear:
+        assert 80 not in widths
+        assert not any(weight[..., :40].any() for weight in weights[4:])
+        assert loss == without
+    else:
+        assert 80 in widths
+        assert loss < without - 0.1
+
+
+def test_slopes_of_choices_are_those_that_torch_finds():
+    _, targets, *_ = choices(50, 6, linear=False)
+    networks, some = torch.arange(3)[:, None], torch.arange(20).expand(3, -1)
+    here = targets.at(networks, some)
+    said = torch.randn(3, 20, 12, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    loss = observable_networks._losses(said, here).mean(dim=(1, 2)).sum()
+    (by_torch,) = torch.autograd.grad(loss, said)
+    torch.testing.assert_close(observable_networks._slope(said.detach(), here), by_torch)
