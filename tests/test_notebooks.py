@@ -22,7 +22,9 @@ import warnings
 import sbi_inn
 from sbi_inn.checks import subject
 from sbi_inn.posterior import checking
+from sbi_inn.weighting import adaptation
 
+adaptation.ROUNDS = 2  # trained this little, a network needs all that there may be
 checking.TEST_ROWS = 50
 subject.SECONDS = 0.2  # s that simulating for a check may take
 subject.MOST_DRAWS_AT_Y = 100
@@ -34,12 +36,16 @@ small = {"blocks": 2, "hidden": 16}
 # The kernel may have run another notebook, which left these.
 fit = getattr(sbi_inn.fit_posterior, "whole", sbi_inn.fit_posterior)
 compare = getattr(sbi_inn.compare_models, "whole", sbi_inn.compare_models)
+weigh = getattr(sbi_inn.Posterior.importance, "whole", sbi_inn.Posterior.importance)
+simulate = getattr(sbi_inn.simulate, "whole", sbi_inn.simulate)
 kinds = {"cinn": sbi_inn.CINN(**small), "inn": sbi_inn.INN(**small)}
 
 
 def fit_small(*study, method="cinn", **options):
     options |= {"training": sbi_inn.Training(epochs=2), "n_jobs": 1}
     options.setdefault("ensemble", 1)
+    if study == ("levy_flight",):  # slow to simulate
+        options["n_simulations"] = 100
     return fit(*study, method=kinds[method], **options)
 
 
@@ -48,9 +54,22 @@ def compare_small(models, **options):
     return compare(models, **options)
 
 
+def importance_small(self, *asked, n=10_000, **options):
+    return weigh(self, *asked, n=min(n, 1_000), **options)
+
+
+def simulate_small(study, **options):
+    if study == "levy_flight":  # as few trials as there may be
+        options["given"] = {"n1": 60, "n2": 60}
+    return simulate(study, **options)
+
+
 fit_small.whole, compare_small.whole = fit, compare
+importance_small.whole, simulate_small.whole = weigh, simulate
 sbi_inn.fit_posterior = fit_small
 sbi_inn.compare_models = compare_small
+sbi_inn.Posterior.importance = importance_small
+sbi_inn.simulate = simulate_small
 """
 
 
