@@ -215,7 +215,7 @@ class LaplaceStart(Bijection):
         if self.of_sets:
             return False  # to try takes long, and networks follow what bends
         x, context = x[:TRIED_ROWS], context[:TRIED_ROWS]
-        self.even.fit(x.double(), *self._known(context))
+        self.even.fit(x.double(), *self.known(context))
         if not self.even.flat.any():
             return True
         evened, plain = (self.losses(x, context, own, evened=e) for e in (True, False))
@@ -268,7 +268,7 @@ class LaplaceStart(Bijection):
         self.highest.copy_(x.amax(dim=0))
         spread = torch.cov(x.T).reshape(self.dim, self.dim)
         self.precision.copy_(torch.linalg.inv(spread))
-        return x, self._known(context)
+        return x, self.known(context)
 
     def _by(self, found: Learned, even: Tensor, context: Tensor) -> Mode:
         """Take a likelihood, and give the modes of rows by others that have not seen them."""
@@ -284,7 +284,7 @@ class LaplaceStart(Bijection):
         likelihood = likelihood or self.likelihood
         box = Box(self.mean, self.lowest, self.highest, self.precision)
         first = self._foreseen(context)
-        y, given = self._known(context)
+        y, given = self.known(context)
         further = likelihood.around(first, y, given, self._bounded)
         middle = [self.mean.expand_as(first)] if likelihood.from_middle else []
         starts = (first, *middle, *further)
@@ -299,7 +299,7 @@ class LaplaceStart(Bijection):
     def _bounded(self, x: Tensor) -> Tensor:
         return torch.clamp(x, self.lowest, self.highest)
 
-    def _known(self, context: Tensor) -> tuple[Tensor, Tensor]:
+    def known(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Take out of contexts what the likelihood is of, and what it depends on."""
         return context[:, self.emulated].double(), context[:, self.givens].double()
 
@@ -394,7 +394,7 @@ def _left_out(
     emulated, givens, of_sets, apart = columns
     shape = (x.shape[1], context.shape[1], own[0])
     start = LaplaceStart(*shape, emulated, givens, of_sets=of_sets, apart=apart)
-    start.even.fit(x.double(), *start._known(context))
+    start.even.fit(x.double(), *start.known(context))
     if not evened:
         start.even.flat.zero_()
     return start._losses(x, context, own[1])

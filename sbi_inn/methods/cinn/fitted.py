@@ -58,7 +58,7 @@ class FittedCINN:
         context = self.network.context(self._batch(observations))
         draws = np.empty((len(context), n, self.shape.dim))
         latent = rng.standard_normal(draws.shape, dtype=np.float32)
-        for rows, part in _chunks(len(context), n, self._at_once):
+        for rows, part in chunks(len(context), n, self._at_once):
             z = self._tensor(latent[rows, part].reshape(-1, self.shape.dim))
             x, _ = self.network.flow.inverse(z, context[rows])
             draws[rows, part] = to_numpy(x).reshape(latent[rows, part].shape)
@@ -71,7 +71,7 @@ class FittedCINN:
         points = side_by_side(self._tensor(latent), len(context))
         observed, each = points.shape[:2]
         found = np.empty((observed, each))
-        for rows, part in _chunks(observed, each, self._at_once):
+        for rows, part in chunks(observed, each, self._at_once):
             x = points[rows, part].flatten(0, 1)
             found[rows, part] = to_numpy(self.network.log_prob(x, context[rows])).reshape(
                 found[rows, part].shape
@@ -232,7 +232,7 @@ class FittedCINN:
         return config, groups
 
 
-def _chunks(observations: int, n: int, most: int) -> list[tuple[slice, slice]]:
+def chunks(observations: int, n: int, most: int) -> list[tuple[slice, slice]]:
     """Cut an (observations, n) table of draws into pieces of at most so many draws."""
     rows = max(1, most // max(n, 1))
     pieces = math.ceil(n / most)

@@ -19,6 +19,7 @@ from sbi_inn.methods.cinn.network import DropoutAndBlur, Network, Pairs, Shape
 from sbi_inn.methods.cinn.readings import best_reading
 from sbi_inn.methods.cinn.settings import CINNSettings
 from sbi_inn.methods.cinn.training import learn
+from sbi_inn.methods.cinn.weighed import Power, WeighedCINN, weighed
 from sbi_inn.methods.protocols import Groups, TrainingData
 from sbi_inn.summary_networks import Decades, OwnNet, Parts, Scaling, informative, not_pixels
 from sbi_inn.training import weights
@@ -105,7 +106,8 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             features_first=bool(scaling.grids),
             progress=progress,
         )
-        return FittedCINN(settings, history, scaling, network, shape).started_in(spent)
+        found = FittedCINN(settings, history, scaling, network, shape)
+        return weighed(found, data).started_in(spent)
 
     def read(self, config: Mapping[str, Any], arrays: Groups) -> FittedCINN:
         """Read back what `FittedCINN.to_arrays` gave, with the summary network if it was own.
@@ -124,7 +126,10 @@ class CINN(CINNSettings):  # noqa: D101 (that of its settings)
             network = Network(settings, shape, 0, own)
         weights.from_arrays(network, arrays["weights"])
         scaling = Scaling.from_arrays(arrays["scaling"])
-        return FittedCINN(settings, History.from_config(config["history"]), scaling, network, shape)
+        parts = (settings, History.from_config(config["history"]), scaling, network, shape)
+        if "power" in config:
+            return WeighedCINN(*parts, Power(*config["power"]))
+        return FittedCINN(*parts)
 
     def _scaling(self, data: TrainingData) -> Scaling:
         """Learn the scales of what is read from the training rows."""

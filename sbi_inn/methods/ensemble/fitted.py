@@ -98,14 +98,17 @@ class FittedEnsemble:
         rng.permuted(labels, axis=1, out=labels)
         draws: FloatArray | None = None
         for place in np.flatnonzero(counts.any(axis=0)).tolist() or [0]:
-            asked = np.flatnonzero(counts[:, place])
-            most = int(counts[:, place].max(initial=0))
-            own = rng.child(place)[asked] if isinstance(rng, RowGenerators) else rng
-            found = self.members[place].sample(observations[asked], most, own)
-            if draws is None:
-                draws = np.empty((rows, n, found.shape[2]))
-            wanted = np.arange(most) < counts[asked, place, None]
-            draws[labels == place] = found[wanted]
+            # Those that are asked for as many go together: what is drawn for one observation may
+            # depend on how many are drawn for it, but not on what others are asked for.
+            for many in np.unique(counts[:, place]).tolist():
+                asked = np.flatnonzero(counts[:, place] == many)
+                own = rng.child(place)[asked] if isinstance(rng, RowGenerators) else rng
+                found = self.members[place].sample(observations[asked], many, own)
+                if draws is None:
+                    draws = np.empty((rows, n, found.shape[2]))
+                here = np.zeros_like(labels, bool)
+                here[asked] = labels[asked] == place
+                draws[here] = found.reshape(-1, found.shape[2])
         assert draws is not None
         return draws
 
@@ -180,11 +183,7 @@ class DecoderEnsemble(FittedEnsemble):
 
     @property
     def row_wise(self) -> bool:
-        """Whether `sample` takes a RowGenerators: if all members do.
-
-        How many a member is asked for depends on the other observations; of a cINN the first of
-        more draws are those of fewer.
-        """
+        """Whether `sample` takes a RowGenerators: if all members do."""
         return all(isinstance(one, RowWise) and one.row_wise for one in self.members)
 
     @property

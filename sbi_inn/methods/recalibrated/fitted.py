@@ -20,13 +20,14 @@ from sbi_inn.diagnostics.predicting_columns import PredictingColumns
 from sbi_inn.diagnostics.score_law import ScoreLaw
 from sbi_inn.methods.protocols import Fitted, Groups, RowWise, Summariser, moved
 from sbi_inn.methods.recalibrated.quantile_map import QuantileMap
+from sbi_inn.methods.resampling import resampled
 from sbi_inn.methods.row_generators import Random, RowGenerators, digests, rows_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.observation.statistics import described_with_givens
 from sbi_inn.simulation.seeds import Stream
 from sbi_inn.training.history import History
-from sbi_inn.typing import AnyArray, FloatArray, IntArray
+from sbi_inn.typing import AnyArray, FloatArray
 
 REFERENCE = 512  # draws at an observation, that others are ranked among
 SUMMED = 128  # more draws, whose means and widths say what kind of observation it is
@@ -220,7 +221,7 @@ class Recalibrated:
             before = drawn[:, :n]
             if how.weighted:
                 normal, _ = reference.map.forward(drawn)
-                chosen = _resampled(how.log_weight(normal, reference.columns), n, own)
+                chosen = resampled(how.log_weight(normal, reference.columns), n, own)
                 drawn = np.take_along_axis(drawn, chosen[:, :, None], axis=1)
             kept = own.random(before.shape[:2])[:, :, None] < how.kept
             parts.append(np.where(kept, before, self._moved(drawn, reference)))
@@ -360,14 +361,3 @@ def _blocks(rows: int, numbers: int) -> Iterator[slice]:
     """Cut rows of so many numbers each into blocks that fit into memory."""
     size = max(1, BLOCK // max(numbers, 1))
     return (slice(first, min(first + size, rows)) for first in range(0, rows, size))
-
-
-def _resampled(log_weights: FloatArray, n: int, rng: Random) -> IntArray:
-    """Choose n of m by their weights (rows, m), shape (rows, n): systematic, in random order."""
-    weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
-    ends = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
-    first = rng.random((len(weights),))
-    places = (np.arange(n) + first[:, None]) / n
-    found = [np.searchsorted(e, p) for e, p in zip(ends, places, strict=True)]
-    chosen = np.minimum(np.stack(found), weights.shape[1] - 1)
-    return rng.permuted(chosen, axis=1)
