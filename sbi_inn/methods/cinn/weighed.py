@@ -34,7 +34,7 @@ from sbi_inn.typing import AnyArray, FloatArray
 
 # Places of each posterior at which weights are looked at: the same latents at every observation,
 # evenly spread, so that sums over them are smooth.
-REFERENCE = 128
+REFERENCE = 256
 PROPOSALS = 4  # draws, for each that is kept by its weight, where many are asked for
 FEW, FEW_PROPOSALS = 1_000, 2  # a check asks for few at each of thousands of observations
 # Share of draws that keep their place whatever the weight: it bounds what a likelihood that is
@@ -227,7 +227,7 @@ def weighed(fitted: FittedCINN, data: TrainingData) -> FittedCINN:
     gains = [power.log_density(own, reference)[:, 0] for power in powers]
     best = max(range(len(powers)), key=lambda place: gains[place].mean())
     gain = gains[best]
-    if not gain.mean() > gain.std() / np.sqrt(len(gain)):
+    if not gain.mean() > 2 * gain.std() / np.sqrt(len(gain)):
         return fitted
     return _with_power(fitted, powers[best])
 
