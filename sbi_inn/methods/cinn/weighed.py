@@ -26,7 +26,6 @@ from sbi_inn.methods.protocols import TrainingData
 from sbi_inn.methods.resampling import resampled
 from sbi_inn.methods.row_generators import Random, rows_of
 from sbi_inn.observation.batch import Observations
-from sbi_inn.shared_work.contexts import for_each
 from sbi_inn.shared_work.remembered import RowMemory
 from sbi_inn.training.device import to_numpy
 from sbi_inn.training.settings import Training
@@ -187,18 +186,14 @@ class WeighedCINN(FittedCINN):
     def _log_ratio(self, x: Tensor, known: Tensor, own: Tensor) -> Tensor:
         """Give learned likelihood times prior, over the density that a network gives, as logs."""
         start = cast(LaplaceStart, self.network.start)
-        n, found = x.shape[1], []
-        for rows, seen in zip(
-            *(t.split(max(1, BLOCK // (n * known.shape[1]))) for t in (x, known)), strict=True
-        ):
-            even, _ = start.even(rows.flatten(0, 1).double())
-            y, given = (
-                for_each(seen, len(even))
-                .expand(len(even), -1)
-                .split([len(start.emulated), len(start.givens)], dim=1)
-            )
-            found.append(start.likelihood.compare(even, y, given)[1].reshape(-1, n))
-        likely = torch.cat(found) + self.network.latent.log_prob(x.flatten(0, 1)).reshape(own.shape)
+        flat, sizes = x.flatten(0, 1), [len(start.emulated), len(start.givens)]
+        places = torch.arange(len(known), device=x.device).repeat_interleave(x.shape[1])
+        found = [flat.new_empty(0)]
+        for rows in torch.arange(len(flat), device=x.device).split(max(1, BLOCK // sum(sizes))):
+            even, _ = start.even(flat[rows].double())
+            y, given = known[places[rows]].split(sizes, dim=1)
+            found.append(start.likelihood.compare(even, y, given)[1])
+        likely = (torch.cat(found) + self.network.latent.log_prob(flat)).reshape(own.shape)
         return torch.nan_to_num(likely - own, nan=NEVER, posinf=NEVER, neginf=NEVER).double()
 
     def _read(self, observations: Observations) -> tuple[Tensor, Tensor]:

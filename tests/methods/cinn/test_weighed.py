@@ -9,6 +9,7 @@ import scipy.stats as st
 import torch
 
 import sbi_inn as si
+from sbi_inn.methods.cinn import weighed as module
 from sbi_inn.methods.cinn.fitted import FittedCINN
 from sbi_inn.methods.cinn.weighed import KEPT, REFERENCE, Power, WeighedCINN, weighed
 from sbi_inn.methods.protocols import TrainingData
@@ -137,6 +138,14 @@ def test_what_is_drawn_for_one_does_not_depend_on_others(fitted, data):
     alone = fitted.sample(some[3:4], 30, RowGenerators.at(some, 1)[3:4])
     np.testing.assert_allclose(alone[0], drawn[3], atol=1e-3)
     assert len(np.unique(drawn[3][:, 0])) > 20
+
+
+@pytest.mark.slow
+def test_densities_are_the_same_in_small_pieces(fitted, data, monkeypatch):
+    rows = data.latents[:20], data.observations[:4]
+    whole = fitted.log_prob(*rows)
+    monkeypatch.setattr(module, "BLOCK", 100)
+    np.testing.assert_allclose(fitted.log_prob(*rows), whole, atol=1e-6)
 
 
 @pytest.mark.slow
