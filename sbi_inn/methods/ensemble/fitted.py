@@ -98,17 +98,14 @@ class FittedEnsemble:
         rng.permuted(labels, axis=1, out=labels)
         draws: FloatArray | None = None
         for place in np.flatnonzero(counts.any(axis=0)).tolist() or [0]:
-            # Those that are asked for as many go together: what is drawn for one observation may
-            # depend on how many are drawn for it, but not on what others are asked for.
-            for many in np.unique(counts[:, place]).tolist():
-                asked = np.flatnonzero(counts[:, place] == many)
+            for asked, most in _together(counts[:, place], rng):
                 own = rng.child(place)[asked] if isinstance(rng, RowGenerators) else rng
-                found = self.members[place].sample(observations[asked], many, own)
+                found = self.members[place].sample(observations[asked], most, own)
                 if draws is None:
                     draws = np.empty((rows, n, found.shape[2]))
                 here = np.zeros_like(labels, bool)
                 here[asked] = labels[asked] == place
-                draws[here] = found.reshape(-1, found.shape[2])
+                draws[here] = found[np.arange(most) < counts[asked, place, None]]
         assert draws is not None
         return draws
 
@@ -275,6 +272,18 @@ def mixture(
     if interrupted:
         history = replace(history, stopped="interrupted")
     return kind(settings, members, weights, history, trained, sides)
+
+
+def _together(counts: IntArray, rng: Random) -> list[tuple[IntArray, int]]:
+    """Group the observations that a member is asked for together, and say for how many draws.
+
+    By how many each needs, where each has random numbers of its own: what is drawn for one may
+    depend on how many are drawn for it, but not on what others need.
+    """
+    asked = np.flatnonzero(counts)
+    if not len(asked) or not isinstance(rng, RowGenerators):
+        return [(asked, int(counts.max(initial=0)))]
+    return [(np.flatnonzero(counts == many), int(many)) for many in np.unique(counts[asked])]
 
 
 def _counts(weights: FloatArray, n: int, chance: FloatArray) -> IntArray:
