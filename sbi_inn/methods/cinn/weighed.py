@@ -8,7 +8,6 @@ simulations say that were left out of training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import product
@@ -23,7 +22,7 @@ from torch.quasirandom import SobolEngine
 from sbi_inn.flows import LaplaceStart
 from sbi_inn.methods.cinn.fitted import FittedCINN, chunks
 from sbi_inn.methods.protocols import TrainingData
-from sbi_inn.methods.resampling import resampled
+from sbi_inn.methods.resampling import blocks, resampled
 from sbi_inn.methods.row_generators import Random, rows_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.shared_work.remembered import RowMemory
@@ -86,20 +85,23 @@ class WeighedCINN(FittedCINN):
 
     power: Power
 
+    @torch.inference_mode()
     def sample(self, observations: Observations, n: int, rng: Random) -> FloatArray:
         """Draw `n` for each observation, shape (observations, n, dim)."""
         more = n * (PROPOSALS if n >= FEW else FEW_PROPOSALS)
         found = np.empty((len(observations), n, self.shape.dim))
-        for rows in _blocks(len(observations), more):
+        for rows in blocks(len(observations), more, HELD):
             own = rows_of(rng, rows)
-            drawn, log_weight = self._proposed(observations[rows], more, own)
-            power = self.power.at(self.reference(observations[rows]))
+            read = self._read(observations[rows])
+            drawn, log_weight = self._proposed(*read, more, own)
+            power = self.power.at(self._reference(*read))
             chosen = resampled(power[:, None] * log_weight, n, own)
             kept = own.random(chosen.shape) < KEPT
             chosen = np.where(kept, np.arange(n), chosen)
             found[rows] = np.take_along_axis(drawn, chosen[:, :, None], axis=1)
         return found
 
+    @torch.inference_mode()
     def log_prob(self, latent: FloatArray, observations: Observations) -> FloatArray:
         """Log density of rows (batch, dim), each observation standing for as many of them."""
         before = super().log_prob(latent, observations)
@@ -108,10 +110,10 @@ class WeighedCINN(FittedCINN):
         rows = np.asarray(latent, np.float64).reshape(len(observations), -1, self.shape.dim)
         each = before.reshape(rows.shape[:2])
         found = np.empty_like(each)
-        for here in _blocks(len(rows), rows.shape[1]):
-            seen = observations[here]
-            own = self.log_weight(rows[here], seen, each[here])
-            found[here] = self.power.log_density(own, self.reference(seen))
+        for here in blocks(len(rows), rows.shape[1], HELD):
+            read = self._read(observations[here])
+            own = self._log_weight(rows[here], read[0], each[here])
+            found[here] = self.power.log_density(own, self._reference(*read))
         return (each + found).ravel()
 
     def train_more(
@@ -119,8 +121,7 @@ class WeighedCINN(FittedCINN):
     ) -> FittedCINN:
         """Go on as any cINN, and ask anew how far weights are believed."""
         trained = super().train_more(data, training, seed=seed, progress=progress)
-        parts = {part.name: getattr(trained, part.name) for part in fields(FittedCINN)}
-        return weighed(FittedCINN(**parts), data)
+        return weighed(FittedCINN(**_parts(trained)), data)
 
     def describe(self) -> str:
         """Say what it is in half a line."""
@@ -131,15 +132,18 @@ class WeighedCINN(FittedCINN):
         config, groups = super().to_arrays()
         return {**config, "power": [self.power.most, self.power.share]}, groups
 
+    @torch.inference_mode()
     def reference(self, observations: Observations) -> FloatArray:
         """Give the log weights of fixed latents at observations, shape (rows, REFERENCE)."""
-        return to_numpy(self._remembered(torch.cat(self._read(observations), dim=1)))
+        return self._reference(*self._read(observations))
+
+    def _reference(self, known: Tensor, context: Tensor) -> FloatArray:
+        return to_numpy(self._remembered(torch.cat([known, context.double()], dim=1)))
 
     @cached_property
     def _remembered(self) -> RowMemory:
         return RowMemory(self._at_fixed_latents)
 
-    @torch.inference_mode()
     def _at_fixed_latents(self, rows: Tensor) -> Tensor:
         """Give the log weights of fixed latents, of rows of what `_read` gives side by side."""
         start = cast(LaplaceStart, self.network.start)
@@ -152,17 +156,15 @@ class WeighedCINN(FittedCINN):
             found.append(self._placed(z, here[:, :known], here[:, known:].float())[1])
         return torch.cat(found)
 
-    @torch.inference_mode()
     def _proposed(
-        self, observations: Observations, n: int, rng: Random
+        self, known: Tensor, context: Tensor, n: int, rng: Random
     ) -> tuple[FloatArray, FloatArray]:
         """Draw `n` for each observation, (rows, n, dim), with their log weights (rows, n)."""
-        known, context = self._read(observations)
         latent = rng.standard_normal((len(known), n, self.shape.dim), dtype=np.float32)
         drawn, log_weight = np.empty(latent.shape), np.empty(latent.shape[:2])
         for rows, part in chunks(len(known), n, self._at_once):
             z = self._tensor(latent[rows, part])
-            x, found = self._placed(z, known[rows], context[rows].float())
+            x, found = self._placed(z, known[rows], context[rows])
             drawn[rows, part], log_weight[rows, part] = to_numpy(x), to_numpy(found)
         return drawn, log_weight
 
@@ -179,7 +181,9 @@ class WeighedCINN(FittedCINN):
         self, latent: FloatArray, observations: Observations, own: FloatArray
     ) -> FloatArray:
         """Give log weights (rows, n) of latents (rows, n, dim) with log densities (rows, n)."""
-        known, _ = self._read(observations)
+        return self._log_weight(latent, self._read(observations)[0], own)
+
+    def _log_weight(self, latent: FloatArray, known: Tensor, own: FloatArray) -> FloatArray:
         x, density = self._tensor(latent), torch.from_numpy(own).to(known)
         return to_numpy(self._log_ratio(x, known, density))
 
@@ -201,7 +205,7 @@ class WeighedCINN(FittedCINN):
         start = cast(LaplaceStart, self.network.start)
         batch = self._batch(observations)
         assert batch.exact is not None
-        return torch.cat(start.known(batch.exact), dim=1), self._context(observations).double()
+        return torch.cat(start.known(batch.exact), dim=1), self._context(observations)
 
 
 def weighed(fitted: FittedCINN, data: TrainingData) -> FittedCINN:
@@ -228,17 +232,14 @@ def weighed(fitted: FittedCINN, data: TrainingData) -> FittedCINN:
 
 
 def _with_power(fitted: FittedCINN, power: Power) -> WeighedCINN:
-    parts = {part.name: getattr(fitted, part.name) for part in fields(FittedCINN)}
-    return WeighedCINN(**parts, power=power)
+    return WeighedCINN(**_parts(fitted), power=power)
+
+
+def _parts(fitted: FittedCINN) -> dict[str, Any]:
+    return {part.name: getattr(fitted, part.name) for part in fields(FittedCINN)}
 
 
 def _worth(log_weight: FloatArray) -> FloatArray:
     """Give the share of draws that weights (rows, n) are worth, (rows,)."""
     total, squares = logsumexp(log_weight, axis=1), logsumexp(2 * log_weight, axis=1)
     return np.exp(2 * total - squares) / log_weight.shape[1]
-
-
-def _blocks(rows: int, n: int) -> Iterator[slice]:
-    """Cut rows, of which each has n draws, into parts that are held at once."""
-    step = max(1, HELD // max(n, 1))
-    return (slice(first, first + step) for first in range(0, rows, step))

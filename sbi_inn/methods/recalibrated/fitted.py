@@ -20,7 +20,7 @@ from sbi_inn.diagnostics.predicting_columns import PredictingColumns
 from sbi_inn.diagnostics.score_law import ScoreLaw
 from sbi_inn.methods.protocols import Fitted, Groups, RowWise, Summariser, moved
 from sbi_inn.methods.recalibrated.quantile_map import QuantileMap
-from sbi_inn.methods.resampling import resampled
+from sbi_inn.methods.resampling import blocks, resampled
 from sbi_inn.methods.row_generators import Random, RowGenerators, digests, rows_of
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
@@ -214,7 +214,7 @@ class Recalibrated:
             return draw_rows(self.inner, observations, n, rng)
         more = max(PROPOSALS * n, FEWEST_PROPOSALS) if how.weighted else n
         parts = [np.empty((0, n, len(how.laws)))]
-        for rows in _blocks(len(observations), max(more, REFERENCE) * len(how.laws)):
+        for rows in blocks(len(observations), max(more, REFERENCE) * len(how.laws), BLOCK):
             here, own = observations[rows], rows_of(rng, rows)
             reference = self._reference(here)
             drawn = np.asarray(draw_rows(self.inner, here, more, own), np.float64)
@@ -240,7 +240,7 @@ class Recalibrated:
             return self.inner.log_prob(latent, observations)
         each = np.asarray(latent, np.float64).reshape(rows, -1, len(how.laws))
         found = np.empty(each.shape[:2])
-        for here in _blocks(rows, max(each.shape[1], REFERENCE) * len(how.laws)):
+        for here in blocks(rows, max(each.shape[1], REFERENCE) * len(how.laws), BLOCK):
             seen = observations[here]
             found[here] = self.log_prob_at(each[here], seen, self._reference(seen))
         return found.ravel()
@@ -355,9 +355,3 @@ def recalibrated(inner: Fitted, how: Recalibration) -> Recalibrated:
     """Put a recalibration on a trained method."""
     kind = RecalibratedSummariser if isinstance(inner, Summariser) else Recalibrated
     return kind(inner, how)
-
-
-def _blocks(rows: int, numbers: int) -> Iterator[slice]:
-    """Cut rows of so many numbers each into blocks that fit into memory."""
-    size = max(1, BLOCK // max(numbers, 1))
-    return (slice(first, min(first + size, rows)) for first in range(0, rows, size))

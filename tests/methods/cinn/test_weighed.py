@@ -174,7 +174,8 @@ def test_training_goes_on_and_weights_are_chosen_anew(fitted, data):
         seed=1,
         progress=False,
     )
-    assert np.isfinite(again.log_prob(data.latents, data.observations)).all()
+    before, now = (one.log_prob(data.latents, data.observations).mean() for one in (fitted, again))
+    assert now > before - 0.1  # what it keeps is judged by 100 simulations
 
 
 def test_where_weights_are_worth_little_they_count_for_less():
