@@ -46,7 +46,7 @@ LESS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05, 0.03, 0.02, 0.01, 0.0
 LOOKED_AT = 500  # simulations left out, by which powers are chosen
 # Observables up to which weights are worth their time.
 MOST_OBSERVABLES = 400
-BLOCK = 200_000  # numbers of observables that are compared at once: what the cache holds
+BLOCK = 200_000  # numbers of observables that are compared at once: more leave the cache
 HELD = 1_000_000  # draws that are held at once
 NEVER = -1e5  # log weight of what has none
 
