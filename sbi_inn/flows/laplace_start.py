@@ -34,9 +34,10 @@ from sbi_inn.shared_work.remembered import remembered
 MOST_PARAMETERS = 20
 # Rows of which it is learned whether to even parameters, and what kind of law there is.
 TRIED_ROWS = 2_500
-# Log of how far widths are mended, beside what they usually are: further out a regression on the
-# misfit would make a row that is unlike the others surer by powers of ten.
+# Log of how far widths are mended: further out, rows unlike others would be surer by powers of ten.
 MENDED = 1.5
+# Widths from a mode beyond which rows are alike to regressions of squares; where searches stray.
+FARTHEST, STRAYED = 100.0, 4.0
 
 
 class LaplaceStart(Bijection):
@@ -260,8 +261,7 @@ class LaplaceStart(Bijection):
 
     def _begin(self, x: Tensor, context: Tensor, own: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Give evened parameters, whose law it learns, and what the likelihood is of and given."""
-        told = context[:, : self.n_read]
-        self.plain.load_state_dict(first_fitted(x, told, self.plain.own, own))
+        self.plain.load_state_dict(first_fitted(x, context[:, : self.n_read], self.plain.own, own))
         x, _ = self.even(x.double())
         self.mean.copy_(x.mean(dim=0))
         self.lowest.copy_(x.amin(dim=0))
@@ -343,7 +343,7 @@ class LaplaceStart(Bijection):
 
     def _left(self, x: Tensor, seen: Seen, *, beyond: bool = False) -> Tensor:
         """Give x in units of the normal law, as far as the likelihood is believed, or beyond."""
-        most = torch.inf if beyond else self.likelihood.farthest
+        most = STRAYED if self.likelihood.strays and not beyond else FARTHEST
         return ((x - seen.place)[:, None] @ seen.factor)[:, 0].clamp(-most, most)
 
     def _tried(
@@ -355,14 +355,14 @@ class LaplaceStart(Bijection):
         mode, (even, of_even) = Mode(*(part[: len(held)] for part in mode)), self.even(x)
         readings = (True, False) if self.likelihood.alone else (True,)
         ways = [(floor, reads) for reads in readings for floor in floors]
-        found, mixed = [], x[held] if self.of_sets else None
+        found, mixed = [], x[held] if self.likelihood.strays else None
         for floor, reads in ways:
             seen = self._seen(context, mode, floor)
             read, left = self._read(context, seen, reads), self._left(even, seen)
             start = GaussianStart(self.dim, read.shape[1])
             start.try_out(left[~held], read[~held], own + seen.told.shape[1])
             more = log_det_of(seen.factor[held]) + of_even[held]
-            far = self._left(even[held], seen.of(held), beyond=self.of_sets > 0)
+            far = self._left(even[held], seen.of(held), beyond=True)
             found.append(scored(start.losses(far, read[held]) - more, mixed))
         best = min(range(len(found)), key=lambda place: found[place].mean())
         return Tried(found[best], *ways[best])
@@ -373,7 +373,8 @@ class LaplaceStart(Bijection):
         x, context = x[: len(held)], context[: len(held), : self.n_read]
         start = GaussianStart(self.dim, context.shape[1], self.own)
         start.try_out(x[~held], context[~held], own, FIRST)
-        return scored(start.losses(x[held], context[held]), x[held] if self.of_sets else None)
+        mixed = x[held] if self.likelihood.strays else None
+        return scored(start.losses(x[held], context[held]), mixed)
 
 
 @remembered
@@ -388,8 +389,7 @@ def _left_out(
 ) -> tuple[Tensor, bool]:
     """Give the losses of rows left out by a start of its own, and whether its law is of series.
 
-    Remembered: who chooses what a likelihood is learned of asks for the same rows as who chooses
-    whether to even.
+    Remembered: the choices of what it is learned, and whether to even, ask for the same rows.
     """
     emulated, givens, of_sets, apart = columns
     shape = (x.shape[1], context.shape[1], own[0])

@@ -185,7 +185,7 @@ class Autoregressive(LearnedOfParameters):
     alone = True
     """As of a `Likelihood`."""
 
-    farthest = 100.0
+    strays = False
     """As of a `Likelihood`."""
 
     means_slope: Tensor

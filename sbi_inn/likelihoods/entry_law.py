@@ -81,9 +81,8 @@ class EntryLaw(LearnedOfParameters):
     alone = True
     """As of a `Likelihood`."""
 
-    farthest = 4.0
-    """As of a `Likelihood`. Two parts of a mixture may be taken for one, and rows that are far from
-    such a mode would make all posteriors wide."""
+    strays = True
+    """As of a `Likelihood`. Two parts of a mixture may be taken for one."""
 
     beside: Tensor
     log_width: Tensor

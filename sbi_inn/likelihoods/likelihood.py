@@ -94,8 +94,8 @@ class Likelihood(LearnedOfParameters):
     alone = False
     """Whether a start may mend its normal laws alike at all observations, if that is better."""
 
-    farthest = 100.0
-    """Widths from a mode beyond which all rows are alike to a regression of squares."""
+    strays = False
+    """Whether searches often end at another mode: rows far from theirs then count for little."""
 
     slope: Tensor
     offset: Tensor

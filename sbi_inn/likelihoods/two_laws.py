@@ -97,9 +97,8 @@ class TwoLaws(LearnedOfParameters):
     alone = False
     """As of a `Likelihood`."""
 
-    farthest = 4.0
-    """As of a `Likelihood`. One search in fifty may end at another mode, and squares of what is far
-    out would make all posteriors wide."""
+    strays = True
+    """As of a `Likelihood`. One search in fifty may end at another mode."""
 
     slope: Tensor
     offset: Tensor
