@@ -209,9 +209,13 @@ class WeighedCINN(FittedCINN):
 
 
 def weighed(fitted: FittedCINN, data: TrainingData) -> FittedCINN:
-    """Weigh the draws of a network, if simulations that were left out are likelier by it."""
+    """Weigh the draws of a network, if simulations that were left out are likelier by it.
+
+    Also where its start found no use for the likelihood that it has learned: a posterior that is
+    far from normal may follow from it all the same.
+    """
     start = fitted.network.start
-    if not isinstance(start, LaplaceStart) or not start.inverts or start.of_sets:
+    if not isinstance(start, LaplaceStart) or start.of_sets:
         return fitted
     if len(start.emulated) > MOST_OBSERVABLES:
         return fitted

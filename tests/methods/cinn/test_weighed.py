@@ -116,6 +116,16 @@ def test_truths_are_likelier_than_by_the_network_alone(fitted, plain, data):
 
 
 @pytest.mark.slow
+def test_draws_are_weighed_where_a_start_found_no_use_for_its_likelihood(plain, data):
+    other = replace(plain, network=deepcopy(plain.network))
+    other.network.start.inverts.fill_(False)
+    fitted = weighed(other, replace(data, validation=np.arange(200)))
+    others = data.latents[200:], data.observations[200:]
+    gain = fitted.log_prob(*others) - other.log_prob(*others)
+    assert gain.mean() > 4 * gain.std() / np.sqrt(len(gain))
+
+
+@pytest.mark.slow
 def test_the_density_integrates_to_one_and_is_that_of_the_draws(fitted, data):
     observation, rng = data.observations[:1], np.random.default_rng(5)
     draws = fitted.sample(observation, 20_000, rng)[0]
