@@ -331,7 +331,7 @@ if __name__ == "__main__":
     part = None if part == "-" else tuple(map(int, part.split("/")))
     prior = si.Prior(a=st.norm(), u=st.uniform())
     si.simulate(
-        faulty, prior, n=1000, seed=5, store=store, part=part, timeout=TIMEOUT, retries=1,
+        faulty, prior, n=500, seed=5, store=store, part=part, timeout=TIMEOUT, retries=1,
         n_jobs=JOBS, progress=False,
     )
 """
@@ -369,7 +369,7 @@ def test_killed_three_times_it_ends_with_the_same_table(parts, undisturbed, tmp_
     script, store = undisturbed / "faulty.py", tmp_path / "two.zarr"
     rng = np.random.default_rng(parts)
     for i in range(1, parts + 1):
-        moments = rng.uniform(1, 8, 3) if i == 1 else []
+        moments = rng.uniform(1, 6, 3) if i == 1 else []
         killed_at_random(script, store, "-" if parts == 1 else f"{i}/{parts}", moments)
     one, two = (read_store(path, progress=False) for path in (undisturbed / "one.zarr", store))
     one.dataset.load()

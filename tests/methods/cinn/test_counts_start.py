@@ -60,7 +60,7 @@ def observed(level, slope, seed):
 
 @pytest.mark.slow
 def test_a_posterior_hundreds_of_times_narrower_than_the_prior():
-    posterior = fitted(3_000, 4)
+    posterior = fitted(2_000, 4)
     for level, slope in ((4.0, 1.0), (2.0, -1.5), (6.0, 0.3)):
         y = observed(level, slope, 2)
         mean, sd = exact(y)

@@ -113,7 +113,7 @@ def test_a_mean_and_its_noise_are_found_under_a_vague_prior():
 
     prior = si.Prior(vmax=st.uniform(0, 1000), half=st.loguniform(0.01, 1), sd=st.loguniform(1, 99))
     posterior = si.fit_posterior(
-        dose, prior, n_simulations=2_000, training=si.Training(epochs=8), seed=1, progress=False
+        dose, prior, n_simulations=1_200, training=si.Training(epochs=8), seed=1, progress=False
     )
     assert "1 of 4 networks" in repr(posterior)
     assert "likelihood" in {one.kind for one in posterior.core.fitted.members}

@@ -202,7 +202,7 @@ def arrivals(a, b, rng):
 @pytest.mark.slow
 @pytest.mark.parametrize("y", [(30, 32, 41, 40, 55, 52, 70, 68), (0, 0, 0, 1, 0, 0, 0, 0)])
 def test_counts_are_closed_in_on_also_where_all_are_nearly_the_same(y):
-    found = Study(arrivals, y).close_in(most=1_500).latents
+    found = Study(arrivals, y).close_in(most=1_000).latents
     a, b = (axis.ravel() for axis in np.meshgrid(*[np.linspace(-4, 4, 401)] * 2))
     log_rate = 1 + 2 * a[:, None] + b[:, None] * HOURS
     density = (np.array(y) * log_rate - np.exp(log_rate)).sum(axis=1) - (a**2 + b**2) / 2
