@@ -20,7 +20,7 @@ from sbi_inn.likelihoods.kinds import AnyLikelihood
 from sbi_inn.likelihoods.likelihood import Likelihood
 from sbi_inn.likelihoods.networks import SMALL, Size, put
 from sbi_inn.likelihoods.observable_laws import Kinds
-from sbi_inn.likelihoods.observable_networks import Targets, trained
+from sbi_inn.likelihoods.observable_networks import Targets, trained, without
 from sbi_inn.regressions.left_out import left_out
 from sbi_inn.regressions.prediction import powers
 from sbi_inn.regressions.ridge import SMALLEST_VARIANCE
@@ -35,6 +35,8 @@ FEW_COUNTS = 16
 # networks gained more, 7 to 13 at predators and prey, longer training brought 1 to 3 more; where
 # they gained less, nothing.
 GAINS = 2.0
+# The same that the first networks have to gain over regressions, for a larger size to be tried.
+PROMISED = 0.5
 # Choices, over all rows, that log odds are learned of, and rows at least: where each row has more
 # than a thousand, errors of their log odds average out.
 CHOICES, FEWEST_ROWS = 12_000_000, 2_500
@@ -177,9 +179,13 @@ class _Table(NamedTuple):
 
 
 class _Trained(NamedTuple):
-    """Likelihoods, the weights of their networks, and the mean loss of rows left out."""
+    """Likelihoods, the weights of their networks, and the mean loss of rows left out.
+
+    Also by how much networks make it smaller than that of regressions alone.
+    """
 
     loss: float
+    gain: float
     weights: list[Tensor]
     members: list[Likelihood]
 
@@ -234,7 +240,12 @@ def _resize(members: list[Likelihood], table: _Table) -> None:
 
 
 def _larger(best: _Trained, table: _Table, sizes: tuple[Size, ...]) -> _Trained:
-    """Train networks of further sizes, until one gains too little for the next to be worth it."""
+    """Train networks of further sizes, until one gains too little for the next to be worth it.
+
+    None where the first ones gain next to nothing: then regressions say it all.
+    """
+    if best.gain * table.y.shape[1] < PROMISED:
+        return best
     for size in sizes:
         other = _trained(best.members, table, size, best.loss)
         gain = (best.loss - other.loss) * table.y.shape[1]
@@ -263,7 +274,10 @@ def _trained(
     units = float(torch.stack(each).mean())
     read = whole.scaled(x).float()
     loss, weights = trained(read, targets, table.rows, held, size, beat - units)
-    return _Trained(loss + units, weights, members)
+    alone = without(targets, held)
+    if alone < loss:
+        loss, weights = alone, [torch.zeros_like(weight) for weight in weights]
+    return _Trained(loss + units, alone - loss, weights, members)
 
 
 def _correlate(members: list[Likelihood], table: _Table) -> Tensor | None:

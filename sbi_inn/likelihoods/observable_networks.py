@@ -109,12 +109,12 @@ def trained(
         _, weights = trained(x, targets.of(some), rows, held, size, beat)
         if not weights[4][..., : len(some)].any():
             nothing = [weight.new_zeros(*weight.shape[:2], 2 * k) for weight in weights[4:]]
-            return _without(targets, held), [*weights[:4], *nothing]
+            return without(targets, held), [*weights[:4], *nothing]
     most = BATCH
     if targets.counted.any():
         most = min(most, max(FEWEST_IN_BATCH, COUNTS // int(targets.counted.sum())))
     # Where all are binary and a linear function says it all, training soon shows it.
-    enough = _without(targets, held) if choices else math.inf
+    enough = without(targets, held) if choices else math.inf
     table = _Observed(x, targets)
     best, kept = descended(table, 2 * k, rows, held, size, most, _Lost(beat, enough))
     return best, _where_it_helps(kept, x, targets, held) if targets.binary.any() else kept
@@ -234,10 +234,14 @@ def _held_losses(weights: list[Tensor], x: Tensor, targets: Targets, held: list[
     return torch.cat([loss.mean(dim=1) for loss in losses])
 
 
-def _without(targets: Targets, held: list[Tensor]) -> float:
-    """Give the mean loss of rows left out by log odds alone."""
-    parts = [F.softplus(-targets.left[place, part]).mean() for place, part in enumerate(held, 1)]
-    return float(torch.stack(parts).mean())
+def without(targets: Targets, held: list[Tensor]) -> float:
+    """Give the mean loss of rows left out by regressions alone, to which networks add nothing."""
+    losses = []
+    for place, part in enumerate(held, 1):
+        there = targets.at(torch.tensor([[place]]), part[None])
+        nothing = there.left.new_zeros(*there.left.shape[:2], 2 * len(targets.size))
+        losses.append(_losses(nothing, there).mean())
+    return float(torch.stack(losses).mean())
 
 
 def _where_it_helps(

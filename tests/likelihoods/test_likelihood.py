@@ -116,27 +116,29 @@ def test_smaller_networks_are_kept_where_nothing_bends():
     y = y + torch.randn(400, 6, generator=draw).double()
     likelihood, _ = learned(x, y, sizes=(SMALL, LARGE))
     assert len(likelihood.first_bias) == SMALL.hidden
+    assert not likelihood.last.any()  # nor do they add anything
 
 
 @pytest.mark.parametrize(
-    ("losses", "tried", "kept"),
+    ("alone", "losses", "tried", "kept"),
     [
-        # Mean losses of ten observables; two nats are worth a longer training.
-        ((1.0, 0.0, -0.5), [LARGE, LONG], -0.5),
-        ((1.0, 0.0, 0.1), [LARGE, LONG], 0.0),
-        ((1.0, 0.9, -0.5), [LARGE], 0.9),
-        ((1.0, 1.1, -0.5), [LARGE], 1.0),
+        # Mean losses of ten observables; half a nat is worth larger networks, two longer training.
+        (1.1, (1.0, 0.0, -0.5), [LARGE, LONG], -0.5),
+        (1.1, (1.0, 0.0, 0.1), [LARGE, LONG], 0.0),
+        (1.1, (1.0, 0.9, -0.5), [LARGE], 0.9),
+        (1.1, (1.0, 1.1, -0.5), [LARGE], 1.0),
+        (1.04, (1.0, 0.0, -0.5), [], 1.0),
     ],
 )
-def test_a_longer_training_is_tried_where_a_larger_network_gained_much(
-    losses, tried, kept, monkeypatch
+def test_larger_networks_are_tried_where_smaller_ones_gained_enough(
+    alone, losses, tried, kept, monkeypatch
 ):
     by_size = dict(zip((SMALL, LARGE, LONG), losses, strict=True))
     seen = []
 
     def fake(members, table, size, beat=math.inf):
         seen.append(size)
-        return learning._Trained(by_size[size], [], members)
+        return learning._Trained(by_size[size], alone - by_size[size], [], members)
 
     monkeypatch.setattr(learning, "_trained", fake)
     table = learning._Table(torch.zeros(9, 2), torch.zeros(9, 10), [])

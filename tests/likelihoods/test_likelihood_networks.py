@@ -97,7 +97,7 @@ def test_of_many_choices_a_few_say_whether_networks_are_needed(monkeypatch, line
     loss, weights = trained.__wrapped__(x, targets, seen, held, SMALL)
     assert weights[4].shape == (3, SMALL.hidden, 80)
     assert weights[5].shape == (3, 1, 80)
-    without = observable_networks._without(targets, held)
+    without = observable_networks.without(targets, held)
     if linear:
         assert 80 not in widths
         assert not any(weight[..., :40].any() for weight in weights[4:])
