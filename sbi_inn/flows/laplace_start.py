@@ -36,7 +36,7 @@ MOST_PARAMETERS = 20
 TRIED_ROWS = 2_500
 # Log of how far widths are mended: further out, rows unlike others would be surer by powers of ten.
 MENDED = 1.5
-# Widths from a mode beyond which rows are alike to regressions of squares; where searches stray.
+# Widths from a mode beyond which a regression sees all rows alike; the same where searches stray.
 FARTHEST, STRAYED = 100.0, 4.0
 
 

@@ -95,7 +95,8 @@ class Likelihood(LearnedOfParameters):
     """Whether a start may mend its normal laws alike at all observations, if that is better."""
 
     strays = False
-    """Whether searches often end at another mode: rows far from theirs then count for little."""
+    """Whether searches often end at another mode. Squares of rows that are far from theirs would
+    make all posteriors wide, so they count for little."""
 
     slope: Tensor
     offset: Tensor
