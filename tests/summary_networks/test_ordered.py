@@ -7,7 +7,7 @@ from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.schema import Schema
 from sbi_inn.summary_networks import Scaling
 from sbi_inn.summary_networks.described import width_of_curves
-from sbi_inn.summary_networks.ordered import Ordered
+from sbi_inn.summary_networks.ordered import FARTHEST, Ordered
 
 
 def seen(values):
@@ -55,3 +55,17 @@ def test_they_survive_a_file():
     assert again.ordered is not None
     np.testing.assert_array_equal(again.features(observations), scaling.features(observations))
     assert scaling.features(observations).shape[1] > 40
+
+
+def test_a_flat_curve_is_not_far_from_all_others_unless_a_file_is_old():
+    """Where noise is all there is, ratios are far from those of steep curves."""
+    rng = np.random.default_rng(1)
+    slopes = 1_000 * rng.normal(size=(800, 1))
+    steep = slopes * np.linspace(-1, 1, 40) + rng.normal(size=(800, 40))
+    ordered = Ordered.fit(seen(steep))
+    assert ordered is not None
+    flat = seen(rng.normal(size=(1, 40)))
+    assert np.abs(ordered(flat)).max() == FARTHEST
+    arrays = ordered.to_arrays()
+    del arrays["farthest"]
+    assert np.abs(Ordered.from_arrays(arrays)(flat)).max() > 2 * FARTHEST

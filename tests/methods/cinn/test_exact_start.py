@@ -51,7 +51,7 @@ def fitted(n, *, hidden=8, epochs):
 
 @pytest.mark.slow
 def test_a_posterior_a_thousand_times_narrower_than_the_prior():
-    posterior = fitted(8_000, hidden=16, epochs=8)
+    posterior = fitted(4_500, hidden=16, epochs=8)
     rng = np.random.default_rng(2)
     for a, b in [(30.0, -12.0), (-80.0, 60.0), (0.5, 0.1)]:
         y = a + b * X + SIGMA * rng.normal(size=len(X))
