@@ -21,15 +21,15 @@ from sbi_inn.summary_networks.location import location_scale, standardised
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 # Observables for which it is done: fewer are read one by one, and more take too long.
-MANY, MOST = 200, 3_000
+MANY, MOST = 200, 5_000
 # The same of choices and counts, of each of which a likelihood is learned.
 MANY_DISCRETE = 1_000
 # The same of statistics of sets, whose errors are of many sizes: it loses more there.
 MANY_STATISTICS = 400
 # Rows that show which these are.
 LOOKED_AT = 1_000
-# Rows that are looked at.
-ROWS = 20_000
+# Rows that are looked at, and numbers in them: several copies of these are in memory.
+ROWS, NUMBERS = 20_000, 60_000_000
 # Directions in which parameters move observables, and in which observables vary most; of each.
 TOLD, WIDEST = 60, 20
 # Features of parameters: up to so many also their squares and products.
@@ -109,7 +109,8 @@ class Sufficient:
     @classmethod
     def fit(cls, latents: FloatArray, table: FloatArray) -> Sufficient:
         """Learn it from parameters (rows, dim) and observables (rows, columns)."""
-        latents, table = latents[:ROWS], table[:ROWS]
+        rows = min(ROWS, NUMBERS // table.shape[1])
+        latents, table = latents[:rows], table[:rows]
         centre, spread = location_scale(table)
         scaled = standardised(table, np.stack([centre, spread]))
         left = _Left.of(_features(latents), scaled)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.covariance import ledoit_wolf
 
 from sbi_inn.observation.batch import Observations, PaddedSet
-from sbi_inn.summary_networks import Scaling
+from sbi_inn.summary_networks import Scaling, sufficient
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.sufficient import (
     MANY,
@@ -189,3 +189,12 @@ def test_covariances_are_shrunk_as_scikit_learn_does_it(rows):
     expected, share = ledoit_wolf(table, assume_centered=True)
     assert 0 < share < 1
     np.testing.assert_allclose(shrunk_covariance(table), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_of_more_columns_fewer_rows_are_looked_at(monkeypatch):
+    """So that thousands of choices take no more memory than there is."""
+    latents, table = curves(1_000, 1)
+    few = Sufficient.fit(latents[:400], table[:400])
+    assert not np.array_equal(Sufficient.fit(latents, table).scale, few.scale)
+    monkeypatch.setattr(sufficient, "NUMBERS", 400 * COLUMNS)
+    np.testing.assert_array_equal(Sufficient.fit(latents, table).rotation, few.rotation)
