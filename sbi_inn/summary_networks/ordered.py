@@ -17,9 +17,9 @@ from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
 # How the names of their places begin in files.
 PLACES = "places:"
-# Spreads from the median that anything told of a curve is read as, at most. Parts of it are ratios,
-# which are far out where a curve is flat, such as in the very middle of a vague prior. Few rows lie
-# there, so that a network errs by what it learned elsewhere. Normal scores tell such rows apart.
+# How far from 0 a number that describes a curve is read as, at most, in spreads. Under a vague
+# prior almost all curves may have the same shape, and a flat one, which is noise, another. It would
+# be so far out that a network errs by what it learned elsewhere. Normal scores still tell it apart.
 FARTHEST = 4.0
 
 

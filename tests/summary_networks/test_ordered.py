@@ -58,7 +58,7 @@ def test_they_survive_a_file():
 
 
 def test_a_flat_curve_is_not_far_from_all_others_unless_a_file_is_old():
-    """Where noise is all there is, ratios are far from those of steep curves."""
+    """Steep lines have nearly the same shape. Noise has another."""
     rng = np.random.default_rng(1)
     slopes = 1_000 * rng.normal(size=(800, 1))
     steep = slopes * np.linspace(-1, 1, 40) + rng.normal(size=(800, 40))

@@ -136,6 +136,8 @@ def test_without_simulations_to_spend_it_reads_those_that_exist():
     found = study.close_in(most=0)
     assert study.simulated == found.n_simulations == 0
     assert found.latents.std(axis=0).max() < 0.5
+    again = study.close_in(most=0)  # with the same seed
+    np.testing.assert_array_equal(again.latents, found.latents)
 
 
 @si.simulator(batched=True)
