@@ -69,9 +69,7 @@ class Residuals:
             )
         center, scale = np.median(rows, axis=0), spread(rows)
         scaled = np.clip((rows[::2] - center) / scale, -_CLIP, _CLIP)
-        values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(scaled, rowvar=False)))
-        floored = np.maximum(values, _FLATTEST**2 * max(values[-1], 1e-12))
-        inverse = (vectors / floored) @ vectors.T
+        inverse = _inverse_covariance(scaled)
         first = cls(center, scale, inverse / np.diag(inverse), np.ones(len(center)), center, 0)
         left = first.of(rows[1::2])
         middle = np.median(left, axis=0) / _MEDIAN_OF_NORMAL
@@ -91,3 +89,13 @@ class Residuals:
         Squares of normal numbers have an exponential tail, by which `tail_p_value` continues.
         """
         return self.of(rows)[:, : self.suspects].max(axis=1) ** 2
+
+
+def _inverse_covariance(rows: FloatArray) -> FloatArray:
+    """Invert the covariance of rows (n, k), whose directions are no flatter than `_FLATTEST`."""
+    centred = (rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1)
+    # Of rows, not of their covariance: of more columns than rows it takes a fraction of the time.
+    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
+    least = _FLATTEST**2 * max(sizes[0] ** 2, 1e-12)
+    beside = 1 / np.maximum(sizes**2, least) - 1 / least
+    return np.eye(rows.shape[1]) / least + axes.T * beside @ axes

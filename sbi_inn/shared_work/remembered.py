@@ -1,4 +1,4 @@
-"""Remember what a function of tensors gave, where several ask for the same."""
+"""Remember what a function of tensors or arrays gave, where several ask for the same."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,7 +32,7 @@ def remembered(function: Callable[P, T]) -> Callable[P, T]:
     Parameters
     ----------
     function : callable
-        Of tensors, numbers and strings, and tuples and lists of such.
+        Of tensors, arrays, numbers and strings, and tuples and lists of such.
 
     Examples
     --------
@@ -74,6 +75,9 @@ def _read(value: Any, update: Callable[[Any], None]) -> None:
     if isinstance(value, Tensor):
         update(f"{value.dtype} {tuple(value.shape)} ".encode())
         update(value.detach().cpu().contiguous().numpy())
+    elif isinstance(value, np.ndarray):
+        update(f"{value.dtype} {value.shape} ".encode())
+        update(np.ascontiguousarray(value))
     elif isinstance(value, tuple | list):
         update(f"{type(value).__name__} {len(value)} ".encode())
         for part in value:

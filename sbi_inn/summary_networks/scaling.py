@@ -18,6 +18,7 @@ from sbi_inn.summary_networks.described import profiled_sets
 from sbi_inn.summary_networks.exact import Exact
 from sbi_inn.summary_networks.location import LINEAR, location_scale, squash, thinned
 from sbi_inn.summary_networks.ordered import Ordered
+from sbi_inn.summary_networks.reduced import Reduced
 from sbi_inn.summary_networks.scores import ALIKE, Scores
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
@@ -35,6 +36,7 @@ PLACES = "places"
 DECADES = "decades:"
 AS_THEY_ARE = "as they are:"
 ORDERED = "ordered:"
+REDUCED = "reduced:"
 CURVES = "curves:"  # with the name of the first, and what is kept of them
 ENTRIES = "entries:"  # of the scores of a set, with the field of `Scores` and the set
 
@@ -78,6 +80,8 @@ class Scaling:
         How it reads these besides, without a logarithm, if it does.
     ordered : Ordered or None
         What it is told of curves beside their entries, if it is.
+    reduced : Reduced or None
+        How it reads hundreds of features, in place of `fixed`; None in older files.
 
     Examples
     --------
@@ -104,6 +108,7 @@ class Scaling:
     decades: Decades = field(default_factory=Decades.none)
     as_they_are: Columns | None = None
     ordered: Ordered | None = None
+    reduced: Reduced | None = None
 
     @classmethod
     def fit(
@@ -145,7 +150,7 @@ class Scaling:
         decades : Decades, optional
             By default nothing is read by its logarithm.
         latents : array, shape (batch, dim), optional
-            Parameters: of hundreds of observables a `GaussianStart` reads then what these change.
+            Parameters: of hundreds of observables it reads then what these change.
         """
         decades = decades or Decades.none()
         observations = decades(observations)
@@ -159,7 +164,8 @@ class Scaling:
         entrywise = tuple(name for name in large if name not in singles)
         # Of decades the logarithm follows the noise, and the normal score resolves the crowd.
         usual = np.where(np.isin(read, decades.features), 1.0, ALIKE)
-        fixed = Columns.fit(vector[:, read], scores=scores, alike=usual)
+        reduced = Reduced.fit(observations, read, latents) if scores else None
+        fixed = Columns.fit(vector[:, read], scores=scores and not reduced, alike=usual)
         others = np.setdiff1d(plain, read)
         scale = np.empty((2, vector.shape[1]))
         scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
@@ -181,12 +187,13 @@ class Scaling:
             {name: Curves.fit(observations, places) for name, places in drawn.items()},
             decades,
             ordered=Ordered.fit(observations) if ordered else None,
+            reduced=reduced,
         )
 
     def with_what_is_logged(self, observations: Observations) -> Scaling | None:
-        """Read as it is, too, what is read by its logarithm; None if there is nothing."""
+        """Read as it is, too, what is read by its logarithm; None where nothing is."""
         places = self._logged
-        if not len(places):
+        if self.reduced is not None or not len(places):
             return None
         columns = Columns.fit(observations.vector[:, places], scores=False)
         return replace(self, as_they_are=columns)
@@ -206,7 +213,8 @@ class Scaling:
         Then, in the same way, what is told of large sets.
         """
         logged = self.decades(observations)
-        parts = [self.fixed(logged.vector[:, self.read])]
+        read = self.reduced or self.fixed
+        parts = [read(logged.vector[:, self.read])]
         if self.as_they_are is not None:
             parts.append(self.as_they_are(observations.vector[:, self._logged]))
         if self.ordered is not None:
@@ -265,7 +273,7 @@ class Scaling:
         found |= {GRID + n: np.array([g.start, *g.shape]) for n, g in self.grids.items()}
         found |= {AXIS + n: np.array(g.last) for n, g in self.grids.items() if g.axis}
         parts = {SIZES: self.sizes, STATISTICS: self.statistics, EXACT: self.exact}
-        parts |= {AS_THEY_ARE: self.as_they_are, ORDERED: self.ordered}
+        parts |= {AS_THEY_ARE: self.as_they_are, ORDERED: self.ordered, REDUCED: self.reduced}
         for prefix, part in parts.items():
             if part is not None:
                 found |= prefixed(prefix, part.to_arrays())
@@ -287,7 +295,7 @@ class Scaling:
         vector, read = arrays["vector"], arrays["read"]
         sizes, statistics = named(SIZES, arrays), named(STATISTICS, arrays)
         exact, as_they_are = named(EXACT, arrays), named(AS_THEY_ARE, arrays)
-        ordered = named(ORDERED, arrays)
+        ordered, reduced = named(ORDERED, arrays), named(REDUCED, arrays)
         return cls(
             vector,
             read,
@@ -303,6 +311,7 @@ class Scaling:
             Decades.from_arrays(named(DECADES, arrays)),
             Columns.from_arrays(as_they_are) if as_they_are else None,
             Ordered.from_arrays(ordered) if ordered else None,
+            Reduced.from_arrays(reduced) if reduced else None,
         )
 
 

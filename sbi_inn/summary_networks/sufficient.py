@@ -16,22 +16,27 @@ import torch
 from sbi_inn.observation.batch import Observations
 from sbi_inn.observation.statistics import mostly_two_valued
 from sbi_inn.regressions.prediction import n_products, powers
+from sbi_inn.shared_work.remembered import remembered
 from sbi_inn.summary_networks.counted import Counted
 from sbi_inn.summary_networks.location import location_scale, standardised
+from sbi_inn.summary_networks.shrunk_covariance import Shrunk
 from sbi_inn.typing import AnyArray, FloatArray, IntArray
 
-# Observables for which it is done: fewer are read one by one, and more take too long.
-MANY, MOST = 200, 5_000
+# Observables from which on it is done: fewer are read one by one.
+MANY = 200
 # The same of choices and counts, of each of which a likelihood is learned.
 MANY_DISCRETE = 1_000
 # The same of statistics of sets, whose errors are of many sizes: it loses more there.
 MANY_STATISTICS = 400
 # Rows that show which these are.
 LOOKED_AT = 1_000
-# Rows that are looked at, and numbers in them: several copies of these are in memory.
-ROWS, NUMBERS = 20_000, 60_000_000
+# Rows that are looked at, at most and at least, and numbers in them: several copies of these are in
+# memory.
+ROWS, FEWEST_ROWS, NUMBERS = 20_000, 1_000, 60_000_000
 # Directions in which parameters move observables, and in which observables vary most; of each.
 TOLD, WIDEST = 60, 20
+# The widest are found by iteration: of so many directions more, in so many sweeps.
+SPARE, SWEEPS = 10, 4
 # Features of parameters: up to so many also their squares and products.
 MOST_FEATURES = 150
 # How often the size of what each row leaves is found again, and the least, in that of the median.
@@ -102,22 +107,15 @@ class Sufficient:
 
         By default the table is one of statistics of sets.
         """
-        if latents is None or not many < table.shape[1] <= MOST:
+        if latents is None or table.shape[1] <= many:
             return None
         return cls.fit(latents, table)
 
     @classmethod
     def fit(cls, latents: FloatArray, table: FloatArray) -> Sufficient:
         """Learn it from parameters (rows, dim) and observables (rows, columns)."""
-        rows = min(ROWS, NUMBERS // table.shape[1])
-        latents, table = latents[:rows], table[:rows]
-        centre, spread = location_scale(table)
-        scaled = standardised(table, np.stack([centre, spread]))
-        left = _Left.of(_features(latents), scaled)
-        most = max(1, len(table) // 20)
-        directions = np.hstack([left.told()[:, :TOLD], left.widest(scaled)[:, :WIDEST]])
-        scale = np.stack([centre, spread * left.noise])
-        return cls(scale, _orthonormal(directions)[:, :most])
+        rows = min(ROWS, max(FEWEST_ROWS, NUMBERS // table.shape[1]))
+        return _fitted(latents[:rows], table[:rows])
 
     def __call__(self, table: FloatArray) -> FloatArray:
         """Give projections, then the log size of the rest; shape (rows, k + 1)."""
@@ -140,6 +138,18 @@ class Sufficient:
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Sufficient:
         """Read back what `to_arrays` gave."""
         return cls(**arrays)
+
+
+@remembered
+def _fitted(latents: FloatArray, table: FloatArray) -> Sufficient:
+    """Learn it from all rows: once for a start in closed form and what is beside it."""
+    centre, spread = location_scale(table)
+    scaled = standardised(table, np.stack([centre, spread]))
+    left = _Left.of(_features(latents), scaled)
+    most = max(1, len(table) // 20)
+    directions = np.hstack([left.told()[:, :TOLD], left.widest(scaled)[:, :WIDEST]])
+    scale = np.stack([centre, spread * left.noise])
+    return Sufficient(scale, _orthonormal(directions)[:, :most])
 
 
 @dataclass(frozen=True)
@@ -187,8 +197,8 @@ class _Left:
 
         The largest signal, beside the noise and how it goes together, comes first.
         """
-        root = np.linalg.cholesky(shrunk_covariance(self.left))
-        moved = np.linalg.solve(root, (self.slope / self.noise).T)
+        noise = Shrunk(self.left)
+        moved = noise.solve((self.slope / self.noise).T)
         spread = np.linalg.cholesky(
             self.x.T @ self.x / len(self.x) + NOTHING * np.eye(len(self.slope))
         )
@@ -198,29 +208,16 @@ class _Left:
         by_chance = sum(np.sqrt(n / rows) for n in moved.shape)
         kept = sizes > CHANCE * by_chance
         kept[0] = True
-        return np.asarray(np.linalg.solve(root.T, axes[:, kept]), float)
+        return noise.solve(axes[:, kept], transposed=True)
 
     def widest(self, scaled: FloatArray) -> FloatArray:
         """Give the directions in which observables vary most, in units of noise; (columns, k)."""
-        rows = self.weights * scaled / self.noise
-        _, axes = np.linalg.eigh(rows.T @ rows)
-        return axes[:, ::-1]
-
-
-def shrunk_covariance(rows: FloatArray) -> FloatArray:
-    """Give the covariance of centred rows (n, k), drawn to a multiple of the identity.
-
-    By as much as is best if k is not small beside n (Ledoit and Wolf 2004,
-    doi:10.1016/S0047-259X(03)00096-4, eq. 14). Of many columns from few rows it can be inverted.
-    """
-    n, k = rows.shape
-    found = np.asarray(rows.T @ rows / n, float)
-    usual = float(found.trace()) / k
-    size = float(np.square(found).sum())
-    away = size - k * usual**2
-    noise = (float(np.square(np.square(rows).sum(axis=1)).sum()) / n - size) / n
-    share = min(noise / away, 1.0) if away > 0 else 1.0
-    return (1 - share) * found + share * usual * np.eye(k)
+        rows = torch.from_numpy(self.weights * scaled / self.noise)
+        asked = min(WIDEST + SPARE, *rows.shape)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            axes = torch.svd_lowrank(rows, asked, niter=SWEEPS)[2]
+        return axes.numpy()
 
 
 def _features(latents: FloatArray) -> FloatArray:
