@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks.columns import Columns, named, prefixed
-from sbi_inn.summary_networks.sufficient import MANY, Sufficient
+from sbi_inn.summary_networks.sufficient import Sufficient
 from sbi_inn.typing import AnyArray, BoolArray, FloatArray, IntArray
 
+# Observables up to which a network reads each as it is: of fewer this may lose something.
+MANY = 100
 SUFFICIENT, COLUMNS, KNOWN = "sufficient:", "columns:", "known"  # in files
 
 

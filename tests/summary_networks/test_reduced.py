@@ -7,8 +7,7 @@ import scipy.stats as st
 import sbi_inn as si
 from sbi_inn.observation.batch import Observations
 from sbi_inn.summary_networks import Scaling
-from sbi_inn.summary_networks.reduced import Reduced
-from sbi_inn.summary_networks.sufficient import MANY
+from sbi_inn.summary_networks.reduced import MANY, Reduced
 
 COLUMNS = 300
 T = np.linspace(-1, 1, COLUMNS)
