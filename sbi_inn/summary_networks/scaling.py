@@ -154,8 +154,8 @@ class Scaling:
         """
         decades = decades or Decades.none()
         observations = decades(observations)
-        vector, grids, plain = observations.vector, observations.grids, not_pixels(observations)
-        read = plain if read is None else read
+        vector, grids = observations.vector, observations.grids
+        read = not_pixels(observations) if read is None else read
         drawn = places_of_curves(observations) if curves else {}
         for places in drawn.values():
             read = np.setdiff1d(read, places)
@@ -166,13 +166,8 @@ class Scaling:
         usual = np.where(np.isin(read, decades.features), 1.0, ALIKE)
         reduced = Reduced.fit(observations, read, latents) if scores else None
         fixed = Columns.fit(vector[:, read], scores=scores and not reduced, alike=usual)
-        others = np.setdiff1d(plain, read)
-        scale = np.empty((2, vector.shape[1]))
-        scale[:, read], scale[:, others] = fixed.scale, location_scale(vector[:, others])
-        for grid in grids.values():
-            _scale_channels(grid, vector, scale)
         return cls(
-            scale,
+            _scale(observations, read, fixed.scale),
             read,
             fixed,
             _read_sets(observations, large, scores=scores),
@@ -345,6 +340,16 @@ def _grids(arrays: Mapping[str, AnyArray]) -> dict[str, Grid]:
         axis = ("last" if last[name] else "first") if name in last else None
         found[name] = Grid(tuple(shape), start, axis)
     return found
+
+
+def _scale(observations: Observations, read: IntArray, known: FloatArray) -> FloatArray:
+    """Give the median and spread of each feature, those of some being known."""
+    vector, others = observations.vector, np.setdiff1d(not_pixels(observations), read)
+    scale = np.empty((2, vector.shape[1]))
+    scale[:, read], scale[:, others] = known, location_scale(vector[:, others])
+    for grid in observations.grids.values():
+        _scale_channels(grid, vector, scale)
+    return scale
 
 
 def _scale_channels(grid: Grid, vector: FloatArray, scale: FloatArray) -> None:
