@@ -24,6 +24,7 @@ from sbi_inn.likelihoods.observable_networks import Targets, trained, without
 from sbi_inn.regressions.left_out import left_out
 from sbi_inn.regressions.prediction import powers
 from sbi_inn.regressions.ridge import SMALLEST_VARIANCE
+from sbi_inn.regressions.splines import knots_of, splines
 
 # Parts that rows are cut into; what is said of each is learned from the others.
 FOLDS = 4
@@ -86,7 +87,8 @@ def learned(
     if weighed is not None:
         # A smaller gain is no sign that larger networks would gain, too.
         other = _trained(weighed, table, sizes[0])
-        best = other if other.loss < best.loss - uneven_noise.WORTH else best
+        enough = uneven_noise.WORTH if other.gain * y.shape[1] > PROMISED else 0.0
+        best = other if other.loss < best.loss - enough else best
     if not (kinds.binary.all() or kinds.counted.sum() > FEW_COUNTS):
         best = _larger(best, table, sizes[1:])
     put(best.members, best.weights)
@@ -216,16 +218,19 @@ def _weighed(members: list[Likelihood], table: _Table) -> list[Likelihood] | Non
     whole, normal = members[0], members[0].kinds.normal
     if not len(normal):
         return None
-    read = powers(whole.scaled(table.x), 2)
+    scaled = whole.scaled(table.x)
+    knots = knots_of(scaled)
+    read = uneven_noise.Read(powers(scaled, 2), splines(scaled, knots))
     found = uneven_noise.best(read, table.x.shape[1], table.y[:, normal], table.parts)
     if found is None:
         return None
     members = deepcopy(members)
     for member, one in zip(members, found, strict=True):
+        member.knots.copy_(knots)
+        member.bends.copy_(one.bends)
+        member.size[normal] = one.log_offset.exp()
         for name in ("slope", "offset", "log_slope"):
             getattr(member, name)[..., normal] = getattr(one, name)
-        member.size[normal] = 1.0
-    _resize(members, table)
     return members
 
 
@@ -266,14 +271,13 @@ def _trained(
     came = kinds.came(y).float()
     targets = Targets(left, came, kinds.binary, kinds.counted, whole.size, kinds.trials)
     held = [part for part, _ in parts]
-    read = powers(whole.scaled(x), 2)
+    scaled = whole.scaled(x)
     each = [
-        (fold.size.log() + read[part] @ fold.log_slope).mean()
+        (fold.size.log() + fold.width(scaled[part])).mean()
         for fold, part in zip(folds, held, strict=True)
     ]
     units = float(torch.stack(each).mean())
-    read = whole.scaled(x).float()
-    loss, weights = trained(read, targets, table.rows, held, size, beat - units)
+    loss, weights = trained(scaled.float(), targets, table.rows, held, size, beat - units)
     alone = without(targets, held)
     if alone < loss:
         loss, weights = alone, [torch.zeros_like(weight) for weight in weights]

@@ -22,9 +22,12 @@ from sbi_inn.likelihoods.networks import HIGHEST, LOWEST, SMALL
 from sbi_inn.likelihoods.observable_laws import Kinds, Left, Uphill, Within
 from sbi_inn.regressions.emulator import regressed
 from sbi_inn.regressions.prediction import n_products, pairs, powers
+from sbi_inn.regressions.splines import KNOTS, SPLINES, slopes_of_splines, splines
 
 # Smallest scatter of counts, as a share of their mean, that a network begins with.
 SMALLEST_SIZE = 1e-2
+# Arrays that say how noise changes with the parameters.
+UNEVEN = ("log_slope", "knots", "bends")
 
 
 class Expected(NamedTuple):
@@ -105,6 +108,8 @@ class Likelihood(LearnedOfParameters):
     correlation: Tensor
     inverse: Tensor
     log_slope: Tensor
+    knots: Tensor
+    bends: Tensor
     binary: Tensor
     counted: Tensor
     no: Tensor
@@ -119,6 +124,8 @@ class Likelihood(LearnedOfParameters):
             "slope": (wide + n_products(wide, 2), k),
             "offset": (k,),
             "log_slope": (wide + n_products(wide, 2), k),
+            "knots": (wide, KNOTS),
+            "bends": (wide * SPLINES,),
             "size": (k,),
             "noise": (k,),
             "no": (k,),
@@ -129,6 +136,7 @@ class Likelihood(LearnedOfParameters):
         self._least = counts.LEAST
         for name in ("size", "noise", "step"):
             getattr(self, name).fill_(1.0)
+        self.knots.copy_(torch.arange(KNOTS))
         self.register_buffer("correlation", torch.eye(k, dtype=torch.float64))
         self.register_buffer("inverse", torch.eye(k, dtype=torch.float64))
         for name in ("binary", "counted"):
@@ -136,7 +144,7 @@ class Likelihood(LearnedOfParameters):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Read a file; older ones know of no counts, choices, trials or uneven noise."""
-        for name in ("binary", "counted", "no", "step", "trials", "log_slope"):
+        for name in ("binary", "counted", "no", "step", "trials", *UNEVEN):
             state_dict.setdefault(prefix + name, getattr(self, name))
         for name in ("correlation", "inverse"):  # none where nothing is normal
             setattr(self, name, torch.zeros_like(state_dict[prefix + name]))
@@ -170,10 +178,10 @@ class Likelihood(LearnedOfParameters):
         found, slope = self.said_and_slopes(scaled)
         (added, log_variance), (added_slope, log_slope) = found.chunk(2, 1), slope.chunk(2, 2)
         read, by_read = powers(scaled, 2), read_slopes(scaled, self.dim) / self.spreads[:, None]
-        bent = by_read @ self.slope
-        width, by_width = read @ self.log_slope, torch.zeros_like(bent)
+        risen = by_read @ self.slope
+        width, by_width = self.width(scaled), torch.zeros_like(risen)
         if self.log_slope.any():
-            by_width = by_read @ self.log_slope
+            by_width = self._width_slopes(scaled, by_read)
         size = self.size * width.exp()
         inside = (log_variance > LOWEST) & (log_variance < HIGHEST)
         law = self.kinds.law(
@@ -184,10 +192,27 @@ class Likelihood(LearnedOfParameters):
         return Expected(
             law.mean,
             law.log_variance,
-            (bent + (added_slope + added[:, None] * by_width) * size[:, None])
+            (risen + (added_slope + added[:, None] * by_width) * size[:, None])
             * law.by_first[:, None],
             (log_slope * inside[:, None] + 2 * by_width) * law.by_second[:, None],
         )
+
+    def width(self, scaled: Tensor) -> Tensor:
+        """Give the log of the unit of each observable, beside its size; (batch, observables).
+
+        The quadratic function of each, and the splines that they share.
+        """
+        width = powers(scaled, 2) @ self.log_slope
+        if self.bends.any():
+            width[:, self.kinds.normal] += (splines(scaled, self.knots) @ self.bends)[:, None]
+        return width
+
+    def _width_slopes(self, scaled: Tensor, read_slopes: Tensor) -> Tensor:
+        """Give how that changes with the parameters, (batch, dim, observables)."""
+        shared = (slopes_of_splines(scaled, self.knots) * self.bends.reshape(-1, SPLINES)).sum(dim=2)
+        slopes = read_slopes @ self.log_slope
+        slopes[..., self.kinds.normal] += (shared[:, : self.dim] / self.spreads)[:, :, None]
+        return slopes
 
     def law(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Give means and log variances at parameters (batch, dim), (batch, observables) each.
@@ -197,7 +222,7 @@ class Likelihood(LearnedOfParameters):
         scaled = self.scaled(x, given)
         added, log_variance = self.said(scaled).chunk(2, 1)
         read = powers(scaled, 2)
-        width = read @ self.log_slope
+        width = self.width(scaled)
         mean = self.offset + read @ self.slope + added * (self.size * width.exp())
         log_variance = log_variance.clamp(LOWEST, HIGHEST) + 2 * (self.size * self.noise).log()
         log_variance = log_variance + 2 * width
@@ -293,11 +318,11 @@ class Likelihood(LearnedOfParameters):
 
     def _left(self, x: Tensor, y: Tensor) -> Tensor:
         """Give what the quadratic function leaves, scaled; the log odds of what came; log rates."""
-        read = powers(self.scaled(x), 2)
-        bent = self.offset + read @ self.slope
-        scaled = (y - bent) / (self.size * (read @ self.log_slope).exp())
-        left = torch.where(self.binary, self.kinds.came(y) * bent, scaled)
-        return torch.where(self.counted, bent, left)
+        scaled = self.scaled(x)
+        foreseen = self.offset + powers(scaled, 2) @ self.slope
+        left = (y - foreseen) / (self.size * self.width(scaled).exp())
+        left = torch.where(self.binary, self.kinds.came(y) * foreseen, left)
+        return torch.where(self.counted, foreseen, left)
 
 
 def read_slopes(x: Tensor, dim: int) -> Tensor:
