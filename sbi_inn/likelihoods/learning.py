@@ -85,7 +85,8 @@ def learned(
     best = _trained(even, table, sizes[0])
     weighed = _weighed(even, table) if weigh else None
     if weighed is not None:
-        # A smaller gain is no sign that larger networks would gain, too.
+        # A smaller gain is no sign that larger networks would gain, too; they are not tried where
+        # small ones add next to nothing.
         other = _trained(weighed, table, sizes[0])
         enough = uneven_noise.WORTH if other.gain * y.shape[1] > PROMISED else 0.0
         best = other if other.loss < best.loss - enough else best

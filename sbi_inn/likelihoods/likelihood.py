@@ -50,8 +50,9 @@ class Likelihood(LearnedOfParameters):
 
     What is expected is a quadratic function of the parameters, and what a small network adds. The
     network also gives the log variances. Both are in units of `size`; where noise differs much,
-    times the exponential of another quadratic function (`log_slope`). Its weights are kept, as all
-    else here is, as buffers: the training of the flow leaves them alone.
+    times the exponential of another quadratic function (`log_slope`) and of splines that all
+    observables share (`bends`). Its weights are kept, as all else here is, as buffers: the training
+    of the flow leaves them alone.
 
     Observables of two values have log odds in place of all this: a linear function of the
     parameters, and what the network adds if that helps. Counts, which come as log(1 + n), have the
@@ -209,7 +210,8 @@ class Likelihood(LearnedOfParameters):
 
     def _width_slopes(self, scaled: Tensor, read_slopes: Tensor) -> Tensor:
         """Give how that changes with the parameters, (batch, dim, observables)."""
-        shared = (slopes_of_splines(scaled, self.knots) * self.bends.reshape(-1, SPLINES)).sum(dim=2)
+        each = slopes_of_splines(scaled, self.knots) * self.bends.reshape(-1, SPLINES)
+        shared = each.sum(dim=2)
         slopes = read_slopes @ self.log_slope
         slopes[..., self.kinds.normal] += (shared[:, : self.dim] / self.spreads)[:, :, None]
         return slopes

@@ -2,7 +2,8 @@
 
 Where noise differs from row to row by powers of ten, a regression that counts all rows alike is one
 on the noisiest of them. Here each row is weighed by the widths that a log-linear model gives it
-(Carroll and Ruppert 1988, ch. 3).
+(Carroll and Ruppert 1988, ch. 3). The log width of an observable is a linear function of features,
+and splines that all observables share: where one parameter says how noisy all are, all tell how.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sbi_inn.regressions.emulator import RIDGE
 
@@ -116,12 +118,11 @@ def in_turn(read: Read, y: Tensor, n: int, rounds: int) -> Uneven:
         widths.regress(y - features @ mean)
     else:
         widths.log_variance[0] = (y - features @ mean).square().mean(dim=0).log()
-    found = []
-    for one in (mean, 0.5 * widths.log_variance):
-        slope = one.new_zeros(total, y.shape[1])
-        slope[:n] = one[1:]
-        found += [slope, one[0]]
-    return Uneven(*found[:3], found[3] + 0.5 * widths.bends[0], 0.5 * widths.bends[1:])
+    offset, slope = mean.split([1, n])
+    log_offset, log_slope = (0.5 * widths.log_variance).split([1, n])
+    slope, log_slope = (F.pad(one, (0, 0, 0, total - n)) for one in (slope, log_slope))
+    shared, bends = (0.5 * widths.bends).split([1, len(widths.bends) - 1])
+    return Uneven(slope, offset[0], log_slope, log_offset[0] + shared, bends)
 
 
 class _Widths:

@@ -62,7 +62,7 @@ def test_slopes_of_means_and_of_log_widths_are_found():
 
 
 def log_half_normal(z):
-    """The logarithm of half-normal numbers, of normal ones: it bends the more, the smaller it is."""
+    """Logarithms of half-normal numbers, of normal ones: they bend the more, the smaller."""
     return torch.log(2**0.5 * torch.erfinv(0.5 + 0.5 * torch.erf(z / 2**0.5)))
 
 
