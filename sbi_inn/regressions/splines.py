@@ -31,7 +31,7 @@ def splines(x: Tensor, knots: Tensor) -> Tensor:
 
     >>> x = torch.linspace(0, 1, 201, dtype=torch.float64)[:, None]
     >>> read = torch.cat([x.new_ones(201, 1), splines(x, knots_of(x))], dim=1)
-    >>> curve = torch.sin(4 * x)
+    >>> curve = torch.sin(2 * torch.pi * x)
     >>> left = curve - read @ torch.linalg.lstsq(read, curve).solution
     >>> bool(left.abs().max() < 0.01)
     True
