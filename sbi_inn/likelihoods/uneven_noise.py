@@ -19,6 +19,8 @@ from sbi_inn.regressions.emulator import RIDGE
 
 # Nats an observable by which rows left out have to be likelier by widths of their own.
 WORTH = 0.01
+# Nats by which a column has to be less likely with shared splines, for there to be none.
+LOSES = 0.3
 # Rounds in which means are regressed by widths, and widths by what means leave.
 ROUNDS = 3
 # Steps of the first regression of widths, and of each later one.
@@ -132,6 +134,7 @@ class _Widths:
         self.features, self.bent, self.columns = features, _with_offset(bent), columns
         self.log_variance = features.new_zeros(features.shape[1], columns)
         self.bends = features.new_zeros(self.bent.shape[1])
+        self.share = True
         self.weights = features.new_ones(len(features))
         held = 0.5 * columns * self.bent.T @ self.bent
         held.diagonal()[1:] += SHARED_HELD
@@ -145,6 +148,8 @@ class _Widths:
         steps = STEPS if start is None else LATER
         evened = left * torch.exp(-0.5 * shared)[:, None]
         self.log_variance = _log_variances(self.features, evened, start, steps)
+        if not self.share:
+            return self._weigh(left, shared)
         width = self.features @ self.log_variance
         square = (left.square() * torch.exp(-width)).mean(dim=1)
         for _ in range(STEPS):
@@ -153,6 +158,27 @@ class _Widths:
             step[1:] -= SHARED_HELD * self.bends[1:]
             self.bends = self.bends + torch.cholesky_solve(step[:, None], self.root)[:, 0]
             shared = self.bent @ self.bends
+        self.share = not self._loses(left, shared)
+        if not self.share:
+            self.bends = torch.zeros_like(self.bends)
+            return self.regress(left)
+        return self._weigh(left, shared)
+
+    def _loses(self, left: Tensor, shared: Tensor) -> bool:
+        """Whether any column is better without the splines, what it leaves being as it is.
+
+        So it is of the log of the noise, which is read beside projections: its mean bends, and a
+        regression that weighs quiet rows of the others most leaves much of it.
+        """
+        squares, both = left.square(), shared[:, None] + self.features @ self.log_variance
+        alone = self.features @ _log_variances(self.features, left, None, STEPS)
+        each = [(w + (squares * torch.exp(-w)).clamp(max=WORST)).mean(dim=0) for w in (both, alone)]
+        return bool((0.5 * (each[0] - each[1])).max() > LOSES)
+
+    def _weigh(self, left: Tensor, shared: Tensor) -> None:
+        """Weigh rows by their widths, and by what they leave."""
+        width = self.features @ self.log_variance
+        square = (left.square() * torch.exp(-width)).mean(dim=1)
         width = width.mean(dim=1) + shared
         usual = torch.exp((width.median() - width).clamp(max=SHARPEST))
         self.weights = usual * self._quieter(square * torch.exp(-shared))

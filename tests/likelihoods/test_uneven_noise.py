@@ -9,6 +9,7 @@ from sbi_inn.likelihoods.learning import learned
 from sbi_inn.likelihoods.likelihood import UNEVEN, Likelihood
 from sbi_inn.likelihoods.uneven_noise import ROUNDS, Read, best, in_turn
 from sbi_inn.regressions.left_out import left_out
+from sbi_inn.regressions.prediction import powers
 from sbi_inn.regressions.splines import knots_of, splines
 
 PLACES = torch.linspace(-1, 1, 20, dtype=torch.float64)
@@ -168,3 +169,14 @@ def test_an_older_file_weighs_nothing():
     again = Likelihood(3, 20)
     again.load_state_dict(older)
     assert torch.equal(again.law(x)[1], kept.law(x)[1])
+
+
+def test_splines_are_not_shared_beside_the_size_of_the_noise_itself():
+    draw = torch.Generator().manual_seed(5)
+    x = torch.randn(4_000, 1, generator=draw).double()
+    noise = torch.randn(4_000, 20, generator=draw).double()
+    y = log_half_normal(x).exp() * noise
+    read = Read(powers(x, 2), splines(x, knots_of(x)))
+    assert in_turn(read, y, 2, 3).bends.any()
+    y[:, -1] = log_half_normal(x)[:, 0] + 0.03 * noise[:, -1]
+    assert not in_turn(read, y, 2, 3).bends.any()
